@@ -1,0 +1,153 @@
+"""The values that travel between stages: frozen, without torch and without IO."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from types import MappingProxyType
+from typing import Any, Literal
+
+import numpy as np
+
+from vidda.errors import ViddaError
+
+Domain = Literal["synthetic", "real", "translated"]
+View = Literal["ground", "air"]
+
+NO_META: Mapping[str, str] = MappingProxyType({})
+
+
+@dataclass(frozen=True, slots=True)
+class ClipRecord:
+    """One video clip (or one image, as a clip of one frame).
+
+    id: unique in its manifest and stable across machines; seeds are derived from it.
+    path: relative to the manifest's root, with forward slashes; never leaves the root.
+    label: class index in 0..K-1, or None where it is not known or must not be seen.
+    domain, view: one of `Domain` and `View`, or any name that another dataset uses.
+    altitude_m: metres above ground for a clip from the air, None on the ground.
+    parent_id: the id of the clip that this one was translated from.
+    meta: every further column of the manifest, as text.
+    """
+
+    id: str
+    path: str
+    label: int | None
+    domain: str
+    view: str
+    subject: str | None = None
+    altitude_m: float | None = None
+    parent_id: str | None = None
+    meta: Mapping[str, str] = field(default=NO_META)
+
+    def __post_init__(self) -> None:
+        parts = PurePosixPath(self.path).parts
+        if not parts or parts[0] == "/" or ".." in parts:
+            raise ViddaError(f"clip {self.id!r}: path {self.path!r} leaves the manifest's root")
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """Clips under one root folder and the names of their classes, index by index.
+
+    Raises ViddaError when an id repeats or a label is not in 0..len(classes)-1.
+    """
+
+    root: Path
+    classes: tuple[str, ...]
+    clips: tuple[ClipRecord, ...]
+
+    def __post_init__(self) -> None:
+        seen: set[str] = set()
+        for clip in self.clips:
+            if clip.id in seen:
+                raise ViddaError(f"clip id {clip.id!r} stands twice in the manifest of {self.root}")
+            seen.add(clip.id)
+            if clip.label is not None and not 0 <= clip.label < len(self.classes):
+                last = len(self.classes) - 1
+                raise ViddaError(f"clip {clip.id!r}: label {clip.label} not in 0..{last}")
+
+    def __len__(self) -> int:
+        return len(self.clips)
+
+    def where(self, **wanted: Any) -> "Manifest":
+        """The clips whose columns all equal the wanted values, in the same order.
+
+        Names are fields of `ClipRecord` or columns of its `meta`; a name that no clip has is an error.
+        """
+        fields = set(ClipRecord.__dataclass_fields__) - {"meta"}
+        for name in wanted.keys() - fields:
+            if self.clips and not any(name in clip.meta for clip in self.clips):
+                raise ViddaError(f"no clip of {self.root} has a column {name!r}")
+
+        def matches(clip: ClipRecord) -> bool:
+            return all(
+                (getattr(clip, name) if name in fields else clip.meta.get(name)) == value
+                for name, value in wanted.items()
+            )
+
+        return replace(self, clips=tuple(clip for clip in self.clips if matches(clip)))
+
+    def unlabelled(self) -> "Manifest":
+        """The same clips without labels."""
+        return replace(self, clips=tuple(replace(clip, label=None) for clip in self.clips))
+
+    def fingerprint(self) -> str:
+        """Hex digest of the classes and of every clip's columns, in order; the root does not enter.
+
+        The files' contents do not enter either: hashing 53,000 videos would take minutes.
+        """
+        digest = hashlib.sha256(repr(self.classes).encode())
+        for c in self.clips:
+            row = (c.id, c.path, c.label, c.domain, c.view, c.subject, c.altitude_m, c.parent_id)
+            digest.update(repr((row, sorted(c.meta.items()))).encode())
+        return digest.hexdigest()
+
+
+@dataclass(frozen=True, slots=True)
+class Shift:
+    """One transfer task: labelled source, unlabelled target, validation and test.
+
+    The target's labels are dropped here, so nothing that trains on a Shift can read them. `target` is
+    None in the source-only and target-only settings. Raises ViddaError when the parts name different
+    classes or when a test clip is also a training, target or validation clip.
+    """
+
+    source: Manifest
+    target: Manifest | None
+    val: Manifest
+    test: Manifest
+
+    def __post_init__(self) -> None:
+        if self.target is not None:
+            object.__setattr__(self, "target", self.target.unlabelled())
+        seen_in_training = {"source": self.source, "target": self.target, "val": self.val}
+        test_ids = {clip.id for clip in self.test.clips}
+        for name, part in seen_in_training.items():
+            if part is None:
+                continue
+            if part.classes != self.test.classes:
+                raise ViddaError(f"{name} has classes {part.classes}, test has {self.test.classes}")
+            shared = sorted(test_ids.intersection(clip.id for clip in part.clips))
+            if shared:
+                raise ViddaError(f"{len(shared)} test clips are in {name} too, first {shared[0]!r}")
+
+
+@dataclass(frozen=True, slots=True)
+class Predictions:
+    """A model's output on a list of clips.
+
+    ids: N clip ids. logits: (N, K) float32. labels: (N,) int64, or None where unknown.
+    Raises ViddaError when the lengths differ.
+    """
+
+    ids: tuple[str, ...]
+    logits: np.ndarray
+    labels: np.ndarray | None = None
+
+    def __post_init__(self) -> None:
+        n = len(self.ids)
+        if self.logits.ndim != 2 or len(self.logits) != n:
+            raise ViddaError(f"{n} clip ids, but logits of shape {self.logits.shape}")
+        if self.labels is not None and self.labels.shape != (n,):
+            raise ViddaError(f"{n} clip ids, but labels of shape {self.labels.shape}")
