@@ -1,0 +1,212 @@
+"""Is MiniRoCoG a fair test? Train one small recognizer on each side and measure the gap between them.
+
+    python tools/mini_gap.py WORK [--seeds 0 1 2] [--factors]
+
+For every seed a dataset is rendered into WORK/seed<N>, and for ground and air the same recognizer is
+trained on the synthetic and on the real training list for the same number of steps. Printed are
+accuracies in per cent: held-out synthetic, real test after synthetic training (source only), real
+test after real training (target only). With --factors the source-only recognizer is also tested on
+real test sets that have one real factor alone, and all but one.
+
+The network is a measuring instrument of this script only: spatial and temporal convolutions, a frame
+difference channel, and a head that keeps the place of things.
+"""
+
+import argparse
+import hashlib
+import json
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from vidda import video
+from vidda.mini.clip import FACTORS
+
+SIDE = 64
+CROP = 56
+
+
+class Recognizer(nn.Module):
+    """(B, 4, T, CROP, CROP) to logits (B, 7)."""
+
+    def __init__(self, width: int = 24, classes: int = 7) -> None:
+        super().__init__()
+        layers: list[nn.Module] = []
+        before = 4
+        for factor, pace in ((1, 1), (2, 2), (3, 2), (4, 1)):
+            after = width * factor
+            layers += [
+                nn.Conv3d(before, after, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False),
+                nn.BatchNorm3d(after),
+                nn.ReLU(),
+                nn.Conv3d(after, after, (3, 1, 1), (pace, 1, 1), (1, 0, 0), bias=False),
+                nn.BatchNorm3d(after),
+                nn.ReLU(),
+            ]
+            before = after
+        self.trunk = nn.Sequential(*layers)
+        self.head = nn.Sequential(
+            nn.Flatten(), nn.Dropout(0.3), nn.LazyLinear(128), nn.ReLU(), nn.Linear(128, classes)
+        )
+
+    def forward(self, clip: Tensor) -> Tensor:
+        features = self.trunk(clip)
+        pooled = torch.cat([features.mean(2), features.amax(2)], dim=1)
+        return self.head(pooled)
+
+
+@dataclass(frozen=True)
+class Clips:
+    """frames: (N, T, SIDE, SIDE, 3) uint8; labels: (N,)."""
+
+    frames: np.ndarray
+    labels: np.ndarray
+
+
+def load(root: Path, name: str) -> Clips:
+    """The clips of one official list, decoded once and kept as one array."""
+    lines = (root / "annotations" / f"{name}.txt").read_text().split("\n")
+    rows = [line.rsplit(" ", 1) for line in lines if line]
+    frames = np.stack([video.read(root / path, size=(SIDE, SIDE)) for path, _ in rows])
+    return Clips(frames, np.array([int(label) for _, label in rows]))
+
+
+def prepare(frames: Tensor, rng: np.random.Generator | None) -> Tensor:
+    """(B, T, SIDE, SIDE, 3) uint8 to (B, 4, T, CROP, CROP), each clip normalised on its own.
+
+    rng: of the random crop and scale in training; None takes the middle.
+    """
+    x = frames.float().div_(255).permute(0, 4, 1, 2, 3)
+    b, c, t = x.shape[:3]
+    if rng is None:
+        edge = (SIDE - CROP) // 2
+        x = x[..., edge : edge + CROP, edge : edge + CROP]
+    else:
+        zoom = torch.from_numpy(rng.uniform(0.78, 0.98, b)).float()
+        shift = torch.from_numpy(rng.uniform(-1.0, 1.0, (b, 2))).float() * (1 - zoom)[:, None] * 0.8
+        theta = torch.zeros(b, 2, 3)
+        theta[:, 0, 0] = theta[:, 1, 1] = zoom
+        theta[:, :, 2] = shift
+        grid = F.affine_grid(theta, [b, c * t, CROP, CROP], align_corners=False)
+        x = F.grid_sample(x.reshape(b, c * t, SIDE, SIDE), grid, align_corners=False)
+        x = x.view(b, c, t, CROP, CROP)
+    x = x - x.mean((1, 2, 3, 4), keepdim=True)
+    x = x / (x.std((1, 2, 3, 4), keepdim=True) + 1e-3)
+    change = torch.diff(x.mean(1, keepdim=True), dim=2, prepend=x.mean(1, keepdim=True)[:, :, :1])
+    change = change.abs()
+    return torch.cat([x, change / (change.std((1, 2, 3, 4), keepdim=True) + 1e-3)], dim=1)
+
+
+def train(clips: Clips, steps: int, batch: int, seed: int) -> Recognizer:
+    """Train from nothing with AdamW and a one-cycle learning rate."""
+    torch.manual_seed(seed)
+    rng = np.random.default_rng(seed)
+    frames, labels = torch.from_numpy(clips.frames), torch.from_numpy(clips.labels)
+    model = Recognizer()
+    model(prepare(frames[:2], None))
+    model = model.to(memory_format=torch.channels_last_3d)
+    optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3, weight_decay=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=steps)
+    order = np.concatenate(
+        [rng.permutation(len(labels)) for _ in range(steps * batch // len(labels) + 2)]
+    )
+    model.train()
+    for step in range(steps):
+        chosen = torch.from_numpy(order[step * batch : (step + 1) * batch])
+        clip = prepare(frames[chosen], rng).to(memory_format=torch.channels_last_3d)
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(clip)
+        loss = F.cross_entropy(logits.float(), labels[chosen], label_smoothing=0.1)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        schedule.step()
+    return model.eval()
+
+
+@torch.inference_mode()
+def accuracy(model: Recognizer, clips: Clips) -> float:
+    """Top-1 in per cent."""
+    right = 0
+    for at in range(0, len(clips.labels), 64):
+        with torch.autocast("cpu", torch.bfloat16):
+            logits = model(prepare(torch.from_numpy(clips.frames[at : at + 64]), None))
+        right += int((logits.argmax(1).numpy() == clips.labels[at : at + 64]).sum())
+    return 100.0 * right / len(clips.labels)
+
+
+def rendered(work: Path, seed: int, factors: frozenset[str], *more: str) -> Path:
+    """A MiniRoCoG of the seed with the real factors given, rendered unless it is there."""
+    tag = (
+        "all"
+        if factors == FACTORS
+        else hashlib.sha256(repr(sorted(factors)).encode()).hexdigest()[:6]
+    )
+    out = work / f"seed{seed}-{tag}"
+    listed = json.dumps(sorted(factors))
+    command = [sys.executable, "-m", "vidda.cli", "mini", str(out), f"seed={seed}"]
+    subprocess.run(
+        [*command, f"real_factors={listed}", "--resume", *more],
+        check=True,
+        stdout=subprocess.DEVNULL,
+    )
+    return out
+
+
+def measure(work: Path, seed: int, steps: int, batch: int, factors: bool) -> dict[str, float]:
+    """All figures of one seed, by name."""
+    root = rendered(work, seed, FACTORS)
+    figures: dict[str, float] = {}
+    for view in ("ground", "air"):
+        start = time.monotonic()
+        test = load(root, f"real_{view}_test")
+        source = train(load(root, f"syn_{view}_train"), steps, batch, seed)
+        target = train(load(root, f"real_{view}_train_tsonly"), steps, batch, seed)
+        figures |= {
+            f"{view} syn val": accuracy(source, load(root, f"syn_{view}_val")),
+            f"{view} source only": accuracy(source, test),
+            f"{view} target only": accuracy(target, test),
+        }
+        if factors:
+            choices = {
+                "none": frozenset(),
+                **{f"only {f}": frozenset([f]) for f in sorted(FACTORS)},
+            }
+            choices |= {f"without {f}": FACTORS - {f} for f in sorted(FACTORS)}
+            for name, chosen in choices.items():
+                few = rendered(
+                    work, seed, frozenset(chosen), "syn_train=1", "syn_val=1", "real_train=1"
+                )
+                figures[f"{view} {name}"] = accuracy(source, load(few, f"real_{view}_test"))
+        print(f"seed {seed} {view}: {time.monotonic() - start:.0f} s", file=sys.stderr)
+    return figures
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
+    parser.add_argument("work", type=Path)
+    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2])
+    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--factors", action="store_true")
+    options = parser.parse_args()
+    results = []
+    for seed in options.seeds:
+        results.append(measure(options.work, seed, options.steps, options.batch, options.factors))
+        print(json.dumps({"seed": seed, **results[-1]}), flush=True)
+    for name in results[0]:
+        values = [result[name] for result in results]
+        print(f"{name:<28}{np.mean(values):6.1f}  ({', '.join(f'{v:.1f}' for v in values)})")
+
+
+if __name__ == "__main__":
+    main()

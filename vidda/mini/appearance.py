@@ -1,0 +1,273 @@
+"""What a scene is made of: light, clothes, ground and what stands behind.
+
+Every function takes whether its factor is real. Without it the result looks like a game engine's:
+few terrains, plain clothes, one sun. With it: textures, vegetation, clutter, patterns, any weather.
+Colours are linear light.
+"""
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from vidda.mini.body import REGIONS
+from vidda.mini.cameras import Camera
+from vidda.mini.raster import Cloth, Sun
+
+TERRAINS = {"Grassy Terrain": (0.16, 0.23, 0.08), "Desert Terrain": (0.45, 0.35, 0.22)}
+"""The synthetic terrains, named as in RoCoG-v2's simulation_info, and their colours."""
+
+SUNS_DEG = ((60.0, 40.0), (55.0, 140.0))
+"""The synthetic suns: elevation and azimuth."""
+
+PLAIN_CLOTHES = ((0.05, 0.09, 0.3), (0.35, 0.05, 0.05), (0.6, 0.6, 0.58), (0.05, 0.2, 0.09))
+PLAIN_TROUSERS = ((0.05, 0.06, 0.12), (0.2, 0.16, 0.1), (0.03, 0.03, 0.03))
+SKINS = ((0.55, 0.34, 0.24), (0.42, 0.24, 0.15), (0.24, 0.12, 0.07), (0.12, 0.06, 0.035))
+HAIRS = ((0.02, 0.015, 0.01), (0.1, 0.05, 0.02), (0.3, 0.2, 0.08), (0.35, 0.33, 0.31))
+
+REAL_GROUNDS = (
+    ((0.1, 0.15, 0.05), (0.23, 0.24, 0.1)),  # lawn
+    ((0.3, 0.25, 0.12), (0.14, 0.16, 0.06)),  # dry grass
+    ((0.24, 0.17, 0.11), (0.38, 0.3, 0.22)),  # earth
+    ((0.3, 0.29, 0.27), (0.17, 0.16, 0.15)),  # gravel
+    ((0.1, 0.1, 0.105), (0.16, 0.16, 0.16)),  # asphalt
+    ((0.4, 0.39, 0.36), (0.29, 0.28, 0.26)),  # concrete
+)
+TILE = 256
+FINE_M, COARSE_M = 6.0, 37.0
+MIN_CONTRAST = 2.2
+
+
+@dataclass(frozen=True)
+class Place:
+    """A ground and a backdrop, before any camera looks at them.
+
+    fine, coarse: (n, n, 3) reflectance tiles of FINE_M and COARSE_M metres, averaged;
+    things: clutter on the ground, each x, y, radius in metres, then three of colour;
+    skyline: seed and kind of what stands behind.
+    """
+
+    fine: np.ndarray
+    coarse: np.ndarray
+    things: np.ndarray
+    skyline_seed: int
+    wild: bool
+
+
+def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
+    """A tileable (n, n) random field with spectrum 1/f**slope, zero mean and unit deviation."""
+    frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :])
+    frequency[0, 0] = np.inf
+    spectrum = np.fft.rfft2(rng.standard_normal((n, n), np.float32)) * frequency**-slope
+    field = np.fft.irfft2(spectrum, s=(n, n))
+    return (field / field.std()).astype(np.float32)
+
+
+def place(rng: np.random.Generator, real: bool, terrain: str) -> Place:
+    """A place to stand on. terrain: the synthetic one, not used where the place is real."""
+    if not real:
+        base = np.array(TERRAINS[terrain], np.float32)
+        fine = base * (1.0 + 0.05 * fractal(rng, 64, 0.6)[..., None])
+        coarse = base * (1.0 + 0.04 * fractal(rng, 64, 1.5)[..., None])
+        return Place(fine, coarse, np.zeros((0, 6)), int(rng.integers(2**31)), wild=False)
+    first, second = (np.array(c, np.float32) for c in REAL_GROUNDS[rng.integers(len(REAL_GROUNDS))])
+    tint = rng.uniform(0.8, 1.2, 3).astype(np.float32)
+    patches = fractal(rng, TILE, rng.uniform(1.1, 1.7))[..., None]
+    grain = fractal(rng, TILE, rng.uniform(0.3, 0.9))[..., None]
+    mix = 1.0 / (1.0 + np.exp(-rng.uniform(1.0, 2.5) * patches))
+    colour = tint * (first * mix + second * (1.0 - mix))
+    fine = colour * np.clip(1.0 + rng.uniform(0.08, 0.22) * grain, 0.3, 2.0)
+    coarse = colour * np.clip(1.0 + 0.15 * fractal(rng, TILE, 1.2)[..., None], 0.4, 2.0)
+    return Place(fine, coarse, _things(rng), int(rng.integers(2**31)), wild=True)
+
+
+def _things(rng: np.random.Generator) -> np.ndarray:
+    """Bushes, stones and litter around the person, none underfoot."""
+    count = int(rng.integers(8, 26))
+    far = rng.uniform(0.9, 6.0, count)
+    angle = rng.uniform(0.0, 2.0 * np.pi, count)
+    radius = rng.uniform(0.06, 0.4, count) * np.minimum(far / 2.0, 1.0)
+    green = rng.random(count) < 0.6
+    colour = np.where(
+        green[:, None],
+        np.array([0.06, 0.11, 0.03]) * rng.uniform(0.5, 1.8, (count, 1)),
+        rng.uniform(0.04, 0.5, (count, 1)) * rng.uniform(0.8, 1.2, (count, 3)),
+    )
+    return np.column_stack([far * np.cos(angle), far * np.sin(angle), radius, colour])
+
+
+def backdrop(where: Place, sun: Sun, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
+    """The scene without its person (size, size, 3), and where its ground is (size, size, 2)."""
+    ground_at, depth = camera.ground(size, size)
+    image = _ground(where, ground_at, depth, camera) * sun.on_ground.astype(np.float32)
+    above = np.isinf(depth)
+    if above.any():
+        rng = np.random.default_rng(where.skyline_seed)
+        behind = (_wild_skyline if where.wild else _plain_skyline)(rng, above, sun)
+        image = np.where(above[..., None], behind, image)
+        haze = np.clip(depth / 400.0, 0.0, 0.6)[..., None]
+        image = np.where(above[..., None], image, image * (1 - haze) + 0.7 * sun.sky * haze)
+        ground_at = np.where(above[..., None], 1e4, ground_at)
+    return image.astype(np.float32), ground_at
+
+
+def _ground(where: Place, ground_at: np.ndarray, depth: np.ndarray, camera: Camera) -> np.ndarray:
+    pixel_m = np.where(np.isinf(depth), 1e3, depth**2 / (camera.position[2] * camera.focal))
+    clear = np.clip(1.5 - pixel_m / (6.0 * FINE_M / TILE), 0.0, 1.0)[..., None]
+    fine = _tiled(where.fine, ground_at, FINE_M)
+    coarse = _tiled(where.coarse, ground_at, COARSE_M)
+    blend = 0.5 * coarse + 0.5 * (fine * clear + where.fine.mean((0, 1)) * (1.0 - clear))
+    image: np.ndarray = blend.astype(np.float32)
+    for x, y, radius, *colour in where.things:
+        away = np.hypot(ground_at[..., 0] - x, ground_at[..., 1] - y) / radius
+        if (near := away < 1.6).any():
+            rough = 0.25 * np.sin(9.0 * ground_at[..., 0] + x) * np.cos(8.0 * ground_at[..., 1] + y)
+            cover = (np.clip(4.0 * (1.0 - away + rough), 0.0, 1.0) * near)[..., None]
+            image = image * (1.0 - cover) + cover * (
+                np.array(colour, np.float32) * (1.3 - 0.5 * away[..., None])
+            )
+    return np.maximum(image, 0.01)
+
+
+def _tiled(tile: np.ndarray, at: np.ndarray, side_m: float) -> np.ndarray:
+    n = len(tile)
+    pixels = ((at / side_m) % 1.0 * n).astype(np.float32)
+    padded = np.pad(tile, ((0, 1), (0, 1), (0, 0)), mode="wrap").astype(np.float32)
+    return cv2.remap(padded, pixels, None, cv2.INTER_LINEAR)
+
+
+def _plain_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.ndarray:
+    """A clean sky over one smooth hill."""
+    size = len(above)
+    up, across = _above_horizon(above)
+    sky = np.array([0.45, 0.62, 0.9]) * (1.0 - 0.35 * up[..., None])
+    ridge = 0.12 + 0.05 * np.sin(
+        2.0 * np.pi * (across / size * rng.uniform(0.5, 1.2) + rng.random())
+    )
+    hill = np.array([0.14, 0.2, 0.1]) * (sun.sky + 0.5 * sun.colour)
+    return np.where((up < ridge)[..., None], hill, sky)
+
+
+def _wild_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.ndarray:
+    """Trees, perhaps a building and some trunks or poles, under any sky."""
+    size = len(above)
+    up, across = _above_horizon(above)
+    column = across[0].astype(int)
+    cloud = cv2.resize(fractal(rng, 64, 1.4), (size, size))[..., None]
+    blue = np.array([0.35, 0.5, 0.8]) * rng.uniform(0.7, 1.2)
+    grey = np.full(3, rng.uniform(0.45, 0.95))
+    image = blue + (grey - blue) * np.clip(rng.uniform(0.0, 1.0) + 0.4 * cloud, 0.0, 1.0)
+    full = sun.sky + 0.6 * sun.colour
+    if rng.random() < 0.4:
+        left, wide, tall = rng.uniform(-0.2, 0.8), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.8)
+        inside = (up < tall) & (across / size > left) & (across / size < left + wide)
+        wall = rng.uniform(0.15, 0.6) * rng.uniform(0.85, 1.15, 3)
+        period = rng.uniform(0.08, 0.15)
+        window = ((across / size / period) % 1 < 0.5) & ((up / period / 1.2) % 1 < 0.55)
+        wall_here = np.where(window[..., None], 0.3 * wall, wall) * full
+        image = np.where(inside[..., None], wall_here, image)
+    outline = np.interp(
+        np.linspace(0, 8, size), np.arange(9), rng.uniform(0.0, rng.uniform(0.3, 1.1), 9)
+    )
+    outline += 0.05 * fractal(rng, size if size % 2 == 0 else size + 1, 0.9)[0, :size]
+    leaf = cv2.resize(fractal(rng, 128, rng.uniform(0.6, 1.1)), (size, size))[..., None]
+    green = np.array([0.07, 0.11, 0.035]) * rng.uniform(0.5, 2.2) * rng.uniform(0.8, 1.25, 3)
+    trees = green * np.clip(1.0 + 0.45 * leaf, 0.15, 3.0) * full
+    image = np.where((up < outline[column][None, :])[..., None], trees, image)
+    for _ in range(int(rng.integers(0, 4))):
+        at, half = rng.uniform(0, size), rng.uniform(0.4, 2.2) * size / 112
+        pole = (
+            np.clip(half + 0.5 - np.abs(across - at), 0.0, 1.0)[..., None]
+            * (up < rng.uniform(0.4, 1.2))[..., None]
+        )
+        image = image * (1 - pole) + pole * rng.uniform(0.03, 0.5) * full
+    return image
+
+
+def _above_horizon(above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """For each pixel the height over the horizon, 1 at 0.6 of the image, and its column."""
+    size = len(above)
+    row, across = np.mgrid[:size, :size].astype(np.float32)
+    return (above.sum(0).max() - row) / (0.6 * size), across
+
+
+def sunlight(rng: np.random.Generator, real: bool, preset: int) -> Sun:
+    """One of the two synthetic suns, or a sun of any height, direction, strength and softness."""
+    if not real:
+        return _sun(*SUNS_DEG[preset], strength=0.7, softness_m=0.02, depth=0.55)
+    strength = rng.uniform(0.15, 0.9)
+    return _sun(
+        rng.uniform(28.0, 75.0),
+        rng.uniform(0.0, 360.0),
+        strength=strength,
+        softness_m=0.03 + 0.2 * (0.9 - strength) ** 2,
+        depth=rng.uniform(0.75, 1.0),
+    )
+
+
+def _sun(
+    elevation_deg: float, azimuth_deg: float, strength: float, softness_m: float, depth: float
+) -> Sun:
+    high, round_ = np.radians(elevation_deg), np.radians(azimuth_deg)
+    flat = np.cos(high)
+    direction = np.array([flat * np.sin(round_), flat * np.cos(round_), np.sin(high)])
+    warm = np.array([1.05, 1.0, 0.92])
+    cool = np.array([0.92, 1.0, 1.1])
+    return Sun(direction, strength * warm, (1.0 - 0.75 * strength) * cool, softness_m, depth)
+
+
+def clothes(
+    rng: np.random.Generator, real: bool, skin: int, ground: np.ndarray
+) -> dict[int, Cloth]:
+    """The textures of a person's regions. ground: (3,) mean reflectance to stand out against."""
+    skin_colour = np.array(SKINS[skin])
+    hair = np.array(HAIRS[rng.integers(len(HAIRS))])
+    if real:
+        upper, lower = _pattern(rng, rng.choice(4)), _pattern(rng, rng.choice([0, 0, 3]))
+        shoes = rng.uniform(0.02, 0.4) * np.ones(3)
+        skin_colour = skin_colour * rng.uniform(0.85, 1.15)
+    else:
+        upper = _plain(PLAIN_CLOTHES[rng.integers(len(PLAIN_CLOTHES))])
+        lower = _plain(PLAIN_TROUSERS[rng.integers(len(PLAIN_TROUSERS))])
+        shoes = np.array([0.04, 0.03, 0.03])
+    upper = _stand_out(upper, ground)
+    looks = {"skin": _plain(skin_colour), "upper": upper, "lower": lower}
+    looks |= {"shoes": _plain(shoes), "hair": _plain(hair)}
+    return {
+        REGIONS.index(name): Cloth(look.astype(np.float32), 90.0) for name, look in looks.items()
+    }
+
+
+def _plain(colour: object) -> np.ndarray:
+    return np.asarray(colour, np.float32).reshape(1, 1, 3)
+
+
+def _pattern(rng: np.random.Generator, kind: int) -> np.ndarray:
+    """Plain with wear, stripes, checks or camouflage: 64 x 64 texels, about 0.7 m."""
+    first = rng.uniform(0.02, 0.7) * rng.uniform(0.5, 1.3, 3)
+    second = rng.uniform(0.02, 0.7) * rng.uniform(0.5, 1.3, 3)
+    row, column = np.mgrid[:64, :64] / 64.0
+    bands = 2.0 * np.pi * rng.integers(4, 11)
+    if kind == 0:
+        share = 0.15 * fractal(rng, 64, 1.0)
+    elif kind == 1:
+        share = (np.sin(bands * row) > rng.uniform(-0.6, 0.6)).astype(float)
+    elif kind == 2:
+        share = 0.5 * (np.sin(bands * row) > 0.0) + 0.5 * (np.sin(bands * column) > 0.0)
+    else:
+        share = (fractal(rng, 64, 1.5) > rng.uniform(-0.5, 0.5)).astype(float)
+    return np.clip(first + (second - first) * share[..., None], 0.015, 0.85)
+
+
+def _stand_out(texture: np.ndarray, ground: np.ndarray) -> np.ndarray:
+    """Brighten or darken clothes until they differ from the ground by MIN_CONTRAST at least."""
+    own, behind = float(texture.mean()), float(ground.mean())
+    ratio = own / behind
+    if ratio >= MIN_CONTRAST or ratio <= 1.0 / MIN_CONTRAST:
+        return texture
+    wanted = (
+        behind * MIN_CONTRAST
+        if ratio > 1.0 and behind * MIN_CONTRAST < 0.75
+        else behind / MIN_CONTRAST
+    )
+    return texture * (wanted / own)

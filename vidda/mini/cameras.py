@@ -1,0 +1,80 @@
+"""Perspective cameras that look at a person, and the crop around that person."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Viewpoint:
+    """Where a camera hangs, from the person's feet.
+
+    azimuth: radians around the person, 0 in front of them; height_m above ground;
+    distance_m: straight to the person's middle; orbit: radians a second around the person.
+    """
+
+    azimuth: float
+    height_m: float
+    distance_m: float
+    orbit: float = 0.0
+
+
+@dataclass(frozen=True)
+class Camera:
+    """A pinhole camera. rotation: (3, 3) rows are its right, down and forward axes in the world.
+
+    position: (3,) metres; focal: pixels; centre: (2,) principal point (x, y) in pixels.
+    """
+
+    rotation: np.ndarray
+    position: np.ndarray
+    focal: float
+    centre: np.ndarray
+
+    def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Pixels (..., 2) and depths (...) in metres of world points (..., 3)."""
+        seen = (points - self.position) @ self.rotation.T
+        depth = seen[..., 2]
+        return seen[..., :2] * (self.focal / depth)[..., None] + self.centre, depth
+
+    def ground(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+        """Where each pixel's ray meets the ground: x, y (H, W, 2) and depth (H, W) in metres.
+
+        Pixels at or above the horizon have infinite depth and coordinates 0.
+        """
+        row, column = np.mgrid[:height, :width].astype(np.float64)
+        across = (column - self.centre[0]) / self.focal
+        down = (row - self.centre[1]) / self.focal
+        ray = np.stack([across, down, np.ones_like(across)], axis=-1) @ self.rotation
+        falls = ray[..., 2] < -1e-4
+        depth = np.where(falls, -self.position[2] / np.where(falls, ray[..., 2], 1.0), np.inf)
+        reach = np.where(falls, depth, 0.0)[..., None]
+        met = self.position[:2] + reach * ray[..., :2]
+        return np.where(falls[..., None], met, 0.0), depth
+
+
+def look(
+    view: Viewpoint,
+    middle_m: float,
+    side_m: float,
+    size: int,
+    offset: tuple[float, float],
+    time_s: float = 0.0,
+) -> Camera:
+    """A camera whose square image of `size` pixels shows `side_m` metres around the person.
+
+    middle_m: height of the image's centre on the person; offset: of that centre, as shares of the
+    image, to the right and downward; time_s: matters to a camera in orbit.
+    """
+    rise = view.height_m - middle_m
+    along = np.sqrt(max(view.distance_m**2 - rise**2, 0.0))
+    azimuth = view.azimuth + view.orbit * time_s
+    position = np.array([along * np.sin(azimuth), along * np.cos(azimuth), view.height_m])
+    forward = np.array([0.0, 0.0, middle_m]) - position
+    forward /= np.linalg.norm(forward)
+    right = np.cross(forward, [0.0, 0.0, 1.0])
+    right /= np.linalg.norm(right)
+    rotation = np.stack([right, np.cross(forward, right), forward])
+    focal = size * view.distance_m / side_m
+    centre = (size - 1) / 2.0 - size * np.array(offset)
+    return Camera(rotation, position, focal, centre)

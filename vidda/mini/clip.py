@@ -1,0 +1,262 @@
+"""One clip of MiniRoCoG: who does what, where, seen by which camera, and the frames of it."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from vidda.mini import appearance, capture, gestures, raster
+from vidda.mini.body import COCO_17, REGIONS, Body, Limbs, Posture, joints, limbs
+from vidda.mini.cameras import Camera, Viewpoint, look
+
+FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
+"""What makes a clip look real; a synthetic clip has none of them. `camera` is shake and blur."""
+
+MARGIN = 9 / 112
+SUBFRAMES = 2
+DEPTH_UNIT_M = 0.001
+
+
+@dataclass(frozen=True)
+class Person:
+    """A subject: body, skin (an index of appearance.SKINS) and manner."""
+
+    body: Body
+    skin: int
+    left_handed: bool
+    tempo: float
+    amplitude: float
+    unsteadiness: float
+
+
+@dataclass(frozen=True)
+class Scene:
+    """Everything that decides one clip, before chance: `seed` draws the rest.
+
+    outfit_seed and place_seed may be shared by clips, as a person's clothes and a place are.
+    """
+
+    gesture: str
+    person: Person
+    view: str
+    viewpoint: Viewpoint
+    altitude_m: float | None
+    terrain: str
+    sun_preset: int
+    mocap: bool
+    factors: frozenset[str]
+    seed: tuple[int, ...]
+    outfit_seed: tuple[int, ...]
+    place_seed: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Rendered:
+    """A clip and the truth about it.
+
+    frames: (T, H, W, 3) uint8 RGB; keypoints: (T, 17, 3) x, y in pixels and 2 where visible, 1
+    where hidden, 0 outside the image; box: (T, 4) x0, y0, x1, y1 in pixels; mask: (T, H, W) uint8
+    indices of body.REGIONS; depth: (T, H, W) uint16 millimetres to the person, 65535 elsewhere;
+    crf: for the encoder; style: when the gesture starts and ends, among others.
+    """
+
+    frames: np.ndarray
+    keypoints: np.ndarray
+    box: np.ndarray
+    mask: np.ndarray
+    depth: np.ndarray
+    crf: int
+    style: gestures.Style
+
+
+def render(scene: Scene, frames: int, fps: float, size: int) -> Rendered:
+    """Render a scene as `frames` images of size x size pixels. The same scene, the same clip."""
+    rng = np.random.default_rng(scene.seed)
+    style = draw_style(rng, scene, frames / fps)
+    lens = capture.lens(scene.seed, scene.factors, frames, size, scene.view, scene.altitude_m)
+    moments = _moments(frames, fps, lens.shutter_s)
+    points = joints(
+        scene.person.body,
+        _posture(rng, scene, moments),
+        _arms(rng, scene, moments, style),
+    )
+    body = limbs(scene.person.body, points)
+    margin = round(MARGIN * size)
+    canvas = size + 2 * margin
+    cameras = _cameras(rng, scene, moments, size, margin)
+
+    sun_rng = np.random.default_rng((*scene.seed, 3))
+    sun = appearance.sunlight(sun_rng, "shadow" in scene.factors, scene.sun_preset)
+    place_rng = np.random.default_rng(scene.place_seed)
+    place = appearance.place(place_rng, "background" in scene.factors, scene.terrain)
+    cloth = appearance.clothes(
+        np.random.default_rng(scene.outfit_seed),
+        "clothes" in scene.factors,
+        scene.person.skin,
+        place.fine.mean((0, 1)),
+    )
+    layers = raster.person(body, cloth, sun, cameras, canvas)
+
+    # The shutter opens once a frame: its moments are averaged, its first one is the truth.
+    per_frame = len(moments) // frames
+    opening = slice(None, None, per_frame)
+    cover, colour = (
+        np.stack([getattr(layer, name) for layer in layers])
+        .reshape(frames, per_frame, canvas, canvas, -1)
+        .mean(1)
+        for name in ("cover", "colour")
+    )
+    ground = _grounds(place, sun, cameras[opening], raster.shadows(_at(body, opening), sun), canvas)
+    images = capture.shoot(rng, ground * (1.0 - cover) + colour, lens, margin)
+    world = np.stack([points[name][opening] for name in COCO_17], axis=1)
+    truth = _truth(layers[opening], world, cameras[opening], lens, margin, size)
+    return Rendered(images, *truth, crf=lens.crf, style=style)
+
+
+def _grounds(
+    place: appearance.Place,
+    sun: raster.Sun,
+    cameras: list[Camera],
+    shades: np.ndarray,
+    canvas: int,
+) -> np.ndarray:
+    """The scene without its person but with the shadow, (T, canvas, canvas, 3)."""
+    lit: list[np.ndarray] = []
+    seen_by = None
+    for camera, shade in zip(cameras, shades, strict=True):
+        if camera is not seen_by:
+            behind, ground_at = appearance.backdrop(place, sun, camera, canvas)
+            seen_by = camera
+        lit.append(raster.drop_shadow(behind, ground_at, shade, sun))
+    return np.stack(lit)
+
+
+def draw_style(rng: np.random.Generator, scene: Scene, seconds: float) -> gestures.Style:
+    """When and how the gesture is made in a clip of the given length."""
+    person = scene.person
+    start = rng.uniform(0.0, 0.12) * seconds
+    # One clip in three ends with the arms on their way down, as trimmed videos do.
+    end = seconds * (rng.uniform(0.8, 1.0) if rng.random() < 0.33 else 2.0)
+    swapped = rng.random() < 0.1
+    return gestures.Style(
+        start_s=float(start),
+        end_s=float(end),
+        raise_s=float(rng.uniform(0.25, 0.45)),
+        period_s=float(rng.uniform(0.75, 1.15) / person.tempo),
+        amplitude=float(np.clip(person.amplitude * rng.uniform(0.9, 1.1), 0.7, 1.15)),
+        left_handed=person.left_handed != swapped,
+    )
+
+
+def _moments(frames: int, fps: float, shutter_s: float) -> np.ndarray:
+    """When the body is drawn: once a frame, or SUBFRAMES times while the shutter is open."""
+    start = np.arange(frames)[:, None] / fps
+    open_ = np.linspace(0.0, shutter_s, SUBFRAMES) if shutter_s else np.zeros(1)
+    return (start + open_[None, :]).ravel()
+
+
+def _arms(
+    rng: np.random.Generator, scene: Scene, moments: np.ndarray, style: gestures.Style
+) -> np.ndarray:
+    """The gesture's arms with the ununsteadiness of a person; an animation has less than mocap."""
+    arms = gestures.arms(scene.gesture, moments, style)
+    strength = scene.person.unsteadiness * (0.09 if scene.mocap else 0.04)
+    wobble = np.stack(
+        [_sway(rng, moments, strength, 1.4) for _ in range(arms[0].size)], axis=-1
+    ).reshape(arms.shape)
+    constant = rng.normal(0.0, strength, arms.shape[1:])
+    arms = arms + wobble + constant
+    unit: np.ndarray = arms / np.linalg.norm(arms, axis=-1, keepdims=True)
+    return unit
+
+
+def _posture(rng: np.random.Generator, scene: Scene, moments: np.ndarray) -> Posture:
+    yaw = rng.normal(0.0, 0.12) + _sway(rng, moments, 0.03, 0.5)
+    return Posture(
+        yaw=yaw,
+        lean_side=rng.normal(0.0, 0.02) + _sway(rng, moments, 0.015, 0.6),
+        lean_front=rng.uniform(-0.02, 0.06) + _sway(rng, moments, 0.015, 0.6),
+        head_turn=rng.normal(0.0, 0.1) + _sway(rng, moments, 0.06, 0.5),
+        stance_m=np.full(len(moments), rng.uniform(0.16, 0.42)),
+    )
+
+
+def _sway(rng: np.random.Generator, moments: np.ndarray, size: float, hertz: float) -> np.ndarray:
+    """A smooth random movement of about the given size and pace."""
+    total = np.zeros(len(moments))
+    for _ in range(2):
+        pace = 2.0 * np.pi * hertz * rng.uniform(0.5, 1.5)
+        total += rng.normal(0.0, size) * np.sin(pace * moments + rng.uniform(0.0, 2.0 * np.pi))
+    return total
+
+
+def _cameras(
+    rng: np.random.Generator, scene: Scene, moments: np.ndarray, size: int, margin: int
+) -> list[Camera]:
+    """A crop around the person at each moment, as RoCoG-v2's real videos are.
+
+    Its size does not depend on the gesture: one fitted to raised arms would give the class away.
+    """
+    height = scene.person.body.height_m
+    side = height * rng.uniform(1.36, 1.5)
+    offset = (rng.uniform(-0.03, 0.03), rng.uniform(-0.02, 0.03))
+
+    def at(time_s: float) -> Camera:
+        inner = look(scene.viewpoint, 0.6 * height, side, size, offset, time_s)
+        return Camera(inner.rotation, inner.position, inner.focal, inner.centre + margin)
+
+    if scene.viewpoint.orbit:
+        return [at(float(moment)) for moment in moments]
+    return [at(0.0)] * len(moments)
+
+
+def _at(body: Limbs, moments: slice) -> Limbs:
+    return Limbs(
+        body.start[moments],
+        body.end[moments],
+        body.start_radius,
+        body.end_radius,
+        body.region,
+    )
+
+
+def _truth(
+    layers: list[raster.Layer],
+    world: np.ndarray,
+    cameras: list[Camera],
+    lens: capture.Lens,
+    margin: int,
+    size: int,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Keypoints, boxes, masks and depths as the shaken camera sees them. world: (T, 17, 3)."""
+    count = len(layers)
+    keypoints = np.zeros((count, len(COCO_17), 3), np.float32)
+    box = np.zeros((count, 4), np.float32)
+    mask = np.zeros((count, size, size), np.uint8)
+    depth = np.zeros((count, size, size), np.uint16)
+    for t, layer in enumerate(layers):
+        map_ = capture.to_image(lens.path[t], margin, size)
+        mask[t] = capture.warp_labels(layer.region, map_, size, 0)
+        metres = np.where(np.isinf(layer.depth), np.float32(65.535), layer.depth)
+        near = capture.warp_labels(metres.astype(np.float32), map_, size, 65.535)
+        depth[t] = np.rint(np.minimum(near, 65.535) / DEPTH_UNIT_M)
+        pixels, distance = cameras[t].project(world[t])
+        at = pixels @ map_[:, :2].T + map_[:, 2]
+        keypoints[t, :, :2] = at
+        keypoints[t, :, 2] = _visible(at, distance, near)
+        rows, columns = np.nonzero(mask[t])
+        if len(rows):
+            box[t] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
+    return keypoints, box, mask, depth
+
+
+def _visible(at: np.ndarray, distance: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """2 where a joint is the nearest thing, but for its own flesh, 1 where hidden, 0 outside."""
+    size = len(near)
+    column, row = np.rint(at).astype(int).T
+    outside = (column < 0) | (row < 0) | (column >= size) | (row >= size)
+    front = near[row.clip(0, size - 1), column.clip(0, size - 1)]
+    flesh_m = 0.16
+    return np.where(outside, 0, np.where(distance < front + flesh_m, 2, 1))
+
+
+__all__ = ["FACTORS", "REGIONS", "Person", "Rendered", "Scene", "draw_style", "render"]

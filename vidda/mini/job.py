@@ -1,0 +1,176 @@
+"""`vidda mini OUT`: render MiniRoCoG in parallel processes; killed at any instant, it can go on."""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from pathlib import Path
+from typing import Annotated
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from vidda import video
+from vidda.config import Config
+from vidda.errors import ViddaError
+from vidda.files import atomic, discard_partial, inside, require_free, write_text
+from vidda.mini import layout, simulation_info
+from vidda.mini.clip import FACTORS, draw_style, render
+from vidda.mini.gestures import GESTURES
+from vidda.progress import track
+
+SETTINGS = "mini.json"
+BYTES_PER_CLIP = 120_000
+CHUNK = 8
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class MiniConfig(Config):
+    """What to render. The same values give the same videos."""
+
+    out: Path = Field(description="folder to write the dataset into")
+    seed: int = Field(0, ge=0, description="decides every clip; tune on one seed, report on others")
+    size: int = Field(112, ge=32, le=512, multiple_of=2, description="pixels a side of each frame")
+    frames: Count = Field(16, description="frames a clip")
+    fps: float = Field(8.0, gt=0, description="frames per second")
+    syn_train: Count = Field(45, description="synthetic training clips per class and view")
+    syn_val: Count = Field(10, description="synthetic validation clips per class and view")
+    real_train: Count = Field(55, description="real training clips per class and view")
+    real_test: Count = Field(40, description="real test clips per class and view")
+    real_factors: tuple[str, ...] = Field(
+        tuple(sorted(FACTORS)), description="what makes real clips look real; fewer for a diagnosis"
+    )
+    jobs: int = Field(0, ge=0, description="processes; 0 takes one for each core")
+
+    @property
+    def sizes(self) -> layout.Sizes:
+        return layout.Sizes(self.syn_train, self.syn_val, self.real_train, self.real_test)
+
+
+def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
+    """Render every clip that is not there yet, then write lists and simulation_info."""
+    unknown = sorted(set(config.real_factors) - FACTORS)
+    if unknown:
+        known = ", ".join(sorted(FACTORS))
+        raise ViddaError(f"real_factors: unknown {', '.join(unknown)}; known are {known}")
+    plans = layout.plans(config.seed, config.sizes, frozenset(config.real_factors))
+    settings = json.dumps(config.model_dump(mode="json", exclude={"out", "jobs"}), indent=1) + "\n"
+    _check_folder(config.out, settings, resume)
+    missing = [plan for plan in plans if not _complete(config.out, plan)]
+    require_free(config.out, BYTES_PER_CLIP * len(missing) * (config.size * config.size) // 112**2)
+    print(f"MiniRoCoG, seed {config.seed}: {len(plans)} clips of {config.frames} frames at")
+    print(f"{config.size}x{config.size} in {config.out}, {len(plans) - len(missing)} already there")
+    if dry_run:
+        return 0
+    discard_partial(config.out)
+    write_text(config.out / SETTINGS, settings)
+    progress = track(
+        _render_all(config, missing),
+        label="rendering",
+        total=len(plans),
+        unit="clips",
+        done=len(plans) - len(missing),
+    )
+    for _ in progress:
+        pass
+    _write_lists(config, plans)
+    print(
+        f"done: {config.out}; next: vidda prepare configs/prepare/rocog_v2.yaml root={config.out}"
+    )
+    return 0
+
+
+def sidecar(path: str) -> str:
+    """Where in the tree the truth about a clip lies: keypoints, box, mask and depth as .npz."""
+    return f"sidecar/{path.removesuffix('.mp4')}.npz"
+
+
+def _check_folder(out: Path, settings: str, resume: bool) -> None:
+    """Refuse a folder that holds something else, or the same dataset in other settings."""
+    if not out.exists() or not any(out.iterdir()):
+        return
+    present = out / SETTINGS
+    if not present.exists():
+        raise ViddaError(f"{out}: not empty and not a MiniRoCoG; choose another folder")
+    old, new = json.loads(present.read_text()), json.loads(settings)
+    changed = [
+        f"{key} is {old.get(key)!r} there, {new[key]!r} now"
+        for key in new
+        if old.get(key) != new[key]
+    ]
+    if changed:
+        raise ViddaError(f"{out}: {'; '.join(changed)}; choose another folder")
+    if not resume:
+        raise ViddaError(f"{out}: already holds this MiniRoCoG; --resume renders what is missing")
+
+
+def _complete(out: Path, plan: layout.Plan) -> bool:
+    return inside(out, plan.path).exists() and inside(out, sidecar(plan.path)).exists()
+
+
+def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
+    """Render in parallel; yields each clip's path as it is done."""
+    chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
+    context = multiprocessing.get_context("spawn")
+    workers = config.jobs or os.cpu_count() or 1
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        pending = [pool.submit(_render_chunk, config, chunk) for chunk in chunks]
+        try:
+            for future in as_completed(pending):
+                yield from future.result()
+        except BrokenProcessPool:
+            raise ViddaError(
+                "a rendering process was killed, perhaps for lack of memory;"
+                " the same command with --resume and a smaller jobs=N goes on"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # The parent answers Ctrl-C; one process a core leaves no use for OpenCV's own threads.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _render_chunk(config: MiniConfig, plans: list[layout.Plan]) -> list[str]:
+    for plan in plans:
+        clip = render(plan.scene, config.frames, config.fps, config.size)
+        truth = io.BytesIO()
+        np.savez_compressed(
+            truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
+        )
+        with atomic(inside(config.out, sidecar(plan.path))) as temporary:
+            temporary.write_bytes(truth.getvalue())
+        video.write(inside(config.out, plan.path), clip.frames, config.fps, crf=clip.crf)
+    return [plan.path for plan in plans]
+
+
+def _write_lists(config: MiniConfig, plans: list[layout.Plan]) -> None:
+    """Everything in RoCoG-v2's tree that is not a video."""
+    lists: dict[str, list[str]] = {}
+    for plan in plans:
+        for name in plan.lists:
+            lists.setdefault(name, []).append(f"{plan.path} {plan.label}\n")
+    for name, lines in lists.items():
+        write_text(config.out / "annotations" / f"{name}.txt", "".join(lines))
+    seconds = config.frames / config.fps
+    info = config.out / "simulation_info"
+    for view in ("ground", "air"):
+        shown = [plan.scene for plan in plans if plan.path.startswith(f"syn/{view}/")]
+        styles = [draw_style(np.random.default_rng(s.seed), s, seconds) for s in shown]
+        playlist = simulation_info.gestures_xml(layout.syn_videos(config.sizes), styles, seconds)
+        for name, content in (
+            (f"rocog_{view}_gestures.xml", playlist),
+            (f"rocog_{view}.xml", simulation_info.scenes_xml(view)),
+        ):
+            with atomic(info / name) as temporary:
+                temporary.write_bytes(content)
+    names = {str(label): gesture for label, gesture in enumerate(GESTURES)}
+    write_text(config.out / "class_dict.json", json.dumps(names))
