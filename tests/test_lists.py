@@ -1,0 +1,305 @@
+"""The other layouts of `vidda prepare`: lists, folders, CSV files, UCF-HMDB and image sets."""
+
+import os
+from pathlib import Path
+
+import pytest
+from trees import config, touch
+
+from vidda.data import load_manifest, load_shift
+from vidda.data.listing import label_of, lines_of, read_classes, relative, walk
+from vidda.data.prepare import run
+from vidda.errors import ViddaError
+from vidda.types import Manifest
+
+
+def part(split: str, path: str, domain: str = "real") -> dict[str, str]:
+    return {"split": split, "path": path, "domain": domain}
+
+
+def prepare(root: Path, dataset: dict[str, object], out: str = "out") -> Path:
+    assert run(config(root, root.parent / out, dataset), dry_run=False, resume=False) == 0
+    return root.parent / out
+
+
+def labels(manifest: Manifest) -> dict[str, int | None]:
+    return {clip.path: clip.label for clip in manifest.clips}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    (tmp_path / "root").mkdir()
+    return tmp_path / "root"
+
+
+def test_lists(root: Path) -> None:
+    touch(root, ["a/1.mp4", "a/with space.mp4", "b/2.mp4", "b/3.mp4", "t/4.mp4", "t/5.mp4"])
+    (root / "train.txt").write_text(
+        "# source\r\n\r\na/1.mp4 0\r\na/with space.mp4 0\r\nb/2.mp4 1\r\n"
+    )
+    (root / "val.txt").write_text("b/3.mp4 1\n")
+    (root / "target.txt").write_text("t/4.mp4\n")
+    (root / "test.txt").write_text("t/5.mp4 1\n")
+    parts = [part("train", "train.txt", "synthetic"), part("val", "val.txt", "synthetic"),
+             part("target", "target.txt"), part("test", "test.txt")]  # fmt: skip
+    out = prepare(root, {"name": "lists", "parts": parts, "task": "mine"})
+    shift = load_shift(out, "mine", "adapted")
+    # Nothing else names them, so the classes are the folders that each label's clips share.
+    assert shift.test.classes == ("a", "b")
+    assert labels(shift.source) == {"a/1.mp4": 0, "a/with space.mp4": 0, "b/2.mp4": 1}
+    assert {clip.domain for clip in shift.source.clips} == {"synthetic"}
+    assert shift.target is not None
+    assert labels(shift.target) == {"t/4.mp4": None}
+    assert labels(shift.test) == {"t/5.mp4": 1}
+    assert load_shift(out, "mine", "source_only").target is None
+
+
+def test_a_prefix_of_another_machine_is_stripped(root: Path) -> None:
+    touch(root, ["a/1.mp4"])
+    (root / "train.txt").write_text("/data/me/a/1.mp4 0\n")
+    (root / "classes.txt").write_text("Halt\nRally\n")
+    dataset = {"name": "lists", "parts": [part("train", "train.txt")], "classes": "classes.txt"}
+    with pytest.raises(ViddaError, match=r"train\.txt:1: path '/data/me/a/1\.mp4' leaves the root"):
+        prepare(root, dataset)
+    manifest = load_manifest(prepare(root, {**dataset, "strip": "/data/me/"}, "other"))
+    assert labels(manifest) == {"a/1.mp4": 0}
+    assert manifest.classes == ("Halt", "Rally")
+
+
+def test_without_a_val_list_some_of_train_is_held_out(root: Path) -> None:
+    paths = [f"{c}/{n}.mp4" for c in "ab" for n in range(50)]
+    touch(root, [*paths, "test/a/t.mp4"])
+    (root / "train.txt").write_text("".join(f"{p} {'ab'.index(p[0])}\n" for p in paths))
+    (root / "test.txt").write_text("test/a/t.mp4 0\n")
+    parts = [part("train", "train.txt"), part("test", "test.txt")]
+    dataset = {"name": "lists", "parts": parts, "val_share": 0.2}
+    shift = load_shift(prepare(root, dataset), "main", "source_only")
+    held, kept = set(labels(shift.val)), set(labels(shift.source))
+    assert len(held) == 20
+    assert held | kept == set(paths)
+    assert not held & kept
+    (root / "train.txt").write_text("".join(f"{p} {'ab'.index(p[0])}\n" for p in paths[::-1]))
+    again = load_shift(prepare(root, dataset, "again"), "main", "source_only")
+    assert set(labels(again.val)) == held
+
+
+def test_folders(root: Path) -> None:
+    touch(root, ["tr/b/1.mp4", "tr/a/deep/2.avi", "te/a/3.mkv", "tr/a/notes.txt", "tr/a/.h.mp4"])
+    parts = [part("train", "tr"), part("test", "te")]
+    manifest = load_manifest(prepare(root, {"name": "folders", "parts": parts}))
+    assert manifest.classes == ("a", "b")
+    assert labels(manifest) == {"tr/a/deep/2.avi": 0, "tr/b/1.mp4": 1, "te/a/3.mkv": 0}
+    with pytest.raises(ViddaError, match="holds no video or image"):
+        prepare(root, {"name": "folders", "parts": [part("train", "nothing")]}, "other")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a/1.mp4 0\na/2.mp4 0\nb/3 4.mp4 1\nb/5.mp4 -1\nb/6.mp4\n",
+        "a/1.mp4,0\na/2.mp4,0\nb/3 4.mp4,1\nb/5.mp4,-1\nb/6.mp4,-1\n",
+        "path,label,fps\na/1.mp4,0,25\na/2.mp4,0,25\nb/3 4.mp4,1,25\nb/5.mp4,,\nb/6.mp4,-1,\n",
+        "class,path\na,a/1.mp4\na,a/2.mp4\nb,b/3 4.mp4\n,b/5.mp4\n,b/6.mp4\n",
+    ],
+)
+def test_csv_files(root: Path, text: str) -> None:
+    touch(root, ["a/1.mp4", "a/2.mp4", "b/3 4.mp4", "b/5.mp4", "b/6.mp4"])
+    (root / "train.csv").write_text(text)
+    dataset = {"name": "csv", "parts": [part("train", "train.csv")]}
+    manifest = load_manifest(prepare(root, dataset))
+    assert manifest.classes == ("a", "b")
+    assert labels(manifest) == {
+        "a/1.mp4": 0, "a/2.mp4": 0, "b/3 4.mp4": 1, "b/5.mp4": None, "b/6.mp4": None,
+    }  # fmt: skip
+    if "fps" in text:
+        assert manifest.clips[0].meta["fps"] == "25"
+
+
+def test_kinetics_csv(root: Path) -> None:
+    """As DeepMind publishes it; clips in class folders or in one, named with six digits."""
+    header = "label,youtube_id,time_start,time_end,split,is_cc\n"
+    (root / "train.csv").write_text(
+        header + 'air drumming,_dbcJuKJQNs,40,50,train,0\n"bowling",-3B32lodo2M,0.0,10.0,train,0\n'
+    )
+    (root / "test.csv").write_text("youtube_id,time_start,time_end,split\nabcdefghijk,7,17,test\n")
+    paths = ["train/air drumming/_dbcJuKJQNs_000040_000050.mp4",
+             "train/bowling/-3B32lodo2M_000000_000010.mkv",
+             "test/abcdefghijk_000007_000017.mp4"]  # fmt: skip
+    touch(root, [*paths, "train/other/_dbcJuKJQNs_000090_000100.mp4"])
+    dataset = {"name": "csv", "parts": [part("train", "train.csv"), part("test", "test.csv")]}
+    manifest = load_manifest(prepare(root, dataset))
+    assert manifest.classes == ("air drumming", "bowling")
+    assert labels(manifest) == dict(zip(paths, (0, 1, None), strict=True))
+    (root / paths[0]).unlink()
+    with pytest.raises(ViddaError, match="first air drumming/_dbcJuKJQNs_000040_000050"):
+        prepare(root, dataset, "other")
+
+
+def test_every_bad_csv_line_is_named(root: Path) -> None:
+    touch(root, ["a/x_000001_000002.mp4"])
+    (root / "train.csv").write_text(
+        "label,youtube_id,time_start,time_end,split\na,x,1,2,train\na,x,one,2,train\na,x\n"
+    )
+    (root / "test.csv").write_text("path,label\na/x_000001_000002.mp4,0,1\n")
+    parts = [part("train", "train.csv"), part("test", "test.csv")]
+    with pytest.raises(ViddaError, match="3 lines of a list"):
+        prepare(root, {"name": "csv", "parts": parts})
+    problems = (root.parent / "out" / "problems.csv").read_text().splitlines()
+    assert problems[1:] == [
+        "line,train.csv:3,time_start and time_end must be seconds",
+        'line,train.csv:4,"2 cells, the header has 5"',
+        'line,test.csv:2,"3 cells, the header has 2"',
+    ]
+    (root / "train.csv").unlink()
+    (root / "test.csv").unlink()
+    with pytest.raises(ViddaError) as caught:
+        prepare(root, {"name": "csv", "parts": parts}, "other")
+    assert [line.rpartition("/")[2] for line in str(caught.value).splitlines()] == [
+        "train.csv: no such list",
+        "test.csv: no such list",
+    ]
+
+
+def test_ucf_hmdb(root: Path) -> None:
+    """TA3N's lists point to feature folders; the videos are found by name, anywhere."""
+    ucf = [f"v_Fencing_g{g:02d}_c{c:02d}" for g in range(1, 6) for c in (1, 2)]
+    hmdb = [f"Film_{n}_climb_f_cm_np1_ba_med_{c}" for n in range(5) for c in (0, 1)]
+    lists = {
+        "ucf101_train": (ucf[:8], 1), "ucf101_val": (ucf[8:], 1),
+        "hmdb51_train": (hmdb[:8], 0), "hmdb51_val": (hmdb[8:], 0),
+    }  # fmt: skip
+    (root / "lists").mkdir()
+    for name, (videos, label) in lists.items():
+        lines = [f"dataset/{name[:6]}/RGB-feature/{video} 120 {label}\n" for video in videos]
+        file = root / "lists" / f"list_{name}_hmdb_ucf-feature.txt"
+        file.write_text("".join(lines))
+    (root / "lists" / "classInd_hmdb_ucf.txt").write_text("0 climb\n1 fencing  \n1 Fencing\n")
+    touch(root, [f"UCF-101/Fencing/{video}.avi" for video in ucf])
+    touch(root, [f"hmdb51_org/climb/{video}.avi" for video in hmdb])
+    touch(root, ["hmdb51_org/wave/not_listed.avi"])
+    dataset = {"name": "ucf_hmdb", "lists": "lists", "classes": "lists/classInd_hmdb_ucf.txt",
+               "val_share": 0.25}  # fmt: skip
+    out = prepare(root, dataset)
+    shift = load_shift(out, "ucf2hmdb", "adapted")
+    assert shift.source.classes == ("climb", "fencing")
+    assert labels(shift.source) == {f"UCF-101/Fencing/{video}.avi": 1 for video in ucf[:8]}
+    assert labels(shift.val) == {f"UCF-101/Fencing/{video}.avi": 1 for video in ucf[8:]}
+    assert shift.target is not None
+    assert labels(shift.target) == {f"hmdb51_org/climb/{v}.avi": None for v in hmdb[:8]}
+    assert labels(shift.test) == {f"hmdb51_org/climb/{video}.avi": 0 for video in hmdb[8:]}
+    assert {clip.domain for clip in shift.test.clips} == {"hmdb51"}
+    assert shift.source.clips[0].meta["num_frames"] == "120"
+
+    for task in ("ucf2hmdb", "hmdb2ucf"):
+        only = load_shift(out, task, "target_only")
+        films = [{clip.path.rsplit("_", 1)[0] for clip in m.clips} for m in (only.source, only.val)]
+        assert [len(part.clips) for part in (only.source, only.val)] == [6, 2]
+        assert not films[0] & films[1]
+
+
+def test_a_video_that_is_there_twice(root: Path) -> None:
+    touch(root, ["a/v.mp4", "b/v.mp4"])
+    for name in ("ucf101_train", "ucf101_val", "hmdb51_train", "hmdb51_val"):
+        (root / f"list_{name}_hmdb_ucf-feature.txt").write_text("x/v 3 0\nx/w 0\n")
+    with pytest.raises(ViddaError) as caught:
+        prepare(root, {"name": "ucf_hmdb"})
+    assert "v is a/v.mp4 and b/v.mp4; keep one" in str(caught.value)
+    problems = (root.parent / "out" / "problems.csv").read_text()
+    assert "'x/w 0' is not `path num_frames label`" in problems
+
+
+@pytest.mark.parametrize("tested", [True, False])
+def test_visda2017(root: Path, tested: bool) -> None:
+    names = {"train": "png", "validation": "jpg", **({"test": "jpg"} if tested else {})}
+    for folder, kind in names.items():
+        inner = ["trunk00/0", "trunk00/1"] if folder == "test" else ["car/0", "truck/1"]
+        lines = [f"{path}.{kind} {label}" for label, path in enumerate(inner)]
+        touch(root, [f"{folder}/{line.split()[0]}" for line in lines])
+        (root / folder / "image_list.txt").write_text("\n".join(lines))
+    touch(root, ["train/car/2.png"])
+    with (root / "train" / "image_list.txt").open("a") as file:
+        file.write("\ncar/2.png 0\n")
+    out = prepare(root, {"name": "visda2017", "val_share": 0.3})
+    assert load_manifest(out).classes == ("car", "truck")
+    if tested:
+        shift = load_shift(out, "main", "adapted")
+        assert shift.target is not None
+        assert labels(shift.target) == {
+            "validation/car/0.jpg": None,
+            "validation/truck/1.jpg": None,
+        }
+        assert labels(shift.test) == {"test/trunk00/0.jpg": 0, "test/trunk00/1.jpg": 1}
+    else:
+        shift = load_shift(out, "main", "source_only")
+        assert labels(shift.test) == {"validation/car/0.jpg": 0, "validation/truck/1.jpg": 1}
+        with pytest.raises(ViddaError, match="no experiment main/adapted"):
+            load_shift(out, "main", "adapted")
+    assert len(shift.source) == 2
+    assert len(shift.val) == 1
+    assert {clip.domain for clip in shift.source.clips} == {"synthetic"}
+
+
+def test_s2rda49(root: Path) -> None:
+    """The official lists give paths alone; the class is the folder."""
+    synthetic = [f"synthetic/{c}/{n}.png" for c in ("airplane", "bed") for n in range(5)]
+    real = ["real/airplane/aeroplane_1.jpg", "real/bed/2.jpg"]
+    touch(root, [*synthetic, *real])
+    (root / "splits").mkdir()
+    (root / "splits" / "real_val.txt").write_text(real[0] + "\n")
+    (root / "splits" / "real_test.txt").write_text(real[1] + "\n")
+    shift = load_shift(prepare(root, {"name": "s2rda49"}), "main", "adapted")
+    assert shift.source.classes == ("airplane", "bed")
+    assert labels(shift.source) | labels(shift.val) == {p: int("bed" in p) for p in synthetic}
+    assert labels(shift.test) == {real[1]: 1}
+    assert shift.target is not None
+    assert labels(shift.target) == {real[0]: None}
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "C:/x", "\\x", "", "a\\..\\x"])
+def test_paths_that_leave_are_refused(path: str) -> None:
+    with pytest.raises(ViddaError, match="leaves the root"):
+        relative(path)
+
+
+@pytest.mark.parametrize(
+    ("path", "expected"),
+    [("./a//b.mp4", "a/b.mp4"), ("a\\b c.mp4", "a/b c.mp4"), ("a..b/..c", "a..b/..c")],
+)
+def test_paths_are_made_alike(path: str, expected: str) -> None:
+    assert relative(path) == expected
+
+
+@pytest.mark.parametrize("text", ["-1", "1.0", "x", "", "٣", "7"])
+def test_labels_that_are_none(text: str) -> None:
+    with pytest.raises(ViddaError, match=r"label .* not"):
+        label_of(text, 7)
+
+
+@pytest.mark.parametrize("text", ["0 a\n2 b\n", "a\na\n", "", "0 a\n1 a\n"])
+def test_class_files_that_are_none(root: Path, text: str) -> None:
+    (root / "classes.txt").write_text(text)
+    with pytest.raises(ViddaError, match=r"classes\.txt: "):
+        read_classes(root / "classes.txt")
+
+
+def test_a_list_that_is_no_text(root: Path) -> None:
+    (root / "x.txt").write_bytes(b"\xff\xfe\0")
+    with pytest.raises(ViddaError, match=r"x\.txt: cannot be read as a list"):
+        list(lines_of(root / "x.txt"))
+
+
+def test_a_name_that_no_csv_can_hold(root: Path) -> None:
+    touch(root, ["a/1.mp4", "a/\u00e9 \u2028.mp4"])
+    assert len(walk(root)) == 2
+    Path(os.fsdecode(os.fsencode(root) + b"/a/\xff.mp4")).write_bytes(b"x")
+    with pytest.raises(ViddaError, match=r"the name .* is not UTF-8; rename it"):
+        walk(root)
+
+
+def test_links_do_not_walk_in_circles(root: Path) -> None:
+    touch(root, ["a/1.mp4"])
+    (root / "a" / "again").symlink_to(root)
+    (root / "b").symlink_to(root / "nowhere")
+    touch(root.parent, ["disk/2.mp4"])
+    (root / "c").symlink_to(root.parent / "disk")
+    assert sorted(walk(root)) == ["a/1.mp4", "c/2.mp4"]

@@ -1,0 +1,88 @@
+"""Lists against files: what is missing, misplaced, unlisted or broken, and what is left."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+from vidda.data.listing import Listing, Problem, Tree, is_media
+from vidda.errors import ViddaError
+from vidda.types import ClipRecord
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What can be written: clips and lists without those dropped, and why lists are left out."""
+
+    clips: dict[str, ClipRecord]
+    lists: dict[str, list[str]]
+    left_out: dict[str, str]
+    problems: list[Problem]
+    dropped: int
+
+
+def check(
+    listing: Listing, tree: Tree, unreadable: Callable[[list[str]], dict[str, str]]
+) -> Result:
+    """Find what is wrong with files, and what is left without the clips that must be dropped.
+
+    unreadable: given the paths of clips, what is wrong with those that cannot be decoded.
+    Raises ViddaError when not one listed clip is in the tree.
+    """
+    problems = list(listing.problems)
+    left_out = {
+        name: f"none of its {len(members)} clips is there"
+        if members
+        else "the list is not there or empty"
+        for name, members in listing.lists.items()
+        if not any(path in tree for path in members)
+    }
+    wanted = [
+        path for name, members in listing.lists.items() if name not in left_out for path in members
+    ]
+    if not wanted and not problems:
+        if not listing.clips:
+            raise ViddaError(f"{listing.root}: the lists name no clip")
+        raise ViddaError(
+            f"{listing.root}: not one of {len(listing.clips)} listed clips is there, as"
+            f" {next(iter(listing.clips))}; set root=DIR to the folder that their paths start from"
+        )
+    wanted = list(dict.fromkeys(wanted))
+    missing = [path for path in wanted if path not in tree]
+    problems += [Problem("missing", path, "") for path in missing]
+    problems += _wrong_folders(listing, wanted)
+    problems += [
+        Problem("unlisted", path, "")
+        for path in tree
+        if path.startswith(listing.covered) and is_media(path) and path not in listing.clips
+    ]
+    broken = unreadable([path for path in wanted if path in tree])
+    problems += [Problem("unreadable", path, text) for path, text in broken.items()]
+    gone = {*missing, *broken}
+    clips = {path: listing.clips[path] for path in wanted if path not in gone}
+    lists = {
+        name: [path for path in members if path in clips]
+        for name, members in listing.lists.items()
+        if name not in left_out
+    }
+    left_out |= {name: "none of its clips is usable" for name, kept in lists.items() if not kept}
+    reasons = _experiments_left_out(listing, left_out)
+    return Result(clips, lists, reasons, problems, len(gone))
+
+
+def _wrong_folders(listing: Listing, paths: list[str]) -> Iterator[Problem]:
+    index = {name: label for label, name in enumerate(listing.classes)}
+    for path in paths:
+        label = listing.clips[path].label
+        folder = path.split("/")[-2] if "/" in path else ""
+        if label is not None and index.get(folder, label) != label:
+            text = f"the list says {label} ({listing.classes[label]})"
+            yield Problem("class", path, text)
+
+
+def _experiments_left_out(listing: Listing, left_out: dict[str, str]) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    for experiment, parts in listing.experiments.items():
+        lacking = [name for name in parts.values() if name in left_out or name not in listing.lists]
+        if lacking:
+            reason = left_out.get(lacking[0], "the list is not there")
+            reasons[experiment] = f"{lacking[0]}: {reason}"
+    return reasons

@@ -1,0 +1,93 @@
+"""Image sets as clips of one frame: VisDA-2017 and S2RDA-49."""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.data.listing import Listing, Tree, is_media, lines_of, require_lists
+from vidda.data.rows import Part, Row, Split, add_experiments, fill
+from vidda.errors import ViddaError
+
+
+class Visda2017(Config):
+    """VisDA-2017 classification: train/, validation/ and test/, each with its image_list.txt.
+
+    Source: Peng et al., VisDA: The Visual Domain Adaptation Challenge, 2017 (arXiv 1710.06924).
+    """
+
+    name: Literal["visda2017"]
+    val_share: float = Field(
+        default=0.1, gt=0, lt=1, description="share of train/ held out for validation"
+    )
+
+    def read(self, root: Path, tree: Tree) -> Listing:
+        """train/ is the source, validation/ the unlabelled target, test/ the test.
+
+        Without test/ the target itself is the test, as most papers have it; then `adapted` would
+        train on its test images, and only source_only is planned.
+        """
+        tested = (root / "test" / "image_list.txt").is_file()
+        parts = [
+            Part(split="train", path=Path("train"), domain="synthetic", view="object"),
+            Part(split="target" if tested else "test", path=Path("validation"), view="object"),
+        ]
+        if tested:
+            parts.append(Part(split="test", path=Path("test"), view="object"))
+        require_lists(root / part.path / "image_list.txt" for part in parts)
+        rows: list[Row] = []
+        for part in parts:
+            folder = part.path.as_posix()
+            for number, line in lines_of(root / folder / "image_list.txt"):
+                path, *label = line.rsplit(None, 1)
+                where = f"{folder}/image_list.txt:{number}"
+                rows.append(Row(part, where, f"{folder}/{path}", label[0] if label else None))
+        listing = fill(root, rows, None)
+        if not tested:
+            listing.notes.append(
+                "no test/image_list.txt: validation/ is the test set, so main/adapted, whose target"
+                " it would be, is not written"
+            )
+        add_experiments(listing, "main", self.val_share)
+        return listing
+
+
+class S2rda49(Config):
+    """S2RDA-49: synthetic/CLASS/FILE and real/CLASS/FILE, and the official real_{val,test}.txt.
+
+    Source: Tang and Jia, A New Benchmark: On the Utility of Synthetic Data, CVPR 2023.
+    """
+
+    name: Literal["s2rda49"]
+    splits: Path = Field(
+        default=Path("splits"),
+        description="folder of real_val.txt and real_test.txt, relative to the root",
+    )
+    val_share: float = Field(default=0.1, gt=0, lt=1, description="share of synthetic/ held out")
+
+    def read(self, root: Path, tree: Tree) -> Listing:
+        """synthetic/ is the source, real_val.txt the unlabelled target, real_test.txt the test.
+
+        The lists give paths alone: a clip's class is its folder.
+        """
+        require_lists(root / self.splits / name for name in ("real_val.txt", "real_test.txt"))
+        source = Part(split="train", path=Path("synthetic"), domain="synthetic", view="object")
+        paths = [p for p in sorted(tree) if p.startswith("synthetic/") and is_media(p)]
+        if not paths:
+            raise ViddaError(f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it")
+        rows = [Row(source, path, path, PurePosixPath(path).parent.name) for path in paths]
+        targets: tuple[tuple[Split, str], ...] = (
+            ("target", "real_val.txt"),
+            ("test", "real_test.txt"),
+        )
+        for split, name in targets:
+            part = Part(split=split, path=self.splits / name, view="object")
+            rows += [
+                Row(part, f"{name}:{number}", line, PurePosixPath(line).parent.name)
+                for number, line in lines_of(root / self.splits / name)
+            ]
+        listing = fill(root, rows, None)
+        listing.covered = ("synthetic/", "real/")
+        add_experiments(listing, "main", self.val_share)
+        return listing

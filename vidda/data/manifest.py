@@ -1,0 +1,279 @@
+"""Manifests on disk: a CSV of clips, and `dataset.json` beside or above it with root and classes.
+
+`dataset.json` makes a CSV whole: `{"format": "vidda-dataset-1", "root": ..., "classes": ...}`. It
+serves every CSV of its folder and of the folders below. A CSV without one stands for itself: its
+folder is the root, and its `label` and `class` columns give the classes.
+"""
+
+import csv
+import json
+import math
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+from vidda.errors import ViddaError
+from vidda.files import atomic, write_text
+from vidda.types import ClipRecord, Manifest
+
+FORMAT = "vidda-dataset-1"
+DATASET = "dataset.json"
+LEVELS = 4
+"""In how many folders, from a CSV's own upwards, its dataset.json is looked for: from
+splits/<task>/<setting>/train.csv it is the fourth."""
+
+COLUMNS = (
+    "id", "path", "label", "class", "domain", "view", "subject", "altitude_m", "parent_id",
+)  # fmt: skip
+MOST_CLASSES = 100_000
+SHOWN = 20
+"""How many mistakes of one file are printed; the rest is counted."""
+
+
+def load_manifest(path: Path | str) -> Manifest:
+    """The clips of a manifest, from its CSV or from the folder that holds `manifest.csv`.
+
+    Raises ViddaError with a line for each mistake (`manifest.csv:17: label 7 not in 0..6`).
+    """
+    file = Path(path)
+    if file.is_dir():
+        file = file / "manifest.csv"
+    header, rows = _read_csv(file)
+    place = _dataset_of(file)
+    if place is None:
+        root, classes = file.parent.absolute(), _classes_from(header, rows)
+    else:
+        root, classes = _read_dataset(place)
+    problems: list[str] = []
+    clips = _records(file.name, header, rows, classes, problems)
+    if problems:
+        raise ViddaError("\n".join(shortened(problems)))
+    return Manifest(root, classes, tuple(clips))
+
+
+def save_manifest(manifest: Manifest, path: Path | str) -> None:
+    """Write a manifest as CSV and, last, the `dataset.json` beside it, each atomically.
+
+    An existing `dataset.json` beside it must say the same, else ViddaError: it serves the CSVs
+    that are there already.
+    """
+    file = Path(path)
+    place = file.parent / DATASET
+    if place.exists():
+        root, classes = _read_dataset(place)
+        if (root, classes) != (manifest.root.absolute(), manifest.classes):
+            raise ViddaError(f"{place}: has another root or other classes; choose another folder")
+    columns = meta_columns(manifest.clips)
+    lines = csv_lines(manifest.clips, manifest.classes, columns)
+    write_csv(file, csv_header(columns), lines)
+    if not place.exists():
+        write_dataset(file.parent, manifest.root, manifest.classes, {})
+
+
+def write_dataset(
+    folder: Path, root: Path, classes: Sequence[str], more: dict[str, object]
+) -> None:
+    """Write `folder/dataset.json` with the root, the classes and what `more` holds."""
+    content = {"format": FORMAT, "root": _portable(folder, root), "classes": list(classes), **more}
+    write_text(folder / DATASET, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+
+
+def meta_columns(clips: Iterable[ClipRecord]) -> list[str]:
+    """The names of all further columns, in the order in which the clips first have them."""
+    names: dict[str, None] = {}
+    for clip in clips:
+        names.update(dict.fromkeys(clip.meta))
+    return list(names)
+
+
+def csv_header(columns: Sequence[str], *, labelled: bool = True) -> str:
+    """The first line of a manifest with these further columns."""
+    return csv_line([*_own_columns(labelled), *columns])
+
+
+def csv_lines(
+    clips: Iterable[ClipRecord],
+    classes: Sequence[str],
+    columns: Sequence[str],
+    *,
+    labelled: bool = True,
+) -> list[str]:
+    """One CSV line a clip; without `labelled` the label and class columns are not there at all."""
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\n")
+    for c in clips:
+        label = ("" if c.label is None else c.label, "" if c.label is None else classes[c.label])
+        altitude = "" if c.altitude_m is None else f"{c.altitude_m:g}"
+        row = [c.id, c.path, *(label if labelled else ()), c.domain, c.view]
+        row += [c.subject or "", altitude, c.parent_id or ""]
+        row += [c.meta.get(name, "") for name in columns]
+        writer.writerow(row)
+    return lines
+
+
+def csv_line(cells: Sequence[object]) -> str:
+    """One CSV line with its line end."""
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\n").writerow(cells)
+    return lines[0]
+
+
+def write_csv(file: Path, header: str, lines: Iterable[str]) -> None:
+    """Write a CSV of ready lines, atomically."""
+    with atomic(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
+        stream.write(header)
+        stream.writelines(lines)
+
+
+def shortened(problems: Sequence[str]) -> list[str]:
+    """The first `SHOWN` problems and a count of the others."""
+    more = len(problems) - SHOWN
+    return [*problems[:SHOWN], *([f"... and {more} more"] if more > 0 else [])]
+
+
+class _Lines(list[str]):
+    """A list that csv.writer takes for a file: it calls `write` once a row."""
+
+    write = list.append
+
+
+def _own_columns(labelled: bool) -> list[str]:
+    return [name for name in COLUMNS if labelled or name not in ("label", "class")]
+
+
+def _portable(folder: Path, root: Path) -> str:
+    """`root` as dataset.json in `folder` names it.
+
+    Relative where one holds the other or both stand in one folder: those are moved together.
+    """
+    folder, root = folder.absolute(), root.absolute()
+    near = root.is_relative_to(folder.parent) or folder.is_relative_to(root)
+    if near and folder.parent != Path(folder.anchor):
+        return Path(os.path.relpath(root, folder)).as_posix()
+    return root.as_posix()
+
+
+def _dataset_of(file: Path) -> Path | None:
+    for folder in file.absolute().parents[:LEVELS]:
+        place = folder / DATASET
+        if place.is_file() and read_description(place).get("format") == FORMAT:
+            return place
+    return None
+
+
+def read_description(place: Path) -> dict[str, Any]:
+    """What a dataset.json holds; nothing where it is not there."""
+    try:
+        content = json.loads(place.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise ViddaError(f"{place}: cannot be read as JSON: {error}") from None
+    return content if isinstance(content, dict) else {}
+
+
+def _read_dataset(place: Path) -> tuple[Path, tuple[str, ...]]:
+    content = read_description(place)
+    root, classes = content.get("root"), content.get("classes")
+    if not isinstance(root, str) or not isinstance(classes, list):
+        raise ViddaError(f'{place}: needs "root" (text) and "classes" (a list of names)')
+    folder = Path(os.path.normpath(place.parent.absolute() / root))
+    if not folder.is_dir():
+        raise ViddaError(
+            f'{place}: root {folder} is not there; move the data back or correct "root"'
+        )
+    return folder, tuple(str(name) for name in classes)
+
+
+def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
+    """The header, and each row with the number of the line it ends on."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.reader(stream, strict=True)
+            header = next(reader, [])
+            rows = [(reader.line_num, row) for row in reader if row]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ViddaError(f"{file}: cannot be read as a manifest: {error}") from None
+    if "path" not in header:
+        raise ViddaError(f"{file}:1: no column 'path'; a manifest starts with {','.join(COLUMNS)}")
+    twice = sorted({name for name in header if header.count(name) > 1})
+    if twice:
+        raise ViddaError(f"{file}:1: column {twice[0]!r} stands twice")
+    return header, rows
+
+
+def _classes_from(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple[str, ...]:
+    """The classes that the label and class columns tell; a label without a name is its number."""
+    place = {name: header.index(name) for name in ("label", "class") if name in header}
+    whole = [row for _, row in rows if len(row) == len(header)]
+    if "label" not in place:
+        return tuple(sorted({row[place["class"]] for row in whole} - {""})) if place else ()
+    names: dict[int, str] = {}
+    for row in whole:
+        text = row[place["label"]]
+        if text.isdecimal() and int(text) < MOST_CLASSES:
+            name = row[place["class"]] if "class" in place else ""
+            names.setdefault(int(text), name or text)
+    return tuple(names.get(index, str(index)) for index in range(max(names, default=-1) + 1))
+
+
+def _records(
+    name: str,
+    header: list[str],
+    rows: list[tuple[int, list[str]]],
+    classes: tuple[str, ...],
+    problems: list[str],
+) -> list[ClipRecord]:
+    index = {label: str(i) for i, label in enumerate(classes)}
+    clips: list[ClipRecord] = []
+    seen: dict[str, int] = {}
+    for number, row in rows:
+        if len(row) != len(header):
+            problems.append(f"{name}:{number}: {len(row)} cells, the header has {len(header)}")
+            continue
+        cells = dict(zip(header, row, strict=True))
+        try:
+            clip = _record(cells, index, len(classes))
+        except ViddaError as error:
+            problems.append(f"{name}:{number}: {error}")
+            continue
+        if clip.id in seen:
+            problems.append(f"{name}:{number}: id {clip.id!r} stands on line {seen[clip.id]} too")
+        seen.setdefault(clip.id, number)
+        clips.append(clip)
+    return clips
+
+
+def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRecord:
+    """One clip from its cells, which are used up; `index` gives each class its label."""
+    path = cells.pop("path")
+    label, named = cells.pop("label", ""), cells.pop("class", "")
+    if label and not (label.isdecimal() and int(label) < count):
+        raise ViddaError(f"label {label} not in 0..{count - 1}")
+    if named and index.get(named) is None:
+        raise ViddaError(f"class {named!r} is not one of {', '.join(index)}")
+    if named and label and index[named] != label:
+        raise ViddaError(f"class {named!r} has label {index[named]}, not {label}")
+    altitude = cells.pop("altitude_m", "")
+    return ClipRecord(
+        id=cells.pop("id", "") or path,
+        path=path,
+        label=int(label or index[named]) if label or named else None,
+        domain=cells.pop("domain", ""),
+        view=cells.pop("view", ""),
+        subject=cells.pop("subject", "") or None,
+        altitude_m=_number("altitude_m", altitude) if altitude else None,
+        parent_id=cells.pop("parent_id", "") or None,
+        meta={key: value for key, value in cells.items() if value},
+    )
+
+
+def _number(name: str, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ViddaError(f"{name} {text!r} is not a number")
+    return value

@@ -1,0 +1,251 @@
+"""`vidda prepare`: videos and lists become manifests and experiments; every mistake is reported.
+
+OUT/config.yaml      the config, written first
+OUT/problems.csv     everything that is wrong, file by file
+OUT/verified.jsonl   what verify=true found, kept for the next run
+OUT/manifest.csv     every clip
+OUT/splits/<task>/<setting>/{train,target,val,test}.csv
+OUT/dataset.json     root, classes and what was left out; written last
+"""
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Annotated, TextIO
+
+from pydantic import Field
+from rich.console import Console
+
+from vidda.config import Config, dump
+from vidda.data.checks import Result, check
+from vidda.data.images import S2rda49, Visda2017
+from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
+from vidda.data.lists import CsvFiles, Folders, Lists
+from vidda.data.manifest import (
+    DATASET,
+    csv_header,
+    csv_line,
+    csv_lines,
+    meta_columns,
+    write_csv,
+    write_dataset,
+)
+from vidda.data.rocog import RocogV2
+from vidda.data.rocog_zips import unpack_zips
+from vidda.data.summary import MEANING, print_problems, print_summary
+from vidda.data.ucf_hmdb import UcfHmdb
+from vidda.data.verify import known_seconds, verify
+from vidda.errors import ViddaError
+from vidda.files import write_text
+
+Dataset = Annotated[
+    RocogV2 | Lists | Folders | CsvFiles | UcfHmdb | Visda2017 | S2rda49,
+    Field(discriminator="name"),
+]
+
+
+VERIFIED = "verified.jsonl"
+
+
+class PrepareConfig(Config):
+    """Where the data is, how it is laid out, and what to do about what is missing."""
+
+    root: Path = Field(description="folder of the videos (for RoCoG-v2 also of its zip files)")
+    out: Path = Field(description="folder to write manifest.csv and splits/ to")
+    dataset: Dataset = Field(description="how the data is laid out, chosen by its name")
+    verify: bool = Field(default=False, description="decode every clip to its end")
+    allow_missing: bool = Field(
+        default=False, description="go on without clips that are missing or cannot be decoded"
+    )
+    summary: bool = Field(
+        default=False, description="print the class x domain x view x split table"
+    )
+    jobs: int = Field(default=0, ge=0, description="processes; 0 takes one for each core")
+
+
+def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
+    """Prepare one dataset; 0 when all is well, 1 when it went on without some clips.
+
+    Raises ViddaError when OUT is taken, or when there are mistakes that nothing allows.
+    """
+    if not config.root.is_dir():
+        raise ViddaError(f"{config.root}: no such folder; set root=DIR to where the videos are")
+    _check_out(config)
+    notes: list[str] = []
+    zipped: Tree = {}
+    if isinstance(config.dataset, RocogV2):
+        zipped = unpack_zips(config.root, notes, dry_run=dry_run)
+    if not dry_run:
+        _start(config)
+    tree = zipped | walk(config.root)
+    listing = config.dataset.read(config.root.absolute(), tree)
+    result = check(listing, tree, partial(_unreadable, config, tree, dry_run))
+    _show(config, notes + listing.notes, listing, result, tree)
+    if not dry_run:
+        _write_problems(config.out, result.problems)
+    _refuse(config, result, dry_run)
+    return _finish(config, listing, result, tree, dry_run=dry_run, resume=resume)
+
+
+def _show(
+    config: PrepareConfig, notes: list[str], listing: Listing, result: Result, tree: Tree
+) -> None:
+    """Notes, what is left out and problems on standard error, the summary on standard output."""
+    empty = [path for path in result.clips if tree[path][0] == 0]
+    if empty:
+        notes.append(f"{len(empty)} files are empty, first {empty[0]}; verify=true reports them")
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
+    for experiment, reason in result.left_out.items():
+        print(f"left out: {experiment}: {reason}", file=sys.stderr)
+    print_problems(_console(sys.stderr), result.problems)
+    if config.summary:
+        seconds = known_seconds(config.out / VERIFIED, tree)
+        clips = list(result.clips.values())
+        print_summary(_console(sys.stdout), clips, listing.classes, tree, seconds)
+
+
+def _console(stream: TextIO) -> Console:
+    # Not a terminal: rich would fold tables to 80 columns, in a log or a pipe for nothing.
+    width = None if stream.isatty() else 200
+    # File names may hold what rich takes for markup.
+    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+
+
+def _check_out(config: PrepareConfig) -> None:
+    """Refuse an OUT that prepare did not make, or made from something else."""
+    if not config.out.exists():
+        return
+    if not config.out.is_dir():
+        raise ViddaError(f"{config.out}: is a file; choose a folder")
+    if not any(config.out.iterdir()):
+        return
+    present = config.out / "config.yaml"
+    if not present.is_file():
+        raise ViddaError(f"{config.out}: not empty and not made by prepare; choose another folder")
+    old, new = (_what_counts(text) for text in (present.read_text(encoding="utf-8"), dump(config)))
+    if old != new:
+        raise ViddaError(
+            f"{config.out}: was prepared from another root or dataset, see {present};"
+            " choose another out=DIR"
+        )
+
+
+def _start(config: PrepareConfig) -> None:
+    try:
+        config.out.mkdir(parents=True, exist_ok=True)
+        write_text(config.out / "config.yaml", dump(config))
+    except OSError as error:
+        raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None
+
+
+def _what_counts(text: str) -> list[str]:
+    """The lines of a dumped config without the keys that do not say what is prepared."""
+    free = ("verify:", "allow_missing:", "summary:", "jobs:", "out:")
+    return [line for line in text.splitlines() if not line.startswith(free)]
+
+
+def _unreadable(
+    config: PrepareConfig, tree: Tree, dry_run: bool, paths: list[str]
+) -> dict[str, str]:
+    if dry_run or not config.verify:
+        return {}
+    jobs = config.jobs or os.cpu_count() or 1
+    checked = verify(config.root, paths, tree, config.out / VERIFIED, jobs)
+    return {path: error for path in paths if (error := checked[path].error) is not None}
+
+
+def _refuse(config: PrepareConfig, result: Result, dry_run: bool) -> None:
+    """Raise for the mistakes that stop the run, a line a kind."""
+    stopping = BLOCKING if config.allow_missing else {**BLOCKING, **DROPPING}
+    lines = []
+    for kind, remedy in stopping.items():
+        found = [problem for problem in result.problems if problem.kind == kind]
+        if found:
+            lines.append(f"{len(found)} {MEANING[kind]}, first {found[0]}; {remedy}")
+    if lines:
+        if not dry_run:
+            lines.append(f"nothing was prepared; {config.out / 'problems.csv'} names every file")
+        raise ViddaError("\n".join(lines))
+
+
+def _finish(
+    config: PrepareConfig,
+    listing: Listing,
+    result: Result,
+    tree: Tree,
+    *,
+    dry_run: bool,
+    resume: bool,
+) -> int:
+    """Write everything, unless it is there already; the exit status."""
+    written = len(listing.experiments) - len(result.left_out)
+    said = f"{len(result.clips)} clips, {written} of {len(listing.experiments)} experiments"
+    without = f", WITHOUT {result.dropped} clips (see problems.csv)" if result.dropped else ""
+    if dry_run:
+        print(f"dry run: would write {said}{without} to {config.out}")
+        return int(result.dropped > 0)
+    finished = (config.out / DATASET).exists()
+    change = _change(config.out, listing, result) if finished else "everything"
+    if finished and change and not resume:
+        raise ViddaError(
+            f"{config.out}: already prepared, and {change} would change; --resume writes it again"
+        )
+    if change:
+        (config.out / DATASET).unlink(missing_ok=True)
+        shutil.rmtree(config.out / "splits", ignore_errors=True)
+        for name, lines in _files(listing, result):
+            write_csv(config.out / name, lines[0], lines[1:])
+    seconds = known_seconds(config.out / VERIFIED, tree)
+    more: dict[str, object] = {
+        "name": config.dataset.name,
+        "clips": len(result.clips),
+        "experiments": [name for name in listing.experiments if name not in result.left_out],
+        "left_out": result.left_out,
+        "dropped": result.dropped,
+        "verified": result.clips.keys() <= seconds.keys(),
+    }
+    write_dataset(config.out, listing.root, listing.classes, more)
+    print(f"{'prepared' if change else 'unchanged'}: {said}{without} in {config.out}")
+    return int(result.dropped > 0)
+
+
+def _files(listing: Listing, result: Result) -> Iterator[tuple[str, list[str]]]:
+    """The name and the lines of every CSV. A clip's line is made once for all its files."""
+    clips = list(result.clips.values())
+    columns = meta_columns(clips)
+    header = csv_header(columns)
+    lines = dict(zip(result.clips, csv_lines(clips, listing.classes, columns), strict=True))
+    yield "manifest.csv", [header, *lines.values()]
+    for experiment, parts in listing.experiments.items():
+        if experiment in result.left_out:
+            continue
+        for part, name in parts.items():
+            file = f"splits/{experiment}/{part}.csv"
+            paths = result.lists[name]
+            if part == "target":
+                hidden = [replace(result.clips[path], label=None) for path in paths]
+                rows = csv_lines(hidden, listing.classes, columns, labelled=False)
+                yield file, [csv_header(columns, labelled=False), *rows]
+            else:
+                yield file, [header, *(lines[path] for path in paths)]
+
+
+def _change(out: Path, listing: Listing, result: Result) -> str | None:
+    """The first file of a finished OUT that would change, or None."""
+    there = {path.relative_to(out).as_posix() for path in out.glob("splits/*/*/*.csv")}
+    for name, lines in _files(listing, result):
+        file = out / name
+        if not file.exists() or file.read_bytes() != "".join(lines).encode():
+            return name
+        there.discard(name)
+    return min(there, default=None)
+
+
+def _write_problems(out: Path, problems: list[Problem]) -> None:
+    rows = (csv_line((p.kind, p.where, p.text)) for p in problems)
+    write_csv(out / "problems.csv", "kind,where,text\n", rows)

@@ -1,0 +1,66 @@
+"""RoCoG-v2's zip files, brought into the tree that the official lists name."""
+
+import re
+from pathlib import Path
+
+from vidda.data.listing import Tree, is_media
+from vidda.data.rocog import DOMAINS, VIEWS
+from vidda.data.unpack import Member, plan, unpack
+from vidda.errors import ViddaError
+
+ZIPS = tuple(f"{domain}_{view}.zip" for domain in DOMAINS for view in VIEWS)
+UNUSED = ("syn_orbital.zip", "real_uncropped.zip")
+"""Published too, but no official list names their videos."""
+
+SIDE = re.compile(r"(?:annotations|simulation_info)/(?:[\w-]+/)*[\w.-]+|class_dict\.json")
+
+
+def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
+    """Unpack those of the four zip files that stand in `root`, and say so in `notes`.
+
+    Whether members start with `real/ground/`, `ground/` or right with the class folder makes no
+    difference. Returns the files that are there now (in a dry run: that would be), without their
+    time of change. Raises ViddaError as `plan` and `unpack` do.
+    """
+    archives = [root / name for name in ZIPS if (root / name).is_file()]
+    notes += [
+        f"{root / name}: not unpacked, no official list names its videos"
+        for name in UNUSED
+        if (root / name).is_file()
+    ]
+    if not archives:
+        return {}
+    members, left = plan(archives, place, root)
+    for archive in archives:
+        if not any(member.archive == archive and is_media(member.place) for member in members):
+            raise ViddaError(
+                f"{archive}: holds no CLASS/FILE.mp4; it is not the dataset's zip file"
+            )
+    if left:
+        notes.append(f"{len(left)} zip members have no place in the tree, first {left[0]}")
+    notes.append(_said(members, dry_run))
+    if not dry_run:
+        unpack(members, root)
+    return {member.place: (member.info.file_size, 0) for member in members}
+
+
+def place(archive: Path, member: str) -> str | None:
+    """Where a zip member goes in the tree; None where it has no place in it."""
+    path = member.replace("\\", "/")
+    if side := re.search(rf"(?:^|/)({SIDE.pattern})$", path):
+        return side[1]
+    parts = path.split("/")
+    if not is_media(path) or len(parts) < 2:
+        return None
+    domain, view = archive.stem.split("_")
+    stated = set(parts[:-2])
+    if stated & (DOMAINS.keys() - {domain}) or stated & (VIEWS.keys() - {view}):
+        return None
+    return "/".join((domain, view, *parts[-2:]))
+
+
+def _said(members: list[Member], dry_run: bool) -> str:
+    size = sum(member.info.file_size for member in members) / 2**30
+    archives = {member.archive.name for member in members}
+    verb = "would unpack" if dry_run else "unpacked"
+    return f"{verb} {len(members)} files ({size:.1f} GiB) of {', '.join(sorted(archives))}"

@@ -1,0 +1,101 @@
+"""UCF-HMDB, by the lists that TA3N made common (Chen et al., ICCV 2019): `path num_frames label`.
+
+Their paths point to folders of extracted features; only the last part, the video's name, counts
+here, and the video is found by it wherever it is under the root.
+"""
+
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.data.listing import Listing, Tree, lines_of, require_lists
+from vidda.data.rows import Mistake, Part, Row, Split, by_stem, fill, hold_out
+
+SETS = {"ucf": "ucf101", "hmdb": "hmdb51"}
+SPLITS: tuple[Split, ...] = ("train", "val")
+
+
+class UcfHmdb(Config):
+    """Both video sets under one root, and the four lists."""
+
+    name: Literal["ucf_hmdb"]
+    lists: Path = Field(
+        default=Path(), description="folder of the four lists, relative to the root"
+    )
+    suffix: str = Field(
+        default="_hmdb_ucf-feature",
+        description="end of the lists' names, list_{ucf101,hmdb51}_{train,val}SUFFIX.txt",
+    )
+    classes: Path | None = Field(
+        default=None, description="classInd_hmdb_ucf.txt (`index name` lines), relative to the root"
+    )
+    val_share: float = Field(
+        default=0.2,
+        gt=0,
+        lt=1,
+        description="share of the target's videos that target_only validates on",
+    )
+
+    def read(self, root: Path, tree: Tree) -> Listing:
+        """The four lists and the six experiments of ucf2hmdb and hmdb2ucf.
+
+        Validation is on the source's val list, never on the target; target_only holds out some of
+        the target's training videos, all clips of one film together.
+        """
+        require_lists(root / self._file(name, split) for name in SETS for split in SPLITS)
+        stems = by_stem(tree)
+        listings = {name: self._read_set(root, name, stems) for name in SETS}
+        whole = Listing(root, max((found.classes for found in listings.values()), key=len))
+        for name, found in listings.items():
+            whole.problems += found.problems
+            for split, members in found.lists.items():
+                for path in members:
+                    whole.add(f"{name}_{split}", path, found.clips[path])
+            hold_out(found, "train", "val_tsonly", self.val_share, _film)
+            whole.lists[f"{name}_train_tsonly"] = found.lists["train"]
+            whole.lists[f"{name}_val_tsonly"] = found.lists["val_tsonly"]
+        for source, target in (("ucf", "hmdb"), ("hmdb", "ucf")):
+            task = f"{source}2{target}"
+            parts = {"train": f"{source}_train", "val": f"{source}_val", "test": f"{target}_val"}
+            whole.experiments[f"{task}/source_only"] = parts
+            whole.experiments[f"{task}/adapted"] = {**parts, "target": f"{target}_train"}
+            whole.experiments[f"{task}/target_only"] = {
+                "train": f"{target}_train_tsonly",
+                "val": f"{target}_val_tsonly",
+                "test": f"{target}_val",
+            }
+        # The sets hold 101 and 51 classes; the lists name twelve of them.
+        whole.covered = ()
+        return whole
+
+    def _file(self, name: str, split: Split) -> Path:
+        return self.lists / f"list_{SETS[name]}_{split}{self.suffix}.txt"
+
+    def _read_set(self, root: Path, name: str, stems: dict[str, list[str]]) -> Listing:
+        rows: list[Row] = []
+        mistakes: list[Mistake] = []
+        for split in SPLITS:
+            file = self._file(name, split)
+            part = Part(split=split, path=file, domain=SETS[name])
+            for number, line in lines_of(root / file):
+                where = f"{file.name}:{number}"
+                fields = line.rsplit(None, 2)
+                if len(fields) != 3 or not fields[1].isdecimal():
+                    mistakes.append((where, f"{line!r} is not `path num_frames label`"))
+                    continue
+                video = PurePosixPath(fields[0].replace("\\", "/")).name
+                found = stems.get(video, [video])
+                if len(found) > 1:
+                    mistakes.append((where, f"{video} is {' and '.join(found)}; keep one"))
+                rows.append(Row(part, where, found[0], fields[2], {"num_frames": fields[1]}))
+        listing = fill(root, rows, self.classes, mistakes=mistakes)
+        listing.lists = {split: listing.lists.get(split, {}) for split in SPLITS}
+        return listing
+
+
+def _film(path: str) -> str:
+    """What a clip is cut from: UCF's group (v_X_g01_c02), HMDB's name before its six tags."""
+    name = PurePosixPath(path).stem
+    return name.rsplit("_", 1)[0] if name.startswith("v_") else name.rsplit("_", 6)[0]

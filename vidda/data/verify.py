@@ -1,0 +1,149 @@
+"""Decoding every clip once, in parallel, with results that outlive the run."""
+
+import json
+import multiprocessing
+import signal
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from vidda.data.listing import Tree
+from vidda.errors import ViddaError
+from vidda.progress import track
+
+CHUNK = 16
+"""Files a task: enough to make the pool's own work vanish, few enough to lose little to a crash."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What decoding one file gave: a mistake as text, or None and the length in seconds."""
+
+    error: str | None
+    seconds: float
+
+
+def verify(
+    root: Path, paths: Sequence[str], tree: Tree, results: Path, jobs: int
+) -> dict[str, Checked]:
+    """Decode the files that `results` (JSON lines) does not know, by path, size and mtime.
+
+    Each result is appended at once, so a killed run loses only what was being decoded. A file that
+    kills its decoder is a mistake of that file.
+    """
+    known = _known(results)
+    checked = {path: known[key] for path in paths if (key := (path, *tree[path])) in known}
+    todo = [path for path in paths if path not in checked]
+    results.parent.mkdir(parents=True, exist_ok=True)
+    with results.open("a", encoding="utf-8") as stream:
+        # A run killed while it wrote left half a line, which must not swallow the next one.
+        stream.write("\n")
+        found = _decode_all(root, todo, jobs)
+        label, done = "verify", len(checked)
+        for path, result in track(found, label=label, total=len(paths), unit="clips", done=done):
+            checked[path] = result
+            _append(stream, path, tree[path], result)
+    return checked
+
+
+def known_seconds(results: Path, tree: Tree) -> dict[str, float]:
+    """The length of every file that was decoded as it is now."""
+    return {
+        path: result.seconds
+        for (path, *stat), result in _known(results).items()
+        if result.error is None and tree.get(path) == tuple(stat)
+    }
+
+
+def decode(path: Path) -> Checked:
+    """Decode one video or image to its end."""
+    # Here, because it loads the decoders: `vidda prepare` without verify=true needs none of them.
+    from vidda import video
+
+    try:
+        return Checked(None, video.check(path).duration_s)
+    except ViddaError as error:
+        return Checked(str(error), 0.0)
+
+
+def _decode_all(root: Path, paths: Sequence[str], jobs: int) -> Iterator[tuple[str, Checked]]:
+    """Every path and its result, as they come."""
+    left = dict.fromkeys(paths)
+    while left:
+        suspects: list[str] = []
+        for path, result in _decode_together(root, list(left), jobs, suspects):
+            del left[path]
+            yield path, result
+        for path, result in _decode_one_by_one(root, suspects):
+            del left[path]
+            yield path, result
+
+
+def _decode_together(
+    root: Path, paths: Sequence[str], jobs: int, suspects: list[str]
+) -> Iterator[tuple[str, Checked]]:
+    """Decode in `jobs` processes; when one dies, stop and name those that it may have been at."""
+    chunks = [paths[at : at + CHUNK] for at in range(0, len(paths), CHUNK)]
+    with _pool(min(jobs, len(chunks))) as pool:
+        tasks: dict[Future[list[tuple[str, Checked]]], Sequence[str]] = {
+            pool.submit(_decode_some, root, chunk): chunk for chunk in chunks
+        }
+        try:
+            for task in as_completed(tasks):
+                yield from task.result()
+                del tasks[task]
+        except BrokenProcessPool:
+            # Tasks start in their order, so the dead process was at one of the first unfinished.
+            unfinished = [c for t, c in tasks.items() if t.exception() is not None]
+            suspects += [path for chunk in unfinished[:jobs] for path in chunk]
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _decode_one_by_one(root: Path, paths: Sequence[str]) -> Iterator[tuple[str, Checked]]:
+    """Decode in one process, which shows the file that kills it."""
+    left = list(paths)
+    while left:
+        with _pool(1) as pool:
+            try:
+                while left:
+                    yield pool.submit(_decode_some, root, left[:1]).result()[0]
+                    left.pop(0)
+            except BrokenProcessPool:
+                path = left.pop(0)
+                yield path, Checked(f"{root / path}: kills its decoder; fetch it again", 0.0)
+
+
+def _decode_some(root: Path, paths: Sequence[str]) -> list[tuple[str, Checked]]:
+    return [(path, decode(root / path)) for path in paths]
+
+
+def _pool(jobs: int) -> ProcessPoolExecutor:
+    context = multiprocessing.get_context("spawn")
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_parent)
+
+
+def _leave_interrupts_to_parent() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+
+
+def _known(results: Path) -> dict[tuple[str, int, int], Checked]:
+    known: dict[tuple[str, int, int], Checked] = {}
+    if results.exists():
+        for line in results.read_text(encoding="utf-8").split("\n"):
+            try:
+                row = json.loads(line)
+                key = (row["path"], row["size"], row["mtime_ns"])
+                known[key] = Checked(row["error"], row["seconds"])
+            except (ValueError, KeyError, TypeError):
+                continue  # the half line of a killed run; its file is decoded again
+    return known
+
+
+def _append(stream: IO[str], path: str, stat: tuple[int, int], result: Checked) -> None:
+    row = {"path": path, "size": stat[0], "mtime_ns": stat[1], **asdict(result)}
+    stream.write(json.dumps(row) + "\n")
+    stream.flush()
