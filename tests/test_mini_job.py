@@ -19,9 +19,9 @@ from vidda.cli import main
 from vidda.mini import layout
 from vidda.mini.clip import FACTORS
 from vidda.mini.gestures import GESTURES
-from vidda.mini.job import sidecar
+from vidda.mini.job import MiniConfig, sidecar
 
-SIZES = layout.Sizes(syn_train=50, syn_val=10, real_train=42, real_test=40)
+SIZES = MiniConfig(out=Path("unused")).sizes
 SMALL = ["size=32", "frames=3", "syn_train=2", "syn_val=1", "real_train=10", "real_test=4"]
 
 
@@ -41,7 +41,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_default_layout_keeps_the_protocol() -> None:
     plans = layout.plans(0, SIZES, FACTORS)
-    assert len({plan.path for plan in plans}) == len(plans) == 1988
+    assert len({plan.path for plan in plans}) == len(plans) == 2100
     lists: dict[str, list[layout.Plan]] = {}
     for plan in plans:
         for name in plan.lists:
@@ -50,11 +50,11 @@ def test_default_layout_keeps_the_protocol() -> None:
         f"{name.format(view)}": count
         for view in ("ground", "air")
         for name, count in {
-            "syn_{}_train": 350,
+            "syn_{}_train": 315,
             "syn_{}_val": 70,
-            "real_{}_train": 294,
-            "real_{}_train_tsonly": 238,
-            "real_{}_val_tsonly": 56,
+            "real_{}_train": 385,
+            "real_{}_train_tsonly": 315,
+            "real_{}_val_tsonly": 70,
             "real_{}_test": 280,
         }.items()
     }
@@ -151,6 +151,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert main(["mini", str(tmp_path)]) == 2
     assert "not empty" in capsys.readouterr().err
     assert main(["mini", str(tmp_path / "y"), "--dry-run"]) == 0
-    assert "1988 clips" in capsys.readouterr().out
+    assert "2100 clips" in capsys.readouterr().out
     assert not (tmp_path / "x").exists() and not (tmp_path / "y").exists()
     assert digests(small) == before

@@ -78,7 +78,7 @@ def test_bones_keep_their_length_and_feet_stay_on_the_ground() -> None:
         length = np.linalg.norm(points[first] - points[second], axis=-1)
         np.testing.assert_allclose(length, length[0])
     ankles = np.stack([points["left_ankle"], points["right_ankle"]])
-    assert (0.0 < ankles[..., 2]).all() and (ankles[..., 2] < 0.12).all()
+    assert (ankles[..., 2] > 0.0).all() and (ankles[..., 2] < 0.12).all()
     assert points["right_shoulder"][0, 0] > 0 > points["left_shoulder"][0, 0]
     top = points["crown"][0, 2] + 0.05 * AVERAGE.height_m
     assert math.isclose(top, AVERAGE.height_m, rel_tol=0.03)

@@ -1,15 +1,15 @@
-"""Is MiniRoCoG a fair test? Train one small recognizer on each side and measure the gap between them.
+"""Is MiniRoCoG a fair test? Train one small recognizer on each side and measure the gap.
 
     python tools/mini_gap.py WORK [--seeds 0 1 2] [--factors]
 
-For every seed a dataset is rendered into WORK/seed<N>, and for ground and air the same recognizer is
-trained on the synthetic and on the real training list for the same number of steps. Printed are
+For every seed a dataset is rendered into WORK/seed<N>, and for ground and air the same recognizer
+is trained on the synthetic and on the real training list for the same number of steps. Printed are
 accuracies in per cent: held-out synthetic, real test after synthetic training (source only), real
 test after real training (target only). With --factors the source-only recognizer is also tested on
 real test sets that have one real factor alone, and all but one.
 
-The network is a measuring instrument of this script only: spatial and temporal convolutions, a frame
-difference channel, and a head that keeps the place of things.
+The network is a measuring instrument of this script only: spatial and temporal convolutions, a
+frame difference channel, and a head that keeps the place of things.
 """
 
 import argparse

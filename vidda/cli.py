@@ -1,12 +1,16 @@
 """The command line: `vidda COMMAND [FILE.yaml] [key=value ...] [--flag ...]`.
 
-A command is a function `run(config, *, dry_run, resume) -> int` whose first parameter's annotation is
-its config class. Commands are imported only when called, so `vidda --help` needs neither torch nor
-pydantic.
+A command is a function `run(config, *, dry_run, resume) -> int` whose first parameter's annotation
+is its config class. Commands are imported only when called, so `vidda --help` needs neither torch
+nor pydantic.
 """
 
+import difflib
+import errno
 import importlib
 import inspect
+import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -36,20 +40,19 @@ COMMANDS = {
     "doctor": Command("vidda.doctor:run", "check this installation by using each part of it"),
 }
 
+# What a machine refuses and its user can mend: no access, no space, a read-only disk.
+MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+
 USAGE = "usage: vidda COMMAND [CONFIG.yaml] [key.sub=value ...] [--dry-run] [--resume] [--help]"
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is its own, or 2 for anything the user has to mend."""
     arguments = list(sys.argv[1:] if argv is None else argv)
-    if arguments in ([], ["--help"], ["-h"]):
-        print(_overview())
-        return 0
-    if arguments == ["--version"]:
-        print(f"vidda {vidda.__version__}")
-        return 0
     try:
-        return _run(arguments[0], arguments[1:])
+        status = _run(arguments)
+        sys.stdout.flush()
+        return status
     except ViddaError as error:
         for line in str(error).splitlines():
             print(f"error: {line}", file=sys.stderr)
@@ -58,14 +61,29 @@ def main(argv: Sequence[str] | None = None) -> int:
         print("interrupted; the same command with --resume goes on from here", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        sys.stderr.close()
+        # `vidda ... | head`: the reader has left, and Python would complain again while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 141
+    except OSError as error:
+        if error.errno not in MACHINE_ERRORS:
+            raise
+        print(f"error: {error}", file=sys.stderr)
+        return 2
 
 
-def _run(name: str, arguments: list[str]) -> int:
+def _run(arguments: list[str]) -> int:
+    if arguments in ([], ["--help"], ["-h"]):
+        print(_overview())
+        return 0
+    if arguments == ["--version"]:
+        print(f"vidda {vidda.__version__}")
+        return 0
+    name, *arguments = arguments
     command = COMMANDS.get(name)
     if command is None:
-        raise ViddaError(f"unknown command {name!r}; known are {', '.join(COMMANDS)}")
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
+        raise ViddaError(f"unknown command {name!r}; {hint}")
     module, _, attribute = command.target.partition(":")
     function: Callable[..., int] = getattr(importlib.import_module(module), attribute)
     schema = next(iter(inspect.signature(function, eval_str=True).parameters.values())).annotation
@@ -87,24 +105,28 @@ def _sort(
     bare = list(command.positional)
     file: Path | None = None
     overrides: list[str] = []
+    problems: list[str] = []
     for argument in arguments:
         flag = argument.removeprefix("--").replace("-", "_")
         if argument in ("--dry-run", "--resume"):
             continue
         if argument.startswith("-"):
-            if schema.model_fields.get(flag) is None or schema.model_fields[flag].annotation is not bool:
-                raise ViddaError(f"unknown flag {argument!r}; see --help")
+            field = schema.model_fields.get(flag)
+            if field is None or field.annotation is not bool:
+                problems.append(f"unknown flag {argument!r}; see --help")
             overrides.append(f"{flag}=true")
         elif argument.endswith((".yaml", ".yml")) and "=" not in argument:
             if file is not None:
-                raise ViddaError(f"two config files: {file} and {argument}; give one")
+                problems.append(f"two config files: {file} and {argument}; give one")
             file = Path(argument)
         elif "=" in argument:
             overrides.append(argument)
         elif bare:
-            overrides.append(f"{bare.pop(0)}={argument}")
+            overrides.append(f"{bare.pop(0)}={json.dumps(argument)}")  # text, even if it is 2024
         else:
-            raise ViddaError(f"{argument!r} is neither CONFIG.yaml nor key=value nor a flag")
+            problems.append(f"{argument!r} is neither CONFIG.yaml nor key=value nor a flag")
+    if problems:
+        raise ViddaError("\n".join(problems))
     return switches, file, overrides
 
 
@@ -115,7 +137,7 @@ def _overview() -> str:
 
 
 def _command_help(name: str, command: Command, schema: Any) -> str:
-    from vidda import config
+    from vidda.schema import describe
 
     bare = "".join(f" {key.upper()}" for key in command.positional)
     lines = [
@@ -124,10 +146,10 @@ def _command_help(name: str, command: Command, schema: Any) -> str:
         command.help,
         "",
     ]
-    for key, type_name, default, text in config.describe(schema):
-        lines.append(f"  {key}  ({type_name}{', ' + default if default else ''})")
-        if text:
-            lines.append(f"      {text}")
+    for key in describe(schema):
+        lines.append(f"  {key.name}  ({key.type}{', ' + key.default if key.default else ''})")
+        if key.description:
+            lines.append(f"      {key.description}")
     lines += ["", "  --dry-run  check everything, print the plan, change nothing"]
     lines += ["  --resume   go on where an earlier run of the same command stopped"]
     return "\n".join(lines)

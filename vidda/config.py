@@ -7,24 +7,27 @@ once, by its dotted key, an unknown one with the nearest real name.
 import difflib
 import io
 import json
-import types
-import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Any, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError
-from pydantic_core import PydanticUndefined
+from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from ruamel.yaml import YAML
-from ruamel.yaml.error import YAMLError
+from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from vidda.errors import ViddaError
+from vidda.schema import describe, models_at, tag
 
 
 class Config(BaseModel):
-    """Base of all configs: immutable, and strict about unknown keys and types."""
+    """Base of all configs: immutable, strict about keys and types, `~` in a path expanded."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+    @field_validator("*")
+    @classmethod
+    def _expand_home(cls, value: Any) -> Any:
+        return value.expanduser() if isinstance(value, Path) else value
 
 
 C = TypeVar("C", bound=Config)
@@ -44,14 +47,18 @@ def load(schema: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C
     Values follow YAML 1.2 (`1e-4` is a number; `on` and `off` are text) and are never converted
     between types: `epochs: true` and `epochs: "3"` are mistakes. Raises ConfigError.
     """
-    data = _read(file) if file else {}
-    origin = f"{file}: " if file else ""
-    problems = [p for p in (_override(data, item) for item in overrides) if p]
+    data = read(file) if file else {}
+    problems: list[str] = []
+    for item in overrides:
+        try:
+            _override(data, item)
+        except ConfigError as error:
+            problems += error.problems
     try:
-        # Strict JSON mode refuses 1 for true and "3" for 3, yet takes text for paths and lists for tuples.
-        config = schema.model_validate_json(json.dumps(data, default=str), strict=True)
+        # Strict JSON refuses 1 for true and "3" for 3, yet takes text for paths, lists for tuples.
+        config = schema.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        problems += [origin + _explain(schema, e) for e in error.errors()]
+        problems += _explain(schema, data, error, file, overrides)
     if problems:
         raise ConfigError(problems)
     return config
@@ -67,24 +74,8 @@ def dump(config: Config) -> str:
     return stream.getvalue()
 
 
-def describe(schema: type[BaseModel], prefix: str = "") -> Iterator[tuple[str, str, str, str]]:
-    """(dotted key, type, default, description) of every field, nested ones included."""
-    for name, field in schema.model_fields.items():
-        key = prefix + name
-        nested = _models(field.annotation)
-        required = field.default is PydanticUndefined and field.default_factory is None
-        default = field.get_default(call_default_factory=True)
-        if nested:
-            choice = " | ".join(m.__name__ for m in nested)
-            yield key, choice, "required" if required else "", field.description or ""
-            for model in nested:
-                yield from describe(model, key + ".")
-        else:
-            shown = "required" if required else json.dumps(default, default=str)
-            yield key, _type_name(field.annotation), shown, field.description or ""
-
-
-def _read(file: Path) -> dict[str, Any]:
+def read(file: Path) -> dict[str, Any]:
+    """The mapping in a YAML file, not validated; an empty file is an empty mapping."""
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -99,92 +90,115 @@ def _read(file: Path) -> dict[str, Any]:
 
 def _parse(text: str, origin: str) -> Any:
     try:
-        return YAML(typ="safe", pure=True).load(text)
+        # Through JSON, so that only its types remain: a date is text, a key is text.
+        return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=str))
+    except (ValueError, TypeError) as error:
+        raise ConfigError([f"{origin}: YAML that is not plain data: {error}"]) from None
     except YAMLError as error:
-        where = getattr(error, "problem_mark", None)
-        line = f":{where.line + 1}" if where else ""
+        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
+        line = f":{mark.line + 1}" if mark and "\n" in text else ""
         what = getattr(error, "problem", None) or str(error).splitlines()[0]
         raise ConfigError([f"{origin}{line}: not valid YAML: {what}"]) from None
 
 
-def _override(data: dict[str, Any], item: str) -> str | None:
-    """Set one `key.sub=value` in `data`; the mistake as text, or None."""
+def _override(data: dict[str, Any], item: str) -> None:
+    """Set one `key.sub=value` in `data`."""
     key, equals, text = item.partition("=")
     names = key.split(".")
     if not equals or not all(names):
-        return f"{item!r}: an override is written key=value or key.sub=value"
+        raise ConfigError([f"{item!r}: an override is written key=value or key.sub=value"])
     place = data
     for name in names[:-1]:
-        below = place.get(name)
-        if below is None:
-            below = place[name] = {}
+        below = place.setdefault(name, {})
         if not isinstance(below, dict):
-            return f"{key}: {name!r} is {below!r}, which has no keys"
+            raise ConfigError([f"{key}: {name!r} is {_shown(below)}, which has no keys"])
         place = below
-    place[names[-1]] = _parse(text, key) if text else ""
-    return None
+    place[names[-1]] = _parse(text, item) if text else ""
 
 
-def _explain(schema: type[BaseModel], error: Any) -> str:
-    """One line for one pydantic error."""
-    loc = error["loc"]
-    key = ".".join(str(part) for part in loc) or "config"
-    kind = error["type"]
-    if kind == "extra_forbidden":
-        known = sorted(_keys_at(schema, loc[:-1]))
-        near = difflib.get_close_matches(str(loc[-1]), known, n=1, cutoff=0.5)
-        remedy = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(known)}"
-        return f"{key}: unknown key; {remedy}"
-    if kind == "missing":
-        return f"{key}: missing; give it in the file or as {key}=VALUE"
-    message = error["msg"].removeprefix("Value error, ")
-    if kind in ("union_tag_invalid", "union_tag_not_found", "value_error"):
-        return f"{key}: {message}"
-    return f"{key}: {error['input']!r:.60}: {message[0].lower()}{message[1:]}"
+def _explain(
+    schema: type[BaseModel],
+    data: Mapping[str, Any],
+    error: ValidationError,
+    file: Path | None,
+    overrides: Sequence[str],
+) -> list[str]:
+    """One line for each mistake, opening with the file unless an override set that key."""
+    overridden = [item.partition("=")[0] for item in overrides]
+    lines: dict[str, list[str]] = {}
+    for mistake in error.errors():
+        loc = mistake["loc"]
+        key = _dotted(data, loc, absent_last=mistake["type"] == "missing")
+        if mistake["type"].startswith("union_tag_"):
+            key += "." + mistake["ctx"]["discriminator"].strip("'")
+        from_file = file and not any(key == k or key.startswith(k + ".") for k in overridden)
+        start = (f"{file}: " if from_file else "") + (f"{key}: " if key else "")
+        lines.setdefault(start, []).append(_complaint(schema, key, loc, mistake))
+    # A value that fits no branch of `int | str` has one complaint per branch under the same key.
+    return [start + " and ".join(dict.fromkeys(texts)) for start, texts in lines.items()]
 
 
-def _keys_at(schema: type[BaseModel], loc: tuple[str | int, ...]) -> set[str]:
-    """The keys that may stand at `loc`, a pydantic location (list indices and union tags included)."""
-    models = [schema]
+def _dotted(data: Any, loc: tuple[str | int, ...], absent_last: bool) -> str:
+    """pydantic's location as the user wrote it: without what only names a union's branch."""
+    parts = []
+    place = data
     for part in loc:
-        below = [m for model in models for m in _field_models(model, part)]
-        # A union's tag or a list's index names no field: stay, narrowed to the models that carry it.
-        tagged = [m for m in models if part in _tags(m)]
-        models = below or tagged or models
-    return {name for model in models for name in model.model_fields}
+        try:
+            place = place[part]
+        except (LookupError, TypeError):
+            continue
+        parts.append(str(part))
+    return ".".join([*parts, str(loc[-1])] if absent_last else parts)
 
 
-def _field_models(model: type[BaseModel], name: str | int) -> list[type[BaseModel]]:
-    field = model.model_fields.get(str(name))
-    return _models(field.annotation) if field else []
+WANTED = {
+    "int_type": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "string_type": "text; put it in quotes",
+    "model_type": "a mapping of keys to values",
+    "model_attributes_type": "a mapping of keys to values",
+    "dict_type": "a mapping of keys to values",
+    "tuple_type": "a list",
+    "list_type": "a list",
+}
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
-    """Every model class inside an annotation such as `Annotated[A | B, ...] | None` or `list[A]`."""
-    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
-        return [annotation]
-    return [m for arg in typing.get_args(annotation) for m in _models(arg)]
+def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mistake: Any) -> str:
+    """What is wrong at `key` and how to mend it."""
+    kind, value, context = mistake["type"], mistake["input"], mistake.get("ctx", {})
+    if kind == "extra_forbidden":
+        return _unknown_key(schema, loc)
+    if kind == "missing":
+        return f"missing; give it in the file or as {key}=VALUE"
+    if kind == "union_tag_not_found":
+        choices = sorted(str(tag(model)[1]) for model in models_at(schema, loc))
+        return f"missing; choose one of {', '.join(choices)}"
+    if kind == "union_tag_invalid":
+        near = difflib.get_close_matches(context["tag"], context["expected_tags"].split("'"), n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"{context['tag']!r} is not one of {context['expected_tags']}{hint}"
+    if kind == "value_error":
+        return str(context["error"])
+    if kind in WANTED:
+        return f"{_shown(value)} is not {WANTED[kind]}"
+    message = mistake["msg"]
+    if message.startswith("Input "):
+        return _shown(value) + message.removeprefix("Input")
+    return f"{_shown(value)}: {message[0].lower()}{message[1:]}"
 
 
-def _tags(model: type[BaseModel]) -> set[Any]:
-    """The values of the model's Literal fields: one of them is its tag in a union."""
-    return {
-        value
-        for field in model.model_fields.values()
-        if typing.get_origin(field.annotation) is typing.Literal
-        for value in typing.get_args(field.annotation)
-    }
+def _unknown_key(schema: type[BaseModel], loc: tuple[str | int, ...]) -> str:
+    known = sorted({key for model in models_at(schema, loc[:-1]) for key in model.model_fields})
+    name = str(loc[-1])
+    near = difflib.get_close_matches(name, known, n=1)
+    elsewhere = [key.name for key in describe(schema) if key.name.rpartition(".")[2] == name]
+    if near or elsewhere:
+        return f"unknown key; did you mean {(near or elsewhere)[0]!r}?"
+    return f"unknown key; known are {', '.join(known)}"
 
 
-def _type_name(annotation: Any) -> str:
-    origin = typing.get_origin(annotation)
-    args = typing.get_args(annotation)
-    if origin is typing.Literal:
-        return "|".join(str(a) for a in args)
-    if origin in (typing.Union, types.UnionType):
-        return "|".join(_type_name(a) for a in args)
-    if origin is Annotated:
-        return _type_name(args[0])
-    if origin is not None:
-        return f"{origin.__name__}[{', '.join(_type_name(a) for a in args if a is not ...)}]"
-    return "none" if annotation is types.NoneType else getattr(annotation, "__name__", str(annotation))
+def _shown(value: Any) -> str:
+    """A value as it would stand in YAML, on one line, cut short."""
+    text = json.dumps(value, default=str, ensure_ascii=False)
+    return text if len(text) <= 60 else text[:57] + "..."

@@ -1,5 +1,6 @@
 """Files that are whole or absent, and paths that stay in their folder."""
 
+import fcntl
 import hashlib
 import os
 import secrets
@@ -22,11 +23,71 @@ def atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
     try:
         yield temporary
-        with open(temporary, "rb") as file:
-            os.fsync(file.fileno())
-        os.replace(temporary, path)
+        fsync(temporary)
+        temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def atomic_folder(path: Path) -> Iterator[Path]:
+    """Yield a new temporary folder beside `path`; on success it is renamed to `path`, else removed.
+
+    Everything in it is on the disk before the rename, and the rename before the return. `path` must
+    not exist. A process killed in between leaves `.<name>.part`, which the next attempt replaces.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.part")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir()
+    try:
+        yield temporary
+        for below in [*temporary.rglob("*"), temporary]:
+            fsync(below)
+        temporary.rename(path)
+        fsync(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def fsync(path: Path) -> None:
+    """Wait until a file's content, or a folder's list of names, is on the disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def lock(folder: Path) -> Iterator[None]:
+    """Hold a folder, against other processes, until the block ends or this process dies.
+
+    A POSIX lock rather than flock: data loaders' forked workers do not inherit it, so a worker that
+    outlives its killed parent does not hold the folder. Raises ViddaError when another holds it.
+    """
+    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+        try:
+            fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except (BlockingIOError, PermissionError):
+            file.seek(0)
+            owner = file.read().strip()
+            raise ViddaError(
+                f"{folder} is in use by another process ({owner}); wait for it or end it"
+            ) from None
+        file.truncate(0)
+        file.write(f"{os.getpid()}\n")
+        file.flush()
+        yield
+
+
+def discard_partial(folder: Path) -> None:
+    """Remove what `atomic` left under `folder` when its process was killed.
+
+    For the one process that writes there: another one's unfinished files would go too.
+    """
+    for path in folder.rglob(".*.part*"):
+        path.unlink()
 
 
 def write_text(path: Path, text: str) -> None:
@@ -45,12 +106,12 @@ def inside(root: Path, relative: str) -> Path:
 
 def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
-    with open(path, "rb") as file:
+    with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_free(folder: Path, needed_bytes: int) -> None:
-    """Raise ViddaError unless the disk of `folder` (which need not exist yet) has the bytes free."""
+    """Raise ViddaError unless the disk of `folder`, which need not exist yet, has room."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent

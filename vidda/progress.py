@@ -63,6 +63,4 @@ def _plain(items: Iterable[T], label: str, total: int, unit: str, done: int) -> 
                 flush=True,
             )
     seconds = time.monotonic() - start
-    print(
-        f"{label}: {done + count}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True
-    )
+    print(f"{label}: {done + count}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True)

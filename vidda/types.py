@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
-from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -13,8 +12,6 @@ from vidda.errors import ViddaError
 
 Domain = Literal["synthetic", "real", "translated"]
 View = Literal["ground", "air"]
-
-NO_META: Mapping[str, str] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +35,7 @@ class ClipRecord:
     subject: str | None = None
     altitude_m: float | None = None
     parent_id: str | None = None
-    meta: Mapping[str, str] = field(default=NO_META)
+    meta: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
         parts = PurePosixPath(self.path).parts
@@ -73,7 +70,7 @@ class Manifest:
     def where(self, **wanted: Any) -> "Manifest":
         """The clips whose columns all equal the wanted values, in the same order.
 
-        Names are fields of `ClipRecord` or columns of its `meta`; a name that no clip has is an error.
+        Names are fields of `ClipRecord` or columns of its `meta`; one that no clip has is an error.
         """
         fields = set(ClipRecord.__dataclass_fields__) - {"meta"}
         for name in wanted.keys() - fields:
@@ -108,9 +105,9 @@ class Manifest:
 class Shift:
     """One transfer task: labelled source, unlabelled target, validation and test.
 
-    The target's labels are dropped here, so nothing that trains on a Shift can read them. `target` is
-    None in the source-only and target-only settings. Raises ViddaError when the parts name different
-    classes or when a test clip is also a training, target or validation clip.
+    The target's labels are dropped here, so nothing that trains on a Shift can read them. `target`
+    is None in the source-only and target-only settings. Raises ViddaError when the parts name
+    different classes or when a test clip is also a training, target or validation clip.
     """
 
     source: Manifest

@@ -71,7 +71,7 @@ def place(rng: np.random.Generator, real: bool, terrain: str) -> Place:
         coarse = base * (1.0 + 0.04 * fractal(rng, 64, 1.5)[..., None])
         return Place(fine, coarse, np.zeros((0, 6)), int(rng.integers(2**31)), wild=False)
     first, second = (np.array(c, np.float32) for c in REAL_GROUNDS[rng.integers(len(REAL_GROUNDS))])
-    tint = rng.uniform(0.8, 1.2, 3).astype(np.float32)
+    tint = rng.uniform(0.9, 1.1, 3).astype(np.float32)
     patches = fractal(rng, TILE, rng.uniform(1.1, 1.7))[..., None]
     grain = fractal(rng, TILE, rng.uniform(0.3, 0.9))[..., None]
     mix = 1.0 / (1.0 + np.exp(-rng.uniform(1.0, 2.5) * patches))
@@ -133,7 +133,7 @@ def _tiled(tile: np.ndarray, at: np.ndarray, side_m: float) -> np.ndarray:
     n = len(tile)
     pixels = ((at / side_m) % 1.0 * n).astype(np.float32)
     padded = np.pad(tile, ((0, 1), (0, 1), (0, 0)), mode="wrap").astype(np.float32)
-    return cv2.remap(padded, pixels, None, cv2.INTER_LINEAR)
+    return cv2.remap(padded, pixels[..., 0], pixels[..., 1], cv2.INTER_LINEAR)
 
 
 def _plain_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.ndarray:

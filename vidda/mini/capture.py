@@ -62,7 +62,7 @@ def lens(
         smear=smear,
         shutter_s=shaking.uniform(0.01, 0.04) if shaky else 0.0,
         focus=shaking.uniform(0.3, 0.9) * pixel if shaky else 0.0,
-        detail=shaking.uniform(0.55, 0.7) if high and shaky else 1.0,
+        detail=shaking.uniform(0.65, 0.8) if high and shaky else 1.0,
         gain=2.0 ** exposing.uniform(-0.6, 0.6) * exposing.uniform(0.87, 1.15, 3)
         if exposed
         else np.ones(3),
@@ -148,4 +148,6 @@ def _soft(frame: np.ndarray, by: Lens) -> np.ndarray:
 
 def _compressed(frame: np.ndarray, quality: int) -> np.ndarray:
     _, data = cv2.imencode(".jpg", frame[..., ::-1], [cv2.IMWRITE_JPEG_QUALITY, quality])
-    return cv2.imdecode(data, cv2.IMREAD_COLOR)[..., ::-1]
+    decoded = cv2.imdecode(data, cv2.IMREAD_COLOR)
+    assert decoded is not None
+    return decoded[..., ::-1]

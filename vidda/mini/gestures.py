@@ -93,7 +93,10 @@ def _rally(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 def _move_forward(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
     """Both arms at shoulder level, palms to the chest; the forearms beckon backward, quickly."""
-    return _beckon(phase, size)
+    pull = _there_and_back(phase, rise=0.4) * size
+    out, lifted = _pair((0.3, 1.0, -0.25), (0.35, 0.9, 0.1))
+    flat, upright = _pair((0.1, 1.0, 0.0), (-0.1, -0.3, 1.0))
+    return slerp(out, lifted, pull), slerp(flat, upright, pull)
 
 
 def _halt(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
@@ -103,8 +106,11 @@ def _halt(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _follow_me(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """One arm held out to the front, palm up, motions toward the body."""
-    return _beckon(phase, size)
+    """One arm held out to the front, palm up, motions toward the body and the other shoulder."""
+    pull = _there_and_back(phase, rise=0.4) * size
+    out, drawn = _pair((0.6, 0.85, -0.2), (0.5, 0.9, -0.05))
+    open_, closed = _pair((0.5, 0.9, 0.05), (-0.75, 0.0, 0.65))
+    return slerp(out, drawn, pull), slerp(open_, closed, pull)
 
 
 def _move_in_reverse(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
@@ -113,13 +119,6 @@ def _move_in_reverse(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.nda
     elbow_in, elbow_out = _pair((0.5, -0.1, -0.8), (0.2, 1.0, -0.1))
     hand_in, hand_out = _pair((0.05, 0.45, 0.9), (0.0, 1.0, 0.12))
     return slerp(elbow_in, elbow_out, push), slerp(hand_in, hand_out, push)
-
-
-def _beckon(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    pull = _there_and_back(phase, rise=0.4) * size
-    out, lifted = _pair((0.3, 1.0, -0.25), (0.35, 0.9, 0.1))
-    flat, upright = _pair((0.1, 1.0, 0.0), (-0.1, -0.3, 1.0))
-    return slerp(out, lifted, pull), slerp(flat, upright, pull)
 
 
 _CYCLES = {

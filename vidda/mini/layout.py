@@ -150,8 +150,8 @@ def _real(seed: int, view: str, sizes: Sizes, factors: frozenset[str]) -> list[P
         for n in range(sizes.real_test):
             others = TEST_SUBJECTS[1:] if view == "air" else TEST_SUBJECTS
             subject = SUBJECT_AT_30_M if n < high else others[n % len(others)]
-            lists = (f"real_{view}_test",)
-            found.append(_real_clip(seed, view, gesture, subject, n, lists, factors))
+            test = (f"real_{view}_test",)
+            found.append(_real_clip(seed, view, gesture, subject, n, test, factors))
     return found
 
 

@@ -181,5 +181,5 @@ def drop_shadow(ground: np.ndarray, where: np.ndarray, shade: np.ndarray, sun: S
     scale = SHADOW_PIXELS / SHADOW_SIDE_M
     at = (where * scale + SHADOW_PIXELS / 2).astype(np.float32)
     lost = (sun.depth * sun.colour * sun.direction[2] / sun.on_ground).astype(np.float32)
-    dark = cv2.remap(shade, at, None, cv2.INTER_LINEAR, borderMode=cv2.BORDER_CONSTANT)
+    dark = cv2.remap(shade, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
     return ground * (1.0 - dark[..., None] * lost)

@@ -2,6 +2,7 @@
 
 import math
 import xml.etree.ElementTree as ET
+from collections.abc import Mapping
 
 from vidda.mini import layout
 from vidda.mini.appearance import SUNS_DEG
@@ -20,7 +21,7 @@ def gestures_xml(videos: list[layout.SynVideo], styles: list[Style], seconds: fl
         ET.SubElement(names, "Gestures").text = gesture
     playlist = ET.SubElement(root, "gestureVideos")
     for video, style in zip(videos, styles, strict=True):
-        fields = {
+        fields: dict[str, float | str] = {
             "duration": seconds,
             "startTime": style.start_s,
             "endTime": min(style.end_s, seconds),
@@ -53,16 +54,16 @@ def scenes_xml(view: str) -> bytes:
         sun = ET.SubElement(ET.SubElement(scene, "lightingParameters"), "sunEulerAngles")
         for axis, angle in zip("xyz", (elevation, azimuth, 0.0), strict=True):
             ET.SubElement(sun, axis).text = f"{angle:g}"
-        fields = {
+        pose = {
             "yRotation": math.degrees(camera.azimuth),
             "distanceToTarget": camera.distance_m,
             "height": camera.height_m,
         }
-        _append(scene, "cameraParameters", fields)
+        _append(scene, "cameraParameters", pose)
     return _encoded(root)
 
 
-def _append(parent: ET.Element, tag: str, fields: dict[str, float | str]) -> ET.Element:
+def _append(parent: ET.Element, tag: str, fields: Mapping[str, float | str]) -> ET.Element:
     element = ET.SubElement(parent, tag)
     for name, value in fields.items():
         ET.SubElement(element, name).text = value if isinstance(value, str) else f"{value:.6g}"

@@ -1,0 +1,137 @@
+"""The command line: quick help, one line for each mistake, exit status 2 without a traceback."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from vidda import cli
+from vidda.cli import COMMANDS, Command, main
+from vidda.config import Config
+from vidda.errors import ViddaError
+
+
+class Toy(Config):
+    """A config for these tests."""
+
+    out: str
+    speed: int = 1
+    verify: bool = False
+
+
+def toy(config: Toy, *, dry_run: bool, resume: bool) -> int:
+    if config.speed == 404:
+        raise ViddaError("first problem\nsecond problem")
+    if config.speed == 13:
+        raise PermissionError(13, "Permission denied", "/there")
+    if config.speed == 99:
+        raise KeyboardInterrupt
+    if config.speed == 0:
+        raise ZeroDivisionError
+    print(config.out, config.speed, config.verify, dry_run, resume)
+    return 3
+
+
+@pytest.fixture(autouse=True)
+def toy_command(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(COMMANDS, "toy", Command(f"{__name__}:toy", "for these tests", ("out",)))
+
+
+def errors(capsys: pytest.CaptureFixture[str], *arguments: str) -> list[str]:
+    assert main(arguments) == 2
+    output = capsys.readouterr()
+    assert output.out == ""
+    return output.err.splitlines()
+
+
+def test_help_needs_neither_torch_nor_pydantic() -> None:
+    code = (
+        "import sys; from vidda.cli import main; main(['--help']);"
+        "sys.exit(bool({'torch', 'pydantic', 'rich', 'numpy', 'yaml'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
+    for name, command in cli.COMMANDS.items():
+        if name != "toy":
+            assert name in done.stdout and command.help in done.stdout
+
+
+def test_version_and_empty_call(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert main([]) == 0
+    assert capsys.readouterr().out.startswith("vidda 0.")
+
+
+def test_arguments_reach_the_command(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "toy.yaml"
+    file.write_text("speed: 5\nout: there\n")
+    for arguments, printed in [
+        (["2024"], "2024 1 False False False"),
+        (["on", "speed=2", "--verify"], "on 2 True False False"),
+        ([str(file)], "there 5 False False False"),
+        ([str(file), "here", "--resume", "--dry-run"], "here 5 False True True"),
+    ]:
+        assert main(["toy", *arguments]) == 3
+        assert capsys.readouterr().out.strip() == printed
+
+
+def test_the_help_of_a_command_lists_its_keys(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["toy", "--help"]) == 0
+    text = capsys.readouterr().out
+    assert text.startswith("usage: vidda toy OUT ")
+    for part in ("out  (str, required)", "speed  (int, 1)", "--dry-run", "--resume"):
+        assert part in text
+
+
+def test_mistakes_in_the_arguments(capsys: pytest.CaptureFixture[str]) -> None:
+    assert errors(capsys, "toi") == ["error: unknown command 'toi'; did you mean 'toy'?"]
+    assert errors(capsys, "xyzzy")[0].startswith("error: unknown command 'xyzzy'; known are mini, ")
+    assert errors(capsys, "toy", "a", "b", "--fast", "x.yaml", "y.yml", "--speed") == [
+        "error: 'b' is neither CONFIG.yaml nor key=value nor a flag",
+        "error: unknown flag '--fast'; see --help",
+        "error: two config files: x.yaml and y.yml; give one",
+        "error: unknown flag '--speed'; see --help",
+    ]
+    assert errors(capsys, "toy", "spead=1") == [
+        "error: out: missing; give it in the file or as out=VALUE",
+        "error: spead: unknown key; did you mean 'speed'?",
+    ]
+
+
+def test_problems_of_a_command_are_told_without_a_traceback(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert errors(capsys, "toy", "a", "speed=404") == [
+        "error: first problem",
+        "error: second problem",
+    ]
+    assert errors(capsys, "toy", "a", "speed=13") == [
+        "error: [Errno 13] Permission denied: '/there'"
+    ]
+    assert main(["toy", "a", "speed=99"]) == 130
+    assert "--resume" in capsys.readouterr().err
+    with pytest.raises(ZeroDivisionError):  # a mistake of vidda's own keeps its traceback
+        main(["toy", "a", "speed=0"])
+
+
+def test_a_reader_that_leaves_is_no_error() -> None:
+    process = subprocess.Popen(
+        [sys.executable, "-m", "vidda.cli", "--help"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
+    assert process.stdout and process.stderr
+    process.stdout.close()
+    assert process.stderr.read() == b""
+    assert process.wait() == 141
+
+
+@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "toy"])
+def test_every_command_describes_each_of_its_keys(
+    name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([name, "--help"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    for line, after in zip(lines, [*lines[1:], ""], strict=True):
+        if line.startswith("  ") and not line.startswith(("   ", "  --")) and "  (" in line:
+            assert after.startswith("      "), f"vidda {name}: {line.strip()} has no description"

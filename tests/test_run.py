@@ -1,0 +1,306 @@
+"""The run folder: refusals, kills at any instant, resumes that equal a run without a kill."""
+
+import json
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+from vidda.run import RunFolder
+
+
+class Sub(Config):
+    lr: float = 0.1
+    steps: int = 3
+
+
+class Job(Config):
+    name: str = "a"
+    sub: Sub = Sub()
+
+
+PRINTS = {"source": "abc"}
+
+# A training loop in small: ten metrics and a checkpoint of two files in each round, without end.
+LOOP = f"""
+import sys
+from pathlib import Path
+sys.path.insert(0, {str(Path(__file__).parent)!r})
+from test_run import PRINTS, Job, RunFolder
+with RunFolder.open(Path(sys.argv[1]), Job(), PRINTS, resume=True) as run:
+    last = run.checkpoints.last_step or 0
+    if last == 30:
+        run.checkpoints.link("best", 30)
+    for step in range(last + 1, int(sys.argv[2]) + 1):
+        run.record(step, {{"loss": 1 / step}})
+        if step % 10 == 0:
+            with run.checkpoint(step, keep=2) as folder:
+                (folder / "a").write_text(str(step) * 20000)
+                (folder / "b").write_text(str(step) * 20000)
+            if step == 30:
+                run.checkpoints.link("best", 30)
+            print(step, flush=True)
+    run.finish()
+"""
+
+
+def start_loop(path: Path, steps: int) -> subprocess.Popen[str]:
+    return subprocess.Popen(
+        [sys.executable, "-c", LOOP, str(path), str(steps)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+    )
+
+
+def open_run(
+    path: Path, job: Job | None = None, *, resume: bool = False, **prints: str
+) -> RunFolder:
+    return RunFolder.open(path, job or Job(), prints or PRINTS, resume=resume)
+
+
+def steps_in(path: Path) -> list[int]:
+    lines = (path / "metrics.jsonl").read_text().splitlines()
+    return [json.loads(line)["step"] for line in lines]
+
+
+def save(run: RunFolder, step: int, keep: int = 2) -> None:
+    with run.checkpoint(step, keep=keep) as folder:
+        (folder / "weights").write_text(str(step))
+
+
+def names(path: Path) -> set[str]:
+    return {p.name for p in (path / "checkpoints").iterdir()}
+
+
+def test_a_finished_run_holds_everything(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with open_run(path) as run:
+        run.record(1, {"loss": 0.5})
+        run.record(2, {"loss": float("nan")})
+        save(run, 2)
+        assert not (path / "DONE").exists()
+        run.finish()
+    assert run.finished and (path / "DONE").exists()
+    assert (path / "metrics.jsonl").read_text() == (
+        '{"step": 1, "loss": 0.5}\n{"step": 2, "loss": null}\n'
+    )
+    assert "lr: 0.1" in (path / "config.yaml").read_text()
+    facts = json.loads((path / "provenance.json").read_text())
+    assert facts["fingerprints"] == PRINTS
+    session = facts["sessions"][0]
+    assert session["python"] == ".".join(map(str, sys.version_info[:3]))
+    assert session["packages"]["numpy"] and session["command"] == sys.argv
+    assert "finished" in (path / "log.txt").read_text()
+    assert run.last_checkpoint() == path / "checkpoints" / "000002"
+
+
+def test_a_run_is_never_overwritten(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    open_run(path).close()
+    with pytest.raises(ViddaError, match=r"holds an unfinished run.*--resume"):
+        open_run(path)
+    with open_run(path, resume=True) as run:
+        run.finish()
+    with pytest.raises(ViddaError, match=r"holds a finished run; choose another folder$"):
+        open_run(path)
+    before = {p: p.stat().st_mtime_ns for p in path.iterdir() if p.name != ".lock"}
+    assert open_run(path, resume=True).finished
+    assert before == {p: p.stat().st_mtime_ns for p in path.iterdir() if p.name != ".lock"}
+
+
+@pytest.mark.parametrize("resume", [True, False])
+def test_a_folder_of_something_else_is_left_alone(tmp_path: Path, resume: bool) -> None:
+    (tmp_path / "thesis.tex").write_text("words")
+    with pytest.raises(ViddaError, match="not empty and holds no run"):
+        open_run(tmp_path, resume=resume)
+    assert [p.name for p in tmp_path.iterdir()] == ["thesis.tex"]
+    with pytest.raises(ViddaError, match=r"thesis\.tex is a file"):
+        open_run(tmp_path / "thesis.tex", resume=resume)
+
+
+def test_every_changed_key_and_manifest_is_named(tmp_path: Path) -> None:
+    open_run(tmp_path).close()
+    changed = Job(name="b", sub=Sub(lr=0.2))
+    with pytest.raises(ViddaError) as refused:
+        open_run(tmp_path, changed, resume=True, source="xyz", target="new")
+    text = str(refused.value)
+    assert "name was 'a', now is 'b'" in text
+    assert "sub.lr was 0.1, now is 0.2" in text
+    assert "manifest source was 'abc', now is 'xyz'" in text
+    assert "manifest target was 'absent', now is 'new'" in text
+    assert "steps" not in text
+    open_run(tmp_path, resume=True).close()
+
+
+def test_resume_in_a_new_folder_starts_a_run(tmp_path: Path) -> None:
+    with open_run(tmp_path / "new", resume=True) as run:
+        assert run.last_checkpoint() is None
+        run.finish()
+
+
+def test_metrics_are_cut_back_to_the_checkpoint(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        for step in (0, 1, 2):
+            run.record(step, {"loss": 1.0})
+        save(run, 2)
+        run.record(3, {"loss": 1.0})
+    with (tmp_path / "metrics.jsonl").open("a") as file:
+        file.write('{"step": 4, "lo')
+    with open_run(tmp_path, resume=True) as run:
+        assert steps_in(tmp_path) == [0, 1, 2]
+        run.record(3, {"loss": 1.0})
+    assert steps_in(tmp_path) == [0, 1, 2, 3]
+    (tmp_path / "metrics.jsonl").write_text('{"step": 1}\nnonsense\n{"step": 2}\n')
+    with pytest.raises(ViddaError, match=r"metrics\.jsonl:2: not a line of metrics"):
+        open_run(tmp_path, resume=True)
+
+
+def test_without_a_checkpoint_the_metrics_start_anew(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        run.record(0, {"loss": 1.0})
+    with open_run(tmp_path, resume=True) as run:
+        run.record(0, {"loss": 1.0})
+    assert steps_in(tmp_path) == [0]
+
+
+def test_metrics_out_of_order_are_refused(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        run.record(5, {"loss": 1.0})
+        with pytest.raises(ValueError, match="too late"):
+            run.record(4, {"loss": 1.0})
+        save(run, 5)
+        with pytest.raises(ValueError, match="too late"):
+            run.record(5, {"loss": 1.0})
+        with pytest.raises(ValueError, match="not after checkpoint 5"):
+            save(run, 5)
+
+
+def test_old_checkpoints_go_unless_they_are_named(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        for step in (10, 20, 30, 40):
+            save(run, step)
+            if step == 10:
+                run.checkpoints.link("best", 10)
+    assert names(tmp_path) == {"000010", "000030", "000040", "best", "last"}
+    assert (tmp_path / "checkpoints/last").readlink() == Path("000040")
+    assert (tmp_path / "checkpoints/best/weights").read_text() == "10"
+
+
+def test_a_kill_between_a_checkpoint_and_its_link_is_put_right(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        save(run, 10)
+        save(run, 20)
+        run.checkpoints.link("last", 10)
+    with open_run(tmp_path, resume=True) as run:
+        assert run.last_checkpoint() == tmp_path / "checkpoints/000020"
+    assert (tmp_path / "checkpoints/last").readlink() == Path("000020")
+
+
+def test_a_checkpoint_that_fails_leaves_nothing(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        save(run, 1)
+        with pytest.raises(RuntimeError), run.checkpoint(2) as folder:
+            (folder / "half").write_text("x")
+            raise RuntimeError("no memory")
+        assert names(tmp_path) == {"000001", "last"}
+        assert run.last_checkpoint() == tmp_path / "checkpoints/000001"
+
+
+def test_only_one_process_uses_a_folder(tmp_path: Path) -> None:
+    process = start_loop(tmp_path, 10**9)
+    assert process.stdout and process.stdout.readline() == "10\n"
+    try:
+        with pytest.raises(ViddaError, match=f"in use by another process \\({process.pid}\\)"):
+            open_run(tmp_path, resume=True)
+    finally:
+        process.kill()
+        process.wait()
+    open_run(tmp_path, resume=True).close()
+
+
+def test_killed_at_any_instant_the_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
+    straight, killed = tmp_path / "straight", tmp_path / "killed"
+    steps = 300
+    assert start_loop(straight, steps).wait() == 0
+    rng = random.Random(0)
+    kills = 0
+    for _ in range(100):
+        if (killed / "DONE").exists():
+            break
+        process = start_loop(killed, steps)
+        assert process.stdout
+        if process.stdout.readline():  # killed only once it has got somewhere, so that it ends
+            time.sleep(rng.uniform(0, 0.03))
+            process.send_signal(signal.SIGKILL)
+        kills += process.wait() == -signal.SIGKILL
+        for folder in killed.glob("checkpoints/0*"):
+            step = str(int(folder.name))
+            assert (folder / "a").read_text() == (folder / "b").read_text() == step * 20000
+    assert kills >= 3
+    assert (killed / "metrics.jsonl").read_bytes() == (straight / "metrics.jsonl").read_bytes()
+    assert names(killed) == names(straight) == {"000030", "000290", "000300", "best", "last"}
+    assert (killed / "checkpoints/last").readlink() == Path("000300")
+
+
+def test_a_run_that_dies_before_its_first_record_can_resume(tmp_path: Path) -> None:
+    (tmp_path / ".lock").write_text("1\n")
+    (tmp_path / ".config.0a1b.part.yaml").write_text("half")
+    open_run(tmp_path).close()
+    (tmp_path / "provenance.json").unlink()
+    open_run(tmp_path, resume=True).close()
+    assert json.loads((tmp_path / "provenance.json").read_text())["fingerprints"] == PRINTS
+
+
+def test_run_does_not_need_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from vidda.run import RunFolder;"
+        "from vidda.config import Config;"
+        "RunFolder.open(Path(sys.argv[1]), Config(), {}, resume=False).finish();"
+        "sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
+
+
+def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    # Whatever wandb, or the service it starts, asks of the network would come to this proxy.
+    calls: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:
+                connection, _ = server.accept()
+                calls.append(connection.recv(100))
+                connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        proxy = f"http://127.0.0.1:{server.getsockname()[1]}"
+        everything = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), proxy)
+        everything |= {name.upper(): proxy for name in everything}
+        code = (
+            "import sys; from pathlib import Path; from vidda.run import RunFolder;"
+            "from vidda.config import Config;"
+            "run = RunFolder.open(Path(sys.argv[1]), Config(), {}, resume=False, wandb='offline');"
+            "run.record(1, {'loss': 0.5}); run.finish()"
+        )
+        path = tmp_path / "run"
+        environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"} | everything
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment)
+        # The proxy does listen: the same environment, a real request.
+        ask = "import urllib.request as r; r.urlopen('http://192.0.2.1/', timeout=5)"
+        assert subprocess.run(
+            [sys.executable, "-c", ask], env=environment, stderr=subprocess.DEVNULL
+        ).returncode
+    assert (path / "DONE").exists()
+    assert list(path.glob("wandb/offline-run-*/*.wandb"))
+    assert [c.split(b" ")[1] for c in calls] == [b"http://192.0.2.1/"]

@@ -1,0 +1,98 @@
+"""Clips of a manifest as tensors, one at a time."""
+
+import hashlib
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from torch.utils.data import Dataset
+
+from vidda.data.cache import FrameCache
+from vidda.data.sampling import SamplingConfig, clip_rng
+from vidda.data.transforms import ClipTransform, TransformConfig
+from vidda.files import inside
+from vidda.types import ClipRecord, Manifest
+from vidda.video import probe, read
+
+UNLABELLED = -1
+
+
+class Clip(NamedTuple):
+    """One item. video: (C, T, H, W) float32, or (V, C, T, H, W) where V > 1 views are taken.
+
+    label: 0..K-1, or -1 where it is unknown. number: which clip of the manifest, from 0.
+    """
+
+    video: torch.Tensor
+    label: int
+    number: int
+
+
+class ClipDataset(Dataset[Clip]):
+    """The clips of a manifest, the same for the same seed, epoch and clip id.
+
+    manifest: which clips. sampling: which frames of them. transform: what is done to these.
+    cache: a folder for decoded frames, or None. Of clips sampled at random it keeps every frame, at
+    3 H W bytes each (12 MB for 250 frames of 128 x 128), of others only those that are asked for.
+    checked: the files passed verification, see `vidda.video.read`.
+
+    Indexing raises VideoError where a video cannot be read; `ClipLoader` has a policy for that.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        sampling: SamplingConfig,
+        transform: TransformConfig,
+        *,
+        seed: int = 0,
+        cache: Path | str | None = None,
+        checked: bool = False,
+    ) -> None:
+        self.manifest = manifest
+        self.sampling = sampling
+        self.transform = ClipTransform(transform)
+        self.seed = seed
+        self.cache = None if cache is None else FrameCache(cache)
+        self.checked = checked
+        # In shared memory: a worker that lives on after an epoch has to see the next one's number.
+        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    @property
+    def epoch(self) -> int:
+        return int(self._epoch)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Draw other frames and crops from here on, in this process and all workers."""
+        self._epoch.fill_(epoch)
+
+    def __getitem__(self, number: int) -> Clip:
+        clip = self.manifest.clips[number]
+        windows = self._frames(clip)
+        rng = clip_rng(self.seed, self.epoch, clip.id, "transform")
+        views = torch.cat([self.transform(window, rng) for window in windows])
+        label = UNLABELLED if clip.label is None else clip.label
+        return Clip(views[0] if len(views) == 1 else views, label, number)
+
+    def _frames(self, clip: ClipRecord) -> np.ndarray:
+        """The frames of each window, (K, T, H, W, 3) uint8."""
+        path = inside(self.manifest.root, clip.path)
+        size = self.transform.config.read_size
+        rng = clip_rng(self.seed, self.epoch, clip.id, "frames")
+
+        def asked() -> np.ndarray:
+            numbers = self.sampling.pick(probe(path).frames, rng)
+            frames = read(path, numbers.ravel(), size, checked=self.checked)
+            return frames.reshape(*numbers.shape, *frames.shape[1:])
+
+        if self.cache is None:
+            return asked()
+        if self.sampling.random:
+            every = self.cache.frames(path, size, "all", lambda: read(path, None, size))
+            return every[self.sampling.pick(len(every), rng)]
+        recipe = hashlib.sha256(self.sampling.model_dump_json().encode()).hexdigest()[:16]
+        return self.cache.frames(path, size, recipe, asked)

@@ -1,0 +1,160 @@
+"""From frames to what a model takes: one draw of random parameters for all frames of a clip."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torchvision.transforms import v2
+from torchvision.transforms.v2 import functional as F
+
+from vidda.config import Config
+from vidda.video.reading import Size
+
+# Mean and standard deviation for RGB in [0, 1].
+NORMALISATIONS = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "kinetics": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
+    "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+    "none": ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0)),
+}
+
+
+class Resize(Config):
+    """The whole frame, squeezed to a square."""
+
+    name: Literal["resize"] = "resize"
+
+    def read_size(self, size: int) -> Size:
+        return size, size
+
+    def layers(self, size: int) -> list[v2.Transform]:
+        return [v2.Resize((size, size), antialias=True)]
+
+
+class RandomResizedCrop(Config):
+    """A random part of the frame, of random area and shape."""
+
+    name: Literal["random_resized_crop"] = "random_resized_crop"
+    min_area: float = Field(
+        default=0.5, gt=0, le=1, description="least share of the frame's area that is kept"
+    )
+    max_ratio: float = Field(
+        default=4 / 3, ge=1, description="most that width and height are stretched by"
+    )
+
+    def read_size(self, size: int) -> Size:
+        return round(size * 8 / 7)  # 256 for 224, the usual pair
+
+    def layers(self, size: int) -> list[v2.Transform]:
+        ratio = (1 / self.max_ratio, self.max_ratio)
+        scale = (self.min_area, 1.0)
+        return [v2.RandomResizedCrop((size, size), scale=scale, ratio=ratio, antialias=True)]
+
+
+class CentreCrop(Config):
+    """The square in the middle of the frame."""
+
+    name: Literal["centre_crop"] = "centre_crop"
+
+    def read_size(self, size: int) -> Size:
+        return size
+
+    def layers(self, size: int) -> list[v2.Transform]:
+        return [v2.Resize(size, antialias=True), v2.CenterCrop(size)]
+
+
+class ThreeCrops(Config):
+    """Three squares along the longer side, for testing: first, middle and last."""
+
+    name: Literal["three_crops"] = "three_crops"
+
+    def read_size(self, size: int) -> Size:
+        return size
+
+    def layers(self, size: int) -> list[v2.Transform]:
+        return [v2.Resize(size, antialias=True)]
+
+
+CropConfig = Annotated[
+    Resize | RandomResizedCrop | CentreCrop | ThreeCrops, Field(discriminator="name")
+]
+
+
+class ColourJitter(Config):
+    """How much the colours of a clip change, all its frames alike; 0 leaves them."""
+
+    brightness: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
+    contrast: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
+    saturation: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
+    hue: float = Field(default=0.1, ge=0, le=0.5, description="turn of the hue within -x .. x")
+
+
+class TransformConfig(Config):
+    """How frames become the input of a model."""
+
+    size: int = Field(default=112, ge=1, description="height and width of the output, in pixels")
+    crop: CropConfig = Field(default=CentreCrop(), description="which part of the frame is seen")
+    colour_jitter: ColourJitter | None = Field(
+        default=None, description="random colours, or null for none"
+    )
+    horizontal_flip: bool = Field(
+        default=False,
+        description="mirror half of the clips; leave off where handedness tells classes apart",
+    )
+    normalise: Literal["imagenet", "kinetics", "half", "none"] = Field(
+        default="imagenet",
+        description="mean and deviation taken from RGB in [0, 1]; none leaves it so",
+    )
+
+    @property
+    def read_size(self) -> Size:
+        """The size at which frames are best read (and cached) for this transform."""
+        return self.crop.read_size(self.size)
+
+
+class ClipTransform:
+    """A `TransformConfig` made ready to be applied to clips."""
+
+    def __init__(self, config: TransformConfig) -> None:
+        self.config = config
+        layers = config.crop.layers(config.size)
+        if config.horizontal_flip:
+            layers.append(v2.RandomHorizontalFlip(p=0.5))
+        if config.colour_jitter is not None:
+            jitter = config.colour_jitter
+            layers.append(
+                v2.ColorJitter(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
+            )
+        self._random = v2.Compose(layers)
+        mean, std = (torch.tensor(n).view(3, 1, 1, 1) for n in NORMALISATIONS[config.normalise])
+        self._mean, self._scale = 255 * mean, 1 / (255 * std)
+
+    def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
+        """One clip, (1, C, T, H, W) float32, or (3, C, T, H, W) with three crops.
+
+        frames: (T, H, W, 3) uint8 RGB. rng: decides every random parameter, see `clip_rng`.
+        """
+        video = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)
+        # torchvision draws from torch's global generator: lend it ours, and give it back untouched.
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(int(rng.integers(2**63)))
+            video = self._random(video)
+        crops = _three_crops(video) if self.config.crop.name == "three_crops" else [video]
+        length, channels, height, width = crops[0].shape
+        out = torch.empty((len(crops), channels, length, height, width))
+        # To float, normalised and contiguous in two passes; torchvision's own way takes six.
+        for crop, place in zip(crops, out, strict=True):
+            torch.sub(crop.transpose(0, 1), self._mean, out=place).mul_(self._scale)
+        return out
+
+
+def _three_crops(video: torch.Tensor) -> list[torch.Tensor]:
+    """The first, middle and last square of (T, C, H, W) along its longer side."""
+    height, width = video.shape[-2:]
+    side = min(height, width)
+    spare = max(height, width) - side
+    return [
+        F.crop(video, at if height > width else 0, 0 if height > width else at, side, side)
+        for at in (0, spare // 2, spare)
+    ]

@@ -1,0 +1,5 @@
+"""`vidda doctor`: whether each part of this installation works, found out by using it."""
+
+from vidda.doctor.command import DoctorConfig, run
+
+__all__ = ["DoctorConfig", "run"]

@@ -1,0 +1,82 @@
+"""What a session ran on: versions, device, git commit, command line."""
+
+import importlib.metadata
+import platform
+import subprocess
+import sys
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import vidda
+
+# Those whose version can change a result.
+PACKAGES = (
+    "torch",
+    "torchvision",
+    "diffusers",
+    "transformers",
+    "accelerate",
+    "peft",
+    "timm",
+    "pytorchvideo",
+    "mmpose",
+    "decord",
+    "av",
+    "opencv-python-headless",
+    "numpy",
+    "scipy",
+)
+
+
+def describe_session() -> dict[str, Any]:
+    """The facts of this process that a reader of its results may ask for, ready for JSON."""
+    return {
+        "started": datetime.now(UTC).isoformat(timespec="seconds"),
+        "command": sys.argv,
+        "vidda": vidda.__version__,
+        "git": git_commit(),
+        "python": platform.python_version(),
+        "platform": platform.platform(),
+        "device": device(),
+        "packages": {name: version(name) for name in PACKAGES},
+    }
+
+
+def version(package: str) -> str | None:
+    """An installed package's version, or None; the package is not imported."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return None
+
+
+def device() -> str:
+    """The names of the CUDA devices, or "cpu"; a process that did not load torch used none."""
+    torch = sys.modules.get("torch")
+    if torch is None or not torch.cuda.is_available():
+        return "cpu"
+    return ", ".join(
+        torch.cuda.get_device_name(index) for index in range(torch.cuda.device_count())
+    )
+
+
+def git_commit() -> str | None:
+    """The commit of the checkout that vidda runs from, "+changes" added where files differ from it.
+
+    None when vidda does not run from a checkout or git is not installed.
+    """
+    checkout = Path(vidda.__file__).parents[1]
+    if not (checkout / ".git").exists():
+        return None
+    try:
+        commit = _git(checkout, "rev-parse", "HEAD")
+        changed = _git(checkout, "status", "--porcelain", "--untracked-files=no")
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return commit + ("+changes" if changed else "")
+
+
+def _git(checkout: Path, *arguments: str) -> str:
+    command = ["git", "-C", str(checkout), *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.strip()

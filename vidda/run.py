@@ -1,0 +1,283 @@
+"""The run folder: opened once, resumed after a kill at any instant, finished by DONE.
+
+    config.yaml   fully resolved          provenance.json   versions, device, commit, fingerprints
+    log.txt       metrics.jsonl           checkpoints/000500/ ...  last -> 000500
+    DONE          written last
+
+Only one process uses a folder at a time. This is also the only module that knows wandb.
+"""
+
+import json
+import logging
+import math
+import os
+import secrets
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from types import TracebackType
+from typing import IO, Any, Literal, Self
+
+from vidda import config as configs
+from vidda import provenance
+from vidda.checkpoints import Checkpoints
+from vidda.config import Config
+from vidda.errors import ViddaError
+from vidda.files import fsync, lock, write_text
+
+WandbMode = Literal["off", "offline", "online"]
+
+log = logging.getLogger("vidda")
+
+
+class RunFolder:
+    """A run folder in use by this process; `open` makes one, and it is a context manager.
+
+    path: the folder. finished: whether DONE is written. checkpoints: what was saved so far.
+    """
+
+    def __init__(self, path: Path, *, finished: bool) -> None:
+        self.path = path
+        self.finished = finished
+        self.checkpoints = Checkpoints(path / "checkpoints")
+        self._recorded_step = -1
+        self._metrics: IO[str] | None = None
+        self._wandb: Any = None
+        self._closing = ExitStack()
+
+    @classmethod
+    def open(
+        cls,
+        path: Path,
+        config: Config,
+        fingerprints: Mapping[str, str],
+        *,
+        resume: bool,
+        wandb: WandbMode = "off",
+    ) -> Self:
+        """Start a run in an empty or new folder, or go on with the one that is there.
+
+        fingerprints: of every manifest the run reads, by the name of its part. resume: go on with
+        an unfinished run; on an empty folder it starts one, and a finished one comes back
+        untouched with `finished` set. wandb: mirror the metrics there; `offline` writes to the
+        folder only. Raises ViddaError when the folder holds something and `resume` is off, when it
+        holds no run of this config and these fingerprints, and when another process uses it.
+        """
+        _check(path, config, fingerprints, resume)
+        with ExitStack() as undo:
+            path.mkdir(parents=True, exist_ok=True)
+            undo.enter_context(lock(path))
+            # Again, now that nobody else can change it: another process may just have been here.
+            started = _check(path, config, fingerprints, resume)
+            if (path / "DONE").exists():
+                return cls(path, finished=True)
+            run = cls(path, finished=False)
+            _record_session(path, config, fingerprints, wandb)
+            undo.enter_context(_logging_to(path / "log.txt"))
+            metrics = path / "metrics.jsonl"
+            _cut_metrics(metrics, run.checkpoints.last_step)
+            run._metrics = undo.enter_context(metrics.open("a", encoding="utf-8"))
+            if wandb != "off":
+                run._wandb = undo.enter_context(_wandb_run(path, config, wandb))
+            run._closing = undo.pop_all()
+        log.info("%s %s", "resumed" if started else "started", path)
+        return run
+
+    def record(self, step: int, values: Mapping[str, float]) -> None:
+        """Append one line to metrics.jsonl; a value that is not finite is written as null.
+
+        step: at least that of the line before and above the last checkpoint's, so that a resumed
+        run writes the very lines that an uninterrupted one would. Raises ValueError otherwise.
+        """
+        saved = self.checkpoints.last_step
+        if step < self._recorded_step or (saved is not None and step <= saved):
+            raise ValueError(
+                f"metrics of step {step} come too late: step {self._recorded_step} is recorded,"
+                f" checkpoint {saved} is saved"
+            )
+        assert self._metrics is not None, "this run is finished or closed"
+        self._recorded_step = step
+        finite = {key: value if math.isfinite(value) else None for key, value in values.items()}
+        self._metrics.write(json.dumps({"step": step} | finite) + "\n")
+        self._metrics.flush()
+        if self._wandb is not None:
+            self._wandb.log(dict(values), step=step)
+
+    @contextmanager
+    def checkpoint(self, step: int, *, keep: int = 2) -> Iterator[Path]:
+        """Yield an empty folder to fill; afterwards it is `checkpoints/<step>`, whole or absent.
+
+        step: above the last checkpoint's. keep: how many of the newest stay, at least 1; those that
+        `checkpoints.link` has named, for instance `best`, stay too.
+        """
+        assert self._metrics is not None, "this run is finished or closed"
+        os.fsync(self._metrics.fileno())
+        with self.checkpoints.save(step, keep) as folder:
+            yield folder
+
+    def last_checkpoint(self) -> Path | None:
+        """The folder of the newest whole checkpoint."""
+        step = self.checkpoints.last_step
+        return None if step is None else self.checkpoints.path(step)
+
+    def finish(self) -> None:
+        """Write DONE after everything else, and close the run."""
+        assert self._metrics is not None, "this run is finished or closed"
+        log.info("finished %s", self.path)
+        if self._wandb is not None:
+            self._wandb.finish()
+        os.fsync(self._metrics.fileno())
+        write_text(self.path / "DONE", "")
+        self.finished = True
+        self.close()
+
+    def close(self) -> None:
+        """Close the files and give the folder back; an unfinished run can be resumed."""
+        self._metrics = None
+        self._closing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if error is not None:
+            log.error("stopped by %s: %s", type(error).__name__, error)
+        self.close()
+
+
+def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: bool) -> bool:
+    """Whether `path` holds a run that may go on; ViddaError when it holds anything else."""
+    if path.exists() and not path.is_dir():
+        raise ViddaError(f"{path} is a file, not a folder; choose another path")
+    # Names with a dot are the lock and what a killed start may have left.
+    if not path.exists() or all(p.name.startswith(".") for p in path.iterdir()):
+        return False
+    if not (path / "config.yaml").exists():
+        raise ViddaError(f"{path} is not empty and holds no run; choose another folder")
+    if not resume:
+        state = "a finished" if (path / "DONE").exists() else "an unfinished"
+        way = "" if (path / "DONE").exists() else " or go on with --resume"
+        raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
+    changes = _changes(_flat(configs.read(path / "config.yaml")), _flat(_resolved(config)))
+    if (path / "provenance.json").exists():
+        before = json.loads((path / "provenance.json").read_text(encoding="utf-8"))["fingerprints"]
+        changes += [f"manifest {line}" for line in _changes(before, fingerprints)]
+    if changes:
+        listed = "\n".join(f"{path}: {change}" for change in changes)
+        raise ViddaError(f"{listed}\n{path}: changed since it started; use another folder")
+    return True
+
+
+def _resolved(config: Config) -> dict[str, Any]:
+    return config.model_dump(mode="json")
+
+
+def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Nested mappings as one with dotted keys."""
+    flat: dict[str, Any] = {}
+    for key, value in tree.items():
+        if isinstance(value, Mapping) and value:
+            flat |= _flat(value, f"{prefix}{key}.")
+        else:
+            flat[f"{prefix}{key}"] = value
+    return flat
+
+
+def _changes(before: Mapping[str, Any], now: Mapping[str, Any]) -> list[str]:
+    return [
+        f"{key} was {before.get(key, 'absent')!r}, now is {now.get(key, 'absent')!r}"
+        for key in dict.fromkeys([*before, *now])
+        if before.get(key, "absent") != now.get(key, "absent")
+    ]
+
+
+def _record_session(
+    path: Path, config: Config, fingerprints: Mapping[str, str], wandb: WandbMode
+) -> None:
+    """Write config.yaml once, and provenance.json with this session added to its list."""
+    if not (path / "config.yaml").exists():
+        write_text(path / "config.yaml", configs.dump(config))
+    file = path / "provenance.json"
+    if file.exists():
+        record = json.loads(file.read_text(encoding="utf-8"))
+    else:
+        record = {"id": secrets.token_hex(4), "fingerprints": dict(fingerprints), "sessions": []}
+    record["sessions"].append(provenance.describe_session() | {"wandb": wandb})
+    write_text(file, json.dumps(record, indent=2) + "\n")
+
+
+def _cut_metrics(file: Path, step: int | None) -> None:
+    """Drop what was recorded after the checkpoint of `step`, and a half-written last line."""
+    if not file.exists():
+        return
+    good = 0
+    for number, line in enumerate(file.read_bytes().splitlines(keepends=True), 1):
+        if not line.endswith(b"\n"):
+            break
+        try:
+            recorded = json.loads(line)["step"]
+        except (ValueError, KeyError, TypeError):
+            raise ViddaError(
+                f"{file}:{number}: not a line of metrics; delete it and resume"
+            ) from None
+        if step is None or recorded > step:
+            break
+        good += len(line)
+    os.truncate(file, good)
+    fsync(file)
+
+
+class _ToStderr(logging.Handler):
+    """Prints to what sys.stderr is at that moment: rich replaces it while a bar is shown."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr)
+
+
+@contextmanager
+def _logging_to(file: Path) -> Iterator[None]:
+    """Send vidda's log to `file`, with times, and to standard error."""
+    to_file = logging.FileHandler(file, encoding="utf-8")
+    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
+    handlers = [to_file, _ToStderr()]
+    log.setLevel(logging.INFO)
+    for handler in handlers:
+        log.addHandler(handler)
+    try:
+        yield
+    finally:
+        for handler in handlers:
+            log.removeHandler(handler)
+        to_file.close()
+
+
+@contextmanager
+def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -> Iterator[Any]:
+    """A wandb run beside the folder's files; after a resume the same id continues its curves."""
+    if mode == "offline":
+        os.environ["WANDB_ERROR_REPORTING"] = (
+            "false"  # else it reports its crashes over the network
+        )
+    import wandb
+
+    record = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    mirror = wandb.init(
+        project="vidda",
+        name=path.name,
+        id=record["id"],
+        dir=path,
+        mode=mode,
+        resume="allow",
+        config=_resolved(config),
+        settings=wandb.Settings(silent=True),
+    )
+    try:
+        yield mirror
+    finally:
+        mirror.finish()

@@ -1,0 +1,117 @@
+"""What a config class says about itself: its dotted keys, types, defaults and descriptions."""
+
+import json
+import types
+import typing
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """One line of a command's help.
+
+    name: dotted, `[]` after a list and `.NAME` after a mapping. default: as YAML, or "required".
+    """
+
+    name: str
+    type: str
+    default: str
+    description: str
+
+
+def describe(schema: type[BaseModel], prefix: str = "") -> Iterator[Key]:
+    """Every key of a config class, nested ones included, in the order of its definition."""
+    for name, field in schema.model_fields.items():
+        yield from _describe_field(prefix + name, field)
+
+
+def _describe_field(key: str, field: FieldInfo) -> Iterator[Key]:
+    yield Key(key, _type_name(field.annotation), _default(field), field.description or "")
+    below = key + _step_into(field.annotation)
+    models = _models(field.annotation)
+    for model in models:
+        if len(models) > 1:
+            first_line = (model.__doc__ or "").strip().partition("\n")[0]
+            yield Key(key, _union_name(model), "", first_line)
+        for inner in describe(model, below + "."):
+            if len(models) == 1 or inner.name != f"{below}.{tag(model)[0]}":
+                yield inner
+
+
+def models_at(schema: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[BaseModel]]:
+    """The classes that may stand at `loc`, a pydantic location (with indices and union tags)."""
+    models = [schema]
+    for part in loc:
+        below = [
+            inner
+            for model in models
+            if (field := model.model_fields.get(str(part)))
+            for inner in _models(field.annotation)
+        ]
+        # A union's tag or a list's index names no field: stay, narrowed to the model with that tag.
+        models = below or [m for m in models if tag(m)[1] == part] or models
+    return models
+
+
+def _models(annotation: Any) -> list[type[BaseModel]]:
+    """Every model class inside an annotation such as `Annotated[A | B, ...] | None`."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return [annotation]
+    return [m for arg in typing.get_args(annotation) for m in _models(arg)]
+
+
+def tag(model: type[BaseModel]) -> tuple[str, Any]:
+    """A union member's tag, its first field with one possible value: (key, value) or ("", None)."""
+    for name, field in model.model_fields.items():
+        values = typing.get_args(field.annotation)
+        if typing.get_origin(field.annotation) is typing.Literal and len(values) == 1:
+            return name, values[0]
+    return "", None
+
+
+def _union_name(model: type[BaseModel]) -> str:
+    key, value = tag(model)
+    return f"{key}: {value}" if key else "mapping"
+
+
+def _step_into(annotation: Any) -> str:
+    """What stands between a key and the keys of the models inside its value."""
+    origin = typing.get_origin(annotation)
+    if origin in (list, tuple):
+        return "[]"
+    if origin is dict:
+        return ".NAME"
+    return next((step for arg in typing.get_args(annotation) if (step := _step_into(arg))), "")
+
+
+def _default(field: FieldInfo) -> str:
+    if field.is_required():
+        return "required"
+    default = field.get_default(call_default_factory=True)
+    if isinstance(default, BaseModel):
+        key, value = tag(default.__class__)
+        return f"{key}: {value}" if key else ""
+    return json.dumps(default, default=str, ensure_ascii=False)
+
+
+def _type_name(annotation: Any) -> str:
+    if annotation is types.NoneType:
+        return "null"
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return _union_name(annotation)
+    origin, args = typing.get_origin(annotation), typing.get_args(annotation)
+    if origin is Annotated:
+        return _type_name(args[0])
+    if origin is typing.Literal:
+        return " | ".join(str(value) for value in args)
+    if origin in (typing.Union, types.UnionType):
+        return " | ".join(_type_name(arg) for arg in args)
+    if origin is not None:
+        inner = ", ".join("..." if arg is ... else _type_name(arg) for arg in args)
+        return f"{origin.__name__}[{inner}]"
+    return {Any: "any"}.get(annotation) or annotation.__name__

@@ -1,0 +1,8 @@
+"""Video in and out: decord and PyAV read, PyAV writes."""
+
+from vidda.video.errors import VideoError
+from vidda.video.info import VideoInfo
+from vidda.video.reading import check, probe, read
+from vidda.video.writing import write
+
+__all__ = ["VideoError", "VideoInfo", "check", "probe", "read", "write"]

@@ -1,0 +1,110 @@
+"""The two readers: PyAV in one pass, decord by seeking. Both give the same pixels."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+import numpy as np
+from av.video.frame import VideoFrame
+from av.video.reformatter import VideoReformatter
+
+from vidda.video._decord import decord
+from vidda.video.container import opened
+from vidda.video.errors import VideoError
+from vidda.video.index import Index
+
+Picture = tuple[int, np.ndarray]
+
+
+def by_decord(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
+    """The wanted frames, (number, (H, W, 3) uint8 RGB), by decord's random access.
+
+    The reader lives for this call only: one that is kept across a fork hangs in the child. Raises
+    decord's DECORDError where it cannot read the file at all.
+    """
+    reader = decord.VideoReader(str(index.info.path), num_threads=1)
+    if len(reader) != index.info.frames:
+        raise decord.DECORDError(f"{len(reader)} frames, the index has {index.info.frames}")
+    yield from zip(wanted, reader.get_batch(list(wanted)).asnumpy(), strict=True)
+
+
+def by_pyav(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
+    """The wanted frames, (number, (H, W, 3) uint8 RGB), in order of number within each group.
+
+    wanted: frame numbers, ascending and without repeats. Raises VideoError on the first fault that
+    can be seen, even where FFmpeg would conceal it.
+    """
+    reformatter = VideoReformatter()
+    decoded = _groups(index, wanted) if index.closed else _all(index, wanted)
+    for number, frame in decoded:
+        # By default every call starts a pool of threads, which costs more than it gives.
+        yield number, reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+
+
+def decode_everything(index: Index) -> None:
+    """Decode every frame and convert none; raises VideoError where one is damaged or missing."""
+    for _ in _all(index, range(index.info.frames)):
+        pass
+
+
+def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode only the groups of pictures that hold a wanted frame, each up to the last of them.
+
+    Frames that nothing refers to and nobody wants are not decoded either, which leaves all others
+    as they are.
+    """
+    path = index.info.path
+    order = np.argsort(index.pts)
+    number_of = {int(index.pts[order[n]]): n for n in wanted}
+    last_of = {int(index.groups[p]): int(p) for p in np.sort(order[list(wanted)])}
+    sound: set[int | None] = set()
+    with opened(path) as (container, stream):
+        codec = stream.codec_context
+        position = -1
+        for packet in container.demux(stream):
+            position += 1
+            last = last_of.get(int(index.groups[position])) if packet.size else None
+            if last is None or position > last:
+                continue
+            codec.skip_frame = "DEFAULT" if packet.pts in number_of else "NONREF"
+            frames: list[VideoFrame] = list(codec.decode(packet))
+            if position == last:
+                frames += codec.decode(None)
+                codec.flush_buffers()
+                del last_of[int(index.groups[position])]
+            for frame in _checked(path, frames):
+                sound.add(frame.pts)
+                if frame.pts in number_of:
+                    yield number_of.pop(frame.pts), frame
+            if not last_of:
+                break
+    if number_of:
+        raise VideoError(f"{path}: corrupt: frame {min(number_of.values())} does not decode")
+    index.sound.update(sound)
+
+
+def _all(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
+    """Decode every frame up to the last wanted one, and count."""
+    path, last = index.info.path, wanted[-1]
+    left = set(wanted)
+    sound: set[int | None] = set()
+    number = -1
+    with opened(path) as (container, stream):
+        for number, frame in enumerate(_checked(path, container.decode(stream))):
+            sound.add(frame.pts)
+            if number in left:
+                yield number, frame
+            if number == last:
+                break
+    if number < last:
+        raise VideoError(
+            f"{path}: corrupt: {number + 1} of its {index.info.frames} frames decode;"
+            " fetch it again"
+        )
+    index.sound.update(sound)
+
+
+def _checked(path: object, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
+    for frame in frames:
+        if frame.is_corrupt:
+            seconds = f"{float(frame.time or 0):.2f} s"
+            raise VideoError(f"{path}: corrupt: the frame at {seconds} is damaged; fetch it again")
+        yield frame

@@ -1,0 +1,139 @@
+"""Read any frames of a video, exactly as its sequential decode gives them."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from vidda.video import still
+from vidda.video._decord import decord
+from vidda.video.decode import Picture, by_decord, by_pyav, decode_everything
+from vidda.video.errors import VideoError
+from vidda.video.index import Index, index_of
+from vidda.video.info import VideoInfo
+
+Size = tuple[int, int] | int | None
+
+# Decord seeks, PyAV decodes in one pass but skips what nobody needs. Decord is given the requests
+# where it decodes at most this share of the packets up to the last wanted one.
+JUMP = 0.5
+
+
+def probe(path: Path | str) -> VideoInfo:
+    """What a video is, from its packets and its first frame.
+
+    Raises VideoError where the file is missing, empty, truncated, or no video.
+    """
+    return index_of(Path(path)).info
+
+
+def check(path: Path | str) -> VideoInfo:
+    """Decode every frame: the video's info, or VideoError where a frame is damaged or missing."""
+    index = index_of(Path(path))
+    if index.info.reader == "pillow":
+        still.read(index.info.path)
+        return index.info
+    decode_everything(index)
+    return index.info
+
+
+def read(
+    path: Path | str,
+    indices: Sequence[int] | np.ndarray | None = None,
+    size: Size = None,
+    *,
+    checked: bool = False,
+) -> np.ndarray:
+    """Frames of a video or image, (T, H, W, 3) uint8 RGB, turned upright.
+
+    indices: frame numbers in 0..frames-1, in any order, repeats allowed; None for all frames.
+    size: (height, width) in pixels, or the length of the shorter side with the shape kept, or None
+    for the video's own. Frames are shrunk by area averaging and enlarged bilinearly.
+    checked: the file passed `check` since it was written, so damage need not be looked for.
+
+    Raises VideoError. Which reader is used never changes a pixel. Decord reads requests that jump,
+    from files where its random access is right (`VideoInfo.reader`), once the frames are known to
+    be undamaged, because it conceals damage without a word: `checked` says so, or an earlier read
+    or `check` in this process. PyAV reads everything else.
+    """
+    index = index_of(Path(path))
+    numbers = _numbers(index.info, indices)
+    height, width = _target(index.info, size)
+    wanted, inverse = np.unique(numbers, return_inverse=True)
+    out = np.empty((len(wanted), height, width, 3), np.uint8)
+    row_of = {int(number): row for row, number in enumerate(wanted)}
+    for number, picture in _pictures(index, [int(n) for n in wanted], checked):
+        out[row_of[number]] = _fit(index.info, picture, height, width)
+    ascending = len(wanted) == len(numbers) and np.array_equal(wanted, numbers)
+    return out if ascending else out[inverse]
+
+
+def _pictures(index: Index, wanted: list[int], checked: bool) -> Iterator[Picture]:
+    if not wanted:
+        return
+    if index.info.reader == "pillow":
+        yield 0, still.read(index.info.path)
+        return
+    if index.info.reader == "decord" and _jumps(index, wanted, checked):
+        try:
+            yield from by_decord(index, wanted)
+            return
+        except decord.DECORDError:
+            pass  # PyAV then reads it, or says what is wrong with it
+    yield from by_pyav(index, wanted)
+
+
+def _jumps(index: Index, wanted: list[int], checked: bool) -> bool:
+    """Whether these frames are known to be sound, and decord's seeks spare much of the decoding."""
+    order = np.argsort(index.pts)
+    if not checked and not index.sound.issuperset(index.pts[order[wanted]].tolist()):
+        return False
+    positions = np.sort(order[wanted])
+    last_of = dict(zip(index.groups[positions], positions, strict=True))
+    starts = np.searchsorted(index.groups, list(last_of))
+    spared = 1 - (np.array(list(last_of.values())) - starts + 1).sum() / (positions[-1] + 1)
+    return bool(spared >= 1 - JUMP)
+
+
+def _numbers(info: VideoInfo, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:
+    if indices is None:
+        return np.arange(info.frames)
+    numbers = np.asarray(indices)
+    if numbers.size == 0:
+        return np.empty(0, np.int64)
+    if numbers.ndim != 1 or not np.issubdtype(numbers.dtype, np.integer):
+        raise VideoError(f"{info.path}: indices are {numbers.dtype}{numbers.shape}; give integers")
+    outside = numbers[(numbers < 0) | (numbers >= info.frames)]
+    if len(outside):
+        raise VideoError(f"{info.path}: frame {outside[0]} not in 0..{info.frames - 1}")
+    return numbers
+
+
+def _target(info: VideoInfo, size: Size) -> tuple[int, int]:
+    """Height and width of the frames to give."""
+    if size is None:
+        return info.height, info.width
+    if isinstance(size, int):
+        scale = size / min(info.height, info.width)
+        height, width = round(info.height * scale), round(info.width * scale)
+    else:
+        height, width = size
+    if min(height, width) < 1:
+        raise VideoError(f"{info.path}: size {size} is not in pixels above 0")
+    return height, width
+
+
+def _fit(info: VideoInfo, picture: np.ndarray, height: int, width: int) -> np.ndarray:
+    """A decoded frame turned upright and resized."""
+    picture = np.rot90(picture, -info.rotation // 90)
+    if picture.shape[:2] != (info.height, info.width):
+        raise VideoError(
+            f"{info.path}: its frames change size, from {(info.height, info.width)} to"
+            f" {picture.shape[:2]} (height, width); write it again at one size"
+        )
+    if picture.shape[:2] == (height, width):
+        return picture
+    shrinks = height <= info.height and width <= info.width
+    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=interpolation)

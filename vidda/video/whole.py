@@ -1,0 +1,111 @@
+"""Whether a file is all there.
+
+FFmpeg opens a truncated .mkv or .avi quietly and gives fewer frames, and steps over damaged parts
+of an .mkv; but the headers of both, and of .mp4, say how long the file and its parts have to be.
+"""
+
+import struct
+from pathlib import Path
+from typing import BinaryIO
+
+from vidda.video.errors import VideoError
+
+HEAD_BYTES = 4096
+
+# The elements of Matroska, RFC 9559 section 5.1.
+SEGMENT, CLUSTER = 0x18538067, 0x1F43B675
+VOID, CRC = 0xEC, 0xBF
+# SeekHead, Info, Tracks, Cues, Chapters, Tags, Attachments
+IN_SEGMENT = {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1043A770, 0x1254C367, 0x1941A469}
+# Timestamp, SimpleBlock, BlockGroup, PrevSize, Position, SilentTracks
+IN_CLUSTER = {0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854}
+
+
+def require_whole(path: Path) -> None:
+    """Raise VideoError where a file is missing, empty, or shorter than its headers declare.
+
+    MP4, AVI and Matroska (with WebM) are known; of other containers only the first two are checked.
+    """
+    try:
+        size = path.stat().st_size
+        if size == 0:
+            raise VideoError(f"{path}: the file is empty (0 bytes); fetch it again")
+        with path.open("rb") as file:
+            declared = _declared(path, file, size)
+    except FileNotFoundError:
+        raise VideoError(f"{path}: no such file") from None
+    except OSError as error:
+        raise VideoError(f"{path}: cannot be read: {error.strerror}") from None
+    if declared > size:
+        raise VideoError(
+            f"{path}: truncated: {size} bytes of the {declared} its header declares; fetch it again"
+        )
+
+
+def _declared(path: Path, file: BinaryIO, size: int) -> int:
+    """The number of bytes that the file's header declares, 0 where it does not."""
+    head = file.read(HEAD_BYTES)
+    if head[4:8] == b"ftyp":
+        return _end_of_boxes(file, size)
+    if head[:4] == b"RIFF":
+        # Only the first chunk: a long AVI adds others. A recording that was broken off has size 0.
+        length = struct.unpack("<I", head[4:8].ljust(4, b"\0"))[0]
+        return 0 if length in (0, 0xFFFFFFFF) else 8 + length
+    if head[:4] == b"\x1a\x45\xdf\xa3":
+        return _end_of_segment(path, file, head, size)
+    return 0
+
+
+def _end_of_boxes(file: BinaryIO, size: int) -> int:
+    """Where the last top-level box of an MP4 ends."""
+    position = 0
+    while position < size:
+        file.seek(position)
+        head = file.read(16)
+        length = int.from_bytes(head[:4], "big")
+        if length == 1:
+            length = int.from_bytes(head[8:16], "big")
+        if length == 0:  # this box goes on to the end of the file
+            return size
+        position += max(length, 8)
+    return position
+
+
+def _end_of_segment(path: Path, file: BinaryIO, head: bytes, size: int) -> int:
+    """Where the Matroska segment ends, 0 where it was streamed with its length unknown."""
+    header_length, header_end, _ = _number(head, 4)
+    at = header_end + header_length
+    if int.from_bytes(head[at : at + 4], "big") != SEGMENT:
+        return 0
+    length, start, unknown = _number(head, at + 4)
+    if unknown:
+        return 0
+    if start + length <= size:
+        _require_chain(path, file, start, start + length, IN_SEGMENT | {CLUSTER, VOID, CRC})
+    return start + length
+
+
+def _require_chain(path: Path, file: BinaryIO, start: int, end: int, known: set[int]) -> None:
+    """Raise VideoError unless known elements follow one another from `start` exactly to `end`."""
+    at = start
+    while at < end:
+        file.seek(at)
+        head = file.read(12)
+        id_width = 9 - head[0].bit_length()
+        element = int.from_bytes(head[:id_width], "big")
+        length, width, unknown = _number(head, id_width)
+        if unknown:
+            return
+        body, at = at + width, at + width + length
+        if element not in known or at > end:
+            raise VideoError(f"{path}: corrupt at byte {body - width}; fetch it again")
+        if element == CLUSTER:
+            _require_chain(path, file, body, at, IN_CLUSTER | {VOID, CRC})
+
+
+def _number(data: bytes, at: int) -> tuple[int, int, bool]:
+    """EBML's variable-length number at a place, the place after it, whether it means unknown."""
+    width = 9 - int.from_bytes(data[at : at + 1], "big").bit_length()
+    largest = (1 << 7 * width) - 1
+    number = int.from_bytes(data[at : at + width], "big") & largest
+    return number, at + width, number == largest

@@ -1,0 +1,121 @@
+"""Encode frames: H.264 through PyAV, the same bytes for the same frames."""
+
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
+from itertools import chain
+from pathlib import Path
+
+import av
+import numpy as np
+from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
+
+from vidda.files import atomic
+from vidda.video.errors import VideoError
+
+SUFFIXES = (".mp4", ".mkv")
+KEYFRAME_INTERVAL = 48
+
+# Closed groups of pictures without B-frames: every reader can then seek in the file and be right.
+# Threads and the CPU's own instructions would make the bytes depend on the machine.
+X264_PARAMS = (
+    f"open-gop=0:bframes=0:keyint={KEYFRAME_INTERVAL}"
+    ":threads=1:lookahead-threads=1:cpu-independent=1"
+)
+
+
+def write(
+    path: Path | str,
+    frames: np.ndarray | Iterable[np.ndarray],
+    fps: float | Fraction,
+    *,
+    crf: int | None = 18,
+    preset: str = "veryfast",
+) -> None:
+    """Encode frames as H.264 into an .mp4 or .mkv file that is whole or absent.
+
+    frames: (T, H, W, 3) uint8 RGB, or an iterable of (H, W, 3) frames of one size, at least one.
+    fps: frames per second, above 0.
+    crf: 0 to 51, lower is better and larger; 18 looks like the original. None keeps every RGB value
+    exactly (H.264 in RGB, lossless), at roughly three times the size or more.
+    preset: x264's speed preset; slower ones make smaller files.
+
+    Even sizes are stored as 4:2:0, odd ones (which 4:2:0 cannot hold) as 4:4:4 at their own size;
+    many players outside FFmpeg show neither the latter nor lossless files. One thread encodes, so
+    the same frames give the same bytes. Raises VideoError.
+    """
+    path = Path(path)
+    if path.suffix.lower() not in SUFFIXES:
+        raise VideoError(f"{path}: a video is written as {' or '.join(SUFFIXES)}; change the name")
+    if not fps > 0:
+        raise VideoError(f"{path}: fps is {fps}; give a number above 0")
+    if crf is not None and not 0 <= crf <= 51:
+        raise VideoError(f"{path}: crf {crf} not in 0..51; give None for lossless")
+    checked = _checked(path, frames)
+    first = next(checked, None)
+    if first is None:
+        raise VideoError(f"{path}: no frames to write; a video has at least one")
+    rate = Fraction(fps).limit_denominator(1001)
+    try:
+        with atomic(path) as temporary:
+            _encode(temporary, chain([first], checked), first.shape, rate, crf, preset)
+    except (av.FFmpegError, OSError) as error:
+        raise VideoError(f"{path}: cannot be written: {error}") from error
+
+
+def _checked(path: Path, frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+    """The frames one by one, contiguous, after a check of shape and type."""
+    shape: tuple[int, ...] | None = None
+    for index, frame in enumerate(frames):
+        if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape or frame.dtype != np.uint8:
+            raise VideoError(
+                f"{path}: frame {index} is {frame.dtype} of shape {frame.shape};"
+                " give uint8 (H, W, 3)"
+            )
+        shape = shape or frame.shape
+        if frame.shape != shape:
+            raise VideoError(f"{path}: frame {index} is {frame.shape}, frame 0 is {shape}")
+        yield np.ascontiguousarray(frame)
+
+
+def _encode(
+    path: Path,
+    frames: Iterable[np.ndarray],
+    shape: tuple[int, ...],
+    rate: Fraction,
+    crf: int | None,
+    preset: str,
+) -> None:
+    height, width = shape[:2]
+    options: dict[str, object] = {"preset": preset, "x264-params": X264_PARAMS}
+    options |= {"qp": "0"} if crf is None else {"crf": str(crf)}
+    # bitexact: no random segment id in .mkv, no version of the library in either.
+    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+        stream = container.add_stream("libx264rgb" if crf is None else "libx264", rate=rate)
+        stream.height, stream.width = height, width
+        stream.options = options
+        stream.codec_context.thread_count = 1
+        if crf is None:
+            stream.pix_fmt = "rgb24"
+            stream.codec_context.color_range = ColorRange.JPEG
+            stream.codec_context.colorspace = 0  # RGB: the identity matrix, and every value in use
+        else:
+            even = height % 2 == 0 and width % 2 == 0
+            stream.pix_fmt = "yuv420p" if even else "yuv444p"
+            # Named in the file, so that no reader guesses another matrix by the frame's height.
+            stream.codec_context.color_range = ColorRange.MPEG
+            stream.codec_context.colorspace = Colorspace.ITU601
+        reformatter = VideoReformatter()
+        for index, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            if crf is not None:
+                # By default every call starts a pool of threads, which costs more than it gives.
+                picture = reformatter.reformat(
+                    picture,
+                    format=stream.pix_fmt,
+                    dst_colorspace=Colorspace.ITU601,
+                    dst_color_range=ColorRange.MPEG,
+                    threads=1,
+                )
+            picture.pts, picture.time_base = index, 1 / rate
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
