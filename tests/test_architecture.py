@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vidda"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-CORE = {"types", "config", "schema", "errors", "files", "progress"}
+CORE = {"types", "config", "schema", "errors", "files", "progress", "screen"}
 RUN = CORE | {"provenance", "checkpoints", "run", "video"}
 DATA = RUN | {"data", "mini", "control"}
 
@@ -22,7 +22,7 @@ MAY_IMPORT = {
     "translate": DATA | {"translate"},
     "recognize": DATA | {"recognize"},
     "adapt": DATA | {"recognize", "adapt"},
-    "evaluate": CORE | {"run", "data", "evaluate"},
+    "evaluate": CORE | {"run", "data", "recognize", "evaluate"},
     "report": CORE | {"run", "data", "evaluate", "report"},
     "cli": {"config", "schema", "errors"},
 }

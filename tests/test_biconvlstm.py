@@ -106,8 +106,14 @@ def test_gradients_stay_finite_over_a_long_clip() -> None:
 
 @pytest.mark.parametrize(
     ("arch", "stride", "channels"),
-    [("vgg13", 16, 512), ("resnet18", 16, 256), ("resnet18", 32, 512), ("vgg13_bn", 8, 512)]
-    + [("mobilenet_v3_small", 16, 48), ("efficientnet_b0", 16, 112), ("densenet121", 8, 256)],
+    [
+        ("vgg13", 16, 512),
+        ("vgg13_bn", 8, 512),
+        ("resnet18", 16, 256),
+        ("resnet18", 32, 512),
+        ("mobilenet_v3_small", 16, 48),
+        ("densenet121", 8, 512),
+    ],
 )
 def test_a_trunk_is_cut_at_its_stride(arch: str, stride: int, channels: int) -> None:
     with torch.device("meta"):

@@ -11,7 +11,7 @@ from PIL import Image
 
 from vidda import video
 from vidda.data.dataset import ClipDataset
-from vidda.data.loader import Batch, ClipLoader
+from vidda.data.loader import Batch, ClipLoader, shuffled
 from vidda.data.sampling import Centre, Uniform, Views
 from vidda.data.transforms import (
     CentreCrop,
@@ -91,7 +91,7 @@ def test_views_of_one_clip(manifest: Manifest) -> None:
     config = TransformConfig(size=24, crop=ThreeCrops())
     dataset = ClipDataset(manifest, Views(frames=4, stride=1, clips=2), config)
     assert dataset[0].video.shape == (6, 3, 4, 24, 24)
-    (batch, *_) = ClipLoader(dataset, 5, shuffle=False).epoch(0)
+    (batch, *_) = ClipLoader(dataset, 5).epoch(0)
     assert batch.video.shape == (5, 6, 3, 4, 24, 24)
 
 
@@ -113,8 +113,7 @@ def test_workers_change_nothing(manifest: Manifest, tmp_path: Path, kind: str) -
     for workers in (0, 1, 2):
         cache = tmp_path / "cache" if kind == "cached" else None
         dataset = ClipDataset(manifest, Uniform(frames=4), TRAIN, seed=3, cache=cache)
-        loader = ClipLoader(dataset, 4, shuffle=True, workers=workers)
-        assert len(loader) == 3
+        loader = ClipLoader(dataset, 4, order=shuffled(dataset), workers=workers)
         found.append([flat(list(loader.epoch(epoch))) for epoch in (0, 1)])
     (first, second), *others = found
     assert sorted(first[2]) == sorted(second[2]) == list(range(10))
@@ -155,7 +154,7 @@ def test_bad_clips_are_skipped_and_listed(
     with_bad_clips: Manifest, workers: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
     dataset = ClipDataset(with_bad_clips, Uniform(frames=4), TRAIN)
-    loader = ClipLoader(dataset, 2, shuffle=False, workers=workers, on_error="skip")
+    loader = ClipLoader(dataset, 2, workers=workers, on_error="skip")
     for epoch in (0, 1):
         _, _, numbers = flat(list(loader.epoch(epoch)))
         assert numbers == [0, 1, 4, 5, 6, 8, 9]
@@ -171,7 +170,7 @@ def test_bad_clips_are_skipped_and_listed(
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_clip_is_an_error(with_bad_clips: Manifest, workers: int) -> None:
     dataset = ClipDataset(with_bad_clips, Uniform(frames=4), TRAIN)
-    loader = ClipLoader(dataset, 2, shuffle=False, workers=workers)
+    loader = ClipLoader(dataset, 2, workers=workers)
     with pytest.raises(
         VideoError, match=r"^\S+2\.mp4: the file is empty \(0 bytes\); fetch it again$"
     ):

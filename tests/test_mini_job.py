@@ -41,7 +41,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def test_default_layout_keeps_the_protocol() -> None:
     plans = layout.plans(0, SIZES, FACTORS)
-    assert len({plan.path for plan in plans}) == len(plans) == 2100
+    assert len({plan.path for plan in plans}) == len(plans) == 2170
     lists: dict[str, list[layout.Plan]] = {}
     for plan in plans:
         for name in plan.lists:
@@ -52,9 +52,9 @@ def test_default_layout_keeps_the_protocol() -> None:
         for name, count in {
             "syn_{}_train": 315,
             "syn_{}_val": 70,
-            "real_{}_train": 385,
-            "real_{}_train_tsonly": 315,
-            "real_{}_val_tsonly": 70,
+            "real_{}_train": 420,
+            "real_{}_train_tsonly": 336,
+            "real_{}_val_tsonly": 84,
             "real_{}_test": 280,
         }.items()
     }
@@ -151,6 +151,6 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert main(["mini", str(tmp_path)]) == 2
     assert "not empty" in capsys.readouterr().err
     assert main(["mini", str(tmp_path / "y"), "--dry-run"]) == 0
-    assert "2100 clips" in capsys.readouterr().out
+    assert "2170 clips" in capsys.readouterr().out
     assert not (tmp_path / "x").exists() and not (tmp_path / "y").exists()
     assert digests(small) == before

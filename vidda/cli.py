@@ -37,6 +37,7 @@ COMMANDS = {
     "prepare": Command(
         "vidda.data.prepare:run", "turn videos and annotation lists into manifests and splits"
     ),
+    "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
     "doctor": Command("vidda.doctor:run", "check this installation by using each part of it"),
 }
 

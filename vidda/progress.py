@@ -2,7 +2,8 @@
 
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
@@ -25,42 +26,68 @@ def track(items: Iterable[T], *, label: str, total: int, unit: str, done: int = 
 
     total: how many items the whole job has; done: how many of them an earlier run finished.
     """
+    with meter(label=label, total=total, unit=unit, done=done) as passed:
+        for item in items:
+            yield item
+            passed(1)
+
+
+@contextmanager
+def meter(*, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[..., None]]:
+    """Yield a function `passed(count, note="")` to call whenever so many items more are done.
+
+    It shows the same as `track`, and the newest note beside it.
+    """
     console = Console(stderr=True)
-    if not console.is_terminal:
-        yield from _plain(items, label, total, unit, done)
-        return
+    yield from (
+        _bar(console, label, total, unit, done)
+        if console.is_terminal
+        else _plain(label, total, unit, done)
+    )
+
+
+def _bar(
+    console: Console, label: str, total: int, unit: str, done: int
+) -> Iterator[Callable[..., None]]:
     columns = (
         TextColumn("{task.description}"),
         BarColumn(),
         MofNCompleteColumn(),
         TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[note]}"),
         TimeElapsedColumn(),
         TextColumn("ETA"),
         TimeRemainingColumn(),
     )
     start = time.monotonic()
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(label, total=total, completed=done, rate="")
-        for count, item in enumerate(items, 1):
-            yield item
-            rate = count / max(time.monotonic() - start, 1e-9)
-            progress.update(task, advance=1, rate=f"{rate:.1f} {unit}/s")
+        task = progress.add_task(label, total=total, completed=done, rate="", note="")
+        seen = 0
+
+        def passed(count: int, note: str = "") -> None:
+            nonlocal seen
+            seen += count
+            rate = seen / max(time.monotonic() - start, 1e-9)
+            progress.update(task, advance=count, rate=f"{rate:.1f} {unit}/s", note=note)
+
+        yield passed
 
 
-def _plain(items: Iterable[T], label: str, total: int, unit: str, done: int) -> Iterator[T]:
+def _plain(label: str, total: int, unit: str, done: int) -> Iterator[Callable[..., None]]:
     start = last = time.monotonic()
-    count = 0
-    for count, item in enumerate(items, 1):
-        yield item
+    seen = 0
+
+    def passed(count: int, note: str = "") -> None:
+        nonlocal seen, last
+        seen += count
         now = time.monotonic()
         if now - last >= PLAIN_INTERVAL_S:
             last = now
-            rate = count / (now - start)
-            left = (total - done - count) / rate
-            print(
-                f"{label}: {done + count}/{total} {unit}, {rate:.1f} {unit}/s, ETA {left:.0f} s",
-                file=sys.stderr,
-                flush=True,
-            )
+            rate = seen / (now - start)
+            left = (total - done - seen) / rate
+            said = f"{label}: {done + seen}/{total} {unit}, {rate:.1f} {unit}/s, ETA {left:.0f} s"
+            print(f"{said}, {note}" if note else said, file=sys.stderr, flush=True)
+
+    yield passed
     seconds = time.monotonic() - start
-    print(f"{label}: {done + count}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True)
+    print(f"{label}: {done + seen}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True)

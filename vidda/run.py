@@ -44,6 +44,7 @@ class RunFolder:
         self._recorded_step = -1
         self._metrics: IO[str] | None = None
         self._wandb: Any = None
+        self._board: Any = None
         self._closing = ExitStack()
 
     @classmethod
@@ -55,13 +56,14 @@ class RunFolder:
         *,
         resume: bool,
         wandb: WandbMode = "off",
+        tensorboard: bool = False,
     ) -> Self:
         """Start a run in an empty or new folder, or go on with the one that is there.
 
         fingerprints: of every manifest the run reads, by the name of its part. resume: go on with
         an unfinished run; on an empty folder it starts one, and a finished one comes back
         untouched with `finished` set. wandb: mirror the metrics there; `offline` writes to the
-        folder only. Raises ViddaError when the folder holds something and `resume` is off, when it
+        folder only. tensorboard: mirror them in RUN/tensorboard. Raises ViddaError when the folder holds something and `resume` is off, when it
         holds no run of this config and these fingerprints, and when another process uses it.
         """
         _check(path, config, fingerprints, resume)
@@ -80,6 +82,8 @@ class RunFolder:
             run._metrics = undo.enter_context(metrics.open("a", encoding="utf-8"))
             if wandb != "off":
                 run._wandb = undo.enter_context(_wandb_run(path, config, wandb))
+            if tensorboard:
+                run._board = undo.enter_context(_board(path, run.checkpoints.last_step))
             run._closing = undo.pop_all()
         log.info("%s %s", "resumed" if started else "started", path)
         return run
@@ -103,6 +107,9 @@ class RunFolder:
         self._metrics.flush()
         if self._wandb is not None:
             self._wandb.log(dict(values), step=step)
+        if self._board is not None:
+            for key, value in values.items():
+                self._board.add_scalar(key, value, step)
 
     @contextmanager
     def checkpoint(self, step: int, *, keep: int = 2) -> Iterator[Path]:
@@ -255,6 +262,18 @@ def _logging_to(file: Path) -> Iterator[None]:
         for handler in handlers:
             log.removeHandler(handler)
         to_file.close()
+
+
+@contextmanager
+def _board(path: Path, last_step: int | None) -> Iterator[Any]:
+    """A TensorBoard writer in the folder; points after the last checkpoint are drawn again."""
+    try:
+        from torch.utils.tensorboard import SummaryWriter
+    except ImportError:
+        raise ViddaError("tensorboard is not installed: pip install 'vidda[tensorboard]'") from None
+    purge = None if last_step is None else last_step + 1
+    with SummaryWriter(str(path / "tensorboard"), purge_step=purge) as writer:
+        yield writer
 
 
 @contextmanager

@@ -35,7 +35,8 @@ class ClipDataset(Dataset[Clip]):
     manifest: which clips. sampling: which frames of them. transform: what is done to these.
     cache: a folder for decoded frames, or None. Of clips sampled at random it keeps every frame, at
     3 H W bytes each (12 MB for 250 frames of 128 x 128), of others only those that are asked for.
-    checked: the files passed verification, see `vidda.video.read`.
+    checked: the files passed verification, see `vidda.video.read`. repeats: item n + r N is clip n
+    for the r-th time in an epoch, drawn anew (repeated augmentation, arXiv 1901.09335).
 
     Indexing raises VideoError where a video cannot be read; `ClipLoader` has a policy for that.
     """
@@ -49,6 +50,7 @@ class ClipDataset(Dataset[Clip]):
         seed: int = 0,
         cache: Path | str | None = None,
         checked: bool = False,
+        repeats: int = 1,
     ) -> None:
         self.manifest = manifest
         self.sampling = sampling
@@ -56,6 +58,7 @@ class ClipDataset(Dataset[Clip]):
         self.seed = seed
         self.cache = None if cache is None else FrameCache(cache)
         self.checked = checked
+        self.repeats = repeats
         # In shared memory: a worker that lives on after an epoch has to see the next one's number.
         self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
 
@@ -70,19 +73,20 @@ class ClipDataset(Dataset[Clip]):
         """Draw other frames and crops from here on, in this process and all workers."""
         self._epoch.fill_(epoch)
 
-    def __getitem__(self, number: int) -> Clip:
+    def __getitem__(self, item: int) -> Clip:
+        repeat, number = divmod(item, len(self))
         clip = self.manifest.clips[number]
-        windows = self._frames(clip)
-        rng = clip_rng(self.seed, self.epoch, clip.id, "transform")
+        draw = self.epoch * self.repeats + repeat
+        windows = self._frames(clip, clip_rng(self.seed, draw, clip.id, "frames"))
+        rng = clip_rng(self.seed, draw, clip.id, "transform")
         views = torch.cat([self.transform(window, rng) for window in windows])
         label = UNLABELLED if clip.label is None else clip.label
         return Clip(views[0] if len(views) == 1 else views, label, number)
 
-    def _frames(self, clip: ClipRecord) -> np.ndarray:
+    def _frames(self, clip: ClipRecord, rng: np.random.Generator) -> np.ndarray:
         """The frames of each window, (K, T, H, W, 3) uint8."""
         path = inside(self.manifest.root, clip.path)
         size = self.transform.config.read_size
-        rng = clip_rng(self.seed, self.epoch, clip.id, "frames")
 
         def asked() -> np.ndarray:
             numbers = self.sampling.pick(probe(path).frames, rng)

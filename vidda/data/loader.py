@@ -2,7 +2,7 @@
 
 import multiprocessing
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import cv2
@@ -12,6 +12,14 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidda.data.dataset import Clip, ClipDataset
 from vidda.video.errors import VideoError
+
+Order = Callable[[int], np.ndarray]
+"""From an epoch's number to the clip numbers (N,) of that epoch, in order."""
+
+
+def shuffled(dataset: ClipDataset) -> Order:
+    """Every clip once, in a new order each epoch, from the dataset's seed."""
+    return lambda epoch: np.random.default_rng([dataset.seed, epoch]).permutation(len(dataset))
 
 
 class Batch(NamedTuple):
@@ -32,9 +40,9 @@ class BadClip(NamedTuple):
 class ClipLoader:
     """Batches of a dataset, epoch by epoch.
 
-    batch_size: B; the last batch may be smaller, and any batch where clips are skipped. shuffle: a
-    new order each epoch, from the dataset's seed. workers: processes that decode, 0 for this one.
-    drop_last: leave out the clips after the last full batch. on_error: "error" raises VideoError at
+    batch_size: B; the last batch may be smaller, and any batch where clips are skipped. order: the
+    clip numbers of each epoch, by default all in the manifest's order; see `shuffled`. workers:
+    processes that decode, 0 for this one. on_error: "error" raises VideoError at
     the first clip that cannot be read; "skip" leaves it out of its batch, says so once on standard
     error, and lists it in `skipped`.
     """
@@ -44,33 +52,33 @@ class ClipLoader:
         dataset: ClipDataset,
         batch_size: int,
         *,
-        shuffle: bool,
+        order: Order | None = None,
         workers: int = 0,
-        drop_last: bool = False,
         on_error: Literal["error", "skip"] = "error",
     ) -> None:
         self.dataset = dataset
         self.on_error = on_error
         # Clip id and what was wrong with it, over all epochs so far.
         self.skipped: dict[str, str] = {}
+        self._order = order or (lambda epoch: np.arange(len(dataset)))
+        self._sampler = _Numbers(batch_size)
         self._loader = DataLoader(
             _Guarded(dataset),
-            batch_size=batch_size,
-            sampler=_Order(dataset, shuffle),
+            batch_sampler=self._sampler,
             num_workers=workers,
-            drop_last=drop_last,
             collate_fn=_collate,
             worker_init_fn=_one_thread,
             persistent_workers=workers > 0,
             multiprocessing_context=worker_context() if workers else None,
         )
 
-    def __len__(self) -> int:
-        return len(self._loader)
+    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """The batches of one epoch; a batch of which no clip can be read is left out.
 
-    def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch; a batch of which no clip can be read is left out."""
+        start: how many batches to pass over unread, as a resumed run does.
+        """
         self.dataset.set_epoch(number)
+        self._sampler.numbers = self._order(number)[start * self._sampler.batch_size :]
         for batch, bad_clips in self._loader:
             for bad in bad_clips:
                 self._meet(bad)
@@ -103,22 +111,19 @@ class _Guarded(Dataset[Clip | BadClip]):
             return BadClip(number, str(error))
 
 
-class _Order(Sampler[int]):
-    """0..N-1, or a permutation that depends on the dataset's seed and epoch alone."""
+class _Numbers(Sampler[list[int]]):
+    """Clip numbers in batches; `numbers` is set anew before each epoch."""
 
-    def __init__(self, dataset: ClipDataset, shuffle: bool) -> None:
-        self.dataset = dataset
-        self.shuffle = shuffle
+    def __init__(self, batch_size: int) -> None:
+        self.batch_size = batch_size
+        self.numbers = np.empty(0, np.int64)
 
     def __len__(self) -> int:
-        return len(self.dataset)
+        return -(-len(self.numbers) // self.batch_size)
 
-    def __iter__(self) -> Iterator[int]:
-        numbers = np.arange(len(self.dataset))
-        if self.shuffle:
-            rng = np.random.default_rng([self.dataset.seed, self.dataset.epoch])
-            numbers = rng.permutation(numbers)
-        return iter(numbers.tolist())
+    def __iter__(self) -> Iterator[list[int]]:
+        for at in range(0, len(self.numbers), self.batch_size):
+            yield self.numbers[at : at + self.batch_size].tolist()
 
 
 def _collate(items: Sequence[Clip | BadClip]) -> tuple[Batch | None, list[BadClip]]:

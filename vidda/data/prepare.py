@@ -15,10 +15,9 @@ from collections.abc import Iterator
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated, TextIO
+from typing import Annotated
 
 from pydantic import Field
-from rich.console import Console
 
 from vidda.config import Config, dump
 from vidda.data.checks import Result, check
@@ -41,6 +40,7 @@ from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
 from vidda.files import write_text
+from vidda.screen import console
 
 Dataset = Annotated[
     RocogV2 | Lists | Folders | CsvFiles | UcfHmdb | Visda2017 | S2rda49,
@@ -102,18 +102,11 @@ def _show(
         print(f"note: {note}", file=sys.stderr)
     for experiment, reason in result.left_out.items():
         print(f"left out: {experiment}: {reason}", file=sys.stderr)
-    print_problems(_console(sys.stderr), result.problems)
+    print_problems(console(sys.stderr), result.problems)
     if config.summary:
         seconds = known_seconds(config.out / VERIFIED, tree)
         clips = list(result.clips.values())
-        print_summary(_console(sys.stdout), clips, listing.classes, tree, seconds)
-
-
-def _console(stream: TextIO) -> Console:
-    # Not a terminal: rich would fold tables to 80 columns, in a log or a pipe for nothing.
-    width = None if stream.isatty() else 200
-    # File names may hold what rich takes for markup.
-    return Console(file=stream, width=width, highlight=False, markup=False, emoji=False)
+        print_summary(console(sys.stdout), clips, listing.classes, tree, seconds)
 
 
 def _check_out(config: PrepareConfig) -> None:

@@ -21,7 +21,7 @@ def check_pyav() -> str:
 
 
 def check_decord() -> str:
-    import decord
+    from vidda.video._decord import decord
 
     import vidda.video
 

@@ -159,7 +159,7 @@ def _wild_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.n
     image = blue + (grey - blue) * np.clip(rng.uniform(0.0, 1.0) + 0.4 * cloud, 0.0, 1.0)
     full = sun.sky + 0.6 * sun.colour
     if rng.random() < 0.4:
-        left, wide, tall = rng.uniform(-0.2, 0.8), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.8)
+        left, wide, tall = rng.uniform(-0.2, 0.8), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6)
         inside = (up < tall) & (across / size > left) & (across / size < left + wide)
         wall = rng.uniform(0.15, 0.6) * rng.uniform(0.85, 1.15, 3)
         period = rng.uniform(0.08, 0.15)
@@ -167,7 +167,7 @@ def _wild_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.n
         wall_here = np.where(window[..., None], 0.3 * wall, wall) * full
         image = np.where(inside[..., None], wall_here, image)
     outline = np.interp(
-        np.linspace(0, 8, size), np.arange(9), rng.uniform(0.0, rng.uniform(0.3, 1.1), 9)
+        np.linspace(0, 8, size), np.arange(9), rng.uniform(0.0, rng.uniform(0.2, 0.8), 9)
     )
     outline += 0.05 * fractal(rng, size if size % 2 == 0 else size + 1, 0.9)[0, :size]
     leaf = cv2.resize(fractal(rng, 128, rng.uniform(0.6, 1.1)), (size, size))[..., None]

@@ -41,7 +41,7 @@ class MiniConfig(Config):
     fps: float = Field(8.0, gt=0, description="frames per second")
     syn_train: Count = Field(45, description="synthetic training clips per class and view")
     syn_val: Count = Field(10, description="synthetic validation clips per class and view")
-    real_train: Count = Field(55, description="real training clips per class and view")
+    real_train: Count = Field(60, description="real training clips per class and view")
     real_test: Count = Field(40, description="real test clips per class and view")
     real_factors: tuple[str, ...] = Field(
         tuple(sorted(FACTORS)), description="what makes real clips look real; fewer for a diagnosis"

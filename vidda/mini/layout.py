@@ -25,9 +25,9 @@ BODIES = [
     for race in ("Caucasian", "AfricanAmerican", "EastIndian")
     for build in ("Thin", "Thick")
 ]
-TRAIN_SUBJECTS = tuple(f"S{n:02d}" for n in range(1, 11))
-VAL_SUBJECTS = TRAIN_SUBJECTS[-2:]
-TEST_SUBJECTS = ("S00", "S11", "S12", "S13")
+TRAIN_SUBJECTS = tuple(f"S{n:02d}" for n in range(1, 21))
+VAL_SUBJECTS = TRAIN_SUBJECTS[-4:]
+TEST_SUBJECTS = ("S00", *(f"S{n:02d}" for n in range(21, 26)))
 SUBJECT_AT_30_M = "S00"
 SHARE_AT_30_M = 0.3
 
@@ -165,7 +165,9 @@ def _real_clip(
     factors: frozenset[str],
 ) -> Plan:
     label = GESTURES.index(gesture)
-    session = "b" if (n // 10) % 2 else ""
+    # Each subject comes back with other clothes and, every time, to another place.
+    visit = n // (len(TRAIN_SUBJECTS) if subject in TRAIN_SUBJECTS else len(TEST_SUBJECTS))
+    session = "b" if visit % 2 else ""
     metres = 10 if view == "ground" else 30 if subject == SUBJECT_AT_30_M else 15
     platform = "ground" if view == "ground" else "hover"
     start = 100 + 400 * n + 47 * label
@@ -184,7 +186,7 @@ def _real_clip(
         factors=factors,
         seed=_seed(seed, path),
         outfit_seed=_seed(seed, f"real outfit {subject}{session}"),
-        place_seed=_seed(seed, f"real place {view} {subject}{session} {n % 4}"),
+        place_seed=_seed(seed, f"real place {view} {subject} {visit}"),
     )
     return Plan(path, label, lists, scene)
 

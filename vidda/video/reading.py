@@ -69,6 +69,17 @@ def read(
     return out if ascending else out[inverse]
 
 
+def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
+    """Every frame of a video in turn, (H, W, 3) uint8 RGB, however long it is.
+
+    size: see `read`, which gives the same frames. Raises VideoError.
+    """
+    index = index_of(Path(path))
+    height, width = _target(index.info, size)
+    for _, picture in _pictures(index, list(range(index.info.frames)), checked=False):
+        yield _fit(index.info, picture, height, width)
+
+
 def _pictures(index: Index, wanted: list[int], checked: bool) -> Iterator[Picture]:
     if not wanted:
         return

@@ -1,0 +1,118 @@
+"""Predictions on disk: one .npz for one model and one list of clips, never unpickled.
+
+    format   "vidda-predictions-1"       ids      (N,) text          logits  (N, K) float32
+    classes  (K,) text                   labels   (N,) int64, where they are known
+    clip.NAME  (N,) text: a column of the manifest, where it was kept
+
+`numpy.load` alone reads it.
+"""
+
+import zipfile
+import zlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+
+from vidda.errors import ViddaError
+from vidda.files import atomic
+from vidda.types import Predictions
+
+FORMAT = "vidda-predictions-1"
+COLUMN = "clip."
+
+
+@dataclass(frozen=True, slots=True)
+class SavedPredictions:
+    """What a file of predictions holds.
+
+    source: what to call it in a message, for instance its path. classes: K names, index by index.
+    columns: what is known of each clip besides, (N,) text by name, "" where it is not known.
+    """
+
+    source: str
+    predictions: Predictions
+    classes: tuple[str, ...]
+    columns: Mapping[str, np.ndarray] = field(default_factory=dict)
+
+
+def save_predictions(
+    path: Path,
+    predictions: Predictions,
+    classes: Sequence[str],
+    columns: Mapping[str, np.ndarray] | None = None,
+) -> None:
+    """Write predictions atomically; the same predictions give the same bytes.
+
+    classes: names of the K logits. columns: see `SavedPredictions`.
+    """
+    arrays = {
+        "format": np.array(FORMAT),
+        "ids": np.array(predictions.ids, dtype=np.str_),
+        "logits": predictions.logits.astype(np.float32),
+        "classes": np.array(classes, dtype=np.str_),
+    }
+    if predictions.labels is not None:
+        arrays["labels"] = predictions.labels.astype(np.int64)
+    for name, values in (columns or {}).items():
+        arrays[COLUMN + name] = np.asarray(values, dtype=np.str_)
+    with atomic(path) as temporary:
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+
+
+def load_predictions(path: Path) -> SavedPredictions:
+    """Read a file that `save_predictions` wrote.
+
+    Raises ViddaError, one line, where there is none, or its arrays do not belong together.
+    """
+    arrays = _read(path)
+    lacking = sorted({"ids", "logits", "classes"} - arrays.keys())
+    if lacking:
+        raise ViddaError(f"{path}: no file of predictions: it has no array {', '.join(lacking)}")
+    ids, logits, classes = arrays["ids"], arrays["logits"], arrays["classes"]
+    columns = {n.removeprefix(COLUMN): a for n, a in arrays.items() if n.startswith(COLUMN)}
+    texts = {"ids": ids, "classes": classes, **columns}
+    problem = next((f"{n} is not text" for n, a in texts.items() if a.dtype.kind != "U"), "")
+    count = ids.size
+    if not problem:
+        problem = _mismatch(count, logits, classes, columns, arrays.get("labels"))
+    if problem:
+        raise ViddaError(f"{path}: damaged or not made by vidda: {problem}; predict again")
+    predictions = Predictions(tuple(ids.tolist()), logits, arrays.get("labels"))
+    return SavedPredictions(str(path), predictions, tuple(classes.tolist()), columns)
+
+
+def _read(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as content:
+            if not isinstance(content, np.lib.npyio.NpzFile):
+                raise ValueError("one array alone")
+            return dict(content)
+    except FileNotFoundError:
+        raise ViddaError(f"{path}: no such file of predictions") from None
+    except (OSError, ValueError, EOFError, TypeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ViddaError(f"{path}: cannot be read as an .npz of predictions: {error}") from None
+
+
+def _mismatch(
+    count: int,
+    logits: np.ndarray,
+    classes: np.ndarray,
+    columns: Mapping[str, np.ndarray],
+    labels: np.ndarray | None,
+) -> str:
+    """Which array does not go with the others, or nothing."""
+    if logits.dtype != np.float32 or logits.shape != (count, classes.size):
+        shape = f"{logits.dtype} logits of shape {logits.shape}"
+        return f"{shape} for {count} clips and {classes.size} classes"
+    if not np.isfinite(logits).all():
+        return f"{np.count_nonzero(~np.isfinite(logits).all(1))} clips have logits that are nan/inf"
+    for name, values in columns.items():
+        if values.shape != (count,):
+            return f"column {name} has shape {values.shape} for {count} clips"
+    if labels is not None and (labels.dtype != np.int64 or labels.shape != (count,)):
+        return f"{labels.dtype} labels of shape {labels.shape} for {count} clips"
+    if labels is not None and count and not 0 <= labels.min() <= labels.max() < classes.size:
+        return f"labels reach from {labels.min()} to {labels.max()}, not in 0..{classes.size - 1}"
+    return ""

@@ -1,0 +1,83 @@
+"""The selected, the last and the oracle epoch of a run, from its per-epoch predictions.
+
+The selected epoch is the best one on the source's validation clips: what a user would get. The
+oracle epoch is the best one on the test labels, which nobody has: it shows what selection costs,
+and is no result.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidda.data.predictions import SavedPredictions, load_predictions
+from vidda.errors import ViddaError
+from vidda.evaluate.metrics import right
+from vidda.evaluate.predictions import join, labels_of
+from vidda.types import Manifest
+
+SELECTION = "selection.json"
+
+
+@dataclass(frozen=True, slots=True)
+class Epochs:
+    """Accuracy on the test clips after each epoch, counted from 0, and three of the epochs."""
+
+    accuracies: tuple[float, ...]
+    selected: int
+    last: int
+    oracle: int
+
+    @property
+    def chosen(self) -> dict[str, int]:
+        """The three epochs by name."""
+        return {"selected": self.selected, "last": self.last, "oracle": self.oracle}
+
+
+def read_epochs(run: Path, manifest: Manifest, name: str) -> Epochs:
+    """Compare the epochs of a run on a labelled manifest whose clips it watched.
+
+    name: the manifest's, for messages. Raises ViddaError when the run did not watch these clips, is
+    not finished, or lacks an epoch.
+    """
+    selected, last = _selection(run)
+    folder = watched(run, manifest)
+    if folder is None:
+        raise ViddaError(
+            f"{run}: no predictions of the clips of {name} after each epoch;"
+            " train with watch.NAME=MANIFEST"
+        )
+    files = [folder / f"epoch_{epoch:03d}.npz" for epoch in range(last + 1)]
+    scores = _accuracies([join(load_predictions(file), manifest, name) for file in files])
+    # The first one, where several are equally good.
+    oracle = max(range(len(scores)), key=lambda epoch: scores[epoch])
+    return Epochs(tuple(scores), selected, last, oracle)
+
+
+def watched(run: Path, manifest: Manifest) -> Path | None:
+    """The folder of a run's predictions after each epoch on these clips, whatever its name."""
+    ids = {clip.id for clip in manifest.clips}
+    for first in sorted((run / "predictions").glob("*/epoch_000.npz")):
+        if set(load_predictions(first).predictions.ids) == ids:
+            return first.parent
+    return None
+
+
+def _selection(run: Path) -> tuple[int, int]:
+    file = run / SELECTION
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        selected, last = int(content["selected"]), int(content["last"])
+    except FileNotFoundError:
+        raise ViddaError(
+            f"{run}: no {SELECTION} in it; give a run that vidda train has finished"
+        ) from None
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise ViddaError(f"{file}: not what vidda train writes: {error}") from None
+    if not 0 <= selected <= last:
+        raise ViddaError(f"{file}: selected epoch {selected} not in 0..{last}")
+    return selected, last
+
+
+def _accuracies(epochs: Sequence[SavedPredictions]) -> list[float]:
+    return [float(right(e.predictions.logits, labels_of(e)).mean()) for e in epochs]

@@ -1,0 +1,119 @@
+"""Everything that one file of labelled predictions says about a model."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.data.predictions import SavedPredictions
+from vidda.evaluate import metrics
+from vidda.evaluate.intervals import Interval, bootstrap_mean, wilson
+from vidda.evaluate.predictions import STRATA, labels_of
+
+
+class Intervals(Config):
+    """How intervals are computed."""
+
+    confidence: float = Field(default=0.95, gt=0, lt=1, description="of every interval")
+    samples: int = Field(default=5000, ge=100, description="draws of the bootstrap")
+    seed: int = Field(default=0, ge=0, description="decides the draws")
+
+    def wilson(self, share: float, clips: int) -> Interval:
+        """Of an accuracy over so many clips."""
+        return wilson(share, clips, self.confidence)
+
+    def bootstrap(self, values: np.ndarray, clusters: np.ndarray) -> Interval | None:
+        """Of the mean of `values`, (N,) or (R, N); see `bootstrap_mean`."""
+        return bootstrap_mean(
+            values, clusters, samples=self.samples, seed=self.seed, confidence=self.confidence
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class Stratum:
+    """The clips that share one value of a column, and how many of them are recognized."""
+
+    column: str
+    value: str
+    clips: int
+    accuracy: float
+    wilson: Interval
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """A model's results on one list of clips.
+
+    bootstrap: with the clips of a subject drawn together; None where there is one subject alone.
+    subjects: how many there are; a clip without a subject counts as one of its own.
+    confusion: clips of each class (row) that were taken for each (column).
+    """
+
+    clips: int
+    classes: tuple[str, ...]
+    accuracy: float
+    wilson: Interval
+    bootstrap: Interval | None
+    subjects: int
+    mean_class_accuracy: float
+    macro_f1: float
+    calibration_error: float
+    confusion: tuple[tuple[int, ...], ...]
+    strata: tuple[Stratum, ...]
+
+    def as_json(self) -> dict[str, Any]:
+        """Ready for JSON."""
+        return asdict(self)
+
+
+def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:
+    """Measure labelled predictions; raises ViddaError when they have no labels or no clips."""
+    labels, logits = labels_of(saved), saved.predictions.logits
+    hits = metrics.right(logits, labels)
+    confusion = metrics.confusion_matrix(logits, labels)
+    clusters = clusters_of(saved)
+    accuracy = float(hits.mean())
+    names = np.array(saved.classes)[labels]
+    columns = {name: saved.columns[name] for name in STRATA if name in saved.columns}
+    return Summary(
+        clips=len(hits),
+        classes=saved.classes,
+        accuracy=accuracy,
+        wilson=intervals.wilson(accuracy, len(hits)),
+        bootstrap=intervals.bootstrap(hits, clusters),
+        subjects=len(np.unique(clusters)),
+        mean_class_accuracy=metrics.mean_class_accuracy(confusion),
+        macro_f1=metrics.macro_f1(confusion),
+        calibration_error=metrics.calibration_error(logits, labels),
+        confusion=tuple(tuple(row) for row in confusion.tolist()),
+        strata=tuple(
+            stratum
+            for column, values in (columns | {"class": names}).items()
+            for stratum in _strata(column, values, hits, intervals)
+        ),
+    )
+
+
+def clusters_of(saved: SavedPredictions) -> np.ndarray:
+    """What is drawn together in a bootstrap, (N,) text: the subject, or else the clip alone."""
+    ids = np.array([f"clip {clip_id}" for clip_id in saved.predictions.ids], dtype=np.str_)
+    subjects = saved.columns.get("subject")
+    return ids if subjects is None else np.where(subjects == "", ids, subjects)
+
+
+def _strata(
+    column: str, values: np.ndarray, hits: np.ndarray, intervals: Intervals
+) -> list[Stratum]:
+    """One for each value that is known, in order; numbers by size."""
+    known = [str(value) for value in np.unique(values) if value]
+    if column == "altitude_m":
+        known.sort(key=float)
+    found = []
+    for value in known:
+        own = hits[values == value]
+        share = float(own.mean())
+        interval = intervals.wilson(share, len(own))
+        found.append(Stratum(column, value, len(own), share, interval))
+    return found

@@ -1,0 +1,179 @@
+"""BiConvLSTM: maps of each frame, remembered forwards and backwards in time.
+
+Hanson, Pnvr, Krishnagopal, Davis: Bidirectional Convolutional LSTM for the Detection of Violence in
+Videos, ECCV Workshops 2018. The paper's model is the default: VGG13 without its last pooling on the
+differences of adjacent 224x224 frames, 512 channels, four linear layers.
+"""
+
+from typing import Annotated, Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from vidda.config import Config
+from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunk, TrunkConfig
+from vidda.recognize.needs import Needs
+from vidda.recognize.recognizer import Recognizer
+
+Input = Literal["frames", "differences", "both"]
+Width = Annotated[int, Field(ge=1)]
+
+
+class FlatHead(Config):
+    """The map laid out as one vector, then linear layers with tanh between them (the paper's)."""
+
+    name: Literal["flat"] = "flat"
+    grid: int = Field(default=14, ge=1, description="the map is averaged to grid x grid cells")
+    hidden: tuple[Width, ...] = Field(
+        default=(1000, 256, 10), description="widths of the layers before the last"
+    )
+
+    def build(self, channels: int) -> tuple[nn.Module, int]:
+        """Layers from (B, channels, H, W) to (B, D), and D."""
+        width = channels * self.grid**2
+        layers: list[nn.Module] = [AverageTo(self.grid), nn.Flatten()]
+        for after in self.hidden:
+            layers += [nn.Linear(width, after), nn.Tanh()]
+            width = after
+        return nn.Sequential(*layers), width
+
+
+class PooledHead(Config):
+    """The average of the map: small, and blind to where something happens."""
+
+    name: Literal["pooled"] = "pooled"
+
+    @property
+    def grid(self) -> int:
+        return 1
+
+    def build(self, channels: int) -> tuple[nn.Module, int]:
+        """Layers from (B, channels, H, W) to (B, D), and D."""
+        return nn.Sequential(AverageTo(1), nn.Flatten()), channels
+
+
+class BiConvLstm(Config):
+    """BiConvLSTM (Hanson et al., ECCV Workshops 2018) over any convolutional trunk."""
+
+    name: Literal["biconvlstm"] = "biconvlstm"
+    trunk: TrunkConfig = Field(default=TorchvisionTrunk(), description="what sees each frame")
+    input: Input = Field(
+        default="differences",
+        description="what the trunk sees: frames, differences of adjacent ones, or both stacked",
+    )
+    standardise: bool = Field(
+        default=False,
+        description="bring each channel of each clip to mean 0 and deviation 1 before the trunk",
+    )
+    hidden: Width = Field(default=512, description="channels of the ConvLSTM's state")
+    head: FlatHead | PooledHead = Field(
+        default=FlatHead(), discriminator="name", description="from the map to the features"
+    )
+    dropout: float = Field(default=0.0, ge=0, lt=1, description="rate before the last layer")
+
+    def check_input(self, frames: int, height: int, width: int) -> None:
+        """Raise ViddaError when clips of this length and size do not fit."""
+        fewest = 1 if self.input == "frames" else 2
+        needs = Needs(fewest, self.trunk.stride * self.head.grid)
+        needs.check(self.name, frames, height, width)
+
+    def without_weights(self) -> "BiConvLstm":
+        """The same architecture, to be filled from a checkpoint of vidda."""
+        return self.model_copy(update={"trunk": self.trunk.without_weights()})
+
+    def build(self, classes: int) -> "BiConvLstmRecognizer":
+        """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
+        trunk = self.trunk.build(6 if self.input == "both" else 3)
+        return BiConvLstmRecognizer(self, trunk, classes)
+
+
+class BiConvLstmRecognizer(Recognizer):
+    """Trunk, BiConvLSTM, elementwise maximum over time, head."""
+
+    def __init__(self, config: BiConvLstm, trunk: FrameTrunk, classes: int) -> None:
+        super().__init__()
+        self.input = config.input
+        self.standardise = config.standardise
+        self.trunk = trunk
+        self.lstm = BiConvLstmLayer(trunk.channels, config.hidden)
+        self.norm = nn.BatchNorm2d(config.hidden)
+        self.head, width = config.head.build(config.hidden)
+        self.dropout = nn.Dropout(config.dropout)
+        self.classifier = nn.Linear(width, classes)
+        with_weights = {name.partition(".")[0]: None for name, _ in trunk.named_parameters()}
+        self.stages = tuple(f"trunk.{layer}." for layer in with_weights)
+
+    def features(self, video: torch.Tensor) -> torch.Tensor:
+        clips = self._seen(video)
+        frames = clips.transpose(1, 2).flatten(0, 1)
+        maps = self.trunk(frames.contiguous(memory_format=torch.channels_last))
+        states = self.lstm(maps.unflatten(0, (video.shape[0], -1)))
+        return self.dropout(self.head(self.norm(states.amax(1).relu())))
+
+    def _seen(self, video: torch.Tensor) -> torch.Tensor:
+        """What the trunk sees, (B, C or 2C, T or T - 1, H, W)."""
+        if self.input != "frames":
+            differences = video.diff(dim=2)
+            both = self.input == "both"
+            video = torch.cat([video[:, :, 1:], differences], dim=1) if both else differences
+        if self.standardise:
+            space_time = (2, 3, 4)
+            deviation = video.std(space_time, correction=0, keepdim=True)
+            video = (video - video.mean(space_time, keepdim=True)) / (deviation + 1e-5)
+        return video
+
+
+class BiConvLstmLayer(nn.Module):
+    """One ConvLSTM cell run in both directions, and a convolution of the two states of each step.
+
+    Gates are in the order input, forget, output, candidate. Both directions share the cell, so they
+    run as one batch, and the input's part of the gates is computed for all steps at once.
+    """
+
+    def __init__(self, channels: int, hidden: int) -> None:
+        super().__init__()
+        self.from_input = nn.Conv2d(channels, 4 * hidden, 3, padding=1)
+        self.from_state = nn.Conv2d(hidden, 4 * hidden, 3, padding=1, bias=False)
+        self.merge = nn.Conv2d(2 * hidden, hidden, 3, padding=1)
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """From (B, T, channels, H, W) to (B, T, hidden, H, W)."""
+        clips = maps.shape[0]
+        gates = self.from_input(maps.flatten(0, 1)).unflatten(0, (clips, -1))
+        states = self._run(torch.cat([gates, gates.flip(1)]))
+        forwards, backwards = states.unflatten(0, (2, clips)).unbind()
+        together = torch.cat([forwards, backwards.flip(1)], dim=2)
+        return self.merge(together.flatten(0, 1)).unflatten(0, (clips, -1))
+
+    def _run(self, gates: torch.Tensor) -> torch.Tensor:
+        """The state after each step, (N, T, hidden, H, W), beginning with zeros."""
+        steps = gates.unbind(1)
+        state, memory = _step(steps[0], None)
+        states = [state]
+        for step in steps[1:]:
+            state, memory = _step(step + self.from_state(state), memory)
+            states.append(state)
+        return torch.stack(states, dim=1)
+
+
+def _step(gates: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
+    """One step of an LSTM: its state and its memory; a memory of None is all zeros."""
+    into, forget, out, candidate = gates.chunk(4, dim=1)
+    fresh = into.sigmoid() * candidate.tanh()
+    memory = fresh if memory is None else torch.addcmul(fresh, forget.sigmoid(), memory)
+    return out.sigmoid() * memory.tanh(), memory
+
+
+class AverageTo(nn.Module):
+    """Averages a map to `grid` x `grid` cells; a map that has so many already stays as it is."""
+
+    def __init__(self, grid: int) -> None:
+        super().__init__()
+        self.grid = grid
+
+    def forward(self, maps: torch.Tensor) -> torch.Tensor:
+        """From (B, C, H, W) to (B, C, grid, grid)."""
+        if maps.shape[-2:] == (self.grid, self.grid):
+            return maps
+        return nn.functional.adaptive_avg_pool2d(maps, self.grid)

@@ -1,0 +1,152 @@
+"""Convolutional networks that turn each frame into a map of features."""
+
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import torch
+import torchvision
+from pydantic import Field, field_validator
+from torch import nn
+from torchvision.models import ResNet, get_model, get_model_weights, list_models
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+from vidda.recognize.weights import WeightsConfig, load_state, read_weights
+
+
+class FrameTrunk(nn.Sequential):
+    """Layers that map (N, C, H, W) to (N, channels, H/stride, W/stride)."""
+
+    def __init__(self, layers: Sequence[nn.Module], channels: int) -> None:
+        super().__init__(*layers)
+        self.channels = channels
+
+
+class SmallTrunk(Config):
+    """Few narrow layers, to train from nothing in minutes on a CPU."""
+
+    name: Literal["small"] = "small"
+    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+        default=(24, 48, 64, 96), min_length=1, description="channels of the stages, each halving"
+    )
+
+    @property
+    def stride(self) -> int:
+        """How many pixels one cell of the map spans."""
+        return 2 ** len(self.widths)
+
+    def without_weights(self) -> "SmallTrunk":
+        return self
+
+    def build(self, channels: int) -> FrameTrunk:
+        """A trunk for frames of so many channels."""
+        stages = []
+        for before, width in zip((channels, *self.widths), self.widths, strict=False):
+            convolution = nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False)
+            stages.append(nn.Sequential(convolution, nn.BatchNorm2d(width), nn.ReLU(inplace=True)))
+        return FrameTrunk(stages, self.widths[-1])
+
+
+class TorchvisionTrunk(Config):
+    """An image classifier of torchvision, cut where its maps would become too small."""
+
+    name: Literal["torchvision"] = "torchvision"
+    arch: str = Field(
+        default="vgg13",
+        description="by torchvision's name: vgg13, resnet18, mobilenet_v3_small, ...",
+    )
+    stride: Literal[2, 4, 8, 16, 32] = Field(
+        default=16, description="pixels that one cell of the map spans"
+    )
+    weights: WeightsConfig | None = Field(
+        default=None, description="ImageNet weights, or null to train from nothing"
+    )
+
+    @field_validator("arch")
+    @classmethod
+    def _known(cls, arch: str) -> str:
+        if arch not in list_models(module=torchvision.models):
+            raise ValueError(f"{arch!r} is no image classifier of torchvision; vgg13 is one")
+        return arch
+
+    def without_weights(self) -> "TorchvisionTrunk":
+        """The same architecture, to be filled from a checkpoint of vidda."""
+        return TorchvisionTrunk(arch=self.arch, stride=self.stride)
+
+    def build(self, channels: int) -> FrameTrunk:
+        """A trunk for frames of so many channels, a multiple of 3.
+
+        Six channels (RGB and its difference in time) start from the weights of three, twice.
+        Raises ViddaError when the model has no convolutional trunk, or its weights cannot be
+        loaded.
+        """
+        model = get_model(self.arch, weights=None)
+        layers = _layers(self.arch, model)
+        if self.weights is not None:
+            self._load(model)
+        trunk = _cut(layers, self.stride)
+        if channels != 3:
+            _widen(trunk, channels)
+        return trunk
+
+    def _load(self, model: nn.Module) -> None:
+        assert self.weights is not None
+        source, state = read_weights(self.weights, get_model_weights(self.arch).DEFAULT.url)
+        heads = tuple(name for name, _ in model.named_children() if name in ("fc", "classifier"))
+        for name in heads:
+            delattr(model, name)
+        load_state(model, state, source, ignore=heads)
+
+
+TrunkConfig = Annotated[SmallTrunk | TorchvisionTrunk, Field(discriminator="name")]
+
+
+def _layers(arch: str, model: nn.Module) -> list[nn.Module]:
+    """The layers before the pooling and the head, in order."""
+    if isinstance(model, ResNet):
+        return [layer for name, layer in model.named_children() if name not in ("avgpool", "fc")]
+    features = getattr(model, "features", None)
+    # Swin has `features` too, whose maps have their channels last.
+    if isinstance(features, nn.Sequential) and hasattr(model, "classifier"):
+        return list(features)
+    raise ViddaError(
+        f"trunk.arch {arch!r} gives no map of features to cut; take one of the vgg, resnet,"
+        " mobilenet, efficientnet, densenet or convnext families"
+    )
+
+
+def _cut(layers: list[nn.Module], stride: int) -> FrameTrunk:
+    """As many layers as keep to the stride, found by sending a black image through them."""
+    side = 128
+    kept = []
+    with torch.no_grad():
+        image = torch.zeros(1, 3, side, side)
+        for layer in layers:
+            after = layer.eval()(image)
+            layer.train()
+            if side // after.shape[-1] > stride:
+                break
+            kept.append(layer)
+            image = after
+    if not kept:
+        raise ViddaError(f"trunk.stride {stride} is less than that of the trunk's first layer")
+    return FrameTrunk(kept, image.shape[1])
+
+
+def _widen(trunk: FrameTrunk, channels: int) -> None:
+    """Let the first convolution take more channels, each three with the weights of RGB."""
+    name, old = next((n, m) for n, m in trunk.named_modules() if isinstance(m, nn.Conv2d))
+    new = nn.Conv2d(
+        channels,
+        old.out_channels,
+        old.kernel_size,  # type: ignore[arg-type]
+        old.stride,  # type: ignore[arg-type]
+        old.padding,  # type: ignore[arg-type]
+        bias=old.bias is not None,
+    )
+    with torch.no_grad():
+        new.weight.copy_(old.weight.repeat(1, channels // 3, 1, 1))
+        if old.bias is not None and new.bias is not None:
+            new.bias.copy_(old.bias)
+    parent, _, own = name.rpartition(".")
+    trunk.get_submodule(parent).register_module(own, new)

@@ -1,0 +1,28 @@
+"""Parameters that stay as they are."""
+
+from collections.abc import Sequence
+from fnmatch import fnmatchcase
+
+from torch import nn
+
+from vidda.errors import ViddaError
+
+
+def freeze(model: nn.Module, patterns: Sequence[str]) -> int:
+    """Freeze the parameters whose names match a pattern such as `trunk.*`; how many numbers stay.
+
+    Raises ViddaError when a pattern matches nothing, and when nothing is left to learn.
+    """
+    names = [name for name, _ in model.named_parameters()]
+    useless = [p for p in patterns if not any(fnmatchcase(name, p) for name in names)]
+    if useless:
+        raise ViddaError(
+            f"freeze: {', '.join(useless)} matches no parameter; they begin with"
+            f" {', '.join(sorted({name.partition('.')[0] for name in names}))}"
+        )
+    for name, parameter in model.named_parameters():
+        if any(fnmatchcase(name, pattern) for pattern in patterns):
+            parameter.requires_grad_(False)
+    if not any(parameter.requires_grad for parameter in model.parameters()):
+        raise ViddaError("freeze: nothing is left to learn; freeze less")
+    return sum(p.numel() for p in model.parameters() if not p.requires_grad)

@@ -1,0 +1,63 @@
+"""A recognizer's predictions on the clips of a manifest."""
+
+import math
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import torch
+from torch import nn
+
+from vidda.data.loader import Batch, ClipLoader
+from vidda.progress import track
+from vidda.types import Predictions
+
+Precision = Literal["fp32", "bf16", "fp16"]
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def predict(
+    model: nn.Module,
+    loader: ClipLoader,
+    device: torch.device,
+    precision: Precision,
+    *,
+    label: str | None = None,
+) -> Predictions:
+    """Logits of every clip that the loader can read, in the manifest's order, without labels.
+
+    Several views of one clip are averaged, see `clip_logits`. The model is put into evaluation
+    mode. label: shows the progress under this name; None shows nothing.
+    """
+    model.eval()
+    numbers, logits = [], []
+    batches: Iterable[Batch] = loader.epoch(0)
+    if label is not None:
+        batches = track(batches, label=label, total=len(loader), unit="batches")
+    for batch in batches:
+        numbers.append(batch.number.numpy())
+        logits.append(clip_logits(model, batch.video, device, precision))
+    clips = loader.dataset.manifest.clips
+    if not numbers:
+        return Predictions((), np.zeros((0, 0), np.float32))
+    order = np.argsort(np.concatenate(numbers), kind="stable")
+    ids = tuple(clips[number].id for number in np.concatenate(numbers)[order])
+    return Predictions(ids, np.concatenate(logits)[order])
+
+
+@torch.inference_mode()
+def clip_logits(
+    model: nn.Module, video: torch.Tensor, device: torch.device, precision: Precision
+) -> np.ndarray:
+    """Logits (B, K) float32 of clips (B, C, T, H, W), or of (B, V, C, T, H, W) with V views each.
+
+    Views are averaged as probabilities; the logits are then the logarithm of that mean.
+    """
+    views = video.shape[1] if video.ndim == 6 else 1
+    seen = video.to(device, non_blocking=True)
+    with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
+        logits = model(seen.flatten(0, 1) if views > 1 else seen).logits.float()
+    if views > 1:
+        spread = logits.log_softmax(1).unflatten(0, (-1, views))
+        logits = spread.logsumexp(1) - math.log(views)
+    return logits.cpu().numpy()

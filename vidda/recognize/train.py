@@ -1,0 +1,112 @@
+"""`vidda train`: a recognizer from labelled manifests, chosen by the source's validation clips.
+
+RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of training
+RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
+RUN/predictions/val.npz          of the best epoch
+RUN/predictions/NAME/epoch_E.npz logits on the watched clips, whose labels are never read
+RUN/selection.json               the selected and the last epoch, and validation accuracies
+"""
+
+import torch
+from accelerate import Accelerator
+
+from vidda.errors import ViddaError
+from vidda.recognize.freezing import freeze
+from vidda.recognize.train_config import Data, TrainConfig, load_data
+from vidda.recognize.training import Training
+from vidda.run import RunFolder
+
+MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+
+
+def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
+    """Check everything, train, and leave the chosen epoch's predictions; 0 when finished."""
+    accelerator = Accelerator(
+        mixed_precision=MIXED[config.precision], cpu=config.device == "cpu" or None
+    )
+    data = load_data(config)
+    _check(config, data, accelerator)
+    torch.manual_seed(config.seed)
+    model = config.model.build(len(data.train.classes))
+    frozen = freeze(model, config.freeze)
+    steps = len(data.train) * config.repeats // config.batch_size
+    if accelerator.is_main_process:
+        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        print(
+            f"{config.model.name}, {learning:,} parameters that learn, {frozen:,} frozen;"
+            f" {len(data.train)} clips, {steps} steps of {config.batch_size} an epoch,"
+            f" {config.epochs} epochs, on {accelerator.device} in {config.precision}"
+        )
+    if dry_run:
+        return 0
+    with _opened(config, data, accelerator, resume) as folder:
+        if folder.finished:
+            print(f"{config.run}: already finished")
+            return 0
+        Training(config, data, accelerator, model, folder, steps).run()
+    return 0
+
+
+def _check(config: TrainConfig, data: Data, accelerator: Accelerator) -> None:
+    """Every mistake that can be known before the first step, a line each."""
+    problems = []
+    named = [
+        *zip(map(str, config.train), data.sizes, strict=True),
+        (str(config.val), len(data.val)),
+    ]
+    problems += [f"{path}: no clips; prepare it again" for path, size in named if not size]
+    for name, manifest in (("train", data.train), ("val", data.val)):
+        without = [clip.id for clip in manifest.clips if clip.label is None]
+        if without:
+            problems.append(
+                f"{name}: {len(without)} clips have no label, first {without[0]!r};"
+                " train on labelled manifests"
+            )
+    for name, manifest in (("val", data.val), *data.watch.items()):
+        if manifest.classes and manifest.classes != data.train.classes:
+            problems.append(
+                f"{name}: its classes {', '.join(manifest.classes)} are not those of train,"
+                f" {', '.join(data.train.classes)}"
+            )
+    if config.weights is not None and len(config.weights) != len(config.train):
+        problems.append(
+            f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
+        )
+    if config.batch_size > len(data.train) * config.repeats:
+        problems.append(
+            f"batch_size: {config.batch_size} is more than the {len(data.train)} clips there are;"
+            " lower it"
+        )
+    parts = accelerator.num_processes * config.accumulate * config.repeats
+    if config.batch_size % parts:
+        problems.append(
+            f"batch_size: {config.batch_size} is not a multiple of {parts}"
+            f" ({accelerator.num_processes} processes x accumulate x repeats)"
+        )
+    if config.precision == "fp16" and accelerator.device.type != "cuda":
+        problems.append("precision: fp16 needs a CUDA device; take bf16 or fp32")
+    for sampling in (config.sampling, config.test_sampling):
+        try:
+            config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
+        except ViddaError as error:
+            problems += str(error).splitlines()
+    if problems:
+        raise ViddaError("\n".join(dict.fromkeys(problems)))
+
+
+def _opened(config: TrainConfig, data: Data, accelerator: Accelerator, resume: bool) -> RunFolder:
+    """The run folder, opened by the main process; the others only look at its checkpoints."""
+    if accelerator.is_main_process:
+        folder = RunFolder.open(
+            config.run,
+            config,
+            data.fingerprints(),
+            resume=resume,
+            wandb=config.wandb,
+            tensorboard=config.tensorboard,
+        )
+    accelerator.wait_for_everyone()
+    if not accelerator.is_main_process:
+        folder = RunFolder(config.run, finished=(config.run / "DONE").exists())
+    accelerator.wait_for_everyone()
+    return folder

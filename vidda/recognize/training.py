@@ -1,0 +1,182 @@
+"""One run of `vidda train`: its data, its parts, and what happens after each epoch."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from accelerate.utils import gather_object
+from torch import nn
+from torch.nn import functional as F
+
+from vidda.data.dataset import ClipDataset
+from vidda.data.loader import ClipLoader
+from vidda.data.predictions import load_predictions, save_predictions
+from vidda.files import write_text
+from vidda.recognize.inference import predict
+from vidda.recognize.loop import Pace, Parts, averaged, train
+from vidda.recognize.optim import param_groups
+from vidda.recognize.order import epoch_order
+from vidda.recognize.saved import ModelCard, save_model
+from vidda.recognize.step import Supervised
+from vidda.recognize.train_config import Data, TrainConfig
+from vidda.run import RunFolder
+from vidda.types import Manifest, Predictions
+
+
+class Training:
+    """Everything of a run that outlives one step."""
+
+    def __init__(
+        self,
+        config: TrainConfig,
+        data: Data,
+        accelerator: Accelerator,
+        model: nn.Module,
+        folder: RunFolder,
+        steps: int,
+    ) -> None:
+        self.config = config
+        self.data = data
+        self.accelerator = accelerator
+        self.folder = folder
+        self.steps = steps
+        self.parts = _parts(config, accelerator, model, len(data.train.classes))
+        self.val = self._test_loader(data.val)
+        self.watched = {name: self._test_loader(clips) for name, clips in data.watch.items()}
+        self.card = ModelCard(
+            model=config.model,
+            classes=data.train.classes,
+            sampling=config.test_sampling,
+            transform=config.test_transform,
+        )
+
+    def run(self) -> None:
+        """Train to the end and finish the run folder."""
+        c = self.config
+        pace = Pace(
+            epochs=c.epochs,
+            steps_per_epoch=self.steps,
+            accumulate=c.accumulate,
+            log_every=c.log_every,
+            save_every=c.save_every,
+            keep=c.keep,
+            patience=c.patience,
+            clip_grad=c.clip_grad,
+        )
+        position = train(
+            self.folder,
+            self.parts,
+            self._training_loader(),
+            pace,
+            c.seed,
+            end_epoch=self._end_epoch,
+            save_model=lambda place, tested: save_model(place, self.card, tested),
+        )
+        if self.accelerator.is_main_process:
+            assert position.best_epoch is not None
+            self._select(position.best_epoch, position.scores)
+
+    def _end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
+        """Predict the watched clips and the validation clips; the score of the latter."""
+        for name, loader in self.watched.items():
+            self._save(name, epoch, self._predict(loader))
+        found = self._predict(self.val)
+        labels = {clip.id: clip.label for clip in self.data.val.clips}
+        known = np.array([labels[clip_id] for clip_id in found.ids])
+        self._save("val", epoch, Predictions(found.ids, found.logits, known))
+        accuracy = float((found.logits.argmax(1) == known).mean())
+        loss = float(F.cross_entropy(torch.from_numpy(found.logits), torch.from_numpy(known)))
+        # Among epochs of equal accuracy, the one with the lower loss.
+        return accuracy - 1e-6 * loss, {"val_accuracy": accuracy, "val_loss": loss}
+
+    def _select(self, best: int, scores: list[float]) -> None:
+        """Say which epoch the source's validation clips chose, and finish."""
+        accuracies = [round(score, 4) for score in scores]
+        selection = {"selected": best, "last": len(scores) - 1, "val": accuracies}
+        write_text(self.folder.path / "selection.json", json.dumps(selection, indent=1) + "\n")
+        found = load_predictions(self._place("val", best))
+        place = self.folder.path / "predictions" / "val.npz"
+        save_predictions(place, found.predictions, found.classes)
+        self.folder.finish()
+        score = f"epoch {best} has {accuracies[best]:.1%} on {self.config.val}"
+        print(f"done: {self.folder.path}; {score}")
+
+    def _predict(self, loader: ClipLoader) -> Predictions:
+        """Of all processes together, in the manifest's order."""
+        own = predict(self.parts.tested, loader, self.accelerator.device, self.config.precision)
+        if self.accelerator.num_processes == 1:
+            return own
+        everyone = gather_object([(own.ids, own.logits)])
+        ids = [clip_id for part, _ in everyone for clip_id in part]
+        logits = np.concatenate([part for _, part in everyone])
+        place = {clip.id: n for n, clip in enumerate(loader.dataset.manifest.clips)}
+        order = sorted(range(len(ids)), key=lambda n: place[ids[n]])
+        return Predictions(tuple(ids[n] for n in order), logits[order])
+
+    def _save(self, name: str, epoch: int, found: Predictions) -> None:
+        if self.accelerator.is_main_process:
+            save_predictions(self._place(name, epoch), found, self.data.train.classes)
+
+    def _place(self, name: str, epoch: int) -> Path:
+        return self.folder.path / "predictions" / name / f"epoch_{epoch:03d}.npz"
+
+    def _test_loader(self, manifest: Manifest) -> ClipLoader:
+        c = self.config
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+        dataset = ClipDataset(manifest, c.test_sampling, c.test_transform, cache=c.cache)
+        return ClipLoader(
+            dataset,
+            max(1, c.batch_size // world),
+            order=lambda epoch: np.arange(len(manifest))[rank::world],
+            workers=c.workers,
+            on_error=c.on_error,
+        )
+
+    def _training_loader(self) -> ClipLoader:
+        c = self.config
+        dataset = ClipDataset(
+            self.data.train, c.sampling, c.transform, seed=c.seed, cache=c.cache, repeats=c.repeats
+        )
+        labels = np.array([clip.label for clip in self.data.train.clips])
+        sources = np.split(labels, np.cumsum(self.data.sizes)[:-1])
+        rank, world = self.accelerator.process_index, self.accelerator.num_processes
+
+        def order(epoch: int) -> np.ndarray:
+            """This process's share of every batch; repeats of a clip stand in one batch."""
+            numbers = epoch_order(sources, c.weights, balanced=c.balanced, seed=c.seed, epoch=epoch)
+            again = np.arange(c.repeats) * len(labels)
+            numbers = (numbers[:, None] + again).ravel()[: self.steps * c.batch_size]
+            return numbers.reshape(self.steps, c.batch_size)[:, rank::world].ravel()
+
+        return ClipLoader(
+            dataset,
+            c.batch_size // world,
+            order=order,
+            workers=c.workers,
+            on_error=c.on_error,
+        )
+
+
+def _parts(config: TrainConfig, accelerator: Accelerator, model: nn.Module, classes: int) -> Parts:
+    """The model on its device, ready for one or several processes, and what moves its weights."""
+    model = model.to(accelerator.device)
+    if config.channels_last:
+        model = model.to(memory_format=torch.channels_last_3d)
+    groups = param_groups(
+        model, config.optimizer.lr, config.optimizer.weight_decay, config.layer_decay
+    )
+    average = None if config.ema is None else averaged(model, config.ema)
+    run_by = torch.compile(model) if config.compile else model
+    prepared, optimizer = accelerator.prepare(run_by, config.optimizer.build(groups))
+    return Parts(
+        accelerator=accelerator,
+        model=model,
+        prepared=prepared,
+        optimizer=optimizer,
+        schedule=config.schedule,
+        rate=config.optimizer.lr,
+        average=average,
+        method=Supervised(classes, config.label_smoothing, config.mixup, config.cutmix),
+    )

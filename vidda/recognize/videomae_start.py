@@ -1,0 +1,220 @@
+"""Where a VideoMAE starts from: nothing, a folder as transformers writes it, or a hub name."""
+
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+
+if TYPE_CHECKING:  # transformers takes seconds to import
+    from transformers import PreTrainedModel, VideoMAEConfig
+
+    M = TypeVar("M", bound=PreTrainedModel)
+
+Count = Annotated[int, Field(ge=1)]
+
+# What all published VideoMAEs share; a checkpoint that differs is refused rather than misread.
+_SHARED = {
+    "num_channels": 3,
+    "hidden_act": "gelu",
+    "layer_norm_eps": 1e-12,
+    "qkv_bias": True,  # the name in published files
+    "qv_bias": True,
+    "norm_pix_loss": True,
+}
+
+
+class ClipSize(Config):
+    """The length and size of a clip."""
+
+    frames: Count = Field(default=16, description="frames of the clip")
+    size: Count = Field(default=224, description="height and width, in pixels")
+
+
+class Scratch(Config):
+    """Random weights in sizes of one's choice; the defaults are VideoMAE-B's."""
+
+    name: Literal["scratch"] = "scratch"
+    patch: Count = Field(default=16, description="height and width of a patch, in pixels")
+    tubelet: Count = Field(default=2, description="frames of a patch")
+    width: Count = Field(default=768, description="of a token; a multiple of `heads`")
+    layers: Count = Field(default=12, description="of the encoder")
+    heads: Count = Field(default=12, description="of attention")
+    mlp: Count = Field(default=3072, description="hidden width between attentions")
+    positions: ClipSize | None = Field(
+        default=None, description="clip whose positions are stretched to this one's; null: its own"
+    )
+
+    def find(self) -> Path | None:
+        return None
+
+
+class Folder(Config):
+    """A folder with config.json and *.safetensors, as transformers' save_pretrained writes it."""
+
+    name: Literal["folder"] = "folder"
+    path: Path = Field(description="the folder")
+
+    def find(self) -> Path:
+        """The folder; raises ViddaError when it is not there or has no weights."""
+        if not (self.path / "config.json").is_file():
+            raise ViddaError(f"{self.path}: no folder with a config.json; correct start.path")
+        if not any(self.path.glob("*.safetensors")):
+            pickled = [file.name for file in sorted(self.path.glob("*.bin"))]
+            also = f" ({pickled[0]} is a pickle, which vidda does not load)" if pickled else ""
+            raise ViddaError(
+                f"{self.path}: no weights in it{also}; name a folder with *.safetensors"
+            )
+        return self.path
+
+
+class Hub(Config):
+    """A model of the Hugging Face hub, from its cache on this machine."""
+
+    name: Literal["hub"] = "hub"
+    repo: str = Field(description="owner/name, for instance MCG-NJU/videomae-base")
+    revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
+    download: bool = Field(default=False, description="fetch what the cache lacks")
+
+    def find(self) -> Path:
+        """The folder in the cache; raises ViddaError when it is not there or cannot be fetched."""
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+        )
+
+        try:
+            folder = snapshot_download(
+                self.repo,
+                revision=self.revision,
+                allow_patterns=["config.json", "*.safetensors"],
+                local_files_only=not self.download,
+            )
+        except HFValidationError:
+            raise ViddaError(f"start.repo {self.repo!r} is not written owner/name") from None
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            remedy = (
+                f"the hub did not give it ({reason}); copy its folder here and name it with"
+                " start.name=folder start.path=FOLDER"
+                if self.download
+                else "start.download=true fetches it"
+            )
+            raise ViddaError(f"{self.repo} is not in this machine's cache: {remedy}") from None
+        return Folder(path=Path(folder)).find()
+
+
+StartConfig = Annotated[Scratch | Folder | Hub, Field(discriminator="name")]
+
+
+def architecture(start: Scratch | Folder | Hub) -> Scratch:
+    """The sizes of a start; raises ViddaError when a folder cannot be read as a VideoMAE."""
+    folder = start.find()
+    if isinstance(start, Scratch) or folder is None:
+        return start  # type: ignore[return-value]
+    return _read_architecture(folder / "config.json")
+
+
+def transformers_config(sizes: Scratch, clip: ClipSize) -> "VideoMAEConfig":
+    """transformers' config of a model of these sizes, for clips of this size.
+
+    Raises ViddaError, naming every mistake, when the sizes do not divide each other.
+    """
+    from transformers import VideoMAEConfig
+
+    problems = [
+        f"{what} {whole} is not a multiple of {of} {part}"
+        for what, whole, of, part in (
+            ("frames", clip.frames, "start.tubelet", sizes.tubelet),
+            ("size", clip.size, "start.patch", sizes.patch),
+            ("start.width", sizes.width, "start.heads", sizes.heads),
+        )
+        if whole % part
+    ]
+    if problems:
+        raise ViddaError("\n".join(f"videomae: {problem}" for problem in problems))
+    return VideoMAEConfig(
+        num_frames=clip.frames,
+        image_size=clip.size,
+        patch_size=sizes.patch,
+        tubelet_size=sizes.tubelet,
+        hidden_size=sizes.width,
+        num_hidden_layers=sizes.layers,
+        num_attention_heads=sizes.heads,
+        intermediate_size=sizes.mlp,
+    )
+
+
+def load_folder(
+    model: "type[M]", folder: Path, config: "VideoMAEConfig"
+) -> "tuple[M, dict[str, set[Any]]]":
+    """A model of transformers with a folder's weights in float32, and which names did not match.
+
+    Only safetensors are read and nothing is fetched. Raises ViddaError when they cannot be read.
+    """
+    with _quiet():
+        try:
+            loaded: Any = model.from_pretrained(
+                folder,
+                config=config,
+                dtype=torch.float32,
+                use_safetensors=True,
+                local_files_only=True,
+                ignore_mismatched_sizes=True,
+                output_loading_info=True,
+            )
+            return loaded
+        except (SafetensorError, OSError, ValueError, RuntimeError) as error:
+            reason = str(error).partition("\n")[0]
+            raise ViddaError(
+                f"{folder}: its weights cannot be read ({reason}); copy the folder again"
+            ) from None
+
+
+def _read_architecture(file: Path) -> Scratch:
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+        if content["model_type"] != "videomae":
+            raise ViddaError(f"{file}: model_type is {content['model_type']!r}, not 'videomae'")
+        size = ClipSize(frames=content["num_frames"], size=content["image_size"])
+        sizes = Scratch(
+            patch=content["patch_size"],
+            tubelet=content["tubelet_size"],
+            width=content["hidden_size"],
+            layers=content["num_hidden_layers"],
+            heads=content["num_attention_heads"],
+            mlp=content["intermediate_size"],
+            positions=size,
+        )
+    except (ValueError, KeyError, TypeError, OSError) as error:
+        reason = " ".join(str(error).split())
+        raise ViddaError(f"{file}: not a VideoMAE's config: {reason}") from None
+    for key, value in _SHARED.items():
+        if content.get(key, value) != value:
+            raise ViddaError(f"{file}: {key} is {content[key]}; vidda runs VideoMAEs with {value}")
+    return sizes
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without transformers' own table of names and progress bars: vidda says what matters."""
+    from transformers.utils import logging as theirs
+
+    verbosity, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
+    theirs.set_verbosity_error()
+    theirs.disable_progress_bar()
+    try:
+        yield
+    finally:
+        theirs.set_verbosity(verbosity)
+        if bars:
+            theirs.enable_progress_bar()

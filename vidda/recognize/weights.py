@@ -1,0 +1,126 @@
+"""Pre-trained weights: from a file or from a library's own server, never by unpickling."""
+
+import logging
+import pickle
+import sys
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import nn
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+
+log = logging.getLogger("vidda")
+
+State = dict[str, torch.Tensor]
+
+
+class FileWeights(Config):
+    """A file of the library's own model, with its own names."""
+
+    name: Literal["file"] = "file"
+    path: Path = Field(description=".safetensors, or a state_dict as torch.save writes it")
+
+
+class LibraryWeights(Config):
+    """The library's default weights, fetched into its cache when they are not there yet."""
+
+    name: Literal["library"] = "library"
+
+
+WeightsConfig = Annotated[FileWeights | LibraryWeights, Field(discriminator="name")]
+
+Head = Annotated[
+    Literal["new", "loaded"],
+    Field(description="start a new last layer, or load the weights' own (same number of classes)"),
+]
+
+
+def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, State]:
+    """Where the weights are from, for messages, and every tensor by its name, on the CPU.
+
+    url: where the library keeps the file. Raises ViddaError when a file is not there or holds no
+    tensors, and when the library's can be neither found nor fetched.
+    """
+    if isinstance(weights, FileWeights):
+        return str(weights.path), _read_file(weights.path)
+    return url.rpartition("/")[2], _fetch(url)
+
+
+def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, ...] = ()) -> None:
+    """Fill every parameter and buffer of a module.
+
+    ignore: prefixes of names in `state` that the module need not have. Raises ViddaError, one line,
+    when a tensor is missing, left over or of another shape.
+    """
+    own = module.state_dict()
+    counters = "num_batches_tracked"  # absent in files older than it, and without effect
+    missing = [name for name in own if name not in state and not name.endswith(counters)]
+    rest = [name for name in state if name not in own and not name.startswith(ignore)]
+    shapes = [
+        f"{name} {tuple(state[name].shape)} for {tuple(tensor.shape)}"
+        for name, tensor in own.items()
+        if name in state and state[name].shape != tensor.shape
+    ]
+    parts = {"missing": missing, "left over": rest, "of another shape": shapes}
+    problems = [f"{len(found)} {what} (first {found[0]})" for what, found in parts.items() if found]
+    if problems:
+        raise ViddaError(
+            f"{source}: not the weights of this model: {', '.join(problems)};"
+            " name a file of the same architecture"
+        )
+    module.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
+
+
+def _read_file(path: Path) -> State:
+    if not path.is_file():
+        raise ViddaError(f"{path}: no such file of weights; correct the model's weights.path")
+    try:
+        if path.suffix == ".safetensors":
+            return load_file(path)
+        content = torch.load(path, map_location="cpu", weights_only=True)
+    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ViddaError(
+            f"{path}: cannot be read as plain tensors ({reason});"
+            " save the model's state_dict as .safetensors"
+        ) from None
+    return _tensors(content, str(path))
+
+
+def _fetch(url: str) -> State:
+    cache = Path(torch.hub.get_dir()) / "checkpoints"
+    if not (cache / url.rpartition("/")[2]).exists():
+        log.info("fetching %s into %s", url, cache)
+    try:
+        content = torch.hub.load_state_dict_from_url(
+            url,
+            map_location="cpu",
+            progress=sys.stderr.isatty(),
+            check_hash=True,
+            weights_only=True,
+        )
+    except (OSError, RuntimeError, pickle.UnpicklingError) as error:
+        reason = str(error).partition("\n")[0]
+        raise ViddaError(
+            f"{url} cannot be had ({reason}) and is not in {cache}; on a machine without network"
+            " copy the file there, or name it with weights.name=file weights.path=FILE"
+        ) from None
+    return _tensors(content, url)
+
+
+def _tensors(content: Any, source: str) -> State:
+    """The state_dict in what was loaded: itself, or under one of the usual keys."""
+    if isinstance(content, dict):
+        for key in ("model_state", "state_dict", "model"):
+            if isinstance(content.get(key), dict):
+                content = content[key]
+                break
+        if content and all(isinstance(value, torch.Tensor) for value in content.values()):
+            return dict(content)
+    raise ViddaError(f"{source}: holds no state_dict; save the model's state_dict as .safetensors")
