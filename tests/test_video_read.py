@@ -57,6 +57,13 @@ def kinds(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.mark.parametrize("name", KINDS)
+def test_a_stream_gives_what_reading_everything_gives(kinds: Path, name: str) -> None:
+    for size in (None, 24):
+        streamed = np.stack(list(video.stream(kinds / name, size)))
+        assert np.array_equal(streamed, video.read(kinds / name, None, size))
+
+
+@pytest.mark.parametrize("name", KINDS)
 def test_every_frame_is_the_sequential_one(kinds: Path, name: str) -> None:
     path, truth = kinds / name, sequential(kinds / name)
     info = video.probe(path)

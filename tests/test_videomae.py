@@ -8,11 +8,13 @@ from pathlib import Path
 import pytest
 import torch
 from huggingface_hub import constants
+from pydantic import ValidationError
 from safetensors.torch import load_file, save_file
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEForVideoClassification
 
 from vidda.errors import ViddaError
 from vidda.recognize.positions import stretch
+from vidda.recognize.torchvision_video import TorchvisionVideo
 from vidda.recognize.videomae import VideoMae, VideoMaeRecognizer
 from vidda.recognize.videomae_pretraining import Decoder, VideoMaePretraining, tube_mask
 from vidda.recognize.videomae_start import Folder, Hub, Scratch
@@ -168,6 +170,13 @@ def test_the_hub_without_a_network(
     assert message.startswith("nobody/no-such-videomae is not in this machine's cache: ")
     assert ("start.name=folder" if download else "start.download=true fetches it") in message
     assert "owner/name" in refused(lambda: VideoMae(start=Hub(repo="a/b/c")).build(7))
+
+
+def test_a_head_cannot_be_loaded_from_nothing() -> None:
+    with pytest.raises(ValidationError, match="head: loaded needs weights"):
+        VideoMae(head="loaded")
+    with pytest.raises(ValidationError, match="head: loaded needs weights"):
+        TorchvisionVideo(head="loaded")
 
 
 def test_sizes_that_do_not_divide_each_other() -> None:

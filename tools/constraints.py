@@ -10,7 +10,7 @@ from packaging.utils import canonicalize_name
 
 # Installed without their requirements, see tools/venv.sh.
 ALONE = ("mmengine", "mmcv-lite", "mmpose")
-EXTRAS = ("pose", "test")
+EXTRAS = ("export", "pose", "test")
 
 
 def needed(name: str, extras: tuple[str, ...], found: dict[str, str]) -> None:

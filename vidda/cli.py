@@ -38,6 +38,22 @@ COMMANDS = {
         "vidda.data.prepare:run", "turn videos and annotation lists into manifests and splits"
     ),
     "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
+    "pretrain": Command(
+        "vidda.recognize.pretrain:run", "pre-train VideoMAE on clips without labels"
+    ),
+    "evaluate": Command(
+        "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
+    ),
+    "predict": Command(
+        "vidda.recognize.predict_job:run",
+        "what a model sees in a video, a folder of videos or a manifest",
+        ("model", "input"),
+    ),
+    "export": Command(
+        "vidda.recognize.export:run",
+        "write a model as ONNX, for machines without PyTorch",
+        ("model", "format"),
+    ),
     "doctor": Command("vidda.doctor:run", "check this installation by using each part of it"),
 }
 

@@ -58,7 +58,7 @@ def save_predictions(
     for name, values in (columns or {}).items():
         arrays[COLUMN + name] = np.asarray(values, dtype=np.str_)
     with atomic(path) as temporary:
-        np.savez_compressed(temporary, allow_pickle=False, **arrays)  # type: ignore[arg-type]
+        np.savez_compressed(temporary, allow_pickle=False, **arrays)
 
 
 def load_predictions(path: Path) -> SavedPredictions:
@@ -85,9 +85,10 @@ def load_predictions(path: Path) -> SavedPredictions:
 
 def _read(path: Path) -> dict[str, np.ndarray]:
     try:
-        with np.load(path, allow_pickle=False) as content:
-            if not isinstance(content, np.lib.npyio.NpzFile):
-                raise ValueError("one array alone")
+        content = np.load(path, allow_pickle=False)
+        if isinstance(content, np.ndarray):
+            raise ValueError("it is one array alone")
+        with content:
             return dict(content)
     except FileNotFoundError:
         raise ViddaError(f"{path}: no such file of predictions") from None

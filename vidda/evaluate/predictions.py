@@ -18,19 +18,12 @@ def join(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredict
     """
     require_same_classes(manifest.classes, name, saved.classes, saved.source)
     require_labels(manifest, name)
-    row_of = {clip_id: row for row, clip_id in enumerate(saved.predictions.ids)}
-    wanted = [clip.id for clip in manifest.clips]
-    require_same_ids(list(row_of), saved.source, wanted, name)
-    rows = [row_of[clip_id] for clip_id in wanted]
+    ids = tuple(clip.id for clip in manifest.clips)
+    rows = _rows(saved, ids, name)
     labels = np.array([clip.label for clip in manifest.clips], dtype=np.int64)
-    known = saved.predictions.labels
-    if known is not None and not np.array_equal(known[rows], labels):
-        first = int(np.flatnonzero(known[rows] != labels)[0])
-        raise ViddaError(
-            f"{saved.source} has other labels than {name}, first for {wanted[first]!r}:"
-            " give the manifest that the predictions were made with"
-        )
-    predictions = Predictions(tuple(wanted), saved.predictions.logits[rows], labels)
+    if saved.predictions.labels is not None:
+        _require_same_labels(saved.predictions.labels[rows], labels, ids, saved.source, name)
+    predictions = Predictions(ids, saved.predictions.logits[rows], labels)
     return SavedPredictions(saved.source, predictions, saved.classes, columns_of(manifest))
 
 
@@ -85,13 +78,44 @@ def require_same_classes(
     raise ViddaError(f"{name}: {what}; use a manifest and a model with the same list of classes")
 
 
-def require_same_ids(ids: list[str], source: str, wanted: list[str], name: str) -> None:
-    """Raise ViddaError unless both lists hold the same clips, in any order."""
-    missing, extra = set(wanted) - set(ids), set(ids) - set(wanted)
+def same_clips(saved: SavedPredictions, other: SavedPredictions) -> SavedPredictions:
+    """Labelled predictions in the order of others of the same clips.
+
+    Raises ViddaError, one line, when the clips, their labels or the classes are not the same.
+    """
+    require_same_classes(saved.classes, saved.source, other.classes, other.source)
+    ids = other.predictions.ids
+    rows = _rows(saved, ids, other.source)
+    logits, labels = saved.predictions.logits[rows], labels_of(saved)[rows]
+    _require_same_labels(labels, labels_of(other), ids, saved.source, other.source)
+    columns = {name: values[rows] for name, values in saved.columns.items()}
+    predictions = Predictions(ids, logits, labels)
+    return SavedPredictions(saved.source, predictions, saved.classes, columns)
+
+
+def _rows(saved: SavedPredictions, wanted: tuple[str, ...], name: str) -> list[int]:
+    """Where each wanted clip stands in the predictions, which must hold these and no others."""
+    row_of = {clip_id: row for row, clip_id in enumerate(saved.predictions.ids)}
+    missing, extra = set(wanted) - row_of.keys(), row_of.keys() - set(wanted)
     if missing or extra:
         parts = [
             f"{len(clips)} clips {what}, first {min(clips)!r}"
             for what, clips in (("missing", missing), ("too many", extra))
             if clips
         ]
-        raise ViddaError(f"{source} is not of the clips of {name}: {'; '.join(parts)}")
+        raise ViddaError(
+            f"{saved.source} is not of the clips of {name}: {'; '.join(parts)};"
+            " give predictions of the same manifest"
+        )
+    return [row_of[clip_id] for clip_id in wanted]
+
+
+def _require_same_labels(
+    labels: np.ndarray, truth: np.ndarray, ids: tuple[str, ...], source: str, name: str
+) -> None:
+    other = np.flatnonzero(labels != truth)
+    if len(other):
+        raise ViddaError(
+            f"{source} has other labels than {name} for {len(other)} clips, first"
+            f" {ids[other[0]]!r}; give the manifest that the predictions were made with"
+        )

@@ -1,7 +1,6 @@
 """Everything that one file of labelled predictions says about a model."""
 
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 from pydantic import Field
@@ -62,10 +61,6 @@ class Summary:
     calibration_error: float
     confusion: tuple[tuple[int, ...], ...]
     strata: tuple[Stratum, ...]
-
-    def as_json(self) -> dict[str, Any]:
-        """Ready for JSON."""
-        return asdict(self)
 
 
 def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:

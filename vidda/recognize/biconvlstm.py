@@ -119,8 +119,10 @@ class BiConvLstmRecognizer(Recognizer):
             video = torch.cat([video[:, :, 1:], differences], dim=1) if both else differences
         if self.standardise:
             space_time = (2, 3, 4)
-            deviation = video.std(space_time, correction=0, keepdim=True)
-            video = (video - video.mean(space_time, keepdim=True)) / (deviation + 1e-5)
+            video = video - video.mean(space_time, keepdim=True)
+            # Not Tensor.std, which takes more than twice as long on a CPU.
+            deviation = video.square().mean(space_time, keepdim=True).sqrt()
+            video = video / (deviation + 1e-5)
         return video
 
 

@@ -1,15 +1,15 @@
 """A recognizer's predictions on the clips of a manifest."""
 
 import math
-from collections.abc import Iterable
+from contextlib import nullcontext
 from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
-from vidda.data.loader import Batch, ClipLoader
-from vidda.progress import track
+from vidda.data.loader import ClipLoader
+from vidda.progress import meter
 from vidda.types import Predictions
 
 Precision = Literal["fp32", "bf16", "fp16"]
@@ -31,13 +31,13 @@ def predict(
     """
     model.eval()
     numbers, logits = [], []
-    batches: Iterable[Batch] = loader.epoch(0)
-    if label is not None:
-        batches = track(batches, label=label, total=len(loader), unit="batches")
-    for batch in batches:
-        numbers.append(batch.number.numpy())
-        logits.append(clip_logits(model, batch.video, device, precision))
     clips = loader.dataset.manifest.clips
+    silent = nullcontext(lambda count: None)
+    with silent if label is None else meter(label=label, total=len(clips), unit="clips") as passed:
+        for batch in loader.epoch(0):
+            numbers.append(batch.number.numpy())
+            logits.append(clip_logits(model, batch.video, device, precision))
+            passed(len(batch.number))
     if not numbers:
         return Predictions((), np.zeros((0, 0), np.float32))
     order = np.argsort(np.concatenate(numbers), kind="stable")
@@ -53,11 +53,12 @@ def clip_logits(
 
     Views are averaged as probabilities; the logits are then the logarithm of that mean.
     """
-    views = video.shape[1] if video.ndim == 6 else 1
+    several = video.ndim == 6
     seen = video.to(device, non_blocking=True)
     with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
-        logits = model(seen.flatten(0, 1) if views > 1 else seen).logits.float()
-    if views > 1:
+        logits = model(seen.flatten(0, 1) if several else seen).logits.float()
+    if several:
+        views = video.shape[1]
         spread = logits.log_softmax(1).unflatten(0, (-1, views))
         logits = spread.logsumexp(1) - math.log(views)
     return logits.cpu().numpy()

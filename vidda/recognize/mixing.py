@@ -1,6 +1,7 @@
 """Mixup and CutMix: pairs of clips of a batch become one, and so do their labels."""
 
 import torch
+from torchvision import tv_tensors
 from torchvision.transforms import v2
 
 
@@ -21,5 +22,6 @@ def mix(
         ways.append(v2.CutMix(alpha=cutmix, num_classes=classes))
     if not ways:
         return video, torch.nn.functional.one_hot(labels, classes).to(video.dtype)
-    mixed: tuple[torch.Tensor, torch.Tensor] = v2.RandomChoice(ways)(video, labels)
-    return mixed
+    # Told that it is a video, torchvision takes five dimensions; it looks at the last two only.
+    mixed, shares = v2.RandomChoice(ways)(tv_tensors.Video(video), labels)
+    return mixed.as_subclass(torch.Tensor), shares

@@ -1,14 +1,14 @@
 """The video models of pytorchvideo, as its `create_*` functions build them."""
 
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 
 from vidda.config import Config
 from vidda.recognize.needs import Needs
-from vidda.recognize.weights import Head, WeightsConfig
+from vidda.recognize.weights import Head, WeightsConfig, check_head
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 Arch = Literal["x3d_s", "x3d_m", "slowfast_r50", "i3d_r50"]
@@ -34,9 +34,16 @@ class PytorchvideoVideo(Config):
     name: Literal["pytorchvideo"] = "pytorchvideo"
     arch: Arch = Field(default="x3d_s", description="which model, by pytorchvideo's name")
     weights: WeightsConfig | None = Field(
-        default=None, description="pre-trained weights, or null to train from nothing"
+        default=None,
+        description="pre-trained weights (they want transform.normalise kinetics), or null to train"
+        " from nothing",
     )
     head: Head = "new"
+
+    @model_validator(mode="after")
+    def _a_loaded_head_has_weights(self) -> Self:
+        check_head(self.head, self.weights)
+        return self
 
     def check_input(self, frames: int, height: int, width: int) -> None:
         """Raise ViddaError when clips of this length and size do not fit."""

@@ -60,7 +60,7 @@ def load_card(path: Path) -> tuple[Path, ModelCard]:
 def load_model(path: Path) -> tuple[Recognizer, ModelCard]:
     """A trained recognizer on the CPU, in evaluation mode, and its card; see `load_card`."""
     folder, card = load_card(path)
-    model = card.model.without_weights().build(len(card.classes))
+    model = card.model.build(len(card.classes))
     try:
         state = load_file(folder / WEIGHTS)
     except SafetensorError as error:

@@ -1,15 +1,15 @@
 """The video models of torchvision."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from vidda.config import Config
 from vidda.recognize.needs import Needs
-from vidda.recognize.weights import Head, WeightsConfig
+from vidda.recognize.weights import Head, WeightsConfig, check_head
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 
@@ -47,9 +47,16 @@ class TorchvisionVideo(Config):
         default="r3d_18", description="which model, by torchvision's name"
     )
     weights: WeightsConfig | None = Field(
-        default=None, description="pre-trained weights, or null to train from nothing"
+        default=None,
+        description="pre-trained weights (mvit_v2_s wants transform.normalise kinetics, the others"
+        " imagenet), or null to train from nothing",
     )
     head: Head = "new"
+
+    @model_validator(mode="after")
+    def _a_loaded_head_has_weights(self) -> Self:
+        check_head(self.head, self.weights)
+        return self
 
     def check_input(self, frames: int, height: int, width: int) -> None:
         """Raise ViddaError when clips of this length and size do not fit."""

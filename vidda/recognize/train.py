@@ -14,16 +14,11 @@ from vidda.errors import ViddaError
 from vidda.recognize.freezing import freeze
 from vidda.recognize.train_config import Data, TrainConfig, load_data
 from vidda.recognize.training import Training
-from vidda.run import RunFolder
-
-MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     """Check everything, train, and leave the chosen epoch's predictions; 0 when finished."""
-    accelerator = Accelerator(
-        mixed_precision=MIXED[config.precision], cpu=config.device == "cpu" or None
-    )
+    accelerator = config.accelerator()
     data = load_data(config)
     _check(config, data, accelerator)
     torch.manual_seed(config.seed)
@@ -39,7 +34,7 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
         )
     if dry_run:
         return 0
-    with _opened(config, data, accelerator, resume) as folder:
+    with config.opened(data.fingerprints(), accelerator, resume) as folder:
         if folder.finished:
             print(f"{config.run}: already finished")
             return 0
@@ -72,19 +67,7 @@ def _check(config: TrainConfig, data: Data, accelerator: Accelerator) -> None:
         problems.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
         )
-    if config.batch_size > len(data.train) * config.repeats:
-        problems.append(
-            f"batch_size: {config.batch_size} is more than the {len(data.train)} clips there are;"
-            " lower it"
-        )
-    parts = accelerator.num_processes * config.accumulate * config.repeats
-    if config.batch_size % parts:
-        problems.append(
-            f"batch_size: {config.batch_size} is not a multiple of {parts}"
-            f" ({accelerator.num_processes} processes x accumulate x repeats)"
-        )
-    if config.precision == "fp16" and accelerator.device.type != "cuda":
-        problems.append("precision: fp16 needs a CUDA device; take bf16 or fp32")
+    problems += config.problems(len(data.train), accelerator, config.repeats)
     for sampling in (config.sampling, config.test_sampling):
         try:
             config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
@@ -92,21 +75,3 @@ def _check(config: TrainConfig, data: Data, accelerator: Accelerator) -> None:
             problems += str(error).splitlines()
     if problems:
         raise ViddaError("\n".join(dict.fromkeys(problems)))
-
-
-def _opened(config: TrainConfig, data: Data, accelerator: Accelerator, resume: bool) -> RunFolder:
-    """The run folder, opened by the main process; the others only look at its checkpoints."""
-    if accelerator.is_main_process:
-        folder = RunFolder.open(
-            config.run,
-            config,
-            data.fingerprints(),
-            resume=resume,
-            wandb=config.wandb,
-            tensorboard=config.tensorboard,
-        )
-    accelerator.wait_for_everyone()
-    if not accelerator.is_main_process:
-        folder = RunFolder(config.run, finished=(config.run / "DONE").exists())
-    accelerator.wait_for_everyone()
-    return folder

@@ -15,9 +15,7 @@ from vidda.data.loader import ClipLoader
 from vidda.data.predictions import load_predictions, save_predictions
 from vidda.files import write_text
 from vidda.recognize.inference import predict
-from vidda.recognize.loop import Pace, Parts, averaged, train
-from vidda.recognize.optim import param_groups
-from vidda.recognize.order import epoch_order
+from vidda.recognize.loop import train
 from vidda.recognize.saved import ModelCard, save_model
 from vidda.recognize.step import Supervised
 from vidda.recognize.train_config import Data, TrainConfig
@@ -42,11 +40,16 @@ class Training:
         self.accelerator = accelerator
         self.folder = folder
         self.steps = steps
-        self.parts = _parts(config, accelerator, model, len(data.train.classes))
+        method = Supervised(
+            len(data.train.classes), config.label_smoothing, config.mixup, config.cutmix
+        )
+        self.parts = config.parts(
+            model, method, accelerator, layer_decay=config.layer_decay, ema=config.ema
+        )
         self.val = self._test_loader(data.val)
         self.watched = {name: self._test_loader(clips) for name, clips in data.watch.items()}
         self.card = ModelCard(
-            model=config.model,
+            model=config.model.without_weights(),
             classes=data.train.classes,
             sampling=config.test_sampling,
             transform=config.test_transform,
@@ -54,23 +57,17 @@ class Training:
 
     def run(self) -> None:
         """Train to the end and finish the run folder."""
-        c = self.config
-        pace = Pace(
-            epochs=c.epochs,
-            steps_per_epoch=self.steps,
-            accumulate=c.accumulate,
-            log_every=c.log_every,
-            save_every=c.save_every,
-            keep=c.keep,
-            patience=c.patience,
-            clip_grad=c.clip_grad,
-        )
         position = train(
             self.folder,
             self.parts,
-            self._training_loader(),
-            pace,
-            c.seed,
+            self.config.training_loader(
+                self.data.train,
+                lambda epoch: self.data.order(self.config, epoch),
+                self.accelerator,
+                self.config.repeats,
+            ),
+            self.config.pace(self.steps, self.config.patience),
+            self.config.seed,
             end_epoch=self._end_epoch,
             save_model=lambda place, tested: save_model(place, self.card, tested),
         )
@@ -133,50 +130,3 @@ class Training:
             workers=c.workers,
             on_error=c.on_error,
         )
-
-    def _training_loader(self) -> ClipLoader:
-        c = self.config
-        dataset = ClipDataset(
-            self.data.train, c.sampling, c.transform, seed=c.seed, cache=c.cache, repeats=c.repeats
-        )
-        labels = np.array([clip.label for clip in self.data.train.clips])
-        sources = np.split(labels, np.cumsum(self.data.sizes)[:-1])
-        rank, world = self.accelerator.process_index, self.accelerator.num_processes
-
-        def order(epoch: int) -> np.ndarray:
-            """This process's share of every batch; repeats of a clip stand in one batch."""
-            numbers = epoch_order(sources, c.weights, balanced=c.balanced, seed=c.seed, epoch=epoch)
-            again = np.arange(c.repeats) * len(labels)
-            numbers = (numbers[:, None] + again).ravel()[: self.steps * c.batch_size]
-            return numbers.reshape(self.steps, c.batch_size)[:, rank::world].ravel()
-
-        return ClipLoader(
-            dataset,
-            c.batch_size // world,
-            order=order,
-            workers=c.workers,
-            on_error=c.on_error,
-        )
-
-
-def _parts(config: TrainConfig, accelerator: Accelerator, model: nn.Module, classes: int) -> Parts:
-    """The model on its device, ready for one or several processes, and what moves its weights."""
-    model = model.to(accelerator.device)
-    if config.channels_last:
-        model = model.to(memory_format=torch.channels_last_3d)
-    groups = param_groups(
-        model, config.optimizer.lr, config.optimizer.weight_decay, config.layer_decay
-    )
-    average = None if config.ema is None else averaged(model, config.ema)
-    run_by = torch.compile(model) if config.compile else model
-    prepared, optimizer = accelerator.prepare(run_by, config.optimizer.build(groups))
-    return Parts(
-        accelerator=accelerator,
-        model=model,
-        prepared=prepared,
-        optimizer=optimizer,
-        schedule=config.schedule,
-        rate=config.optimizer.lr,
-        average=average,
-        method=Supervised(classes, config.label_smoothing, config.mixup, config.cutmix),
-    )

@@ -2,10 +2,10 @@
 
 import logging
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torch import nn
 from torchvision.ops import StochasticDepth
 
@@ -22,7 +22,7 @@ from vidda.recognize.videomae_start import (
     load_folder,
     transformers_config,
 )
-from vidda.recognize.weights import Head
+from vidda.recognize.weights import Head, check_head
 
 if TYPE_CHECKING:
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
@@ -45,6 +45,11 @@ class VideoMae(Config):
         default=0.1, ge=0, lt=1, description="rate at which the last layer is skipped in training"
     )
 
+    @model_validator(mode="after")
+    def _a_loaded_head_has_weights(self) -> Self:
+        check_head(self.head, None if isinstance(self.start, Scratch) else self.start)
+        return self
+
     def check_input(self, frames: int, height: int, width: int) -> None:
         """Raise ViddaError when clips of this length and size do not fit."""
         Needs(self.frames, self.size, exact=True).check(self.name, frames, height, width)
@@ -60,11 +65,10 @@ class VideoMae(Config):
         sizes, clip = architecture(self.start), ClipSize(frames=self.frames, size=self.size)
         config = transformers_config(sizes, clip)
         config.num_labels = classes
-        folder = self.start.find()
-        if folder is None:
+        if isinstance(self.start, Scratch):
             model = VideoMAEForVideoClassification(config)
         else:
-            model = _load(folder, config, self.head)
+            model = _load(self.start.find(), config, self.head)
         set_positions(model.videomae.embeddings, sizes.width, sizes, clip)
         return VideoMaeRecognizer(model, self.drop_path)
 
@@ -119,7 +123,7 @@ def _load(
     if head == "loaded":
         _require_head(folder, info, classifier.out_features)
         return model
-    nn.init.normal_(classifier.weight, std=config.initializer_range)
+    nn.init.normal_(classifier.weight, std=0.02)
     nn.init.zeros_(classifier.bias)
     log.info("%s: the encoder is loaded, a new head is started", folder)
     return model

@@ -19,6 +19,7 @@ from vidda.recognize.videomae_start import (
     StartConfig,
     architecture,
     load_folder,
+    quiet,
     transformers_config,
 )
 
@@ -63,10 +64,10 @@ class VideoMaePretraining(Config):
         config.decoder_num_hidden_layers = self.decoder.layers
         config.decoder_num_attention_heads = self.decoder.heads
         config.decoder_intermediate_size = self.decoder.mlp
-        folder = self.start.find()
-        if folder is None:
+        if isinstance(self.start, Scratch):
             model = VideoMAEForPreTraining(config)
         else:
+            folder = self.start.find()
             model, info = load_folder(VideoMAEForPreTraining, folder, config)
             _require_all(folder, info["missing_keys"], info["mismatched_keys"])
         set_positions(model.videomae.embeddings, sizes.width, sizes, clip)
@@ -101,7 +102,7 @@ class MaskedAutoencoder(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors to a new folder, which `start: folder` reads."""
-        with atomic_folder(folder) as temporary:
+        with atomic_folder(folder) as temporary, quiet():
             self.model.save_pretrained(temporary)
 
 

@@ -27,7 +27,6 @@ _SHARED = {
     "layer_norm_eps": 1e-12,
     "qkv_bias": True,  # the name in published files
     "qv_bias": True,
-    "norm_pix_loss": True,
 }
 
 
@@ -51,9 +50,6 @@ class Scratch(Config):
     positions: ClipSize | None = Field(
         default=None, description="clip whose positions are stretched to this one's; null: its own"
     )
-
-    def find(self) -> Path | None:
-        return None
 
 
 class Folder(Config):
@@ -118,10 +114,7 @@ StartConfig = Annotated[Scratch | Folder | Hub, Field(discriminator="name")]
 
 def architecture(start: Scratch | Folder | Hub) -> Scratch:
     """The sizes of a start; raises ViddaError when a folder cannot be read as a VideoMAE."""
-    folder = start.find()
-    if isinstance(start, Scratch) or folder is None:
-        return start  # type: ignore[return-value]
-    return _read_architecture(folder / "config.json")
+    return start if isinstance(start, Scratch) else _read_architecture(start.find())
 
 
 def transformers_config(sizes: Scratch, clip: ClipSize) -> "VideoMAEConfig":
@@ -161,7 +154,7 @@ def load_folder(
 
     Only safetensors are read and nothing is fetched. Raises ViddaError when they cannot be read.
     """
-    with _quiet():
+    with quiet():
         try:
             loaded: Any = model.from_pretrained(
                 folder,
@@ -180,9 +173,12 @@ def load_folder(
             ) from None
 
 
-def _read_architecture(file: Path) -> Scratch:
+def _read_architecture(folder: Path) -> Scratch:
+    from transformers import VideoMAEConfig
+
+    file = folder / "config.json"
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
+        content = VideoMAEConfig().to_dict() | json.loads(file.read_text(encoding="utf-8"))
         if content["model_type"] != "videomae":
             raise ViddaError(f"{file}: model_type is {content['model_type']!r}, not 'videomae'")
         size = ClipSize(frames=content["num_frames"], size=content["image_size"])
@@ -195,7 +191,7 @@ def _read_architecture(file: Path) -> Scratch:
             mlp=content["intermediate_size"],
             positions=size,
         )
-    except (ValueError, KeyError, TypeError, OSError) as error:
+    except (ValueError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ViddaError(f"{file}: not a VideoMAE's config: {reason}") from None
     for key, value in _SHARED.items():
@@ -205,7 +201,7 @@ def _read_architecture(file: Path) -> Scratch:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
+def quiet() -> Iterator[None]:
     """Without transformers' own table of names and progress bars: vidda says what matters."""
     from transformers.utils import logging as theirs
 

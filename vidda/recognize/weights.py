@@ -41,6 +41,12 @@ Head = Annotated[
 ]
 
 
+def check_head(head: Head, weights: object | None) -> None:
+    """Raise ValueError, for a config's validation, when a head is to be loaded from nothing."""
+    if head == "loaded" and weights is None:
+        raise ValueError("head: loaded needs weights to load it from; name some, or take head: new")
+
+
 def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, State]:
     """Where the weights are from, for messages, and every tensor by its name, on the CPU.
 

@@ -17,7 +17,7 @@ from vidda.recognize.saved import ModelCard
 from vidda.types import Manifest
 
 
-class Testing(Config):
+class Showing(Config):
     """The keys that commands which run a trained recognizer have in common."""
 
     clips: int | None = Field(
@@ -48,8 +48,8 @@ class Testing(Config):
                 f"clips={self.clips}: this model is shown {own.frames} frames spread over the whole"
                 " clip; windows of it need a distance between frames too: stride=FRAMES"
             )
-        clips = self.clips or getattr(own, "clips", 1)
-        return Views(frames=own.frames, stride=stride, clips=clips)
+        clips = own.clips if isinstance(own, Views) else 1
+        return Views(frames=own.frames, stride=stride, clips=self.clips or clips)
 
     def transform(self, card: ModelCard) -> TransformConfig:
         """What is done to the frames."""
@@ -60,16 +60,15 @@ class Testing(Config):
 
     def views(self, card: ModelCard) -> int:
         """How many views of a clip are averaged."""
-        crops = 3 if self.transform(card).crop.name == "three_crops" else 1
-        return crops * getattr(self.sampling(card), "clips", 1)
+        crops = 3 if isinstance(self.transform(card).crop, ThreeCrops) else 1
+        sampling = self.sampling(card)
+        return crops * (sampling.clips if isinstance(sampling, Views) else 1)
 
     def loader(
         self, card: ModelCard, manifest: Manifest, on_error: Literal["error", "skip"]
     ) -> ClipLoader:
         """The clips of a manifest as this model is to see them, in order."""
-        dataset = ClipDataset(
-            manifest, self.sampling(card), self.transform(card), cache=self.cache
-        )
+        dataset = ClipDataset(manifest, self.sampling(card), self.transform(card), cache=self.cache)
         clips = max(1, self.batch_size // self.views(card))
         return ClipLoader(dataset, clips, workers=self.workers, on_error=on_error)
 

@@ -1,0 +1,38 @@
+"""A trained recognizer run over a labelled manifest, after checks that it fits."""
+
+from pathlib import Path
+
+import torch
+
+from vidda.data.predictions import SavedPredictions
+from vidda.evaluate.predictions import join, require_labels, require_same_classes
+from vidda.recognize.inference import predict
+from vidda.recognize.saved import load_card, load_model
+from vidda.recognize.showing import Showing
+from vidda.types import Manifest
+
+
+def check_model(model: Path, manifest: Manifest, name: str, showing: Showing) -> Path:
+    """The checkpoint's folder, if this model can be tested on these clips, else a ViddaError.
+
+    model: a run or a checkpoint. name: the manifest's, for messages.
+    """
+    require_labels(manifest, name)
+    folder, card = load_card(model)
+    require_same_classes(manifest.classes, name, card.classes, str(model))
+    size = showing.transform(card).size
+    card.model.check_input(showing.sampling(card).frames, size, size)
+    return folder
+
+
+def predict_labelled(
+    model: Path, manifest: Manifest, name: str, showing: Showing, device: torch.device
+) -> SavedPredictions:
+    """What a model says of each clip, with the manifest's labels and columns.
+
+    Raises ViddaError at the first clip that cannot be read: without it the figures would be others.
+    """
+    recognizer, card = load_model(model)
+    loader = showing.loader(card, manifest, on_error="error")
+    found = predict(recognizer.to(device), loader, device, showing.precision, label=str(model))
+    return join(SavedPredictions(str(model), found, card.classes), manifest, name)

@@ -1,0 +1,192 @@
+"""`vidda evaluate`: measure a model or its predictions, compare two, or make a transfer table.
+
+OUT/predictions.npz    what the model said of each clip, with labels, view, altitude and subject
+OUT/metrics.json       everything that is measured from it; or comparison.json, epochs.json
+OUT/transfer.{csv,md,json} and OUT/predictions/<row>/<task>_<n>.npz for a transfer table
+"""
+
+import json
+import sys
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from vidda.data import load_manifest
+from vidda.data.predictions import SavedPredictions, load_predictions, save_predictions
+from vidda.evaluate import screen
+from vidda.evaluate.epochs import read_epochs
+from vidda.evaluate.inference import check_model, predict_labelled
+from vidda.evaluate.intervals import mcnemar
+from vidda.evaluate.metrics import right
+from vidda.evaluate.predictions import join, labels_of, same_clips
+from vidda.evaluate.summary import Intervals, clusters_of, summarise
+from vidda.evaluate.transfer import Transfer
+from vidda.evaluate.transfer_job import run_transfer
+from vidda.files import sha256, write_text
+from vidda.recognize.saved import WEIGHTS
+from vidda.recognize.showing import Showing
+from vidda.run import RunFolder
+from vidda.screen import console
+from vidda.types import Manifest
+
+SHOWING = frozenset(Showing.model_fields)
+"""The keys that only a job which runs a model can use."""
+
+JOBS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
+    "model": (frozenset({"manifest", "out"}), SHOWING),
+    "predictions": (frozenset(), frozenset({"manifest", "out"})),
+    "compare": (frozenset(), frozenset({"manifest", "out"})),
+    "epochs": (frozenset({"manifest"}), frozenset({"out"})),
+    "transfer": (frozenset({"out"}), SHOWING),
+}
+"""Which keys each job must have, and which it may have besides."""
+
+
+class EvaluateConfig(Showing):
+    """What is evaluated: exactly one of model, predictions, compare, epochs and transfer."""
+
+    model: Path | None = Field(
+        default=None, description="a run of vidda train, or a checkpoint: predict and measure"
+    )
+    predictions: Path | None = Field(
+        default=None, description="a file of predictions: measure it, without the model"
+    )
+    compare: tuple[Path, Path] | None = Field(
+        default=None, description="two files of predictions: is one model better than the other?"
+    )
+    epochs: Path | None = Field(
+        default=None, description="a run: its selected, last and oracle epochs side by side"
+    )
+    transfer: Transfer | None = Field(
+        default=None, description="runs, tested on the test clips of every task, in one table"
+    )
+    manifest: Path | None = Field(default=None, description="labelled clips to test on")
+    out: Path | None = Field(default=None, description="folder to write")
+    intervals: Intervals = Field(default=Intervals(), description="confidence of what is measured")
+
+    @model_validator(mode="after")
+    def _one_job(self) -> Self:
+        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        jobs = [name for name in JOBS if name in given]
+        if len(jobs) != 1:
+            found = " and ".join(jobs) or "none"
+            raise ValueError(f"give one of {', '.join(JOBS)}; given: {found}")
+        required, optional = JOBS[jobs[0]]
+        if lacking := sorted(required - given):
+            raise ValueError(f"{jobs[0]} needs {' and '.join(lacking)} too")
+        idle = sorted(given & self.model_fields_set - required - optional - {*jobs, "intervals"})
+        if idle:
+            raise ValueError(f"{', '.join(idle)} without effect with {jobs[0]}; leave it out")
+        return self
+
+
+def run(config: EvaluateConfig, *, dry_run: bool, resume: bool) -> int:
+    """Do one of the five jobs and print its table."""
+    if config.transfer is not None:
+        assert config.out is not None
+        intervals = config.intervals
+        run_transfer(config.transfer, config.out, config, intervals, dry_run, resume)
+        return 0
+    manifest = None if config.manifest is None else load_manifest(config.manifest)
+    if config.model is not None:
+        assert manifest is not None
+        _test(config, config.model, manifest, dry_run, resume)
+    elif config.predictions is not None:
+        saved = _labelled(config, config.predictions, manifest)
+        content = _measured(config, saved)
+        _keep(config, [config.predictions], {"metrics.json": content}, dry_run, resume)
+    elif config.compare is not None:
+        first, second = (_labelled(config, path, manifest) for path in config.compare)
+        content = _compared(config, first, same_clips(second, first))
+        _keep(config, config.compare, {"comparison.json": content}, dry_run, resume)
+    elif config.epochs is not None:
+        assert manifest is not None
+        found = read_epochs(config.epochs, manifest, str(config.manifest))
+        screen.print_epochs(console(sys.stdout), found)
+        _keep(config, [], {"epochs.json": asdict(found)}, dry_run, resume)
+    return 0
+
+
+def _test(
+    config: EvaluateConfig, model: Path, manifest: Manifest, dry_run: bool, resume: bool
+) -> None:
+    """Predict the clips of the manifest, keep the predictions, measure them."""
+    assert config.out is not None
+    name = str(config.manifest)
+    weights = check_model(model, manifest, name, config) / WEIGHTS
+    device = config.torch_device()
+    if dry_run:
+        print(f"dry run: would test {weights.parent} on {len(manifest)} clips, on {device}")
+        return
+    fingerprints = {"test": manifest.fingerprint(), "weights": sha256(weights)}
+    file = config.out / "predictions.npz"
+    with RunFolder.open(config.out, config, fingerprints, resume=resume) as folder:
+        if not file.exists():
+            found = predict_labelled(model, manifest, name, config, device)
+            save_predictions(file, found.predictions, found.classes, found.columns)
+        content = _measured(config, load_predictions(file))
+        if not folder.finished:
+            _write(config.out / "metrics.json", content)
+            folder.finish()
+    print(f"written: {file} and metrics.json")
+
+
+def _labelled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> SavedPredictions:
+    """A file of predictions with the labels that it holds, or those of the manifest."""
+    saved = load_predictions(path)
+    if manifest is not None:
+        return join(saved, manifest, str(config.manifest))
+    labels_of(saved)
+    return saved
+
+
+def _measured(config: EvaluateConfig, saved: SavedPredictions) -> dict[str, Any]:
+    summary = summarise(saved, config.intervals)
+    screen.print_summary(console(sys.stdout), summary, config.intervals.confidence)
+    return asdict(summary) | {"intervals": config.intervals.model_dump()}
+
+
+def _compared(
+    config: EvaluateConfig, first: SavedPredictions, second: SavedPredictions
+) -> dict[str, Any]:
+    both = [right(saved.predictions.logits, labels_of(saved)) for saved in (first, second)]
+    accuracies = [float(hits.mean()) for hits in both]
+    gain = both[1].astype(np.float64) - both[0]
+    difference = config.intervals.bootstrap(gain, clusters_of(first))
+    test = mcnemar(*both)
+    names = (first.source, second.source)
+    screen.print_comparison(console(sys.stdout), names, accuracies, test, difference)
+    return {
+        "files": names,
+        "clips": len(gain),
+        "accuracies": accuracies,
+        "difference": None if difference is None else asdict(difference),
+        "mcnemar": asdict(test),
+        "intervals": config.intervals.model_dump(),
+    }
+
+
+def _keep(
+    config: EvaluateConfig,
+    sources: list[Path] | tuple[Path, ...],
+    contents: Mapping[str, Mapping[str, Any]],
+    dry_run: bool,
+    resume: bool,
+) -> None:
+    """Write what was computed into OUT, if there is one."""
+    if config.out is None or dry_run:
+        return
+    fingerprints = {str(path): sha256(path) for path in sources}
+    with RunFolder.open(config.out, config, fingerprints, resume=resume) as folder:
+        if not folder.finished:
+            for name, content in contents.items():
+                _write(config.out / name, content)
+            folder.finish()
+
+
+def _write(file: Path, content: Mapping[str, Any]) -> None:
+    write_text(file, json.dumps(content, indent=1) + "\n")

@@ -1,0 +1,153 @@
+"""The transfer table: what recognizers that were trained on this or that reach on each task."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.data import load_manifest
+from vidda.data.predictions import SavedPredictions
+from vidda.errors import ViddaError
+from vidda.evaluate.epochs import SELECTION, read_epochs, watched
+from vidda.evaluate.intervals import Interval
+from vidda.evaluate.metrics import right
+from vidda.evaluate.predictions import labels_of
+from vidda.evaluate.summary import Intervals, clusters_of
+from vidda.types import Manifest
+
+TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
+ALL = "all"
+
+
+class Row(Config):
+    """Recognizers of one kind: a run for each task and seed."""
+
+    name: str = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
+    runs: dict[str, tuple[Path, ...]] = Field(
+        description="runs of vidda train by task, one a seed; one run may serve several tasks"
+    )
+
+
+class Transfer(Config):
+    """Rows of recognizers, tested on the test clips of each task."""
+
+    data: Path = Field(description="folder that vidda prepare wrote")
+    tasks: tuple[str, ...] = Field(default=TASKS, min_length=1, description="columns of the table")
+    rows: tuple[Row, ...] = Field(min_length=1, description="rows of the table")
+
+    def check(self) -> None:
+        """Raise ViddaError, naming every mistake, when rows and tasks do not go together."""
+        names = [row.name for row in self.rows]
+        problems = [
+            f"row {name!r} stands twice" for name in sorted(set(names)) if names.count(name) > 1
+        ]
+        for row in self.rows:
+            strange = [task for task in row.runs if task not in self.tasks]
+            problems += [
+                f"row {row.name!r}: {t!r} is not one of the tasks {self.tasks}" for t in strange
+            ]
+            empty = [task for task, runs in row.runs.items() if not runs]
+            problems += [
+                f"row {row.name!r}: no run for {task}; leave the task out" for task in empty
+            ]
+        if problems:
+            raise ViddaError("\n".join(f"transfer: {problem}" for problem in problems))
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What the runs of one row reach on one task.
+
+    part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: between
+    them, None for one. wilson: of the mean, as of one model on this many clips. bootstrap: subjects
+    and seeds drawn anew; None where there is one subject.
+    """
+
+    row: str
+    task: str
+    part: str
+    runs: tuple[float, ...]
+    mean: float
+    deviation: float | None
+    clips: int
+    subjects: int
+    wilson: Interval
+    bootstrap: Interval | None
+
+
+@dataclass(frozen=True, slots=True)
+class EpochCell:
+    """Mean accuracy over the runs at the selected, the last and the oracle epoch."""
+
+    row: str
+    task: str
+    selected: float
+    last: float
+    oracle: float
+
+
+def find_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
+    """The name and the clips of each task's test; every setting of a task has the same."""
+    found, problems = {}, []
+    for task in transfer.tasks:
+        files = sorted((transfer.data / "splits" / task).glob("*/test.csv"))
+        if files:
+            found[task] = (str(files[0]), load_manifest(files[0]))
+        else:
+            problems.append(f"{transfer.data}: no splits/{task}/*/test.csv; run vidda prepare")
+    if problems:
+        raise ViddaError("\n".join(problems))
+    return found
+
+
+def cells(
+    row: str, task: str, runs: Sequence[SavedPredictions], intervals: Intervals
+) -> list[Cell]:
+    """The cell of one row and task, and where altitudes are known one for each of them.
+
+    runs: predictions of the same clips in the same order, one a seed.
+    """
+    hits = np.stack([right(run.predictions.logits, labels_of(run)) for run in runs])
+    clusters = clusters_of(runs[0])
+    altitudes = runs[0].columns["altitude_m"]
+    parts = {ALL: np.full(hits.shape[1], True)}
+    for altitude in sorted(set(altitudes.tolist()) - {""}, key=float):
+        parts[f"{altitude} m"] = altitudes == altitude
+    return [
+        _cell((row, task, part), hits[:, chosen], clusters[chosen], intervals)
+        for part, chosen in parts.items()
+    ]
+
+
+def _cell(
+    place: tuple[str, str, str], hits: np.ndarray, clusters: np.ndarray, intervals: Intervals
+) -> Cell:
+    accuracies = hits.mean(1)
+    mean = float(accuracies.mean())
+    return Cell(
+        *place,
+        runs=tuple(accuracies.tolist()),
+        mean=mean,
+        deviation=float(accuracies.std(ddof=1)) if len(hits) > 1 else None,
+        clips=hits.shape[1],
+        subjects=len(np.unique(clusters)),
+        wilson=intervals.wilson(mean, hits.shape[1]),
+        bootstrap=intervals.bootstrap(hits, clusters),
+    )
+
+
+def epoch_cell(
+    row: str, task: str, runs: Sequence[Path], manifest: Manifest, name: str
+) -> EpochCell | None:
+    """The three epochs' accuracies; None unless every run watched these clips while it trained."""
+    if not all((run / SELECTION).is_file() and watched(run, manifest) for run in runs):
+        return None
+    found = [read_epochs(run, manifest, name) for run in runs]
+    means = {
+        kind: float(np.mean([one.accuracies[one.chosen[kind]] for one in found]))
+        for kind in ("selected", "last", "oracle")
+    }
+    return EpochCell(row, task, **means)

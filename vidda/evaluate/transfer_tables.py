@@ -1,0 +1,138 @@
+"""The transfer table for readers (Markdown, screen) and for programs (CSV, JSON)."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from vidda.data.manifest import csv_line, write_csv
+from vidda.evaluate.transfer import ALL, Cell, EpochCell
+from vidda.files import write_text
+
+NONE = "-"
+FEW_SUBJECTS = 10
+
+Rows = dict[str, dict[str, str]]
+"""Texts by the head of their row, then by task."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """A table of texts. heads: of the columns; the first is the rows' own."""
+
+    title: str
+    heads: tuple[str, ...]
+    rows: tuple[tuple[str, ...], ...]
+
+
+def grids(cells: Sequence[Cell], epochs: Sequence[EpochCell], tasks: Sequence[str]) -> list[Grid]:
+    """Accuracy by task, by altitude, and of the selected, last and oracle epochs."""
+    whole: Rows = {}
+    parts: Rows = {}
+    three: Rows = {}
+    for cell in cells:
+        rows, head = (whole, cell.row) if cell.part == ALL else (parts, f"{cell.row}, {cell.part}")
+        rows.setdefault(head, {})[cell.task] = _text(cell)
+    for found in epochs:
+        three.setdefault(found.row, {})[found.task] = _three(found)
+    titled = {
+        "Accuracy in %": whole,
+        "Accuracy in % by altitude": parts,
+        "Accuracy in % of the selected / last / oracle epoch": three,
+    }
+    return [_grid(title, rows, tasks) for title, rows in titled.items() if rows]
+
+
+def _grid(title: str, rows: Rows, tasks: Sequence[str]) -> Grid:
+    lines = [(head, *(texts.get(task, NONE) for task in tasks)) for head, texts in rows.items()]
+    return Grid(title, ("trained on", *tasks), tuple(lines))
+
+
+def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float) -> list[str]:
+    """What the cells mean, a sentence each."""
+    seeds = sorted({len(cell.runs) for cell in cells})
+    lines = [
+        f"Mean over {' to '.join(str(n) for n in seeds)} seeds, ± standard deviation between them,"
+        f" [{confidence:.0%} interval: subjects and seeds drawn with replacement]."
+    ]
+    if any(cell.bootstrap is None for cell in cells):
+        lines.append(
+            "w: Wilson's interval, where the clips are of one subject; it says nothing of others."
+        )
+    sizes: Rows = {}
+    for cell in cells:
+        said = f"{cell.part} {cell.clips} ({cell.subjects})"
+        sizes.setdefault(cell.task, {})[cell.part] = said
+    listed = "; ".join(f"{task} {', '.join(sizes[task].values())}" for task in sorted(sizes))
+    lines.append(f"Test clips (subjects): {listed}.")
+    if any(cell.subjects < FEW_SUBJECTS for cell in cells):
+        lines.append(f"With fewer than {FEW_SUBJECTS} subjects the intervals are too narrow.")
+    if epochs:
+        lines.append(
+            "selected: the best epoch on the source's validation clips; last: the last one;"
+            " oracle: the one with the highest test accuracy, which takes the test labels to find"
+            " and is no result. All three as predicted while training."
+        )
+    return lines
+
+
+def write_tables(
+    folder: Path,
+    cells: Sequence[Cell],
+    epochs: Sequence[EpochCell],
+    tasks: Sequence[str],
+    confidence: float,
+) -> None:
+    """Write transfer.csv, transfer.md and transfer.json."""
+    content = {
+        "confidence": confidence,
+        "cells": [asdict(cell) for cell in cells],
+        "epochs": [asdict(cell) for cell in epochs],
+    }
+    write_text(folder / "transfer.json", json.dumps(content, indent=1) + "\n")
+    write_csv(folder / "transfer.csv", csv_line(COLUMNS), map(_csv, cells))
+    lines = []
+    for grid in grids(cells, epochs, tasks):
+        lines += [
+            f"## {grid.title}",
+            "",
+            _markdown(grid.heads),
+            _markdown(["---"] * len(grid.heads)),
+        ]
+        lines += [*map(_markdown, grid.rows), ""]
+    lines += [f"- {line}" for line in legend(cells, epochs, confidence)]
+    write_text(folder / "transfer.md", "\n".join(lines) + "\n")
+
+
+COLUMNS = (
+    "trained_on", "task", "part", "clips", "subjects", "seeds", "accuracy", "deviation",
+    "wilson_low", "wilson_high", "bootstrap_low", "bootstrap_high", "accuracy_of_each_seed",
+)  # fmt: skip
+
+
+def _csv(cell: Cell) -> str:
+    bootstrap = cell.bootstrap
+    ends = ("", "") if bootstrap is None else (f"{bootstrap.low:.6f}", f"{bootstrap.high:.6f}")
+    return csv_line(
+        [
+            cell.row, cell.task, cell.part, cell.clips, cell.subjects, len(cell.runs),
+            f"{cell.mean:.6f}", "" if cell.deviation is None else f"{cell.deviation:.6f}",
+            f"{cell.wilson.low:.6f}", f"{cell.wilson.high:.6f}", *ends,
+            " ".join(f"{accuracy:.6f}" for accuracy in cell.runs),
+        ]
+    )  # fmt: skip
+
+
+def _text(cell: Cell) -> str:
+    interval, mark = (cell.wilson, "w") if cell.bootstrap is None else (cell.bootstrap, "")
+    spread = "" if cell.deviation is None else f" ± {100 * cell.deviation:.1f}"
+    ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"
+    return f"{100 * cell.mean:.1f}{spread} {ends}{mark}"
+
+
+def _three(cell: EpochCell) -> str:
+    return f"{100 * cell.selected:.1f} / {100 * cell.last:.1f} / {100 * cell.oracle:.1f}"
+
+
+def _markdown(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"

@@ -1,0 +1,238 @@
+"""`vidda export MODEL onnx`: a model for machines without PyTorch, checked before it is kept.
+
+The file takes `video` (batch, 3, T, H, W) float32, normalised, and gives `logits` (batch, K). Its
+metadata say what is needed to feed it: see `metadata`.
+"""
+
+import importlib.util
+import json
+import logging
+import statistics
+import time
+import warnings
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+import vidda
+from vidda.config import Config
+from vidda.data.sampling import clip_rng
+from vidda.data.transforms import NORMALISATIONS, ClipTransform
+from vidda.errors import ViddaError
+from vidda.files import atomic, sha256
+from vidda.mini.clip import FACTORS, render
+from vidda.mini.layout import Sizes, plans
+from vidda.recognize.recognizer import Recognizer
+from vidda.recognize.saved import WEIGHTS, ModelCard, load_card, load_model
+from vidda.video import probe, read
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+PACKAGES = ("onnx", "onnxscript", "onnxruntime")
+LARGEST_DIFFERENCE = 1e-4
+TRACED, COMPARED = 2, (1, 3)
+"""Sizes of batches: the one that the graph is made with, and others that it has to take too."""
+REPEATS = 10
+
+
+class ExportConfig(Config):
+    """Which model, and to what."""
+
+    model: Path = Field(description="a run of vidda train, or one of its checkpoints")
+    format: Literal["onnx"] = Field(description="of the file")
+    out: Path | None = Field(default=None, description="file to write; null: MODEL/model.onnx")
+    clip: Path | None = Field(
+        default=None, description="video to compare on; null: a clip of MiniRoCoG, rendered for it"
+    )
+
+
+class Logits(nn.Module):
+    """A recognizer that gives its logits alone."""
+
+    def __init__(self, model: Recognizer) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, video: torch.Tensor) -> torch.Tensor:
+        """From (B, C, T, H, W) to (B, K)."""
+        logits: torch.Tensor = self.model(video).logits
+        return logits
+
+
+def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
+    """Export, compare, measure; a file that differs from the model is not kept."""
+    missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
+    if missing:
+        raise ViddaError(
+            f"export needs {', '.join(missing)}: pip install -c constraints.txt 'vidda[export]'"
+        )
+    folder, card = load_card(config.model)
+    out = config.model / "model.onnx" if config.out is None else config.out
+    if out.exists():
+        raise ViddaError(f"{out} is there already; delete it or choose another out=FILE")
+    real = real_views(card, config.clip)
+    if dry_run:
+        print(f"dry run: would export {folder} to {out}")
+        return 0
+    model = Logits(load_model(config.model)[0]).eval()
+    shape = tuple(real.shape[1:])
+    with atomic(out) as temporary:
+        export(model, shape, metadata(card, shape, sha256(folder / WEIGHTS)), temporary)
+        session = _session(temporary)
+        difference = compare(model, session, real)
+        speed = _speed(model, session, real[:1])
+    print(f"written: {out}, {out.stat().st_size / 2**20:.1f} MiB, batches of any size")
+    print(f"largest difference from PyTorch: {difference:.1e}, on random clips and a real one")
+    print(speed)
+    return 0
+
+
+def export(
+    model: nn.Module, shape: tuple[int, ...], properties: dict[str, str], file: Path
+) -> None:
+    """Write a model as ONNX; raises ViddaError, one line, when its operations have no ONNX form.
+
+    shape: of one clip, (C, T, H, W). properties: the file's metadata.
+    """
+    clips = torch.zeros(TRACED, *shape)
+    try:
+        with _quiet(), torch.no_grad():
+            program = torch.onnx.export(
+                model,
+                (clips,),
+                dynamo=True,
+                input_names=["video"],
+                output_names=["logits"],
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+                verbose=False,
+            )
+        assert program is not None
+        program.model.metadata_props.update(properties)
+        program.save(file, external_data=False)
+    except (torch.onnx.errors.OnnxExporterError, RuntimeError, ValueError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise ViddaError(f"this model cannot be exported to ONNX: {reason}") from None
+
+
+def compare(model: nn.Module, session: "InferenceSession", real: torch.Tensor) -> float:
+    """The largest difference of a logit from PyTorch's, on random clips and on real ones.
+
+    Raises ViddaError when it is above 1e-4, or the file does not take batches of other sizes.
+    """
+    generator = torch.Generator().manual_seed(0)
+    inputs = [torch.randn(n, *real.shape[1:], generator=generator) for n in COMPARED]
+    differences = []
+    for clips in [*inputs, *real.split(1)]:
+        with torch.inference_mode():
+            wanted = model(clips).numpy()
+        differences.append(np.abs(_run(session, clips) - wanted).max())
+    largest = float(np.max(differences))  # nan, if one of them is
+    if not largest <= LARGEST_DIFFERENCE:
+        raise ViddaError(
+            f"the exported model's logits differ from PyTorch's by {largest:.1e}, more than"
+            f" {LARGEST_DIFFERENCE:.0e}; no file is kept"
+        )
+    return largest
+
+
+def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str, str]:
+    """What a program needs to know to feed the model, JSON by name.
+
+    shape: of one clip. weights: SHA-256 of the checkpoint that it was made from.
+    """
+    mean, deviation = NORMALISATIONS[card.transform.normalise]
+    facts: dict[str, Any] = {
+        "classes": card.classes,
+        "input": ["batch", *shape],
+        "layout": "batch, RGB channel, frame, row, column; (value / 255 - mean) / deviation",
+        "mean": mean,
+        "deviation": deviation,
+        "sampling": card.sampling.model_dump(mode="json"),
+        "transform": card.transform.model_dump(mode="json"),
+        "model": card.model.name,
+        "weights_sha256": weights,
+        "vidda": vidda.__version__,
+    }
+    return {f"vidda.{name}": json.dumps(value) for name, value in facts.items()}
+
+
+def real_views(card: ModelCard, clip: Path | None) -> torch.Tensor:
+    """The views of one clip as the model is shown them, (V, C, T, H, W).
+
+    clip: a video, or None for a clip of MiniRoCoG.
+    """
+    rng = clip_rng(0, 0, "export", "frames")
+    if clip is None:
+        scene = plans(0, Sizes(1, 1, 1, 1), FACTORS)[-1].scene
+        frames = render(scene, 16, 8.0, max(64, card.transform.size)).frames
+        windows = [frames[numbers] for numbers in card.sampling.pick(len(frames), rng)]
+    else:
+        numbers = card.sampling.pick(probe(clip).frames, rng)
+        read_size = card.transform.read_size
+        windows = [read(clip, window, read_size) for window in numbers]
+    make = ClipTransform(card.transform)
+    return torch.cat([make(window, rng) for window in windows])
+
+
+def _session(file: Path) -> "InferenceSession":
+    from onnxruntime import InferenceSession, SessionOptions
+
+    options = SessionOptions()
+    options.intra_op_num_threads = torch.get_num_threads()
+    return InferenceSession(file, options, providers=["CPUExecutionProvider"])
+
+
+def _run(session: "InferenceSession", clips: torch.Tensor) -> np.ndarray:
+    from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
+
+    try:
+        return np.asarray(session.run(["logits"], {"video": clips.numpy()})[0])
+    except InvalidArgument as error:
+        reason = " ".join(str(error).split())
+        raise ViddaError(
+            f"the exported model does not take {len(clips)} clips at once ({reason});"
+            " no file is kept"
+        ) from None
+
+
+def _speed(model: nn.Module, session: "InferenceSession", clip: torch.Tensor) -> str:
+    """A line that says how long one clip takes on this CPU, here and there."""
+    with torch.inference_mode():
+        ours = _median_ms(lambda: model(clip))
+    theirs = _median_ms(lambda: _run(session, clip))
+    threads = torch.get_num_threads()
+    return (
+        f"one clip on this CPU, {threads} threads, median of {REPEATS}:"
+        f" ONNX Runtime {theirs:.1f} ms, PyTorch {ours:.1f} ms"
+    )
+
+
+def _median_ms(call: Callable[[], object]) -> float:
+    call()
+    times = []
+    for _ in range(REPEATS):
+        start = time.perf_counter()
+        call()
+        times.append(1000 * (time.perf_counter() - start))
+    return statistics.median(times)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the exporter's own notes: whether it went well, the comparison says."""
+    theirs = logging.getLogger("torch.onnx")
+    level = theirs.level
+    theirs.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        theirs.setLevel(level)

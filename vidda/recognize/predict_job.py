@@ -1,0 +1,207 @@
+"""`vidda predict MODEL INPUT`: what a model sees in videos, clip by clip or along their time."""
+
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+from rich.box import SIMPLE_HEAD
+from rich.table import Table
+from scipy.special import softmax
+
+from vidda.data import load_manifest
+from vidda.data.listing import is_media
+from vidda.data.manifest import csv_line, write_csv
+from vidda.errors import ViddaError
+from vidda.files import inside
+from vidda.recognize.annotate import annotate
+from vidda.recognize.inference import predict
+from vidda.recognize.saved import ModelCard, load_card, load_model
+from vidda.recognize.showing import Showing
+from vidda.recognize.timeline import Timeline, timeline, windows
+from vidda.screen import console
+from vidda.types import ClipRecord, Manifest
+from vidda.video import VideoError, probe
+from vidda.video.writing import SUFFIXES
+
+PRINTED = 40
+"""How many lines of a table are printed; OUT has all."""
+
+
+class PredictConfig(Showing):
+    """Which model looks at which videos, and what is written."""
+
+    model: Path = Field(description="a run of vidda train, or one of its checkpoints")
+    input: Path = Field(description="a video, a folder of videos, or a manifest")
+    out: Path | None = Field(default=None, description="CSV file of all probabilities")
+    window: float | None = Field(
+        default=None,
+        gt=0,
+        description="length of a window that slides over time; null: whole clips",
+    )
+    step: float | None = Field(
+        default=None, gt=0, description="from window to window; null: half a window"
+    )
+    unit: Literal["seconds", "frames"] = Field(
+        default="seconds", description="what window and step are counted in"
+    )
+    annotate: Path | None = Field(
+        default=None, description="video to write with the predictions drawn in; needs window"
+    )
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        if self.window is None and (self.step is not None or self.annotate is not None):
+            key = "step" if self.step is not None else "annotate"
+            raise ValueError(f"{key} needs a sliding window: window=SECONDS")
+        return self
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One row of the result: the cells before the probabilities, and these, (K,)."""
+
+    cells: tuple[str, ...]
+    probabilities: np.ndarray
+
+
+def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
+    """Predict; 0 when every video could be read, else 1."""
+    clips = find_clips(config.input)
+    _, card = load_card(config.model)
+    _check(config, card, len(clips))
+    if dry_run:
+        print(f"dry run: would show {len(clips)} clips to {config.model}")
+        return 0
+    whole = config.window is None
+    heads = ("clip",) if whole else ("clip", "start_s", "end_s")
+    lines, skipped = _whole(config, clips) if whole else _along(config, clips)
+    _print(heads, lines, card.classes)
+    if config.out is not None:
+        names = [f"p_{name}" for name in card.classes]
+        header = csv_line([*heads, "class", "probability", *names])
+        write_csv(config.out, header, [_csv(line, card.classes) for line in lines])
+        print(f"written: {config.out}")
+    return int(skipped > 0)
+
+
+def find_clips(path: Path) -> Manifest:
+    """The clips of a manifest, of a folder (and those below it), or a single video.
+
+    Raises ViddaError when there are none.
+    """
+    if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
+        found = load_manifest(path)
+        if not found.clips:
+            raise ViddaError(f"{path}: no clips in it; give a manifest with clips")
+        return found
+    if path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        root, files = path, [name for name in names if is_media(name)]
+        if not files:
+            raise ViddaError(f"{path}: holds no video; give a folder of videos, or one video")
+    elif path.is_file():
+        root, files = path.parent, [path.name]
+    else:
+        raise ViddaError(f"{path}: no such file or folder; give a video, a folder or a manifest")
+    return Manifest(root, (), tuple(ClipRecord(file, file, None, "", "") for file in files))
+
+
+def _check(config: PredictConfig, card: ModelCard, clips: int) -> None:
+    """Refuse what cannot be done before any video is decoded."""
+    size = config.transform(card).size
+    card.model.check_input(config.sampling(card).frames, size, size)
+    config.torch_device()
+    problems = [
+        f"{file} is there already; choose another name"
+        for file in (config.out, config.annotate)
+        if file is not None and file.exists()
+    ]
+    if config.annotate is not None:
+        if clips != 1:
+            problems.append(f"annotate={config.annotate} is for one video, not for {clips}")
+        if config.annotate.suffix.lower() not in SUFFIXES:
+            known = " or ".join(SUFFIXES)
+            problems.append(f"annotate={config.annotate}: a video is written as {known}")
+    if problems:
+        raise ViddaError("\n".join(problems))
+
+
+def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
+    """A line for each clip that can be read, and how many cannot."""
+    model, card = load_model(config.model)
+    device = config.torch_device()
+    loader = config.loader(card, clips, on_error="skip")
+    found = predict(model.to(device), loader, device, config.precision, label="predicting")
+    probabilities = softmax(found.logits.astype(np.float64), axis=1)
+    lines = [Line((name,), row) for name, row in zip(found.ids, probabilities, strict=True)]
+    return lines, len(loader.skipped)
+
+
+def _along(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
+    """A line for each window of each video that can be read, and how many videos cannot."""
+    model, card = load_model(config.model)
+    device = config.torch_device()
+    model = model.to(device)
+    sampling, transform = config.sampling(card), config.transform(card)
+    batch = max(1, config.batch_size // config.views(card))
+    lines: list[Line] = []
+    skipped = 0
+    for clip in clips.clips:
+        path = inside(clips.root, clip.path)
+        try:
+            spans = _spans(config, path)
+            found = timeline(
+                model, path, spans, sampling, transform, device, config.precision, batch
+            )
+        except VideoError as error:
+            print(f"skipped clip {clip.id!r}: {error}", file=sys.stderr, flush=True)
+            skipped += 1
+            continue
+        lines += _lines(clip.id, found)
+        if config.annotate is not None:
+            annotate(path, config.annotate, found, card.classes)
+            print(f"written: {config.annotate}")
+    return lines, skipped
+
+
+def _spans(config: PredictConfig, path: Path) -> np.ndarray:
+    info = probe(path)
+    if info.fps == 0:
+        raise VideoError(f"{path}: an image has no time for a window to slide over")
+    assert config.window is not None
+    scale = info.fps if config.unit == "seconds" else 1.0
+    length = max(1, round(config.window * scale))
+    step = max(1, length // 2 if config.step is None else round(config.step * scale))
+    if info.variable_frame_rate:
+        print(f"note: {path}: its frame rate varies; times are by the mean rate", file=sys.stderr)
+    return windows(info.frames, length, step)
+
+
+def _lines(clip: str, found: Timeline) -> list[Line]:
+    times = [(f"{first / found.fps:.3f}", f"{end / found.fps:.3f}") for first, end in found.spans]
+    rows = zip(times, found.probabilities, strict=True)
+    return [Line((clip, *when), probabilities) for when, probabilities in rows]
+
+
+def _csv(line: Line, classes: Sequence[str]) -> str:
+    best = int(line.probabilities.argmax())
+    shown = [f"{value:.6f}" for value in line.probabilities]
+    return csv_line([*line.cells, classes[best], shown[best], *shown])
+
+
+def _print(heads: Sequence[str], lines: Sequence[Line], classes: Sequence[str]) -> None:
+    table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
+    for _ in classes[:3]:
+        table.add_column("class")
+        table.add_column("probability", justify="right")
+    for line in lines[:PRINTED]:
+        order = np.argsort(-line.probabilities, kind="stable")[:3]
+        cells = [cell for n in order for cell in (classes[n], f"{line.probabilities[n]:.1%}")]
+        table.add_row(*line.cells, *cells)
+    console(sys.stdout).print(table)
+    if len(lines) > PRINTED:
+        print(f"... and {len(lines) - PRINTED} lines more (out=FILE.csv has all)")

@@ -1,0 +1,92 @@
+"""`vidda pretrain`: VideoMAE learns from clips without labels, of source and target together.
+
+RUN/videomae/   the encoder and decoder as transformers writes them; train with
+                model.start.name=folder model.start.path=RUN/videomae
+"""
+
+import numpy as np
+import torch
+from pydantic import Field
+from torch import nn
+
+from vidda.data import load_manifest
+from vidda.data.joined import joined
+from vidda.errors import ViddaError
+from vidda.recognize.loop import train
+from vidda.recognize.loop_config import LoopConfig
+from vidda.recognize.saved import WEIGHTS, save_weights
+from vidda.recognize.step import Terms
+from vidda.recognize.videomae_pretraining import MaskedAutoencoder, VideoMaePretraining
+
+FOLDER = "videomae"
+
+
+class PretrainConfig(LoopConfig):
+    """What VideoMAE is pre-trained on, and how; labels are not read."""
+
+    model: VideoMaePretraining = Field(
+        VideoMaePretraining(), description="encoder, decoder and how much is hidden"
+    )
+
+
+class Painting:
+    """Hide tubes of each clip and paint them (VideoMAE, arXiv 2203.12602, section 3.2)."""
+
+    def step(self, model: nn.Module, video: torch.Tensor, labels: torch.Tensor) -> Terms:
+        """See `step.Method`; labels are not looked at."""
+        bare = getattr(model, "module", model)
+        assert isinstance(bare, MaskedAutoencoder)
+        generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
+        mask = bare.draw_mask(len(video), generator).to(video.device)
+        return Terms({"loss": model(video, mask).float()}, {})
+
+
+def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
+    """Check everything, pre-train, and write the folder to start from; 0 when finished."""
+    accelerator = config.accelerator()
+    manifest = joined([load_manifest(path).unlabelled() for path in config.train])
+    problems = config.problems(len(manifest), accelerator)
+    try:
+        size = config.transform.size
+        config.model.check_input(config.sampling.frames, size, size)
+    except ViddaError as error:
+        problems += str(error).splitlines()
+    if problems:
+        raise ViddaError("\n".join(problems))
+    torch.manual_seed(config.seed)
+    model = config.model.build()
+    steps = len(manifest) // config.batch_size
+    if accelerator.is_main_process:
+        print(
+            f"videomae, {sum(p.numel() for p in model.parameters()):,} parameters;"
+            f" {len(manifest)} clips, {steps} steps of {config.batch_size} an epoch,"
+            f" {config.epochs} epochs, on {accelerator.device} in {config.precision}"
+        )
+    if dry_run:
+        return 0
+    fingerprints = {"train": manifest.fingerprint()}
+    with config.opened(fingerprints, accelerator, resume) as folder:
+        if folder.finished:
+            print(f"{config.run}: already finished")
+            return 0
+        parts = config.parts(model, Painting(), accelerator)
+        loader = config.training_loader(
+            manifest,
+            lambda epoch: np.random.default_rng([config.seed, epoch]).permutation(len(manifest)),
+            accelerator,
+        )
+        train(
+            folder,
+            parts,
+            loader,
+            config.pace(steps),
+            config.seed,
+            # Nothing to choose by: the newest epoch is the best.
+            end_epoch=lambda epoch: (float(epoch), {}),
+            save_model=lambda place, trained: save_weights(place / WEIGHTS, trained),
+        )
+        if accelerator.is_main_process:
+            model.save(config.run / FOLDER)
+            folder.finish()
+            print(f"done: {config.run / FOLDER}")
+    return 0

@@ -1,0 +1,98 @@
+"""A window that slides over a long video, which is decoded in one pass."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from scipy.special import softmax
+from torch import nn
+
+from vidda.data.sampling import SamplingConfig, clip_rng
+from vidda.data.transforms import ClipTransform, TransformConfig
+from vidda.progress import track
+from vidda.recognize.inference import Precision, clip_logits
+from vidda.video import probe, stream
+
+
+@dataclass(frozen=True, slots=True)
+class Timeline:
+    """What a model sees in each window of a video.
+
+    spans: (W, 2) first frame of each window and the one after its last. fps: frames per second.
+    probabilities: (W, K).
+    """
+
+    spans: np.ndarray
+    fps: float
+    probabilities: np.ndarray
+
+
+def windows(frames: int, length: int, step: int) -> np.ndarray:
+    """Windows of `length` frames every `step` frames: first frame and the one after the last.
+
+    Gives (W, 2) int64. The last window ends with the video; a video shorter than `length` is one.
+    """
+    length = min(length, frames)
+    starts = list(range(0, frames - length + 1, step))
+    if starts[-1] + length < frames:
+        starts.append(frames - length)
+    return np.array(starts)[:, None] + [0, length]
+
+
+def clips_of(
+    path: Path, spans: np.ndarray, sampling: SamplingConfig, transform: TransformConfig
+) -> Iterator[torch.Tensor]:
+    """The clip that each window shows, (V, C, T, H, W) for V views.
+
+    The video is decoded once, and of its frames only those are kept that a window still needs.
+    """
+    numbers = [
+        first + sampling.pick(end - first, clip_rng(0, 0, f"{first}", "frames"))
+        for first, end in spans.tolist()
+    ]
+    last_use = {int(n): w for w, wanted in enumerate(numbers) for n in np.unique(wanted)}
+    make = ClipTransform(transform)
+    kept: dict[int, np.ndarray] = {}
+    window = 0
+    for number, frame in enumerate(stream(path, transform.read_size)):
+        if number in last_use:
+            kept[number] = frame
+        while window < len(spans) and number >= numbers[window].max():
+            rng = clip_rng(0, 0, f"{spans[window, 0]}", "transform")
+            shown = [make(np.stack([kept[n] for n in ns]), rng) for ns in numbers[window].tolist()]
+            yield torch.cat(shown)
+            kept = {n: frame for n, frame in kept.items() if last_use[n] > window}
+            window += 1
+        if window == len(spans):
+            break
+
+
+def timeline(
+    model: nn.Module,
+    path: Path,
+    spans: np.ndarray,
+    sampling: SamplingConfig,
+    transform: TransformConfig,
+    device: torch.device,
+    precision: Precision,
+    batch_size: int,
+) -> Timeline:
+    """Run a model over the windows of a video, `batch_size` windows at once; shows the progress."""
+    model.eval()
+    clips = clips_of(path, spans, sampling, transform)
+    shown = track(clips, label=path.name, total=len(spans), unit="windows")
+    logits = [
+        clip_logits(model, torch.stack(together), device, precision)
+        for together in _batched(shown, batch_size)
+    ]
+    return Timeline(spans, probe(path).fps, softmax(np.concatenate(logits), axis=1))
+
+
+def _batched(clips: Iterable[torch.Tensor], size: int) -> Iterator[list[torch.Tensor]]:
+    """As itertools.batched, which Python 3.11 does not have."""
+    iterator = iter(clips)
+    while together := list(islice(iterator, size)):
+        yield together
