@@ -304,3 +304,21 @@ def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> N
     assert (path / "DONE").exists()
     assert list(path.glob("wandb/offline-run-*/*.wandb"))
     assert [c.split(b" ")[1] for c in calls] == [b"http://192.0.2.1/"]
+
+
+def test_tensorboard_mirrors_the_metrics_and_forgets_what_a_resume_repeats(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    path = tmp_path / "run"
+    for resume, losses in ((False, [0.5, 0.4]), (True, [0.3])):
+        with RunFolder.open(path, Config(), {}, resume=resume, tensorboard=True) as run:
+            for step, loss in enumerate(losses, 1 + resume):
+                run.record(step, {"loss": loss})
+                if step == 1:
+                    with run.checkpoint(step):
+                        pass
+    board = EventAccumulator(str(path / "tensorboard"))
+    board.Reload()
+    points = [(point.step, round(point.value, 4)) for point in board.Scalars("loss")]
+    assert points == [(1, 0.5), (2, 0.3)]

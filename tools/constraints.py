@@ -31,6 +31,7 @@ def needed(name: str, extras: tuple[str, ...], found: dict[str, str]) -> None:
 def main() -> None:
     found = {name: metadata.version(name) for name in ALONE}
     needed("vidda", EXTRAS, found)
+    found.pop("vidda", None)  # one extra may name another
     print("# Made by tools/constraints.py. Versions that were seen to work together.")
     for name, version in sorted(found.items()):
         print(f"{name}=={version}")

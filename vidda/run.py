@@ -63,8 +63,9 @@ class RunFolder:
         fingerprints: of every manifest the run reads, by the name of its part. resume: go on with
         an unfinished run; on an empty folder it starts one, and a finished one comes back
         untouched with `finished` set. wandb: mirror the metrics there; `offline` writes to the
-        folder only. tensorboard: mirror them in RUN/tensorboard. Raises ViddaError when the folder holds something and `resume` is off, when it
-        holds no run of this config and these fingerprints, and when another process uses it.
+        folder only. tensorboard: mirror them in RUN/tensorboard. Raises ViddaError when the folder
+        holds something and `resume` is off, when it holds no run of this config and these
+        fingerprints, and when another process uses it.
         """
         _check(path, config, fingerprints, resume)
         with ExitStack() as undo:

@@ -21,9 +21,8 @@ def check_pyav() -> str:
 
 
 def check_decord() -> str:
-    from vidda.video._decord import decord
-
     import vidda.video
+    from vidda.video._decord import decord
 
     with tempfile.TemporaryDirectory() as folder:
         file = Path(folder) / "clip.mp4"
