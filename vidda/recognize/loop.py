@@ -158,7 +158,7 @@ def _step(
                 terms = parts.method.step(parts.prepared, video, label)
             loss = torch.stack(list(terms.losses.values())).sum()
             if not bool(torch.isfinite(loss)):
-                raise _not_finite(batch, loader, step, float(loss))
+                raise _not_finite(batch, loader, step, float(loss.detach()))
             accelerator.backward(loss * (len(video) / len(batch.video)))
         for name, value in (terms.losses | terms.shown).items():
             part = value.detach() * (len(video) / len(batch.video))

@@ -16,6 +16,7 @@ from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader, Order
 from vidda.data.sampling import SamplingConfig, Uniform
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
+from vidda.errors import ViddaError
 from vidda.recognize.inference import Precision
 from vidda.recognize.loop import Pace, Parts, averaged
 from vidda.recognize.optim import AdamW, Cosine, OptimizerConfig, ScheduleConfig, param_groups
@@ -62,7 +63,9 @@ class LoopConfig(Config):
     tensorboard: bool = Field(False, description="write the metrics for TensorBoard too")
 
     def accelerator(self) -> Accelerator:
-        """The device, the precision and the processes of this run."""
+        """Device, precision and processes of this run; ViddaError for fp16 without a GPU."""
+        if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
+            raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
         return Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
 
     def pace(self, steps: int, patience: int | None = None) -> Pace:
@@ -94,8 +97,6 @@ class LoopConfig(Config):
                 f"batch_size: {self.batch_size} is not a multiple of {parts}"
                 f" ({accelerator.num_processes} processes x accumulate x repeats)"
             )
-        if self.precision == "fp16" and accelerator.device.type != "cuda":
-            found.append("precision: fp16 needs a CUDA device; take bf16 or fp32")
         return found
 
     def opened(
