@@ -193,6 +193,8 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
             reader = csv.reader(stream, strict=True)
             header = next(reader, [])
             rows = [(reader.line_num, row) for row in reader if row]
+    except FileNotFoundError:
+        raise ViddaError(f"{file}: no such manifest; vidda prepare writes them") from None
     except (OSError, UnicodeDecodeError, csv.Error) as error:
         raise ViddaError(f"{file}: cannot be read as a manifest: {error}") from None
     if "path" not in header:
