@@ -195,6 +195,7 @@ def test_every_mistake_is_told_before_training(
         ({"precision": "fp16"}, "fp16 needs a CUDA device"),
         ({"val": str(empty)}, "no clips"),
         ({"train": [str(unlabelled)]}, "have no label"),
+        ({"sampling": {"name": "views", "frames": 8}}, "several views of a clip are for testing"),
         ({"weights": [1.0, 2.0]}, "weights: 2 for 1 manifests"),
         ({"freeze": ["nothing.*"]}, "nothing.* matches no parameter"),
         ({"transform": {"size": 8}}, "at least"),

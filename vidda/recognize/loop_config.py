@@ -91,6 +91,8 @@ class LoopConfig(Config):
             found.append(
                 f"batch_size: {self.batch_size} is more than the {clips} clips there are; lower it"
             )
+        if self.sampling.name == "views" or self.transform.crop.name == "three_crops":
+            found.append("sampling, transform: several views of a clip are for testing; take one")
         parts = accelerator.num_processes * self.accumulate * repeats
         if self.batch_size % parts:
             found.append(
