@@ -31,8 +31,11 @@ class Job(Config):
 PRINTS = {"source": "abc"}
 
 # A training loop in small: ten metrics and a checkpoint of two files in each round, without end.
+# A step takes a millisecond, as if it computed something: however late the killer wakes up on a
+# busy machine, there are steps left to kill.
 LOOP = f"""
 import sys
+import time
 from pathlib import Path
 sys.path.insert(0, {str(Path(__file__).parent)!r})
 from test_run import PRINTS, Job, RunFolder
@@ -41,6 +44,7 @@ with RunFolder.open(Path(sys.argv[1]), Job(), PRINTS, resume=True) as run:
     if last == 30:
         run.checkpoints.link("best", 30)
     for step in range(last + 1, int(sys.argv[2]) + 1):
+        time.sleep(0.001)
         run.record(step, {{"loss": 1 / step}})
         if step % 10 == 0:
             with run.checkpoint(step, keep=2) as folder:
@@ -240,7 +244,7 @@ def test_killed_at_any_instant_the_run_goes_on_as_if_nothing_had_been(tmp_path: 
         process = start_loop(killed, steps)
         assert process.stdout
         if process.stdout.readline():  # killed only once it has got somewhere, so that it ends
-            time.sleep(rng.uniform(0, 0.03))
+            time.sleep(rng.uniform(0, 0.01))
             process.send_signal(signal.SIGKILL)
         kills += process.wait() == -signal.SIGKILL
         for folder in killed.glob("checkpoints/0*"):

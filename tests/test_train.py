@@ -79,12 +79,12 @@ def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     splits: Path, tmp_path: Path, extra: dict[str, Any]
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    options = {"epochs": 4, "mixup": 0.4, **extra}
+    options = {"epochs": 8, "mixup": 0.4, **extra}
     assert main(["train", str(train_config(splits, whole, **options))]) == 0
     file = str(train_config(splits, killed, **options))
     command = [sys.executable, "-m", "vidda.cli", "train", file]
     job = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-    stop_after = int(np.random.default_rng().integers(8, 26))
+    stop_after = int(np.random.default_rng().integers(4, 20))
     log = killed / "metrics.jsonl"
     while not log.exists() or len(log.read_text().splitlines()) < stop_after:
         assert job.poll() is None, "it ended before it was killed"
