@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidda.mini import appearance, capture, gestures, raster
-from vidda.mini.body import COCO_17, REGIONS, Body, Limbs, Posture, joints, limbs
+from vidda.mini.body import COCO_17, Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Camera, Viewpoint, look
 
 FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
@@ -257,6 +257,3 @@ def _visible(at: np.ndarray, distance: np.ndarray, near: np.ndarray) -> np.ndarr
     front = near[row.clip(0, size - 1), column.clip(0, size - 1)]
     flesh_m = 0.16
     return np.where(outside, 0, np.where(distance < front + flesh_m, 2, 1))
-
-
-__all__ = ["FACTORS", "REGIONS", "Person", "Rendered", "Scene", "draw_style", "render"]
