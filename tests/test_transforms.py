@@ -4,12 +4,15 @@ import numpy as np
 import pytest
 import torch
 from clips import moving
+from torchvision.transforms.v2 import functional as F
 
 from vidda.data.sampling import clip_rng
 from vidda.data.transforms import (
     CentreCrop,
     ClipTransform,
     ColourJitter,
+    RandAugment,
+    RandomErasing,
     RandomResizedCrop,
     Resize,
     ThreeCrops,
@@ -18,8 +21,14 @@ from vidda.data.transforms import (
 
 CROPS = [Resize(), RandomResizedCrop(), CentreCrop(), ThreeCrops()]
 EVERYTHING = TransformConfig(
-    size=32, crop=RandomResizedCrop(), colour_jitter=ColourJitter(), horizontal_flip=True
+    size=32,
+    crop=RandomResizedCrop(),
+    colour_jitter=ColourJitter(),
+    horizontal_flip=True,
+    rand_augment=RandAugment(),
+    random_erasing=RandomErasing(probability=0.5),
 )
+ALWAYS = RandAugment(probability=1.0)
 
 
 def apply(config: TransformConfig, frames: np.ndarray, clip: str = "clip") -> torch.Tensor:
@@ -100,6 +109,107 @@ def test_random_crops_keep_their_share_of_the_area() -> None:
         width, height = (np.ptp(video[c].numpy()) * 255 / 200 for c in (0, 1))
         assert 0.35 < width * height <= 1.0
         assert 1 / 1.7 < width / height < 1.7
+
+
+def test_rand_augment_changes_a_clip_and_all_its_frames_alike() -> None:
+    still = moving(1, 32, 32).repeat(4, axis=0)
+    plain = apply(TransformConfig(size=32), still)
+    config = TransformConfig(size=32, rand_augment=ALWAYS)
+    results = [apply(config, still, str(clip)) for clip in range(30)]
+    assert all(torch.equal(r, r[:, :, :1].expand_as(r)) for r in results)
+    assert sum(not torch.equal(r, plain) for r in results) >= 27
+    assert len({r.numpy().tobytes() for r in results}) >= 27  # and each in its own way
+
+
+def test_operations_are_made_by_chance() -> None:
+    """One operation in 14 is Identity, a few leave this clip as it is: about half are changed."""
+    frames = moving(2, 32, 32)
+    plain = apply(TransformConfig(size=32), frames)
+
+    def changed(probability: float) -> int:
+        one = RandAugment(operations=1, probability=probability)
+        config = TransformConfig(size=32, rand_augment=one)
+        return sum(not torch.equal(apply(config, frames, str(c)), plain) for c in range(60))
+
+    assert 15 < changed(0.5) < 40 < changed(1.0)
+
+
+def test_magnitude_is_in_tenths_of_the_greatest() -> None:
+    """torchvision's own scale would turn a clip by 7 degrees at magnitude 7."""
+    frames = moving(1, 32, 32)
+    one = RandAugment(operations=1, magnitude=7, probability=1.0)
+    config = TransformConfig(size=32, rand_augment=one, normalise="none")
+    results = [apply(config, frames, str(clip))[0, :, 0] for clip in range(100)]
+    image = torch.from_numpy(frames[0]).permute(2, 0, 1)
+    for angle in (21.0, -21.0):
+        turned = F.rotate(image, angle, F.InterpolationMode.BILINEAR, fill=[128]) / 255
+        assert any(torch.allclose(turned, result) for result in results)
+
+
+def test_at_magnitude_0_a_clip_stays_as_it_is() -> None:
+    """All but a grey level or two, and pure white, which Solarize inverts at 0 too.
+
+    Every value is there equally often, so that AutoContrast and Equalize have nothing to change.
+    """
+    values = (np.arange(32 * 32) % 256).astype(np.uint8).reshape(1, 32, 32, 1)
+    frames = np.random.default_rng(0).permuted(values.repeat(3, axis=3), axis=2)
+    plain = apply(TransformConfig(size=32, normalise="none"), frames)
+    nothing = RandAugment(magnitude=0, probability=1.0)
+    config = TransformConfig(size=32, rand_augment=nothing, normalise="none")
+    for clip in range(40):
+        change = (apply(config, frames, str(clip)) - plain).abs() * 255
+        assert (change > 2.5).float().mean() < 0.01
+
+
+def erased(config: RandomErasing, clip: str) -> tuple[torch.Tensor, torch.Tensor]:
+    """A white clip after erasing, (C, T, H, W), and where something is not white."""
+    white = np.full((3, 40, 50, 3), 255, np.uint8)
+    whole = TransformConfig(size=40, crop=Resize(), normalise="half", random_erasing=config)
+    video = apply(whole, white, clip)[0]
+    return video, video != 1.0
+
+
+def test_the_erased_box_is_the_same_in_all_frames_and_of_the_size_asked_for() -> None:
+    config = RandomErasing(probability=1.0, min_area=0.1, max_area=0.2, fill="mean")
+    boxes = set()
+    for clip in range(30):
+        video, where = erased(config, str(clip))
+        assert torch.equal(where, where[:1, :1].expand_as(where))
+        rows, columns = (where[0, 0].any(axis).nonzero().ravel() for axis in (1, 0))
+        assert where[0, 0].sum() == len(rows) * len(columns)  # a box, without holes
+        assert 0.09 < len(rows) * len(columns) / 40**2 < 0.215
+        assert 0.25 < len(rows) / len(columns) < 4
+        assert (video[where] == 0).all()  # the mean, once normalised
+        boxes.add((int(rows[0]), int(columns[0]), len(rows), len(columns)))
+    assert len(boxes) > 20
+
+
+def test_erased_noise_is_standard_normal_and_does_not_flicker() -> None:
+    config = RandomErasing(probability=1.0, min_area=0.3)
+    video, where = erased(config, "clip")
+    assert torch.equal(video, video[:, :1].expand_as(video))
+    noise = video[:, 0][where[:, 0]]
+    assert len(noise) > 3 * 0.25 * 40**2
+    assert abs(noise.mean()) < 0.1
+    assert abs(noise.std() - 1) < 0.1
+
+
+def test_a_share_of_the_clips_is_erased() -> None:
+    count = sum(bool(erased(RandomErasing(), str(clip))[1].any()) for clip in range(200))
+    assert 30 < count < 70
+
+
+def test_neither_is_on_unless_named() -> None:
+    frames = moving(2, 32, 32)
+    wanted = torch.from_numpy(frames).permute(3, 0, 1, 2)[None] / 255
+    for clip in range(20):
+        plain = apply(TransformConfig(size=32, normalise="none"), frames, str(clip))
+        torch.testing.assert_close(plain, wanted)
+
+
+def test_areas_out_of_order_are_refused() -> None:
+    with pytest.raises(ValueError, match=r"min_area 0\.5 is more than max_area 0\.2; lower it"):
+        RandomErasing(min_area=0.5, max_area=0.2)
 
 
 def test_read_sizes_are_what_the_crop_needs() -> None:

@@ -1,10 +1,10 @@
 """From frames to what a model takes: one draw of random parameters for all frames of a clip."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import numpy as np
 import torch
-from pydantic import Field
+from pydantic import Field, model_validator
 from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
@@ -90,6 +90,75 @@ class ColourJitter(Config):
     hue: float = Field(default=0.1, ge=0, le=0.5, description="turn of the hue within -x .. x")
 
 
+class RandAugment(Config):
+    """Random operations on colours and geometry (arXiv 1909.13719), all frames of a clip alike.
+
+    torchvision's, set to VideoMAE's rand-m7-n4-mstd0.5-inc1 (arXiv 2203.12602; in timm's notation)
+    as far as it goes. `RandAugment(num_ops=4, magnitude=7)` alone is something else: its magnitudes
+    are thirtieths of the greatest where the recipe's are tenths, and it makes every operation where
+    the recipe makes each by a chance of one half; both are as in the recipe here. What still
+    differs from it: the magnitude is exact, not spread normally by 0.5; Identity is drawn, Invert
+    and SolarizeAdd are not; Posterize keeps 5 bits at magnitude 7, not 2; interpolation is
+    bilinear, not bicubic; and it comes after the crop, not before, so a clip is moved by a share of
+    the crop (0.32 of it at magnitude 7), and the grey that moves in is never cropped off.
+
+    AutoContrast and Equalize have no magnitude, and look at each frame by itself. No operation
+    mirrors (rotations stay within 30 degrees), so handedness is `horizontal_flip`'s alone.
+    """
+
+    operations: int = Field(default=4, ge=1, description="how many are drawn, one after the other")
+    magnitude: int = Field(
+        default=7, ge=0, le=10, description="strength, in tenths of each operation's greatest"
+    )
+    probability: float = Field(
+        default=0.5, gt=0, le=1, description="chance that an operation which was drawn is made"
+    )
+
+    def layers(self) -> list[v2.Transform]:
+        operation = v2.RandAugment(
+            num_ops=1,
+            magnitude=self.magnitude,
+            num_magnitude_bins=11,  # 0, 1, ... 10
+            interpolation=v2.InterpolationMode.BILINEAR,
+            fill=128,  # grey moves in where a clip is moved, as in the recipe
+        )
+        return [v2.RandomApply([operation], p=self.probability)] * self.operations
+
+
+class RandomErasing(Config):
+    """A random box is erased, the same in all frames of a clip (arXiv 1708.04896).
+
+    After normalisation, so `mean` is the mean that `normalise` takes off (black where that is
+    `none`), and `noise` has mean 0 and deviation 1 then. VideoMAE's recipe (its mode `pixel`) draws
+    the noise anew for each frame, and tries 100 times, not 10, to fit a box; here a clip has one
+    picture of noise, as torchvision does it.
+    """
+
+    probability: float = Field(
+        default=0.25, gt=0, le=1, description="share of the clips that lose a box"
+    )
+    min_area: float = Field(default=0.02, gt=0, lt=1, description="least share of the frame erased")
+    max_area: float = Field(default=1 / 3, gt=0, lt=1, description="most of the frame erased")
+    fill: Literal["noise", "mean"] = Field(default="noise", description="what the box holds then")
+
+    @model_validator(mode="after")
+    def _areas_in_order(self) -> Self:
+        if self.min_area > self.max_area:
+            raise ValueError(
+                f"min_area {self.min_area} is more than max_area {self.max_area}; lower it"
+            )
+        return self
+
+    def layer(self) -> v2.Transform:
+        return v2.RandomErasing(
+            p=self.probability,
+            scale=(self.min_area, self.max_area),
+            ratio=(0.3, 1 / 0.3),
+            value="random" if self.fill == "noise" else 0.0,
+            inplace=True,
+        )
+
+
 class TransformConfig(Config):
     """How frames become the input of a model."""
 
@@ -101,6 +170,12 @@ class TransformConfig(Config):
     horizontal_flip: bool = Field(
         default=False,
         description="mirror half of the clips; leave off where handedness tells classes apart",
+    )
+    rand_augment: RandAugment | None = Field(
+        default=None, description="random operations after crop, flip and colours; null for none"
+    )
+    random_erasing: RandomErasing | None = Field(
+        default=None, description="erase a random box after normalisation; null for none"
     )
     normalise: Literal["imagenet", "kinetics", "half", "none"] = Field(
         default="imagenet",
@@ -126,7 +201,11 @@ class ClipTransform:
             layers.append(
                 v2.ColorJitter(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
             )
+        if config.rand_augment is not None:
+            layers += config.rand_augment.layers()
         self._random = v2.Compose(layers)
+        erasing = config.random_erasing
+        self._erase = v2.Identity() if erasing is None else erasing.layer()
         mean, std = (torch.tensor(n).view(3, 1, 1, 1) for n in NORMALISATIONS[config.normalise])
         self._mean, self._scale = 255 * mean, 1 / (255 * std)
 
@@ -139,7 +218,11 @@ class ClipTransform:
         # torchvision draws from torch's global generator: lend it ours, and give it back untouched.
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(int(rng.integers(2**63)))
-            video = self._random(video)
+            clips = self._normalised(self._random(video))
+            return self._erase(clips.transpose(1, 2)).transpose(1, 2)
+
+    def _normalised(self, video: torch.Tensor) -> torch.Tensor:
+        """From (T, C, H, W) uint8 to (V, C, T, H, W) float32."""
         crops = _three_crops(video) if self.config.crop.name == "three_crops" else [video]
         length, channels, height, width = crops[0].shape
         out = torch.empty((len(crops), channels, length, height, width))
