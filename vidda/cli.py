@@ -37,6 +37,11 @@ COMMANDS = {
     "prepare": Command(
         "vidda.data.prepare:run", "turn videos and annotation lists into manifests and splits"
     ),
+    "control": Command(
+        "vidda.control.job:run",
+        "write and show what conditions a translation: edges, poses, optical flow",
+        ("input", "out"),
+    ),
     "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
     "pretrain": Command(
         "vidda.recognize.pretrain:run", "pre-train VideoMAE on clips without labels"

@@ -1,0 +1,267 @@
+"""`vidda control`: what it writes, its contact sheets, and that it goes on where it was killed."""
+
+import csv
+import hashlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+
+from tests.clips import moving
+from tests.sidecars import rendered, write_clip
+from vidda import video
+from vidda.config import ConfigError, load
+from vidda.control.controls import ControlReader
+from vidda.control.job import ControlJobConfig, choose, find_clips, run
+from vidda.control.mask import person_mask
+from vidda.control.sheet import contact_sheet, flow_pictures, full_colour, rows
+from vidda.data.manifest import save_manifest
+from vidda.errors import ViddaError
+from vidda.types import ClipRecord, Manifest
+
+
+def config(folder: Path, **changes: object) -> ControlJobConfig:
+    """A quick config for the clips in `folder/videos`, validated as the command line does it."""
+    content = {
+        "input": str(folder / "videos"),
+        "out": str(folder / "out"),
+        "size": 48,
+        "flow": {"name": "dis", "preset": "fast"},
+        **changes,
+    }
+    file = folder / "config.yaml"
+    file.write_text(json.dumps(content))  # JSON is YAML
+    return load(ControlJobConfig, file)
+
+
+def start(job: ControlJobConfig, *, resume: bool = False) -> int:
+    return run(job, dry_run=False, resume=resume)
+
+
+def videos(folder: Path, count: int = 3, frames: int = 6) -> None:
+    for number in range(count):
+        pictures = moving(frames, 48, 64, seed=number)
+        video.write(folder / "videos" / "deep" / f"{number}.mp4", pictures, 12)
+
+
+def digests(out: Path) -> dict[str, str]:
+    return {
+        str(path.relative_to(out)): hashlib.sha256(path.read_bytes()).hexdigest()
+        for path in sorted((out / "clips").rglob("*"))
+        if path.is_file()
+    }
+
+
+def test_everything_there_is_of_a_clip_is_written(tmp_path: Path) -> None:
+    clip = rendered(frames=6, size=64)
+    record = write_clip(tmp_path / "videos", clip)
+    record = replace(record, meta={"sidecar": "sidecar/syn/ground/one.npz"})
+    manifest = Manifest((tmp_path / "videos").absolute(), ("Advance",), (record,))
+    save_manifest(manifest, tmp_path / "videos" / "manifest.csv")
+    job = config(tmp_path, pose={"name": "sidecar"}, size=None, write=["sheet", "videos", "npz"])
+    assert start(job) == 0
+
+    place = tmp_path / "out" / "clips" / "syn" / "ground" / "one.mp4"
+    names = {"sheet.png", "controls.npz", "edges.mp4", "pose.mp4", "flow.mp4", "mask.mp4"}
+    assert {path.name for path in place.iterdir()} == names
+    frames = video.read(tmp_path / "videos" / record.path)
+    expected = ControlReader(job, None).read(frames, record, tmp_path / "videos")
+    with np.load(place / "controls.npz", allow_pickle=False) as written:
+        for name in ("edges", "pose_maps", "flow_previous", "flow_anchor"):
+            np.testing.assert_array_equal(written[name], getattr(expected, name))
+        for name in ("occluded_previous", "occluded_anchor"):
+            np.testing.assert_array_equal(written[name], getattr(expected, name))
+        assert expected.pose is not None
+        np.testing.assert_array_equal(written["keypoints"], expected.pose.keypoints)
+        np.testing.assert_array_equal(written["scores"], expected.pose.scores)
+        mask = person_mask(record, tmp_path / "videos", None, 64, 64)
+        np.testing.assert_array_equal(written["mask"], mask)
+    shown = video.read(place / "pose.mp4")
+    assert shown.shape == (6, 64, 64, 3)
+    assert np.abs(shown.astype(int) - expected.pose_maps).mean() < 8
+    assert video.probe(place / "edges.mp4").fps == pytest.approx(8.0)
+    sheet = cv2.imread(str(place / "sheet.png"))
+    assert sheet.shape[1] >= 6 * job.tile
+    assert (tmp_path / "out" / "DONE").exists()
+
+
+def test_a_folder_of_videos_without_poses(tmp_path: Path) -> None:
+    videos(tmp_path)
+    assert start(config(tmp_path, frames=4, write=["videos"])) == 0
+    written = digests(tmp_path / "out")
+    assert set(written) == {
+        f"clips/deep/{number}.mp4/{name}.mp4" for number in range(3) for name in ("edges", "flow")
+    }
+    assert "the first 4 of its 6 frames" in (tmp_path / "out" / "log.txt").read_text()
+    first = tmp_path / "out" / "clips" / "deep" / "0.mp4" / "edges.mp4"
+    assert video.probe(first).frames == 4
+
+
+def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    for folder in ("whole", "killed"):
+        videos(tmp_path / folder, count=5, frames=24)
+    assert start(config(tmp_path / "whole")) == 0
+    config(tmp_path / "killed")
+    program = (
+        "import sys; from pathlib import Path; from vidda.config import load;"
+        "from vidda.control.job import ControlJobConfig, run;"
+        "run(load(ControlJobConfig, Path(sys.argv[1])), dry_run=False, resume=False)"
+    )
+    command = [sys.executable, "-c", program, str(tmp_path / "killed" / "config.yaml")]
+    job = subprocess.Popen(command, stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL)
+    out = tmp_path / "killed" / "out"
+    while not (out / "clips" / "deep" / "0.mp4").exists():
+        assert job.poll() is None
+        time.sleep(0.005)
+    os.kill(job.pid, signal.SIGKILL)
+    job.wait()
+    assert not (out / "DONE").exists()
+    done = {name: (out / name).stat().st_mtime_ns for name in digests(out) if "/." not in name}
+    assert done
+
+    with pytest.raises(ViddaError, match="--resume"):
+        start(config(tmp_path / "killed"))
+    assert start(config(tmp_path / "killed"), resume=True) == 0
+    assert digests(out) == digests(tmp_path / "whole" / "out")
+    assert {name: (out / name).stat().st_mtime_ns for name in done} == done
+    assert start(config(tmp_path / "killed"), resume=True) == 0  # finished: nothing to do
+
+
+def test_a_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
+    videos(tmp_path, count=1)
+    assert start(config(tmp_path)) == 0
+    with pytest.raises(ViddaError, match="edges"):
+        start(config(tmp_path, edges={"name": "soft"}), resume=True)
+
+
+def test_a_failed_clip_is_listed_and_tried_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos(tmp_path)
+    broken = tmp_path / "videos" / "deep" / "1.mp4"
+    whole = broken.read_bytes()
+    broken.write_bytes(whole[: len(whole) // 2])
+    assert start(config(tmp_path, write=["sheet"])) == 1
+    assert "1 of 3 clips failed" in capsys.readouterr().out
+    with (tmp_path / "out" / "failed.csv").open() as stream:
+        header, (name, reason) = csv.reader(stream)
+    assert header == ["id", "reason"]
+    assert name == "deep/1.mp4" and "1.mp4" in reason
+    assert not (tmp_path / "out" / "DONE").exists()
+    assert set(digests(tmp_path / "out")) == {f"clips/deep/{n}.mp4/sheet.png" for n in (0, 2)}
+
+    broken.write_bytes(whole)
+    assert start(config(tmp_path, write=["sheet"]), resume=True) == 0
+    assert len(digests(tmp_path / "out")) == 3
+    assert not (tmp_path / "out" / "failed.csv").exists()
+
+
+def test_a_sidecar_that_is_missing_fails_that_clip_alone(tmp_path: Path) -> None:
+    write_clip(tmp_path / "videos", rendered(frames=3, size=48))
+    video.write(tmp_path / "videos" / "bare.mp4", moving(3), 8)
+    assert start(config(tmp_path, pose={"name": "sidecar"}, write=["sheet"])) == 1
+    reason = (tmp_path / "out" / "failed.csv").read_text()
+    assert "bare.mp4" in reason and "no sidecar" in reason
+    assert (tmp_path / "out" / "clips" / "syn" / "ground" / "one.mp4" / "sheet.png").exists()
+
+
+def test_clips_are_chosen_by_id_and_count(tmp_path: Path) -> None:
+    videos(tmp_path)
+    found = find_clips(tmp_path / "videos")
+    assert [clip.id for clip in found.clips] == [f"deep/{n}.mp4" for n in range(3)]
+    assert [clip.id for clip in choose(found, (), 2).clips] == ["deep/0.mp4", "deep/1.mp4"]
+    assert [c.id for c in choose(found, ("*2.mp4", "deep/0.mp4"), None).clips] == [
+        "deep/0.mp4",
+        "deep/2.mp4",
+    ]
+    with pytest.raises(ViddaError, match=r"like 'x\*', the first one is 'deep/0\.mp4'"):
+        choose(found, ("deep/*", "x*"), None)
+    single = find_clips(tmp_path / "videos" / "deep" / "1.mp4")
+    assert [clip.path for clip in single.clips] == ["1.mp4"]
+
+
+def test_mistakes_are_one_line_and_nothing_is_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos(tmp_path, count=1)
+    assert run(config(tmp_path), dry_run=True, resume=False) == 0
+    assert "would write sheet, videos of 1 clips" in capsys.readouterr().out
+    missing = {"flow": {"name": "raft", "weights": str(tmp_path / "no.pth"), "device": "cpu"}}
+    for dry_run in (True, False):
+        with pytest.raises(ViddaError, match=r"no\.pth: no such file"):
+            run(config(tmp_path, **missing), dry_run=dry_run, resume=False)
+    with pytest.raises(ViddaError, match="no such file or folder"):
+        start(config(tmp_path, input=str(tmp_path / "absent")))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(ViddaError, match="no clips in it"):
+        start(config(tmp_path, input=str(tmp_path / "empty")))
+    with pytest.raises(ConfigError, match=r"thresholds\.low|low 9 is above high 3"):
+        config(tmp_path, edges={"name": "canny", "thresholds": {"name": "fixed", "low": 9.0,
+                                                                 "high": 3.0}})  # fmt: skip
+    assert not (tmp_path / "out").exists()
+
+
+def test_two_clips_of_one_file_would_overwrite_each_other(tmp_path: Path) -> None:
+    videos(tmp_path, count=1)
+    clips = tuple(ClipRecord(name, "deep/0.mp4", None, "real", "air") for name in ("a", "b"))
+    manifest = Manifest((tmp_path / "videos").absolute(), (), clips)
+    save_manifest(manifest, tmp_path / "videos" / "manifest.csv")
+    with pytest.raises(ViddaError, match=r"clips 'a' and 'b' are both deep/0\.mp4"):
+        start(config(tmp_path))
+    assert start(config(tmp_path, clips=["b"], write=["sheet"])) == 0
+
+
+def test_a_sheet_shows_every_row_under_its_title() -> None:
+    clip = rendered(frames=5, size=48)
+    controls = ControlReader(ControlJobConfig(input=Path("x"), out=Path("y")), None).read(
+        clip.frames, ClipRecord("c", "c.mp4", None, "", ""), Path()
+    )
+    found = rows(clip.frames, controls, clip.mask > 0)
+    assert [name.split(" (")[0] for name, _ in found] == [
+        "source", "edges", "flow to the previous frame", "flow to the first frame",
+        "mask of the people",
+    ]  # fmt: skip
+    sheet = contact_sheet("c", found, range(5), 3, 48)
+    # At their own size the pictures stand on the sheet as they are: frames 0, 2 and 4.
+    tops = []
+    for _, pictures in found:
+        for column, number in enumerate((0, 2, 4)):
+            left = 6 + column * 54
+            window = sheet[:, left : left + 48]
+            hits = [
+                top
+                for top in range(len(sheet) - 47)
+                if np.array_equal(window[top : top + 48], pictures[number])
+            ]
+            assert hits, (number, column)
+        tops.append(hits[0])
+    assert tops == sorted(tops)
+    for top in tops:
+        title = sheet[top - 22 : top, :200]
+        assert (title < 100).any() and (title == 255).mean() > 0.5
+
+
+def test_flow_is_shown_by_direction_size_and_occlusion() -> None:
+    flow = np.zeros((1, 20, 20, 2), np.float32)
+    flow[0, :, 5:10, 0] = 4  # to the right
+    flow[0, :, 10:15, 1] = 2  # down, half as far
+    hidden = np.zeros((1, 20, 20), bool)
+    hidden[..., 15:] = True
+    assert full_colour(flow) == 4
+    assert full_colour(flow / 100) == 1  # noise is not blown up
+    picture = flow_pictures(flow, hidden, 4.0)[0]
+    assert picture[0, 0].tolist() == [255, 255, 255]
+    assert picture[0, 7].tolist() == [255, 0, 0]
+    down = picture[0, 12].astype(int)
+    assert down[1] == 255 and down[2] == pytest.approx(128, abs=1) and down[0] < 255
+    assert picture[0, 17].tolist() == [0, 0, 0]

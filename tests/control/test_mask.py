@@ -1,0 +1,115 @@
+"""Masks of people: the sidecar's, at any size, and the skeleton's, which covers the person."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tests.sidecars import rendered, write_clip
+from vidda.control.keypoints import Pose
+from vidda.control.mask import grown, has_mask, person_mask, skeleton_mask
+from vidda.control.sidecar import Sidecar, path_of
+from vidda.errors import ViddaError
+from vidda.mini.clip import Rendered
+from vidda.types import ClipRecord
+
+
+@pytest.fixture(scope="module")
+def clip() -> Rendered:
+    return rendered(frames=4, size=96)
+
+
+def true_pose(clip: Rendered) -> Pose:
+    points = clip.keypoints[:, None]
+    return Pose(points[..., :2], points[..., 2] / 2)
+
+
+def overlap(a: np.ndarray, b: np.ndarray) -> float:
+    return float((a & b).sum() / (a | b).sum())
+
+
+def test_the_sidecars_mask_at_its_own_and_at_other_sizes(tmp_path: Path, clip: Rendered) -> None:
+    record = write_clip(tmp_path, clip)
+    assert has_mask(record, tmp_path)
+    own = person_mask(record, tmp_path, None, 96, 96)
+    assert own.dtype == bool
+    np.testing.assert_array_equal(own, clip.mask > 0)
+    larger = person_mask(record, tmp_path, None, 192, 288)
+    assert overlap(larger[:, ::2, ::3], own) > 0.85
+    assert larger.mean() == pytest.approx(own.mean(), rel=0.1)
+    smaller = person_mask(record, tmp_path, None, 48, 48)
+    assert smaller.shape == (4, 48, 48)
+    assert smaller.mean() == pytest.approx(own.mean(), rel=0.15)
+    picked = person_mask(record, tmp_path, None, 96, 96, indices=np.array([3, 1]))
+    np.testing.assert_array_equal(picked, own[[3, 1]])
+    with pytest.raises(ViddaError, match="4 rows of mask for 3 frames"):
+        person_mask(record, tmp_path, Pose(np.zeros((3, 1, 17, 2)), np.zeros((3, 1, 17))), 96, 96)
+
+
+def test_without_a_sidecar_the_skeleton_covers_the_person(tmp_path: Path, clip: Rendered) -> None:
+    record = write_clip(tmp_path, clip)
+    path_of(record, tmp_path).unlink()
+    assert not has_mask(record, tmp_path)
+    found = person_mask(record, tmp_path, true_pose(clip), 96, 96)
+    truth = clip.mask > 0
+    assert (found & truth).sum() > 0.85 * truth.sum()
+    assert overlap(found, truth) > 0.55
+    with pytest.raises(ViddaError, match="neither a mask in a sidecar nor a pose"):
+        person_mask(record, tmp_path, None, 96, 96)
+
+
+def test_a_sidecar_without_a_mask_leaves_it_to_the_skeleton(tmp_path: Path, clip: Rendered) -> None:
+    record = write_clip(tmp_path, clip)
+    np.savez_compressed(path_of(record, tmp_path), keypoints=clip.keypoints)
+    pose = Sidecar().build().estimate(clip.frames, None, record, tmp_path)
+    found = person_mask(record, tmp_path, pose, 96, 96)
+    np.testing.assert_array_equal(found, skeleton_mask(pose, 96, 96))
+
+
+def test_a_damaged_sidecar_is_not_passed_over(tmp_path: Path, clip: Rendered) -> None:
+    record = write_clip(tmp_path, clip)
+    path = path_of(record, tmp_path)
+    path.write_bytes(path.read_bytes()[:200])
+    with pytest.raises(ViddaError, match="damaged"):
+        person_mask(record, tmp_path, true_pose(clip), 96, 96)
+
+
+def test_the_skeletons_mask_scales_with_the_image_and_leaves_out_the_unsure(clip: Rendered) -> None:
+    pose = true_pose(clip)
+    small = skeleton_mask(pose, 96, 96)
+    large = skeleton_mask(Pose(pose.keypoints * 4, pose.scores), 384, 384)
+    assert large.mean() == pytest.approx(small.mean(), rel=0.2)
+    unsure = Pose(pose.keypoints, np.full_like(pose.scores, 0.1))
+    assert not skeleton_mask(unsure, 96, 96).any()
+    arms = pose.scores.copy()
+    arms[:, :, 7:11] = 0  # elbows and wrists
+    assert skeleton_mask(Pose(pose.keypoints, arms), 96, 96).sum() < small.sum()
+
+
+def test_a_lone_face_or_hand_is_a_small_mask() -> None:
+    scores = np.zeros((1, 1, 17), np.float32)
+    scores[..., 9] = 1
+    keypoints = np.full((1, 1, 17, 2), 20, np.float32)
+    assert not skeleton_mask(Pose(keypoints, scores), 40, 40).any()
+    scores[..., :3] = 1
+    keypoints[0, 0, 0] = 24, 24
+    face = skeleton_mask(Pose(keypoints, scores), 40, 40)
+    assert 0 < face.sum() < 100
+
+
+def test_growing_adds_a_disc_around_every_pixel() -> None:
+    mask = np.zeros((2, 21, 21), bool)
+    mask[0, 10, 10] = True
+    assert grown(mask, 0) is mask
+    wide = grown(mask, 4)
+    y, x = np.nonzero(wide[0])
+    assert (y.min(), y.max(), x.min(), x.max()) == (6, 14, 6, 14)
+    assert not wide[0, 6, 6] and not wide[1].any()
+
+
+def test_grow_is_applied_to_the_sidecars_mask(tmp_path: Path, clip: Rendered) -> None:
+    record: ClipRecord = write_clip(tmp_path, clip)
+    plain = person_mask(record, tmp_path, None, 96, 96)
+    wide = person_mask(record, tmp_path, None, 96, 96, grow=3)
+    np.testing.assert_array_equal(wide, grown(plain, 3))
+    assert wide.sum() > plain.sum()

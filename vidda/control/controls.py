@@ -1,0 +1,292 @@
+"""All that conditions the translation of a clip, computed once and then read from a cache."""
+
+import hashlib
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import cv2
+import numpy as np
+from pydantic import Field, field_validator
+
+from vidda.config import Config
+from vidda.control.cache import ArrayCache
+from vidda.control.draw import THRESHOLD, draw_openpose
+from vidda.control.edges import Canny, EdgeConfig
+from vidda.control.flow import Dis, Flow, FlowConfig, occluded
+from vidda.control.pose import Pose, PoseConfig, PoseSource
+from vidda.control.sidecar import Sidecar, path_of
+from vidda.control.track import smooth, track
+from vidda.errors import ViddaError
+from vidda.files import sha256
+from vidda.types import ClipRecord
+
+VERSION = 1
+"""Of what is computed; a higher one leaves everything in old caches aside."""
+
+SMALLEST = 16
+"""Pixels a side, below which there is no optical flow."""
+
+STEPS_PER_PIXEL = 32
+"""Flow is kept in these steps, half of one being far below what it is wrong by."""
+
+NOT_IN_KEY = {"device", "download"}
+"""Keys of configs that change how a thing is computed, but not what it is."""
+
+CONFIG_SUFFIXES = (".py", ".json", ".yaml")
+"""Of a model of mmpose that is a file of the user's."""
+
+
+class Smoothing(Config):
+    """How missing joints are filled and paths smoothed; see `vidda.control.track.smooth`."""
+
+    longest_gap: int | None = Field(
+        default=15, ge=1, description="most frames that a joint is filled over; null: any number"
+    )
+    window: int = Field(default=5, ge=1, description="frames smoothed over; 1: none")
+
+    @field_validator("window")
+    @classmethod
+    def _odd(cls, window: int) -> int:
+        if window % 2 == 0:
+            raise ValueError(f"{window} is even; take {window + 1}, which has a middle frame")
+        return window
+
+
+class ControlConfig(Config):
+    """Which controls are computed, and how."""
+
+    edges: EdgeConfig | None = Field(default=Canny(), description="edge maps; null: none")
+    pose: PoseConfig | None = Field(
+        default=None, description="where the poses come from; null: no poses"
+    )
+    flow: FlowConfig | None = Field(
+        default=Dis(), description="optical flow to the previous and the first frame; null: none"
+    )
+    smoothing: Smoothing | None = Field(
+        default=Smoothing(), description="of each person's track over time; null: none"
+    )
+    threshold: float = Field(
+        default=THRESHOLD, ge=0, le=1, description="joints with a lower score are not drawn"
+    )
+    line_width: float = Field(
+        default=1.0, gt=0, description="of the skeletons, relative to ControlNet's training images"
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class Controls:
+    """What conditions the translation of one clip of T frames; None where it was not asked for.
+
+    edges: (T, H, W) uint8. pose: people's keypoints in pixels of the frames. pose_maps: (T, H, W,
+    3) uint8 RGB, drawn in OpenPose's way. flow_previous, flow_anchor: (T, H, W, 2) float32 pixels,
+    from frame f to frame f - 1 and to frame 0; row 0 is zero. occluded_previous, occluded_anchor:
+    (T, H, W) bool, the pixels of frame f that have no counterpart there; row 0 is False.
+    """
+
+    edges: np.ndarray | None
+    pose: Pose | None
+    pose_maps: np.ndarray | None
+    flow_previous: np.ndarray | None
+    flow_anchor: np.ndarray | None
+    occluded_previous: np.ndarray | None
+    occluded_anchor: np.ndarray | None
+
+
+class ControlReader:
+    """Computes the controls of clips, each once.
+
+    config: which ones. cache: a folder that several processes and runs may share, or None. Models
+    are loaded when a clip first needs them. Raises ViddaError where the cache cannot be written.
+    """
+
+    def __init__(self, config: ControlConfig, cache: Path | None) -> None:
+        self.config = config
+        self._cache = None if cache is None else ArrayCache(cache)
+
+    def load(self) -> None:
+        """Load the models now, so that what is wrong with them is said before the first clip.
+
+        Raises ViddaError.
+        """
+        if self.config.pose is not None:
+            _ = self._pose_source
+        if self.config.flow is not None:
+            _ = self._flow
+
+    def read(
+        self,
+        frames: np.ndarray,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+    ) -> Controls:
+        """The controls of frames of a clip, at the frames' size.
+
+        frames: (T, H, W, 3) uint8 RGB, T at least 1, the whole picture. clip, root: which clip of
+        which manifest's root they are of. indices: (T,) which of the clip's frames, from 0; None:
+        all of them, in order. Raises ViddaError when the frames are too small or the pose source
+        fails.
+        """
+        height, width = frames.shape[1:3]
+        if min(height, width) < SMALLEST:
+            raise ViddaError(
+                f"clip {clip.id!r}: frames of {width}x{height} pixels; controls need at least"
+                f" {SMALLEST} a side"
+            )
+        content = "" if self._cache is None else _digest(frames)
+        edges = self._edges(content, frames)
+        pose = self._pose(content, frames, clip, root, indices)
+        flow = self._flows(content, frames)
+        config = self.config
+        return Controls(
+            edges=edges,
+            pose=pose,
+            pose_maps=None
+            if pose is None
+            else draw_openpose(pose, height, width, config.threshold, config.line_width),
+            flow_previous=_pixels(flow.get("previous")),
+            flow_anchor=_pixels(flow.get("anchor")),
+            occluded_previous=flow.get("occluded_previous"),
+            occluded_anchor=flow.get("occluded_anchor"),
+        )
+
+    def _edges(self, content: str, frames: np.ndarray) -> np.ndarray | None:
+        config = self.config.edges
+        if config is None:
+            return None
+        key = ("edges", content, self._edges_identity)
+        return self._kept(key, lambda: {"edges": config.edges(frames)})["edges"]
+
+    def _pose(
+        self,
+        content: str,
+        frames: np.ndarray,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None,
+    ) -> Pose | None:
+        if self.config.pose is None:
+            return None
+
+        def estimate() -> Mapping[str, np.ndarray]:
+            found = self._pose_source.estimate(frames, None, clip, root, indices)
+            return {"keypoints": found.keypoints, "scores": found.scores}
+
+        if isinstance(self.config.pose, Sidecar):
+            found = estimate()  # is a file already
+        else:
+            # Boxes may come from the manifest or the sidecar.
+            beside = path_of(clip, root)
+            boxes = sha256(beside) if beside.is_file() else ""
+            numbers = None if indices is None else indices.tolist()
+            where = (clip.path, sorted(clip.meta.items()), boxes, numbers)
+            found = self._kept(("pose", content, self._pose_identity, repr(where)), estimate)
+        pose = track(Pose(found["keypoints"], found["scores"]))
+        how = self.config.smoothing
+        if how is None:
+            return pose
+        return smooth(pose, self.config.threshold, how.longest_gap, how.window)
+
+    def _flows(self, content: str, frames: np.ndarray) -> Mapping[str, np.ndarray]:
+        if self.config.flow is None:
+            return {}
+        key = ("flow", content, self._flow_identity)
+        return self._kept(key, lambda: _clip_flows(self._flow, frames))
+
+    def _kept(
+        self, key: tuple[str, ...], make: Callable[[], Mapping[str, np.ndarray]]
+    ) -> Mapping[str, np.ndarray]:
+        if self._cache is None:
+            return make()
+        whole = repr((*key, VERSION, cv2.__version__))
+        return self._cache.arrays(hashlib.sha256(whole.encode()).hexdigest(), make)
+
+    @cached_property
+    def _pose_source(self) -> PoseSource:
+        assert self.config.pose is not None
+        return self.config.pose.build()
+
+    @cached_property
+    def _flow(self) -> Flow:
+        assert self.config.flow is not None
+        return self.config.flow.build()
+
+    @cached_property
+    def _edges_identity(self) -> str:
+        return identity(self.config.edges)
+
+    @cached_property
+    def _pose_identity(self) -> str:
+        return identity(self.config.pose)
+
+    @cached_property
+    def _flow_identity(self) -> str:
+        return identity(self.config.flow)
+
+
+def identity(config: Config | None) -> str:
+    """What decides the results of a config, as text: its values, and its files' contents.
+
+    Where the files are does not enter, nor the device.
+    """
+    return json.dumps(_plain(config), sort_keys=True)
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, Config):
+        return {name: _plain(below) for name, below in value if name not in NOT_IN_KEY}
+    if isinstance(value, Path) or (isinstance(value, str) and value.endswith(CONFIG_SUFFIXES)):
+        file = Path(value).expanduser()
+        return sha256(file) if file.is_file() else str(value)
+    return value
+
+
+def _digest(frames: np.ndarray) -> str:
+    """Hex digest of frames and their size."""
+    digest = hashlib.sha256(repr(frames.shape).encode())
+    digest.update(np.ascontiguousarray(frames).data)
+    return digest.hexdigest()
+
+
+def _clip_flows(estimator: Flow, frames: np.ndarray) -> dict[str, np.ndarray]:
+    """Flow from each frame to the one before and to the first, int16 in steps, and occlusions."""
+    count, height, width = frames.shape[:3]
+    found = {name: np.zeros((count, height, width, 2), np.int16) for name in ("previous", "anchor")}
+    hidden = {f"occluded_{name}": np.zeros((count, height, width), bool) for name in found}
+    for f in range(1, count):
+        for name, other in (("previous", f - 1), ("anchor", 0)):
+            if name == "anchor" and f == 1:  # frame 0 is the one before as well
+                found[name][f] = found["previous"][f]
+                hidden["occluded_anchor"][f] = hidden["occluded_previous"][f]
+                continue
+            forward = estimator.flow(frames[f], frames[other])
+            backward = estimator.flow(frames[other], frames[f])
+            found[name][f] = _steps(forward)
+            hidden[f"occluded_{name}"][f] = occluded(forward, backward)
+    return found | hidden
+
+
+def _steps(flow: np.ndarray) -> np.ndarray:
+    """Flow (H, W, 2) in pixels as the differences of neighbours in int16 steps.
+
+    Steps hold up to 1023 pixels. Flow is smooth, so their differences compress to less than half;
+    they may wrap around, for their sum wraps back.
+    """
+    most = np.iinfo(np.int16).max
+    steps = np.clip(np.rint(flow * STEPS_PER_PIXEL), -most, most).astype(np.int16)
+    for axis in (0, 1):
+        steps = np.diff(steps, axis=axis, prepend=np.int16(0))
+    return steps
+
+
+def _pixels(steps: np.ndarray | None) -> np.ndarray | None:
+    """What `_steps` was given, to half a step; steps: (T, H, W, 2) int16."""
+    if steps is None:
+        return None
+    for axis in (1, 2):
+        steps = np.cumsum(steps, axis=axis, dtype=np.int16)
+    return steps.astype(np.float32) / STEPS_PER_PIXEL

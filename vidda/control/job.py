@@ -1,0 +1,209 @@
+"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets."""
+
+import logging
+from fnmatch import fnmatchcase
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from vidda import video
+from vidda.control.controls import ControlConfig, ControlReader, Controls
+from vidda.control.mask import has_mask, person_mask
+from vidda.control.sheet import contact_sheet, flow_pictures, full_colour, rows, save_png
+from vidda.data import load_manifest
+from vidda.data.listing import is_media
+from vidda.data.manifest import csv_line, write_csv
+from vidda.errors import ViddaError
+from vidda.files import atomic, atomic_folder, inside
+from vidda.progress import track
+from vidda.run import RunFolder
+from vidda.types import ClipRecord, Manifest
+
+FAILED = "failed.csv"
+Count = Annotated[int, Field(ge=1)]
+
+log = logging.getLogger("vidda")
+
+
+class ControlJobConfig(ControlConfig):
+    """Whose controls are computed, and what is written."""
+
+    input: Path = Field(description="a manifest, a folder of videos, or a video")
+    out: Path = Field(description="run folder to write")
+    size: Count | tuple[Count, Count] | None = Field(
+        default=512, description="shorter side in pixels, or [height, width]; null: the clip's own"
+    )
+    frames: Count = Field(default=256, description="a longer clip is looked at up to this frame")
+    clips: tuple[str, ...] = Field(
+        default=(), description="ids of the clips, * standing for anything; none: all"
+    )
+    limit: Count | None = Field(default=None, description="only so many clips, the first ones")
+    write: tuple[Literal["sheet", "videos", "npz"], ...] = Field(
+        default=("sheet", "videos"), min_length=1, description="what is written for each clip"
+    )
+    columns: Count = Field(default=8, description="frames on a sheet, evenly spread over the clip")
+    tile: int = Field(default=192, ge=32, description="width of each picture on a sheet, in pixels")
+    cache: Path | None = Field(default=None, description="folder that keeps what was computed")
+
+
+def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
+    """Write the controls of every clip; 0 when all could be, else 1."""
+    chosen = choose(find_clips(config.input), config.clips, config.limit)
+    _require_own_places(chosen)
+    if dry_run:
+        ControlReader(config, None).load()
+        print(f"dry run: would write {', '.join(config.write)} of {len(chosen)} clips")
+        return 0
+    reader = ControlReader(config, config.cache)
+    reader.load()
+    prints = {"input": chosen.fingerprint()}
+    with RunFolder.open(config.out, config, prints, resume=resume) as opened:
+        if opened.finished:
+            print(f"{config.out}: is finished")
+            return 0
+        failed = _write_all(config, reader, chosen)
+        if failed:
+            lines = [csv_line(pair) for pair in failed]
+            write_csv(config.out / FAILED, csv_line(("id", "reason")), lines)
+            print(f"{len(failed)} of {len(chosen)} clips failed: {config.out / FAILED}")
+            print("mend them; the same command with --resume tries them again")
+            return 1
+        (config.out / FAILED).unlink(missing_ok=True)
+        opened.finish()
+    print(f"written: {config.out / 'clips'}")
+    return 0
+
+
+def find_clips(path: Path) -> Manifest:
+    """The clips of a manifest, of a folder (and those below it), or a single video.
+
+    Raises ViddaError when there are none.
+    """
+    if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
+        found = load_manifest(path)
+    elif path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        found = _unlisted(path, [name for name in names if is_media(name)])
+    elif path.is_file():
+        found = _unlisted(path.parent, [path.name])
+    else:
+        raise ViddaError(f"{path}: no such file or folder; give a video, a folder or a manifest")
+    if not found.clips:
+        raise ViddaError(f"{path}: no clips in it; give a video, a folder or a manifest with some")
+    return found
+
+
+def choose(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
+    """The first `limit` clips whose ids match one of the patterns, or all where there are none.
+
+    Raises ViddaError, a line each, for patterns that match no clip.
+    """
+    ids = [clip.id for clip in manifest.clips]
+    problems = [
+        f"clips: no clip's id is like {pattern!r}, the first one is {ids[0]!r}"
+        for pattern in patterns
+        if not any(fnmatchcase(name, pattern) for name in ids)
+    ]
+    if problems:
+        raise ViddaError("\n".join(problems))
+    kept = [
+        clip
+        for clip in manifest.clips
+        if not patterns or any(fnmatchcase(clip.id, pattern) for pattern in patterns)
+    ]
+    return Manifest(manifest.root, manifest.classes, tuple(kept[:limit]))
+
+
+def _unlisted(root: Path, files: list[str]) -> Manifest:
+    return Manifest(root, (), tuple(ClipRecord(file, file, None, "", "") for file in files))
+
+
+def _require_own_places(chosen: Manifest) -> None:
+    """Raise ViddaError when two clips are the same file, and so would be written to one place."""
+    first: dict[str, str] = {}
+    for clip in chosen.clips:
+        if clip.path in first:
+            raise ViddaError(
+                f"clips {first[clip.path]!r} and {clip.id!r} are both {clip.path}; choose one of"
+                " them with clips=[ID]"
+            )
+        first[clip.path] = clip.id
+
+
+def _write_all(
+    config: ControlJobConfig, reader: ControlReader, chosen: Manifest
+) -> list[tuple[str, str]]:
+    """Write what is not there yet; the ids of clips that failed, and why."""
+    places = {clip.id: inside(config.out / "clips", clip.path) for clip in chosen.clips}
+    missing = [clip for clip in chosen.clips if not places[clip.id].exists()]
+    total, done = len(chosen), len(chosen) - len(missing)
+    failed: list[tuple[str, str]] = []
+    for clip in track(missing, label="controls", total=total, unit="clips", done=done):
+        try:
+            _write_clip(config, reader, clip, chosen.root, places[clip.id])
+        except ViddaError as error:
+            log.warning("clip %r failed: %s", clip.id, error)
+            failed.append((clip.id, str(error)))
+    return failed
+
+
+def _write_clip(
+    config: ControlJobConfig, reader: ControlReader, clip: ClipRecord, root: Path, place: Path
+) -> None:
+    path = inside(root, clip.path)
+    info = video.probe(path)
+    numbers = np.arange(min(info.frames, config.frames))
+    if len(numbers) < info.frames:
+        log.info(
+            "clip %r: the first %d of its %d frames; frames=N takes more",
+            clip.id,
+            len(numbers),
+            info.frames,
+        )
+    frames = video.read(path, numbers, config.size)
+    controls = reader.read(frames, clip, root, numbers)
+    height, width = frames.shape[1:3]
+    mask = None
+    if controls.pose is not None or has_mask(clip, root):
+        mask = person_mask(clip, root, controls.pose, height, width, numbers)
+    with atomic_folder(place) as folder:
+        if "sheet" in config.write:
+            found = rows(frames, controls, mask)
+            sheet = contact_sheet(clip.id, found, numbers.tolist(), config.columns, config.tile)
+            save_png(sheet, folder / "sheet.png")
+        if "videos" in config.write:
+            for name, pictures in _pictures(controls, mask).items():
+                video.write(folder / f"{name}.mp4", pictures, info.fps or 1.0)
+        if "npz" in config.write:
+            with atomic(folder / "controls.npz") as temporary, temporary.open("wb") as file:
+                np.savez_compressed(file, **_arrays(controls, mask))  # type: ignore[arg-type]
+
+
+def _pictures(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Each control as RGB frames, by name."""
+    grey = {"edges": controls.edges, "mask": None if mask is None else mask.astype(np.uint8) * 255}
+    found = {k: np.repeat(v[..., None], 3, axis=3) for k, v in grey.items() if v is not None}
+    if controls.pose_maps is not None:
+        found["pose"] = controls.pose_maps
+    flow, hidden = controls.flow_previous, controls.occluded_previous
+    if flow is not None and hidden is not None:
+        found["flow"] = flow_pictures(flow, hidden, full_colour(flow))
+    return found
+
+
+def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:
+    """Each control as it is, by the name that `Controls` gives it."""
+    found = {
+        "edges": controls.edges,
+        "pose_maps": controls.pose_maps,
+        "flow_previous": controls.flow_previous,
+        "flow_anchor": controls.flow_anchor,
+        "occluded_previous": controls.occluded_previous,
+        "occluded_anchor": controls.occluded_anchor,
+        "mask": mask,
+    }
+    if controls.pose is not None:
+        found |= {"keypoints": controls.pose.keypoints, "scores": controls.pose.scores}
+    return {name: array for name, array in found.items() if array is not None}

@@ -1,0 +1,192 @@
+"""Poses by a top-down model of mmpose: RTMPose, SimCC, HRNet, ResNet and others of its kind.
+
+All people in all frames of a clip go through the model in batches, through the crop, the
+normalisation and the decoding that the model's own config names.
+"""
+
+import logging
+import warnings
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.control.boxes import BoxConfig, WholeFrame
+from vidda.control.keypoints import JOINTS, Pose
+from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
+from vidda.control.networks import fill, torch_device
+from vidda.control.topdown import over_people
+from vidda.errors import ViddaError
+from vidda.types import ClipRecord
+
+
+class MMPose(Config):
+    """A top-down model of mmpose (arXiv 2303.07399 for RTMPose).
+
+    Its joints are found by name, so models of Halpe's 26 or COCO-WholeBody's 133 serve too; one
+    that lacks any of COCO's 17 is refused.
+    """
+
+    name: Literal["mmpose"] = Field(default="mmpose", description="a model of mmpose")
+    model: Path = Field(
+        description="config that mmpose ships, such as body_2d_keypoint/rtmpose/coco/NAME.py, or a"
+        " file of yours (.json, .yaml; a .py is a program, which mmpose runs)"
+    )
+    weights: Path = Field(description="its weights: .safetensors or a torch state_dict")
+    boxes: BoxConfig = Field(default=WholeFrame(), description="where the people are")
+    flip_test: bool | None = Field(
+        default=None,
+        description="average with the mirrored crop, at twice the work; null: as its config says",
+    )
+    batch: int = Field(default=64, ge=1, description="people at once")
+    device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
+
+    def build(self) -> "MMPoseEstimator":
+        """The estimator; raises ViddaError when mmpose, the model or the device is not there."""
+        return MMPoseEstimator(self)
+
+
+class MMPoseEstimator:
+    """A model of mmpose in evaluation mode, and what its config does to a picture before it."""
+
+    def __init__(self, config: MMPose) -> None:
+        apis = import_mmpose_apis()
+        from mmengine.dataset import Compose
+        from mmpose.models.pose_estimators import TopdownPoseEstimator
+
+        self.config = config
+        self._boxes = config.boxes.build()
+        content = _read(config.model)
+        device = torch_device(config.device, "pose.device")
+        try:
+            if config.flip_test is not None:
+                content.model.test_cfg = {
+                    **content.model.get("test_cfg", {}),
+                    "flip_test": config.flip_test,
+                }
+            with _quiet():
+                self._model: Any = apis.init_model(content, None, device="cpu")
+                self._pipeline = Compose(content.test_dataloader.dataset.pipeline)
+        except ViddaError:
+            raise
+        except Exception as error:  # a config is a program, which may fail in any way
+            raise ViddaError(
+                f"{config.model}: mmpose cannot build it ({_first_line(error)}); choose a top-down"
+                " model (RTMPose, HRNet, ResNet, SimCC)"
+            ) from error
+        if not isinstance(self._model, TopdownPoseEstimator):
+            raise ViddaError(
+                f"{config.model}: a {type(self._model).__name__}, which is not top-down; choose"
+                " RTMPose, HRNet, ResNet or SimCC"
+            )
+        self._names, self._joints = _joints(config.model, self._model)
+        fill(self._model, config.weights, "pose.weights")
+        self._model.requires_grad_(False).to(device)
+
+    def estimate(
+        self,
+        frames: np.ndarray,
+        boxes: np.ndarray | None,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+    ) -> Pose:
+        """The poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
+        if boxes is None:
+            boxes = self._boxes.find(frames, clip, root, indices)
+        return over_people(frames, boxes, self.config.batch, self._predict)
+
+    def _predict(
+        self, frames: list[np.ndarray], boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """COCO's joints (N, 17, 2) and their scores (N, 17) of a person in each frame."""
+        import torch
+        from mmengine.dataset import pseudo_collate
+
+        people = [
+            self._pipeline(
+                {
+                    # mmpose's pictures are BGR; the model turns them where it wants RGB.
+                    "img": np.ascontiguousarray(frame[..., ::-1]),
+                    "bbox": box[None],
+                    "bbox_score": np.ones(1, np.float32),
+                    **self._model.dataset_meta,
+                }
+            )
+            for frame, box in zip(frames, boxes, strict=True)
+        ]
+        try:
+            with _quiet(), torch.inference_mode():
+                found = self._model.test_step(pseudo_collate(people))
+        except np.linalg.LinAlgError:  # UDP's refinement of a peak that is none
+            raise ViddaError(
+                f"{self.config.weights}: its heatmaps have no peak to refine; are they the weights"
+                " of a trained model?"
+            ) from None
+        keypoints = np.concatenate([one.pred_instances.keypoints for one in found])
+        scores = np.concatenate([one.pred_instances.keypoint_scores for one in found])
+        if scores.shape[1] != len(self._names):
+            raise ViddaError(
+                f"{self.config.model}: the model gives {scores.shape[1]} key points, its dataset"
+                f" has names for {len(self._names)}; correct metainfo in the config"
+            )
+        return keypoints[:, self._joints], scores[:, self._joints]
+
+
+def _read(file: Path) -> Any:
+    """The mmengine config of a file, or of a model that mmpose ships."""
+    from mmengine import Config as Content
+
+    try:
+        content = Content.fromfile(str(file)) if file.is_file() else shipped_config(str(file))
+    except Exception as error:  # a config is a program, which may fail in any way
+        if isinstance(error, FileNotFoundError) and not file.is_file():
+            raise ViddaError(
+                f"{file}: no such file, and mmpose ships no such config; correct pose.model"
+            ) from None
+        raise ViddaError(
+            f"{file}: cannot be read as a config of mmpose ({_first_line(error)}); correct the file"
+        ) from error
+    if "model" not in content or "test_dataloader" not in content:
+        raise ViddaError(
+            f"{file}: no config of a pose model, lacks model or test_dataloader; take one of mmpose"
+        )
+    return content
+
+
+def _joints(name: Path, model: Any) -> tuple[list[str], list[int]]:
+    """The names of a model's key points, and the places of COCO's joints among them."""
+    by_number: Mapping[int, str] = model.dataset_meta["keypoint_id2name"]
+    numbers = model.test_cfg.get("output_keypoint_indices") or sorted(by_number)
+    names = [by_number[number] for number in numbers]
+    absent = [joint for joint in JOINTS if joint not in names]
+    if absent:
+        raise ViddaError(
+            f"{name}: its {len(names)} key points lack {', '.join(absent)}; choose a model of"
+            " COCO, Halpe or COCO-WholeBody"
+        )
+    return names, [names.index(joint) for joint in JOINTS]
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without mmpose's remarks on mmdet, old names in torch, and files that it found anyway."""
+    from mmengine.logging import MMLogger
+
+    log = MMLogger.get_current_instance()
+    level = log.level
+    log.setLevel(logging.ERROR)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        log.setLevel(level)
+
+
+def _first_line(error: Exception) -> str:
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:160]}"
