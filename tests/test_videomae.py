@@ -13,6 +13,7 @@ from safetensors.torch import load_file, save_file
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEForVideoClassification
 
 from vidda.errors import ViddaError
+from vidda.recognize.motion import motion
 from vidda.recognize.positions import stretch
 from vidda.recognize.torchvision_video import TorchvisionVideo
 from vidda.recognize.videomae import VideoMae, VideoMaeRecognizer
@@ -121,6 +122,36 @@ def test_a_pretraining_checkpoint_gives_its_encoder(
     assert f"{pretrained}: the encoder is loaded, a new head is started" in caplog.text
     message = refused(lambda: model(pretrained, head="loaded").build(5))
     assert "has no head" in message
+
+
+def test_motion_of_a_still_clip_and_of_a_brighter_one() -> None:
+    still = torch.rand(2, 3, 1, 8, 8).expand(-1, -1, 4, -1, -1)
+    assert motion(still)[:, 1:].abs().max() < 1e-3
+    video = torch.rand(2, 3, 4, 8, 8)
+    shown = motion(video)
+    torch.testing.assert_close(motion(video * 3 + 1), shown)
+    torch.testing.assert_close(shown.mean((2, 3, 4)), torch.zeros(2, 3), atol=1e-6, rtol=0)
+    torch.testing.assert_close(shown.square().mean((2, 3, 4)), torch.ones(2, 3))
+    # The last channel tells a frame from the others, not from the one before.
+    lit = torch.zeros(1, 3, 4, 8, 8)
+    lit[:, :, 2:] = 1
+    change, distance = motion(lit)[0, 1:].mean((2, 3))
+    assert change.argmax() == 2
+    assert distance.tolist() == pytest.approx([-1, -1, 1, 1])
+
+
+def test_the_encoder_sees_motion_where_asked_for(classifier: Path) -> None:
+    video = torch.rand(2, 3, 4, 16, 16)
+    seen = {"head": "loaded"}
+    config = json.loads((classifier / "config.json").read_text())
+    (classifier / "config.json").write_text(json.dumps(config | {"vidda_input": "motion"}))
+    moved = model(classifier, input="motion", **seen).build(5)
+    with pytest.raises(ViddaError, match="has learned from input motion; set input: motion"):
+        model(classifier, **seen).build(5)
+    (classifier / "config.json").write_text(json.dumps(config))
+    plain = model(classifier, **seen).build(5)
+    torch.testing.assert_close(logits(moved, video), logits(plain, motion(video)))
+    assert not torch.allclose(logits(moved, video), logits(plain, video))
 
 
 def test_heads_of_other_classes(classifier: Path) -> None:

@@ -42,6 +42,19 @@ COMMANDS = {
         "write and show what conditions a translation: edges, poses, optical flow",
         ("input", "out"),
     ),
+    "caption": Command(
+        "vidda.translate.caption_job:run",
+        "describe target frames with BLIP, for the prompts of a translation",
+    ),
+    "personalize": Command(
+        "vidda.translate.personalize.job:run",
+        "adapt a diffusion model to unlabelled target frames",
+    ),
+    "translate": Command(
+        "vidda.translate.job:run",
+        "turn clips into real-looking ones: a manifest in, a manifest out",
+        ("input", "out"),
+    ),
     "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
     "pretrain": Command(
         "vidda.recognize.pretrain:run", "pre-train VideoMAE on clips without labels"
@@ -154,7 +167,7 @@ def _sort(
 
 def _overview() -> str:
     lines = [USAGE, "", "commands:"]
-    lines += [f"  {name:<10}{command.help}" for name, command in COMMANDS.items()]
+    lines += [f"  {name:<13}{command.help}" for name, command in COMMANDS.items()]
     return "\n".join([*lines, "", "vidda COMMAND --help lists the command's keys."])
 
 

@@ -11,6 +11,7 @@ from torchvision.ops import StochasticDepth
 
 from vidda.config import Config
 from vidda.errors import ViddaError
+from vidda.recognize.motion import VideoInput, motion
 from vidda.recognize.needs import Needs
 from vidda.recognize.positions import set_positions
 from vidda.recognize.recognizer import Recognizer
@@ -19,6 +20,7 @@ from vidda.recognize.videomae_start import (
     Scratch,
     StartConfig,
     architecture,
+    check_seen,
     load_folder,
     transformers_config,
 )
@@ -40,6 +42,9 @@ class VideoMae(Config):
     frames: int = Field(default=16, ge=1, description="frames of a clip")
     size: int = Field(default=224, ge=1, description="height and width of a clip, in pixels")
     start: StartConfig = Field(default=Scratch(), description="the weights to begin with")
+    input: VideoInput = Field(
+        default="rgb", description="what the encoder sees; motion learns far faster from nothing"
+    )
     head: Head = "new"
     drop_path: float = Field(
         default=0.1, ge=0, lt=1, description="rate at which the last layer is skipped in training"
@@ -63,6 +68,7 @@ class VideoMae(Config):
         from transformers import VideoMAEForVideoClassification
 
         sizes, clip = architecture(self.start), ClipSize(frames=self.frames, size=self.size)
+        check_seen(self.start, self.input)
         config = transformers_config(sizes, clip)
         config.num_labels = classes
         if isinstance(self.start, Scratch):
@@ -70,15 +76,18 @@ class VideoMae(Config):
         else:
             model = _load(self.start.find(), config, self.head)
         set_positions(model.videomae.embeddings, sizes.width, sizes, clip)
-        return VideoMaeRecognizer(model, self.drop_path)
+        return VideoMaeRecognizer(model, self.input, self.drop_path)
 
 
 class VideoMaeRecognizer(Recognizer):
     """The parts of transformers' VideoMAEForVideoClassification, under its names of parameters."""
 
-    def __init__(self, model: "VideoMAEForVideoClassification", drop_path: float) -> None:
+    def __init__(
+        self, model: "VideoMAEForVideoClassification", seen: VideoInput, drop_path: float
+    ) -> None:
         super().__init__()
         assert isinstance(model.classifier, nn.Linear) and model.fc_norm is not None
+        self.input = seen
         self.videomae = model.videomae
         self.fc_norm = model.fc_norm
         self.classifier = model.classifier
@@ -91,7 +100,8 @@ class VideoMaeRecognizer(Recognizer):
             _add_drop_path(layer, drop_path * i / max(len(layers) - 1, 1))
 
     def features(self, video: torch.Tensor) -> torch.Tensor:
-        tokens = self.videomae(video.transpose(1, 2)).last_hidden_state
+        seen = motion(video) if self.input == "motion" else video
+        tokens = self.videomae(seen.transpose(1, 2)).last_hidden_state
         return self.fc_norm(tokens.mean(1))
 
 

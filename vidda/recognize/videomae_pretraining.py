@@ -10,14 +10,17 @@ from torch import nn
 from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.files import atomic_folder
+from vidda.recognize.motion import VideoInput, motion
 from vidda.recognize.needs import Needs
 from vidda.recognize.positions import Grid, grid, set_positions
 from vidda.recognize.videomae_start import (
+    SEEN,
     ClipSize,
     Count,
     Scratch,
     StartConfig,
     architecture,
+    check_seen,
     load_folder,
     quiet,
     transformers_config,
@@ -42,6 +45,9 @@ class VideoMaePretraining(Config):
     frames: Count = Field(default=16, description="frames of a clip")
     size: Count = Field(default=224, description="height and width of a clip, in pixels")
     start: StartConfig = Field(default=Scratch(), description="the weights to begin with")
+    input: VideoInput = Field(
+        default="rgb", description="what is hidden and painted; the recognizer then has the same"
+    )
     decoder: Decoder = Field(default=Decoder(), description="the decoder's sizes")
     mask_ratio: float = Field(
         default=0.9, gt=0, lt=1, description="share of the patches that are hidden"
@@ -67,25 +73,30 @@ class VideoMaePretraining(Config):
         if isinstance(self.start, Scratch):
             model = VideoMAEForPreTraining(config)
         else:
+            check_seen(self.start, self.input)
             folder = self.start.find()
             model, info = load_folder(VideoMAEForPreTraining, folder, config)
             _require_all(folder, info["missing_keys"], info["mismatched_keys"])
         set_positions(model.videomae.embeddings, sizes.width, sizes, clip)
         set_positions(model, self.decoder.width, sizes, clip)
-        return MaskedAutoencoder(model, grid(sizes, clip), self.mask_ratio)
+        return MaskedAutoencoder(model, grid(sizes, clip), self.mask_ratio, self.input)
 
 
 class MaskedAutoencoder(nn.Module):
     """transformers' VideoMAEForPreTraining on videos of (B, C, T, H, W).
 
     grid: tokens along time, height and width. mask_ratio: share of the tokens that are hidden.
+    seen: what of the video is hidden and painted, see `motion.motion`.
     """
 
-    def __init__(self, model: "VideoMAEForPreTraining", grid: Grid, mask_ratio: float) -> None:
+    def __init__(
+        self, model: "VideoMAEForPreTraining", grid: Grid, mask_ratio: float, seen: VideoInput
+    ) -> None:
         super().__init__()
         self.model = model
         self.grid = grid
         self.mask_ratio = mask_ratio
+        self.seen = seen
 
     def forward(self, video: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Mean squared error over the hidden patches, each normalised by itself.
@@ -94,7 +105,8 @@ class MaskedAutoencoder(nn.Module):
         channel, any normalisation of the clip gives the same targets. mask: (B, tokens), true where
         hidden, as many in each clip.
         """
-        return self.model(video.transpose(1, 2), bool_masked_pos=mask).loss
+        shown = motion(video) if self.seen == "motion" else video
+        return self.model(shown.transpose(1, 2), bool_masked_pos=mask).loss
 
     def draw_mask(self, clips: int, generator: torch.Generator) -> torch.Tensor:
         """Tube masks for so many clips, see `tube_mask`."""
@@ -102,6 +114,7 @@ class MaskedAutoencoder(nn.Module):
 
     def save(self, folder: Path) -> None:
         """Write config.json and model.safetensors to a new folder, which `start: folder` reads."""
+        setattr(self.model.config, SEEN, self.seen)
         with atomic_folder(folder) as temporary, quiet():
             self.model.save_pretrained(temporary)
 

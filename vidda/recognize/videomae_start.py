@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from vidda.config import Config
 from vidda.errors import ViddaError
+from vidda.recognize.motion import VideoInput
 
 if TYPE_CHECKING:  # transformers takes seconds to import
     from transformers import PreTrainedModel, VideoMAEConfig
@@ -19,6 +20,9 @@ if TYPE_CHECKING:  # transformers takes seconds to import
     M = TypeVar("M", bound=PreTrainedModel)
 
 Count = Annotated[int, Field(ge=1)]
+
+SEEN = "vidda_input"
+"""The key of a folder's config.json that says which input vidda pre-trained it on."""
 
 # What all published VideoMAEs share; a checkpoint that differs is refused rather than misread.
 _SHARED = {
@@ -47,6 +51,9 @@ class Scratch(Config):
     layers: Count = Field(default=12, description="of the encoder")
     heads: Count = Field(default=12, description="of attention")
     mlp: Count = Field(default=3072, description="hidden width between attentions")
+    init: float = Field(
+        default=0.02, gt=0, description="deviation of the random weights; narrow ones want more"
+    )
     positions: ClipSize | None = Field(
         default=None, description="clip whose positions are stretched to this one's; null: its own"
     )
@@ -117,6 +124,16 @@ def architecture(start: Scratch | Folder | Hub) -> Scratch:
     return start if isinstance(start, Scratch) else _read_architecture(start.find())
 
 
+def check_seen(start: Scratch | Folder | Hub, seen: VideoInput) -> None:
+    """Raise ViddaError when a start has learned from another input than `seen`."""
+    if isinstance(start, Scratch):
+        return
+    file = start.find() / "config.json"
+    learned = json.loads(file.read_text(encoding="utf-8")).get(SEEN, "rgb")
+    if learned != seen:
+        raise ViddaError(f"{file.parent}: has learned from input {learned}; set input: {learned}")
+
+
 def transformers_config(sizes: Scratch, clip: ClipSize) -> "VideoMAEConfig":
     """transformers' config of a model of these sizes, for clips of this size.
 
@@ -144,6 +161,7 @@ def transformers_config(sizes: Scratch, clip: ClipSize) -> "VideoMAEConfig":
         num_hidden_layers=sizes.layers,
         num_attention_heads=sizes.heads,
         intermediate_size=sizes.mlp,
+        initializer_range=sizes.init,
     )
 
 

@@ -1,0 +1,257 @@
+"""Frames, crops, objective, rates and prompts of `vidda personalize`, each alone."""
+
+from itertools import pairwise
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from diffusers import AutoencoderTiny, DDPMScheduler
+from pydantic import ValidationError
+from transformers import CLIPTokenizer
+
+from tests.tiny_diffusion import tiny_tokenizer
+from vidda.errors import ViddaError
+from vidda.translate.personalize.crops import Person, Whole
+from vidda.translate.personalize.drawing import seed_of
+from vidda.translate.personalize.frames import FramesConfig, draw, problems, spread
+from vidda.translate.personalize.latents import encode, to_frames, to_pixels
+from vidda.translate.personalize.objective import min_snr_weight, squared_error, target
+from vidda.translate.personalize.optim import TrainingConfig
+from vidda.translate.personalize.state import load_state, save_state
+from vidda.translate.personalize.textual_inversion import TextualInversion, Word
+from vidda.translate.personalize.training import order
+from vidda.translate.personalize.wording import token_ids, words
+from vidda.types import ClipRecord, Manifest
+from vidda.video import write
+
+LENGTH = 6
+
+
+def clips(root: Path, count: int = 5, **meta: str) -> Manifest:
+    """Clips of 40x48 pixels, each of one grey: 20, 40, ... plus the frame's number."""
+    records = []
+    for number in range(count):
+        grey = 20 * (number + 1) + np.arange(LENGTH)[:, None, None, None]
+        write(root / f"{number}.mp4", np.broadcast_to(grey, (LENGTH, 40, 48, 3)).astype("u1"), 8)
+        records.append(ClipRecord(str(number), f"{number}.mp4", None, "real", "air", meta=meta))
+    return Manifest(root, (), tuple(records))
+
+
+def clip_of(frames: np.ndarray) -> list[int]:
+    return [round(float(frame.mean()) / 20) - 1 for frame in frames]
+
+
+@pytest.mark.parametrize(("count", "total"), [(3, 9), (9, 3), (1, 5), (7, 7), (4, 10)])
+def test_spread_is_even_and_within(count: int, total: int) -> None:
+    numbers = spread(count, total)
+    assert len(numbers) == count and (np.diff(numbers) >= 0).all()
+    assert numbers[0] >= 0 and numbers[-1] < total
+    shares = np.bincount(numbers, minlength=total)
+    assert shares.max() - shares.min() <= 1
+    if count <= total:
+        assert np.diff(numbers, append=numbers[0] + total).max() <= -(-total // count)
+
+
+def test_frames_are_even_over_clips_and_held_out_ones_are_of_other_clips(tmp_path: Path) -> None:
+    manifest = clips(tmp_path)
+    drawn = draw(manifest, FramesConfig(count=8, held_out=1), 16)
+    assert drawn.train.shape == (8, 16, 16, 3) and drawn.train.dtype == np.uint8
+    assert clip_of(drawn.held_out) == [2]
+    assert clip_of(drawn.train) == [0, 0, 1, 1, 3, 3, 4, 4]
+    again = draw(manifest, FramesConfig(count=8, held_out=1), 16)
+    assert again.fingerprint() == drawn.fingerprint()
+    few = draw(manifest, FramesConfig(count=2, held_out=0), 16)
+    assert clip_of(few.train) == [1, 3] and few.held_out.shape == (0, 16, 16, 3)
+
+
+def test_too_few_frames_or_clips_are_told(tmp_path: Path) -> None:
+    manifest = clips(tmp_path, 2)
+    with pytest.raises(ViddaError, match="takes 7 frames of clip '0', which has 6; lower it"):
+        draw(manifest, FramesConfig(count=14, held_out=0), 16)
+    assert "2 of only 2 clips" in problems(manifest, FramesConfig(held_out=2))[0]
+    assert "no clips" in problems(Manifest(tmp_path, (), ()), FramesConfig())[0]
+    assert problems(manifest, FramesConfig(held_out=1)) == []
+
+
+def test_a_square_is_in_the_frame_and_around_the_person() -> None:
+    assert Whole().square(None, 40, 60) == (0, 10, 40)
+    person = Person(margin=1.5)
+    assert person.square(None, 40, 60) == (0, 10, 40)
+    assert person.square(np.array([20.0, 10.0, 28.0, 26.0]), 40, 60) == (6, 12, 24)
+    assert person.square(np.array([0.0, 0.0, 8.0, 16.0]), 40, 60) == (0, 0, 24)
+    assert person.square(np.array([50.0, 30.0, 60.0, 40.0]), 40, 60) == (25, 45, 15)
+    assert person.square(np.array([0.0, 0.0, 60.0, 40.0]), 40, 60) == (0, 10, 40)
+
+
+def test_boxes_come_from_the_sidecar_and_else_the_frame_is_whole(tmp_path: Path) -> None:
+    manifest = clips(tmp_path, 2)
+    box = np.tile(np.array([10, 4, 18, 20], np.float32), (LENGTH, 1))
+    box[1] = 0
+    (tmp_path / "sidecar").mkdir()
+    np.savez(tmp_path / "sidecar" / "0.npz", box=box)
+    first, second, last = Person().boxes(manifest.clips[0], tmp_path, np.array([0, 1, 5]))
+    assert first is not None and first.tolist() == [10, 4, 18, 20]
+    assert second is None and np.array_equal(first, last)
+    assert Person().boxes(manifest.clips[1], tmp_path, np.array([0, 1])) == [None, None]
+    drawn = draw(manifest, FramesConfig(count=4, held_out=0, crop=Person()), 16)
+    assert drawn.boxless == 3
+    people = np.array([[[10, 4, 18, 20], [0, 0, 0, 0], [30, 2, 40, 9]]], np.float32)
+    np.savez(tmp_path / "sidecar" / "1.npz", box=np.tile(people, (LENGTH, 1, 1)))
+    (around,) = Person().boxes(manifest.clips[1], tmp_path, np.array([3]))
+    assert around is not None and around.tolist() == [10, 2, 40, 20]
+    (tmp_path / "sidecar" / "1.npz").write_bytes(b"PK nonsense")
+    with pytest.raises(ViddaError, match="damaged"):
+        Person().boxes(manifest.clips[1], tmp_path, np.array([3]))
+
+
+def test_boxes_come_from_given_columns(tmp_path: Path) -> None:
+    person = Person(columns=("x0", "y0", "x1", "y1"))
+    numbers = np.arange(2)
+
+    def of(*cells: str) -> list[np.ndarray | None]:
+        meta = dict(zip(("x0", "y0", "x1", "y1"), cells, strict=True))
+        return person.boxes(ClipRecord("c", "c.mp4", None, "", "", meta=meta), tmp_path, numbers)
+
+    first, second = of("1", "2.5", "3", "4")
+    assert first is not None and first.tolist() == [1, 2.5, 3, 4] and second is first
+    assert of("", "", "", "") == [None, None]
+    for wrong in (("1", "2", "x", "4"), ("1", "2", "", "4"), ("3", "2", "1", "4"), ("nan",) * 4):
+        with pytest.raises(ViddaError, match=r"clip 'c': x0, y0, x1, y1 are .* no box"):
+            of(*wrong)
+
+
+def scheduler(kind: str) -> DDPMScheduler:
+    return DDPMScheduler(prediction_type=kind, rescale_betas_zero_snr=kind == "v_prediction")
+
+
+def test_the_target_undoes_the_noise() -> None:
+    rng = torch.Generator().manual_seed(0)
+    latents, noise = torch.randn(2, 5, 4, 3, 3, generator=rng).unbind()
+    times = torch.tensor([0, 10, 300, 700, 999])
+    plain = scheduler("epsilon")
+    assert torch.equal(target(plain, latents, noise, times), noise)
+    velocity = scheduler("v_prediction")
+    signal = velocity.alphas_cumprod[times].view(-1, 1, 1, 1)
+    noisy = velocity.add_noise(latents, noise, times)
+    clean = signal.sqrt() * noisy - (1 - signal).sqrt() * target(velocity, latents, noise, times)
+    assert torch.allclose(clean, latents, atol=1e-5)
+
+
+def test_min_snr_weighs_clean_latents_alike() -> None:
+    signal = torch.tensor([0.0, 0.2, 0.5, 0.9, 0.999])
+    ratio = signal / (1 - signal)
+    cut = ratio.clamp(max=5.0)
+    assert torch.equal(min_snr_weight(signal, "epsilon", None), torch.ones(5))
+    noise = min_snr_weight(signal, "epsilon", 5.0)
+    assert noise[0] == 1 and torch.allclose(noise[1:] * ratio[1:], cut[1:])
+    # An error of the velocity is one of the clean latents times 1 + SNR.
+    assert torch.allclose(min_snr_weight(signal, "v_prediction", 5.0) * (ratio + 1), cut)
+
+
+def test_the_error_is_of_each_item() -> None:
+    one = torch.zeros(2, 1, 2, 2)
+    other = one.clone()
+    other[1] = 3
+    assert squared_error(one, other).tolist() == [0, 9]
+
+
+def test_rates_over_time() -> None:
+    plain = TrainingConfig(steps=10, lr=1.0)
+    assert [plain.rate(step) for step in (0, 9)] == [1, 1]
+    scaled = TrainingConfig(lr=5e-4, batch_size=2, accumulate=4, scale_lr=True)
+    assert scaled.rate(0) == pytest.approx(4e-3)
+    curve = TrainingConfig(steps=12, lr=1.0, warmup=2, schedule="cosine")
+    rates = [curve.rate(step) for step in range(12)]
+    assert rates[:3] == [0.5, 1.0, 1.0] and rates[7] == pytest.approx(0.5)
+    assert all(late < early for early, late in pairwise(rates[2:]))
+    assert 0 < rates[-1] < 0.05
+
+
+def test_the_published_recipes_are_the_defaults() -> None:
+    inversion = TextualInversion()
+    assert (inversion.steps, inversion.accumulate, inversion.batch_size) == (3000, 4, 1)
+    assert (inversion.token, inversion.initializer) == ("<realism>", "valid")
+    assert inversion.rate(0) == pytest.approx(2e-3) == inversion.rate(2999)
+    with pytest.raises(ValidationError):
+        TextualInversion(token="two words")
+
+
+def test_every_epoch_has_every_frame_in_an_order_of_its_own() -> None:
+    whole = order(0, 21, 7, seed=1)
+    epochs = whole.view(3, 7)
+    assert (epochs.sort(1).values == torch.arange(7)).all()
+    assert not torch.equal(epochs[0], epochs[1])
+    assert torch.equal(order(5, 9, 7, seed=1), whole[5:14])
+    assert not torch.equal(order(0, 7, 7, seed=2), epochs[0])
+
+
+def test_seeds_differ_by_purpose_and_number() -> None:
+    seeds = [seed_of(s, p, n) for s in (0, 1) for p in (1, 2) for n in range(3)]
+    assert len(set(seeds)) == 12 and seeds[0] == seed_of(0, 1, 0)
+
+
+def test_prompts_that_the_text_encoder_cannot_read_are_told() -> None:
+    tokenizer = tiny_tokenizer()
+    ids = token_ids(tokenizer, ["person", "a person"], "method.prompt")
+    assert ids.shape == (2, 77)
+    with pytest.raises(ViddaError, match=r"(?s)'x x.*76 tokens.*reads 75.*80 tokens"):
+        token_ids(tokenizer, ["x " * 76, "a", "y " * 80], "method.prompt")
+    vocabulary = {word: n for n, word in enumerate(["a", "a</w>", "<|startoftext|>"])}
+    small = CLIPTokenizer(vocab={**vocabulary, "<|endoftext|>": 3}, merges=[], model_max_length=77)
+    assert words(small, "a") == [1]
+    with pytest.raises(ViddaError, match=r"method.prompt: 'b' has words .* does not know"):
+        token_ids(small, ["a", "b"], "method.prompt")
+
+
+def test_new_words_alone_learn() -> None:
+    known = torch.nn.Embedding(6, 3).requires_grad_(False)
+    word = Word(known, 5, torch.ones(2, 3))
+    ids = torch.tensor([[0, 5, 6, 4]])
+    vectors = word(ids)
+    assert torch.equal(vectors[0, [0, 3]], known.weight[[0, 4]])
+    assert torch.equal(vectors[0, 1:3], torch.ones(2, 3))
+    vectors.sum().backward()
+    assert [name for name, p in word.named_parameters() if p.requires_grad] == ["vectors"]
+    assert torch.equal(word.vectors.grad, torch.ones(2, 3))
+
+
+def test_pixels_there_and_back() -> None:
+    frames = np.random.default_rng(0).integers(0, 256, (2, 4, 6, 3), np.uint8)
+    pixels = to_pixels(frames)
+    assert pixels.shape == (2, 3, 4, 6) and pixels.min() >= -1 and pixels.max() <= 1
+    assert np.array_equal(to_frames(pixels), frames)
+    assert np.array_equal(to_frames(pixels * 9 + 9)[frames > 200], frames[frames > 200] * 0 + 255)
+
+
+def test_a_tiny_autoencoder_is_sure_of_its_latents() -> None:
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    )
+    frames = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
+    latents = encode(vae, frames, torch.device("cpu"), "encoding")
+    assert len(latents) == 9 and not latents.deviation.any()
+    drawn = latents.draw(torch.tensor([8, 0]), torch.Generator())
+    assert torch.equal(drawn, latents.mean[[8, 0]])
+
+
+def test_state_of_nested_tensors_and_numbers_comes_back(tmp_path: Path) -> None:
+    """8-bit Adam keeps whole numbers, and tensors of bytes in a mapping of their own."""
+
+    class Nested(torch.optim.SGD):
+        def load_state_dict(self, state_dict: dict) -> None:  # type: ignore[type-arg]
+            self.loaded = state_dict["state"]
+
+    weight = torch.nn.Parameter(torch.ones(2))
+    optimizer = Nested([weight], lr=1.0)
+    moments = {"state1": torch.tensor([3, 250], dtype=torch.uint8)}
+    optimizer.state[weight] = {"step": 7, "quantised": moments}
+    save_state(tmp_path, {"weight": weight}, optimizer, {"scale": 2.0})
+    other = torch.nn.Parameter(torch.zeros(2))
+    again = Nested([other], lr=1.0)
+    assert load_state(tmp_path, {"weight": other}, again) == {"scale": 2.0}
+    assert torch.equal(other, weight) and again.loaded[0]["step"] == 7
+    assert torch.equal(again.loaded[0]["quantised"]["state1"], moments["state1"])

@@ -1,0 +1,335 @@
+"""Frames per second and peak memory of vidda's translator beside diffusers' own loop.
+
+    python tools/bench_translate.py                          # tiny random weights on the CPU
+    python tools/bench_translate.py --sd15 --device cuda     # Stable Diffusion 1.5's sizes
+
+Four ways, with the same weights, prompts, control pictures and steps: diffusers' pipeline frame by
+frame, vidda without attention across frames, with it, and with ControlNet windows and guidance that
+stops early as well. They take turns, so that a busy machine slows all alike; the figures are
+medians. Weights are random: the work is that of trained ones. With --tflops of the device, also the
+share of its limit that each way reaches, from the operations that PyTorch counts.
+"""
+
+import argparse
+import copy
+import statistics
+import sys
+import time
+import weakref
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    MultiControlNetModel,
+    PNDMScheduler,
+    StableDiffusionControlNetPipeline,
+    UNet2DConditionModel,
+)
+from tokenizers.pre_tokenizers import ByteLevel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
+from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from vidda.control.controls import Controls
+from vidda.translate.context import Alone, FirstPrevious
+from vidda.translate.loading import DTYPES, ControlNet, Models
+from vidda.translate.noise import Independent
+from vidda.translate.sampler import ClipJob, Translator
+from vidda.translate.sampling_config import SamplingConfig
+
+SCHEDULER = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+}
+
+
+@dataclass(frozen=True)
+class Size:
+    """Widths of all networks, and the work: pixels a side, frames and steps."""
+
+    unet: tuple[int, ...]
+    heads: int
+    text: int
+    text_layers: int
+    vae: tuple[int, ...]
+    hint: tuple[int, ...]
+    layers: int
+    groups: int
+    pixels: int
+    frames: int
+    steps: int
+
+
+SIZES = {
+    "tiny": Size((64, 128), 2, 64, 2, (16, 32, 32), (8, 16, 32), 1, 8, 64, 16, 4),
+    "sd15": Size(
+        (320, 640, 1280, 1280), 8, 768, 12, (128, 256, 512, 512), (16, 32, 96, 256), 2, 32,
+        512, 16, 20,
+    ),
+}  # fmt: skip
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5's sizes")
+    parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
+    parser.add_argument("--precision", choices=DTYPES, help="default: bf16 on cuda, fp32 on cpu")
+    parser.add_argument("--chunk", type=int, default=16)
+    parser.add_argument("--frames", type=int)
+    parser.add_argument("--steps", type=int)
+    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--compile", action="store_true", help="torch.compile vidda's networks")
+    parser.add_argument("--channels-last", action="store_true")
+    parser.add_argument(
+        "--tflops", type=float, help="the device's peak, e.g. 989 of an H200's bf16"
+    )
+    options = parser.parse_args()
+    size = SIZES["sd15" if options.sd15 else "tiny"]
+    size = replace(size, frames=options.frames or size.frames, steps=options.steps or size.steps)
+    precision = options.precision or ("bf16" if options.device == "cuda" else "fp32")
+    models = random_models(size, torch.device(options.device), DTYPES[precision])
+    if options.channels_last:
+        for module in models.modules():
+            module.to(memory_format=torch.channels_last)
+    compare(options, size, models, precision)
+    return 0
+
+
+def compare(options: argparse.Namespace, size: Size, models: Models, precision: str) -> None:
+    """Print frames/s, peak memory, ratios and, where the peak is given, the share of the limit."""
+    clip = random_clip(size)
+    counts = {name: counted(way) for name, way in ways(size, models, clip, options, False).items()}
+    timed_ways = ways(size, models, clip, options, options.compile)
+    rates: dict[str, list[float]] = {name: [] for name in timed_ways}
+    peaks = {name: f"{gib:.3f} GiB of tensors" for name, (_, gib) in counts.items()}
+    for turn in range(options.repeats + 1):  # the first one warms up
+        for name in list(timed_ways) if turn % 2 else list(timed_ways)[::-1]:
+            seconds = timed(timed_ways[name], options.device)
+            if turn:
+                rates[name].append(size.frames / seconds)
+            if options.device == "cuda":
+                peaks[name] = f"{torch.cuda.max_memory_allocated() / 2**30:.2f} GiB"
+    kind = "SD 1.5" if options.sd15 else "tiny"
+    device = torch.cuda.get_device_name() if options.device == "cuda" else "CPU"
+    print(f"{kind} sizes, {size.frames} frames of {size.pixels} pixels, {size.steps} steps,")
+    print(f"guidance, two ControlNets, {precision} on {device}, chunk {options.chunk}")
+    base = statistics.median(rates["diffusers, per frame"])
+    for name, found in rates.items():
+        rate, work = statistics.median(found), counts[name][0] / size.frames
+        line = f"  {name:24s} {rate:8.3f} frames/s  {rate / base:5.2f}x  {work:8.4f} TFLOP/frame"
+        if options.tflops:
+            line += f"  {rate * work / options.tflops:6.1%} of the limit"
+        print(f"{line}  {peaks[name]}")
+    ratio = _ratio(rates["vidda, first_previous"], rates["vidda, none"])
+    print(f"  first_previous takes {1 / ratio - 1:+.0%} of none's time; goal: at most +35%")
+    none = _ratio(rates["vidda, none"], rates["diffusers, per frame"])
+    print(f"  none is {none:.2f}x diffusers; goal: at least 1")
+
+
+def ways(
+    size: Size, models: Models, clip: ClipJob, options: argparse.Namespace, compiled: bool
+) -> dict[str, Callable[[], Any]]:
+    """What is compared, by name; each has a UNet of its own, with the same weights."""
+    sampling = SamplingConfig(
+        steps=size.steps,
+        context=Alone(),
+        noise=Independent(),
+        chunk=options.chunk,
+        compile=compiled,
+    )
+    across = sampling.model_copy(update={"context": FirstPrevious()})
+    stopping = across.model_copy(update={"guidance_stop": 0.7})
+    windows = [replace(n, end=e) for n, e in zip(models.controlnets, (0.5, 0.8), strict=True)]
+    found: dict[str, Callable[[], Any]] = {
+        "diffusers, per frame": lambda: per_frame(models, clip, size.steps)
+    }
+    for name, config, nets in (
+        ("vidda, none", sampling, models.controlnets),
+        ("vidda, first_previous", across, models.controlnets),
+        ("vidda, windows and stop", stopping, tuple(windows)),
+    ):
+        own = replace(models, unet=copy.deepcopy(models.unet), controlnets=nets)
+        found[name] = partial(Translator(own, config).translate, [clip])
+    return found
+
+
+def per_frame(models: Models, clip: ClipJob, steps: int) -> None:
+    """What a user of diffusers writes: the pipeline, once for each frame."""
+    pipeline = StableDiffusionControlNetPipeline(
+        vae=models.vae,
+        text_encoder=models.text_encoder,
+        tokenizer=models.tokenizer,
+        unet=models.unet,
+        controlnet=MultiControlNetModel([net.model for net in models.controlnets]),
+        scheduler=PNDMScheduler(**SCHEDULER),
+        safety_checker=None,
+        feature_extractor=None,
+        requires_safety_checker=False,
+    )
+    pipeline.set_progress_bar_config(disable=True)
+    for frame in range(len(clip.frames)):
+        edges = np.repeat(clip.controls.edges[frame, ..., None], 3, axis=2)  # type: ignore[index]
+        pair = [edges, clip.controls.pose_maps[frame]]  # type: ignore[index]
+        pictures = [torch.from_numpy(p).permute(2, 0, 1)[None] / 255 for p in pair]
+        pipeline(
+            prompt=clip.prompt,
+            negative_prompt=clip.negative,
+            image=pictures,
+            num_inference_steps=steps,
+            guidance_scale=9.0,
+            generator=torch.Generator().manual_seed(frame),
+            output_type="np",
+        )
+
+
+def timed(way: Callable[[], Any], device: str) -> float:
+    """Seconds that it takes; on a GPU the peak of memory is counted anew."""
+    if device == "cuda":
+        torch.cuda.synchronize()
+        torch.cuda.reset_peak_memory_stats()
+    start = time.perf_counter()
+    way()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def counted(way: Callable[[], Any]) -> tuple[float, float]:
+    """The operations of products, convolutions and attention in TFLOP, and the peak in GiB.
+
+    The peak is that of tensors besides the weights, where there is no GPU that counts it itself.
+    """
+
+    def attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
+        return sdpa_flop_count(query, key, value)
+
+    # PyTorch counts attention on GPUs only.
+    on_cpu = {torch.ops.aten._scaled_dot_product_flash_attention_for_cpu: attention}
+    with LiveBytes() as live, FlopCounterMode(display=False, custom_mapping=on_cpu) as counter:
+        way()
+    return counter.get_total_flops() / 1e12, live.peak / 2**30
+
+
+class LiveBytes(TorchDispatchMode):
+    """The most bytes of tensors, made meanwhile, that are alive at any time."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.now = self.peak = 0
+        self._known: set[int] = set()
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
+        result = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(result):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                if storage._cdata not in self._known:
+                    self._known.add(storage._cdata)
+                    self.now += storage.nbytes()
+                    weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
+        self.peak = max(self.peak, self.now)
+        return result
+
+    def _forget(self, storage: int, size: int) -> None:
+        self._known.remove(storage)
+        self.now -= size
+
+
+def random_clip(size: Size) -> ClipJob:
+    rng = np.random.default_rng(0)
+    shape = (size.frames, size.pixels, size.pixels)
+    controls = Controls(
+        edges=rng.choice([0, 255], shape).astype(np.uint8),
+        pose=None,
+        pose_maps=rng.integers(0, 256, (*shape, 3), np.uint8),
+        flow_previous=None,
+        flow_anchor=None,
+        occluded_previous=None,
+        occluded_anchor=None,
+    )
+    return ClipJob(
+        frames=rng.integers(0, 256, (*shape, 3), np.uint8),
+        controls=controls,
+        prompt="a person",
+        negative="lowres",
+        seed=0,
+    )
+
+
+def random_models(size: Size, device: torch.device, dtype: torch.dtype) -> Models:
+    """All networks of these widths with random weights; made on the device, which is faster."""
+    torch.manual_seed(0)
+    down = len(size.unet) - (len(size.unet) > 2)  # the lowest of many has no attention
+    kinds = ("CrossAttnDownBlock2D",) * down + ("DownBlock2D",) * (len(size.unet) - down)
+    with device:
+        unet = UNet2DConditionModel(
+            sample_size=size.pixels // 2 ** (len(size.vae) - 1),
+            block_out_channels=size.unet,
+            down_block_types=kinds,
+            up_block_types=tuple(kind.replace("Down", "Up") for kind in kinds[::-1]),
+            cross_attention_dim=size.text,
+            attention_head_dim=size.heads,
+            layers_per_block=size.layers,
+            norm_num_groups=size.groups,
+        )
+        nets = [
+            ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=size.hint)
+            for _ in range(2)
+        ]
+        vae = AutoencoderKL(
+            down_block_types=("DownEncoderBlock2D",) * len(size.vae),
+            up_block_types=("UpDecoderBlock2D",) * len(size.vae),
+            block_out_channels=size.vae,
+            layers_per_block=size.layers,
+            norm_num_groups=size.groups,
+            latent_channels=4,
+        )
+        tokenizer = letters()
+        text_encoder = CLIPTextModel(
+            CLIPTextConfig(
+                vocab_size=len(tokenizer),
+                hidden_size=size.text,
+                intermediate_size=4 * size.text,
+                num_hidden_layers=size.text_layers,
+                num_attention_heads=size.text // 64,
+                bos_token_id=len(tokenizer) - 2,
+                eos_token_id=len(tokenizer) - 1,
+            )
+        )
+    for module in (unet, vae, text_encoder, *nets):
+        module.requires_grad_(False).eval().to(dtype)
+    controlnets = tuple(
+        ControlNet(kind, net, 1.0, 0.0, 1.0)
+        for kind, net in zip(("edges", "pose"), nets, strict=True)
+    )
+    return Models(vae, unet, text_encoder, tokenizer, SCHEDULER, controlnets)
+
+
+def letters() -> CLIPTokenizer:
+    """CLIP's tokenizer without merges: prompts are as long as always, in tokens."""
+    alphabet = sorted(ByteLevel.alphabet())
+    words = [*alphabet, *(letter + "</w>" for letter in alphabet)]
+    words += ["<|startoftext|>", "<|endoftext|>"]
+    vocabulary = {word: number for number, word in enumerate(words)}
+    return CLIPTokenizer(vocab=vocabulary, merges=[], model_max_length=77)
+
+
+def _ratio(ones: list[float], others: list[float]) -> float:
+    """The median of the ratios of two ways in the same turns."""
+    return statistics.median(one / other for one, other in zip(ones, others, strict=True))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

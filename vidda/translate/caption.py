@@ -1,0 +1,151 @@
+"""Captions of pictures by BLIP (arXiv 2201.12086), and which source clip gets which of them."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.data.sampling import clip_rng
+from vidda.errors import ViddaError
+from vidda.translate.adapters import quiet
+from vidda.translate.sources import Hub, SourceConfig
+
+_FILES = ("*.json", "vocab.txt", "model.safetensors", "pytorch_model.bin")
+
+
+class CaptionerConfig(Config):
+    """A BLIP and how it writes."""
+
+    source: SourceConfig = Field(
+        default=Hub(repo="Salesforce/blip-image-captioning-base"),
+        description="its folder or repository",
+    )
+    prefix: str = Field(default="", description="how every caption starts, e.g. a photo of")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(default=30, description="after the prefix")
+    beams: Annotated[int, Field(ge=1)] = Field(
+        default=3, description="of the search for the most likely caption; 1 takes word by word"
+    )
+
+
+class Random(Config):
+    """Each source clip draws a caption: by the seed and its id, whatever the other clips are."""
+
+    name: Literal["random"] = "random"
+    seed: int = Field(default=0, ge=0, description="of the draws")
+
+    def pick(self, clips: Sequence[str], captions: int) -> np.ndarray:
+        """The number of a caption for each clip id, (N,) int64 in 0..captions-1."""
+        draws = [clip_rng(self.seed, 0, name, "caption").integers(captions) for name in clips]
+        return np.array(draws, np.int64)
+
+
+class Nearest(Config):
+    """Each source clip takes the caption of the target frame that BLIP sees as most similar."""
+
+    name: Literal["nearest"] = "nearest"
+
+    def pick(self, clips: np.ndarray, targets: np.ndarray) -> np.ndarray:
+        """The number of the nearest target for each clip, (N,) int64; the first of equals.
+
+        clips: (N, D), targets: (M, D), both of unit length.
+        """
+        return np.array([(targets @ clip).argmax() for clip in clips], np.int64)
+
+
+AssignConfig = Annotated[Random | Nearest, Field(discriminator="name")]
+
+
+class Captioner:
+    """A loaded BLIP."""
+
+    def __init__(self, config: CaptionerConfig, processor: Any, model: Any) -> None:
+        self._config = config
+        self._processor = processor
+        self._model = model
+
+    @torch.inference_mode()
+    def describe(self, frames: Sequence[np.ndarray]) -> list[str]:
+        """A caption of each frame, (H, W, 3) uint8 RGB; it may be empty."""
+        prefix = [self._config.prefix] * len(frames) if self._config.prefix else None
+        inputs = self._processor(
+            images=list(frames), text=prefix, input_data_format="channels_last", return_tensors="pt"
+        ).to(self._model.device, self._model.dtype)
+        with quiet():
+            ids = self._model.generate(
+                **inputs,
+                max_new_tokens=self._config.max_tokens,
+                num_beams=self._config.beams,
+                do_sample=False,
+            )
+        texts = self._processor.batch_decode(ids, skip_special_tokens=True)
+        return [" ".join(text.split()) for text in texts]
+
+    @torch.inference_mode()
+    def features(self, frames: Sequence[np.ndarray]) -> np.ndarray:
+        """What BLIP's vision encoder sees in each frame, (N, D) float32 of unit length."""
+        inputs = self._processor(
+            images=list(frames), input_data_format="channels_last", return_tensors="pt"
+        ).to(self._model.device, self._model.dtype)
+        pooled = self._model.vision_model(pixel_values=inputs.pixel_values).pooler_output.float()
+        found: np.ndarray = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+        return found
+
+
+def find_captioner(config: CaptionerConfig, download: bool) -> Path:
+    """The captioner's folder; raises ViddaError when it holds no BLIP that writes captions."""
+    from transformers import AutoConfig
+
+    source = config.source
+    folder = source.find("captioner.source", _FILES, download)
+    try:
+        with quiet():
+            names = AutoConfig.from_pretrained(folder, local_files_only=True).architectures or []
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise ViddaError(f"{folder}: no model of transformers ({reason:.120})") from None
+    if "BlipForConditionalGeneration" not in names:
+        shown = ", ".join(names) or "model of no known class"
+        raise ViddaError(
+            f"{folder}: holds a {shown}; name a BLIP for captions (BlipForConditionalGeneration)"
+        )
+    if not any((folder / name).is_file() for name in _FILES[2:]):
+        raise ViddaError(f"{folder}: no model.safetensors; {source.missing}")
+    return folder
+
+
+def load_captioner(
+    config: CaptionerConfig, folder: Path, device: torch.device, dtype: torch.dtype
+) -> Captioner:
+    """The captioner in a folder.
+
+    The public weights are a .bin only: where there is no model.safetensors, transformers reads it
+    by torch's loader for tensors (`weights_only`), which runs no code of the file. Raises
+    ViddaError when something is missing.
+    """
+    from transformers import BlipForConditionalGeneration, BlipProcessor
+
+    try:
+        with quiet():
+            processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
+            loaded: Any = BlipForConditionalGeneration.from_pretrained(
+                folder,
+                dtype=dtype,
+                use_safetensors=(folder / "model.safetensors").is_file(),
+                weights_only=True,
+                local_files_only=True,
+                output_loading_info=True,
+            )
+    except Exception as error:  # unpickling, tokenizers and safetensors have their own kinds
+        reason = " ".join(str(error).split())
+        raise ViddaError(
+            f"{folder}: cannot be loaded ({reason:.200}); copy the folder again"
+        ) from None
+    model, info = loaded
+    if info["missing_keys"]:
+        first = sorted(info["missing_keys"])[0]
+        raise ViddaError(f"{folder}: weights are missing (first {first}); copy the folder again")
+    return Captioner(config, processor, model.requires_grad_(False).eval().to(device))

@@ -1,0 +1,142 @@
+"""`vidda translate CONFIG`: a manifest, folder or video in, a manifest of translated clips out.
+
+OUT/manifest.csv   the clips that are kept, ready to be trained on; rejected.csv, failed.csv: others
+OUT/videos/        the translated clips, and beside each its figures as JSON
+OUT/sidecar/       key points and masks of the source, for clips that have them
+OUT/shown/         to look at, where `show` asks for it
+OUT/camera.json    the target's cameras, where they are matched
+OUT/shards/i-of-n  the run folder of each shard; without shards it is OUT itself
+OUT/shards.json    what all shards must have in common
+
+A clip's JSON is written last, and is what a resumed job goes by. Whoever writes the last one of the
+whole job, whichever shard that is, writes the manifest.
+"""
+
+import logging
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from vidda.data.manifest import shortened
+from vidda.files import require_free
+from vidda.progress import meter
+from vidda.run import RunFolder
+from vidda.translate import rows
+from vidda.translate.camera_target import statistics
+from vidda.translate.engine import translate
+from vidda.translate.fingerprint import fingerprint
+from vidda.translate.fingerprints import config_print, translation_print
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.outputs import ClipResult, Places, Status, remove_leftovers
+from vidda.translate.plan import Looked, Plan, load_estimators, look, make
+from vidda.translate.shards import Group, Shard, agree
+from vidda.translate.worker import Done, Setup
+from vidda.translate.workload import needed_bytes, told
+from vidda.types import ClipRecord
+
+log = logging.getLogger("vidda")
+
+
+def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
+    """Translate every clip that is not there yet; 0 when none of this shard's failed, else 1."""
+    plan = make(config)
+    looked = look(plan, config)
+    missing = _missing(plan.groups, config.out)
+    _tell(config, plan, looked, missing)
+    if dry_run:
+        load_estimators(config)
+        return int(bool(looked.problems))
+    prints = (config_print(config), fingerprint(config.weights))
+    facts = {"input": plan.manifest.fingerprint(), "config": prints[0], "weights": prints[1]}
+    if config.shard is not None:
+        keep_if = config.keep_if.model_dump_json()
+        agree(config.out, {**facts, "batch": config.batch, "keep_if": keep_if})
+    folder = Shard.parse(config.shard).folder(config.out)
+    with RunFolder.open(folder, config, facts, resume=resume) as opened:
+        if not opened.finished:
+            _work(config, plan, looked, missing, prints)
+        _merge(config, plan, translation_print(*prints))
+        failed = list(_statuses(plan.clips, config.out).values()).count("failed")
+        if failed:
+            print(f"{failed} clips failed; mend them, --resume tries them again")
+            return 1
+        if not opened.finished:
+            opened.finish()
+    return 0
+
+
+def _missing(groups: Sequence[Group], out: Path) -> list[Group]:
+    """The groups that are to be translated: those in which a clip has no video yet."""
+    return [group for group in groups if {None, "failed"} & set(_statuses(group, out).values())]
+
+
+def _statuses(clips: Sequence[ClipRecord], out: Path) -> dict[str, Status | None]:
+    """What became of each clip so far, by id."""
+    found = {clip.id: ClipResult.read(Places.of(clip, out).result) for clip in clips}
+    return {name: result.status if result else None for name, result in found.items()}
+
+
+def _tell(config: TranslateConfig, plan: Plan, looked: Looked, missing: Sequence[Group]) -> None:
+    """Print the plan, and what is wrong with clips; ViddaError where the disk is too small."""
+    frames = sum(looked.frames.values())
+    part = f"shard {config.shard}: " if config.shard else ""
+    print(f"{part}{len(plan.clips)} clips, {frames} frames, of {len(plan.manifest)} clips in all")
+    for line in told(config, plan.parts, len(plan.clips), looked.pixels):
+        print(line)
+    left = _frames(missing, looked)
+    if left < frames:
+        print(f"{frames - left} frames are translated already")
+    for problem in shortened([f"will fail: {text}" for text in looked.problems.values()]):
+        print(problem)
+    clips = sum(map(len, missing))
+    require_free(config.out, needed_bytes(config, clips, looked.pixels * left // max(1, frames)))
+
+
+def _frames(groups: Iterable[Group], looked: Looked) -> int:
+    return sum(looked.frames.get(clip.id, 0) for group in groups for clip in group)
+
+
+def _work(
+    config: TranslateConfig,
+    plan: Plan,
+    looked: Looked,
+    missing: Sequence[Group],
+    prints: tuple[str, str],
+) -> None:
+    """Translate the missing groups, with progress in frames."""
+    remove_leftovers(config.out, plan.clips)
+    camera = None
+    if config.camera is not None:
+        camera = statistics(config, config.camera, plan.multiple, plan.rate)
+    setup = Setup(config, plan.manifest.root, plan.manifest.classes, prints, camera)
+    total = sum(looked.frames.values())
+    done = total - _frames(missing, looked)
+    with meter(label="translating", total=total, unit="frames", done=done) as passed:
+        kept = others = 0
+        for finished in translate(setup, missing):
+            for one in finished:
+                _log(one)
+                kept += one.status == "kept"
+                others += one.status != "kept"
+            count = sum(looked.frames.get(one.id, 0) for one in finished)
+            passed(count, f"{kept} clips kept, {others} not")
+
+
+def _log(done: Done) -> None:
+    if done.status != "kept":
+        log.warning("clip %r %s: %s", done.id, done.status, done.why)
+
+
+def _merge(config: TranslateConfig, plan: Plan, print_: str) -> None:
+    """Write the manifest where every clip of the job has its result, and say how it stands."""
+    merged = rows.merge(config.out, plan.manifest, print_)
+    if isinstance(merged, int):
+        print(f"{merged} clips of other shards are to come; the last shard writes the manifest")
+        return
+    counts = {status: merged.count(status) for status in ("kept", "rejected", "failed")}
+    print(", ".join(f"{count} {status}" for status, count in counts.items()))
+    if merged.medians():
+        print(f"medians: {merged.medians()}")
+    for status, file in (("rejected", rows.REJECTED), ("failed", rows.FAILED)):
+        if counts[status]:
+            print(f"why {status}: {config.out / file}")
+    print(f"written: {config.out / rows.MANIFEST}")

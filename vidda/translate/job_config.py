@@ -1,0 +1,94 @@
+"""What `vidda translate` is told."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from vidda.config import Config
+from vidda.control.controls import ControlConfig
+from vidda.control.pose import PoseConfig
+from vidda.translate.camera_match import CameraMatch
+from vidda.translate.frame_choice import AllFrames, FrameChoice
+from vidda.translate.keep_if import KeepIf
+from vidda.translate.loading import Precision
+from vidda.translate.prompts import PromptConfig
+from vidda.translate.sampling_config import SamplingConfig
+from vidda.translate.shards import Shard
+from vidda.translate.weights import WeightsConfig
+
+Count = Annotated[int, Field(ge=1)]
+
+
+class CameraConfig(Config):
+    """Whose camera the translated clips get."""
+
+    target: Path = Field(description="manifest of target clips; their labels are not read")
+    clips: Count = Field(default=100, description="of them that are measured, evenly chosen")
+    match: CameraMatch = Field(default=CameraMatch(), description="which effects, how strong")
+
+
+class TranslateConfig(Config):
+    """Which clips are translated, by which weights, how, and what is written of them."""
+
+    input: Path = Field(description="a manifest, a folder of videos, or a video")
+    out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
+    clips: tuple[str, ...] = Field(
+        default=(), description="ids of the clips, * standing for anything; none: all"
+    )
+    limit: Count | None = Field(default=None, description="only so many clips, the first ones")
+    frames: FrameChoice = Field(default=AllFrames(), description="which frames of a clip")
+    size: Count | tuple[Count, Count] | None = Field(
+        default=512,
+        description="shorter side in pixels, or [height, width]; null: the clip's own; rounded to"
+        " what the model takes",
+    )
+    weights: WeightsConfig = Field(default=WeightsConfig(), description="the model")
+    control: ControlConfig = Field(
+        default=ControlConfig(), description="what of the source the model is shown"
+    )
+    prompt: PromptConfig = Field(default=PromptConfig(), description="what it is asked for")
+    sampling: SamplingConfig = Field(default=SamplingConfig(), description="how it samples")
+    mask_grow: int = Field(
+        default=0, ge=0, description="pixels that the mask of sampling.keep_person is widened by"
+    )
+    camera: CameraConfig | None = Field(
+        default=None, description="capture effects of the target, added at the end; null: none"
+    )
+    check_pose: PoseConfig | None = Field(
+        default=None,
+        description="estimator that looks for the source's pose on the translation; null: no PCK",
+    )
+    keep_if: KeepIf = Field(default=KeepIf(), description="which clips enter the manifest")
+    show: tuple[Literal["side_by_side", "sheet"], ...] = Field(
+        default=(), description="to look at, in OUT/shown: videos beside their source, pictures"
+    )
+    crf: Annotated[int, Field(ge=0, le=51)] | None = Field(
+        default=18, description="of the H.264 videos, lower is better and larger; null: lossless"
+    )
+    seed: int = Field(default=0, ge=0, description="with a clip's id it decides all that is random")
+    batch: Count = Field(
+        default=1, description="clips that pass through the model together, for short ones"
+    )
+    precision: Precision = Field(default="fp32", description="of the model")
+    device: str = Field(
+        default="auto", description="cpu, cuda, cuda:1, ...; auto: every GPU, else the CPU"
+    )
+    engine: Literal["local", "processes", "ray"] = Field(
+        default="local",
+        description="local: this process; processes: several on this machine; ray: a Ray cluster",
+    )
+    workers: int = Field(
+        default=0, ge=0, description="of engine processes or ray; 0: one for each GPU, else one"
+    )
+    shard: str | None = Field(
+        default=None, description="i/n: only the i-th of n parts, from 1; the last one merges"
+    )
+    cache: Path | None = Field(default=None, description="folder that keeps computed controls")
+
+    @field_validator("shard")
+    @classmethod
+    def _of_so_many(cls, shard: str | None) -> str | None:
+        if shard is not None:
+            Shard.parse(shard)
+        return shard

@@ -1,0 +1,1 @@
+"""A diffusion model adapted to unlabelled frames of the target domain."""

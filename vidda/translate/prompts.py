@@ -1,0 +1,204 @@
+"""What is asked of the model for each clip: a template, filled from the manifest or captions."""
+
+import csv
+import difflib
+import string
+from collections.abc import Mapping, Sequence
+from functools import lru_cache
+from pathlib import Path
+from typing import Any, Self
+
+import torch
+from pydantic import Field, model_validator
+
+from vidda.config import Config
+from vidda.data.manifest import csv_line, shortened, write_csv
+from vidda.errors import ViddaError
+from vidda.translate.text import encode
+from vidda.types import ClipRecord
+
+# The recipe's (Sinha 2023).
+NEGATIVE = (
+    "longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits,"
+    " cropped, worst quality, low quality"
+)
+REMEMBERED = 256
+"""So many prompts' embeddings are kept; at SD 1.5's size one is 0.1 to 0.2 MB."""
+
+_COLUMNS = ("id", "domain", "view", "subject", "altitude_m")
+_OTHERS = ("class", "token", "caption")
+
+
+class PromptConfig(Config):
+    """The prompt of each clip, and what it must not look like."""
+
+    template: str = Field(
+        default="a person, best quality, extremely detailed",
+        description="may name {class}, {token}, {caption}, {domain}, {view}, {subject} and any"
+        " further column of the manifest",
+    )
+    negative: str = Field(default=NEGATIVE, description="what guidance leads away from")
+    token: str | None = Field(
+        default=None, description="the personalised words that {token} stands for, e.g. sks person"
+    )
+    classes: dict[str, str] = Field(
+        default={}, description="what {class} says for a class; others say their own name"
+    )
+    captions: Path | None = Field(
+        default=None, description="CSV of clip and caption, as vidda caption writes it: {caption}"
+    )
+
+    @model_validator(mode="after")
+    def _go_together(self) -> Self:
+        names = fields(self.template)
+        for name, value in (("token", self.token), ("captions", self.captions)):
+            field = name.removesuffix("s")
+            if field in names and value is None:
+                raise ValueError(f"template names {{{field}}}, but {name} is not given")
+            if field not in names and value is not None:
+                raise ValueError(f"{name} is given, but template does not name {{{field}}}")
+        return self
+
+
+def fields(template: str) -> set[str]:
+    """The names in braces; raises ValueError when a brace is not closed or a name is none."""
+    try:
+        parsed = list(string.Formatter().parse(template))
+    except ValueError as error:
+        raise ValueError(f"template {template!r}: {error}; a real brace is doubled") from None
+    for _, name, form, conversion in parsed:
+        if name is not None and (not name.isidentifier() or form or conversion):
+            raise ValueError(
+                f"template {template!r}: {{{name}}} is not a plain name; a real brace is doubled"
+            )
+    return {name for _, name, _, _ in parsed if name is not None}
+
+
+class Prompts:
+    """The prompts of clips.
+
+    classes: the manifest's class names, index by index. Raises ViddaError when the captions cannot
+    be read, or a class that is given other words is none of these.
+    """
+
+    def __init__(self, config: PromptConfig, classes: Sequence[str]) -> None:
+        self.config = config
+        self._classes = classes
+        self._captions = read_captions(config.captions) if config.captions else {}
+        unknown = [name for name in config.classes if name not in classes]
+        if unknown:
+            raise ViddaError(
+                "\n".join(
+                    f"prompt.classes: no class {name!r}{_near(name, classes)}" for name in unknown
+                )
+            )
+
+    def of(self, clip: ClipRecord) -> str:
+        """One clip's prompt; raises ViddaError when it lacks what the template names."""
+        values = self._values(clip)
+        lacking = sorted(name for name in fields(self.config.template) if not values.get(name))
+        if lacking:
+            raise ViddaError(self._lack(clip, lacking[0], values))
+        return self.config.template.format_map(values)
+
+    def check(self, clips: Sequence[ClipRecord]) -> None:
+        """Raise ViddaError, with a line for each mistake, unless every clip has its prompt."""
+        problems = []
+        for clip in clips:
+            try:
+                self.of(clip)
+            except ViddaError as error:
+                problems.append(str(error))
+        if problems:
+            raise ViddaError("\n".join(shortened(problems)))
+
+    def _values(self, clip: ClipRecord) -> dict[str, str]:
+        values = dict(clip.meta)
+        for name in _COLUMNS:
+            value = getattr(clip, name)
+            values[name] = f"{value:g}" if isinstance(value, float) else value or ""
+        label = None if clip.label is None else self._classes[clip.label]
+        values["class"] = "" if label is None else self.config.classes.get(label, label)
+        values["token"] = self.config.token or ""
+        values["caption"] = self._captions.get(clip.id, "")
+        return values
+
+    def _lack(self, clip: ClipRecord, name: str, values: Mapping[str, str]) -> str:
+        if name == "caption":
+            return f"clip {clip.id!r}: not in {self.config.captions}; run vidda caption for it"
+        if name == "class":
+            return f"clip {clip.id!r}: has no label for {{class}}; leave {{class}} out of template"
+        if name in values:
+            return f"clip {clip.id!r}: its column {name!r} is empty; leave {{{name}}} out"
+        return f"clip {clip.id!r}: template names {{{name}}}{_near(name, values)}"
+
+
+class PromptEncoder:
+    """Prompts as the UNet reads them; repeated ones are encoded once.
+
+    offload: keep the text encoder in main memory, but while it works on its own device.
+    """
+
+    def __init__(self, tokenizer: Any, text_encoder: Any, *, offload: bool = False) -> None:
+        self._tokenizer = tokenizer
+        self._text_encoder = text_encoder
+        self._device = text_encoder.device
+        self._offload = offload
+        self._one = lru_cache(REMEMBERED)(self._encode)
+        if offload:
+            text_encoder.to("cpu")
+
+    def encode(self, prompts: Sequence[str]) -> torch.Tensor:
+        """The text encoder's last states, (N, tokens, width), on its own device and in its dtype.
+
+        Each prompt is encoded alone, so that its numbers do not depend, in their last digit, on
+        which others are translated with it. Raises ViddaError when one is too long.
+        """
+        return torch.cat([self._one(prompt) for prompt in prompts])
+
+    def _encode(self, prompt: str) -> torch.Tensor:
+        if not self._offload:
+            return encode(self._tokenizer, self._text_encoder, [prompt])
+        self._text_encoder.to(self._device)
+        try:
+            return encode(self._tokenizer, self._text_encoder, [prompt])
+        finally:
+            self._text_encoder.to("cpu")
+
+
+def read_captions(file: Path) -> dict[str, str]:
+    """Captions by clip id; raises ViddaError with a line for each mistake."""
+    try:
+        with file.open(encoding="utf-8-sig", newline="") as stream:
+            reader = csv.DictReader(stream, strict=True)
+            header = reader.fieldnames or []
+            rows = [(reader.line_num, row) for row in reader]
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        raise ViddaError(
+            f"{file}: cannot be read as captions ({error}); run vidda caption"
+        ) from None
+    if not {"clip", "caption"} <= set(header):
+        raise ViddaError(f"{file}:1: its columns are {','.join(header)}; wanted are clip,caption")
+    captions: dict[str, str] = {}
+    problems = []
+    for line, row in rows:
+        if not row["clip"] or not row["caption"]:
+            problems.append(f"{file}:{line}: clip or caption is empty; remove the line")
+        elif row["clip"] in captions:
+            problems.append(f"{file}:{line}: clip {row['clip']!r} stands twice; remove one line")
+        else:
+            captions[row["clip"]] = row["caption"]
+    if problems:
+        raise ViddaError("\n".join(shortened(problems)))
+    return captions
+
+
+def write_captions(file: Path, captions: Sequence[tuple[str, str, str]]) -> None:
+    """Write, atomically, what `read_captions` reads: clip id, caption, and the frame it is of."""
+    write_csv(file, csv_line(("clip", "caption", "of")), [csv_line(row) for row in captions])
+
+
+def _near(name: str, known: Sequence[str] | Mapping[str, str]) -> str:
+    names = sorted(known)
+    near = difflib.get_close_matches(name, names, n=1)
+    return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"

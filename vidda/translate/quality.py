@@ -1,0 +1,242 @@
+"""How good a translated clip is, beside its source: flicker, motion, pose, drift and plain defects.
+
+All of it is to be measured before `vidda.translate.camera_match`, whose shake, blur and change of
+light are wanted.
+"""
+
+from dataclasses import asdict, dataclass
+
+import cv2
+import numpy as np
+from scipy.optimize import linear_sum_assignment
+
+from vidda.control.controls import Controls
+from vidda.control.flow import Flow, occluded, warp
+from vidda.control.keypoints import Pose, pck, people_boxes
+
+QUANTISATION = 2.0 / 12.0 / 255.0**2
+"""Squared difference of two values in [0, 1] by rounding to 8 bits alone: no error is below it."""
+
+BLACK = 6.0
+UNIFORM = 1.0
+STILL = 0.05
+MOVES = 16.0
+
+DIGITS = 6
+
+
+@dataclass(frozen=True, slots=True)
+class Quality:
+    """The figures of one translated clip; None where the clip or the estimators do not give one.
+
+    warp_error: mean squared difference, values in [0, 1], of each frame and the one before warped
+    onto it by the source's flow, where not occluded; source_warp_error: the source's own;
+    warp_error_ratio: the first by the second. flow_epe: mean endpoint error in pixels between the
+    flow of source and translation. pck: share of the source's joints found again on the
+    translation, PCK@0.2. brightness_slope, colour_slope: change a frame of the mean L* (signed),
+    and of the mean (a*, b*) (length), by least squares; brightness_range, colour_range: farthest
+    that a frame's mean L*, and mean (a*, b*), lies from the first frame's. CIELAB units.
+    """
+
+    warp_error: float | None
+    source_warp_error: float | None
+    warp_error_ratio: float | None
+    flow_epe: float | None
+    pck: float | None
+    brightness_slope: float
+    brightness_range: float
+    colour_slope: float
+    colour_range: float
+
+    def named(self) -> dict[str, float | None]:
+        """The figures by name, for JSON."""
+        return asdict(self)
+
+    def columns(self) -> dict[str, str]:
+        """The figures by name as text for a CSV row; empty where there is none."""
+        return {
+            name: "" if value is None else f"{value:.{DIGITS}g}"
+            for name, value in self.named().items()
+        }
+
+
+def measure(
+    source: np.ndarray,
+    translated: np.ndarray,
+    controls: Controls,
+    flow: Flow,
+    found: Pose | None = None,
+    threshold: float = 0.3,
+) -> Quality:
+    """All figures of one translated clip.
+
+    source, translated: (T, H, W, 3) uint8 RGB, 16 pixels a side at least. controls: the source's;
+    its flow and occlusion are used where it has them and estimated where not. flow: the estimator
+    for the rest. found: the pose re-estimated on the translation, in any order of people, or None.
+    threshold: the source's joints with a higher score count in the PCK.
+    """
+    motion, hidden = controls.flow_previous, controls.occluded_previous
+    if motion is None or hidden is None:
+        motion, hidden = flow_to_previous(source, flow)
+    error = warp_error(translated, motion, hidden)
+    own = warp_error(source, motion, hidden)
+    agreement = None
+    if found is not None and controls.pose is not None:
+        agreement = pose_agreement(controls.pose, found, threshold)
+    slope, farthest = brightness_drift(translated)
+    colour_slope, colour_farthest = colour_drift(translated)
+    return Quality(
+        warp_error=error,
+        source_warp_error=own,
+        warp_error_ratio=None
+        if error is None or own is None
+        else max(error, QUANTISATION) / max(own, QUANTISATION),
+        flow_epe=flow_epe(translated, motion, hidden, flow),
+        pck=agreement,
+        brightness_slope=slope,
+        brightness_range=farthest,
+        colour_slope=colour_slope,
+        colour_range=colour_farthest,
+    )
+
+
+def flow_to_previous(frames: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
+    """Flow from each frame to the one before, and where that is hidden, as `Controls` has them.
+
+    frames: (T, H, W, 3) uint8. Returns (T, H, W, 2) float32 pixels and (T, H, W) bool; row 0 is
+    zero and False.
+    """
+    motion = np.zeros((*frames.shape[:3], 2), np.float32)
+    hidden = np.zeros(frames.shape[:3], bool)
+    for t in range(1, len(frames)):
+        motion[t] = flow.flow(frames[t], frames[t - 1])
+        hidden[t] = occluded(motion[t], flow.flow(frames[t - 1], frames[t]))
+    return motion, hidden
+
+
+def warp_error(frames: np.ndarray, motion: np.ndarray, hidden: np.ndarray) -> float | None:
+    """Mean squared difference of each frame and the one before, warped onto it; values in [0, 1].
+
+    frames: (T, H, W, 3) uint8. motion: (T, H, W, 2) pixels to the frame before; hidden: (T, H, W)
+    bool, pixels that do not count. The mean over frames of the mean over pixels. None for a clip of
+    one frame, or where all is hidden. Source: Lai et al. 2018, arXiv 1808.00449, equations 8, 9.
+    """
+    errors = []
+    for t in range(1, len(frames)):
+        seen = ~hidden[t]
+        if seen.any():
+            before = warp(frames[t - 1].astype(np.float32), motion[t])
+            difference = (frames[t] - before)[seen] / 255.0
+            errors.append(float(np.square(difference).mean()))
+    return float(np.mean(errors)) if errors else None
+
+
+def flow_epe(
+    translated: np.ndarray, motion: np.ndarray, hidden: np.ndarray, flow: Flow
+) -> float | None:
+    """Mean distance in pixels between the flow of source and translation, where the source's holds.
+
+    translated: (T, H, W, 3) uint8; motion, hidden: of the source, see `warp_error`. None for a clip
+    of one frame, or where all is hidden.
+    """
+    errors = []
+    for t in range(1, len(translated)):
+        seen = ~hidden[t]
+        if seen.any():
+            difference = flow.flow(translated[t], translated[t - 1]) - motion[t]
+            errors.append(float(np.linalg.norm(difference[seen], axis=-1).mean()))
+    return float(np.mean(errors)) if errors else None
+
+
+def pose_agreement(source: Pose, found: Pose, threshold: float = 0.3) -> float | None:
+    """PCK@0.2 of the poses found on a translation against the source's, mean over joints, 0 to 1.
+
+    The people of each frame are paired so that their joints lie nearest (Hungarian method); a
+    joint of score 0, and a person too many in the source, were not found. None where the source has
+    no joint of a score above `threshold`.
+    """
+    visible = source.scores > threshold
+    if not visible.any():
+        return None
+    predicted = np.full(source.keypoints.shape, np.nan)
+    for t in range(len(visible)):
+        joints = np.where(found.scores[t] > 0.0, 1.0, np.nan)[..., None] * found.keypoints[t]
+        away = np.linalg.norm(source.keypoints[t][:, None] - joints[None], axis=-1)
+        away = np.minimum(np.nan_to_num(away, nan=1e6), 1e6)
+        own, other = linear_sum_assignment((away * visible[t][:, None]).sum(-1))
+        predicted[t, own] = joints[other]
+    boxes = people_boxes(source, threshold)
+    size = (boxes[..., 2:] - boxes[..., :2]).max(-1)
+    return float(np.nanmean(pck(predicted, source.keypoints, visible, size)))
+
+
+def brightness_drift(frames: np.ndarray) -> tuple[float, float]:
+    """Slope a frame and range of the mean L*, see `Quality`. frames: (T, H, W, 3) uint8."""
+    means = _mean_lab(frames)[:, :1]
+    return float(_slope(means)[0]), _range(means)
+
+
+def colour_drift(frames: np.ndarray) -> tuple[float, float]:
+    """Slope a frame and range of the mean (a*, b*), see `Quality`. frames: (T, H, W, 3) uint8."""
+    means = _mean_lab(frames)[:, 1:]
+    return float(np.linalg.norm(_slope(means))), _range(means)
+
+
+def defects(translated: np.ndarray, source: np.ndarray) -> tuple[str, ...]:
+    """Why a translation cannot be used whatever its figures are; empty where nothing is wrong.
+
+    translated: (T, H, W, 3) RGB, uint8 or float in 0..255. source: (T, H, W, 3) uint8; what it
+    shows itself, as a black or still frame, is no defect.
+    """
+    broken = ~np.isfinite(translated).all(axis=(1, 2, 3))
+    values = np.nan_to_num(translated.astype(np.float32), nan=0.0, posinf=255.0, neginf=0.0)
+    original = source.astype(np.float32)
+    black = (_brightest(values) < BLACK) & (_brightest(original) >= BLACK) & ~broken
+    uniform = (_contrast(values) < UNIFORM) & (_contrast(original) >= UNIFORM) & ~black & ~broken
+    still = np.abs(np.diff(values, axis=0)).mean(axis=(1, 2, 3)) < STILL
+    moving = np.abs(np.diff(original, axis=0)).max(axis=(1, 2, 3)) >= MOVES
+    frozen = np.concatenate([[False], still & moving]) & ~black & ~uniform & ~broken
+    complaints = {
+        "with NaN or infinite values": broken,
+        "black": black,
+        "of one colour": uniform,
+        "frozen while the source moves": frozen,
+    }
+    return tuple(
+        f"{int(which.sum())} of {len(which)} frames {what}, first frame {int(which.argmax())}"
+        for what, which in complaints.items()
+        if which.any()
+    )
+
+
+def _mean_lab(frames: np.ndarray) -> np.ndarray:
+    """(T, 3) mean L*, a*, b* of each frame."""
+    return np.array(
+        [
+            cv2.cvtColor(frame.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab).mean((0, 1))
+            for frame in frames
+        ]
+    )
+
+
+def _slope(means: np.ndarray) -> np.ndarray:
+    """Least-squares change a frame of (T, C) values, (C,); zero for one frame."""
+    time = np.arange(len(means)) - (len(means) - 1) / 2.0
+    slope: np.ndarray = time @ means / max(float(time @ time), 1.0)
+    return slope
+
+
+def _range(means: np.ndarray) -> float:
+    return float(np.linalg.norm(means - means[0], axis=1).max())
+
+
+def _brightest(frames: np.ndarray) -> np.ndarray:
+    """The level that all but the brightest hundredth of each frame's values stay below, (T,)."""
+    brightest: np.ndarray = np.quantile(frames.reshape(len(frames), -1), 0.99, axis=1)
+    return brightest
+
+
+def _contrast(frames: np.ndarray) -> np.ndarray:
+    """The greatest standard deviation of a channel over each frame, (T,)."""
+    contrast: np.ndarray = frames.std(axis=(1, 2)).max(axis=-1)
+    return contrast

@@ -1,0 +1,61 @@
+"""Translation by actors of a Ray cluster, which may span machines that share the folders."""
+
+import math
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vidda.errors import ViddaError
+from vidda.translate.engine import Remote, report
+from vidda.translate.shards import Group
+from vidda.translate.worker import Done, Setup
+
+
+def by_ray(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
+    """Translate groups by one actor for each GPU of the cluster; yields each as it is done.
+
+    Joins the cluster that RAY_ADDRESS names, else starts one on this machine. Raises ViddaError
+    when Ray is not installed or an actor dies.
+    """
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # else it reports over the network
+    try:
+        import ray
+        from ray.exceptions import RayActorError, RayTaskError
+        from ray.util import ActorPool
+    except ImportError:
+        raise ViddaError("engine ray: Ray is not installed: pip install 'vidda[ray]'") from None
+    started = not ray.is_initialized()
+    if started:
+        ray.init(include_dashboard=False, configure_logging=False, log_to_driver=False)
+    try:
+        count, share = _workers(setup, int(ray.cluster_resources().get("GPU", 0)))
+        # Without a claim on CPUs no actor waits for one that never becomes free.
+        kind = ray.remote(Remote).options(num_cpus=0, num_gpus=share)
+        given = (setup, setup.config.device, Path.cwd(), torch.get_num_threads())
+        pool = ActorPool([kind.remote(*given) for _ in range(count)])
+        waiting: Any = list(groups)
+        for done, said in pool.map_unordered(lambda actor, g: actor.process.remote(g), waiting):
+            report(said)
+            yield done
+    except RayTaskError as error:
+        raise error.cause from None
+    except RayActorError as error:
+        reason = str(error).partition("\n")[0]
+        raise ViddaError(
+            f"engine ray: an actor died ({reason}); the same command with --resume goes on"
+        ) from None
+    finally:
+        if started:
+            ray.shutdown()
+
+
+def _workers(setup: Setup, gpus: int) -> tuple[int, float]:
+    """How many actors there are, and the share of a GPU that each one takes."""
+    config = setup.config
+    if gpus == 0 or config.device == "cpu":
+        return max(1, config.workers), 0.0
+    count = config.workers or gpus
+    return count, 1.0 / math.ceil(count / gpus)

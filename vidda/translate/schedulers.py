@@ -1,0 +1,106 @@
+"""Any scheduler of diffusers by name, with the noise schedule that a model was trained with."""
+
+import difflib
+import inspect
+from collections.abc import Mapping
+from typing import Any
+
+from pydantic import Field, field_validator
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+
+# Those of diffusers that sample a latent diffusion model; the class's own name is taken as well.
+SCHEDULERS = {
+    "pndm": "PNDMScheduler",
+    "ddim": "DDIMScheduler",
+    "ddpm": "DDPMScheduler",
+    "unipc": "UniPCMultistepScheduler",
+    "dpmsolver++": "DPMSolverMultistepScheduler",
+    "dpmsolver++_single": "DPMSolverSinglestepScheduler",
+    "deis": "DEISMultistepScheduler",
+    "sa_solver": "SASolverScheduler",
+    "lcm": "LCMScheduler",
+    "tcd": "TCDScheduler",
+    "euler": "EulerDiscreteScheduler",
+    "euler_ancestral": "EulerAncestralDiscreteScheduler",
+    "heun": "HeunDiscreteScheduler",
+    "lms": "LMSDiscreteScheduler",
+    "kdpm2": "KDPM2DiscreteScheduler",
+    "kdpm2_ancestral": "KDPM2AncestralDiscreteScheduler",
+}
+_BY_CLASS = {name.lower(): short for short, name in SCHEDULERS.items()}
+
+# What the model learned, rather than how it is sampled: a scheduler without it gives wrong noise.
+_TRAINED = ("trained_betas", "prediction_type", "rescale_betas_zero_snr")
+
+
+class SchedulerConfig(Config):
+    """Which scheduler, and what of its settings differs from the model folder's."""
+
+    name: str = Field(default="pndm", description=f"one of {', '.join(SCHEDULERS)}, or its class")
+    overrides: dict[str, bool | int | float | str] = Field(
+        default={}, description="settings of the diffusers class, e.g. timestep_spacing: trailing"
+    )
+
+    @field_validator("name")
+    @classmethod
+    def _known(cls, name: str) -> str:
+        key = name.lower()
+        short = _BY_CLASS.get(key, key)
+        if short in SCHEDULERS:
+            return short
+        names = difflib.get_close_matches(key, [*SCHEDULERS, *_BY_CLASS], n=1, cutoff=0.4)
+        hint = f"; did you mean {_BY_CLASS.get(names[0], names[0])!r}?" if names else ""
+        raise ValueError(f"no scheduler {name!r}{hint} known are {', '.join(SCHEDULERS)}")
+
+
+def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
+    """A new scheduler of diffusers; it keeps state, so every run of the sampler takes its own.
+
+    trained: what scheduler/scheduler_config.json of the model's folder holds. Raises ViddaError,
+    naming every mistake, when the class lacks an override or what the model was trained with.
+    """
+    import diffusers
+
+    kind = getattr(diffusers, SCHEDULERS[config.name])
+    known = set(inspect.signature(kind.__init__).parameters) - {"self"}
+    problems = [_unknown(config.name, key, known) for key in config.overrides if key not in known]
+    problems += [
+        f"scheduler {config.name}: the model was trained with {key}: {trained[key]}, which it does"
+        f" not have; choose one of {', '.join(_with(key))}"
+        for key in _TRAINED
+        if trained.get(key) and key not in known
+    ]
+    if problems:
+        raise ViddaError("\n".join(problems))
+    settings = dict(trained)
+    if "clip_sample" in known:
+        # Diffusers clips where the folder is silent, which is right for pixels but not for latents.
+        settings.setdefault("clip_sample", False)
+    try:
+        return kind.from_config(settings, **config.overrides)
+    except (ValueError, NotImplementedError, TypeError, ImportError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        shown = ", ".join(f"{key}={value}" for key, value in config.overrides.items()) or "none"
+        raise ViddaError(
+            f"scheduler {config.name} refuses its settings ({reason});"
+            f" correct scheduler.overrides ({shown}) or the folder's scheduler_config.json"
+        ) from None
+
+
+def _unknown(name: str, key: str, known: set[str]) -> str:
+    near = difflib.get_close_matches(key, sorted(known), n=1)
+    hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
+    return f"scheduler.overrides.{key}: {name} has no such setting; {hint}"
+
+
+def _with(key: str) -> list[str]:
+    """The schedulers whose class has a setting."""
+    import diffusers
+
+    return [
+        short
+        for short, name in SCHEDULERS.items()
+        if key in inspect.signature(getattr(diffusers, name).__init__).parameters
+    ]

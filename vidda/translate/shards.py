@@ -1,0 +1,73 @@
+"""Which clips pass through the model together, and which of them are whose.
+
+Clips are grouped before they are handed out: so the same ones stand together, and each comes out
+the same to the last bit, however many shards and workers there are and whatever was done before.
+"""
+
+import json
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidda.errors import ViddaError
+from vidda.files import write_text
+from vidda.types import ClipRecord
+
+AGREED = "shards.json"
+
+Group = tuple[ClipRecord, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Shard:
+    """The `number`-th of `count` parts of a job, counted from 1."""
+
+    number: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str | None) -> "Shard":
+        """The shard that is written i/n; None is all. Raises ValueError for anything else."""
+        if text is None:
+            return cls(1, 1)
+        match = re.fullmatch(r"(\d+)/(\d+)", text)
+        number, count = map(int, match.groups()) if match else (0, 0)
+        if not 1 <= number <= count:
+            raise ValueError(f"{text!r} is not a part; write i/n, from 1/n to n/n")
+        return cls(number, count)
+
+    def folder(self, out: Path) -> Path:
+        """The run folder of this part: OUT itself where there is only one."""
+        return out if self.count == 1 else out / "shards" / f"{self.number}-of-{self.count}"
+
+    def of(self, groups: Sequence[Group]) -> list[Group]:
+        """The groups of this part."""
+        return list(groups[self.number - 1 :: self.count])
+
+
+def grouped(clips: Sequence[ClipRecord], size: int) -> list[Group]:
+    """Clips in groups of `size`; the manifest's order does not matter."""
+    ordered = sorted(clips, key=lambda clip: clip.id)
+    return [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
+
+
+def agree(out: Path, facts: Mapping[str, str | int]) -> None:
+    """Write down what all shards of OUT must have in common, or compare with what is there.
+
+    Raises ViddaError, a line for each difference, and when OUT holds anything but shards.
+    """
+    file = out / AGREED
+    if not file.exists():
+        # Names with a dot are what another shard may be writing at this moment.
+        if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+            raise ViddaError(f"{out} is not empty and holds no shards; choose another folder")
+        write_text(file, json.dumps(dict(facts), indent=1) + "\n")
+    there = json.loads(file.read_text(encoding="utf-8"))
+    changes = [
+        f"{file}: {key} is {there.get(key)!r} there, {facts[key]!r} now; all shards take the same"
+        for key in facts
+        if there.get(key) != facts[key]
+    ]
+    if changes:
+        raise ViddaError("\n".join([*changes, f"{out}: choose another folder"]))

@@ -1,0 +1,46 @@
+"""Translated clips for a person to look at: beside their source, and on contact sheets."""
+
+import numpy as np
+
+from vidda import video
+from vidda.control.sheet import Row, contact_sheet, rows, save_png
+from vidda.translate.clip_job import ClipJob
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.outputs import Places
+
+COLUMNS, TILE = 8, 192
+"""Frames on a sheet, and their width there in pixels."""
+BETWEEN = 4
+"""Pixels between source and translation."""
+
+
+def show(
+    config: TranslateConfig,
+    places: Places,
+    title: str,
+    job: ClipJob,
+    numbers: np.ndarray,
+    translated: np.ndarray,
+    final: np.ndarray,
+    fps: float,
+) -> None:
+    """Write what `config.show` asks for.
+
+    numbers: (T,) of the frames in the source. translated, final: (T, H, W, 3) uint8 RGB, before and
+    after the target's camera.
+    """
+    place = config.out / places.shown
+    if "side_by_side" in config.show:
+        video.write(place.with_name(place.name + ".mp4"), beside(job.frames, final), fps or 1.0)
+    if "sheet" in config.show:
+        found: list[Row] = [*rows(job.frames, job.controls, job.mask), ("translated", translated)]
+        if final is not translated:
+            found.append(("translated, with the target's camera", final))
+        sheet = contact_sheet(title, found, numbers.tolist(), COLUMNS, TILE)
+        save_png(sheet, place.with_name(place.name + ".png"))
+
+
+def beside(source: np.ndarray, final: np.ndarray) -> np.ndarray:
+    """Both clips (T, H, W, 3) in one, the source on the left."""
+    between = np.full((*source.shape[:2], BETWEEN, 3), 255, np.uint8)
+    return np.concatenate([source, between, final], axis=2)

@@ -1,0 +1,119 @@
+"""Where weights are: a folder or file on this machine, or a repository of the Hugging Face hub."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+
+Variant = Annotated[
+    str | None,
+    Field(description="fp16 takes the files named *.fp16.safetensors; null: those without"),
+]
+
+
+class Folder(Config):
+    """A folder as diffusers or transformers writes it, or one file where a file is wanted."""
+
+    name: Literal["folder"] = "folder"
+    path: Path = Field(description="the folder, or the file")
+    variant: Variant = None
+
+    def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
+        """The folder or file; raises ViddaError when it is not there."""
+        if not self.path.exists():
+            raise ViddaError(f"{key}: {self.path}: no such folder; correct {key}.path")
+        return self.path
+
+    @property
+    def missing(self) -> str:
+        """What to do when something is not in it."""
+        return "copy the folder again, or name another"
+
+
+class Hub(Config):
+    """A repository of the Hugging Face hub, from its cache on this machine."""
+
+    name: Literal["hub"] = "hub"
+    repo: str = Field(description="owner/name, e.g. stable-diffusion-v1-5/stable-diffusion-v1-5")
+    revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
+    variant: Variant = None
+
+    def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
+        """The repository's folder in the cache.
+
+        key: of this config, for messages. patterns: of the files to fetch. download: fetch what the
+        cache lacks. Raises ViddaError when it is not there or cannot be fetched.
+        """
+        from huggingface_hub import snapshot_download
+        from huggingface_hub.errors import (
+            HfHubHTTPError,
+            HFValidationError,
+            LocalEntryNotFoundError,
+        )
+
+        try:
+            found = snapshot_download(
+                self.repo,
+                revision=self.revision,
+                allow_patterns=list(patterns),
+                local_files_only=not download,
+            )
+        except HFValidationError:
+            raise ViddaError(f"{key}: repo {self.repo!r} is not written owner/name") from None
+        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+            reason = str(error).partition("\n")[0].rstrip(".")
+            remedy = (
+                f"the hub did not give it ({reason}); copy its folder here and name it with"
+                f" {key}.name=folder {key}.path=FOLDER"
+                if download
+                else "download: true fetches it"
+            )
+            raise ViddaError(
+                f"{key}: {self.repo} is not in this machine's cache: {remedy}"
+            ) from None
+        return Path(found)
+
+    @property
+    def missing(self) -> str:
+        """What to do when something is not in it."""
+        return "download: true fetches what the cache lacks, if the repository has it"
+
+
+SourceConfig = Annotated[Folder | Hub, Field(discriminator="name")]
+
+
+def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, download: bool) -> Path:
+    """One *.safetensors of a source.
+
+    file: its name in the folder or repository; None takes the usual name, or in a folder its only
+    *.safetensors. Raises ViddaError when it is not there or is not a safetensors file.
+    """
+    place = source.find(key, [file or usual], download)
+    if place.is_dir():
+        others = sorted(place.glob("*.safetensors")) if isinstance(source, Folder) else []
+        chosen = place / (file or usual)
+        if file is None and not chosen.is_file() and len(others) == 1:
+            chosen = others[0]
+        if not chosen.is_file():
+            raise ViddaError(f"{key}: {_no_file(place, chosen.name, others, source)}")
+        place = chosen
+    elif file is not None:
+        raise ViddaError(f"{key}: {place} is a file already; remove {key}.file")
+    if place.suffix != ".safetensors":
+        raise ViddaError(
+            f"{key}: {place} is not a .safetensors, and vidda loads no pickles;"
+            " load it with diffusers once and save it as safetensors"
+        )
+    return place
+
+
+def _no_file(place: Path, name: str, others: list[Path], source: Folder | Hub) -> str:
+    pickles = sorted([*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.ckpt")])
+    if others:
+        return f"{place}: no {name}; choose one of {', '.join(p.name for p in others)} with file"
+    also = f" ({pickles[0].name} is a pickle, which vidda does not load)" if pickles else ""
+    return f"{place}: no {name}{also}; {source.missing}"

@@ -1,0 +1,227 @@
+"""One worker of a translation job: models on one device, and clips from video to video."""
+
+import logging
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from vidda import video
+from vidda.control.controls import ControlReader, Controls
+from vidda.control.flow import Dis
+from vidda.control.mask import has_mask, person_mask
+from vidda.control.networks import torch_device
+from vidda.data.sampling import clip_rng
+from vidda.errors import ViddaError
+from vidda.files import inside, sha256
+from vidda.translate import camera_match
+from vidda.translate.camera.statistics import CameraStatistics
+from vidda.translate.clip_job import ClipJob
+from vidda.translate.clip_size import fitted
+from vidda.translate.fingerprints import clip_seed, control_settings
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.latents import factor
+from vidda.translate.loading import DTYPES, load
+from vidda.translate.outputs import ClipResult, Places, Status, write_media, write_sidecar
+from vidda.translate.prompts import Prompts
+from vidda.translate.quality import defects, measure
+from vidda.translate.sampler import Translator
+from vidda.translate.shards import Group
+from vidda.translate.showing import show
+from vidda.types import ClipRecord
+from vidda.video.info import VideoInfo
+
+log = logging.getLogger("vidda")
+
+
+@dataclass(frozen=True, slots=True)
+class Setup:
+    """What a worker is told; it can be sent to another process.
+
+    root, classes: of the source's manifest. prints: of config and weights, as hex digests. camera:
+    the target's, where it is to be matched.
+    """
+
+    config: TranslateConfig
+    root: Path
+    classes: tuple[str, ...]
+    prints: tuple[str, str]
+    camera: CameraStatistics | None
+
+
+@dataclass(frozen=True, slots=True)
+class Done:
+    """What became of a clip, for progress and log; why: where it is not kept."""
+
+    id: str
+    status: Status
+    why: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A clip that was read: the numbers of its frames, and what the model is told of them."""
+
+    clip: ClipRecord
+    info: VideoInfo
+    numbers: np.ndarray
+    job: ClipJob
+
+
+class Worker:
+    """Translates groups of clips and writes what comes of them.
+
+    device: by name. Raises ViddaError when a model or estimator cannot be loaded.
+    """
+
+    def __init__(self, setup: Setup, device: str) -> None:
+        config = setup.config
+        self._setup, self._config = setup, config
+        self._controls = ControlReader(config.control, config.cache)
+        self._controls.load()
+        self._flow = (config.control.flow or Dis()).build()
+        self._estimator = config.check_pose.build() if config.check_pose else None
+        self._prompts = Prompts(config.prompt, setup.classes)
+        models = load(config.weights, torch_device(device, "device"), DTYPES[config.precision])
+        self._multiple = factor(models.vae)
+        self._translator = Translator(models, config.sampling)
+
+    def run(self, groups: Iterable[Group]) -> Iterator[list[Done]]:
+        """Translate groups in turn, reading the next one while the model is at work."""
+        with ThreadPoolExecutor(1) as pool:
+            waiting = None
+            for group in groups:
+                coming = pool.submit(self._read_all, group)
+                if waiting is not None:
+                    yield self._finish_all(*waiting.result())
+                waiting = coming
+            if waiting is not None:
+                yield self._finish_all(*waiting.result())
+
+    def process(self, group: Group) -> list[Done]:
+        """Translate one group."""
+        return self._finish_all(*self._read_all(group))
+
+    def _read_all(self, group: Group) -> tuple[list[Source], list[Done]]:
+        """The group's clips that can be read, and what is to be said of the others."""
+        read: list[Source] = []
+        failed: list[Done] = []
+        for clip in group:
+            try:
+                read.append(self._read(clip))
+            except ViddaError as error:
+                failed.append(self._fail(clip, str(error)))
+        return read, failed
+
+    def _finish_all(self, sources: list[Source], failed: list[Done]) -> list[Done]:
+        def size(source: Source) -> tuple[int, ...]:
+            return source.job.frames.shape[1:3]
+
+        for _, alike in groupby(sorted(sources, key=size), key=size):
+            failed += self._translate(list(alike))
+        return failed
+
+    def _read(self, clip: ClipRecord) -> Source:
+        config, root = self._config, self._setup.root
+        path = inside(root, clip.path)
+        info = video.probe(path)
+        numbers = config.frames.pick(info.frames)
+        frames = video.read(path, numbers, fitted(info, config.size, self._multiple))
+        controls = self._controls.read(frames, clip, root, numbers)
+        job = ClipJob(
+            frames=frames,
+            controls=controls,
+            prompt=self._prompts.of(clip),
+            negative=config.prompt.negative,
+            seed=clip_seed(config.seed, clip.id),
+            mask=self._mask(clip, controls, frames, numbers),
+        )
+        return Source(clip, info, numbers, job)
+
+    def _mask(
+        self, clip: ClipRecord, controls: Controls, frames: np.ndarray, numbers: np.ndarray
+    ) -> np.ndarray | None:
+        """The person's mask (T, H, W), where it is to be kept, or shown and there is one."""
+        config, root = self._config, self._setup.root
+        if config.sampling.keep_person is None and not (
+            "sheet" in config.show and has_mask(clip, root)
+        ):
+            return None
+        height, width = frames.shape[1:3]
+        return person_mask(clip, root, controls.pose, height, width, numbers, config.mask_grow)
+
+    def _translate(self, sources: Sequence[Source]) -> list[Done]:
+        """Translate clips of one size together; where that fails, each alone."""
+        try:
+            translated = self._translator.translate([source.job for source in sources])
+        except (ViddaError, torch.OutOfMemoryError) as error:
+            reason = " ".join(str(error).split())
+            if len(sources) == 1:
+                return [self._fail(sources[0].clip, reason)]
+            log.warning("%d clips do not pass together (%s): one by one", len(sources), reason)
+        else:
+            return [self._finish(*pair) for pair in zip(sources, translated, strict=True)]
+        return [done for source in sources for done in self._translate([source])]
+
+    def _finish(self, source: Source, frames: np.ndarray) -> Done:
+        """Measure and write a translated clip; a ViddaError makes it one that failed."""
+        try:
+            return self._write(source, frames)
+        except ViddaError as error:
+            return self._fail(source.clip, str(error))
+
+    def _write(self, source: Source, translated: np.ndarray) -> Done:
+        config, setup, clip, job = self._config, self._setup, source.clip, source.job
+        found = None
+        if self._estimator is not None:
+            found = self._estimator.estimate(translated, None, clip, setup.root, source.numbers)
+        quality = measure(job.frames, translated, job.controls, self._flow, found)
+        reasons = defects(translated, job.frames) + config.keep_if.reasons(quality)
+        final = translated
+        if config.camera is not None and setup.camera is not None:
+            rng = clip_rng(config.seed, 0, clip.id, "camera")
+            final = camera_match.apply(translated, setup.camera, config.camera.match, rng)
+        places = Places.of(clip, config.out)
+        fps = config.frames.rate(source.info.fps, source.info.frames)
+        write_media(config.out / places.media, final, fps, config.crf)
+        show(config, places, clip.id, job, source.numbers, translated, final, fps)
+        result = ClipResult(
+            id=clip.id,
+            status="rejected" if reasons else "kept",
+            reasons=reasons,
+            path=places.media,
+            columns=self._columns(source, final, places) | quality.columns(),
+            quality=quality.named(),
+        )
+        result.write(places.result)  # last: it says that the rest is there
+        return Done(clip.id, result.status, "; ".join(reasons))
+
+    def _columns(self, source: Source, final: np.ndarray, places: Places) -> dict[str, str]:
+        """The row's columns, apart from the quality's."""
+        config, setup, clip = self._config, self._setup, source.clip
+        moved = config.camera is not None and config.camera.match.shake
+        beside = not moved and write_sidecar(
+            clip, setup.root, source.numbers, final, config.out / places.sidecar
+        )
+        return {
+            "sidecar": places.sidecar if beside else "",
+            "frames": str(len(final)),
+            "height": str(final.shape[1]),
+            "width": str(final.shape[2]),
+            "source_frames": str(source.info.frames),
+            "source_sha256": sha256(inside(setup.root, clip.path)),
+            "seed": str(source.job.seed),
+            "prompt": source.job.prompt,
+            "control": control_settings(config),
+            "config": setup.prints[0],
+            "weights": setup.prints[1],
+        }
+
+    def _fail(self, clip: ClipRecord, reason: str) -> Done:
+        result = ClipResult(id=clip.id, status="failed", reasons=(reason,))
+        result.write(Places.of(clip, self._config.out).result)
+        return Done(clip.id, "failed", reason)

@@ -1,0 +1,90 @@
+"""How much work and disk a translation takes, told before it starts."""
+
+from dataclasses import dataclass
+
+from vidda.translate import schedulers
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.keep import KeepLatents
+from vidda.translate.parts import Parts
+from vidda.translate.start import DdimInversion, FromNoise, Zodi, schedule
+from vidda.translate.windows import guided, runs
+
+SD15 = [320, 640, 1280, 1280]
+"""Widths of Stable Diffusion 1.5's UNet, for which the numbers below were counted."""
+SD15_PIXELS = 512 * 512
+UNET, CONTROLNET, ENCODE, DECODE, ATTENDED = 0.80, 0.28, 1.1, 2.5, 0.12
+"""TFLOP for a frame of 512x512: a pass of either network, the autoencoder, one attended frame."""
+SPEED = 100.0
+"""TFLOP a second that the time is told for."""
+
+BYTES_A_PIXEL = 0.5
+"""Of H.264 at crf 18 of a very busy picture; half as much for each six steps more."""
+SHEET_BYTES = 4_000_000
+BYTES_A_CLIP = 50_000
+"""Of its figures and its sidecar."""
+CACHED_BYTES_A_PIXEL = 4.0
+"""Of flow, edges and pose, compressed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Passes:
+    """How often the networks run for one frame."""
+
+    steps: int
+    unet: int
+    controlnets: int
+
+
+def passes(config: TranslateConfig, parts: Parts) -> Passes:
+    """Passes for one frame, counted as the sampler counts them."""
+    sampling = config.sampling
+    scheduler = schedulers.build(sampling.scheduler, parts.scheduler)
+    steps = len(schedule(scheduler, sampling.steps, sampling.start.strength))
+    nets = config.weights.controlnets
+    unet = controlnets = 0
+    for step in range(steps):
+        each = 2 if sampling.guidance > 1 and guided(step, steps, sampling.guidance_stop) else 1
+        unet += each
+        controlnets += each * sum(runs(step, steps, net.start, net.end) for net in nets)
+    before = {Zodi: 1, DdimInversion: steps}.get(type(sampling.start), 0)
+    return Passes(steps, unet + before, controlnets + before * len(nets))
+
+
+def teraflops(config: TranslateConfig, parts: Parts, pixels: int) -> float | None:
+    """Of a whole job of so many pixels; None for a model that was not counted."""
+    if list(parts.unet.config.get("block_out_channels", ())) != SD15:
+        return None
+    counted = passes(config, parts)
+    sampling = config.sampling
+    further = len(sampling.context.attended(1, 3)) - 1
+    encodes = not isinstance(sampling.start, FromNoise) or isinstance(
+        sampling.keep_person, KeepLatents
+    )
+    frame = counted.unet * (UNET + ATTENDED * further) + counted.controlnets * CONTROLNET
+    return (frame + DECODE + ENCODE * encodes) * pixels / SD15_PIXELS
+
+
+def needed_bytes(config: TranslateConfig, clips: int, pixels: int) -> int:
+    """Disk that a job of so many clips and pixels needs, generously."""
+    pictured = 2.0 if config.crf is None else min(2.0, BYTES_A_PIXEL * 2 ** ((18 - config.crf) / 6))
+    if "side_by_side" in config.show:
+        pictured += 2.0 * BYTES_A_PIXEL
+    if config.cache is not None:
+        pictured += CACHED_BYTES_A_PIXEL
+    sheets = SHEET_BYTES * clips if "sheet" in config.show else 0
+    return int(pixels * pictured) + sheets + BYTES_A_CLIP * clips
+
+
+def told(config: TranslateConfig, parts: Parts, clips: int, pixels: int) -> list[str]:
+    """The work and the disk in words."""
+    counted = passes(config, parts)
+    lines = [
+        f"each frame: {counted.steps} steps, {counted.unet} passes of the UNet,"
+        f" {counted.controlnets} of ControlNets"
+    ]
+    work = teraflops(config, parts, pixels)
+    if work is not None:
+        hours = work / SPEED / 3600
+        lines.append(f"work: {work / 1000:.3g} PFLOP, {hours:.2g} h at {SPEED:g} TFLOP/s")
+    lines.append(f"disk: up to {needed_bytes(config, clips, pixels) / 2**30:.2g} GiB")
+    return lines
