@@ -96,7 +96,11 @@ def _default(field: FieldInfo) -> str:
     if isinstance(default, BaseModel):
         key, value = tag(default.__class__)
         return f"{key}: {value}" if key else ""
-    return json.dumps(default, default=str, ensure_ascii=False)
+    return json.dumps(default, default=_plain, ensure_ascii=False)
+
+
+def _plain(value: Any) -> Any:
+    return value.model_dump(mode="json") if isinstance(value, BaseModel) else str(value)
 
 
 def _type_name(annotation: Any) -> str:

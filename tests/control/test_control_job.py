@@ -203,7 +203,7 @@ def test_mistakes_are_one_line_and_nothing_is_written(
     with pytest.raises(ViddaError, match="no such file or folder"):
         start(config(tmp_path, input=str(tmp_path / "absent")))
     (tmp_path / "empty").mkdir()
-    with pytest.raises(ViddaError, match="no clips in it"):
+    with pytest.raises(ViddaError, match="holds no video"):
         start(config(tmp_path, input=str(tmp_path / "empty")))
     with pytest.raises(ConfigError, match=r"thresholds\.low|low 9 is above high 3"):
         config(tmp_path, edges={"name": "canny", "thresholds": {"name": "fixed", "low": 9.0,

@@ -1,7 +1,6 @@
 """`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets."""
 
 import logging
-from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -12,8 +11,7 @@ from vidda import video
 from vidda.control.controls import ControlConfig, ControlReader, Controls
 from vidda.control.mask import has_mask, person_mask
 from vidda.control.sheet import contact_sheet, flow_pictures, full_colour, rows, save_png
-from vidda.data import load_manifest
-from vidda.data.listing import is_media
+from vidda.data.chosen import choose, find_clips
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic, atomic_folder, inside
@@ -74,50 +72,6 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
         opened.finish()
     print(f"written: {config.out / 'clips'}")
     return 0
-
-
-def find_clips(path: Path) -> Manifest:
-    """The clips of a manifest, of a folder (and those below it), or a single video.
-
-    Raises ViddaError when there are none.
-    """
-    if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
-        found = load_manifest(path)
-    elif path.is_dir():
-        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-        found = _unlisted(path, [name for name in names if is_media(name)])
-    elif path.is_file():
-        found = _unlisted(path.parent, [path.name])
-    else:
-        raise ViddaError(f"{path}: no such file or folder; give a video, a folder or a manifest")
-    if not found.clips:
-        raise ViddaError(f"{path}: no clips in it; give a video, a folder or a manifest with some")
-    return found
-
-
-def choose(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
-    """The first `limit` clips whose ids match one of the patterns, or all where there are none.
-
-    Raises ViddaError, a line each, for patterns that match no clip.
-    """
-    ids = [clip.id for clip in manifest.clips]
-    problems = [
-        f"clips: no clip's id is like {pattern!r}, the first one is {ids[0]!r}"
-        for pattern in patterns
-        if not any(fnmatchcase(name, pattern) for name in ids)
-    ]
-    if problems:
-        raise ViddaError("\n".join(problems))
-    kept = [
-        clip
-        for clip in manifest.clips
-        if not patterns or any(fnmatchcase(clip.id, pattern) for pattern in patterns)
-    ]
-    return Manifest(manifest.root, manifest.classes, tuple(kept[:limit]))
-
-
-def _unlisted(root: Path, files: list[str]) -> Manifest:
-    return Manifest(root, (), tuple(ClipRecord(file, file, None, "", "") for file in files))
 
 
 def _require_own_places(chosen: Manifest) -> None:

@@ -12,8 +12,7 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from scipy.special import softmax
 
-from vidda.data import load_manifest
-from vidda.data.listing import is_media
+from vidda.data.chosen import find_clips
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import inside
@@ -23,7 +22,7 @@ from vidda.recognize.saved import ModelCard, load_card, load_model
 from vidda.recognize.showing import Showing
 from vidda.recognize.timeline import Timeline, timeline, windows
 from vidda.screen import console
-from vidda.types import ClipRecord, Manifest
+from vidda.types import Manifest
 from vidda.video import VideoError, probe
 from vidda.video.writing import SUFFIXES
 
@@ -86,28 +85,6 @@ def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
         write_csv(config.out, header, [_csv(line, card.classes) for line in lines])
         print(f"written: {config.out}")
     return int(skipped > 0)
-
-
-def find_clips(path: Path) -> Manifest:
-    """The clips of a manifest, of a folder (and those below it), or a single video.
-
-    Raises ViddaError when there are none.
-    """
-    if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
-        found = load_manifest(path)
-        if not found.clips:
-            raise ViddaError(f"{path}: no clips in it; give a manifest with clips")
-        return found
-    if path.is_dir():
-        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-        root, files = path, [name for name in names if is_media(name)]
-        if not files:
-            raise ViddaError(f"{path}: holds no video; give a folder of videos, or one video")
-    elif path.is_file():
-        root, files = path.parent, [path.name]
-    else:
-        raise ViddaError(f"{path}: no such file or folder; give a video, a folder or a manifest")
-    return Manifest(root, (), tuple(ClipRecord(file, file, None, "", "") for file in files))
 
 
 def _check(config: PredictConfig, card: ModelCard, clips: int) -> None:

@@ -8,10 +8,10 @@ import numpy as np
 
 from vidda import video
 from vidda.control.controls import ControlReader
-from vidda.control.job import choose, find_clips
 from vidda.control.mask import has_mask
 from vidda.control.networks import torch_device
 from vidda.control.sidecar import Sidecar, path_of
+from vidda.data.chosen import choose, find_clips
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track

@@ -1,0 +1,55 @@
+"""Which clips a command looks at: those of a manifest, of a folder, or one video."""
+
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+from vidda.data.listing import is_media
+from vidda.data.manifest import load_manifest
+from vidda.errors import ViddaError
+from vidda.types import ClipRecord, Manifest
+
+
+def find_clips(path: Path) -> Manifest:
+    """The clips of a manifest, of a folder (and those below it), or a single video.
+
+    Raises ViddaError when there are none.
+    """
+    if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
+        found = load_manifest(path)
+    elif path.is_dir():
+        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
+        found = _unlisted(path, [name for name in names if is_media(name)])
+        if not found.clips:
+            raise ViddaError(f"{path}: holds no video; give a folder of videos, or one video")
+    elif path.is_file():
+        found = _unlisted(path.parent, [path.name])
+    else:
+        raise ViddaError(f"{path}: no such file or folder; give a video, a folder or a manifest")
+    if not found.clips:
+        raise ViddaError(f"{path}: no clips in it; give a manifest with clips")
+    return found
+
+
+def choose(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
+    """The first `limit` clips whose ids match one of the patterns, or all where there are none.
+
+    Raises ViddaError, a line each, for patterns that match no clip.
+    """
+    ids = [clip.id for clip in manifest.clips]
+    problems = [
+        f"clips: no clip's id is like {pattern!r}, the first one is {ids[0]!r}"
+        for pattern in patterns
+        if not any(fnmatchcase(name, pattern) for name in ids)
+    ]
+    if problems:
+        raise ViddaError("\n".join(problems))
+    kept = [
+        clip
+        for clip in manifest.clips
+        if not patterns or any(fnmatchcase(clip.id, pattern) for pattern in patterns)
+    ]
+    return Manifest(manifest.root, manifest.classes, tuple(kept[:limit]))
+
+
+def _unlisted(root: Path, files: list[str]) -> Manifest:
+    return Manifest(root, (), tuple(ClipRecord(file, file, None, "", "") for file in files))
