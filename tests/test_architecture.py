@@ -23,7 +23,7 @@ MAY_IMPORT = {
     "recognize": DATA | {"recognize"},
     "adapt": DATA | {"recognize", "adapt"},
     "evaluate": CORE | {"run", "data", "recognize", "evaluate"},
-    "report": CORE | {"run", "data", "evaluate", "report"},
+    "report": CORE | {"run", "provenance", "video", "data", "evaluate", "report"},
     "cli": {"config", "schema", "errors"},
 }
 

@@ -16,6 +16,7 @@ class Toy(Config):
     """A config for these tests."""
 
     out: str
+    several: tuple[str, ...] = ()
     speed: int = 1
     verify: bool = False
 
@@ -54,6 +55,21 @@ def test_help_needs_neither_torch_nor_pydantic() -> None:
     for name, command in cli.COMMANDS.items():
         if name != "toy":
             assert name in done.stdout and command.help in done.stdout
+
+
+def test_a_key_with_dots_takes_all_bare_arguments(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def said(config: Toy, *, dry_run: bool, resume: bool) -> int:
+        print(config.out, *config.several)
+        return 0
+
+    monkeypatch.setattr(sys.modules[__name__], "said", said, raising=False)
+    several = Command(f"{__name__}:said", "for these tests", ("out", "several..."))
+    monkeypatch.setitem(COMMANDS, "toy", several)
+    assert main(["toy", "here", "runs/1", "2024", "speed=2"]) == 0
+    assert capsys.readouterr().out == "here runs/1 2024\n"
+    assert main(["toy", "here"]) == 0
 
 
 def test_version_and_empty_call(capsys: pytest.CaptureFixture[str]) -> None:

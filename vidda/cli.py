@@ -23,7 +23,10 @@ from vidda.errors import ViddaError
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function is, one line of help, and the config keys that may stand bare."""
+    """Where a command's function is, one line of help, and the config keys that may stand bare.
+
+    A key that ends in `...` takes all bare arguments that are left, as a list.
+    """
 
     target: str
     help: str
@@ -61,6 +64,9 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
+    ),
+    "report": Command(
+        "vidda.report.job:run", "a web page of runs, and tables for papers", ("runs...",)
     ),
     "predict": Command(
         "vidda.recognize.predict_job:run",
@@ -139,6 +145,7 @@ def _sort(
     switches = {"dry_run": "--dry-run" in arguments, "resume": "--resume" in arguments}
     bare = list(command.positional)
     file: Path | None = None
+    several: list[str] = []
     overrides: list[str] = []
     problems: list[str] = []
     for argument in arguments:
@@ -156,12 +163,16 @@ def _sort(
             file = Path(argument)
         elif "=" in argument:
             overrides.append(argument)
+        elif bare and bare[0].endswith("..."):
+            several.append(argument)
         elif bare:
             overrides.append(f"{bare.pop(0)}={json.dumps(argument)}")  # text, even if it is 2024
         else:
             problems.append(f"{argument!r} is neither CONFIG.yaml nor key=value nor a flag")
     if problems:
         raise ViddaError("\n".join(problems))
+    if several:
+        overrides.append(f"{bare[0].removesuffix('...')}={json.dumps(several)}")
     return switches, file, overrides
 
 

@@ -1,0 +1,96 @@
+"""`vidda report`: a web page of runs, and tables for papers.
+
+OUT/index.html      opens from the disk, without network; light and dark
+OUT/videos/         the gallery's, H.264
+OUT/tables/         transfer.{md,csv,tex,json}, quality.csv
+OUT/report.json     what it was made from, written last
+"""
+
+import json
+import shutil
+from collections.abc import Mapping
+from pathlib import Path
+
+from vidda import provenance
+from vidda.data.manifest import csv_line, write_csv
+from vidda.errors import ViddaError
+from vidda.evaluate.transfer_tables import write_tables
+from vidda.files import atomic_folder, write_text
+from vidda.report import gallery, latex
+from vidda.report.config import ReportConfig
+from vidda.report.found import Found, TransferFound, find
+from vidda.report.page import render
+from vidda.report.records import session_of
+from vidda.report.translations import Translation
+
+FORMAT = "vidda-report-1"
+STAMP = "report.json"
+
+
+def run(config: ReportConfig, *, dry_run: bool, resume: bool) -> int:
+    """Write the report; with `resume` in place of the one that is there."""
+    _require_place(config.out, resume)
+    found = find(config)
+    chosen = gallery.choose_clips(config.gallery, found.translations) if config.gallery else None
+    if dry_run:
+        print(f"dry run: would report {len(found.records())} folders in {config.out}")
+        return 0
+    out = config.out.resolve()
+    fresh = out.with_name(f".{out.name}.new")
+    shutil.rmtree(fresh, ignore_errors=True)
+    with atomic_folder(fresh) as folder:
+        _write(config, found, chosen, folder)
+    # The old report stays until the new one is whole.
+    if out.exists():
+        shutil.rmtree(out)
+    fresh.rename(out)
+    print(f"written: {config.out / 'index.html'}")
+    return 0
+
+
+def _require_place(out: Path, resume: bool) -> None:
+    """Raise ViddaError where something else than a report would be replaced, or unasked."""
+    if not out.exists():
+        return
+    if not out.is_dir() or (any(out.iterdir()) and not (out / STAMP).is_file()):
+        raise ViddaError(f"{out} holds something else than a report; choose another folder")
+    if (out / STAMP).is_file() and not resume:
+        raise ViddaError(f"{out} holds a report; choose another folder or replace it by --resume")
+
+
+def _write(config: ReportConfig, found: Found, chosen: gallery.Chosen | None, folder: Path) -> None:
+    clips = []
+    if config.gallery and chosen:
+        clips = gallery.write(config.gallery, chosen, found.translations, folder)
+    if found.transfer:
+        _write_transfer(found.transfer, folder / "tables")
+    if found.translations:
+        _write_quality(found.translations, folder / "tables" / "quality.csv")
+    stored = provenance.describe_session()
+    made = session_of(stored)
+    write_text(folder / "index.html", render(config, found, clips, made, made.command))
+    content = {"format": FORMAT, "config": config.model_dump(mode="json"), "session": stored}
+    write_text(folder / STAMP, json.dumps(content, indent=1) + "\n")
+
+
+def _write_transfer(found: TransferFound, folder: Path) -> None:
+    tasks, confidence = found.transfer.tasks, found.intervals.confidence
+    write_tables(folder, found.cells, found.epochs, tasks, confidence)
+    write_text(folder / "transfer.tex", latex.table(found.cells, tasks, confidence))
+
+
+def _write_quality(translations: Mapping[str, Translation], file: Path) -> None:
+    """Every clip of every translation with all its figures."""
+    figures = dict.fromkeys(
+        name for one in translations.values() for c in one.clips.values() for name in c.quality
+    )
+    header = csv_line(["translation", "clip", "status", "reasons", *figures])
+    lines = [
+        csv_line(
+            [key, clip.id, clip.status, "; ".join(clip.reasons)]
+            + ["" if (v := clip.quality.get(n)) is None else f"{v:.6g}" for n in figures]
+        )
+        for key, one in translations.items()
+        for clip in one.clips.values()
+    ]
+    write_csv(file, header, lines)

@@ -1,0 +1,62 @@
+"""The transfer table for LaTeX, with the rules of the package booktabs."""
+
+from collections.abc import Sequence
+
+from vidda.evaluate.transfer import ALL, Cell
+
+SPECIAL = {
+    "\\": r"\textbackslash{}",
+    "{": r"\{",
+    "}": r"\}",
+    "~": r"\textasciitilde{}",
+    "^": r"\textasciicircum{}",
+    **{sign: f"\\{sign}" for sign in "#$%&_"},
+}
+
+
+def escape(text: str) -> str:
+    """Text that LaTeX prints as it is."""
+    return "".join(SPECIAL.get(sign, sign) for sign in text)
+
+
+def table(cells: Sequence[Cell], tasks: Sequence[str], confidence: float) -> str:
+    """A `table` environment: accuracy in % with deviation, and the interval below it.
+
+    The best row of a task is bold. Intervals are the bootstrap's, Wilson's where there is none.
+    """
+    whole = [cell for cell in cells if cell.part == ALL]
+    by_place = {(cell.row, cell.task): cell for cell in whole}
+    best = {t: max((c.mean for c in whole if c.task == t), default=None) for t in tasks}
+    lines = [
+        "% needs \\usepackage{booktabs}",
+        "\\begin{table}",
+        "  \\centering",
+        f"  \\caption{{Accuracy in \\%, mean $\\pm$ standard deviation over seeds, and the"
+        f" {100 * confidence:g}\\% interval.}}",
+        f"  \\begin{{tabular}}{{l{'c' * len(tasks)}}}",
+        "    \\toprule",
+        f"    trained on & {' & '.join(map(escape, tasks))} \\\\",
+        "    \\midrule",
+    ]
+    for row in dict.fromkeys(cell.row for cell in whole):
+        own = [by_place.get((row, task)) for task in tasks]
+        means = [_mean(c, c is not None and c.mean == best[c.task]) for c in own]
+        lines.append(f"    {escape(row)} & {' & '.join(means)} \\\\")
+        lines.append(f"     & {' & '.join(map(_interval, own))} \\\\")
+    lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}"]
+    return "\n".join(lines) + "\n"
+
+
+def _mean(cell: Cell | None, best: bool) -> str:
+    if cell is None:
+        return "--"
+    mean = f"{100 * cell.mean:.1f}"
+    shown = f"\\mathbf{{{mean}}}" if best else mean
+    return f"${shown}$" if cell.deviation is None else f"${shown} \\pm {100 * cell.deviation:.1f}$"
+
+
+def _interval(cell: Cell | None) -> str:
+    if cell is None:
+        return ""
+    interval = cell.bootstrap or cell.wilson
+    return f"{{\\scriptsize $[{100 * interval.low:.1f}, {100 * interval.high:.1f}]$}}"

@@ -1,0 +1,101 @@
+"""The page itself: the template filled in, with style and script inside."""
+
+import base64
+import hashlib
+from collections.abc import Sequence
+from pathlib import Path
+
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from markupsafe import Markup
+
+from vidda.report import views
+from vidda.report.config import ReportConfig
+from vidda.report.found import Found
+from vidda.report.gallery import ShownClip
+from vidda.report.records import Session
+from vidda.report.warnings import warnings
+
+FOLDER = Path(__file__).parent / "template"
+
+SECTIONS = {
+    "transfer": "Transfer",
+    "gap": "Gap closed",
+    "breakdown": "Breakdown",
+    "confusion": "Confusions",
+    "training": "Training",
+    "gallery": "Gallery",
+    "quality": "Quality",
+    "reproduce": "Reproduce",
+}
+
+
+def render(
+    config: ReportConfig, found: Found, clips: Sequence[ShownClip], made: Session, extra: str
+) -> str:
+    """The page as HTML; whatever comes from a file or a config is escaped.
+
+    clips: of the gallery. made: this session. extra: its command, shown after those of the runs.
+    """
+    environment = Environment(
+        loader=FileSystemLoader(FOLDER),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "percent": lambda share: f"{100 * share:.1f}",
+        "place": lambda share: f"{100 * share:.2f}%",
+        "share": lambda share: f"{100 * share:.0f}%".replace("-", "\N{MINUS SIGN}"),
+        "points": lambda share: f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}"),
+        "number": lambda value: f"{value:.3g}",
+    }
+    script = (FOLDER / "script.js").read_text(encoding="utf-8")
+    records = found.records()
+    transfer = found.transfer
+    return environment.get_template("index.html.jinja").render(
+        title=config.title,
+        summary=_summary(found),
+        sections=SECTIONS.items(),
+        policy=_policy(script),
+        # Ours, and the only text besides the charts that is not escaped.
+        style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
+        script=Markup(script),
+        warnings=warnings(found),
+        transfer=views.transfer_view(transfer) if transfer else None,
+        gap=config.gap,
+        gaps_by_task=views.gap_views(transfer, config.gap) if transfer else [],
+        tested=views.tested_views(found.tested),
+        results=views.result_views(transfer, found.tested),
+        curves=views.curve_views(found),
+        clips=clips,
+        quality=views.quality_view(found.translations, config.worst),
+        commands=[*views.commands(records), extra],
+        version_rows=views.version_rows(records),
+        records=records,
+        made=made,
+    )
+
+
+def _summary(found: Found) -> str:
+    """What the report is of, in a line."""
+    parts = []
+    if found.transfer:
+        tasks = ", ".join(found.transfer.transfer.tasks)
+        parts.append(f"{len(found.transfer.transfer.rows)} rows on {tasks}")
+    counts = {
+        "training run": len(found.trainings),
+        "single test": len(found.tested),
+        "translation": len(found.translations),
+    }
+    parts += [f"{n} {what}{'s' if n > 1 else ''}" for what, n in counts.items() if n]
+    return " · ".join(parts)
+
+
+def _policy(script: str) -> str:
+    """Nothing is loaded but the videos beside the page, and no script runs but this one."""
+    digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
+    return (
+        "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:;"
+        f" style-src 'unsafe-inline'; media-src 'self' file:; script-src 'sha256-{digest}'"
+    )

@@ -1,0 +1,112 @@
+"""Folders that `vidda translate` wrote: what became of each clip, and how good it is."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field, ValidationError
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+from vidda.report.records import Record, read_record
+
+
+@dataclass(frozen=True, slots=True)
+class Figure:
+    """One figure of a clip. name: short; sign: 1 where higher is worse, -1 where lower is."""
+
+    name: str
+    meaning: str
+    sign: int
+
+
+FIGURES: Mapping[str, Figure] = {
+    "warp_error_ratio": Figure("flicker", "warp error, times the source's own", 1),
+    "flow_epe": Figure("motion error", "endpoint error of the optical flow, in pixels", 1),
+    "pck": Figure("joints found", "PCK@0.2 of the pose found again, 0 to 1", -1),
+    "brightness_range": Figure("brightness drift", "farthest from the first frame, L*", 1),
+    "colour_range": Figure("colour drift", "farthest from the first frame, a* and b*", 1),
+}
+"""The figures that are shown, by the names that `vidda translate` gives them."""
+
+STATUSES = ("failed", "rejected", "kept")
+
+
+class ClipFigures(Config):
+    """What `vidda translate` writes beside each clip's video."""
+
+    id: str = Field(description="of the source's clip")
+    status: Literal["kept", "rejected", "failed"] = Field(description="whether it is used")
+    reasons: tuple[str, ...] = Field(default=(), description="why it is not")
+    path: str | None = Field(default=None, description="of the video, in the folder")
+    columns: dict[str, str] = Field(default={}, description="further columns of the manifest")
+    quality: dict[str, float | None] = Field(default={}, description="the figures by name")
+
+
+@dataclass(frozen=True, slots=True)
+class Translation:
+    """One folder. records: of its shards, or of itself. clips: by id, those written so far."""
+
+    path: Path
+    records: tuple[Record, ...]
+    clips: Mapping[str, ClipFigures]
+
+    def count(self, status: str) -> int:
+        """How many clips have a status."""
+        return sum(clip.status == status for clip in self.clips.values())
+
+    def values(self, figure: str) -> np.ndarray:
+        """One figure of every clip that has it, (N,)."""
+        found = [clip.quality.get(figure) for clip in self.clips.values()]
+        return np.array([value for value in found if value is not None], dtype=np.float64)
+
+    def figures(self) -> list[str]:
+        """The figures of `FIGURES` that at least one clip has."""
+        return [name for name in FIGURES if len(self.values(name))]
+
+
+def read_translation(path: Path) -> Translation:
+    """Read what is there; ViddaError, a line each, for results that are damaged."""
+    folders = sorted(file.parent for file in path.glob("shards/*/config.yaml"))
+    records = tuple(read_record(folder) for folder in folders or [path])
+    clips, problems = {}, []
+    for file in sorted((path / "videos").rglob("*.json")):
+        try:
+            clip = ClipFigures.model_validate_json(file.read_text(encoding="utf-8"), strict=True)
+        except (OSError, UnicodeDecodeError, ValidationError) as error:
+            reason = str(error).splitlines()[0]
+            problems.append(f"{file}: not a clip's result ({reason}); translate it again")
+        else:
+            clips[clip.id] = clip
+    if not clips and not problems:
+        problems = [f"{path}: no clip is translated yet"]
+    if problems:
+        raise ViddaError("\n".join(problems))
+    return Translation(path, records, clips)
+
+
+def worst_first(translation: Translation) -> list[ClipFigures]:
+    """Failed clips, then rejected, then kept ones; each by its mean rank over the figures.
+
+    A clip's rank in a figure is the share of clips that are better; a figure that it lacks does not
+    count.
+    """
+    clips = sorted(translation.clips.values(), key=lambda clip: clip.id)
+    ranks: dict[str, list[float]] = {clip.id: [] for clip in clips}
+    for name in translation.figures():
+        sign = FIGURES[name].sign
+        values = np.sort(sign * translation.values(name))
+        for clip in clips:
+            value = clip.quality.get(name)
+            if value is not None:
+                ranks[clip.id].append(np.searchsorted(values, sign * value) / len(values))
+    badness = {name: float(np.mean(own)) if own else 0.0 for name, own in ranks.items()}
+    return sorted(clips, key=lambda clip: (STATUSES.index(clip.status), -badness[clip.id]))
+
+
+def quartiles(values: np.ndarray) -> Sequence[float]:
+    """The lower quartile, the median and the upper one. values: (N,), N at least 1."""
+    found: list[float] = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
+    return found

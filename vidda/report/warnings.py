@@ -1,0 +1,179 @@
+"""What a reader must know before believing the figures."""
+
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from vidda.data import load_manifest
+from vidda.errors import ViddaError
+from vidda.evaluate.intervals import wilson
+from vidda.evaluate.transfer import ALL, find_tests
+from vidda.evaluate.transfer_tables import FEW_SUBJECTS
+from vidda.report.found import Found, TransferFound
+from vidda.report.records import Record, Training
+from vidda.types import Manifest
+
+WIDE = 0.05
+"""Half an interval's width that makes test clips few."""
+FEW_SEEDS = 3
+RENDERED = "mini.json"
+"""What vidda mini leaves in the folder of its videos."""
+
+
+def warnings(found: Found) -> list[str]:
+    """A sentence each, the gravest first; empty where there is nothing to say."""
+    manifests = _Manifests()
+    lines: list[str] = []
+    if found.transfer:
+        lines += _selection(found.transfer, found.trainings, manifests)
+        lines += _simulated(found.transfer)
+        lines += _sizes(found.transfer)
+    lines += _few({t.record.path.name: (t.summary.clips, t.summary.subjects) for t in found.tested})
+    lines += _unfinished(found)
+    lines += [f"Not reported, because it is gone or damaged: {line}." for line in found.absent]
+    lines += _mixed(found.records())
+    return list(dict.fromkeys(lines))
+
+
+class _Manifests:
+    """Manifests by path, each read once; None where it cannot be read."""
+
+    def __init__(self) -> None:
+        self._read: dict[Path, Manifest | None] = {}
+
+    def get(self, path: Path) -> Manifest | None:
+        if path not in self._read:
+            try:
+                self._read[path] = load_manifest(path)
+            except ViddaError:
+                self._read[path] = None
+        return self._read[path]
+
+
+def _selection(
+    found: TransferFound, trainings: Mapping[Path, Training], manifests: _Manifests
+) -> Iterator[str]:
+    """Rows that have seen what they are tested on, or were chosen by labels of the target."""
+    try:
+        tests = {task: test for task, (_, test) in find_tests(found.transfer).items()}
+    except ViddaError:
+        yield (
+            "The test clips are not where they were, so whether a model was trained or selected on"
+            " them could not be checked."
+        )
+        return
+    unknown: dict[str, None] = {}
+    for row in found.transfer.rows:
+        for task, runs in row.runs.items():
+            said: dict[str, None] = {}
+            for run in (trainings[path] for path in runs if path in trainings):
+                content = run.record.content
+                parts = [manifests.get(Path(path)) for path in content.get("train", ())]
+                val = manifests.get(Path(content["val"])) if content.get("val") else None
+                if val is None or None in parts:
+                    unknown[row.name] = None
+                    continue
+                train = [part for part in parts if part is not None]
+                said |= dict.fromkeys(_seen(train, val, tests[task]))
+            yield from (f"“{row.name}” on {task}: {what}" for what in said)
+    if unknown:
+        listed = ", ".join(f"“{name}”" for name in unknown)
+        yield (
+            f"The clips that {listed} learned from are not where they were, so whether the target's"
+            " labels were used could not be checked."
+        )
+
+
+def _seen(train: list[Manifest], val: Manifest, test: Manifest) -> Iterator[str]:
+    tested = {clip.id for clip in test.clips}
+    learned = [clip for part in train for clip in part.clips]
+    if shared := len(tested & {clip.id for clip in learned}):
+        yield f"{shared} test clips were trained on. This is no result."
+    if shared := len(tested & {clip.id for clip in val.clips}):
+        yield f"its epoch was selected on {shared} test clips. This is no result."
+    target = {(clip.domain, clip.view) for clip in test.clips}
+    chosen = {(clip.domain, clip.view) for clip in val.clips} & target
+    if chosen and not target & {(clip.domain, clip.view) for clip in learned}:
+        yield (
+            "its epoch was selected on labelled clips of the target, which unsupervised adaptation"
+            " does not have: a reader must be told."
+        )
+
+
+def _simulated(found: TransferFound) -> Iterator[str]:
+    try:
+        roots = {test.root for _, test in find_tests(found.transfer).values()}
+    except ViddaError:
+        return
+    if any((root / RENDERED).is_file() for root in roots):
+        yield (
+            "The test clips are MiniRoCoG's: what is called real here is rendered too. These"
+            " figures say whether the method works, not how well it does on real video."
+        )
+
+
+def _sizes(found: TransferFound) -> Iterator[str]:
+    whole = [cell for cell in found.cells if cell.part == ALL]
+    yield from _few({cell.task: (cell.clips, cell.subjects) for cell in whole})
+    seeds = {len(cell.runs) for cell in whole}
+    if min(seeds) < FEW_SEEDS:
+        few = sum(len(cell.runs) < FEW_SEEDS for cell in whole)
+        yield (
+            f"{few} of {len(whole)} results are of fewer than {FEW_SEEDS} seeds: the spread between"
+            " seeds is hardly known."
+        )
+    if len(seeds) > 1:
+        yield f"Results are of {min(seeds)} to {max(seeds)} seeds: compare them with care."
+    there = {(cell.row, cell.task) for cell in whole}
+    for row in found.transfer.rows:
+        lacking = [task for task in found.transfer.tasks if (row.name, task) not in there]
+        if lacking:
+            yield f"“{row.name}” has no result on {', '.join(lacking)}."
+
+
+def _few(tests: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+    """Tests of few clips or subjects; those that have the same number share a line."""
+    by_clips: dict[int, list[str]] = {}
+    by_subjects: dict[int, list[str]] = {}
+    for name, (clips, subjects) in tests.items():
+        by_clips.setdefault(clips, []).append(name)
+        by_subjects.setdefault(subjects, []).append(name)
+    for clips, names in by_clips.items():
+        middle = wilson(0.5, clips)
+        half = (middle.high - middle.low) / 2
+        if half > WIDE:
+            yield (
+                f"{', '.join(names)}: {clips} test clips; an accuracy of 50% is known to"
+                f" ±{100 * half:.0f} points at best."
+            )
+    for subjects, names in by_subjects.items():
+        if subjects < FEW_SUBJECTS:
+            yield (
+                f"{', '.join(names)}: {subjects} test subjects; the true uncertainty is larger than"
+                " shown."
+            )
+
+
+def _unfinished(found: Found) -> Iterator[str]:
+    for run in found.trainings.values():
+        if not run.record.finished:
+            yield f"{run.record.path.name} is not finished."
+        elif run.selected is not None and run.selected == run.last:
+            yield f"{run.record.path.name}: the last epoch is its best; it may be under-trained."
+    for name, translation in found.translations.items():
+        if failed := translation.count("failed"):
+            yield f"Translation “{name}”: {failed} of {len(translation.clips)} clips failed."
+
+
+def _mixed(records: list[Record]) -> Iterator[str]:
+    sessions = [record.sessions[-1] for record in records if record.sessions]
+    commits = {session.git for session in sessions}
+    if any(commit and commit.endswith("+changes") for commit in commits):
+        yield "Some runs were made with changes that are in no commit: they cannot be made again."
+    if len({(commit or "").removesuffix("+changes") for commit in commits}) > 1:
+        yield "The runs are of different commits of vidda; see the versions."
+    packages = {
+        (name, version) for session in sessions for name, version in session.versions.items()
+    }
+    mixed = sorted({name for name, _ in packages if sum(n == name for n, _ in packages) > 1})
+    if mixed:
+        yield f"The runs are of different versions of {', '.join(mixed)}."
