@@ -59,6 +59,10 @@ COMMANDS = {
         ("input", "out"),
     ),
     "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
+    "adapt": Command(
+        "vidda.adapt.job:run",
+        "train a recognizer on labelled source clips and unlabelled target clips",
+    ),
     "pretrain": Command(
         "vidda.recognize.pretrain:run", "pre-train VideoMAE on clips without labels"
     ),

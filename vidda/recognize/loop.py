@@ -20,9 +20,9 @@ from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
-from vidda.data.loader import Batch, ClipLoader
 from vidda.errors import ViddaError
 from vidda.progress import meter
+from vidda.recognize.feed import Feed, Pair
 from vidda.recognize.optim import ScheduleConfig, set_rate
 from vidda.recognize.saved import WEIGHTS, save_weights
 from vidda.recognize.state import (
@@ -31,13 +31,16 @@ from vidda.recognize.state import (
     save_optimizer,
     save_position,
 )
-from vidda.recognize.step import Method
+from vidda.recognize.step import Method, Seen
 from vidda.run import RunFolder
 
 log = logging.getLogger("vidda")
 
 TRAINED = "trained.safetensors"
 """The weights that learn, in a checkpoint whose model is their average."""
+
+METHOD = "method.safetensors"
+"""What the method learns and remembers, in a checkpoint of one that does."""
 
 
 @dataclass(frozen=True)
@@ -96,28 +99,32 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
 def train(
     run: RunFolder,
     parts: Parts,
-    loader: ClipLoader,
+    feed: Feed,
     pace: Pace,
     seed: int,
     *,
     end_epoch: Callable[[int], tuple[float, dict[str, float]]],
     save_model: Callable[[Path, nn.Module], None],
+    look: Callable[[], Seen] | None = None,
 ) -> Position:
     """Train to the end, from the run's last checkpoint where there is one.
 
     end_epoch: called after each epoch with its number; gives a score, the higher the better, by
     which the `best` checkpoint is chosen, and figures for metrics.jsonl. save_model: writes the
-    weights that are to be used into a checkpoint's folder. Raises ViddaError when a loss is not
-    finite, naming the step and the clips.
+    weights that are to be used into a checkpoint's folder. look: shows the target's clips to the
+    model, for `Method.before_epoch`. Raises ViddaError when a loss is not finite, naming the step
+    and the clips.
     """
     position = _restored(run, parts)
     total = pace.epochs * pace.steps_per_epoch
     with meter(label="training", total=total, unit="steps", done=position.step) as passed:
         while position.step < total and not _out_of_patience(position, pace):
             epoch, start = divmod(position.step, pace.steps_per_epoch)
-            watch = _Watch(loader.epoch(epoch, start))
-            for batch in watch:
-                values = _step(parts, batch, loader, position.step, pace, seed)
+            if look is not None and not start:
+                parts.method.before_epoch(epoch, look)
+            watch = _Watch(feed.epoch(epoch, start))
+            for pair in watch:
+                values = _step(parts, pair, feed, position.step, pace, seed)
                 position.step += 1
                 passed(1, f"epoch {epoch + 1}/{pace.epochs}, {watch.note(values)}")
                 if position.step % pace.log_every == 0:
@@ -133,40 +140,40 @@ def train(
 
 def _step(
     parts: Parts,
-    batch: Batch,
-    loader: ClipLoader,
+    pair: Pair,
+    feed: Feed,
     step: int,
     pace: Pace,
     seed: int,
 ) -> dict[str, float]:
-    """One step of the optimiser, over a batch computed in `accumulate` parts; its figures."""
+    """One step of the optimiser, over a pair computed in `accumulate` parts; its figures."""
     accelerator = parts.accelerator
     parts.prepared.train()
     draws = np.random.default_rng([seed, step, accelerator.process_index])
     torch.manual_seed(int(draws.integers(2**63)))
-    set_rate(
-        parts.optimizer,
-        parts.rate * parts.schedule.factor(step / pace.steps_per_epoch, pace.epochs),
-    )
+    epochs_done = step / pace.steps_per_epoch
+    set_rate(parts.optimizer, parts.rate * parts.schedule.factor(epochs_done, pace.epochs))
+    parts.method.progress = epochs_done / pace.epochs
     figures: dict[str, torch.Tensor] = {}
-    videos = batch.video.to(accelerator.device, non_blocking=True).chunk(pace.accumulate)
-    labels = batch.label.to(accelerator.device, non_blocking=True).chunk(pace.accumulate)
-    for number, (video, label) in enumerate(zip(videos, labels, strict=True)):
-        last = number == len(videos) - 1
+    pieces = pair.parts(pace.accumulate, accelerator.device)
+    for number, piece in enumerate(pieces):
+        share = piece.clips / pair.clips
+        last = number == len(pieces) - 1
         with nullcontext() if last else accelerator.no_sync(parts.prepared):
             with accelerator.autocast():
-                terms = parts.method.step(parts.prepared, video, label)
+                terms = parts.method.step(parts.prepared, piece.source, piece.target)
             loss = torch.stack(list(terms.losses.values())).sum()
             if not bool(torch.isfinite(loss)):
-                raise _not_finite(batch, loader, step, float(loss.detach()))
-            accelerator.backward(loss * (len(video) / len(batch.video)))
+                raise _not_finite(pair, feed, step, float(loss.detach()))
+            accelerator.backward(loss * share)
         for name, value in (terms.losses | terms.shown).items():
-            part = value.detach() * (len(video) / len(batch.video))
+            part = value.detach() * share
             figures[name] = figures.get(name, torch.zeros((), device=part.device)) + part
     if pace.clip_grad is not None:
         accelerator.clip_grad_norm_(parts.prepared.parameters(), pace.clip_grad)
     parts.optimizer.step()
     parts.optimizer.zero_grad(set_to_none=True)
+    parts.method.after_step(parts.model)
     if parts.average is not None:
         parts.average.update_parameters(parts.model)
     return {
@@ -174,12 +181,10 @@ def _step(
     }
 
 
-def _not_finite(batch: Batch, loader: ClipLoader, step: int, loss: float) -> ViddaError:
-    clips = loader.dataset.manifest.clips
-    ids = ", ".join(clips[number].id for number in batch.number.tolist())
+def _not_finite(pair: Pair, feed: Feed, step: int, loss: float) -> ViddaError:
     return ViddaError(
-        f"the loss is {loss} at step {step}, on the clips {ids}; the last checkpoint is kept:"
-        " lower optimizer.lr, set clip_grad, or take precision=fp32 or bf16"
+        f"the loss is {loss} at step {step}, on the clips {', '.join(feed.ids(pair))}; the last"
+        " checkpoint is kept: lower optimizer.lr, set clip_grad, or take precision=fp32 or bf16"
     )
 
 
@@ -226,6 +231,8 @@ def _save(
         save_model(folder, parts.tested)
         if parts.average is not None:
             save_weights(folder / TRAINED, parts.model)
+        if parts.method.state_dict():
+            save_weights(folder / METHOD, parts.method)
         save_optimizer(folder, parts.optimizer)
         scaler = parts.accelerator.scaler
         save_position(folder, {**asdict(position), "scaler": scaler.state_dict() if scaler else {}})
@@ -245,6 +252,8 @@ def _restored(run: RunFolder, parts: Parts) -> Position:
         parts.average.n_averaged.fill_(1)
         weights = load_file(folder / TRAINED)
     parts.model.load_state_dict(weights)
+    if parts.method.state_dict():
+        parts.method.load_state_dict(load_file(folder / METHOD))
     load_optimizer(folder, parts.optimizer)
     content = load_position(folder)
     scale = content.pop("scaler")
@@ -258,22 +267,22 @@ def _restored(run: RunFolder, parts: Parts) -> Position:
 
 
 class _Watch:
-    """Passes batches on and notes what share of the time went by waiting for them."""
+    """Passes pairs on and notes what share of the time went by waiting for them."""
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self._batches = batches
+    def __init__(self, pairs: Iterator[Pair]) -> None:
+        self._pairs = pairs
         self._start = time.monotonic()
         self._waited = 0.0
         self._smooth: dict[str, float] = {}
 
-    def __iter__(self) -> Iterator[Batch]:
+    def __iter__(self) -> Iterator[Pair]:
         while True:
             asked = time.monotonic()
-            batch = next(self._batches, None)
+            pair = next(self._pairs, None)
             self._waited += time.monotonic() - asked
-            if batch is None:
+            if pair is None:
                 return
-            yield batch
+            yield pair
 
     def note(self, values: dict[str, float]) -> str:
         """The step's figures, smoothed, and the share of the epoch spent waiting for data."""

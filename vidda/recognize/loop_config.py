@@ -134,7 +134,10 @@ class LoopConfig(Config):
         if self.channels_last:
             _channels_last(model)
         rate, decay = self.optimizer.lr, self.optimizer.weight_decay
-        optimizer = self.optimizer.build(param_groups(model, rate, decay, layer_decay))
+        method = method.to(accelerator.device)
+        groups = param_groups(model, rate, decay, layer_decay)
+        groups += param_groups(method, rate, decay, 1.0)
+        optimizer = self.optimizer.build(groups)
         average = None if ema is None else averaged(model, ema)
         run_by = torch.compile(model) if self.compile else model
         prepared, optimizer = accelerator.prepare(run_by, optimizer)

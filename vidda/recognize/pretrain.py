@@ -12,10 +12,11 @@ from torch import nn
 from vidda.data import load_manifest
 from vidda.data.joined import joined
 from vidda.errors import ViddaError
+from vidda.recognize.feed import Feed
 from vidda.recognize.loop import train
 from vidda.recognize.loop_config import LoopConfig
 from vidda.recognize.saved import WEIGHTS, save_weights
-from vidda.recognize.step import Terms
+from vidda.recognize.step import Method, Source, Target, Terms
 from vidda.recognize.videomae_pretraining import MaskedAutoencoder, VideoMaePretraining
 
 FOLDER = "videomae"
@@ -29,11 +30,12 @@ class PretrainConfig(LoopConfig):
     )
 
 
-class Painting:
+class Painting(Method):
     """Hide tubes of each clip and paint them (VideoMAE, arXiv 2203.12602, section 3.2)."""
 
-    def step(self, model: nn.Module, video: torch.Tensor, labels: torch.Tensor) -> Terms:
+    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
         """See `step.Method`; labels are not looked at."""
+        video = source.video
         bare = getattr(model, "module", model)
         assert isinstance(bare, MaskedAutoencoder)
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))
@@ -78,7 +80,7 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
         train(
             folder,
             parts,
-            loader,
+            Feed(loader),
             config.pace(steps),
             config.seed,
             # Nothing to choose by: the newest epoch is the best.

@@ -11,16 +11,18 @@ import torch
 from accelerate import Accelerator
 
 from vidda.errors import ViddaError
+from vidda.recognize.feed import Feed
 from vidda.recognize.freezing import freeze
 from vidda.recognize.train_config import Data, TrainConfig, load_data
-from vidda.recognize.training import Training
+from vidda.recognize.training import Training, supervised
 
 
 def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     """Check everything, train, and leave the chosen epoch's predictions; 0 when finished."""
     accelerator = config.accelerator()
     data = load_data(config)
-    _check(config, data, accelerator)
+    if found := problems(config, data, accelerator):
+        raise ViddaError("\n".join(found))
     torch.manual_seed(config.seed)
     model = config.model.build(len(data.train.classes))
     frozen = freeze(model, config.freeze)
@@ -38,40 +40,46 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
         if folder.finished:
             print(f"{config.run}: already finished")
             return 0
-        Training(config, data, accelerator, model, folder, steps).run()
+        loader = config.training_loader(
+            data.train,
+            lambda epoch: data.order(config, epoch),
+            accelerator,
+            config.repeats,
+        )
+        method = supervised(config, model.classes)
+        Training(config, data, accelerator, model, folder, steps, method, Feed(loader)).run()
     return 0
 
 
-def _check(config: TrainConfig, data: Data, accelerator: Accelerator) -> None:
+def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[str]:
     """Every mistake that can be known before the first step, a line each."""
-    problems = []
+    found = []
     named = [
         *zip(map(str, config.train), data.sizes, strict=True),
         (str(config.val), len(data.val)),
     ]
-    problems += [f"{path}: no clips; prepare it again" for path, size in named if not size]
+    found += [f"{path}: no clips; prepare it again" for path, size in named if not size]
     for name, manifest in (("train", data.train), ("val", data.val)):
         without = [clip.id for clip in manifest.clips if clip.label is None]
         if without:
-            problems.append(
+            found.append(
                 f"{name}: {len(without)} clips have no label, first {without[0]!r};"
                 " train on labelled manifests"
             )
     for name, manifest in (("val", data.val), *data.watch.items()):
         if manifest.classes and manifest.classes != data.train.classes:
-            problems.append(
+            found.append(
                 f"{name}: its classes {', '.join(manifest.classes)} are not those of train,"
                 f" {', '.join(data.train.classes)}"
             )
     if config.weights is not None and len(config.weights) != len(config.train):
-        problems.append(
+        found.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
         )
-    problems += config.problems(len(data.train), accelerator, config.repeats)
+    found += config.problems(len(data.train), accelerator, config.repeats)
     for sampling in (config.sampling, config.test_sampling):
         try:
             config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
         except ViddaError as error:
-            problems += str(error).splitlines()
-    if problems:
-        raise ViddaError("\n".join(dict.fromkeys(problems)))
+            found += str(error).splitlines()
+    return list(dict.fromkeys(found))

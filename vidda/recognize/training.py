@@ -1,4 +1,4 @@
-"""One run of `vidda train`: its data, its parts, and what happens after each epoch."""
+"""One run of training or adaptation: its data, its parts, and what happens after each epoch."""
 
 import json
 from pathlib import Path
@@ -14,17 +14,28 @@ from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.predictions import load_predictions, save_predictions
 from vidda.files import write_text
+from vidda.recognize.feed import Feed
 from vidda.recognize.inference import predict
+from vidda.recognize.looking import look
 from vidda.recognize.loop import train
 from vidda.recognize.saved import ModelCard, save_model
-from vidda.recognize.step import Supervised
+from vidda.recognize.step import Method, Seen, Supervised
 from vidda.recognize.train_config import Data, TrainConfig
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
 
+def supervised(config: TrainConfig, classes: int) -> Supervised:
+    """Cross-entropy as the config wants it."""
+    return Supervised(classes, config.label_smoothing, config.mixup, config.cutmix)
+
+
 class Training:
-    """Everything of a run that outlives one step."""
+    """Everything of a run that outlives one step.
+
+    steps: of the optimiser, an epoch. feed: what the method is trained on. target: the clips that
+    it may look at before an epoch.
+    """
 
     def __init__(
         self,
@@ -34,18 +45,20 @@ class Training:
         model: nn.Module,
         folder: RunFolder,
         steps: int,
+        method: Method,
+        feed: Feed,
+        target: Manifest | None = None,
     ) -> None:
         self.config = config
         self.data = data
         self.accelerator = accelerator
         self.folder = folder
         self.steps = steps
-        method = Supervised(
-            len(data.train.classes), config.label_smoothing, config.mixup, config.cutmix
-        )
+        self.feed = feed
         self.parts = config.parts(
             model, method, accelerator, layer_decay=config.layer_decay, ema=config.ema
         )
+        self.target = None if target is None else self._test_loader(target)
         self.val = self._test_loader(data.val)
         self.watched = {name: self._test_loader(clips) for name, clips in data.watch.items()}
         self.card = ModelCard(
@@ -60,22 +73,24 @@ class Training:
         position = train(
             self.folder,
             self.parts,
-            self.config.training_loader(
-                self.data.train,
-                lambda epoch: self.data.order(self.config, epoch),
-                self.accelerator,
-                self.config.repeats,
-            ),
+            self.feed,
             self.config.pace(self.steps, self.config.patience),
             self.config.seed,
-            end_epoch=self._end_epoch,
+            end_epoch=self.end_epoch,
             save_model=lambda place, tested: save_model(place, self.card, tested),
+            look=None if self.target is None else self._look,
         )
         if self.accelerator.is_main_process:
             assert position.best_epoch is not None
             self._select(position.best_epoch, position.scores)
 
-    def _end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
+    def _look(self) -> Seen:
+        """The target's clips through the weights that learn."""
+        assert self.target is not None
+        device = self.accelerator.device
+        return look(self.parts.model, self.target, device, self.config.precision)
+
+    def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Predict the watched clips and the validation clips; the score of the latter."""
         for name, loader in self.watched.items():
             self._save(name, epoch, self._predict(loader))

@@ -1,0 +1,119 @@
+"""`vidda adapt`: a recognizer from labelled source clips and target clips without labels.
+
+The run folder is that of `vidda train`, and besides
+
+RUN/checkpoints/*/method.safetensors    what the method learns and remembers
+RUN/predictions/target/epoch_E.npz      logits on the target clips, for scores without labels
+RUN/features/NAME/epoch_E.npz           with features=true, see `adapting.py`
+
+The target's labels are dropped as its manifest is read; the epoch is chosen by the source's
+validation clips.
+"""
+
+import torch
+from accelerate import Accelerator
+from torch import nn
+
+from vidda.adapt.adapt_config import AdaptConfig, AdaptData, load_adapt_data
+from vidda.adapt.adapting import Adapting
+from vidda.errors import ViddaError
+from vidda.recognize.feed import Feed, cycled, rounds
+from vidda.recognize.freezing import freeze
+from vidda.recognize.recognizer import Recognizer
+from vidda.recognize.saved import load_model
+from vidda.recognize.train import problems
+from vidda.recognize.training import supervised
+from vidda.recognize.weights import load_state
+
+
+def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
+    """Check everything, adapt, and leave the chosen epoch's predictions; 0 when finished."""
+    accelerator = config.accelerator()
+    data = load_adapt_data(config)
+    _check(config, data, accelerator)
+    torch.manual_seed(config.seed)
+    model = config.model.build(len(data.train.classes))
+    if config.start is not None:
+        _begin_from(config, model, data)
+    frozen = freeze(model, config.freeze)
+    method = config.method.build(model, supervised(config, model.classes), data.setting(config))
+    steps = data.steps(config)
+    learning = _learning(model), _learning(method)
+    print(
+        f"{config.method.name}: {config.model.name}, {learning[0]:,} parameters that learn,"
+        f" {frozen:,} frozen, {learning[1]:,} of the method; {len(data.train)} source and"
+        f" {len(data.target)} target clips, {steps} steps of {config.batch_size} +"
+        f" {config.target_clips} an epoch, {config.epochs} epochs, on {accelerator.device} in"
+        f" {config.precision}"
+    )
+    if dry_run:
+        return 0
+    with config.opened(data.fingerprints(), accelerator, resume) as folder:
+        if folder.finished:
+            print(f"{config.run}: already finished")
+            return 0
+        feed = _feed(config, data, accelerator, steps)
+        Adapting(config, data, accelerator, model, folder, steps, method, feed, data.target).run()
+    return 0
+
+
+def _learning(module: nn.Module) -> int:
+    return sum(p.numel() for p in module.parameters() if p.requires_grad)
+
+
+def _feed(config: AdaptConfig, data: AdaptData, accelerator: Accelerator, steps: int) -> Feed:
+    """The source, and the target, which is gone through round after round beside it."""
+    clips, count = len(data.target), steps * config.target_clips
+    target = config.model_copy(update={"batch_size": config.target_clips}).training_loader(
+        data.target,
+        lambda epoch: cycled(clips, count, seed=config.seed, epoch=epoch),
+        accelerator,
+        rounds(clips, count),
+    )
+    if config.method.source_free:
+        return Feed(None, target)
+    source = config.training_loader(
+        data.train, lambda epoch: data.order(config, epoch), accelerator, config.repeats
+    )
+    return Feed(source, target)
+
+
+def _begin_from(config: AdaptConfig, model: Recognizer, data: AdaptData) -> None:
+    """Give the model the weights of `start`; ViddaError where it is another architecture."""
+    assert config.start is not None
+    trained, card = load_model(config.start)
+    if card.classes != data.train.classes:
+        raise ViddaError(
+            f"start: {config.start} knows the classes {', '.join(card.classes)}, train has"
+            f" {', '.join(data.train.classes)}"
+        )
+    load_state(model, trained.state_dict(), str(config.start))
+
+
+def _check(config: AdaptConfig, data: AdaptData, accelerator: Accelerator) -> None:
+    """Every mistake that can be known before the first step, a line each."""
+    found = problems(config, data, accelerator)
+    if not len(data.target):
+        found.append(f"{config.target}: no clips; prepare it again")
+    if "target" in config.watch:
+        found.append("watch.target: the target's clips are predicted under this name; take another")
+    if config.target_clips % config.accumulate:
+        found.append(
+            f"target_batch_size: {config.target_clips} is not a multiple of accumulate,"
+            f" {config.accumulate}"
+        )
+    if accelerator.num_processes > 1:
+        found.append("vidda adapt runs in one process; start it without torchrun or accelerate")
+    if config.method.source_free and config.start is None:
+        found.append(
+            f"start: {config.method.name} goes on from a recognizer that was trained on the source;"
+            " name its run"
+        )
+    if config.method.source_free and config.target_clips > len(data.target):
+        found.append(
+            f"target_batch_size: {config.target_clips} is more than the {len(data.target)} target"
+            " clips there are; lower it"
+        )
+    found += config.method.problems(data.setting(config))
+    if found:
+        raise ViddaError("\n".join(dict.fromkeys(found)))

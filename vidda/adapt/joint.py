@@ -1,0 +1,76 @@
+"""What most methods share: one pass over source and target, the source's labels, one more term."""
+
+from typing import ClassVar, NamedTuple
+
+import numpy as np
+import torch
+from torch import nn
+
+from vidda.config import Config
+from vidda.recognize.recognizer import Output, Recognizer
+from vidda.recognize.step import Method, Source, Supervised, Target, Terms
+
+
+class Setting(NamedTuple):
+    """What a method may know of a run before it begins.
+
+    size: of a clip's frames, in pixels. target: how many clips it has. parents: (N,) int64, for
+    each training clip the number of the one it was translated from, or -1. mixes: whether the
+    source's clips are mixed with each other before they are shown.
+    """
+
+    size: int
+    target: int
+    parents: np.ndarray
+    mixes: bool
+
+
+class MethodBase(Config):
+    """What the config of every method offers.
+
+    source_free: whether it does without the source's clips, beginning with a trained recognizer.
+    paired: whether a clip and its translation are to be in one batch.
+    """
+
+    source_free: ClassVar[bool] = False
+    paired: ClassVar[bool] = False
+
+    def problems(self, setting: Setting) -> list[str]:
+        """What does not fit the run, a line each."""
+        return []
+
+    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
+        """The method. model: the recognizer that it will train, for its sizes or a copy of it.
+
+        supervised: what is made of the source's labels.
+        """
+        raise NotImplementedError
+
+
+def both(model: nn.Module, source: torch.Tensor, target: torch.Tensor) -> tuple[Output, Output]:
+    """What a recognizer says of two sets of clips, in float32, seen as one batch.
+
+    So batch norm sees the mixture of both, as in TLlib.
+    """
+    out = model(torch.cat([source, target]))
+    split = len(source)
+    logits, features = out.logits.float(), out.features.float()
+    return Output(logits[:split], features[:split]), Output(logits[split:], features[split:])
+
+
+class Joint(Method):
+    """Cross-entropy on the source, and a term of both domains' outputs from the same pass."""
+
+    def __init__(self, supervised: Supervised) -> None:
+        super().__init__()
+        self.supervised = supervised
+
+    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+        video, wanted = self.supervised.mixed(source)
+        here, there = both(model, video, target.video)
+        terms, more = self.supervised.terms(here.logits, wanted), self.adapt(here, there)
+        return Terms(terms.losses | more.losses, terms.shown | more.shown)
+
+    def adapt(self, source: Output, target: Output) -> Terms:
+        """The further terms; both outputs are float32."""
+        raise NotImplementedError

@@ -1,0 +1,90 @@
+"""Two views of a clip agree: in their features, or in what a teacher says of the clip."""
+
+import torch
+from torch.nn import functional as F
+
+from vidda.adapt.losses.exact import exact
+
+
+def barlow(first: torch.Tensor, second: torch.Tensor, off_diagonal: float = 5e-3) -> torch.Tensor:
+    """The cross-correlation of two views is the identity: each feature agrees, none repeats.
+
+    first, second: (B, D), two clips or more. Standardised over the batch (biased deviation, as
+    batch norm without weights does, with the same epsilon 1e-5). Zbontar et al., Barlow Twins, ICML
+    2021, equation 1; the released code multiplies the whole by 0.024 or 1/32 besides.
+    """
+    with exact(first):
+        one, other = (_standardised(view) for view in (first, second))
+        correlation = one.T @ other / len(first)
+        diagonal = correlation.diagonal()
+        # What lies off the diagonal, without a difference of two large sums.
+        others = correlation - torch.diag(diagonal)
+        return (diagonal - 1).square().sum() + off_diagonal * others.square().sum()
+
+
+def _standardised(view: torch.Tensor) -> torch.Tensor:
+    centred = view - view.mean(0)
+    return centred / (centred.square().mean(0) + 1e-5).sqrt()
+
+
+def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
+    """One less the cosine of the features, averaged; 0 for the same direction, at most 2.
+
+    first, second: (B, D), of clips and of their translations. Azuma et al., ZoDi: Zero-Shot Domain
+    Adaptation with Diffusion-Based Image Transfer, arXiv 2403.13652: the similarity of features of
+    an image and of its translation is maximised. The released code does it as SimSiam does, with a
+    projector, a predictor and a stopped gradient; here the features themselves are compared and the
+    gradient goes through both.
+    """
+    return 1 - F.cosine_similarity(first, second, dim=1).mean()
+
+
+def taught(
+    logits: torch.Tensor, teacher: torch.Tensor, threshold: float | None = None
+) -> torch.Tensor:
+    """Cross-entropy with the teacher's labels, each weighing as much as the teacher is sure of it.
+
+    logits: (B, K) of the student. teacher: (B, K) logits, through which no gradient goes.
+    threshold: instead, all clips weigh the share of the batch of which the teacher is surer than
+    this. Hoyer et al., MIC: Masked Image Consistency for Context-Enhanced Domain Adaptation, CVPR
+    2023, section 3.2: the share, with threshold 0.968, for segmentation; the confidence itself for
+    classification, as the released code has it (`pseudo_label_weight` prob).
+    """
+    confidence, labels = teacher.detach().softmax(1).max(1)
+    if threshold is not None:
+        confidence = (confidence > threshold).to(logits.dtype).mean()
+    return (confidence * F.cross_entropy(logits, labels, reduction="none")).mean()
+
+
+def soft_agreement(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """The mean Jensen-Shannon divergence of two predictions, 0 where they agree, at most log 2.
+
+    logits, other: (B, K); the gradient goes through both.
+    """
+    one, two = logits.log_softmax(1), other.log_softmax(1)
+    middle = torch.logaddexp(one, two) - torch.log(torch.tensor(2.0, dtype=one.dtype))
+    halves = [(side.exp() * (side - middle)).sum(1) for side in (one, two)]
+    return (halves[0] + halves[1]).mean() / 2
+
+
+def agreed_labels(
+    own: torch.Tensor, teacher: torch.Tensor, threshold: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Labels of two judges, (B,) int64, and where there is one, (B,) bool.
+
+    own, teacher: (B, K) logits. Where both say the same, that; else what the surer one says, if its
+    confidence is above `threshold`. Reddy et al., Unsupervised Video Domain Adaptation with Masked
+    Pre-Training and Collaborative Self-Training (UNITE), CVPR 2024, MatchOrConf.
+    """
+    mine, theirs = own.softmax(1).max(1), teacher.softmax(1).max(1)
+    labels = torch.where(mine.values >= theirs.values, mine.indices, theirs.indices)
+    surer = torch.maximum(mine.values, theirs.values) > threshold
+    return labels, (mine.indices == theirs.indices) | surer
+
+
+def labelled_loss(logits: torch.Tensor, labels: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of the clips that have a label, over all clips; 0 where none has.
+
+    logits: (B, K). labels: (B,). sure: (B,) bool.
+    """
+    return (F.cross_entropy(logits, labels, reduction="none") * sure).mean()

@@ -1,0 +1,91 @@
+"""Masked self-training with a teacher's features and labels (UNITE)."""
+
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import nn
+
+from vidda.adapt.joint import MethodBase, Setting, both
+from vidda.adapt.losses.consistency import agreed_labels, feature_distance, labelled_loss
+from vidda.adapt.masking import masked
+from vidda.recognize.loop import averaged
+from vidda.recognize.recognizer import Recognizer
+from vidda.recognize.saved import load_model
+from vidda.recognize.step import Method, Source, Supervised, Target, Terms
+
+
+class Unite(MethodBase):
+    """Masked distillation and masked self-training, as UNITE has it (Reddy et al., CVPR 2024).
+
+    The model sees a part of each target clip; a teacher that sees it whole says what its features
+    are to be like, and both together say its label: the one that both give, else the surer one's if
+    it is sure enough. UNITE's teachers are CLIP, and it distils before it trains, token by token;
+    here the teacher is any recognizer that vidda has trained on these classes and clips of this
+    size, or else the moving average of the model, everything is one stage, and the clips' features
+    are compared. So it is UNITE's idea, not its published numbers; weights and decay are ours.
+    """
+
+    name: Literal["unite"] = "unite"
+    teacher: Path | None = Field(
+        None, description="trained run or checkpoint that teaches; null: the model's average"
+    )
+    decay: float = Field(0.99, gt=0, lt=1, description="of the model's average where it teaches")
+    labels: float = Field(1.0, ge=0, description="weight of the target's labels")
+    features: float = Field(1.0, ge=0, description="weight of the teacher's features")
+    threshold: float = Field(0.5, ge=0, lt=1, description="confidence where both disagree")
+    block: int = Field(16, ge=1, description="side of a masked block, in pixels")
+    ratio: float = Field(0.8, gt=0, lt=1, description="share of the blocks that is masked")
+
+    def problems(self, setting: Setting) -> list[str]:
+        if 2 * self.block > setting.size:
+            return [
+                f"method.block: {self.block} hides clips of {setting.size} pixels whole or not at"
+                f" all; take at most {setting.size // 2}"
+            ]
+        return []
+
+    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
+        if self.teacher is None:
+            return MaskedSelfTraining(self, model, None, supervised)
+        return MaskedSelfTraining(self, model, load_model(self.teacher)[0], supervised)
+
+
+class MaskedSelfTraining(Method):
+    """See `Unite`. teacher: None for the model's moving average."""
+
+    def __init__(
+        self, config: Unite, model: Recognizer, teacher: Recognizer | None, supervised: Supervised
+    ) -> None:
+        super().__init__()
+        self.config = config
+        self.supervised = supervised
+        self.average = None if teacher else averaged(model, config.decay).requires_grad_(False)
+        self.given = teacher.requires_grad_(False) if teacher else None
+        width = teacher.feature_dim if teacher else model.feature_dim
+        self.projection = nn.Linear(model.feature_dim, width)
+
+    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+        c = self.config
+        teacher = self.given if self.average is None else self.average
+        assert teacher is not None
+        with torch.no_grad():
+            taught = teacher.eval()(target.video)
+            model.eval()
+            own = model(target.video).logits.float()
+            model.train()
+        labels, sure = agreed_labels(own, taught.logits.float(), c.threshold)
+        video, wanted = self.supervised.mixed(source)
+        here, there = both(model, video, masked(target.video, c.block, c.ratio))
+        terms = self.supervised.terms(here.logits, wanted)
+        alike = feature_distance(self.projection(there.features).float(), taught.features.float())
+        losses = {
+            "labels": c.labels * labelled_loss(there.logits, labels, sure),
+            "features": c.features * alike,
+        }
+        return Terms(terms.losses | losses, terms.shown | {"pseudo_labels": sure.float().mean()})
+
+    def after_step(self, model: nn.Module) -> None:
+        if self.average is not None:
+            self.average.update_parameters(model)
