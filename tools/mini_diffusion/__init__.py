@@ -1,0 +1,1 @@
+"""How vidda's built-in miniature Stable Diffusion is made: data, training, gate, model card."""

@@ -1,0 +1,117 @@
+"""Stage 1: pictures to latents and back, sharp where the person is."""
+
+import math
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tools.mini_diffusion.cache import PERSON, Pictures
+from tools.mini_diffusion.loop import Machine
+from tools.mini_diffusion.networks import new_autoencoder
+from tools.mini_diffusion.recipe import AutoencoderStage, SizesConfig
+from vidda.translate.personalize.drawing import sheet
+from vidda.translate.personalize.latents import to_frames, to_pixels
+
+SHOWN = 64
+CHUNK = 32
+SCALED_BY = 2048
+"""Pictures whose latents say by how much latents are scaled to unit deviation."""
+
+
+class Autoencoder:
+    """See `loop.Stage`."""
+
+    rates: Mapping[str, float] = {}
+
+    def __init__(
+        self,
+        train: Pictures,
+        held_out: Pictures,
+        sizes: SizesConfig,
+        config: AutoencoderStage,
+        machine: Machine,
+        samples: int,
+        seed: int,
+    ) -> None:
+        self._config, self._machine, self._samples = config, machine, samples
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(seed)
+            self.vae: Any = new_autoencoder(sizes).to(machine.device)
+        self.learned: Mapping[str, torch.nn.Parameter] = dict(self.vae.named_parameters())
+        self.size = len(train)
+        self._train, self._shown = train.frames, held_out.frames[:SHOWN]
+        self._person = train.facts
+        self._shown_person = held_out.facts[:SHOWN] >= PERSON
+
+    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Errors of pixels and of their differences to neighbours, and the latents' distance."""
+        device, config = self._machine.device, self._config
+        chosen = numbers.numpy()
+        pixels = to_pixels(self._train[chosen]).to(device)
+        person = torch.from_numpy(self._person[chosen] >= PERSON).to(device)[:, None]
+        weight = 1.0 + config.person * person
+        weight = weight / weight.mean()
+        seen = self.vae.encode(pixels).latent_dist
+        noise = torch.randn(seen.mean.shape, generator=generator, device=device)
+        painted = self.vae.decode(seen.mean + seen.std * noise).sample
+        error = (painted - pixels).float()
+        return {
+            "pixels": (weight * error.abs()).mean(),
+            "differences": config.gradient * _differences(error, weight),
+            "kl": config.kl * seen.kl().float().mean(),
+        }
+
+    @torch.no_grad()
+    def measure(self) -> dict[str, float]:
+        """PSNR in dB on held-out pictures, of all pixels and of the people's."""
+        error = self._painted() - to_pixels(self._shown)
+        squared = (error / 2.0).square().mean(1).numpy()
+        return {
+            "psnr": -10.0 * math.log10(squared.mean()),
+            "psnr_person": -10.0 * math.log10(squared[self._shown_person].mean()),
+        }
+
+    def sheet(self) -> np.ndarray:
+        """Held-out pictures above, what comes back below."""
+        count = self._samples
+        return sheet([self._shown[:count], to_frames(self._painted()[:count])])
+
+    @torch.no_grad()
+    def save(self, folder: Path) -> None:
+        """Write the autoencoder, with the scale at which its latents deviate by one."""
+        chosen = np.linspace(0, self.size - 1, min(SCALED_BY, self.size)).astype(int)
+        latents = encoded(self.vae, self._train[chosen], self._machine)
+        self.vae.register_to_config(scaling_factor=float(1.0 / latents.float().std()))
+        self.vae.save_pretrained(folder, safe_serialization=True)
+
+    @torch.no_grad()
+    def _painted(self) -> torch.Tensor:
+        parts = []
+        for at in range(0, len(self._shown), CHUNK):
+            pixels = to_pixels(self._shown[at : at + CHUNK]).to(self._machine.device)
+            with self._machine.autocast():
+                mean = self.vae.encode(pixels).latent_dist.mean
+                parts.append(self.vae.decode(mean).sample.float().cpu())
+        return torch.cat(parts)
+
+
+@torch.no_grad()
+def encoded(vae: Any, frames: np.ndarray, machine: Machine) -> torch.Tensor:
+    """The latents' means, unscaled, of frames (N, H, W, 3) uint8; float16 on the CPU."""
+    parts = []
+    for at in range(0, len(frames), CHUNK):
+        pixels = to_pixels(frames[at : at + CHUNK]).to(machine.device)
+        with machine.autocast():
+            mean = vae.encode(pixels).latent_dist.mean
+        parts.append(mean.half().cpu().contiguous())
+    return torch.cat(parts)
+
+
+def _differences(error: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """The mean error of the differences between neighbours, which is what blurring leaves."""
+    across = (error[..., 1:] - error[..., :-1]).abs()
+    down = (error[..., 1:, :] - error[..., :-1, :]).abs()
+    return (across * weight[..., 1:]).mean() + (down * weight[..., 1:, :]).mean()

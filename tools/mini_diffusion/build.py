@@ -1,0 +1,254 @@
+"""From nothing to a pipeline: the stages one after the other, each skipped when it is complete."""
+
+import json
+import platform
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import AutoencoderKL
+
+from tools.mini_diffusion import cache, card, gate
+from tools.mini_diffusion.autoencoder import Autoencoder
+from tools.mini_diffusion.denoiser import Denoiser, fill, latents_of
+from tools.mini_diffusion.loop import RESULT, Machine, Stage, seconds_per_step, train
+from tools.mini_diffusion.networks import (
+    KINDS,
+    Miniature,
+    new_autoencoder,
+    new_controlnet,
+    new_text_encoder,
+    new_tokenizer,
+    new_unet,
+)
+from tools.mini_diffusion.recipe import Recipe, StageConfig, StageRun
+from vidda.control.pose import PoseConfig
+from vidda.errors import ViddaError
+from vidda.files import atomic_folder, sha256, write_text
+from vidda.run import RunFolder
+from vidda.translate.loading import DTYPES, Models, load
+from vidda.translate.sources import Folder
+from vidda.translate.weights import ControlNetConfig, WeightsConfig
+
+STAGES = ("autoencoder", "denoiser", "controls")
+BENCHED = 64
+"""Scenes that are enough to measure how fast the stages learn."""
+
+
+class Builder:
+    """Makes the miniature of a recipe in its folder."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        name = recipe.device
+        if name == "auto":
+            name = "cuda" if torch.cuda.is_available() else "cpu"
+        device = torch.device(name)
+        precision = recipe.precision
+        if precision == "auto":
+            precision = "bf16" if device.type == "cuda" else "fp32"
+        self.machine = Machine(device, precision)
+        if device.type == "cuda":
+            torch.backends.cuda.matmul.allow_tf32 = True
+            torch.backends.cudnn.benchmark = True
+
+    @property
+    def result(self) -> Path:
+        """The pipeline's folder."""
+        return self.recipe.out / RESULT
+
+    def build(self, deadline: float) -> bool:
+        """Go on until all is made, or until the deadline by time.monotonic(); whether all is."""
+        cache.render(self._data, self.recipe.data, self.recipe.seed)
+        if not all(self._trained(stage, deadline) for stage in STAGES):
+            return False
+        if not self.result.exists():
+            model = self._model("controls")
+            fill(model, self._folder("controls"))
+            with atomic_folder(self.result) as folder:
+                model.save(folder)
+        self.write_card()
+        return True
+
+    def measure(self, pose: PoseConfig, pictures: int, steps: int, guidance: float) -> bool:
+        """Write into the model card whether the gate is passed; says so too."""
+        if not self.result.exists():
+            raise ViddaError(f"{self.result} is not there yet; the same command without --gate")
+        precision = "bf16" if self.machine.precision == "bf16" else "fp32"
+        models = loaded(self.result, self.machine.device, precision)
+        chosen = self._held_out.some(pictures)
+        found = gate.measure(models, chosen, pose, self.recipe.out, steps, guidance)
+        gate.write(self.recipe.out, found, steps, guidance)
+        self.write_card()
+        for way, figures in found.items():
+            print(f"{way:15s} PCK@0.1 {figures.all:6.1%}  wrists {figures.wrists:6.1%}")
+        print("gate passed" if gate.passed(found) else "gate NOT passed")
+        return gate.passed(found)
+
+    def seconds(self, steps: int) -> dict[str, float]:
+        """Seconds per step of each stage with random networks, on a few scenes."""
+        few = {"scenes": min(BENCHED, self.recipe.data.scenes), "held_out": BENCHED}
+        self.recipe = self.recipe.model_copy(
+            update={"data": self.recipe.data.model_copy(update=few)}
+        )
+        cache.render(self._data, self.recipe.data, self.recipe.seed)
+        found = {}
+        for name in STAGES:
+            stage = self._stage(name, trained=False)
+            config: StageConfig = getattr(self.recipe, name)
+            found[name] = seconds_per_step(stage, config, self.machine, 0, steps)
+        return found
+
+    def write_card(self) -> None:
+        """Write the model card anew."""
+        card.write(self.result, self.recipe)
+
+    @property
+    def _data(self) -> Path:
+        return self.recipe.out / "data"
+
+    def _folder(self, stage: str) -> Path:
+        return self.recipe.out / stage / RESULT
+
+    @cached_property
+    def _train(self) -> cache.Pictures:
+        return cache.load(self._data, self.recipe.data, self.recipe.seed, "train")
+
+    @cached_property
+    def _held_out(self) -> cache.Pictures:
+        return cache.load(self._data, self.recipe.data, self.recipe.seed, "held_out")
+
+    def _trained(self, name: str, deadline: float) -> bool:
+        """Train a stage to its end; False when there was no time for that."""
+        recipe = self.recipe
+        config: StageConfig = getattr(recipe, name)
+        content = StageRun(
+            stage=name,
+            seed=recipe.seed,
+            sizes=recipe.sizes,
+            data=recipe.data.model_copy(update={"jobs": 0}),
+            config=config,  # type: ignore[arg-type]
+            precision=self.machine.precision,
+        )
+        path = recipe.out / name
+        with RunFolder.open(path, content, self._made_from(name), resume=True) as run:
+            if run.finished:
+                return True
+            if time.monotonic() >= deadline:
+                return False
+            with self._timed():
+                stage = self._stage(name, trained=True)
+                ended = train(run, stage, config, self.machine, recipe.seed, deadline)
+            if ended:
+                run.finish()
+            return ended
+
+    def _made_from(self, name: str) -> dict[str, str]:
+        """What a stage's result follows from, besides its config."""
+        made = {"data": cache.fingerprint(self.recipe.data, self.recipe.seed)}
+        for before in STAGES[: STAGES.index(name)]:
+            file = next(self._folder(before).glob("*.safetensors"))
+            made[before] = sha256(file)
+        return made
+
+    def _stage(self, name: str, *, trained: bool) -> Stage:
+        """A stage at its start; trained: upon what the ones before have learned."""
+        recipe = self.recipe
+        if name == "autoencoder":
+            return Autoencoder(
+                self._train,
+                self._held_out,
+                recipe.sizes,
+                recipe.autoencoder,
+                self.machine,
+                recipe.samples,
+                recipe.seed,
+            )
+        model = self._model(name, trained=trained)
+        mark = (
+            sha256(next(self._folder("autoencoder").glob("*.safetensors"))) if trained else "random"
+        )
+        sets = (("train", self._train), ("held_out", self._held_out))
+        latents = tuple(
+            latents_of(
+                model.vae,
+                pictures,
+                recipe.out / "latents" / f"{part}_{len(pictures)}_{mark[:12]}.safetensors",
+                self.machine,
+                f"latents of {part}",
+            )
+            for part, pictures in sets
+        )
+        config = recipe.controls if name == "controls" else recipe.denoiser
+        return Denoiser(
+            model,
+            self._train,
+            self._held_out,
+            (latents[0], latents[1]),
+            config,
+            self.machine,
+            recipe.samples,
+        )
+
+    def _model(self, name: str, *, trained: bool = True) -> Miniature:
+        """All parts that a stage needs, as those before have left them."""
+        recipe = self.recipe
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(recipe.seed + 1)
+            words = new_tokenizer()
+            model = Miniature(
+                vae=_autoencoder(self._folder("autoencoder"))
+                if trained
+                else new_autoencoder(recipe.sizes),
+                text_encoder=new_text_encoder(recipe.sizes, words),
+                words=words,
+                unet=new_unet(recipe.sizes, recipe.data.size),
+                controlnets={},
+            )
+            if name == "controls":
+                if trained:
+                    fill(model, self._folder("denoiser"))
+                for kind in KINDS:
+                    model.controlnets[kind] = new_controlnet(model.unet, recipe.sizes)
+        return model
+
+    @contextmanager
+    def _timed(self) -> Iterator[None]:
+        """Add the time that passes inside to what the card says of the cost."""
+        start = time.monotonic()
+        try:
+            yield
+        finally:
+            file = self.recipe.out / card.COST
+            spent = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+            kind = _kind(self.machine.device)
+            spent[kind] = spent.get(kind, 0.0) + time.monotonic() - start
+            write_text(file, json.dumps(spent) + "\n")
+
+
+def weights(folder: Path) -> WeightsConfig:
+    """What a translation's config says to be given a miniature."""
+    nets = tuple(
+        ControlNetConfig(kind=kind, source=Folder(path=folder / f"controlnet_{kind}"))  # type: ignore[arg-type]
+        for kind in KINDS
+    )
+    return WeightsConfig(base=Folder(path=folder), controlnets=nets)
+
+
+def loaded(folder: Path, device: torch.device, precision: str) -> Models:
+    """A miniature as vidda loads it for a translation."""
+    return load(weights(folder), device, DTYPES[precision])  # type: ignore[index]
+
+
+def _autoencoder(folder: Path) -> Any:
+    return AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+
+
+def _kind(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    return f"{torch.get_num_threads()} threads of a CPU ({platform.machine()})"

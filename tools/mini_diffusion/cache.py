@@ -1,0 +1,206 @@
+"""The foundation's pictures on the disk: rendered in parallel, in shards, each whole or absent."""
+
+import io
+import json
+import multiprocessing
+import os
+import signal
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor, as_completed
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+
+from tools.mini_diffusion import scenes
+from tools.mini_diffusion.recipe import DataConfig
+from vidda.control.draw import COLOURS, LIMB_BRIGHTNESS, draw_openpose
+from vidda.control.edges import Canny
+from vidda.control.keypoints import Pose
+from vidda.errors import ViddaError
+from vidda.files import atomic, discard_partial, require_free
+from vidda.progress import track
+
+VERSION = 1
+"""Of what is rendered; a change of the scenes is a higher one."""
+
+PARTS = ("train", "held_out")
+
+_FULL = np.array(COLOURS, np.uint8)
+PALETTE = np.unique(
+    np.concatenate([np.zeros((1, 3), np.uint8), _FULL, (_FULL * LIMB_BRIGHTNESS).astype(np.uint8)]),
+    axis=0,
+)
+"""Every colour in a drawn pose: so few that its number, an edge and the person fit in one byte."""
+
+EDGE, PERSON = 64, 128
+assert len(PALETTE) <= EDGE
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """N pictures and what goes with them.
+
+    frames: (N, S, S, 3) uint8 RGB; facts: (N, S, S) uint8, see `packed`; keypoints: (N, 17, 3)
+    float32 x, y in pixels and whether the picture holds it; captions: N times K; scene: (N,) which
+    scene each is of.
+    """
+
+    frames: np.ndarray
+    facts: np.ndarray
+    keypoints: np.ndarray
+    captions: list[list[str]]
+    scene: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def some(self, count: int) -> "Pictures":
+        """Some of the pictures, spread evenly over the scenes."""
+        chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return Pictures(
+            self.frames[chosen],
+            self.facts[chosen],
+            self.keypoints[chosen],
+            [self.captions[n] for n in chosen],
+            self.scene[chosen],
+        )
+
+    def pose(self, which: slice) -> Pose:
+        """The poses of some pictures, one person in each."""
+        points = self.keypoints[which, None]
+        return Pose(points[..., :2], points[..., 2])
+
+
+def packed(poses: np.ndarray, edges: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Pose maps (N, H, W, 3), edges (N, H, W) and masks (N, H, W) in one byte a pixel."""
+    index = np.searchsorted(_code(PALETTE), _code(poses)).astype(np.uint8)
+    return index | np.where(edges > 0, EDGE, 0).astype(np.uint8) | (mask * np.uint8(PERSON))
+
+
+def render(folder: Path, config: DataConfig, seed: int) -> None:
+    """Render every shard that is not there yet."""
+    missing = [
+        (part, number)
+        for part in PARTS
+        for number in range(_shards(config, part))
+        if not _file(folder, config, seed, part, number).exists()
+    ]
+    total = sum(_shards(config, part) for part in PARTS)
+    require_free(folder, len(missing) * config.shard * config.moments * 5 * config.size**2)
+    folder.mkdir(parents=True, exist_ok=True)
+    discard_partial(folder)
+    done = total - len(missing)
+    for _ in track(
+        _rendered(folder, config, seed, missing),
+        label="rendering",
+        total=total,
+        unit="shards",
+        done=done,
+    ):
+        pass
+
+
+def load(folder: Path, config: DataConfig, seed: int, part: str) -> Pictures:
+    """All pictures of `train` or `held_out`."""
+    shards = [
+        _read(_file(folder, config, seed, part, number)) for number in range(_shards(config, part))
+    ]
+    whole = {name: np.concatenate([shard[name] for shard in shards]) for name in _ARRAYS}
+    return Pictures(
+        frames=whole["frames"],
+        facts=whole["facts"],
+        keypoints=whole["keypoints"],
+        captions=[captions for shard in shards for captions in json.loads(str(shard["captions"]))],
+        scene=whole["scene"],
+    )
+
+
+def fingerprint(config: DataConfig, seed: int) -> str:
+    """What decides the pictures, as text."""
+    chosen = config.model_dump(mode="json", exclude={"jobs", "shard"})
+    return json.dumps({"version": VERSION, "seed": seed, **chosen}, sort_keys=True)
+
+
+_ARRAYS = ("frames", "facts", "keypoints", "scene")
+
+
+def _code(colours: np.ndarray) -> np.ndarray:
+    """Colours (..., 3) as numbers in the order of `np.unique`."""
+    wide = colours.astype(np.int32)
+    return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
+
+
+def _shards(config: DataConfig, part: str) -> int:
+    return -(-(config.scenes if part == "train" else config.held_out) // config.shard)
+
+
+def _file(folder: Path, config: DataConfig, seed: int, part: str, number: int) -> Path:
+    shape = f"{config.size}x{config.moments}x{config.captions}x{config.shard}"
+    return folder / f"v{VERSION}_{seed}_{shape}_{part}_{number:04d}.npz"
+
+
+def _read(file: Path) -> dict[str, np.ndarray]:
+    with np.load(file, allow_pickle=False) as content:
+        return {name: content[name] for name in (*_ARRAYS, "captions")}
+
+
+def _rendered(
+    folder: Path, config: DataConfig, seed: int, missing: list[tuple[str, int]]
+) -> Iterator[int]:
+    workers = min(config.jobs or os.cpu_count() or 1, max(len(missing), 1))
+    context = multiprocessing.get_context("spawn")
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+        pending = [
+            pool.submit(_shard, _file(folder, config, seed, *which), config, seed, *which)
+            for which in missing
+        ]
+        try:
+            for future in as_completed(pending):
+                yield future.result()
+        except BrokenProcessPool:
+            raise ViddaError(
+                "a rendering process was killed, perhaps for lack of memory; the same command with"
+                " a smaller data.jobs=N goes on"
+            ) from None
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+
+def _start_worker() -> None:
+    # The parent answers Ctrl-C; one process a core leaves no use for OpenCV's own threads.
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    cv2.setNumThreads(1)
+
+
+def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) -> int:
+    first = number * config.shard
+    count = config.scenes if part == "train" else config.held_out
+    numbers = range(first, min(first + config.shard, count))
+    drawn = [
+        scenes.draw((seed, PARTS.index(part), n), config.moments, config.size, config.captions)
+        for n in numbers
+    ]
+    content = {
+        "frames": np.concatenate([one.frames for one in drawn]),
+        "facts": np.concatenate([_facts(one, config.size) for one in drawn]),
+        "keypoints": np.concatenate(
+            [np.concatenate([one.keypoints, one.inside[..., None]], axis=-1) for one in drawn]
+        ).astype(np.float32),
+        "captions": np.array(json.dumps([texts for one in drawn for texts in one.captions])),
+        "scene": np.repeat(np.array(numbers), config.moments),
+    }
+    buffer = io.BytesIO()
+    np.savez(buffer, **content)  # type: ignore[arg-type]
+    with atomic(file) as temporary:
+        temporary.write_bytes(buffer.getvalue())
+    return number
+
+
+def _facts(drawn: scenes.Pictures, size: int) -> np.ndarray:
+    """As the translation sees its source: edges of clean frames, and the true poses drawn."""
+    pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
+    maps = draw_openpose(pose, size, size)
+    return packed(maps, Canny().edges(drawn.clean), drawn.mask)

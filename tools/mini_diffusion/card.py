@@ -1,0 +1,129 @@
+"""The model card: what the miniature is, what it was made from, what it cost, how good it is."""
+
+import json
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tools.mini_diffusion.gate import FIGURES, WANTED, WANTED_WRISTS
+from tools.mini_diffusion.networks import bytes_in
+from tools.mini_diffusion.palette import FARTHEST_ALIKE
+from tools.mini_diffusion.recipe import Recipe
+from tools.mini_diffusion.words import vocabulary
+from vidda.files import write_text
+
+CARD = "README.md"
+COST = "cost.json"
+
+TEXT = """\
+# vidda's miniature Stable Diffusion
+
+A latent text-to-image diffusion model of {size:.1f} MB in diffusers' format, so that vidda works
+out of the box, on a laptop, without a download. It draws one person, cropped around them, in
+pictures of {pixels}x{pixels} pixels. It is a stand-in for Stable Diffusion in tests and
+demonstrations, and of no other use.
+
+| part | class | |
+| --- | --- | --- |
+| `vae` | AutoencoderKL | {latents} channels, a latent is 4x4 pixels |
+| `unet` | UNet2DConditionModel | widths {unet}, v-prediction, zero terminal SNR |
+| `text_encoder`, `tokenizer` | CLIPTextModel, CLIPTokenizer | width {text}, {words} words |
+| `controlnet_edges` | ControlNetModel | Canny's edges near the person (`vidda.control.edges`) |
+| `controlnet_pose` | ControlNetModel | OpenPose's skeletons (`vidda.control.draw`) |
+
+Sample with DDIM, steps spaced `trailing`, 7 to 20 steps, guidance 1 to 3. PNDM cannot be used.
+
+## Data
+
+{scenes} computer-drawn scenes ({pictures} pictures) of one person with any arms or one of the seven
+gestures, from the ground and from the air, with captions from the scene's facts. No photograph of
+anybody, nothing from the internet. One scene in five looks as MiniRoCoG's `synthetic` domain does.
+Nothing looks as its `real` domain, which is what vidda adapts to; `tools/mini_diffusion` says how,
+and `tests/test_mini_diffusion.py` tests it:
+
+- grounds: none nearer than Delta E {ground:.0f} to any of the real domain's, and laid, tiled, woven
+  or wavy, where the real ones are soft mixtures of two colours;
+- behind: sea, sunset, mountains, wall, studio or night, not trees and houses with windows;
+- clothes: colours more vivid than any of the real domain's; dotted, slanted, shaded or plain, not
+  worn, striped, checked or camouflaged;
+- light: a sun lower than 28 or higher than 75 degrees, or hardly any, which the real one never is;
+- camera: no shaking, no compression, and blur, exposure, haze and noise only stronger than there.
+
+Bodies, gestures, viewpoints and the colours of skin and hair are shared.
+
+## Training
+
+`tools/train_mini_diffusion.py`, seed {seed}: the autoencoder ({a} steps), text encoder and UNet
+({d} steps), and both ControlNets with the UNet ({c} steps){cost}.
+
+## Quality
+
+{quality}
+
+## Limits
+
+It knows few words (others are read letter by letter, and mean nothing) and one kind of picture.
+Faces, hands and text are beyond {pixels} pixels. It draws what its data were drawn from, so it says
+nothing about how a large model would do.
+"""
+
+GATE = """\
+Poses that were found again in {steps}-step samples from pure noise, guidance {guidance:g}, on
+held-out scenes (PCK@0.1, in percent of the joints; {wanted:.0f} and {wrists:.0f} are wanted of the
+pose alone). The gate is {passed}.
+
+| ControlNets | all joints | wrists |
+| --- | --- | --- |
+{rows}
+
+`pictures` are the held-out pictures themselves, as the same estimator sees them.
+"""
+
+
+def write(folder: Path, recipe: Recipe) -> None:
+    """Write the card into a pipeline's folder, from what is known of it so far."""
+    text = TEXT.format(
+        size=bytes_in(folder) / 1e6,
+        pixels=recipe.data.size,
+        latents=recipe.sizes.latents,
+        unet=", ".join(map(str, recipe.sizes.unet)),
+        text=recipe.sizes.text,
+        words=len(vocabulary()),
+        scenes=recipe.data.scenes,
+        pictures=recipe.data.scenes * recipe.data.moments,
+        ground=FARTHEST_ALIKE,
+        seed=recipe.seed,
+        a=recipe.autoencoder.steps,
+        d=recipe.denoiser.steps,
+        c=recipe.controls.steps,
+        cost=_cost(recipe.out / COST),
+        quality=_quality(recipe.out / FIGURES),
+    )
+    write_text(folder / CARD, text)
+
+
+def _cost(file: Path) -> str:
+    """How long it took, by kind of machine."""
+    if not file.exists():
+        return ""
+    spent: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
+    each = [f"{timedelta(seconds=round(s))} on {machine}" for machine, s in spent.items()]
+    return f"; {' and '.join(each)}"
+
+
+def _quality(file: Path) -> str:
+    if not file.exists():
+        return "Not measured yet: `--gate` does."
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    rows = [
+        f"| {way} | {100 * f['all']:.1f} | {100 * f['wrists']:.1f} |"
+        for way, f in found["pck"].items()
+    ]
+    return GATE.format(
+        steps=found["steps"],
+        guidance=found["guidance"],
+        wanted=100 * WANTED,
+        wrists=100 * WANTED_WRISTS,
+        passed="passed" if found["passed"] else "not passed",
+        rows="\n".join(rows),
+    ).rstrip()

@@ -1,0 +1,211 @@
+"""The training loop of all stages: killed at any instant, the same command goes on.
+
+Nothing random is carried from step to step: pictures, noise and levels of a step follow from the
+seed and its number alone.
+"""
+
+import math
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+import torch
+from safetensors.torch import load_file, save_file
+
+from tools.mini_diffusion.averaging import Average
+from tools.mini_diffusion.recipe import StageConfig
+from vidda.errors import ViddaError
+from vidda.files import atomic_folder
+from vidda.progress import meter
+from vidda.run import RunFolder
+from vidda.translate.personalize.drawing import write_png
+from vidda.translate.personalize.state import load_state, save_state
+from vidda.translate.personalize.training import order
+
+AVERAGE = "average.safetensors"
+RESULT = "result"
+LOG_EVERY = 20
+
+
+class Stage(Protocol):
+    """Networks that learn.
+
+    learned: their parameters by name. rates: a factor of the learning rate, by the first part of
+    the name, 1 where it is not in it. size: how many pictures there are.
+    """
+
+    learned: Mapping[str, torch.nn.Parameter]
+    rates: Mapping[str, float]
+    size: int
+
+    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
+        """Terms whose sum is the loss on pictures of these numbers (B,)."""
+
+    def measure(self) -> dict[str, float]:
+        """Figures on held-out pictures, without chance."""
+
+    def sheet(self) -> np.ndarray:
+        """A picture of what the networks do now, (H, W, 3) uint8."""
+
+    def save(self, folder: Path) -> None:
+        """Write the result into an existing folder."""
+
+
+class Machine:
+    """Where it is computed, and how precisely. precision: bf16 or fp32."""
+
+    def __init__(self, device: torch.device, precision: str) -> None:
+        self.device = device
+        self.precision = precision
+
+    @contextmanager
+    def autocast(self) -> Iterator[None]:
+        """Inside, what tolerates it is computed in bf16 where that was chosen."""
+        on = self.precision == "bf16"
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=on):
+            yield
+
+    def generator(self, seed: int, step: int) -> torch.Generator:
+        """All the chance of one step."""
+        number = int(np.random.default_rng([seed, step]).integers(2**63))
+        return torch.Generator(self.device).manual_seed(number)
+
+
+def rate(config: StageConfig, step: int) -> float:
+    """The learning rate of a step in 0..steps-1: it grows, stays, and at the end falls to 0."""
+    rising = min(1.0, (step + 1) / max(config.warmup, 1))
+    last = max(math.ceil(config.cooldown * config.steps), 1)
+    return config.lr * rising * min(1.0, (config.steps - step) / last)
+
+
+def train(
+    run: RunFolder,
+    stage: Stage,
+    config: StageConfig,
+    machine: Machine,
+    seed: int,
+    deadline: float,
+) -> bool:
+    """Train from the last checkpoint to the end; whether the end was reached.
+
+    deadline: by time.monotonic(); there it saves and stops. Raises ViddaError when a loss is not
+    finite.
+    """
+    optimizer = _optimizer(stage, config, machine)
+    average = Average(stage.learned, config.ema)
+    step = _restored(run, stage, optimizer, average)
+    with meter(label=run.path.name, total=config.steps, unit="steps", done=step) as passed:
+        while step < config.steps:
+            values = _step(stage, config, machine, optimizer, step, seed)
+            step += 1
+            average.update(step)
+            last, late = step == config.steps, time.monotonic() >= deadline
+            if step % LOG_EVERY == 0 or last or late:
+                figures = {name: float(value) for name, value in values.items()}
+                _finite(figures, step)
+                passed(
+                    step % LOG_EVERY or LOG_EVERY,
+                    " ".join(f"{name} {value:.4f}" for name, value in figures.items()),
+                )
+                run.record(step, {f"train/{name}": value for name, value in figures.items()})
+            if step % config.look == 0 or last:
+                with average.applied():
+                    _look(run, stage, step)
+            if step % config.save == 0 or last or late:
+                _save(run, stage, optimizer, average, step)
+            if late and not last:
+                return False
+    with average.applied(), atomic_folder(run.path / RESULT) as folder:
+        stage.save(folder)
+    return True
+
+
+def seconds_per_step(
+    stage: Stage, config: StageConfig, machine: Machine, seed: int, steps: int
+) -> float:
+    """How long a step takes, after one to warm up; the networks learn a little by it."""
+    optimizer = _optimizer(stage, config, machine)
+    start = 0.0
+    for step in range(steps + 1):
+        if step == 1:
+            start = _now(machine)
+        _step(stage, config, machine, optimizer, step, seed)
+    return (_now(machine) - start) / steps
+
+
+def _now(machine: Machine) -> float:
+    if machine.device.type == "cuda":
+        torch.cuda.synchronize(machine.device)
+    return time.monotonic()
+
+
+def _optimizer(stage: Stage, config: StageConfig, machine: Machine) -> torch.optim.Optimizer:
+    """AdamW, in groups with a factor of the learning rate each."""
+    groups: dict[float, list[torch.nn.Parameter]] = {}
+    for name, parameter in stage.learned.items():
+        factor = stage.rates.get(name.partition(".")[0], 1.0)
+        groups.setdefault(factor, []).append(parameter)
+    return torch.optim.AdamW(
+        [{"params": found, "factor": factor} for factor, found in groups.items()],
+        lr=config.lr,
+        weight_decay=config.weight_decay,
+        fused=machine.device.type == "cuda",
+    )
+
+
+def _step(
+    stage: Stage,
+    config: StageConfig,
+    machine: Machine,
+    optimizer: torch.optim.Optimizer,
+    step: int,
+    seed: int,
+) -> dict[str, torch.Tensor]:
+    for group in optimizer.param_groups:
+        group["lr"] = rate(config, step) * group["factor"]
+    numbers = order(step * config.batch, config.batch, stage.size, seed)
+    with machine.autocast():
+        terms = stage.terms(numbers, machine.generator(seed, step))
+    torch.stack(list(terms.values())).sum().backward()
+    torch.nn.utils.clip_grad_norm_(list(stage.learned.values()), config.clip_grad)
+    optimizer.step()
+    optimizer.zero_grad(set_to_none=True)
+    return {name: value.detach() for name, value in terms.items()}
+
+
+def _finite(figures: Mapping[str, float], step: int) -> None:
+    for name, value in figures.items():
+        if not math.isfinite(value):
+            raise ViddaError(
+                f"{name} is {value} at step {step}; the last checkpoint is kept: lower the stage's"
+                " lr, or take precision=fp32"
+            )
+
+
+def _look(run: RunFolder, stage: Stage, step: int) -> None:
+    run.record(step, {f"held_out/{name}": value for name, value in stage.measure().items()})
+    write_png(run.path / "samples" / f"{step:06d}.png", stage.sheet())
+
+
+def _save(
+    run: RunFolder, stage: Stage, optimizer: torch.optim.Optimizer, average: Average, step: int
+) -> None:
+    with run.checkpoint(step, keep=1) as folder:
+        save_state(folder, stage.learned, optimizer, {})
+        kept = {name: value.cpu().contiguous() for name, value in average.values.items()}
+        save_file(kept, folder / AVERAGE)
+
+
+def _restored(
+    run: RunFolder, stage: Stage, optimizer: torch.optim.Optimizer, average: Average
+) -> int:
+    """The step of the last checkpoint, with everything loaded; 0 without one."""
+    folder, step = run.last_checkpoint(), run.checkpoints.last_step
+    if folder is None or step is None:
+        return 0
+    load_state(folder, stage.learned, optimizer)
+    average.restore(load_file(folder / AVERAGE))
+    return step

@@ -1,0 +1,162 @@
+"""The networks of the miniature, new and random, and the folder that they are shipped in."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from diffusers import (
+    AutoencoderKL,
+    ControlNetModel,
+    DDIMScheduler,
+    DDPMScheduler,
+    StableDiffusionPipeline,
+    UNet2DConditionModel,
+)
+from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
+
+from tools.mini_diffusion.recipe import SizesConfig
+from tools.mini_diffusion.tokens import LENGTH, tokenizer
+from tools.mini_diffusion.words import vocabulary
+from vidda.errors import ViddaError
+from vidda.translate.adapters import quiet
+
+LIMIT_BYTES = 16_000_000
+KINDS = ("edges", "pose")
+NOISE = {
+    "num_train_timesteps": 1000,
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "prediction_type": "v_prediction",
+    "rescale_betas_zero_snr": True,
+    "timestep_spacing": "trailing",
+    "clip_sample": False,
+    "steps_offset": 1,
+}
+"""Velocities, no signal at all at the last level, steps that begin there: Lin et al. 2024, arXiv
+2305.08891, without which few steps from pure noise come out grey."""
+
+
+def new_autoencoder(sizes: SizesConfig) -> Any:
+    """Pictures to latents a quarter as wide and high, and back.
+
+    A quarter, because an arm of MiniRoCoG is about 4 pixels wide: one latent. Twice the channels
+    of Stable Diffusion's say where in the latent it is.
+    """
+    levels = len(sizes.vae)
+    vae: Any = AutoencoderKL(
+        down_block_types=("DownEncoderBlock2D",) * levels,
+        up_block_types=("UpDecoderBlock2D",) * levels,
+        block_out_channels=sizes.vae,
+        layers_per_block=1,
+        latent_channels=sizes.latents,
+        norm_num_groups=sizes.vae_groups,
+        mid_block_add_attention=False,
+    )
+    # Latents start out nearly exact: at diffusers' own variance of 1 their noise drowns what they
+    # say, and hundreds of steps are spent on unlearning it.
+    with torch.no_grad():
+        vae.quant_conv.bias[sizes.latents :] = -8.0
+    return vae
+
+
+def new_tokenizer() -> CLIPTokenizer:
+    """The tokenizer that knows the words of the captions."""
+    return tokenizer(vocabulary())
+
+
+def new_text_encoder(sizes: SizesConfig, words: CLIPTokenizer) -> CLIPTextModel:
+    """CLIP's text encoder, smaller."""
+    return CLIPTextModel(
+        CLIPTextConfig(
+            vocab_size=len(words),
+            hidden_size=sizes.text,
+            intermediate_size=2 * sizes.text,
+            num_hidden_layers=sizes.text_layers,
+            num_attention_heads=sizes.heads,
+            max_position_embeddings=LENGTH,
+            bos_token_id=words.bos_token_id,
+            eos_token_id=words.eos_token_id,
+            pad_token_id=words.pad_token_id,
+            initializer_factor=3.0,  # at CLIP's own, all captions start out nearly alike
+        )
+    )
+
+
+def new_unet(sizes: SizesConfig, pixels: int) -> Any:
+    """Stable Diffusion's UNet, smaller; at the top, where attention would cost most, without."""
+    down = ("DownBlock2D", *("CrossAttnDownBlock2D",) * (len(sizes.unet) - 1))
+    return UNet2DConditionModel(
+        sample_size=pixels // 2 ** (len(sizes.vae) - 1),
+        in_channels=sizes.latents,
+        out_channels=sizes.latents,
+        down_block_types=down,
+        up_block_types=tuple(kind.replace("Down", "Up") for kind in down[::-1]),
+        block_out_channels=sizes.unet,
+        layers_per_block=1,
+        cross_attention_dim=sizes.text,
+        attention_head_dim=sizes.heads,
+        norm_num_groups=sizes.groups,
+    )
+
+
+def new_controlnet(unet: Any, sizes: SizesConfig) -> Any:
+    """A copy of the UNet's first half that adds nothing yet."""
+    return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=sizes.hint)
+
+
+def training_noise() -> Any:
+    """What noise is added at each level."""
+    return DDPMScheduler(**NOISE)
+
+
+def sampling_noise() -> Any:
+    """How it is taken away again."""
+    return DDIMScheduler(**NOISE)
+
+
+@dataclass(frozen=True)
+class Miniature:
+    """All parts."""
+
+    vae: Any
+    text_encoder: Any
+    words: CLIPTokenizer
+    unet: Any
+    controlnets: dict[str, Any]
+
+    def save(self, folder: Path) -> None:
+        """Write the pipeline, and below it a folder for each ControlNet, in fp16.
+
+        Raises ViddaError when that is more than LIMIT_BYTES.
+        """
+        pipe: Any = StableDiffusionPipeline(
+            vae=_half(self.vae),
+            text_encoder=_half(self.text_encoder),
+            tokenizer=self.words,
+            unet=_half(self.unet),
+            scheduler=sampling_noise(),
+            safety_checker=None,
+            feature_extractor=None,
+            requires_safety_checker=False,
+        )
+        pipe.save_pretrained(folder, safe_serialization=True)
+        for kind, net in self.controlnets.items():
+            _half(net).save_pretrained(folder / f"controlnet_{kind}", safe_serialization=True)
+        size = bytes_in(folder)
+        if size > LIMIT_BYTES:
+            raise ViddaError(
+                f"{folder}: {size / 1e6:.1f} MB, and {LIMIT_BYTES / 1e6:.0f} are allowed; choose"
+                " smaller sizes"
+            )
+
+
+def bytes_in(folder: Path) -> int:
+    """The size of all files in a folder."""
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def _half(module: Any) -> Any:
+    with quiet():
+        return module.to("cpu", torch.float16, memory_format=torch.contiguous_format)

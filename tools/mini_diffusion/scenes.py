@@ -1,0 +1,135 @@
+"""Pictures of the foundation: one scene, some moments of it, the truth and what is said of them."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tools.mini_diffusion.captions import Facts, caption
+from tools.mini_diffusion.capture import draw_lens, draw_sun, perfect
+from tools.mini_diffusion.people import draw_body, draw_outfit, draw_stance
+from tools.mini_diffusion.places import Setting, backdrop, draw_setting
+from vidda.control.keypoints import JOINTS
+from vidda.mini import appearance, raster
+from vidda.mini.body import REGIONS
+from vidda.mini.cameras import Viewpoint, look
+from vidda.mini.capture import shoot
+from vidda.mini.raster import Cloth, Layer, Sun
+
+RENDERED = 0.2
+"""The share of scenes that look as the synthetic domain does, which is the translation's source."""
+
+
+@dataclass(frozen=True)
+class Pictures:
+    """T pictures of one scene.
+
+    frames: (T, S, S, 3) uint8 RGB; clean: the same before the camera did its worst; keypoints:
+    (T, 17, 2) float32 pixels; inside: (T, 17) bool, which of them the picture holds; mask:
+    (T, S, S) bool, the person; captions: T times so many as were asked for.
+    """
+
+    frames: np.ndarray
+    clean: np.ndarray
+    keypoints: np.ndarray
+    inside: np.ndarray
+    mask: np.ndarray
+    captions: list[list[str]]
+
+
+@dataclass(frozen=True)
+class _World:
+    """Everything around a person."""
+
+    sun: Sun
+    cloth: dict[int, Cloth]
+    facts: dict[str, str | None]
+    setting: Setting | None
+    place: appearance.Place
+
+
+def draw(seed: tuple[int, ...], moments: int, size: int, captions: int) -> Pictures:
+    """A scene at random, in so many pictures of size x size pixels with captions; by the seed."""
+    rng = np.random.default_rng(seed)
+    rendered = rng.random() < RENDERED
+    body = draw_body(rng)
+    stance = draw_stance(rng, body, moments)
+    view, altitude = _viewpoint(rng)
+    side = body.height_m * rng.uniform(1.3, 1.6)
+    offset = (rng.uniform(-0.05, 0.05), rng.uniform(-0.04, 0.05))
+    camera = look(view, 0.6 * body.height_m, side, size, offset)
+    world = _rendered(rng) if rendered else _photographed(rng)
+    if world.setting is None:
+        behind, ground_at = appearance.backdrop(world.place, world.sun, camera, size)
+    else:
+        behind, ground_at = backdrop(world.setting, world.sun, camera, size)
+    layers = raster.person(stance.surface, world.cloth, world.sun, [camera] * moments, size)
+    shades = raster.shadows(stance.surface, world.sun)
+    ground = np.stack([raster.drop_shadow(behind, ground_at, s, world.sun) for s in shades])
+    light = _composed(ground, layers)
+    taken = draw_lens(rng, moments, size)
+    lens = perfect(moments) if rendered else taken.lens
+    facts = Facts(
+        medium="render" if rendered else "photo",
+        view="ground" if altitude is None else "air",
+        altitude_m=altitude,
+        action=stance.action,
+        gesture=stance.gesture,
+        lens=() if rendered else taken.words,
+        poor=taken.poor and not rendered,
+        **world.facts,  # type: ignore[arg-type]
+    )
+    keypoints = np.stack([camera.project(stance.points[name])[0] for name in JOINTS], axis=1)
+    return Pictures(
+        frames=shoot(rng, light, lens, 0),
+        clean=shoot(rng, light, perfect(moments), 0),
+        keypoints=keypoints.astype(np.float32),
+        inside=np.all((keypoints > -0.5) & (keypoints < size - 0.5), axis=-1),
+        mask=np.stack([layer.region > REGIONS.index("background") for layer in layers]),
+        captions=[[caption(rng, facts) for _ in range(captions)] for _ in range(moments)],
+    )
+
+
+def _viewpoint(rng: np.random.Generator) -> tuple[Viewpoint, float | None]:
+    """A camera on the ground or in the air, and its altitude there."""
+    azimuth = rng.normal(0.0, np.radians(22.0))
+    if rng.random() < 0.5:
+        return Viewpoint(azimuth, rng.uniform(1.2, 2.4), rng.uniform(6.0, 14.0)), None
+    altitude = rng.uniform(9.0, 40.0)
+    distance = altitude / np.sin(np.radians(rng.uniform(27.0, 60.0)))
+    return Viewpoint(azimuth, altitude, distance), float(altitude)
+
+
+def _photographed(rng: np.random.Generator) -> _World:
+    setting = draw_setting(rng)
+    sun, light = draw_sun(rng)
+    mean = setting.place.fine.mean((0, 1))
+    outfit = draw_outfit(rng, mean)
+    facts: dict[str, str | None] = {
+        "upper": outfit.upper,
+        "pattern": outfit.pattern,
+        "lower": outfit.lower,
+        "ground": setting.ground,
+        "texture": setting.texture,
+        "horizon": setting.horizon,
+        "light": light,
+    }
+    return _World(sun, outfit.cloth, facts, setting, setting.place)
+
+
+def _rendered(rng: np.random.Generator) -> _World:
+    """As `vidda.mini.clip.render` draws a synthetic clip."""
+    terrain = str(rng.choice(list(appearance.TERRAINS)))
+    place = appearance.place(rng, False, terrain)
+    sun = appearance.sunlight(rng, False, int(rng.integers(len(appearance.SUNS_DEG))))
+    mean = place.fine.mean((0, 1))
+    cloth = appearance.clothes(rng, False, int(rng.integers(len(appearance.SKINS))), mean)
+    unsaid = ("upper", "pattern", "lower", "texture", "horizon", "light")
+    facts: dict[str, str | None] = {**dict.fromkeys(unsaid), "ground": terrain.lower()}
+    return _World(sun, cloth, facts, None, place)
+
+
+def _composed(ground: np.ndarray, layers: list[Layer]) -> np.ndarray:
+    cover = np.stack([layer.cover for layer in layers])[..., None]
+    colour = np.stack([layer.colour for layer in layers])
+    light: np.ndarray = ground * (1.0 - cover) + colour
+    return light.astype(np.float32)

@@ -1,0 +1,106 @@
+"""Train vidda's built-in miniature Stable Diffusion, measure it, and write its model card.
+
+    python -m tools.train_mini_diffusion runs/mini_diffusion precision=bf16     # hours on a CPU
+    python -m tools.train_mini_diffusion runs/mini_diffusion device=cuda \
+        autoencoder.batch=64 denoiser.batch=256 controls.batch=256              # minutes on a GPU
+    python -m tools.train_mini_diffusion runs/mini_diffusion --minutes 9        # so much now
+    python -m tools.train_mini_diffusion runs/mini_diffusion --bench 3 --minutes 600
+    python -m tools.train_mini_diffusion runs/mini_diffusion --gate pose.name=mmpose \\
+        pose.model=MODEL.json pose.weights=WEIGHTS.safetensors
+
+From the root of the repository. Scenes are rendered into OUT/data; three stages learn from them,
+each a run folder with metrics, checkpoints and sheets of samples: `autoencoder`, `denoiser` (text
+encoder and UNet) and `controls` (both ControlNets); OUT/result is the pipeline in diffusers' format
+with its model card, to be copied to vidda/assets/mini_diffusion. Killed at any instant, the same
+command goes on. Everything follows from the recipe (`tools/mini_diffusion/recipe.py`), of which
+key=value changes a part; --bench says how long it will take, and with --minutes which numbers of
+steps fit into that time.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from pydantic import Field
+
+from vidda import config
+from vidda.config import Config
+from vidda.control.pose import PoseConfig
+from vidda.errors import ViddaError
+
+SHARES = {"autoencoder": 0.15, "denoiser": 0.4, "controls": 0.45}
+"""Of the time that --bench --minutes divides among the stages."""
+
+
+class GateConfig(Config):
+    """How the result is measured."""
+
+    pose: PoseConfig = Field(description="what finds poses in pictures: mmpose or onnx")
+    pictures: int = Field(256, ge=1, description="held-out pictures")
+    steps: int = Field(10, ge=1, description="of the sampler")
+    guidance: float = Field(2.0, ge=0, description="weight of the caption")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 when all is made, or the gate is passed; 3 when time is up; 1 or 2 else."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe")
+    parser.add_argument("--minutes", type=float, help="save and stop after so many, 3 as status")
+    parser.add_argument("--bench", type=int, metavar="STEPS", help="only measure so many steps")
+    parser.add_argument("--gate", nargs="+", metavar="key=value", help="measure what was made")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        return _run(options, started)
+    except ViddaError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace, started: float) -> int:
+    # Imported late: --help and mistakes in the recipe answer without torch.
+    from tools.mini_diffusion.recipe import Recipe
+
+    recipe = config.load(Recipe, None, [f"out={options.out}", *options.overrides])
+    chosen = config.load(GateConfig, None, options.gate) if options.gate else None
+
+    from tools.mini_diffusion.build import Builder
+
+    builder = Builder(recipe)
+    if options.bench:
+        _report(recipe, builder.seconds(options.bench), options.minutes)
+        return 0
+    if chosen:
+        passed = builder.measure(chosen.pose, chosen.pictures, chosen.steps, chosen.guidance)
+        return 0 if passed else 1
+    minutes = float("inf") if options.minutes is None else options.minutes
+    if builder.build(started + 60.0 * minutes):
+        print(f"done: {builder.result}")
+        return 0
+    print(f"time is up after {minutes:g} minutes; the same command goes on")
+    return 3
+
+
+def _report(recipe: Config, seconds: dict[str, float], minutes: float | None) -> None:
+    """Say how long the recipe takes; with minutes, the last line are the steps that fit."""
+    total = 0.0
+    for name, each in seconds.items():
+        steps = getattr(recipe, name).steps
+        total += steps * each
+        print(f"{name:12s} {each:8.3f} s/step x {steps} steps = {steps * each / 60:.1f} minutes")
+    print(f"together {total / 3600:.2f} hours, without rendering and looking")
+    if minutes is not None:
+        fitting = {
+            name: max(1, int(60 * minutes * SHARES[name] / s)) for name, s in seconds.items()
+        }
+        print(" ".join(f"{name}.steps={steps}" for name, steps in fitting.items()))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
