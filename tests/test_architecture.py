@@ -24,6 +24,7 @@ MAY_IMPORT = {
     "adapt": DATA | {"recognize", "adapt"},
     "evaluate": CORE | {"run", "data", "recognize", "evaluate"},
     "report": CORE | {"run", "provenance", "video", "data", "evaluate", "report"},
+    "experiment": DATA | {"translate", "recognize", "evaluate", "report", "experiment", "cli"},
     "cli": {"config", "schema", "errors"},
 }
 

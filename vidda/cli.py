@@ -40,6 +40,11 @@ COMMANDS = {
     "prepare": Command(
         "vidda.data.prepare:run", "turn videos and annotation lists into manifests and splits"
     ),
+    "randomise": Command(
+        "vidda.data.randomise:run",
+        "replace backgrounds and clothes through masks: a manifest in, a manifest out",
+        ("input", "out"),
+    ),
     "control": Command(
         "vidda.control.job:run",
         "write and show what conditions a translation: edges, poses, optical flow",
@@ -69,6 +74,7 @@ COMMANDS = {
     "evaluate": Command(
         "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
     ),
+    "run": Command("vidda.experiment.job:run", "the main job: from videos to a transfer report"),
     "report": Command(
         "vidda.report.job:run", "a web page of runs, and tables for papers", ("runs...",)
     ),

@@ -1,0 +1,126 @@
+"""What `vidda run` is told: arms x recognizers x seeds x tasks, and how their data is made."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import Field
+
+from vidda import config as configs
+from vidda.config import Config
+from vidda.evaluate.transfer import TASKS
+
+C = TypeVar("C", bound=Config)
+Name = Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]
+Keys = dict[str, Any]
+"""Keys of a command's config as on its command line: dotted names and their values."""
+
+SOURCE, TARGET = "source", "target"
+"""What an arm may be trained on besides the variants."""
+
+
+def load(schema: type[C], file: Path | None, *keys: Mapping[str, Any]) -> C:
+    """A command's config from a file (optional) and keys, later ones over earlier ones.
+
+    Raises ConfigError with every mistake.
+    """
+    given = {name: value for some in keys for name, value in some.items()}
+    overrides = [f"{name}={json.dumps(value, default=str)}" for name, value in given.items()]
+    return configs.load(schema, file, overrides)
+
+
+class Recipe(Config):
+    """A command's config: a file, and the keys that differ from it."""
+
+    file: Path | None = Field(default=None, description="a config of the command; null: none")
+    change: Keys = Field(default={}, description="keys over the file's, `key.sub: value`")
+
+
+class Recognizer(Recipe):
+    """A recipe of vidda train; run, data, seed and epochs are the job's."""
+
+    steps: int = Field(ge=1, description="of every training, to the nearest whole epoch")
+
+
+class Randomised(Config):
+    """Background and clothes replaced through the masks of the sidecars, by vidda randomise."""
+
+    name: Literal["randomised"] = "randomised"
+    change: Keys = Field(default={}, description="keys of vidda randomise, `key.sub: value`")
+
+
+class Translated(Recipe):
+    """A translation by vidda translate."""
+
+    name: Literal["translated"] = "translated"
+    own_weights: bool = Field(
+        default=False,
+        description="the recipe names its weights; false: those of the job's key weights",
+    )
+    personalized: tuple[Name, ...] = Field(
+        default=(), description="names of the job's personalize whose results are used"
+    )
+    camera: bool = Field(default=False, description="give clips the cameras of the task's target")
+
+    @property
+    def needs_target(self) -> bool:
+        """Whether it looks different for another target."""
+        return self.camera or bool(self.personalized)
+
+
+Variant = Annotated[Randomised | Translated, Field(discriminator="name")]
+
+
+class Arm(Config):
+    """What recognizers are trained on; everything else is the same for all arms."""
+
+    data: tuple[str, ...] = Field(
+        min_length=1,
+        description="source, target (target-only training) and names of variants of the source",
+    )
+    weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
+        default=None, description="share of each of them in an epoch; null: every clip once"
+    )
+    augment: bool = Field(default=True, description="with the job's augmentation")
+
+
+class ExperimentConfig(Config):
+    """One job from videos to a transfer report."""
+
+    out: Path = Field(description="folder that everything is written to")
+    mini: Keys | None = Field(
+        default=None, description="keys of vidda mini, which renders the data; null: it is there"
+    )
+    prepare: Keys = Field(description="keys of vidda prepare; root only without mini")
+    tasks: tuple[str, ...] = Field(default=TASKS, min_length=1, description="transfer tasks")
+    seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
+        default=(0,), min_length=1, description="of training; each is a training of its own"
+    )
+    recognizers: dict[Name, Recognizer] = Field(
+        min_length=1, description="a transfer table and a report for each"
+    )
+    augmentation: Keys = Field(
+        default={}, description="keys of vidda train's transform that arms with augment set"
+    )
+    weights: Path | None = Field(
+        default=None,
+        description="folder of a diffusers pipeline, in it controlnet_edges/ and controlnet_pose/;"
+        " null: arms that need it are left out",
+    )
+    personalize: dict[Name, Recipe] = Field(
+        default={}, description="configs of vidda personalize; run and target are set here"
+    )
+    variants: dict[Name, Variant] = Field(
+        default={}, description="what is made of the synthetic source's clips, by name"
+    )
+    arms: dict[Name, Arm] = Field(min_length=1, description="rows of the transfer table")
+    watch: bool = Field(
+        default=False,
+        description="predict the test clips after each epoch too, for the oracle epoch",
+    )
+    evaluate: Keys = Field(default={}, description="keys of vidda evaluate: how clips are shown")
+    report: Keys = Field(default={}, description="keys of vidda report: title, gap, gallery, ...")
+    gpu_tflops: Annotated[float, Field(gt=0)] | None = Field(
+        default=None, description="TFLOP/s that GPU hours are told for; null: they are not told"
+    )

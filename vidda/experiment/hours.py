@@ -1,0 +1,163 @@
+"""How many GPU hours a job takes, from the work that its stages were counted to do."""
+
+from collections.abc import Mapping
+from pathlib import Path
+
+import torch
+from torch.utils.flop_counter import FlopCounterMode
+
+from vidda.data.listing import Listing
+from vidda.data.randomise import RandomiseConfig
+from vidda.errors import ViddaError
+from vidda.evaluate.job import EvaluateConfig
+from vidda.experiment.stage import Stage
+from vidda.recognize.models import ModelConfig
+from vidda.recognize.train_config import TrainConfig
+from vidda.recognize.videomae import VideoMae
+from vidda.recognize.videomae_start import Hub, Scratch
+from vidda.translate.folders import Part
+from vidda.translate.frame_choice import AllFrames
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.parts import Parts, find_parts
+from vidda.translate.personalize.config import PersonalizeConfig
+from vidda.translate.weights import WeightsConfig
+from vidda.translate.workload import ENCODE, SD15, SD15_PIXELS, UNET, teraflops
+
+BACKWARD = 3
+"""Work of a training step relative to the forward pass alone."""
+FRAMES_A_CLIP = 150
+"""Of a clip that is translated whole: RoCoG-v2's are about so long at 30 frames a second."""
+RESOLUTION = 512
+"""Of personalisation where the recipe leaves it to the base."""
+
+SD15_SCHEDULER = {
+    "_class_name": "PNDMScheduler",
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+}
+
+
+def told(
+    stages: tuple[Stage, ...], listing: Listing, prepared: Path, tflops: float
+) -> tuple[list[str], float]:
+    """A line for each kind of stage that takes a GPU, and the hours of all of them.
+
+    listing: of the data that is to be prepared. tflops: TFLOP/s that the GPU is taken to do.
+    """
+    clips = _clips(stages, listing, prepared)
+    hours: dict[str, list[float]] = {}
+    flops: dict[str, float] = {}
+    runs: dict[Path, Stage] = {stage.out: stage for stage in stages}
+    for stage in stages:
+        work = _teraflops(stage, clips, flops, runs)
+        if work is not None:
+            hours.setdefault(stage.kind, []).append(work / tflops / 3600)
+    lines = [
+        f"{kind}: {len(each)} x {sum(each) / len(each):.3g} h = {sum(each):.3g} GPU hours"
+        for kind, each in hours.items()
+    ]
+    return lines, sum(map(sum, hours.values()))
+
+
+def _clips(stages: tuple[Stage, ...], listing: Listing, prepared: Path) -> dict[Path, int]:
+    """How many clips each manifest has, or will have."""
+    counts = {
+        prepared / "splits" / name / f"{part}.csv": len(listing.lists.get(members, ()))
+        for name, parts in listing.experiments.items()
+        for part, members in parts.items()
+    }
+    for stage in stages:
+        config = stage.config
+        if isinstance(config, RandomiseConfig):
+            counts[config.out / "manifest.csv"] = counts.get(config.input, 0) * config.copies
+        elif isinstance(config, TranslateConfig):
+            counts[config.out / "manifest.csv"] = counts.get(config.input, 0)
+    return counts
+
+
+def _teraflops(
+    stage: Stage, clips: Mapping[Path, int], flops: dict[str, float], runs: Mapping[Path, Stage]
+) -> float | None:
+    """Work of one stage; None where it takes no GPU."""
+    config = stage.config
+    if isinstance(config, TranslateConfig):
+        return _translation(config, clips.get(config.input, 0))
+    if isinstance(config, PersonalizeConfig):
+        return _personalisation(config)
+    if isinstance(config, TrainConfig):
+        samples = (stage.steps or 0) * config.batch_size
+        return samples * BACKWARD * _of_clip(config, flops)
+    if isinstance(config, EvaluateConfig) and config.transfer is not None:
+        views = (config.clips or 1) * (config.crops or 1)
+        total = 0.0
+        for row in config.transfer.rows:
+            for task, trained in row.runs.items():
+                tests = config.transfer.data / "splits" / task / "source_only" / "test.csv"
+                for run in trained:
+                    model = runs[run].config
+                    assert isinstance(model, TrainConfig)
+                    total += clips.get(tests, 0) * views * _of_clip(model, flops)
+        return total
+    return None
+
+
+def _translation(config: TranslateConfig, clips: int) -> float | None:
+    frames = FRAMES_A_CLIP
+    if not isinstance(config.frames, AllFrames):
+        frames = min(frames, config.frames.count)
+    size = config.size or RESOLUTION
+    height, width = (size, size) if isinstance(size, int) else size
+    return teraflops(config, _parts(config.weights), clips * frames * height * width)
+
+
+def _parts(weights: WeightsConfig) -> Parts:
+    """The model's, or Stable Diffusion 1.5's where it has not been fetched yet."""
+    try:
+        return find_parts(weights.model_copy(update={"download": False}))
+    except ViddaError:
+        unknown = Part(Path(), {}, (), None)
+        unet = Part(Path(), {"block_out_channels": SD15}, (), None)
+        return Parts(unknown, unet, unknown, Path(), SD15_SCHEDULER, (), (), ())
+
+
+def _personalisation(config: PersonalizeConfig) -> float:
+    """Of Stable Diffusion 1.5: steps forth and back, and drawing the pictures of the class."""
+    method = config.method
+    prior = getattr(method, "prior", None)  # DreamBooth's alone
+    side = config.frames.resolution or RESOLUTION
+    seen = method.steps * method.batch_size * method.accumulate * (2 if prior else 1)
+    passes = 2 if config.drawing.guidance > 1 else 1
+    drawn = prior.count * config.drawing.steps * passes * UNET if prior else 0.0
+    return (seen * (BACKWARD * UNET + ENCODE) + drawn) * side * side / SD15_PIXELS
+
+
+def _of_clip(config: TrainConfig, known: dict[str, float]) -> float:
+    """TFLOP of a forward pass of one clip, counted without computing it."""
+    key = config.model.model_dump_json()
+    if key not in known:
+        size = config.transform.size
+        with torch.device("meta"):
+            model = _architecture(config.model).build(7).eval()
+            clip = torch.empty(1, 3, config.sampling.frames, size, size)
+            with FlopCounterMode(display=False) as counter, torch.no_grad():
+                model(clip)
+        known[key] = counter.get_total_flops() / 1e12
+    return known[key]
+
+
+def _architecture(model: ModelConfig) -> ModelConfig:
+    """The model without weights; VideoMAE-B for one whose folder has not been fetched yet."""
+    if isinstance(model, VideoMae) and isinstance(model.start, Hub):
+        kept = model.model_copy(
+            update={"start": model.start.model_copy(update={"download": False})}
+        )
+        try:
+            return kept.without_weights()
+        except ViddaError:
+            return model.model_copy(update={"start": Scratch(), "head": "new"})
+    return model.without_weights()

@@ -1,0 +1,219 @@
+"""The manifests that arms are trained on, and the stages that make those which are not there."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vidda.config import Config, ConfigError
+from vidda.data.randomise import RandomiseConfig
+from vidda.errors import ViddaError
+from vidda.experiment.config import (
+    SOURCE,
+    TARGET,
+    ExperimentConfig,
+    Randomised,
+    Recipe,
+    Translated,
+    load,
+)
+from vidda.experiment.names import slug
+from vidda.experiment.splits import Experiment, experiment
+from vidda.experiment.stage import Stage
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.parts import find_parts
+from vidda.translate.personalize.config import PersonalizeConfig
+from vidda.translate.personalize.job import RESULT
+from vidda.translate.sources import Folder
+from vidda.translate.weights import EmbeddingConfig, LoraConfig, WeightsConfig
+
+C = TypeVar("C", bound=Config)
+CONTROLNET = "controlnet_{}"
+"""Folders in the job's model that hold its ControlNets, by kind."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """A manifest to train on. key: its name; equal keys are the same clips."""
+
+    key: str
+    manifest: Path
+
+
+class Maker:
+    """Plans what makes the variants; each is made once, for all arms and tasks that need it.
+
+    translations: their folders by name. gallery: the source of the
+    first of them. problems, left_out: a line each.
+    """
+
+    def __init__(self, config: ExperimentConfig, prepared: Path) -> None:
+        self.config = config
+        self.prepared = prepared
+        self._dataset = ""
+        self.stages: list[Stage] = []
+        self.translations: dict[str, Path] = {}
+        self.gallery: Path | None = None
+        self.problems: list[str] = []
+        self.left_out: list[str] = []
+        self._lists: dict[str, Path] = {}
+        self._made: dict[str, Path] = {}
+
+    def start(self, dataset: str) -> None:
+        """Name the experiments of this dataset that stand for others, whatever the arms are."""
+        self._dataset = dataset
+        for setting in ("source_only", "target_only", "adapted"):
+            for task in self.config.tasks:
+                place = self.experiment(task, setting)
+                if place and setting == "adapted":
+                    self._target(place)
+                elif place:
+                    self.canonical(place)
+
+    def experiment(self, task: str, setting: str) -> Experiment | None:
+        """One of the dataset's experiments, if it has it."""
+        return experiment(self.prepared, self._dataset, task, setting)
+
+    def part(self, name: str, task: str) -> Part | None:
+        """What a part of an arm's data is for a task; None where there is no such thing."""
+        setting = "target_only" if name == TARGET else "source_only"
+        place = self.experiment(task, setting)
+        if place is None:
+            self.left_out.append(f"{task}: {self._dataset} has no {setting} training")
+            return None
+        if name in (SOURCE, TARGET):
+            return Part(place.train, self.canonical(place) / "train.csv")
+        variant = self.config.variants.get(name)
+        if variant is None:  # `names` has told it
+            return None
+        if not place.synthetic:
+            self.left_out.append(f"{name} in {task}: its source clips are real already")
+            return None
+        if isinstance(variant, Randomised):
+            return self._randomised(name, variant, place)
+        if not variant.own_weights and self.config.weights is None:
+            self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
+            return None
+        return self._translated(name, variant, place, task)
+
+    def canonical(self, place: Experiment) -> Path:
+        """The folder of the first experiment that has the same training clips."""
+        return self._lists.setdefault(place.train, place.folder)
+
+    def _randomised(self, name: str, variant: Randomised, place: Experiment) -> Part | None:
+        key = f"{slug(name)}-{place.train}"
+        source, out = self.canonical(place) / "train.csv", self.config.out / "randomised" / key
+        if key not in self._made:
+            keys = {"input": str(source), "out": str(out)}
+            config = self._load(f"variants.{name}", RandomiseConfig, None, variant.change, keys)
+            if config is None:
+                return None
+            kind = f"randomise {name}"
+            self._add(key, Stage(key, kind, "randomise", config, out, out / "DONE", (source,)))
+        return Part(key, self._made[key])
+
+    def _translated(
+        self, name: str, variant: Translated, place: Experiment, task: str
+    ) -> Part | None:
+        target = self.experiment(task, "adapted")
+        assert target is not None, "a task with a source has an adapted setting"
+        key = f"{slug(name)}-{place.train}"
+        if variant.needs_target:
+            key += f"-{target.target}"
+        if key in self._made:
+            return Part(key, self._made[key])
+        source, out = self.canonical(place) / "train.csv", self.config.out / "translated" / key
+        clips = self._target(target)
+        keys: dict[str, Any] = {"input": str(source), "out": str(out)}
+        if variant.camera:
+            keys["camera.target"] = str(clips)
+        config = self._load(f"variants.{name}", TranslateConfig, variant.file, variant.change, keys)
+        known = [one for one in variant.personalized if one in self.config.personalize]
+        learnt = {one: self._personalized(one, target, clips) for one in known}
+        if config is None or None in learnt.values():
+            return None
+        results = {one: result for one, result in learnt.items() if result}
+        weights = self._weights(config.weights, variant.own_weights)
+        self._check_weights(f"variants.{name}", weights)
+        for method, result in results.values():
+            weights = _with_result(weights, method, result)
+        config = config.model_copy(update={"weights": weights})
+        inputs = (source, *((clips,) if variant.needs_target else ()))
+        inputs += tuple(result.parent / "DONE" for _, result in results.values())
+        kind = f"translate {name}"
+        self._add(key, Stage(key, kind, "translate", config, out, out / "DONE", inputs))
+        if name not in self.translations:
+            self.translations[name] = out
+            self.gallery = self.gallery or source
+        return Part(key, self._made[key])
+
+    def _personalized(self, name: str, target: Experiment, clips: Path) -> tuple[str, Path] | None:
+        """The method and the result of a personalisation on a task's target."""
+        recipe: Recipe = self.config.personalize[name]
+        key = f"{slug(name)}-{target.target}"
+        run = self.config.out / "personalized" / key
+        keys = {"run": str(run), "target": str(clips)}
+        config = self._load(
+            f"personalize.{name}", PersonalizeConfig, recipe.file, recipe.change, keys
+        )
+        if config is None:
+            return None
+        if self.config.weights is not None:
+            base = Folder(path=self.config.weights)
+            config = config.model_copy(update={"base": base})
+        if key not in self._made:
+            kind = f"personalize {name}"
+            self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", (clips,)))
+        return config.method.name, run / RESULT
+
+    def _target(self, target: Experiment) -> Path:
+        """The unlabelled target clips: the first list of the same name stands for all."""
+        return self._lists.setdefault(f"target {target.target}", target.folder) / "target.csv"
+
+    def _weights(self, weights: WeightsConfig, own: bool) -> WeightsConfig:
+        """The recipe's weights, or the job's model in the recipe's choice of ControlNets."""
+        if own or self.config.weights is None:
+            return weights
+        folder = self.config.weights
+        nets = tuple(
+            net.model_copy(update={"source": Folder(path=folder / CONTROLNET.format(net.kind))})
+            for net in weights.controlnets
+        )
+        base = Folder(path=folder)
+        return weights.model_copy(update={"base": base, "controlnets": nets})
+
+    def _check_weights(self, where: str, weights: WeightsConfig) -> None:
+        """Look for folders now; what is to come from the hub is left to the stage itself."""
+        sources = [weights.base, *(net.source for net in weights.controlnets)]
+        if not all(isinstance(source, Folder) for source in sources):
+            return
+        try:
+            find_parts(weights)
+        except ViddaError as error:
+            self.problems += [f"{where}: weights: {line}" for line in str(error).splitlines()]
+
+    def _add(self, key: str, stage: Stage) -> None:
+        self.stages.append(stage)
+        self._made[key] = stage.out / "manifest.csv"
+
+    def _load(
+        self, where: str, schema: type[C], file: Path | None, *keys: Mapping[str, Any]
+    ) -> C | None:
+        try:
+            return load(schema, file, *keys)
+        except ConfigError as error:
+            self.problems += [f"{where}: {problem}" for problem in error.problems]
+            return None
+
+
+def _with_result(weights: WeightsConfig, method: str, result: Path) -> WeightsConfig:
+    """The weights with what a personalisation has learnt."""
+    source = Folder(path=result)
+    if method in ("dreambooth", "vae_decoder"):
+        part = "dreambooth" if method == "dreambooth" else "vae"
+        return weights.model_copy(update={part: source})
+    if method == "lora":
+        loras = (*weights.loras, LoraConfig(source=source))
+        return weights.model_copy(update={"loras": loras})
+    embeddings = (*weights.embeddings, EmbeddingConfig(source=source))
+    return weights.model_copy(update={"embeddings": embeddings})

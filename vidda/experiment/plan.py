@@ -1,0 +1,265 @@
+"""All stages of a job from its config, every one of them checked before the first starts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from vidda.config import Config, ConfigError
+from vidda.data.manifest import DATASET
+from vidda.data.prepare import PrepareConfig
+from vidda.errors import ViddaError
+from vidda.evaluate.job import EvaluateConfig
+from vidda.experiment.config import TARGET, Arm, ExperimentConfig, Recognizer, load
+from vidda.experiment.made import Maker
+from vidda.experiment.names import problems as name_problems
+from vidda.experiment.names import slug
+from vidda.experiment.stage import Stage
+from vidda.mini.job import MiniConfig
+from vidda.recognize.train_config import TrainConfig
+from vidda.report.config import ReportConfig
+
+C = TypeVar("C", bound=Config)
+GALLERY = "gallery"
+REPORTED = "report.json"
+"""What vidda report writes last."""
+
+
+@dataclass(frozen=True, slots=True)
+class Training:
+    """What one training reads. key: its name; equal keys are one training."""
+
+    key: str
+    manifests: tuple[Path, ...]
+    val: Path
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The stages in their order. left_out: what is not done, and why, a line each.
+
+    tables: the transfer table of each recognizer. reports: its page.
+    """
+
+    stages: tuple[Stage, ...]
+    left_out: tuple[str, ...]
+    prepare: PrepareConfig
+    tables: Mapping[str, Path]
+    reports: Mapping[str, Path]
+
+
+def make(config: ExperimentConfig) -> Plan:
+    """Build and check every stage; ViddaError with a line for each mistake."""
+    planner = _Planner(config)
+    planner.plan()
+    problems = list(dict.fromkeys(planner.problems + planner.maker.problems))
+    if problems:
+        raise ViddaError("\n".join(problems))
+    assert planner.prepare
+    return Plan(
+        tuple(planner.stages),
+        tuple(dict.fromkeys(planner.maker.left_out + planner.left_out)),
+        planner.prepare,
+        planner.tables,
+        planner.reports,
+    )
+
+
+class _Planner:
+    """Collects stages, and mistakes instead of raising them."""
+
+    def __init__(self, config: ExperimentConfig) -> None:
+        self.config = config
+        self.prepared = config.out / "prepared"
+        self.stages: list[Stage] = []
+        self.problems: list[str] = name_problems(config)
+        self.left_out: list[str] = []
+        self.tables: dict[str, Path] = {}
+        self.reports: dict[str, Path] = {}
+        self.prepare: PrepareConfig | None = None
+        self.maker = Maker(config, self.prepared)
+
+    def plan(self) -> None:
+        """Every stage; later ones are looked at even where earlier ones have mistakes."""
+        self._data()
+        dataset = str(self.config.prepare.get("dataset.name", ""))
+        if self.prepare:
+            dataset = self.prepare.dataset.name
+        self.maker.start(dataset)
+        for task in self.config.tasks:
+            if self.maker.experiment(task, "source_only") is None:
+                self.problems.append(f"tasks: {dataset} has no task {task!r}")
+        wanted = self._wanted()
+        self.stages += self.maker.stages
+        for name, recipe in self.config.recognizers.items():
+            self._trainings(name, recipe, wanted)
+        for name in self.config.recognizers:
+            self._results(name, wanted)
+
+    def _data(self) -> None:
+        """Render and prepare."""
+        config, out = self.config, self.config.out
+        root: dict[str, Any] = {}
+        inputs: tuple[Path, ...] = ()
+        if config.mini is not None:
+            place = out / "data"
+            mini = self._load("mini", MiniConfig, None, config.mini, {"out": str(place)})
+            root = {"root": str(place)}
+            inputs = (place / "class_dict.json",)
+            if mini:
+                self.stages.append(
+                    Stage("mini", "mini", "mini", mini, place, place / "class_dict.json", ())
+                )
+        given = config.prepare
+        self.prepare = self._load(
+            "prepare", PrepareConfig, None, given, {**root, "out": str(self.prepared)}
+        )
+        if self.prepare:
+            done = self.prepared / DATASET
+            inputs = inputs or (self.prepare.root,)
+            self.stages.append(
+                Stage("prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs)
+            )
+
+    def _wanted(self) -> dict[str, dict[str, Training]]:
+        """The training of each arm and task; where an arm cannot be, it is left out."""
+        wanted: dict[str, dict[str, Training]] = {}
+        for name, arm in self.config.arms.items():
+            found = {task: self._training(arm, task) for task in self.config.tasks}
+            wanted[name] = {task: one for task, one in found.items() if one}
+            if not wanted[name]:
+                self.left_out.append(f"arm {name!r}: nothing to train it on")
+        if not any(wanted.values()) and not self.problems and not self.maker.problems:
+            self.problems.append("arms: none is left; name the folder of a model by weights=DIR")
+        return {name: tasks for name, tasks in wanted.items() if tasks}
+
+    def _training(self, arm: Arm, task: str) -> Training | None:
+        parts = [self.maker.part(name, task) for name in arm.data]
+        setting = "target_only" if TARGET in arm.data else "source_only"
+        place = self.maker.experiment(task, setting)
+        known = [part for part in parts if part]
+        if place is None or len(known) < len(parts):
+            return None
+        key = "-".join(part.key for part in known)
+        if arm.weights:
+            key += "-weights_" + "_".join(f"{weight:g}" for weight in arm.weights)
+        # The first experiment that has this list of validation clips stands for all.
+        val = self.maker.canonical(place) / "val.csv"
+        manifests = tuple(part.manifest for part in known)
+        return Training(f"{key}{'-augmented' if arm.augment else ''}", manifests, val)
+
+    def _trainings(
+        self, name: str, recipe: Recognizer, wanted: Mapping[str, Mapping[str, Training]]
+    ) -> None:
+        """The trainings of one recognizer, seed by seed."""
+        arms: dict[str, tuple[Arm, Training, list[str]]] = {}
+        for arm, tasks in wanted.items():
+            for task, training in tasks.items():
+                entry = arms.setdefault(training.key, (self.config.arms[arm], training, []))
+                entry[2].append(task)
+        for seed in self.config.seeds:
+            for arm_config, training, tasks_of in arms.values():
+                self._train(name, recipe, seed, arm_config, training, tasks_of)
+
+    def _train(
+        self,
+        name: str,
+        recipe: Recognizer,
+        seed: int,
+        arm: Arm,
+        training: Training,
+        tasks: list[str],
+    ) -> None:
+        run = self._run(name, training, seed)
+        augmentation = self.config.augmentation if arm.augment else {}
+        transform = {f"transform.{key}": value for key, value in augmentation.items()}
+        own = {
+            "run": str(run),
+            "train": [str(path) for path in training.manifests],
+            "val": str(training.val),
+            "weights": arm.weights,
+            "watch": self._watched(tasks) if self.config.watch else {},
+            "seed": seed,
+        }
+        where = f"recognizers.{name}"
+        config = self._load(where, TrainConfig, recipe.file, recipe.change, transform, own)
+        if config is None:
+            return
+        if config.patience is not None:
+            self.problems.append(
+                f"{where}: patience would train arms for different numbers of steps; leave it out"
+            )
+        title = f"train-{slug(name)}-{training.key}-{seed}"
+        inputs = (*training.manifests, training.val)
+        stage = Stage(
+            title, f"train {name}", "train", config, run, run / "DONE", inputs, recipe.steps
+        )
+        self.stages.append(stage)
+
+    def _watched(self, tasks: list[str]) -> dict[str, str]:
+        """The test clips of these tasks, each list once."""
+        places = (self.maker.experiment(task, "source_only") for task in tasks)
+        return {place.test: str(place.folder / "test.csv") for place in places if place}
+
+    def _run(self, name: str, training: Training, seed: int) -> Path:
+        return self.config.out / "trained" / slug(name) / f"{training.key}-{seed}"
+
+    def _results(self, name: str, wanted: Mapping[str, Mapping[str, Training]]) -> None:
+        """The transfer table and the report of one recognizer."""
+        out = self.config.out / "evaluated" / slug(name)
+        place = self.config.out / "report" / slug(name)
+        trained = {
+            arm: {task: self._runs(name, training) for task, training in tasks.items()}
+            for arm, tasks in wanted.items()
+        }
+        rows = [
+            {
+                "name": arm,
+                "runs": {task: [str(run) for run in runs] for task, runs in tasks.items()},
+            }
+            for arm, tasks in trained.items()
+        ]
+        transfer = {"data": str(self.prepared), "tasks": self.config.tasks, "rows": rows}
+        keys = {"out": str(out), "transfer": transfer}
+        evaluate = self._load("evaluate", EvaluateConfig, None, self.config.evaluate, keys)
+        report = self._load("report", ReportConfig, None, *self._reported(out, place))
+        if evaluate is None or report is None:
+            return
+        runs = [run for tasks in trained.values() for runs in tasks.values() for run in runs]
+        needed = tuple(run / "DONE" for run in dict.fromkeys(runs))
+        kind, done = f"evaluate {name}", out / "DONE"
+        self.stages += [
+            Stage(
+                f"evaluate-{slug(name)}", kind, "evaluate", evaluate, out, done, needed,
+                derived=True,
+            ),
+            Stage(
+                f"report-{slug(name)}", "report", "report", report, place, place / REPORTED,
+                (done,), derived=True,
+            ),
+        ]  # fmt: skip
+        self.tables[name] = out / "transfer.md"
+        self.reports[name] = place / "index.html"
+
+    def _runs(self, name: str, training: Training) -> list[Path]:
+        """Its run of every seed."""
+        return [self._run(name, training, seed) for seed in self.config.seeds]
+
+    def _reported(self, table: Path, place: Path) -> list[Mapping[str, Any]]:
+        """Keys of the report: the job's, and the gallery of the translations, if there are any."""
+        own = {key: value for key, value in self.config.report.items() if key != GALLERY}
+        translations = {name: str(path) for name, path in self.maker.translations.items()}
+        keys: dict[str, Any] = {"runs": [str(table)], "out": str(place)}
+        if self.maker.gallery is not None:
+            gallery = {"source": str(self.maker.gallery), **(self.config.report.get(GALLERY) or {})}
+            keys |= {"translations": translations, GALLERY: gallery}
+        return [own, keys]
+
+    def _load(
+        self, where: str, schema: type[C], file: Path | None, *keys: Mapping[str, Any]
+    ) -> C | None:
+        try:
+            return load(schema, file, *keys)
+        except ConfigError as error:
+            self.problems += [f"{where}: {problem}" for problem in error.problems]
+            return None

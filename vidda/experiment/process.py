@@ -1,0 +1,82 @@
+"""Run a stage in its own process, and measure it."""
+
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from vidda.experiment.memory import tree_mib
+
+POLL_S = 0.25
+LOOK_S = 1.0
+"""Between two looks at the memory."""
+PATIENCE_S = 30.0
+"""With a command that is to end, before it is killed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """How a process went. status: of its end; negative for a signal. seconds: on the clock.
+
+    peak_mib: the most that all its processes took together, looked at every second, on Linux; 0
+    elsewhere. cpu_s: of all its processes.
+    """
+
+    status: int
+    seconds: float
+    peak_mib: float
+    cpu_s: float
+
+
+def run_vidda(arguments: list[str], log: Path, watching: Callable[[], None]) -> Measured:
+    """Run a vidda command to its end; what it prints is added to `log`.
+
+    watching: called a few times a second meanwhile. When it raises, as Ctrl-C does, the command is
+    ended too.
+    """
+    start = time.monotonic()
+    command = [sys.executable, "-m", "vidda.experiment.child", str(os.getpid()), *arguments]
+    log.parent.mkdir(parents=True, exist_ok=True)
+    with log.open("ab") as stream:
+        process = subprocess.Popen(
+            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+        )
+        try:
+            pid, peak, look = 0, 0.0, start
+            while not pid:
+                # wait4 tells what this very process and its children have used, and no other.
+                pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+                if not pid:
+                    watching()
+                    if time.monotonic() >= look:
+                        peak, look = max(peak, tree_mib(process.pid)), time.monotonic() + LOOK_S
+                    time.sleep(POLL_S)
+        except BaseException:
+            process.terminate()
+            try:
+                process.wait(PATIENCE_S)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            raise
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return Measured(
+        process.returncode,
+        time.monotonic() - start,
+        peak,
+        usage.ru_utime + usage.ru_stime,
+    )
+
+
+def last_line(log: Path, start: int = 0) -> str:
+    """The last line that is not empty, of what was added to a log after byte `start`."""
+    if not log.exists():
+        return ""
+    with log.open("rb") as stream:
+        end = stream.seek(0, os.SEEK_END)
+        stream.seek(max(start, end - 4096))
+        lines = stream.read().decode(errors="replace").splitlines()
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

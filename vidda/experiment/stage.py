@@ -1,0 +1,73 @@
+"""One stage of the job: a command's config, what it needs, and when it is complete."""
+
+from dataclasses import dataclass, replace
+from functools import cache
+from pathlib import Path
+
+from vidda.config import Config, dump
+from vidda.data import load_manifest
+from vidda.recognize.train_config import TrainConfig
+
+
+@dataclass(frozen=True, slots=True)
+class Stage:
+    """A command to be run.
+
+    name: also of its files in OUT/stages. kind: stages of one kind take about equally long. done:
+    what the command writes last. inputs: files that must be there before. steps: of a training,
+    whose epochs follow from them once its clips are known. derived: made anew from others' output
+    when its config changes.
+    """
+
+    name: str
+    kind: str
+    command: str
+    config: Config
+    out: Path
+    done: Path
+    inputs: tuple[Path, ...]
+    steps: int | None = None
+    derived: bool = False
+
+    def ready(self) -> bool:
+        """Whether all inputs are there."""
+        return all(path.exists() for path in self.inputs)
+
+    def settled(self) -> "Stage":
+        """The same with the epochs that come nearest to `steps`; raises ViddaError."""
+        if self.steps is None:
+            return self
+        assert isinstance(self.config, TrainConfig)
+        epochs = max(1, round(self.steps / steps_per_epoch(self.config)))
+        return replace(self, config=self.config.model_copy(update={"epochs": epochs}))
+
+    def file(self, out: Path) -> Path:
+        """Where its config is kept."""
+        return out / "stages" / f"{self.name}.yaml"
+
+    def log(self, out: Path) -> Path:
+        """Where what it prints is kept."""
+        return out / "stages" / f"{self.name}.log"
+
+    def complete(self, out: Path) -> bool:
+        """Whether it has been run to its end with this very config."""
+        return (
+            self.done.exists() and self.ready() and self.known(out) == dump(self.settled().config)
+        )
+
+    def known(self, out: Path) -> str | None:
+        """The config that it was last started with, None before."""
+        file = self.file(out)
+        return file.read_text(encoding="utf-8") if file.is_file() else None
+
+
+def steps_per_epoch(config: TrainConfig) -> int:
+    """Of a training on manifests that are there, at least 1; vidda train refuses less itself."""
+    clips = sum(_clips(path, path.stat().st_mtime_ns) for path in config.train)
+    return max(1, clips * config.repeats // config.batch_size)
+
+
+@cache
+def _clips(manifest: Path, written_ns: int) -> int:
+    """How many there are; hundreds of trainings may read the same 45,000."""
+    return len(load_manifest(manifest))
