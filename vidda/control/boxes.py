@@ -23,6 +23,10 @@ PERSON = 1
 """COCO's class for a person, in the detectors of torchvision."""
 
 
+class NobodyError(ViddaError):
+    """A detector finds no people in a clip."""
+
+
 class BoxSource(Protocol):
     """What `BoxConfig.build()` gives."""
 
@@ -149,7 +153,7 @@ class PeopleDetector:
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """The surest people of each frame first; raises ViddaError when there are none at all."""
+        """The surest people of each frame first; raises NobodyError when there are none at all."""
         import torch
 
         found: list[np.ndarray] = []
@@ -160,7 +164,7 @@ class PeopleDetector:
             found += [self._people(output) for output in outputs]
         most = max((len(boxes) for boxes in found), default=0)
         if most == 0:
-            raise ViddaError(
+            raise NobodyError(
                 f"clip {clip.id!r}: {self.config.model} finds nobody with a score of"
                 f" {self.config.threshold} in {len(frames)} frames; lower pose.boxes.threshold, or"
                 " take another pose.boxes.name"

@@ -12,6 +12,7 @@ import warnings
 import zipfile
 import zlib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -73,5 +74,6 @@ class ArrayCache:
     def _remove_leftovers(self) -> None:
         """Half-written files of processes that were killed; fresh ones may be another's work."""
         for part in self.folder.rglob(".*.part*"):
-            if time.time() - part.stat().st_mtime > STALE_S:
-                part.unlink(missing_ok=True)
+            with suppress(FileNotFoundError):  # another process has just finished it
+                if time.time() - part.stat().st_mtime > STALE_S:
+                    part.unlink()

@@ -23,6 +23,12 @@ class Pose:
     scores: np.ndarray
 
 
+def nobody(frames: int) -> Pose:
+    """The poses of so many frames in which nobody is seen."""
+    shape = (frames, 0, len(JOINTS))
+    return Pose(np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32))
+
+
 def people_boxes(pose: Pose, threshold: float = 0.0) -> np.ndarray:
     """The box around the joints of each person in each frame.
 

@@ -11,14 +11,17 @@ if TYPE_CHECKING:  # takes seconds to import, and a sidecar or ONNX needs none o
 
 
 def torch_device(name: str, key: str) -> "torch.device":
-    """A device by name, `auto` for a GPU if there is one.
+    """A device by name, `auto` for the current GPU if there is one.
 
     key: of the config, for the message. Raises ViddaError when this machine has no such device.
     """
     import torch
 
     if name == "auto":
-        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        if not torch.cuda.is_available():
+            return torch.device("cpu")
+        # With its number: another thread may have another current one.
+        return torch.device("cuda", torch.cuda.current_device())
     try:
         device = torch.device(name)
         torch.empty(0, device=device)

@@ -155,9 +155,16 @@ def _open(config: RtmposeOnnx) -> "InferenceSession":
     if config.device != "cpu" and "CUDAExecutionProvider" in there:
         wanted.insert(0, "CUDAExecutionProvider")
     try:
-        return onnxruntime.InferenceSession(str(config.model), providers=wanted)
+        session = onnxruntime.InferenceSession(str(config.model), providers=wanted)
     except Exception as error:  # onnxruntime's errors have no base of their own
         reason = " ".join(str(error).split())[:160]
         raise ViddaError(
             f"{config.model}: cannot be read as ONNX ({reason}); copy or export it again"
         ) from None
+    # Where CUDA's libraries do not load, onnxruntime goes on without them.
+    if config.device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+        raise ViddaError(
+            "pose.device 'cuda': onnxruntime could not start CUDA; install the CUDA and cuDNN that"
+            " it was built for, or take pose.device=cpu"
+        )
+    return session

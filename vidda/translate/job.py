@@ -47,11 +47,11 @@ def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
         return int(bool(looked.problems))
     prints = (config_print(config), fingerprint(config.weights))
     facts = {"input": plan.manifest.fingerprint(), "config": prints[0], "weights": prints[1]}
-    if config.shard is not None:
+    shard = Shard.parse(config.shard)
+    if shard.count > 1:
         keep_if = config.keep_if.model_dump_json()
         agree(config.out, {**facts, "batch": config.batch, "keep_if": keep_if})
-    folder = Shard.parse(config.shard).folder(config.out)
-    with RunFolder.open(folder, config, facts, resume=resume) as opened:
+    with RunFolder.open(shard.folder(config.out), config, facts, resume=resume) as opened:
         if not opened.finished:
             _work(config, plan, looked, missing, prints)
         _merge(config, plan, translation_print(*prints))

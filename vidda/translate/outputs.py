@@ -6,6 +6,7 @@ OUT/shown/<path>.mp4, .png                 to look at
 """
 
 import shutil
+import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -106,15 +107,25 @@ def write_sidecar(
     """Write what of a source clip's sidecar holds for its translation; False where it has none.
 
     numbers: (T,) which of the clip's frames became frames (T, H, W, 3). Key points and boxes come
-    in pixels of these; masks and the like keep their own size.
+    in pixels of these; masks and the like keep their own size. Raises ViddaError when the sidecar
+    is damaged, or does not have a row for each frame.
     """
     source = path_of(clip, root)
     if not source.is_file():
         return False
     scale = scale_to(frames, clip, root)
-    with np.load(source, allow_pickle=False) as content:
-        arrays = {name: content[name] for name in content.files}
-        same = (scale == 1).all() and all(len(rows) == len(numbers) for rows in arrays.values())
+    try:
+        with np.load(source, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ViddaError(f"{source}: damaged ({error}); write it again") from None
+    short = [name for name, rows in arrays.items() if rows.ndim == 0 or len(rows) <= numbers[-1]]
+    if short:
+        raise ViddaError(
+            f"{source}: {short[0]} has no row for frame {numbers[-1]} of clip {clip.id!r};"
+            " write it again"
+        )
+    same = (scale == 1).all() and all(len(rows) == len(numbers) for rows in arrays.values())
     place.parent.mkdir(parents=True, exist_ok=True)
     with atomic(place) as temporary:
         if same:

@@ -58,9 +58,10 @@ def agree(out: Path, facts: Mapping[str, str | int]) -> None:
     Raises ViddaError, a line for each difference, and when OUT holds anything but shards.
     """
     file = out / AGREED
-    if not file.exists():
-        # Names with a dot are what another shard may be writing at this moment.
-        if out.exists() and any(not path.name.startswith(".") for path in out.iterdir()):
+    # Listed once, for another shard may be writing the file at this moment; names with a dot too.
+    names = {path.name for path in out.iterdir()} if out.exists() else set()
+    if AGREED not in names:
+        if any(not name.startswith(".") for name in names):
             raise ViddaError(f"{out} is not empty and holds no shards; choose another folder")
         write_text(file, json.dumps(dict(facts), indent=1) + "\n")
     there = json.loads(file.read_text(encoding="utf-8"))

@@ -8,6 +8,7 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.errors import ViddaError
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
 """The networks' output for noisy latents (N, 4, h, w) at a timestep, without guidance."""
@@ -106,9 +107,16 @@ def schedule(scheduler: Any, steps: int, strength: float) -> torch.Tensor:
     """Set a scheduler up for so many steps; the timesteps of the last `strength` of them.
 
     The same rule as diffusers' image-to-image pipelines. They stay on the CPU, where comparing
-    them does not wait for the device.
+    them does not wait for the device. Raises ViddaError when the scheduler cannot take so many.
     """
-    scheduler.set_timesteps(steps, device="cpu")
+    try:
+        scheduler.set_timesteps(steps, device="cpu")
+    except ValueError as error:
+        reason = " ".join(str(error).split())
+        raise ViddaError(
+            f"steps: {type(scheduler).__name__} cannot take {steps} ({reason:.200}); correct steps"
+            " or scheduler.overrides"
+        ) from None
     skipped = (steps - int(steps * strength)) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(skipped)

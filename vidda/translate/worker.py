@@ -11,8 +11,10 @@ import numpy as np
 import torch
 
 from vidda import video
+from vidda.control.boxes import NobodyError
 from vidda.control.controls import ControlReader, Controls
 from vidda.control.flow import Dis
+from vidda.control.keypoints import nobody
 from vidda.control.mask import has_mask, person_mask
 from vidda.control.networks import torch_device
 from vidda.data.sampling import clip_rng
@@ -81,12 +83,15 @@ class Worker:
     def __init__(self, setup: Setup, device: str) -> None:
         config = setup.config
         self._setup, self._config = setup, config
+        place = torch_device(device, "device")
+        if place.type == "cuda" and place.index is not None:
+            torch.cuda.set_device(place)  # what else is `auto` goes there too, not to the first GPU
         self._controls = ControlReader(config.control, config.cache)
         self._controls.load()
         self._flow = (config.control.flow or Dis()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
         self._prompts = Prompts(config.prompt, setup.classes)
-        models = load(config.weights, torch_device(device, "device"), DTYPES[config.precision])
+        models = load(config.weights, place, DTYPES[config.precision])
         self._multiple = factor(models.vae)
         self._translator = Translator(models, config.sampling)
 
@@ -113,8 +118,8 @@ class Worker:
         for clip in group:
             try:
                 read.append(self._read(clip))
-            except ViddaError as error:
-                failed.append(self._fail(clip, str(error)))
+            except (ViddaError, torch.OutOfMemoryError) as error:
+                failed.append(self._fail(clip, " ".join(str(error).split())))
         return read, failed
 
     def _finish_all(self, sources: list[Source], failed: list[Done]) -> list[Done]:
@@ -168,17 +173,20 @@ class Worker:
         return [done for source in sources for done in self._translate([source])]
 
     def _finish(self, source: Source, frames: np.ndarray) -> Done:
-        """Measure and write a translated clip; a ViddaError makes it one that failed."""
+        """Measure and write a translated clip; what goes wrong makes it one that failed."""
         try:
             return self._write(source, frames)
-        except ViddaError as error:
-            return self._fail(source.clip, str(error))
+        except (ViddaError, torch.OutOfMemoryError) as error:
+            return self._fail(source.clip, " ".join(str(error).split()))
 
     def _write(self, source: Source, translated: np.ndarray) -> Done:
         config, setup, clip, job = self._config, self._setup, source.clip, source.job
         found = None
         if self._estimator is not None:
-            found = self._estimator.estimate(translated, None, clip, setup.root, source.numbers)
+            try:
+                found = self._estimator.estimate(translated, None, clip, setup.root, source.numbers)
+            except NobodyError:  # a figure of the translation, 0, and no fault of the job's
+                found = nobody(len(translated))
         quality = measure(job.frames, translated, job.controls, self._flow, found)
         reasons = defects(translated, job.frames) + config.keep_if.reasons(quality)
         final = translated
