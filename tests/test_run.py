@@ -10,6 +10,7 @@ import sys
 import threading
 import time
 from pathlib import Path
+from typing import ClassVar
 
 import pytest
 
@@ -21,9 +22,12 @@ from vidda.run import RunFolder
 class Sub(Config):
     lr: float = 0.1
     steps: int = 3
+    workers: int = 0
 
 
 class Job(Config):
+    may_change: ClassVar[frozenset[str]] = frozenset({"sub.workers"})
+
     name: str = "a"
     sub: Sub = Sub()
 
@@ -144,6 +148,12 @@ def test_every_changed_key_and_manifest_is_named(tmp_path: Path) -> None:
     assert "manifest target was 'absent', now is 'new'" in text
     assert "steps" not in text
     open_run(tmp_path, resume=True).close()
+
+
+def test_keys_that_do_not_matter_may_change(tmp_path: Path) -> None:
+    open_run(tmp_path).close()
+    open_run(tmp_path, Job(sub=Sub(workers=4)), resume=True).close()
+    assert "workers: 0" in (tmp_path / "config.yaml").read_text()
 
 
 def test_resume_in_a_new_folder_starts_a_run(tmp_path: Path) -> None:

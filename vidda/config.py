@@ -9,7 +9,7 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
 from ruamel.yaml import YAML
@@ -20,8 +20,13 @@ from vidda.schema import describe, models_at, tag
 
 
 class Config(BaseModel):
-    """Base of all configs: immutable, strict about keys and types, `~` in a path expanded."""
+    """Base of all configs: immutable, strict about keys and types, `~` in a path expanded.
 
+    may_change: dotted keys that a resumed run may have other values of, since they decide how fast
+    and where it runs, but not what comes out.
+    """
+
+    may_change: ClassVar[frozenset[str]] = frozenset()
     model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
 
     @field_validator("*")

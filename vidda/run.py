@@ -172,10 +172,15 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         state = "a finished" if (path / "DONE").exists() else "an unfinished"
         way = "" if (path / "DONE").exists() else " or go on with --resume"
         raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
-    changes = _changes(_flat(configs.read(path / "config.yaml")), _flat(_resolved(config)))
+    before, now = (
+        {key: value for key, value in _flat(tree).items() if key not in config.may_change}
+        for tree in (configs.read(path / "config.yaml"), _resolved(config))
+    )
+    changes = _changes(before, now)
     if (path / "provenance.json").exists():
-        before = json.loads((path / "provenance.json").read_text(encoding="utf-8"))["fingerprints"]
-        changes += [f"manifest {line}" for line in _changes(before, fingerprints)]
+        record = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+        changed = _changes(record["fingerprints"], fingerprints)
+        changes += [f"manifest {line}" for line in changed]
     if changes:
         listed = "\n".join(f"{path}: {change}" for change in changes)
         raise ViddaError(f"{listed}\n{path}: changed since it started; use another folder")

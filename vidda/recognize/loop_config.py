@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import numpy as np
 import torch
@@ -29,6 +29,8 @@ MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 class LoopConfig(Config):
     """What training on clips needs, whatever is trained."""
+
+    may_change: ClassVar[frozenset[str]] = frozenset({"workers", "cache", "keep"})
 
     run: Path = Field(description="run folder to write")
     train: tuple[Path, ...] = Field(min_length=1, description="manifests to train on")

@@ -1,7 +1,7 @@
 """What `vidda translate` is told."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -30,6 +30,11 @@ class CameraConfig(Config):
 
 class TranslateConfig(Config):
     """Which clips are translated, by which weights, how, and what is written of them."""
+
+    # A chunk's size decides rounding at most; a job that ran out of memory has to go on.
+    may_change: ClassVar[frozenset[str]] = frozenset(
+        {"device", "engine", "workers", "cache", "sampling.chunk", "sampling.vae_chunk"}
+    )
 
     input: Path = Field(description="a manifest, a folder of videos, or a video")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
