@@ -119,11 +119,13 @@ def test_simulation_info_describes_the_videos(small: Path) -> None:
             assert 0.0 <= start < end <= 3 / 8
 
 
+@pytest.mark.slow
 def test_same_seed_same_files_whatever_the_number_of_processes(small: Path, tmp_path: Path) -> None:
     assert main(["mini", str(tmp_path / "again"), *SMALL, "seed=3", "jobs=1"]) == 0
     assert digests(tmp_path / "again") == digests(small)
 
 
+@pytest.mark.slow
 def test_killed_and_resumed_is_as_if_never_killed(small: Path, tmp_path: Path) -> None:
     out = tmp_path / "killed"
     command = [sys.executable, "-m", "vidda.cli", "mini", str(out), *SMALL, "seed=3"]

@@ -242,6 +242,7 @@ def test_only_one_process_uses_a_folder(tmp_path: Path) -> None:
     open_run(tmp_path, resume=True).close()
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_the_run_goes_on_as_if_nothing_had_been(tmp_path: Path) -> None:
     straight, killed = tmp_path / "straight", tmp_path / "killed"
     steps = 300

@@ -74,6 +74,7 @@ def test_it_learns_and_leaves_a_usable_model(splits: Path, tmp_path: Path) -> No
     assert load_predictions(watched[0]).predictions.labels is None
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("extra", [{}, {"ema": 0.9, "save_every": 3, "patience": 5}])
 def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     splits: Path, tmp_path: Path, extra: dict[str, Any]
@@ -135,6 +136,7 @@ def test_parts_of_a_batch_add_up_to_the_batch(splits: Path, tmp_path: Path) -> N
     np.testing.assert_allclose(runs[0], runs[1], rtol=2e-4)
 
 
+@pytest.mark.slow
 def test_two_processes_follow_the_same_curve_as_one(splits: Path, tmp_path: Path) -> None:
     one, two = tmp_path / "one", tmp_path / "two"
     changes = {

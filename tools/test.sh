@@ -8,4 +8,4 @@ source "$(dirname "$0")/venv.sh"
 
 # One thread in each of the parallel test processes, or they fight for the cores.
 OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 8 -m "not slow" "$@"
-.venv/bin/python -m pytest -m slow "$@" || [ $? -eq 5 ] # 5: there is no slow test among those asked for
+OMP_NUM_THREADS=1 .venv/bin/python -m pytest -n auto --maxprocesses 2 -m slow "$@" || [ $? -eq 5 ] # 5: there is no slow test among those asked for

@@ -79,7 +79,7 @@ def source_free(data: Path, folder: Path, model: dict[str, Any]) -> dict[str, An
     return {"start": str(start), "train": [str(data / "gone.csv")], **sizes}
 
 
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize("model", ["biconvlstm", pytest.param("videomae", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", METHODS)
 def test_a_method_trains_without_target_labels_and_resumes_exactly(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str

@@ -42,6 +42,7 @@ else:
 """
 
 
+@pytest.mark.slow
 def test_the_models_that_mmpose_ships_run() -> None:
     done = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", USE], capture_output=True, text=True

@@ -104,6 +104,7 @@ def test_more_key_points_begin_with_cocos_and_other_sets_are_refused(tmp_path: P
         source.estimate(frames, None, CLIP, tmp_path)
 
 
+@pytest.mark.slow
 def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_path: Path) -> None:
     pytest.importorskip("mmengine")
     import torch
