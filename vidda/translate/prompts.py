@@ -134,19 +134,12 @@ class Prompts:
 
 
 class PromptEncoder:
-    """Prompts as the UNet reads them; repeated ones are encoded once.
+    """Prompts as the UNet reads them; repeated ones are encoded once."""
 
-    offload: keep the text encoder in main memory, but while it works on its own device.
-    """
-
-    def __init__(self, tokenizer: Any, text_encoder: Any, *, offload: bool = False) -> None:
+    def __init__(self, tokenizer: Any, text_encoder: Any) -> None:
         self._tokenizer = tokenizer
         self._text_encoder = text_encoder
-        self._device = text_encoder.device
-        self._offload = offload
         self._one = lru_cache(REMEMBERED)(self._encode)
-        if offload:
-            text_encoder.to("cpu")
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
         """The text encoder's last states, (N, tokens, width), on its own device and in its dtype.
@@ -157,13 +150,7 @@ class PromptEncoder:
         return torch.cat([self._one(prompt) for prompt in prompts])
 
     def _encode(self, prompt: str) -> torch.Tensor:
-        if not self._offload:
-            return encode(self._tokenizer, self._text_encoder, [prompt])
-        self._text_encoder.to(self._device)
-        try:
-            return encode(self._tokenizer, self._text_encoder, [prompt])
-        finally:
-            self._text_encoder.to("cpu")
+        return encode(self._tokenizer, self._text_encoder, [prompt])
 
 
 def read_captions(file: Path) -> dict[str, str]:
