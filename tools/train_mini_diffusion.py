@@ -2,15 +2,15 @@
 
     python -m tools.train_mini_diffusion runs/mini_diffusion precision=bf16     # hours on a CPU
     python -m tools.train_mini_diffusion runs/mini_diffusion device=cuda \
-        autoencoder.batch=64 denoiser.batch=256 controls.batch=256              # minutes on a GPU
+        autoencoder.batch=64 denoiser.batch=256                                 # minutes on a GPU
     python -m tools.train_mini_diffusion runs/mini_diffusion --minutes 9        # so much now
     python -m tools.train_mini_diffusion runs/mini_diffusion --bench 3 --minutes 600
     python -m tools.train_mini_diffusion runs/mini_diffusion --gate pose.name=mmpose \\
         pose.model=MODEL.json pose.weights=WEIGHTS.safetensors
 
-From the root of the repository. Scenes are rendered into OUT/data; three stages learn from them,
-each a run folder with metrics, checkpoints and sheets of samples: `autoencoder`, `denoiser` (text
-encoder and UNet) and `controls` (both ControlNets); OUT/result is the pipeline in diffusers' format
+From the root of the repository. Scenes are rendered into OUT/data; two stages learn from them, each
+a run folder with metrics, checkpoints and sheets of samples: `autoencoder`, and `denoiser` (text
+encoder, UNet and both ControlNets); OUT/result is the pipeline in diffusers' format
 with its model card, to be copied to vidda/assets/mini_diffusion. Killed at any instant, the same
 command goes on. Everything follows from the recipe (`tools/mini_diffusion/recipe.py`), of which
 key=value changes a part; --bench says how long it will take, and with --minutes which numbers of
@@ -30,7 +30,7 @@ from vidda.config import Config
 from vidda.control.pose import PoseConfig
 from vidda.errors import ViddaError
 
-SHARES = {"autoencoder": 0.15, "denoiser": 0.4, "controls": 0.45}
+SHARES = {"autoencoder": 0.1, "denoiser": 0.9}
 """Of the time that --bench --minutes divides among the stages."""
 
 

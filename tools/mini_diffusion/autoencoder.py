@@ -24,8 +24,6 @@ SCALED_BY = 2048
 class Autoencoder:
     """See `loop.Stage`."""
 
-    rates: Mapping[str, float] = {}
-
     def __init__(
         self,
         train: Pictures,
@@ -47,21 +45,22 @@ class Autoencoder:
         self._shown_person = held_out.facts[:SHOWN] >= PERSON
 
     def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Errors of pixels and of their differences to neighbours, and the latents' distance."""
+        """Errors of pixels and of their differences to neighbours, and the latents' size."""
         device, config = self._machine.device, self._config
-        chosen = numbers.numpy()
-        pixels = to_pixels(self._train[chosen]).to(device)
+        cut = self._cut(generator)
+        chosen = (numbers.numpy(), *cut)
+        pixels = to_pixels(self._train[chosen]).to(device, memory_format=torch.channels_last)
         person = torch.from_numpy(self._person[chosen] >= PERSON).to(device)[:, None]
         weight = 1.0 + config.person * person
         weight = weight / weight.mean()
-        seen = self.vae.encode(pixels).latent_dist
-        noise = torch.randn(seen.mean.shape, generator=generator, device=device)
-        painted = self.vae.decode(seen.mean + seen.std * noise).sample
+        latents = self.vae.encode(pixels).latents
+        noise = torch.randn(latents.shape, generator=generator, device=device)
+        painted = self.vae.decode(latents + config.noise * noise).sample
         error = (painted - pixels).float()
         return {
             "pixels": (weight * error.abs()).mean(),
             "differences": config.gradient * _differences(error, weight),
-            "kl": config.kl * seen.kl().float().mean(),
+            "latents": config.shrink * latents.float().square().mean(),
         }
 
     @torch.no_grad()
@@ -93,20 +92,26 @@ class Autoencoder:
         for at in range(0, len(self._shown), CHUNK):
             pixels = to_pixels(self._shown[at : at + CHUNK]).to(self._machine.device)
             with self._machine.autocast():
-                mean = self.vae.encode(pixels).latent_dist.mean
-                parts.append(self.vae.decode(mean).sample.float().cpu())
+                latents = self.vae.encode(pixels).latents
+                parts.append(self.vae.decode(latents).sample.float().cpu())
         return torch.cat(parts)
+
+    def _cut(self, generator: torch.Generator) -> tuple[slice, slice]:
+        """Where a step's pictures are cut, by the generator's seed alone."""
+        size, side = self._train.shape[1], min(self._config.cut, self._train.shape[1])
+        top, left = np.random.default_rng(generator.initial_seed()).integers(0, size - side + 1, 2)
+        return slice(top, top + side), slice(left, left + side)
 
 
 @torch.no_grad()
 def encoded(vae: Any, frames: np.ndarray, machine: Machine) -> torch.Tensor:
-    """The latents' means, unscaled, of frames (N, H, W, 3) uint8; float16 on the CPU."""
+    """The latents, unscaled, of frames (N, H, W, 3) uint8; float16 on the CPU."""
     parts = []
     for at in range(0, len(frames), CHUNK):
         pixels = to_pixels(frames[at : at + CHUNK]).to(machine.device)
         with machine.autocast():
-            mean = vae.encode(pixels).latent_dist.mean
-        parts.append(mean.half().cpu().contiguous())
+            latents = vae.encode(pixels).latents
+        parts.append(latents.half().cpu().contiguous())
     return torch.cat(parts)
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderTiny
 
 from tools.mini_diffusion import cache, card, gate
 from tools.mini_diffusion.autoencoder import Autoencoder
@@ -34,7 +34,7 @@ from vidda.translate.loading import DTYPES, Models, load
 from vidda.translate.sources import Folder
 from vidda.translate.weights import ControlNetConfig, WeightsConfig
 
-STAGES = ("autoencoder", "denoiser", "controls")
+STAGES = ("autoencoder", "denoiser")
 BENCHED = 64
 """Scenes that are enough to measure how fast the stages learn."""
 
@@ -67,8 +67,8 @@ class Builder:
         if not all(self._trained(stage, deadline) for stage in STAGES):
             return False
         if not self.result.exists():
-            model = self._model("controls")
-            fill(model, self._folder("controls"))
+            model = self._model(trained=True)
+            fill(model, self._folder("denoiser"))
             with atomic_folder(self.result) as folder:
                 model.save(folder)
         self.write_card()
@@ -168,7 +168,7 @@ class Builder:
                 recipe.samples,
                 recipe.seed,
             )
-        model = self._model(name, trained=trained)
+        model = self._model(trained=trained)
         mark = (
             sha256(next(self._folder("autoencoder").glob("*.safetensors"))) if trained else "random"
         )
@@ -183,38 +183,32 @@ class Builder:
             )
             for part, pictures in sets
         )
-        config = recipe.controls if name == "controls" else recipe.denoiser
         return Denoiser(
             model,
             self._train,
             self._held_out,
             (latents[0], latents[1]),
-            config,
+            recipe.denoiser,
             self.machine,
             recipe.samples,
         )
 
-    def _model(self, name: str, *, trained: bool = True) -> Miniature:
-        """All parts that a stage needs, as those before have left them."""
+    def _model(self, *, trained: bool) -> Miniature:
+        """All parts, new, but for the autoencoder if that is to be the trained one."""
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
             words = new_tokenizer()
-            model = Miniature(
+            unet = new_unet(recipe.sizes, recipe.data.size)
+            return Miniature(
                 vae=_autoencoder(self._folder("autoencoder"))
                 if trained
                 else new_autoencoder(recipe.sizes),
                 text_encoder=new_text_encoder(recipe.sizes, words),
                 words=words,
-                unet=new_unet(recipe.sizes, recipe.data.size),
-                controlnets={},
+                unet=unet,
+                controlnets={kind: new_controlnet(unet, recipe.sizes) for kind in KINDS},
             )
-            if name == "controls":
-                if trained:
-                    fill(model, self._folder("denoiser"))
-                for kind in KINDS:
-                    model.controlnets[kind] = new_controlnet(model.unet, recipe.sizes)
-        return model
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
@@ -245,7 +239,7 @@ def loaded(folder: Path, device: torch.device, precision: str) -> Models:
 
 
 def _autoencoder(folder: Path) -> Any:
-    return AutoencoderKL.from_pretrained(folder, use_safetensors=True, local_files_only=True)
+    return AutoencoderTiny.from_pretrained(folder, use_safetensors=True, local_files_only=True)
 
 
 def _kind(device: torch.device) -> str:

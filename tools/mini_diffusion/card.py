@@ -25,7 +25,7 @@ demonstrations, and of no other use.
 
 | part | class | |
 | --- | --- | --- |
-| `vae` | AutoencoderKL | {latents} channels, a latent is 4x4 pixels |
+| `vae` | AutoencoderTiny | {latents} channels, a latent is 4x4 pixels |
 | `unet` | UNet2DConditionModel | widths {unet}, v-prediction, zero terminal SNR |
 | `text_encoder`, `tokenizer` | CLIPTextModel, CLIPTokenizer | width {text}, {words} words |
 | `controlnet_edges` | ControlNetModel | Canny's edges near the person (`vidda.control.edges`) |
@@ -53,8 +53,8 @@ Bodies, gestures, viewpoints and the colours of skin and hair are shared.
 
 ## Training
 
-`tools/train_mini_diffusion.py`, seed {seed}: the autoencoder ({a} steps), text encoder and UNet
-({d} steps), and both ControlNets with the UNet ({c} steps){cost}.
+`tools/train_mini_diffusion.py`, seed {seed}: the autoencoder ({a} steps of {a_batch}), then text
+encoder, UNet and both ControlNets together ({d} steps of {d_batch}){cost}.
 
 ## Quality
 
@@ -95,7 +95,8 @@ def write(folder: Path, recipe: Recipe) -> None:
         seed=recipe.seed,
         a=recipe.autoencoder.steps,
         d=recipe.denoiser.steps,
-        c=recipe.controls.steps,
+        a_batch=recipe.autoencoder.batch,
+        d_batch=recipe.denoiser.batch,
         cost=_cost(recipe.out / COST),
         quality=_quality(recipe.out / FIGURES),
     )

@@ -7,10 +7,10 @@ import torch
 from torch.nn import functional as F
 
 from tools.mini_diffusion.cache import EDGE, PALETTE, PERSON
-from tools.mini_diffusion.recipe import ControlStage
+from tools.mini_diffusion.recipe import DenoiserStage
 
 SURROUNDINGS = (2, 12)
-"""How far from the person edges stay, in pixels of a picture of 112."""
+"""How far from the person edges stay, in pixels."""
 PATCHES = 5
 """Cells a side of the noise that decides where else they do."""
 
@@ -37,34 +37,35 @@ def surroundings(facts: torch.Tensor, pixels: int) -> torch.Tensor:
 
 
 def shown(
-    facts: torch.Tensor, config: ControlStage, generator: torch.Generator
-) -> tuple[dict[str, torch.Tensor], dict[str, torch.Tensor]]:
-    """The maps of each ControlNet and, (B, 1, 1, 1), whether it acts on a picture at all.
+    facts: torch.Tensor, config: DenoiserStage, generator: torch.Generator
+) -> Mapping[str, torch.Tensor]:
+    """The maps of the ControlNets that act in a step: both, either or none.
 
-    Far from the person, edges are left out in most pictures and in random patches of the others:
-    else a plain source would say that the place is empty.
+    All pictures of a step are without the same ones, which then cost nothing. Far from the person,
+    edges are left out in most pictures and in random patches of the others: else a plain source
+    would say that the place is empty.
     """
     device, count, size = facts.device, len(facts), facts.shape[-1]
-
-    def chance() -> torch.Tensor:
-        return torch.rand(count, 1, 1, 1, generator=generator, device=device)
-
-    low, high = (round(reach * size / 112) for reach in SURROUNDINGS)
     # From the seed and not drawn: a number drawn on a GPU would have to be waited for.
-    reach = low + generator.initial_seed() % (high + 1 - low)
-    rough = torch.rand(count, 1, PATCHES, PATCHES, generator=generator, device=device)
-    noise = F.interpolate(rough, size=(size, size), mode="bilinear")
-    elsewhere = (noise < chance()) & (chance() >= config.only_person)
-    kept = torch.maximum(surroundings(facts, reach), elsewhere.float())
-    maps = {"edges": edge_maps(facts) * kept, "pose": pose_maps(facts)}
-    acts = {
-        "edges": (chance() >= config.no_edges).float(),
-        "pose": (chance() >= config.no_pose).float(),
-    }
-    return maps, acts
+    rng = np.random.default_rng([generator.initial_seed(), 1])
+    with_pose, with_edges = rng.random(2) >= (config.no_pose, config.no_edges)
+    maps = {}
+    if with_edges:
+
+        def chance() -> torch.Tensor:
+            return torch.rand(count, 1, 1, 1, generator=generator, device=device)
+
+        rough = torch.rand(count, 1, PATCHES, PATCHES, generator=generator, device=device)
+        noise = F.interpolate(rough, size=(size, size), mode="bilinear")
+        elsewhere = (noise < chance()) & (chance() >= config.only_person)
+        kept = surroundings(facts, int(rng.integers(SURROUNDINGS[0], SURROUNDINGS[1] + 1)))
+        maps["edges"] = edge_maps(facts) * torch.maximum(kept, elsewhere.float())
+    if with_pose:
+        maps["pose"] = pose_maps(facts)
+    return maps
 
 
 def at_use(facts: torch.Tensor) -> Mapping[str, torch.Tensor]:
     """The maps as a translation shows them: edges of the person and near it, and the pose."""
-    reach = round(sum(SURROUNDINGS) / 2 * facts.shape[-1] / 112)
+    reach = sum(SURROUNDINGS) // 2
     return {"edges": edge_maps(facts) * surroundings(facts, reach), "pose": pose_maps(facts)}

@@ -1,4 +1,4 @@
-"""Stages 2 and 3: text encoder and UNet learn to take noise away, then with ControlNets."""
+"""Stage 2: text encoder, UNet and ControlNets learn to take noise away."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,7 +14,7 @@ from tools.mini_diffusion.autoencoder import CHUNK, encoded
 from tools.mini_diffusion.cache import Pictures
 from tools.mini_diffusion.loop import Machine
 from tools.mini_diffusion.networks import Miniature, sampling_noise, training_noise
-from tools.mini_diffusion.recipe import ControlStage, DenoiserStage
+from tools.mini_diffusion.recipe import DenoiserStage
 from vidda.files import atomic
 from vidda.progress import meter
 from vidda.translate.personalize.drawing import sheet
@@ -27,7 +27,7 @@ STEPS, GUIDANCE = 10, 2.0
 
 
 class Denoiser:
-    """See `loop.Stage`. The ControlNets learn where there are any, and the UNet beside them.
+    """See `loop.Stage`.
 
     latents: (N, C, h, w) float16 of the training pictures, of unit deviation; the held-out ones'
     likewise.
@@ -49,26 +49,17 @@ class Denoiser:
         device = machine.device
         self._latents, self._held_out = (part.to(device) for part in latents)
         self._held_out = self._held_out[:MEASURED]
+        self._factor = train.facts.shape[-1] // self._latents.shape[-1]
         self._facts = torch.from_numpy(train.facts).to(device)
         self._held_out_facts = torch.from_numpy(held_out.facts[:MEASURED]).to(device)
         self._frames = held_out.frames[:samples]
         self._ids = self._tokens(train.captions)
         self._held_out_ids = self._tokens(held_out.captions[:MEASURED])[:, 0]
         self._no_words = self._tokens([[""]])[0, 0]
-        parts: dict[str, Any] = dict(model.controlnets)
-        factor = 1.0
-        if isinstance(config, ControlStage):
-            factor = config.unet
-        else:
-            parts["text_encoder"] = model.text_encoder
-        if factor > 0.0:
-            parts["unet"] = model.unet
-        for module in (model.vae, model.text_encoder, model.unet):
-            module.requires_grad_(False).to(device)
-        self.rates: Mapping[str, float] = {"unet": factor}
+        model.vae.requires_grad_(False).to(device)
         self.learned: Mapping[str, torch.nn.Parameter] = {
             f"{part}.{name}": parameter.requires_grad_(True)
-            for part, module in parts.items()
+            for part, module in learning(model).items()
             for name, parameter in module.to(device).named_parameters()
         }
 
@@ -76,16 +67,16 @@ class Denoiser:
         """The error of the predicted velocity, in which people count for more."""
         config, device, count = self._config, self._machine.device, len(numbers)
         numbers = numbers.to(device)
-        clean, facts = self._latents[numbers].float(), self._facts[numbers]
+        (rows, columns), factor = self._cut(generator), self._factor
+        clean = self._latents[numbers][..., rows, columns].float()
+        facts = self._facts[numbers]
+        facts = facts[:, _pixels(rows, factor), _pixels(columns, factor)]
         noise = torch.randn(clean.shape, generator=generator, device=device)
         times = self._times(count, generator)
         noisy = self._noise.add_noise(clean, noise, times)
         wanted = target(self._noise, clean, noise, times)
-        maps: Mapping[str, torch.Tensor] = {}
-        acts: Mapping[str, torch.Tensor] = {}
-        if isinstance(config, ControlStage):
-            maps, acts = controls.shown(facts, config, generator)
-        predicted = self._predict(noisy, times, self._said(numbers, generator), maps, acts)
+        maps = controls.shown(facts, config, generator)
+        predicted = self._predict(noisy, times, self._said(numbers, generator), maps)
         weight = 1.0 + config.person * F.adaptive_avg_pool2d(
             controls.surroundings(facts, 2), (clean.shape[-2], clean.shape[-1])
         )
@@ -108,7 +99,7 @@ class Denoiser:
                 wanted = target(self._noise, clean[part], noise[part], times)
                 seen = {kind: found[part] for kind, found in maps.items()}
                 with self._machine.autocast():
-                    predicted = self._predict(noisy, times, self._held_out_ids[part], seen, {})
+                    predicted = self._predict(noisy, times, self._held_out_ids[part], seen)
                 errors.append((predicted.float() - wanted).square().mean((1, 2, 3)))
         return {"loss": float(torch.cat(errors).mean())}
 
@@ -138,7 +129,7 @@ class Denoiser:
         for time in scheduler.timesteps:
             times = time.to(ids.device).expand(len(both))
             with self._machine.autocast():
-                output = self._predict(torch.cat([latents, latents]), times, both, twice, {})
+                output = self._predict(torch.cat([latents, latents]), times, both, twice)
             plain, told = output.float().chunk(2)
             guided = plain + GUIDANCE * (told - plain)
             latents = scheduler.step(guided, time, latents).prev_sample
@@ -152,9 +143,8 @@ class Denoiser:
         times: torch.Tensor,
         ids: torch.Tensor,
         maps: Mapping[str, torch.Tensor],
-        acts: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        """The UNet's output; acts: (B, 1, 1, 1) the weight of each ControlNet, 1 where not said."""
+        """The UNet's output, helped by the ControlNets that there are maps for."""
         states = self._model.text_encoder(ids)[0]
         down: list[torch.Tensor] = []
         middle: torch.Tensor | None = None
@@ -162,10 +152,8 @@ class Denoiser:
             added, lowest = self._model.controlnets[kind](
                 noisy, times, states, seen, return_dict=False
             )
-            weight = acts.get(kind, 1.0)
-            added = [one * weight for one in added]
             down = [a + b for a, b in zip(down, added, strict=True)] if down else added
-            middle = lowest * weight if middle is None else middle + lowest * weight
+            middle = lowest if middle is None else middle + lowest
         output: torch.Tensor = self._model.unet(
             noisy,
             times,
@@ -174,6 +162,18 @@ class Denoiser:
             mid_block_additional_residual=middle,
         ).sample
         return output
+
+    def _cut(self, generator: torch.Generator) -> tuple[slice, slice]:
+        """Which of the latents a step sees, by the generator's seed alone.
+
+        Convolutions learn from a part of a picture what they do in all of it, at a third of the
+        price.
+        """
+        config, size = self._config, self._latents.shape[-1]
+        rng = np.random.default_rng(generator.initial_seed())
+        side = size if rng.random() < config.whole else min(config.cut // self._factor, size)
+        top, left = (int(first) for first in rng.integers(0, size - side + 1, 2))
+        return slice(top, top + side), slice(left, left + side)
 
     def _times(self, count: int, generator: torch.Generator) -> torch.Tensor:
         """Levels of noise, spread evenly over the batch, but for those that are at the very top."""
@@ -191,8 +191,6 @@ class Denoiser:
         return torch.where((silent < self._config.no_caption)[:, None], self._no_words, chosen)
 
     def _maps(self, part: slice) -> Mapping[str, torch.Tensor]:
-        if not self._model.controlnets:
-            return {}
         return controls.at_use(self._held_out_facts[part])
 
     def _tokens(self, captions: list[list[str]]) -> torch.Tensor:
@@ -208,16 +206,22 @@ LEARNED = "learned.safetensors"
 
 def fill(model: Miniature, folder: Path) -> None:
     """Give the parts of a model what a stage has learned; see `Denoiser.save`."""
-    parts = {"text_encoder": model.text_encoder, "unet": model.unet, **model.controlnets}
     learned = load_file(folder / LEARNED)
-    for part, module in parts.items():
-        own = {name.removeprefix(f"{part}."): v for name, v in learned.items() if _of(name, part)}
-        if own:
-            module.load_state_dict(own)
+    for part, module in learning(model).items():
+        first = f"{part}."
+        module.load_state_dict(
+            {name.removeprefix(first): v for name, v in learned.items() if name.startswith(first)}
+        )
 
 
-def _of(name: str, part: str) -> bool:
-    return name.startswith(f"{part}.")
+def learning(model: Miniature) -> Mapping[str, Any]:
+    """The parts that learn in this stage, all but the autoencoder."""
+    return {"text_encoder": model.text_encoder, "unet": model.unet, **model.controlnets}
+
+
+def _pixels(cells: slice, factor: int) -> slice:
+    """Cells of the latents as pixels."""
+    return slice(cells.start * factor, cells.stop * factor)
 
 
 def latents_of(

@@ -33,12 +33,10 @@ LOG_EVERY = 20
 class Stage(Protocol):
     """Networks that learn.
 
-    learned: their parameters by name. rates: a factor of the learning rate, by the first part of
-    the name, 1 where it is not in it. size: how many pictures there are.
+    learned: their parameters by name. size: how many pictures there are.
     """
 
     learned: Mapping[str, torch.nn.Parameter]
-    rates: Mapping[str, float]
     size: int
 
     def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
@@ -143,14 +141,10 @@ def _now(machine: Machine) -> float:
 
 
 def _optimizer(stage: Stage, config: StageConfig, machine: Machine) -> torch.optim.Optimizer:
-    """AdamW, in groups with a factor of the learning rate each."""
-    groups: dict[float, list[torch.nn.Parameter]] = {}
-    for name, parameter in stage.learned.items():
-        factor = stage.rates.get(name.partition(".")[0], 1.0)
-        groups.setdefault(factor, []).append(parameter)
     return torch.optim.AdamW(
-        [{"params": found, "factor": factor} for factor, found in groups.items()],
+        list(stage.learned.values()),
         lr=config.lr,
+        betas=(0.9, config.beta2),
         weight_decay=config.weight_decay,
         fused=machine.device.type == "cuda",
     )
@@ -165,7 +159,7 @@ def _step(
     seed: int,
 ) -> dict[str, torch.Tensor]:
     for group in optimizer.param_groups:
-        group["lr"] = rate(config, step) * group["factor"]
+        group["lr"] = rate(config, step)
     numbers = order(step * config.batch, config.batch, stage.size, seed)
     with machine.autocast():
         terms = stage.terms(numbers, machine.generator(seed, step))

@@ -6,7 +6,7 @@ from typing import Any
 
 import torch
 from diffusers import (
-    AutoencoderKL,
+    AutoencoderTiny,
     ControlNetModel,
     DDIMScheduler,
     DDPMScheduler,
@@ -42,23 +42,21 @@ def new_autoencoder(sizes: SizesConfig) -> Any:
     """Pictures to latents a quarter as wide and high, and back.
 
     A quarter, because an arm of MiniRoCoG is about 4 pixels wide: one latent. Twice the channels
-    of Stable Diffusion's say where in the latent it is.
+    of Stable Diffusion's say where in the latent it is. AutoencoderTiny and not AutoencoderKL,
+    whose normalisation takes brightness and colour away just before the latents and just before
+    the pixels: at these widths, 100 steps of 8 cuts of 64 pixels led to 17 dB with it in any of
+    several settings, and to 18 dB with this one, 200 steps to 17 and 22.
     """
-    levels = len(sizes.vae)
-    vae: Any = AutoencoderKL(
-        down_block_types=("DownEncoderBlock2D",) * levels,
-        up_block_types=("UpDecoderBlock2D",) * levels,
-        block_out_channels=sizes.vae,
-        layers_per_block=1,
+    levels = sizes.vae_levels
+    return AutoencoderTiny(
+        encoder_block_out_channels=(sizes.vae,) * levels,
+        decoder_block_out_channels=(sizes.vae,) * levels,
+        # No blocks at full size, where they would cost the most.
+        num_encoder_blocks=tuple(range(levels)),
+        num_decoder_blocks=tuple(range(levels))[::-1],
         latent_channels=sizes.latents,
-        norm_num_groups=sizes.vae_groups,
-        mid_block_add_attention=False,
+        upsampling_scaling_factor=2,
     )
-    # Latents start out nearly exact: at diffusers' own variance of 1 their noise drowns what they
-    # say, and hundreds of steps are spent on unlearning it.
-    with torch.no_grad():
-        vae.quant_conv.bias[sizes.latents :] = -8.0
-    return vae
 
 
 def new_tokenizer() -> CLIPTokenizer:
@@ -88,7 +86,7 @@ def new_unet(sizes: SizesConfig, pixels: int) -> Any:
     """Stable Diffusion's UNet, smaller; at the top, where attention would cost most, without."""
     down = ("DownBlock2D", *("CrossAttnDownBlock2D",) * (len(sizes.unet) - 1))
     return UNet2DConditionModel(
-        sample_size=pixels // 2 ** (len(sizes.vae) - 1),
+        sample_size=pixels // 2 ** (sizes.vae_levels - 1),
         in_channels=sizes.latents,
         out_channels=sizes.latents,
         down_block_types=down,

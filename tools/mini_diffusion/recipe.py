@@ -29,9 +29,8 @@ class DataConfig(Config):
 class SizesConfig(Config):
     """Widths of the networks; all together at most 8 million weights, which is 16 MB in fp16."""
 
-    vae: Widths = Field(
-        default=(16, 32, 64), description="of the autoencoder's levels, of 1/2 each"
-    )
+    vae: Count = Field(default=48, description="of all levels of the autoencoder")
+    vae_levels: Count = Field(default=3, description="its levels, of 1/2 each")
     latents: Count = Field(default=8, description="channels of a latent of 4x4 pixels")
     unet: Widths = Field(
         default=(56, 80, 96), description="of the UNet's levels; attention below the top"
@@ -43,9 +42,6 @@ class SizesConfig(Config):
     text: Count = Field(default=64, description="width of the text encoder")
     text_layers: Count = Field(default=2, description="its layers")
     groups: Count = Field(default=8, description="of the normalisation in UNet and ControlNets")
-    vae_groups: Count = Field(
-        default=4, description="in the autoencoder: 4 channels each at its narrowest, as SD's has"
-    )
 
 
 class StageConfig(Config):
@@ -61,6 +57,7 @@ class StageConfig(Config):
     ema: float = Field(
         default=0.999, ge=0, lt=1, description="decay of the averaged weights; 0: none"
     )
+    beta2: Share = Field(default=0.99, description="AdamW's memory of the gradients' squares")
     clip_grad: float = Field(default=1.0, gt=0, description="largest gradient norm")
     weight_decay: float = Field(default=0.01, ge=0, description="of AdamW")
     save: Count = Field(default=500, description="steps from checkpoint to checkpoint")
@@ -70,13 +67,17 @@ class StageConfig(Config):
 class AutoencoderStage(StageConfig):
     """Pictures to latents and back."""
 
-    steps: Count = 8000
-    batch: Count = 16
-    lr: float = 1e-3
+    steps: Count = 4000
+    batch: Count = 8
+    lr: float = 2e-3
     look: Count = 250
-    kl: float = Field(
-        default=1e-6, ge=0, description="weight of the latents' distance from a unit normal"
+    cut: int = Field(
+        default=64, ge=16, multiple_of=16, description="pixels a side of what is cut from a picture"
     )
+    noise: float = Field(
+        default=0.1, ge=0, description="deviation of the noise that the decoder has to bear"
+    )
+    shrink: float = Field(default=1e-3, ge=0, description="weight of the latents' mean square")
     gradient: float = Field(
         default=1.0, ge=0, description="weight of the errors of neighbours' differences"
     )
@@ -84,28 +85,25 @@ class AutoencoderStage(StageConfig):
 
 
 class DenoiserStage(StageConfig):
-    """Text encoder and UNet, from noise to latents."""
+    """Text encoder, UNet and both ControlNets, from noise to latents, together from the start."""
 
-    steps: Count = 12000
-    batch: Count = 32
+    steps: Count = 9000
+    batch: Count = 16
     lr: float = 6e-4
+    cut: int = Field(
+        default=64,
+        ge=16,
+        multiple_of=16,
+        description="pixels a side of what is cut from the pictures of most steps",
+    )
+    whole: Share = Field(default=0.3, description="steps on whole pictures")
     no_caption: Share = Field(default=0.12, description="pictures without caption, for guidance")
     person: float = Field(default=2.0, ge=0, description="how much more a person's latents weigh")
     pure_noise: Share = Field(
         default=0.08, description="pictures at the very first, all-noise step"
     )
-
-
-class ControlStage(DenoiserStage):
-    """Both ControlNets, each as a copy of the UNet's first half; the UNet goes on learning."""
-
-    steps: Count = 14000
-    lr: float = 5e-4
-    unet: Share = Field(
-        default=0.5, description="the UNet's learning rate, relative; 0 leaves it alone"
-    )
-    no_pose: Share = Field(default=0.2, description="pictures without the pose's ControlNet")
-    no_edges: Share = Field(default=0.4, description="pictures without the edges' ControlNet")
+    no_pose: Share = Field(default=0.15, description="steps without the pose's ControlNet")
+    no_edges: Share = Field(default=0.5, description="steps without the edges' ControlNet")
     only_person: Share = Field(
         default=0.7, description="edge maps that end at the person's surroundings"
     )
@@ -120,7 +118,6 @@ class Recipe(Config):
     sizes: SizesConfig = SizesConfig()
     autoencoder: AutoencoderStage = AutoencoderStage()
     denoiser: DenoiserStage = DenoiserStage()
-    controls: ControlStage = ControlStage()
     device: str = Field(default="auto", description="cpu, cuda, ...; auto: a GPU if any")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="of what is computed; auto: bf16 on a GPU, fp32 else"
@@ -135,5 +132,5 @@ class StageRun(Config):
     seed: int
     sizes: SizesConfig
     data: DataConfig
-    config: AutoencoderStage | DenoiserStage | ControlStage
+    config: AutoencoderStage | DenoiserStage
     precision: str
