@@ -7,7 +7,16 @@ from pathlib import Path
 import pytest
 
 from vidda.errors import ViddaError
-from vidda.files import atomic, atomic_folder, inside, lock, require_free, sha256, write_text
+from vidda.files import (
+    atomic,
+    atomic_folder,
+    inside,
+    lock,
+    require_free,
+    sha256,
+    shipped,
+    write_text,
+)
 
 
 def test_an_atomic_file_appears_whole_with_its_suffix_kept(tmp_path: Path) -> None:
@@ -95,3 +104,13 @@ def test_too_little_disk_is_told_before_the_work(tmp_path: Path) -> None:
     require_free(tmp_path / "not" / "yet", 1)
     with pytest.raises(ViddaError, match=r"needs 1048576\.0 GiB but .* GiB are free"):
         require_free(tmp_path / "not" / "yet", 2**50)
+
+
+def test_what_vidda_ships_is_named_without_a_path() -> None:
+    assert shipped(Path("a/b")) == Path("a/b")
+    readme = shipped(Path("builtin:README.md"))
+    assert readme.is_file() and readme.parent.name == "assets"
+    with pytest.raises(ViddaError, match="ships no such thing"):
+        shipped(Path("builtin:unknown"))
+    with pytest.raises(ViddaError):
+        shipped(Path("builtin:../files.py"))

@@ -104,6 +104,26 @@ def inside(root: Path, relative: str) -> Path:
     return root.joinpath(*parts)
 
 
+BUILTIN = "builtin:"
+"""Begins a path that lies in the folder of what vidda ships: builtin:mini_diffusion."""
+
+
+def shipped(path: Path) -> Path:
+    """A path as it is, or where in this installation a `builtin:NAME` lies.
+
+    Raises ViddaError, naming what there is, for a name that vidda does not ship.
+    """
+    text = path.as_posix()
+    if not text.startswith(BUILTIN):
+        return path
+    assets = Path(__file__).parent / "assets"
+    found = inside(assets, text.removeprefix(BUILTIN))
+    if not found.exists():
+        names = ", ".join(f"{BUILTIN}{one.name}" for one in sorted(assets.glob("*/")))
+        raise ViddaError(f"{path}: vidda ships no such thing; it ships {names}")
+    return found
+
+
 def sha256(path: Path) -> str:
     """Hex digest of a file's content."""
     with path.open("rb") as file:

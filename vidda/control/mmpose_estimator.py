@@ -21,6 +21,7 @@ from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
 from vidda.control.networks import fill, torch_device
 from vidda.control.topdown import over_people
 from vidda.errors import ViddaError
+from vidda.files import shipped
 from vidda.types import ClipRecord
 
 
@@ -34,9 +35,13 @@ class MMPose(Config):
     name: Literal["mmpose"] = Field(default="mmpose", description="a model of mmpose")
     model: Path = Field(
         description="config that mmpose ships, such as body_2d_keypoint/rtmpose/coco/NAME.py, or a"
-        " file of yours (.json, .yaml; a .py is a program, which mmpose runs)"
+        " file of yours (.json, .yaml; a .py is a program, which mmpose runs);"
+        " builtin:mini_pose/config.json is the small one that vidda ships"
     )
-    weights: Path = Field(description="its weights: .safetensors or a torch state_dict")
+    weights: Path = Field(
+        description="its weights: .safetensors or a torch state_dict, or"
+        " builtin:mini_pose/model.safetensors"
+    )
     boxes: BoxConfig = Field(default=WholeFrame(), description="where the people are")
     flip_test: bool | None = Field(
         default=None,
@@ -60,7 +65,7 @@ class MMPoseEstimator:
 
         self.config = config
         self._boxes = config.boxes.build()
-        content = _read(config.model)
+        content = _read(shipped(config.model))
         device = torch_device(config.device, "pose.device")
         try:
             if config.flip_test is not None:
@@ -84,7 +89,7 @@ class MMPoseEstimator:
                 " RTMPose, HRNet, ResNet or SimCC"
             )
         self._names, self._joints = _joints(config.model, self._model)
-        fill(self._model, config.weights, "pose.weights")
+        fill(self._model, shipped(config.weights), "pose.weights")
         self._model.requires_grad_(False).to(device)
 
     def estimate(

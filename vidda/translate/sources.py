@@ -8,6 +8,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.errors import ViddaError
+from vidda.files import shipped
 
 Variant = Annotated[
     str | None,
@@ -19,14 +20,17 @@ class Folder(Config):
     """A folder as diffusers or transformers writes it, or one file where a file is wanted."""
 
     name: Literal["folder"] = "folder"
-    path: Path = Field(description="the folder, or the file")
+    path: Path = Field(
+        description="the folder, or the file; builtin:mini_diffusion is what vidda ships"
+    )
     variant: Variant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
         """The folder or file; raises ViddaError when it is not there."""
-        if not self.path.exists():
-            raise ViddaError(f"{key}: {self.path}: no such folder; correct {key}.path")
-        return self.path
+        path = shipped(self.path)
+        if not path.exists():
+            raise ViddaError(f"{key}: {path}: no such folder; correct {key}.path")
+        return path
 
     @property
     def missing(self) -> str:

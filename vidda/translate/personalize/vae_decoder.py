@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import numpy as np
 import torch
-from diffusers import AutoencoderKL
+from diffusers import AutoencoderKL, AutoencoderTiny
 from pydantic import Field
 from torch import nn
 
@@ -46,9 +46,12 @@ class VaeDecoder(TrainingConfig):
 
     def check(self, models: Models) -> None:
         """Raise ViddaError where the base's autoencoder is of another kind."""
-        if not isinstance(models.vae, AutoencoderKL):
+        if not isinstance(models.vae, AutoencoderKL | AutoencoderTiny):
             kind = type(models.vae).__name__
-            raise ViddaError(f"method: vae_decoder tunes an AutoencoderKL; the base has a {kind}")
+            raise ViddaError(
+                "method: vae_decoder tunes an AutoencoderKL or AutoencoderTiny; the base has a"
+                f" {kind}"
+            )
 
     def learning(self, models: Models) -> int:
         """How many weights learn."""
