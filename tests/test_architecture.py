@@ -9,7 +9,7 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vidda"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-CORE = {"types", "config", "schema", "errors", "files", "progress", "screen"}
+CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"}
 RUN = CORE | {"provenance", "checkpoints", "run", "video"}
 DATA = RUN | {"data", "mini", "control"}
 
@@ -21,10 +21,11 @@ MAY_IMPORT = {
     "doctor": DATA | {"doctor"},
     "translate": DATA | {"translate"},
     "recognize": DATA | {"recognize"},
-    "adapt": DATA | {"recognize", "adapt"},
+    "adapt": DATA | {"recognize", "evaluate", "adapt"},
     "evaluate": CORE | {"run", "data", "recognize", "evaluate"},
     "report": CORE | {"run", "provenance", "video", "data", "evaluate", "report"},
     "experiment": DATA | {"translate", "recognize", "evaluate", "report", "experiment", "cli"},
+    "sweep": DATA | {"recognize", "adapt", "evaluate", "report", "experiment", "sweep"},
     "cli": {"config", "schema", "errors"},
 }
 

@@ -4,14 +4,12 @@ import io
 import json
 import multiprocessing
 import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from tools.mini_diffusion import scenes
@@ -22,6 +20,7 @@ from vidda.control.keypoints import Pose
 from vidda.errors import ViddaError
 from vidda.files import atomic, discard_partial, require_free
 from vidda.progress import track
+from vidda.workers import start_worker
 
 VERSION = 1
 """Of what is rendered; a change of the scenes is a higher one."""
@@ -152,7 +151,7 @@ def _rendered(
 ) -> Iterator[int]:
     workers = min(config.jobs or os.cpu_count() or 1, max(len(missing), 1))
     context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [
             pool.submit(_shard, _file(folder, config, seed, *which), config, seed, *which)
             for which in missing
@@ -167,12 +166,6 @@ def _rendered(
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # The parent answers Ctrl-C; one process a core leaves no use for OpenCV's own threads.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
 
 
 def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) -> int:

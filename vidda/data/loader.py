@@ -5,13 +5,13 @@ import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-import cv2
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidda.data.dataset import Clip, ClipDataset
 from vidda.video.errors import VideoError
+from vidda.workers import start_worker
 
 Order = Callable[[int], np.ndarray]
 """From an epoch's number to the clip numbers (N,) of that epoch, in order."""
@@ -67,7 +67,7 @@ class ClipLoader:
             batch_sampler=self._sampler,
             num_workers=workers,
             collate_fn=_collate,
-            worker_init_fn=_one_thread,
+            worker_init_fn=_start,
             persistent_workers=workers > 0,
             multiprocessing_context=worker_context() if workers else None,
         )
@@ -139,8 +139,8 @@ def _collate(items: Sequence[Clip | BadClip]) -> tuple[Batch | None, list[BadCli
     return batch, bad
 
 
-def _one_thread(worker: int) -> None:
-    cv2.setNumThreads(1)
+def _start(worker: int) -> None:
+    start_worker()
 
 
 def worker_context() -> multiprocessing.context.BaseContext:

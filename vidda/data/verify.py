@@ -2,7 +2,6 @@
 
 import json
 import multiprocessing
-import signal
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -13,6 +12,7 @@ from typing import IO
 from vidda.data.listing import Tree
 from vidda.errors import ViddaError
 from vidda.progress import track
+from vidda.workers import belong
 
 CHUNK = 16
 """Files a task: enough to make the pool's own work vanish, few enough to lose little to a crash."""
@@ -123,11 +123,7 @@ def _decode_some(root: Path, paths: Sequence[str]) -> list[tuple[str, Checked]]:
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
     context = multiprocessing.get_context("spawn")
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=_leave_interrupts_to_parent)
-
-
-def _leave_interrupts_to_parent() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=belong)
 
 
 def _known(results: Path) -> dict[tuple[str, int, int], Checked]:

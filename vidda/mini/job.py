@@ -4,14 +4,12 @@ import io
 import json
 import multiprocessing
 import os
-import signal
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from pathlib import Path
 from typing import Annotated
 
-import cv2
 import numpy as np
 from pydantic import Field
 
@@ -23,6 +21,7 @@ from vidda.mini import layout, simulation_info
 from vidda.mini.clip import FACTORS, draw_style, render
 from vidda.mini.gestures import GESTURES
 from vidda.progress import track
+from vidda.workers import start_worker
 
 SETTINGS = "mini.json"
 BYTES_PER_CLIP = 120_000
@@ -119,7 +118,7 @@ def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
     chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
     context = multiprocessing.get_context("spawn")
     workers = config.jobs or os.cpu_count() or 1
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
+    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_render_chunk, config, chunk) for chunk in chunks]
         try:
             for future in as_completed(pending):
@@ -131,12 +130,6 @@ def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # The parent answers Ctrl-C; one process a core leaves no use for OpenCV's own threads.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
 
 
 def _render_chunk(config: MiniConfig, plans: list[layout.Plan]) -> list[str]:

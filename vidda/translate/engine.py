@@ -6,8 +6,6 @@ Every engine gives the same files: what a group of clips becomes depends on noth
 import logging
 import multiprocessing
 import os
-import signal
-import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -20,6 +18,7 @@ from vidda.errors import ViddaError
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.shards import Group
 from vidda.translate.worker import Done, Setup, Worker
+from vidda.workers import belong
 
 log = logging.getLogger("vidda")
 
@@ -130,17 +129,8 @@ _remote: Remote | None = None
 
 def _start(setup: Setup, names: Any, folder: Path, threads: int) -> None:
     global _remote
-    # The parent answers Ctrl-C; and when it is killed, nobody waits for what is done here.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    belong()
     _remote = Remote(setup, names.get(), folder, threads)
-
-
-def _end_with_parent() -> None:
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-    parent.join()
-    os._exit(1)
 
 
 def _process(group: Group) -> tuple[list[Done], list[Said]]:
