@@ -36,11 +36,11 @@ class MMPose(Config):
     model: Path = Field(
         description="config that mmpose ships, such as body_2d_keypoint/rtmpose/coco/NAME.py, or a"
         " file of yours (.json, .yaml; a .py is a program, which mmpose runs);"
-        " builtin:mini_pose/config.json is the small one that vidda ships"
+        " builtin:mini_pose/model.json is the small one that vidda ships"
     )
     weights: Path = Field(
         description="its weights: .safetensors or a torch state_dict, or"
-        " builtin:mini_pose/model.safetensors"
+        " builtin:mini_pose/weights.safetensors"
     )
     boxes: BoxConfig = Field(default=WholeFrame(), description="where the people are")
     flip_test: bool | None = Field(

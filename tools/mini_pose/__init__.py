@@ -1,0 +1,1 @@
+"""How vidda's built-in pose estimator is made."""

@@ -1,0 +1,114 @@
+"""From pictures to a model: trained, measured, described."""
+
+import json
+import platform
+import time
+from pathlib import Path
+
+import torch
+
+from tools.mini_diffusion import cache
+from tools.mini_diffusion.loop import RESULT, Machine, seconds_per_step, train
+from tools.mini_pose import card, examples
+from tools.mini_pose.learner import Learner
+from tools.mini_pose.measure import enough, measure
+from tools.mini_pose.model import CONFIG, WEIGHTS
+from tools.mini_pose.recipe import PoseRun, Recipe
+from vidda.control.mmpose_estimator import MMPose
+from vidda.control.networks import torch_device
+from vidda.errors import ViddaError
+from vidda.files import write_text
+from vidda.run import RunFolder
+
+LOOKED_AT = 512
+"""Pictures of each kind that are measured on while it learns."""
+
+
+class Builder:
+    """Makes the pose estimator of a recipe in its folder."""
+
+    def __init__(self, recipe: Recipe) -> None:
+        self.recipe = recipe
+        self.machine = Machine(torch_device(recipe.device, "device"), recipe.precision)
+
+    @property
+    def result(self) -> Path:
+        """The model's folder."""
+        return self.recipe.out / RESULT
+
+    def build(self, deadline: float) -> bool:
+        """Go on until it is made, or until the deadline by time.monotonic(); whether it is."""
+        recipe = self.recipe
+        content = PoseRun(
+            seed=recipe.seed,
+            data=recipe.data.model_copy(update={"jobs": 0}),
+            training=recipe.training,
+            augment=recipe.augment,
+            precision=recipe.precision,
+        )
+        learnt = examples.clips(recipe, domain=examples.LEARNT_FROM, split="train")
+        made_from = {
+            "clips": learnt.fingerprint(),
+            "pictures": cache.fingerprint(recipe.data, recipe.seed),
+        }
+        with RunFolder.open(recipe.out, content, made_from, resume=True) as run:
+            if not run.finished:
+                learner = self._learner()
+                start = time.monotonic()
+                ended = train(run, learner, recipe.training, self.machine, recipe.seed, deadline)
+                self._add_cost(time.monotonic() - start)
+                if not ended:
+                    return False
+                run.finish()
+        card.write(self.result, recipe)
+        return True
+
+    def measure(self) -> bool:
+        """Write into the model card how good the model is; says so too. Whether it is enough."""
+        if not self.result.exists():
+            raise ViddaError(f"{self.result} is not there yet; the same command without --measure")
+        model = MMPose(
+            model=self.result / CONFIG,
+            weights=self.result / WEIGHTS,
+            device=str(self.machine.device),
+        )
+        found = measure(model, self.recipe)
+        card.keep(self.recipe, found)
+        card.write(self.result, self.recipe)
+        for name, one in found.items():
+            print(f"{name:17s} PCK@0.1 {one.all:6.1%}  wrists {one.wrists:6.1%}")
+        return enough(found)
+
+    def seconds(self, steps: int) -> float:
+        """Seconds per step, with random weights."""
+        return seconds_per_step(self._learner(), self.recipe.training, self.machine, 0, steps)
+
+    def _learner(self) -> Learner:
+        recipe = self.recipe
+        held_out = {
+            "foundation": examples.of_foundation(recipe, "held_out").some(LOOKED_AT),
+            "synthetic": self._of_clips("val", 4).some(LOOKED_AT),
+        }
+        train = examples.joined(
+            [self._of_clips("train", 1), examples.of_foundation(recipe, "train")]
+        )
+        return Learner(train, held_out, recipe.augment, self.machine, recipe.seed)
+
+    def _of_clips(self, split: str, every: int) -> examples.Examples:
+        found = examples.clips(self.recipe, domain=examples.LEARNT_FROM, split=split)
+        return examples.of_clips(found, self.recipe.data.size, every)
+
+    def _add_cost(self, seconds: float) -> None:
+        """Add time to what the card says of the cost."""
+        file = self.recipe.out / card.COST
+        spent = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
+        kind = _kind(self.machine.device)
+        spent[kind] = spent.get(kind, 0.0) + seconds
+        write_text(file, json.dumps(spent) + "\n")
+
+
+def _kind(device: torch.device) -> str:
+    if device.type == "cuda":
+        return torch.cuda.get_device_name(device)
+    threads = torch.get_num_threads()
+    return f"{threads} thread{'s' if threads > 1 else ''} of a CPU ({platform.machine()})"

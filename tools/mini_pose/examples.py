@@ -1,0 +1,78 @@
+"""Pictures of a person with their joints: synthetic clips of MiniRoCoG, the foundation's scenes."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tools.mini_diffusion import cache
+from tools.mini_pose.recipe import Recipe
+from vidda import video
+from vidda.control.keypoints import Pose
+from vidda.control.pose import PoseSource
+from vidda.control.sidecar import Sidecar
+from vidda.data import load_manifest
+from vidda.errors import ViddaError
+from vidda.progress import track
+from vidda.types import Manifest
+
+LEARNT_FROM = "synthetic"
+"""The only domain of MiniRoCoG that is: the `real` one is what vidda adapts to."""
+
+
+@dataclass(frozen=True)
+class Examples:
+    """N pictures.
+
+    frames: (N, P, P, 3) uint8 RGB; keypoints: (N, 17, 3) float32 x, y in pixels and whether the
+    picture holds the joint, be it hidden.
+    """
+
+    frames: np.ndarray
+    keypoints: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.frames)
+
+    def some(self, count: int) -> "Examples":
+        """Some of the pictures, spread evenly."""
+        chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return Examples(self.frames[chosen], self.keypoints[chosen])
+
+    def pose(self) -> Pose:
+        """The true poses, one person in each picture."""
+        return Pose(self.keypoints[:, None, :, :2], self.keypoints[:, None, :, 2])
+
+
+def joined(parts: list[Examples]) -> Examples:
+    """All pictures of all parts."""
+    frames = np.concatenate([part.frames for part in parts])
+    return Examples(frames, np.concatenate([part.keypoints for part in parts]))
+
+
+def clips(recipe: Recipe, **wanted: str) -> Manifest:
+    """MiniRoCoG's clips whose columns have these values; raises ViddaError when there are none."""
+    found = load_manifest(recipe.clips).where(**wanted)
+    if not len(found):
+        said = " ".join(f"{name}={value}" for name, value in wanted.items())
+        raise ViddaError(f"{recipe.clips}: no clip with {said}; take another clips=FOLDER")
+    return found
+
+
+def of_clips(manifest: Manifest, size: int, every: int) -> Examples:
+    """Each so-manieth frame of all clips, in size x size pixels, with their sidecars' joints."""
+    truth: PoseSource = Sidecar().build()
+    parts = []
+    for clip in track(manifest.clips, label="reading clips", total=len(manifest), unit="clips"):
+        frames = video.read(manifest.root / clip.path, size=(size, size))
+        pose = truth.estimate(frames, None, clip, manifest.root)
+        known = (pose.scores[:, 0] > 0).astype(np.float32)
+        joints = np.concatenate([pose.keypoints[:, 0], known[..., None]], axis=-1)
+        parts.append(Examples(frames[::every], joints[::every]))
+    return joined(parts)
+
+
+def of_foundation(recipe: Recipe, part: str) -> Examples:
+    """Pictures of `train` or `held_out`, rendered where they are not there yet."""
+    cache.render(recipe.pictures, recipe.data, recipe.seed)
+    found = cache.load(recipe.pictures, recipe.data, recipe.seed, part)
+    return Examples(found.frames, found.keypoints)

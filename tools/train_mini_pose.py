@@ -1,0 +1,71 @@
+"""Train vidda's built-in pose estimator, measure it, and write its model card.
+
+    python -m tools.train_mini_pose runs/mini_pose                     # half an hour on one core
+    python -m tools.train_mini_pose runs/mini_pose device=cuda
+    python -m tools.train_mini_pose runs/mini_pose --minutes 9         # so much now
+    python -m tools.train_mini_pose runs/mini_pose --bench 5
+    python -m tools.train_mini_pose runs/mini_pose --measure
+
+From the root of the repository, after `vidda mini data/mini` and its `vidda prepare`. It is a
+top-down model of mmpose (`tools/mini_pose/model.py`), trained with mmpose's own codec and loss on
+MiniRoCoG's synthetic clips and on the pictures of tools.train_mini_diffusion; never on the `real`
+domain. OUT is a run folder with metrics, checkpoints and sheets; OUT/result is the model with its
+card, to be copied to vidda/assets/mini_pose. Killed at any instant, the same command goes on.
+Everything follows from the recipe (`tools/mini_pose/recipe.py`), of which key=value changes a part.
+"""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from vidda import config
+from vidda.errors import ViddaError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Exit status: 0 when it is made, or good enough; 3 when time is up; 1 or 2 else."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path)
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe")
+    parser.add_argument("--minutes", type=float, help="save and stop after so many, 3 as status")
+    parser.add_argument("--bench", type=int, metavar="STEPS", help="only measure so many steps")
+    parser.add_argument("--measure", action="store_true", help="measure what was made")
+    options = parser.parse_args(arguments)
+    started = time.monotonic()
+    try:
+        return _run(options, started)
+    except ViddaError as error:
+        for line in str(error).splitlines():
+            print(f"error: {line}", file=sys.stderr)
+        return 2
+
+
+def _run(options: argparse.Namespace, started: float) -> int:
+    # Imported late: --help and mistakes in the recipe answer without torch.
+    from tools.mini_pose.recipe import Recipe
+
+    recipe = config.load(Recipe, None, [f"out={options.out}", *options.overrides])
+
+    from tools.mini_pose.build import Builder
+
+    builder = Builder(recipe)
+    if options.bench:
+        each, steps = builder.seconds(options.bench), recipe.training.steps
+        print(f"{each:.3f} s/step x {steps} steps = {steps * each / 60:.1f} minutes")
+        return 0
+    if options.measure:
+        return 0 if builder.measure() else 1
+    minutes = float("inf") if options.minutes is None else options.minutes
+    if builder.build(started + 60.0 * minutes):
+        print(f"done: {builder.result}")
+        return 0
+    print(f"time is up after {minutes:g} minutes; the same command goes on")
+    return 3
+
+
+if __name__ == "__main__":
+    sys.exit(main())
