@@ -63,6 +63,11 @@ COMMANDS = {
         "turn clips into real-looking ones: a manifest in, a manifest out",
         ("input", "out"),
     ),
+    "camera": Command(
+        "vidda.translate.camera_job:run",
+        "give clips the cameras of unlabelled target clips: a manifest in, a manifest out",
+        ("input", "target", "out"),
+    ),
     "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
     "adapt": Command(
         "vidda.adapt.job:run",

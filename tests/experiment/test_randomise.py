@@ -140,7 +140,8 @@ def test_a_manifest_in_a_manifest_out_and_a_killed_job_goes_on(
         (tmp_path / "out" / name).unlink()
     with pytest.raises(ViddaError, match="--resume"):
         run(settings, dry_run=False, resume=False)
-    assert run(settings, dry_run=False, resume=True) == 0
+    several = config(source, tmp_path / "out", copies=2, jobs=2)
+    assert run(several, dry_run=False, resume=True) == 0
     assert "2 to be made" in capsys.readouterr().out
     assert {clip.path: _digest(after.root / clip.path) for clip in after.clips} == digests
     assert load_manifest(tmp_path / "out") == after

@@ -7,14 +7,11 @@ Domain randomisation (arXiv 1703.06907) on finished videos, without any model: w
 has to beat. The masks are the dataset's own sidecars, with MiniRoCoG's regions.
 """
 
-import multiprocessing
-import os
-import signal
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
-from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
 
 import cv2
 import numpy as np
@@ -28,18 +25,18 @@ from vidda.data import randomise_clip as picture
 from vidda.data.manifest import save_manifest, shortened
 from vidda.data.randomise_clip import Background
 from vidda.data.sampling import clip_rng
+from vidda.data.versions import Version, clashes, make_all, missing, versions_of
 from vidda.errors import ViddaError
-from vidda.files import discard_partial, inside
-from vidda.progress import track
+from vidda.files import inside
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
-
-VIDEOS = "videos"
-CHUNK = 8
 
 
 class RandomiseConfig(Config):
     """Which clips, and what is changed in them."""
+
+    # A job that ran out of memory has to go on with fewer processes.
+    may_change: ClassVar[frozenset[str]] = frozenset({"jobs"})
 
     input: Path = Field(description="manifest of clips with sidecars that hold masks")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
@@ -55,30 +52,16 @@ class RandomiseConfig(Config):
     jobs: int = Field(default=0, ge=0, description="processes; 0 takes one for each core")
 
 
-@dataclass(frozen=True, slots=True)
-class Version:
-    """One video to make. place: under OUT."""
-
-    clip: ClipRecord
-    copy: int
-    place: str
-
-
 def run(config: RandomiseConfig, *, dry_run: bool, resume: bool) -> int:
     """Make every video that is not there yet, then the manifest; 0 when finished."""
     manifest = load_manifest(config.input)
     manifest = replace(manifest, root=manifest.root.absolute())
-    _check(manifest, config)
-    versions = [
-        Version(clip, copy, _place(clip, copy))
-        for clip in manifest.clips
-        for copy in range(config.copies)
-    ]
-    missing = [one for one in versions if not inside(config.out, one.place).exists()]
+    versions = versions_of(manifest, config.copies)
+    _check(manifest, versions, config)
     kinds = ", ".join(config.backgrounds)
     print(
-        f"{len(manifest)} clips x {config.copies}, {len(missing)} to be made; backgrounds: {kinds};"
-        f" clothes: {'others' if config.clothes else 'the same'}"
+        f"{len(manifest)} clips x {config.copies}, {len(missing(versions, config.out))} to be made;"
+        f" backgrounds: {kinds}; clothes: {'others' if config.clothes else 'the same'}"
     )
     if dry_run:
         return 0
@@ -87,12 +70,9 @@ def run(config: RandomiseConfig, *, dry_run: bool, resume: bool) -> int:
         if folder.finished:
             print(f"{config.out}: already finished")
             return 0
-        discard_partial(config.out)
-        made = _make_all(config, manifest, missing)
-        done = len(versions) - len(missing)
-        for _ in track(made, label="randomising", total=len(versions), unit="clips", done=done):
-            pass
-        records = tuple(_record(one) for one in versions)
+        write = partial(_write, config, manifest)
+        make_all(versions, config.out, write, jobs=config.jobs, label="randomising")
+        records = tuple(one.record("randomised", domain="randomised") for one in versions)
         out = Manifest(config.out.absolute(), manifest.classes, records)
         save_manifest(out, config.out / "manifest.csv")
         folder.finish()
@@ -145,7 +125,7 @@ def _read(clip: ClipRecord, root: Path) -> tuple[np.ndarray, np.ndarray, float]:
     return frames, np.stack(fitted), video.probe(path).fps
 
 
-def _check(manifest: Manifest, config: RandomiseConfig) -> None:
+def _check(manifest: Manifest, versions: Sequence[Version], config: RandomiseConfig) -> None:
     """Every mistake that can be known before the first clip, a line each."""
     problems = [
         f"clip {clip.id!r} has no sidecar {path_of(clip, manifest.root)}; its mask is needed"
@@ -156,67 +136,11 @@ def _check(manifest: Manifest, config: RandomiseConfig) -> None:
         problems.append(f"{config.input}: no clips in it; give a manifest of clips")
     if "clips" in config.backgrounds and len(manifest) == 1:
         problems.append(f"{config.input}: one clip has no others; leave clips out of backgrounds")
-    places = [_place(clip, 0) for clip in manifest.clips]
-    twice = sorted({place for place in places if places.count(place) > 1})
-    problems += [f"{config.input}: two clips would both become {place}" for place in twice]
+    problems += clashes(versions, config.input)
     if problems:
         raise ViddaError("\n".join(shortened(problems)))
 
 
-def _place(clip: ClipRecord, copy: int) -> str:
-    path = PurePosixPath(clip.path)
-    # The suffix stays in the name unless it is usual: x.avi and x.mp4 are two clips.
-    stem = path.with_suffix("") if path.suffix == ".mp4" else path
-    return f"{VIDEOS}/{stem}{f'.{copy}' if copy else ''}.mp4"
-
-
-def _record(version: Version) -> ClipRecord:
-    """The record of a version: everything but the picture is the source's."""
-    clip = version.clip
-    meta = {name: value for name, value in clip.meta.items() if name != "sidecar"}
-    name = f"{clip.id}@randomised{f'.{version.copy}' if version.copy else ''}"
-    return replace(
-        clip,
-        id=name,
-        path=version.place,
-        domain="randomised",
-        parent_id=clip.id,
-        meta=meta,
-    )
-
-
-def _make_all(
-    config: RandomiseConfig, manifest: Manifest, versions: Sequence[Version]
-) -> Iterator[None]:
-    """Make videos in parallel processes; yields once for each."""
-    chunks = [versions[at : at + CHUNK] for at in range(0, len(versions), CHUNK)]
-    if not chunks:
-        return
-    workers = min(config.jobs or os.cpu_count() or 1, len(chunks))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=_start_worker) as pool:
-        pending = [pool.submit(_make, config, manifest, chunk) for chunk in chunks]
-        try:
-            for future in as_completed(pending):
-                yield from [None] * future.result()
-        except BrokenProcessPool:
-            raise ViddaError(
-                "a process was killed, perhaps for lack of memory; the same command with --resume"
-                " and a smaller jobs=N goes on"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
-
-
-def _start_worker() -> None:
-    # The parent answers Ctrl-C; one process a core leaves no use for OpenCV's own threads.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    cv2.setNumThreads(1)
-
-
-def _make(config: RandomiseConfig, manifest: Manifest, versions: Sequence[Version]) -> int:
-    """Write these videos; how many."""
-    for version in versions:
-        frames, fps = randomised(config, manifest, version)
-        video.write(inside(config.out, version.place), frames, fps, crf=config.crf)
-    return len(versions)
+def _write(config: RandomiseConfig, manifest: Manifest, version: Version) -> None:
+    frames, fps = randomised(config, manifest, version)
+    video.write(inside(config.out, version.place), frames, fps, crf=config.crf)

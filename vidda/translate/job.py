@@ -106,7 +106,7 @@ def _work(
     remove_leftovers(config.out, plan.clips)
     camera = None
     if config.camera is not None:
-        camera = statistics(config, config.camera, plan.multiple, plan.rate)
+        camera = statistics(config.out, config.camera, config.size, plan.multiple, plan.rate)
     setup = Setup(config, plan.manifest.root, plan.manifest.classes, prints, camera)
     total = sum(looked.frames.values())
     done = total - _frames(missing, looked)

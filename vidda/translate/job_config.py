@@ -8,7 +8,7 @@ from pydantic import Field, field_validator
 from vidda.config import Config
 from vidda.control.controls import ControlConfig
 from vidda.control.pose import PoseConfig
-from vidda.translate.camera_match import CameraMatch
+from vidda.translate.camera_target import CameraConfig
 from vidda.translate.frame_choice import AllFrames, FrameChoice
 from vidda.translate.keep_if import KeepIf
 from vidda.translate.loading import Precision
@@ -18,14 +18,6 @@ from vidda.translate.shards import Shard
 from vidda.translate.weights import WeightsConfig
 
 Count = Annotated[int, Field(ge=1)]
-
-
-class CameraConfig(Config):
-    """Whose camera the translated clips get."""
-
-    target: Path = Field(description="manifest of target clips; their labels are not read")
-    clips: Count = Field(default=100, description="of them that are measured, evenly chosen")
-    match: CameraMatch = Field(default=CameraMatch(), description="which effects, how strong")
 
 
 class TranslateConfig(Config):
