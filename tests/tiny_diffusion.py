@@ -19,6 +19,8 @@ from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
+from vidda.translate.schedulers import SD15_NOISE
+
 FACTOR = 4  # pixels of a latent, along a side
 WIDTH = 32  # of the text embedding
 SELF_ATTENTIONS = 7  # in the UNet: two going down, one in the middle, four going up
@@ -27,15 +29,6 @@ WORDS = (
     "person object in the style of sks best quality extremely detailed longbody lowres bad anatomy"
     " hands missing fingers extra digit fewer digits cropped worst quality low photo"
 )
-SCHEDULER = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "set_alpha_to_one": False,
-    "skip_prk_steps": True,
-    "steps_offset": 1,
-}
 
 
 def write_tiny(folder: Path, *, seed: int = 0, size: int = 32) -> Path:
@@ -52,7 +45,7 @@ def write_tiny(folder: Path, *, seed: int = 0, size: int = 32) -> Path:
         text_encoder=text_encoder,
         tokenizer=tokenizer,
         unet=unet,
-        scheduler=PNDMScheduler(**SCHEDULER),
+        scheduler=PNDMScheduler(**SD15_NOISE),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,

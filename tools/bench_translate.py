@@ -43,16 +43,7 @@ from vidda.translate.loading import DTYPES, ControlNet, Models
 from vidda.translate.noise import Independent
 from vidda.translate.sampler import ClipJob, Translator
 from vidda.translate.sampling_config import SamplingConfig
-
-SCHEDULER = {
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "set_alpha_to_one": False,
-    "skip_prk_steps": True,
-    "steps_offset": 1,
-}
+from vidda.translate.schedulers import SD15_NOISE
 
 
 @dataclass(frozen=True)
@@ -173,7 +164,7 @@ def per_frame(models: Models, clip: ClipJob, steps: int) -> None:
         tokenizer=models.tokenizer,
         unet=models.unet,
         controlnet=MultiControlNetModel([net.model for net in models.controlnets]),
-        scheduler=PNDMScheduler(**SCHEDULER),
+        scheduler=PNDMScheduler(**SD15_NOISE),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -314,7 +305,7 @@ def random_models(size: Size, device: torch.device, dtype: torch.dtype) -> Model
         ControlNet(kind, net, 1.0, 0.0, 1.0)
         for kind, net in zip(("edges", "pose"), nets, strict=True)
     )
-    return Models(vae, unet, text_encoder, tokenizer, SCHEDULER, controlnets)
+    return Models(vae, unet, text_encoder, tokenizer, SD15_NOISE, controlnets)
 
 
 def letters() -> CLIPTokenizer:

@@ -8,6 +8,8 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 
@@ -20,9 +22,10 @@ from tests.sidecars import rendered, write_clip
 from vidda import video
 from vidda.config import ConfigError, load
 from vidda.control.controls import ControlReader
+from vidda.control.full_disk import FullDiskError
 from vidda.control.job import ControlJobConfig, choose, find_clips, run
 from vidda.control.mask import person_mask
-from vidda.control.sheet import contact_sheet, flow_pictures, full_colour, rows
+from vidda.control.sheet import contact_sheet, evenly, flow_pictures, full_colour, rows
 from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, Manifest
@@ -175,6 +178,29 @@ def test_a_sidecar_that_is_missing_fails_that_clip_alone(tmp_path: Path) -> None
     assert (tmp_path / "out" / "clips" / "syn" / "ground" / "one.mp4" / "sheet.png").exists()
 
 
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it stands for a full disk")
+def test_a_full_disk_ends_the_job_and_fails_no_clip(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos(tmp_path)
+    job = config(tmp_path, write=["videos"])
+    disk = tmp_path / "disk.mp4"
+    disk.symlink_to("/dev/full")
+
+    @contextmanager
+    def full(path: Path) -> Iterator[Path]:
+        yield disk
+
+    with monkeypatch.context() as patch:
+        patch.setattr("vidda.video.writing.atomic", full)
+        with pytest.raises(
+            FullDiskError, match=r"out: the disk is full \(.*; what is done is kept"
+        ):
+            start(job)
+    assert not (tmp_path / "out" / "failed.csv").exists()
+    assert start(job, resume=True) == 0
+
+
 def test_clips_are_chosen_by_id_and_count(tmp_path: Path) -> None:
     videos(tmp_path)
     found = find_clips(tmp_path / "videos")
@@ -226,24 +252,27 @@ def test_a_sheet_shows_every_row_under_its_title() -> None:
     controls = ControlReader(ControlJobConfig(input=Path("x"), out=Path("y")), None).read(
         clip.frames, ClipRecord("c", "c.mp4", None, "", ""), Path()
     )
-    found = rows(clip.frames, controls, clip.mask > 0)
+    shown = evenly(5, 3)
+    found = rows(clip.frames, controls, clip.mask > 0, shown)
     assert [name.split(" (")[0] for name, _ in found] == [
         "source", "edges", "flow to the previous frame", "flow to the first frame",
         "mask of the people",
     ]  # fmt: skip
-    sheet = contact_sheet("c", found, range(5), 3, 48)
-    # At their own size the pictures stand on the sheet as they are: frames 0, 2 and 4.
+    assert shown.tolist() == [0, 2, 4]
+    assert np.array_equal(found[0][1], clip.frames[shown])
+    sheet = contact_sheet("c", found, shown.tolist(), 48)
+    # At their own size the pictures stand on the sheet as they are.
     tops = []
     for _, pictures in found:
-        for column, number in enumerate((0, 2, 4)):
+        for column, picture in enumerate(pictures):
             left = 6 + column * 54
             window = sheet[:, left : left + 48]
             hits = [
                 top
                 for top in range(len(sheet) - 47)
-                if np.array_equal(window[top : top + 48], pictures[number])
+                if np.array_equal(window[top : top + 48], picture)
             ]
-            assert hits, (number, column)
+            assert hits, column
         tops.append(hits[0])
     assert tops == sorted(tops)
     for top in tops:

@@ -11,16 +11,8 @@ import pytest
 from tests.clips import moving
 from tests.sidecars import rendered, write_clip
 from vidda.control.cache import ArrayCache
-from vidda.control.controls import (
-    STEPS_PER_PIXEL,
-    ControlConfig,
-    ControlReader,
-    Controls,
-    Smoothing,
-    _pixels,
-    _steps,
-    identity,
-)
+from vidda.control.clip_flow import STEPS_PER_PIXEL, packed, unpacked
+from vidda.control.controls import ControlConfig, ControlReader, Controls, Smoothing, identity
 from vidda.control.draw import draw_openpose
 from vidda.control.edges import Canny, Fixed, Median, Soft
 from vidda.control.flow import Dis, Raft, occluded
@@ -82,7 +74,7 @@ def test_each_part_is_what_its_own_module_gives(tmp_path: Path) -> None:
             backward = dis.flow(clip.frames[other], clip.frames[f])
             assert np.abs(flow[f] - forward).max() <= 0.5 / STEPS_PER_PIXEL + 1e-6
             np.testing.assert_array_equal(hidden[f], occluded(forward, backward))
-    assert found.flow_previous.dtype == found.flow_anchor.dtype == np.float32
+    assert found.flow_previous.dtype == found.flow_anchor.dtype == np.float16
     for first in (found.flow_previous, found.flow_anchor, found.occluded_previous):
         assert not first[0].any()
 
@@ -99,6 +91,34 @@ def test_a_clip_of_one_frame_has_no_motion() -> None:
     found = ControlReader(ControlConfig(), None).read(moving(1), CLIP, NOWHERE)
     assert found.flow_previous is not None and found.flow_previous.shape == (1, 48, 64, 2)
     assert not found.flow_previous.any()
+
+
+class Counting:
+    """DIS, and how often it was asked."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self._dis = QUICK.flow.build() if QUICK.flow else None
+
+    def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
+        self.asked += 1
+        assert self._dis is not None
+        return self._dis.flow(a, b)
+
+
+def test_only_the_flow_that_is_needed_is_computed(tmp_path: Path) -> None:
+    frames = moving(4)
+    whole = ControlReader(QUICK, None).read(frames, CLIP, NOWHERE)
+    reader = ControlReader(QUICK, tmp_path, ("previous",))
+    vars(reader)["_flow"] = counting = Counting()
+    found = reader.read(frames, CLIP, NOWHERE)
+    assert counting.asked == 2 * 3  # there and back, for every frame but the first
+    assert found.flow_anchor is found.occluded_anchor is None
+    assert found.flow_previous is not None and whole.flow_previous is not None
+    np.testing.assert_array_equal(found.flow_previous, whole.flow_previous)
+    # What is asked for later is added to the same cache.
+    assert same(ControlReader(QUICK, tmp_path).read(frames, CLIP, NOWHERE), whole)
+    assert len(entries(tmp_path)) == 3
 
 
 def test_a_pose_is_in_pixels_of_the_frames_given_and_of_those_asked_for(tmp_path: Path) -> None:
@@ -121,7 +141,7 @@ def test_a_cache_gives_the_same_and_computes_nothing_twice(tmp_path: Path) -> No
     plain = ControlReader(QUICK, None).read(frames, CLIP, NOWHERE)
     first = ControlReader(QUICK, tmp_path).read(frames, CLIP, NOWHERE)
     written = {path: path.stat().st_mtime_ns for path in entries(tmp_path)}
-    assert len(written) == 2
+    assert len(written) == 3
     again = ControlReader(QUICK, tmp_path)
     second = again.read(frames.copy(), ClipRecord("other", "b.mp4", None, "", ""), tmp_path)
     assert same(plain, first) and same(first, second)
@@ -137,15 +157,15 @@ def test_one_changed_choice_leaves_the_other_parts_in_the_cache(tmp_path: Path) 
         assert same(found, ControlReader(config, None).read(shown, CLIP, NOWHERE))
         return len(entries(tmp_path))
 
-    assert count(QUICK) == 2
-    assert count(QUICK.model_copy(update={"edges": Canny(thresholds=Fixed(low=10, high=30))})) == 3
-    assert count(QUICK.model_copy(update={"edges": Canny(thresholds=Median())})) == 4
-    assert count(QUICK.model_copy(update={"edges": Soft()})) == 5
-    assert count(QUICK.model_copy(update={"flow": Dis(preset="ultrafast")})) == 6
+    assert count(QUICK) == 3
+    assert count(QUICK.model_copy(update={"edges": Canny(thresholds=Fixed(low=10, high=30))})) == 4
+    assert count(QUICK.model_copy(update={"edges": Canny(thresholds=Median())})) == 5
+    assert count(QUICK.model_copy(update={"edges": Soft()})) == 6
+    assert count(QUICK.model_copy(update={"flow": Dis(preset="ultrafast")})) == 8
     changed = frames.copy()
     changed[1, 20, 20] ^= 1
-    assert count(QUICK, changed) == 8
-    assert count(QUICK, frames.reshape(3, 64, 48, 3)) == 10
+    assert count(QUICK, changed) == 11
+    assert count(QUICK, frames.reshape(3, 64, 48, 3)) == 14
 
 
 def test_a_files_content_decides_and_not_its_place_or_the_device(tmp_path: Path) -> None:
@@ -166,7 +186,7 @@ def test_a_damaged_entry_is_made_again(tmp_path: Path, damage: str) -> None:
     place = max(entries(tmp_path), key=lambda path: path.stat().st_size)
     content = bytearray(place.read_bytes())
     if damage == "pickle":
-        np.savez(place, previous=np.array([{"code": 1}], dtype=object), allow_pickle=True)
+        np.savez(place, steps=np.array([{"code": 1}], dtype=object), allow_pickle=True)
     else:
         content[len(content) // 3] ^= 0x55
         kept = {"cut": content[: len(content) // 2], "flip": content, "empty": b""}[damage]
@@ -201,7 +221,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     for job in jobs:
         job.join(120)
     assert [job.exitcode for job in jobs] == [0, 0]
-    assert len(entries(tmp_path)) == 8
+    assert len(entries(tmp_path)) == 12
     assert not list(tmp_path.rglob(".*"))
 
 
@@ -288,8 +308,11 @@ def test_leftovers_of_the_killed_are_removed(tmp_path: Path) -> None:
 
 def test_large_and_rough_flow_survives_being_kept() -> None:
     flow = np.random.default_rng(0).uniform(-1000, 1000, (20, 30, 2)).astype(np.float32)
-    kept = _pixels(_steps(flow)[None])
-    assert kept is not None
-    assert np.abs(kept[0] - flow).max() <= 0.5 / STEPS_PER_PIXEL + 1e-4
-    beyond = _pixels(_steps(np.full((4, 4, 2), -5000, np.float32))[None])
-    assert beyond is not None and (beyond < -1023).all()
+    kept = unpacked(packed(flow)[None])[0]
+    assert kept.dtype == np.float16
+    error = np.abs(kept - flow)
+    assert (error <= 0.5 / STEPS_PER_PIXEL + 2.0**-11 * np.abs(flow) + 1e-4).all()
+    near = np.abs(flow) <= 64
+    assert near.any() and error[near].max() <= 0.5 / STEPS_PER_PIXEL + 1e-6
+    beyond = unpacked(packed(np.full((4, 4, 2), -5000, np.float32))[None])
+    assert (beyond < -1023).all()

@@ -147,3 +147,8 @@ def test_people_beyond_the_frame_are_cut_off() -> None:
     half = Pose(pose.keypoints - np.array([256, 0], np.float32), pose.scores)
     whole = draw_openpose(pose, 512, 512)[0]
     np.testing.assert_array_equal(draw_openpose(half, 512, 512)[0][:, :250], whole[:, 256:506])
+
+
+def test_a_joint_of_score_0_is_not_drawn_at_any_threshold() -> None:
+    nowhere = Pose(np.full((1, 1, 17, 2), 20.0, np.float32), np.zeros((1, 1, 17), np.float32))
+    assert not draw_openpose(nowhere, 40, 40, threshold=0.0).any()

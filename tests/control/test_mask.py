@@ -64,6 +64,10 @@ def test_a_sidecar_without_a_mask_leaves_it_to_the_skeleton(tmp_path: Path, clip
     pose = Sidecar().build().estimate(clip.frames, None, record, tmp_path)
     found = person_mask(record, tmp_path, pose, 96, 96)
     np.testing.assert_array_equal(found, skeleton_mask(pose, 96, 96))
+    half = Pose(pose.keypoints, np.where(np.arange(17) < 11, 0.4, 1.0) * (pose.scores > 0))
+    small = person_mask(record, tmp_path, half, 96, 96, threshold=0.5)
+    assert 0 < small.sum() < found.sum()
+    np.testing.assert_array_equal(small, skeleton_mask(half, 96, 96, 0.5))
 
 
 def test_a_damaged_sidecar_is_not_passed_over(tmp_path: Path, clip: Rendered) -> None:

@@ -10,9 +10,10 @@ pytest.importorskip("onnxruntime")
 
 import onnx
 from onnx import TensorProto, helper
+from pydantic import ValidationError
 
 from tests.sidecars import rendered
-from vidda.control.onnx_estimator import RtmposeOnnx
+from vidda.control.onnx_estimator import CPU, CUDA, RtmposeOnnx, providers
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
 from vidda.types import ClipRecord
@@ -176,9 +177,24 @@ def test_what_cannot_be_used_is_refused_in_a_line(
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / name)
     fails("of a fixed size; export RTMPose", RtmposeOnnx(model=tmp_path / "dynamic.onnx"))
     fails("gives heatmaps, not simcc_x and simcc_y", RtmposeOnnx(model=tmp_path / "other.onnx"))
-    fails("cannot use a GPU", good.model_copy(update={"device": "cuda"}))
+    for device in ("cuda", "cuda:1"):
+        fails(f"'{device}': this .* cannot use", good.model_copy(update={"device": device}))
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
     fails("onnxruntime is not installed; pip install onnxruntime", good)
+
+
+def test_every_worker_has_the_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    there = ["TensorrtExecutionProvider", CUDA, CPU]
+    assert providers("cuda:3", there) == [(CUDA, {"device_id": 3}), CPU]
+    assert providers("cpu", there) == providers("auto", [CPU]) == [CPU]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: True)
+    monkeypatch.setattr("torch.cuda.current_device", lambda: 2)
+    for device in ("auto", "cuda"):
+        assert providers(device, there) == [(CUDA, {"device_id": 2}), CPU]
+    monkeypatch.setattr("torch.cuda.is_available", lambda: False)
+    assert providers("auto", there) == [(CUDA, {"device_id": 0}), CPU]
+    with pytest.raises(ValidationError, match="'gpu' is not a device; take auto, cpu, cuda"):
+        RtmposeOnnx(model=Path("m.onnx"), device="gpu")
 
 
 def test_a_crop_keeps_the_shape_that_the_model_wants() -> None:

@@ -1,10 +1,6 @@
-"""Each method learns the target, leaves what plain diffusers reads, and resumes exactly."""
+"""Each method learns the target, and leaves what plain diffusers reads."""
 
 import json
-import signal
-import subprocess
-import sys
-import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,66 +11,19 @@ import torch
 from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline
 
-from tests.tiny_diffusion import write_tiny
+from tests.translate.personalizing import (
+    DREAMBOOTH,
+    INVERSION,
+    LORA,
+    VAE,
+    files,
+    measured,
+    personalize,
+)
 from tests.translate.target_clips import SIZE, content, velocity_base, write_target
-from vidda import config
 from vidda.data import load_manifest
-from vidda.errors import ViddaError
-from vidda.translate.personalize import job, training
-from vidda.translate.personalize.config import PersonalizeConfig
 from vidda.translate.personalize.drawing import read_png, seed_of
-from vidda.translate.personalize.frames import Frames, FramesConfig, draw
-
-DREAMBOOTH = {
-    "name": "dreambooth",
-    "steps": 30,
-    "lr": 2e-3,
-    "batch_size": 4,
-    "gradient_checkpointing": True,
-    "prior": {"count": 3, "batch_size": 2},
-}
-LORA = {"name": "lora", "steps": 30, "lr": 1e-2, "batch_size": 4, "rank": 4}
-INVERSION = {
-    "name": "textual_inversion",
-    "steps": 40,
-    "lr": 5e-2,
-    "batch_size": 2,
-    "accumulate": 2,
-    "scale_lr": True,
-    "initializer": "person",
-    "vectors": 2,
-    "templates": ["a {token}", "in the {token} of"],
-}
-VAE = {"name": "vae_decoder", "steps": 30, "lr": 3e-3}
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_tiny(tmp_path_factory.mktemp("base") / "base", size=SIZE)
-
-
-@pytest.fixture(scope="module")
-def target(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_target(tmp_path_factory.mktemp("target"))
-
-
-def personalize(content: Any, *, resume: bool = False, dry_run: bool = False) -> int:
-    file = Path(content["run"]).with_suffix(".yaml")
-    file.write_text(json.dumps(content))  # JSON is YAML
-    return job.run(config.load(PersonalizeConfig, file), dry_run=dry_run, resume=resume)
-
-
-def metrics(run: Path) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
-
-
-def measured(run: Path, name: str) -> list[float]:
-    return [line[name] for line in metrics(run) if name in line]
-
-
-def files(folder: Path) -> dict[str, bytes]:
-    paths = sorted(path for path in folder.rglob("*") if path.is_file())
-    return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
+from vidda.translate.personalize.frames import FramesConfig, draw
 
 
 @torch.no_grad()
@@ -218,99 +167,6 @@ def test_labels_change_nothing(base: Path, target: Path, tmp_path: Path) -> None
     assert (runs[0] / "metrics.jsonl").read_bytes() == (runs[1] / "metrics.jsonl").read_bytes()
 
 
-def assert_same_run(first: Path, second: Path) -> None:
-    """Bit for bit the same result, last checkpoint, sheets and metrics."""
-    for part in ("result", "samples", "checkpoints"):
-        assert files(first / part) == files(second / part), part
-    assert (first / "metrics.jsonl").read_bytes() == (second / "metrics.jsonl").read_bytes()
-
-
-@pytest.mark.parametrize("method", [LORA, INVERSION, VAE], ids=lambda m: m["name"])
-def test_broken_off_and_resumed_is_as_if_never_broken_off(
-    base: Path,
-    target: Path,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-    method: dict[str, Any],
-) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    often = {"save_every": 3, "look_every": 4}
-    method = {**method, "steps": 9}
-    assert personalize(content(base, target, whole, method, **often)) == 0
-
-    def fail(path: Path, picture: np.ndarray) -> None:
-        if path.stem == "000008":
-            raise KeyboardInterrupt
-
-    again = content(base, target, broken, method, **often)
-    with monkeypatch.context() as patch:
-        patch.setattr(training, "write_png", fail)
-        with pytest.raises(KeyboardInterrupt):
-            personalize(again)
-    assert (broken / "checkpoints" / "last").readlink() == Path("000006")
-    assert personalize(again, resume=True) == 0
-    for early in ("000000", "000004"):
-        (whole / "samples" / f"{early}.png").unlink()
-    assert_same_run(whole, broken)
-
-
-@pytest.mark.slow
-def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
-    base: Path, target: Path, tmp_path: Path
-) -> None:
-    whole, killed = tmp_path / "whole", tmp_path / "killed"
-    often = {"save_every": 4, "look_every": 10}
-    assert personalize(content(base, target, whole, DREAMBOOTH, **often)) == 0
-    again = content(base, target, killed, DREAMBOOTH, **often)
-    file = tmp_path / "killed.yaml"
-    file.write_text(json.dumps(again))
-    command = (
-        "import sys; from pathlib import Path; from vidda import config;"
-        "from vidda.translate.personalize.job import run;"
-        "from vidda.translate.personalize.config import PersonalizeConfig;"
-        "run(config.load(PersonalizeConfig, Path(sys.argv[1])), dry_run=False, resume=False)"
-    )
-    process = subprocess.Popen(
-        [sys.executable, "-c", command, str(file)],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    stop_after = int(np.random.default_rng().integers(1, 20))
-    log = killed / "metrics.jsonl"
-    while not log.exists() or len(log.read_text().splitlines()) < stop_after:
-        assert process.poll() is None, "it ended before it was killed"
-        time.sleep(0.002)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
-    assert not (killed / "DONE").exists()
-    with pytest.raises(ViddaError, match="--resume"):
-        personalize(again)
-    assert personalize(again, resume=True) == 0
-    assert_same_run(whole, killed)
-    assert personalize(again, resume=True) == 0
-
-
-def test_missing_class_images_are_drawn_as_they_were(
-    base: Path, target: Path, tmp_path: Path
-) -> None:
-    whole, broken = tmp_path / "whole", tmp_path / "broken"
-    method = {**DREAMBOOTH, "steps": 1}
-    personalize(content(base, target, whole, method))
-    (broken / "class_images").mkdir(parents=True)
-    kept = broken / "class_images" / "00001.png"
-    kept.write_bytes((whole / "class_images" / "00001.png").read_bytes())
-    (broken / "config.yaml").write_text(
-        config.dump(
-            PersonalizeConfig.model_validate_json(
-                json.dumps(content(base, target, broken, method)), strict=True
-            )
-        )
-    )
-    personalize(content(base, target, broken, method), resume=True)
-    assert files(whole / "class_images") == files(broken / "class_images")
-    assert files(whole / "result") == files(broken / "result")
-
-
 @pytest.fixture
 def other_precision() -> Any:
     """accelerate keeps one precision per process."""
@@ -344,77 +200,9 @@ def test_velocities_at_zero_terminal_snr_in_bf16_with_every_choice_on(
     assert all(np.isfinite(measured(run, "train/loss")))
 
 
-def test_every_mistake_is_told_before_anything_is_written(
-    base: Path, target: Path, tmp_path: Path
-) -> None:
-    empty = target.parent / "empty.csv"
-    empty.write_text(target.read_text().splitlines()[0] + "\n")
-    frames = {"count": 12, "held_out": 2}
-    cases: list[tuple[dict[str, Any], str]] = [
-        ({"target": str(empty)}, "no clips"),
-        ({"frames": {"held_out": 6}}, "frames.held_out: 6 of only 6 clips"),
-        ({"frames": {"count": 99, "held_out": 2}}, "which has 8; lower it"),
-        ({"frames": {**frames, "resolution": 34}}, "34 is not a multiple of 4.*take 32 or 36"),
-        ({"method": {**INVERSION, "token": "Person"}}, "in the base's vocabulary already"),
-        ({"method": {**INVERSION, "token": "a"}}, "in the base's vocabulary already"),
-        ({"method": {**INVERSION, "initializer": "valid"}}, "'valid' is 5 tokens"),
-        ({"method": {**INVERSION, "initializer": "<|endoftext|>"}}, "unknown to the base"),
-        ({"method": {**INVERSION, "templates": ["a photo"]}}, r"has no \{token\}"),
-        ({"method": {**INVERSION, "vectors": 80}}, "the text encoder reads 75"),
-        ({"method": {**LORA, "prompt": "a " * 80 + "{token}"}}, "the text encoder reads 75"),
-        ({"method": {**LORA, "targets": ["to_nothing"]}}, "no layer of the UNet ends in"),
-        ({"method": {**DREAMBOOTH, "prompt": "an object"}}, r"has no \{token\}"),
-        ({"method": {**LORA, "optimizer": "adamw_8bit"}}, "adamw_8bit needs a CUDA device"),
-        ({"precision": "fp16"}, "fp16 needs a CUDA device"),
-        ({"base": {"name": "folder", "path": str(tmp_path)}}, "model_index.json"),
-    ]
-    for number, (changes, text) in enumerate(cases):
-        run = tmp_path / f"bad{number}"
-        with pytest.raises(ViddaError, match=text):
-            personalize({**content(base, target, run, LORA), **changes})
-        assert not run.exists(), changes
-
-
-def test_two_mistakes_are_told_at_once(base: Path, target: Path, tmp_path: Path) -> None:
-    changes = {"frames": {"held_out": 6, "resolution": 34}}
-    method = {**INVERSION, "initializer": "valid", "token": "a"}
-    with pytest.raises(ViddaError) as told:
-        personalize({**content(base, target, tmp_path / "run", method), **changes})
-    assert len(str(told.value).splitlines()) == 4
-
-
-def test_a_loss_that_is_not_finite_stops_and_keeps_the_last_checkpoint(
-    base: Path, target: Path, tmp_path: Path
-) -> None:
-    run = tmp_path / "run"
-    wild = {**LORA, "lr": 1e30, "clip_grad": None}
-    with pytest.raises(ViddaError, match=r"at step \d+.*lower method.lr"):
-        personalize(content(base, target, run, wild, save_every=1))
-    assert (run / "checkpoints" / "last" / "learned.safetensors").exists()
-    assert not (run / "DONE").exists() and not (run / "result").exists()
-
-
-def test_dry_run_writes_nothing(
-    base: Path, target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    run = tmp_path / "run"
-    assert personalize(content(base, target, run, LORA), dry_run=True) == 0
-    assert not run.exists()
-    assert "weights that learn; 12 frames and 2 held out, 32x32" in capsys.readouterr().out
-
-
 def test_global_generators_are_left_alone(base: Path, target: Path, tmp_path: Path) -> None:
     torch.manual_seed(5)
     expected = torch.rand(3)
     torch.manual_seed(5)
     personalize(content(base, target, tmp_path / "run", {**LORA, "steps": 1}))
     assert torch.equal(torch.rand(3), expected)
-
-
-def test_frames_tell_their_content() -> None:
-    one = np.zeros((2, 8, 8, 3), np.uint8)
-    other = one.copy()
-    other[0, 0, 0, 0] = 1
-    assert Frames(one, one, 0).fingerprint() == Frames(one.copy(), one, 0).fingerprint()
-    assert Frames(one, one, 0).fingerprint() != Frames(other, one, 0).fingerprint()
-    assert Frames(one, other, 0).fingerprint() != Frames(other, one, 0).fingerprint()

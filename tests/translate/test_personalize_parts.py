@@ -14,7 +14,7 @@ from tests.tiny_diffusion import tiny_tokenizer
 from vidda.errors import ViddaError
 from vidda.translate.personalize.crops import Person, Whole
 from vidda.translate.personalize.drawing import seed_of
-from vidda.translate.personalize.frames import FramesConfig, draw, problems, spread
+from vidda.translate.personalize.frames import Frames, FramesConfig, draw, problems, spread
 from vidda.translate.personalize.latents import encode, to_frames, to_pixels
 from vidda.translate.personalize.objective import min_snr_weight, squared_error, target
 from vidda.translate.personalize.optim import TrainingConfig
@@ -255,3 +255,12 @@ def test_state_of_nested_tensors_and_numbers_comes_back(tmp_path: Path) -> None:
     assert load_state(tmp_path, {"weight": other}, again) == {"scale": 2.0}
     assert torch.equal(other, weight) and again.loaded[0]["step"] == 7
     assert torch.equal(again.loaded[0]["quantised"]["state1"], moments["state1"])
+
+
+def test_frames_tell_their_content() -> None:
+    one = np.zeros((2, 8, 8, 3), np.uint8)
+    other = one.copy()
+    other[0, 0, 0, 0] = 1
+    assert Frames(one, one, 0).fingerprint() == Frames(one.copy(), one, 0).fingerprint()
+    assert Frames(one, one, 0).fingerprint() != Frames(other, one, 0).fingerprint()
+    assert Frames(one, other, 0).fingerprint() != Frames(other, one, 0).fingerprint()

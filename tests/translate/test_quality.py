@@ -141,6 +141,17 @@ def test_joints_and_people_that_are_not_found_again_are_wrong() -> None:
     assert quality.pose_agreement(Pose(source.keypoints, 0.0 * scores), source) is None
 
 
+def test_a_joint_counts_from_the_threshold_on() -> None:
+    source = people()
+    scores = source.scores.copy()
+    scores[:, :, ::2] = 0.5  # 9 of 17 joints, which are not found again
+    seen = Pose(source.keypoints, np.where(scores == 0.5, 0.0, scores))
+    unsure = Pose(source.keypoints, scores)
+    assert quality.pose_agreement(unsure, seen, 0.5) == pytest.approx(8 / 17)
+    assert quality.pose_agreement(unsure, seen, 0.51) == 1.0
+    assert quality.pose_agreement(Pose(source.keypoints, 0.0 * scores), seen, 0.0) is None
+
+
 def test_the_pose_enters_where_an_estimator_gave_one() -> None:
     source, pose = shifted(3), people()
     controls = Controls(None, pose, None, None, None, None, None)

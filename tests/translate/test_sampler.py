@@ -247,11 +247,14 @@ def test_a_frame_that_does_not_fit_is_an_error(models: Models) -> None:
     hook.remove()
 
 
-def test_the_person_s_latents_are_the_source_s_until_released(models: Models) -> None:
+@pytest.mark.parametrize("release", [0.6, 0.0])
+def test_the_person_s_latents_are_the_source_s_until_released(
+    models: Models, release: float
+) -> None:
     mask = np.zeros((3, SIDE, SIDE), bool)
     mask[:, 8:24, 8:16] = True
     clip = clip_job(3, mask=mask)
-    keep = KeepLatents(release=0.6, feather=0)
+    keep = KeepLatents(release=release, feather=0)
     choices = config(
         steps=8, keep_person=keep, scheduler=SchedulerConfig(name="ddim"), noise=Independent()
     )
@@ -267,11 +270,16 @@ def test_the_person_s_latents_are_the_source_s_until_released(models: Models) ->
     for latents, following in zip(steps, timesteps[1:], strict=False):
         own = noised(scheduler, source, noise, following)
         level = (1 - alpha_bar(scheduler, following)) ** 0.5
-        kept.append(level > 0.6)
+        kept.append(level > release)
         assert torch.allclose(latents[inside], own[inside], atol=1e-4) == kept[-1]
         assert (latents[~inside] - own[~inside]).abs().max() > 0.1
-    assert True in kept
-    assert False in kept
+    assert set(kept) == ({True} if release == 0 else {True, False})
+    assert keep.problems(scheduler, timesteps) == []
+    first = (1 - alpha_bar(scheduler, timesteps[0])) ** 0.5
+    (problem,) = KeepLatents(release=first).problems(scheduler, timesteps)
+    assert "would never be kept; lower it" in problem
+    with pytest.raises(ValidationError, match="less than 1"):
+        KeepLatents(release=1.0)
 
 
 def test_the_person_s_pixels_are_pasted(models: Models) -> None:

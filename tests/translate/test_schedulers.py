@@ -1,15 +1,16 @@
 """Schedulers by name, with what the model was trained with; wrong names and settings are told."""
 
+import re
+
 import diffusers
 import pytest
 import torch
-from tiny_diffusion import SCHEDULER
 
 from vidda.config import ConfigError, load
 from vidda.errors import ViddaError
-from vidda.translate.schedulers import SCHEDULERS, SchedulerConfig, build
+from vidda.translate.schedulers import SCHEDULERS, SD15_NOISE, SchedulerConfig, build, step_eta
 
-FOLDER = {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", **SCHEDULER}
+FOLDER = {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", **SD15_NOISE}
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -19,7 +20,7 @@ def test_every_scheduler_takes_the_noise_that_the_model_learned(name: str) -> No
     theirs = getattr(diffusers, SCHEDULERS[name]).from_config(folder)
     assert type(scheduler) is type(theirs)
     assert dict(scheduler.config) == dict(theirs.config)
-    assert scheduler.config.beta_end == SCHEDULER["beta_end"]
+    assert scheduler.config.beta_end == SD15_NOISE["beta_end"]
     for one in (scheduler, theirs):
         one.set_timesteps(4)
     assert torch.equal(torch.as_tensor(scheduler.timesteps), torch.as_tensor(theirs.timesteps))
@@ -71,6 +72,20 @@ def test_every_wrong_override_is_named() -> None:
     first, second = str(error.value).splitlines()
     assert "timestep_spacng" in first and "did you mean 'timestep_spacing'?" in first
     assert "overrides.eta" in second
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_eta_is_for_the_schedulers_that_have_it(name: str) -> None:
+    usual = {"ddim": 0.0, "tcd": 0.3}
+    assert step_eta(SchedulerConfig(name=name), build(SchedulerConfig(name=name), FOLDER)) == (
+        usual.get(name)
+    )
+    own = SchedulerConfig(name=name, eta=0.7)
+    if name in usual:
+        assert step_eta(own, build(own, FOLDER)) == 0.7
+    else:
+        with pytest.raises(ViddaError, match=re.escape(f"eta: {name} has none; leave it null")):
+            build(own, FOLDER)
 
 
 def test_a_value_that_diffusers_refuses_is_one_line() -> None:

@@ -4,7 +4,6 @@ from dataclasses import replace
 
 import pytest
 import torch
-from tiny_diffusion import SCHEDULER
 
 from vidda.translate import schedulers
 from vidda.translate.schedulers import SchedulerConfig
@@ -27,7 +26,7 @@ def given(name: str = "ddim", strength: float = 1.0, **trained: object) -> Given
     """Random latents and noise, and a network whose output depends a little on what it sees."""
     draw = torch.Generator().manual_seed(0)
     source, noise, bias = torch.randn(3, 2, 4, 8, 8, generator=draw)
-    scheduler = schedulers.build(SchedulerConfig(name=name), {**SCHEDULER, **trained})
+    scheduler = schedulers.build(SchedulerConfig(name=name), {**schedulers.SD15_NOISE, **trained})
 
     def predict(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         return bias + 0.1 * torch.tanh(latents)

@@ -19,7 +19,6 @@ from tests.translate.translations import (
     settings,
     start,
     without_pose,
-    write_models,
     write_source,
 )
 from vidda import video
@@ -30,26 +29,8 @@ from vidda.data.joined import joined
 from vidda.data.manifest import save_manifest
 from vidda.data.sampling import Uniform
 from vidda.data.transforms import TransformConfig
-from vidda.errors import ViddaError
 from vidda.mini.job import sidecar
-from vidda.types import ClipRecord, Manifest
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_source(tmp_path_factory.mktemp("source"))
-
-
-@pytest.fixture(scope="module")
-def translated(models: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("translated") / "run"
-    assert start(settings(models, source, out)) == 0
-    return out
+from vidda.types import Manifest
 
 
 def test_the_manifest_is_the_sources_with_other_videos(translated: Path, source: Path) -> None:
@@ -83,21 +64,6 @@ def test_the_result_can_be_trained_on_beside_its_source(translated: Path, source
     assert [data[number].label for number in range(len(data))] == [0, 1, 2, 0, 1, 2]
     assert data[3].video.shape == (3, 3, 32, 32)
     assert not torch.equal(data[0].video, data[3].video)
-
-
-def test_sidecars_go_along_at_the_new_size(translated: Path, source: Path) -> None:
-    before, after = load_manifest(source), load_manifest(translated)
-    for old, new in zip(before.clips, after.clips, strict=True):
-        with (
-            np.load(before.root / old.meta["sidecar"]) as truth,
-            np.load(after.root / new.meta["sidecar"]) as moved,
-        ):
-            scale = 32 / SIDE
-            expected = (truth["keypoints"][..., :2] + 0.5) * scale - 0.5
-            assert np.allclose(moved["keypoints"][..., :2], expected, atol=1e-4)
-            assert np.array_equal(moved["keypoints"][..., 2], truth["keypoints"][..., 2])
-            assert np.allclose(moved["box"], truth["box"] * scale)
-            assert np.array_equal(moved["mask"], truth["mask"])
 
 
 def test_a_clip_does_not_depend_on_the_others(
@@ -231,30 +197,6 @@ def test_clips_that_pass_together_come_out_as_alone(
         assert np.abs(together - video.read(translated / clip.path)).mean() < 1
 
 
-def test_the_targets_camera_is_estimated_once_and_without_labels(
-    models: Path, source: Path, translated: Path, tmp_path: Path
-) -> None:
-    for number in range(3):
-        video.write(tmp_path / f"{number}.mp4", moving(6, 40, 48, seed=number) // 2, 8)
-    statistics = []
-    for name, shift in (("a", 0), ("b", 1)):
-        clips = [
-            ClipRecord(f"t/{n}", f"{n}.mp4", (n + shift) % 3, "real", "ground") for n in range(3)
-        ]
-        target = tmp_path / f"{name}.csv"
-        save_manifest(Manifest(tmp_path.absolute(), CLASSES, tuple(clips)), target)
-        content = settings(models, source, tmp_path / f"run_{name}", limit=2)
-        assert start({**content, "camera": {"target": str(target)}}) == 0
-        statistics.append((tmp_path / f"run_{name}" / "camera.json").read_bytes())
-    assert statistics[0] == statistics[1]
-    one = load_manifest(tmp_path / "run_a")
-    assert media(tmp_path / "run_a") == media(tmp_path / "run_b")
-    assert not media(tmp_path / "run_a").items() & media(translated).items()
-    assert "sidecar" not in one.clips[0].meta  # where it shakes, joints are elsewhere
-    plain = load_manifest(translated)
-    assert one.clips[0].meta["flow_epe"] == plain.clips[0].meta["flow_epe"]  # measured before
-
-
 def test_the_person_is_kept_where_the_mask_says(models: Path, source: Path, tmp_path: Path) -> None:
     content = settings(models, source, tmp_path / "run", limit=1, size=SIDE, crf=None)
     content["sampling"] = {**SAMPLING, "keep_person": {"name": "pixels", "feather": 0.0}}
@@ -268,46 +210,3 @@ def test_the_person_is_kept_where_the_mask_says(models: Path, source: Path, tmp_
     assert person.any()
     assert np.array_equal(frames[person], before[person])
     assert not np.array_equal(frames[~person], before[~person])
-
-
-def test_a_dry_run_checks_everything_and_writes_nothing(
-    models: Path, source: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    content = settings(models, source, tmp_path / "run", cache=str(tmp_path / "cache"))
-    assert start(content, dry_run=True) == 0
-    said = capsys.readouterr().out
-    assert "3 clips, 13 frames, of 3 clips in all" in said
-    assert "2 steps, 4 passes of the UNet, 8 of ControlNets" in said and "disk" in said
-    assert list(tmp_path.iterdir()) == []
-    broken = without_pose(models, source, tmp_path / "run")
-    broken |= {
-        "prompt": {"template": "a {weather}"},
-        "sampling": {"noise": {"name": "flow_warped"}},
-        "control": {"flow": None, "edges": None},
-        "keep_if": {"min_pck": 0.5},
-        "check_pose": {"name": "sidecar"},
-        "camera": {"target": str(tmp_path / "none.csv")},
-        "workers": 3,
-    }
-    broken["weights"]["base"]["path"] = str(tmp_path / "nowhere")
-    with pytest.raises(ViddaError) as raised:
-        start(broken, dry_run=True)
-    text = str(raised.value)
-    for part in (
-        "weights.controlnets.0 is shown edges, but control.edges is null",
-        "flow_warped needs control.flow",
-        "check_pose.name: a sidecar says what the source shows",
-        "engine=processes",
-        "template names {weather}",
-        "no such folder; correct base.path",
-        "none.csv: no such manifest",
-    ):
-        assert part in text, part
-
-
-def test_two_clips_for_one_place_are_refused(models: Path, source: Path, tmp_path: Path) -> None:
-    manifest = load_manifest(source)
-    twice = [ClipRecord(f"c{n}", manifest.clips[0].path, 0, "synthetic", "ground") for n in "ab"]
-    save_manifest(Manifest(manifest.root, CLASSES, tuple(twice)), tmp_path / "twice.csv")
-    with pytest.raises(ViddaError, match="clips 'ca' and 'cb' would both become"):
-        start(settings(models, tmp_path / "twice.csv", tmp_path / "run"))

@@ -15,7 +15,6 @@ from tests.translate.translations import (
     config,
     settings,
     start,
-    write_models,
     write_source,
     written,
 )
@@ -32,23 +31,6 @@ from vidda.translate.job_config import TranslateConfig
 config = load(TranslateConfig, Path(sys.argv[1]))
 sys.exit(run(config, dry_run=False, resume="--resume" in sys.argv))
 """
-
-
-@pytest.fixture(scope="module")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_models(tmp_path_factory.mktemp("models"))
-
-
-@pytest.fixture(scope="module")
-def source(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return write_source(tmp_path_factory.mktemp("source"))
-
-
-@pytest.fixture(scope="module")
-def translated(models: Path, source: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("translated") / "run"
-    assert start(settings(models, source, out)) == 0
-    return out
 
 
 def test_shards_make_the_same_and_the_last_one_merges(

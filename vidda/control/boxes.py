@@ -19,6 +19,9 @@ from vidda.types import ClipRecord
 if TYPE_CHECKING:
     import torch
 
+COLUMNS = ("box_x0", "box_y0", "box_x1", "box_y1")
+"""Of a manifest, where a config names no others: left, upper, right and lower edge."""
+
 PERSON = 1
 """COCO's class for a person, in the detectors of torchvision."""
 
@@ -85,8 +88,7 @@ class ManifestBox(Config):
 
     name: Literal["manifest"] = Field(default="manifest", description="columns of the manifest")
     columns: tuple[str, str, str, str] = Field(
-        default=("box_x0", "box_y0", "box_x1", "box_y1"),
-        description="of the left, upper, right and lower edge",
+        default=COLUMNS, description="of the left, upper, right and lower edge"
     )
 
     def build(self) -> "ManifestBox":

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -14,9 +14,11 @@ from pydantic import Field, field_validator
 
 from vidda.config import Config
 from vidda.control.cache import ArrayCache
-from vidda.control.draw import THRESHOLD, draw_openpose
+from vidda.control.clip_flow import Target, clip_flow, unpacked
+from vidda.control.draw import draw_openpose
 from vidda.control.edges import Canny, EdgeConfig
-from vidda.control.flow import Dis, Flow, FlowConfig, occluded
+from vidda.control.flow import Dis, Flow, FlowConfig
+from vidda.control.keypoints import THRESHOLD
 from vidda.control.pose import Pose, PoseConfig, PoseSource
 from vidda.control.sidecar import Sidecar, path_of
 from vidda.control.track import smooth, track
@@ -29,9 +31,6 @@ VERSION = 1
 
 SMALLEST = 16
 """Pixels a side, below which there is no optical flow."""
-
-STEPS_PER_PIXEL = 32
-"""Flow is kept in these steps, half of one being far below what it is wrong by."""
 
 NOT_IN_KEY = {"device", "download"}
 """Keys of configs that change how a thing is computed, but not what it is."""
@@ -70,7 +69,10 @@ class ControlConfig(Config):
         default=Smoothing(), description="of each person's track over time; null: none"
     )
     threshold: float = Field(
-        default=THRESHOLD, ge=0, le=1, description="joints with a lower score are not drawn"
+        default=THRESHOLD,
+        ge=0,
+        le=1,
+        description="joints with a lower score are unknown: not drawn, not in masks, not judged",
     )
     line_width: float = Field(
         default=1.0, gt=0, description="of the skeletons, relative to ControlNet's training images"
@@ -82,7 +84,7 @@ class Controls:
     """What conditions the translation of one clip of T frames; None where it was not asked for.
 
     edges: (T, H, W) uint8. pose: people's keypoints in pixels of the frames. pose_maps: (T, H, W,
-    3) uint8 RGB, drawn in OpenPose's way. flow_previous, flow_anchor: (T, H, W, 2) float32 pixels,
+    3) uint8 RGB, drawn in OpenPose's way. flow_previous, flow_anchor: (T, H, W, 2) float16 pixels,
     from frame f to frame f - 1 and to frame 0; row 0 is zero. occluded_previous, occluded_anchor:
     (T, H, W) bool, the pixels of frame f that have no counterpart there; row 0 is False.
     """
@@ -99,12 +101,19 @@ class Controls:
 class ControlReader:
     """Computes the controls of clips, each once.
 
-    config: which ones. cache: a folder that several processes and runs may share, or None. Models
-    are loaded when a clip first needs them. Raises ViddaError where the cache cannot be written.
+    config: which ones. cache: a folder that several processes and runs may share, or None. flows:
+    which optical flow, where the config has any. Models are loaded when a clip first needs them.
+    Raises ViddaError where the cache cannot be written.
     """
 
-    def __init__(self, config: ControlConfig, cache: Path | None) -> None:
+    def __init__(
+        self,
+        config: ControlConfig,
+        cache: Path | None,
+        flows: Collection[Target] = ("previous", "anchor"),
+    ) -> None:
         self.config = config
+        self._targets = flows if config.flow is not None else ()
         self._cache = None if cache is None else ArrayCache(cache)
 
     def load(self) -> None:
@@ -140,7 +149,10 @@ class ControlReader:
         content = "" if self._cache is None else _digest(frames)
         edges = self._edges(content, frames)
         pose = self._pose(content, frames, clip, root, indices)
-        flow = self._flows(content, frames)
+        flow = {target: self._flow_to(target, content, frames) for target in self._targets}
+        (previous, hidden), (anchor, hidden_anchor) = (
+            flow.get(target, (None, None)) for target in ("previous", "anchor")
+        )
         config = self.config
         return Controls(
             edges=edges,
@@ -148,10 +160,10 @@ class ControlReader:
             pose_maps=None
             if pose is None
             else draw_openpose(pose, height, width, config.threshold, config.line_width),
-            flow_previous=_pixels(flow.get("previous")),
-            flow_anchor=_pixels(flow.get("anchor")),
-            occluded_previous=flow.get("occluded_previous"),
-            occluded_anchor=flow.get("occluded_anchor"),
+            flow_previous=previous,
+            flow_anchor=anchor,
+            occluded_previous=hidden,
+            occluded_anchor=hidden_anchor,
         )
 
     def _edges(self, content: str, frames: np.ndarray) -> np.ndarray | None:
@@ -191,11 +203,12 @@ class ControlReader:
             return pose
         return smooth(pose, self.config.threshold, how.longest_gap, how.window)
 
-    def _flows(self, content: str, frames: np.ndarray) -> Mapping[str, np.ndarray]:
-        if self.config.flow is None:
-            return {}
-        key = ("flow", content, self._flow_identity)
-        return self._kept(key, lambda: _clip_flows(self._flow, frames))
+    def _flow_to(
+        self, target: Target, content: str, frames: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        key = (f"flow to {target}", content, self._flow_identity)
+        kept = self._kept(key, lambda: clip_flow(self._flow, frames, target))
+        return unpacked(kept["steps"]), kept["occluded"]
 
     def _kept(
         self, key: tuple[str, ...], make: Callable[[], Mapping[str, np.ndarray]]
@@ -250,43 +263,3 @@ def _digest(frames: np.ndarray) -> str:
     digest = hashlib.sha256(repr(frames.shape).encode())
     digest.update(np.ascontiguousarray(frames).data)
     return digest.hexdigest()
-
-
-def _clip_flows(estimator: Flow, frames: np.ndarray) -> dict[str, np.ndarray]:
-    """Flow from each frame to the one before and to the first, int16 in steps, and occlusions."""
-    count, height, width = frames.shape[:3]
-    found = {name: np.zeros((count, height, width, 2), np.int16) for name in ("previous", "anchor")}
-    hidden = {f"occluded_{name}": np.zeros((count, height, width), bool) for name in found}
-    for f in range(1, count):
-        for name, other in (("previous", f - 1), ("anchor", 0)):
-            if name == "anchor" and f == 1:  # frame 0 is the one before as well
-                found[name][f] = found["previous"][f]
-                hidden["occluded_anchor"][f] = hidden["occluded_previous"][f]
-                continue
-            forward = estimator.flow(frames[f], frames[other])
-            backward = estimator.flow(frames[other], frames[f])
-            found[name][f] = _steps(forward)
-            hidden[f"occluded_{name}"][f] = occluded(forward, backward)
-    return found | hidden
-
-
-def _steps(flow: np.ndarray) -> np.ndarray:
-    """Flow (H, W, 2) in pixels as the differences of neighbours in int16 steps.
-
-    Steps hold up to 1023 pixels. Flow is smooth, so their differences compress to less than half;
-    they may wrap around, for their sum wraps back.
-    """
-    most = np.iinfo(np.int16).max
-    steps = np.clip(np.rint(flow * STEPS_PER_PIXEL), -most, most).astype(np.int16)
-    for axis in (0, 1):
-        steps = np.diff(steps, axis=axis, prepend=np.int16(0))
-    return steps
-
-
-def _pixels(steps: np.ndarray | None) -> np.ndarray | None:
-    """What `_steps` was given, to half a step; steps: (T, H, W, 2) int16."""
-    if steps is None:
-        return None
-    for axis in (1, 2):
-        steps = np.cumsum(steps, axis=axis, dtype=np.int16)
-    return steps.astype(np.float32) / STEPS_PER_PIXEL

@@ -9,7 +9,7 @@ a pixel from frame to frame become flicker in small images.
 import cv2
 import numpy as np
 
-from vidda.control.keypoints import JOINTS, Pose
+from vidda.control.keypoints import JOINTS, THRESHOLD, Pose, known
 
 BODY = (
     "nose",
@@ -76,7 +76,6 @@ COLOURS = (
 )
 """RGB of each joint of BODY, and with the same index of each limb."""
 
-THRESHOLD = 0.3
 LIMB_BRIGHTNESS = 0.6
 RADIUS = 4.0
 TRAINED_SIDE = 512
@@ -113,26 +112,26 @@ def draw_openpose(
     body = openpose(pose)
     radius = line_width * RADIUS * min(height, width) / TRAINED_SIDE
     frames = [
-        _draw(keypoints, scores >= threshold, height, width, radius)
+        _draw(keypoints, known(scores, threshold), height, width, radius)
         for keypoints, scores in zip(body.keypoints, body.scores, strict=True)
     ]
     return np.stack(frames)
 
 
 def _draw(
-    people: np.ndarray, known: np.ndarray, height: int, width: int, radius: float
+    people: np.ndarray, sure: np.ndarray, height: int, width: int, radius: float
 ) -> np.ndarray:
-    """One frame. people: (P, 18, 2) in pixels; known: (P, 18) bool."""
+    """One frame. people: (P, 18, 2) in pixels; sure: (P, 18) bool."""
     canvas = np.zeros((height, width, 3), np.uint8)
     for limb, colour in zip(LIMBS, COLOURS, strict=False):
         start, end = (BODY.index(name) for name in limb)
-        for person in np.flatnonzero(known[:, start] & known[:, end]):
+        for person in np.flatnonzero(sure[:, start] & sure[:, end]):
             outline = _ellipse(people[person, start], people[person, end], radius)
             cv2.fillConvexPoly(canvas, _fixed_point(outline), colour, shift=_SUBPIXEL_BITS)
     canvas = (canvas * LIMB_BRIGHTNESS).astype(np.uint8)
     whole = int(_fixed_point(np.array(radius)))
     for joint, colour in enumerate(COLOURS):
-        for person in np.flatnonzero(known[:, joint]):
+        for person in np.flatnonzero(sure[:, joint]):
             x, y = _fixed_point(people[person, joint]).tolist()
             cv2.circle(canvas, (x, y), whole, colour, cv2.FILLED, shift=_SUBPIXEL_BITS)
     return canvas

@@ -74,7 +74,8 @@ class Soft(Config):
         """
         strength = np.stack([_gradient(frame, self.sigma) for frame in frames])
         white = max(float(np.percentile(strength, self.full)), 1.0)
-        return np.rint(np.minimum(strength / white, 1.0) * 255.0).astype(np.uint8)
+        levels = [np.rint(np.minimum(one / white, 1.0) * 255.0) for one in strength]
+        return np.stack([one.astype(np.uint8) for one in levels])
 
 
 EdgeConfig = Annotated[Canny | Soft, Field(discriminator="name")]

@@ -1,6 +1,7 @@
 """`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets."""
 
 import logging
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -8,9 +9,18 @@ import numpy as np
 from pydantic import Field
 
 from vidda import video
+from vidda.control.clip_flow import Target
 from vidda.control.controls import ControlConfig, ControlReader, Controls
+from vidda.control.full_disk import FullDiskError, full_disk_told
 from vidda.control.mask import has_mask, person_mask
-from vidda.control.sheet import contact_sheet, flow_pictures, full_colour, rows, save_png
+from vidda.control.sheet import (
+    contact_sheet,
+    evenly,
+    flow_pictures,
+    full_colour,
+    rows,
+    save_png,
+)
 from vidda.data.chosen import choose, find_clips
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
@@ -54,7 +64,9 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
         ControlReader(config, None).load()
         print(f"dry run: would write {', '.join(config.write)} of {len(chosen)} clips")
         return 0
-    reader = ControlReader(config, config.cache)
+    both: tuple[Target, ...] = ("previous", "anchor")
+    # Videos do not show the flow to the first frame.
+    reader = ControlReader(config, config.cache, both[:1] if config.write == ("videos",) else both)
     reader.load()
     prints = {"input": chosen.fingerprint()}
     with RunFolder.open(config.out, config, prints, resume=resume) as opened:
@@ -96,7 +108,10 @@ def _write_all(
     failed: list[tuple[str, str]] = []
     for clip in track(missing, label="controls", total=total, unit="clips", done=done):
         try:
-            _write_clip(config, reader, clip, chosen.root, places[clip.id])
+            with full_disk_told(config.out):
+                _write_clip(config, reader, clip, chosen.root, places[clip.id])
+        except FullDiskError:
+            raise
         except ViddaError as error:
             log.warning("clip %r failed: %s", clip.id, error)
             failed.append((clip.id, str(error)))
@@ -121,30 +136,34 @@ def _write_clip(
     height, width = frames.shape[1:3]
     mask = None
     if controls.pose is not None or has_mask(clip, root):
-        mask = person_mask(clip, root, controls.pose, height, width, numbers)
+        mask = person_mask(
+            clip, root, controls.pose, height, width, numbers, threshold=config.threshold
+        )
     with atomic_folder(place) as folder:
         if "sheet" in config.write:
-            found = rows(frames, controls, mask)
-            sheet = contact_sheet(clip.id, found, numbers.tolist(), config.columns, config.tile)
+            shown = evenly(len(frames), config.columns)
+            found = rows(frames, controls, mask, shown)
+            sheet = contact_sheet(clip.id, found, numbers[shown].tolist(), config.tile)
             save_png(sheet, folder / "sheet.png")
         if "videos" in config.write:
-            for name, pictures in _pictures(controls, mask).items():
+            for name, pictures in _pictures(controls, mask):
                 video.write(folder / f"{name}.mp4", pictures, info.fps or 1.0)
         if "npz" in config.write:
             with atomic(folder / "controls.npz") as temporary, temporary.open("wb") as file:
                 np.savez_compressed(file, **_arrays(controls, mask))  # type: ignore[arg-type]
 
 
-def _pictures(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Each control as RGB frames, by name."""
-    grey = {"edges": controls.edges, "mask": None if mask is None else mask.astype(np.uint8) * 255}
-    found = {k: np.repeat(v[..., None], 3, axis=3) for k, v in grey.items() if v is not None}
+def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
+    """The name of each control and its RGB frames."""
+    if controls.edges is not None:
+        yield "edges", np.repeat(controls.edges[..., None], 3, axis=3)
+    if mask is not None:
+        yield "mask", np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=3)
     if controls.pose_maps is not None:
-        found["pose"] = controls.pose_maps
+        yield "pose", controls.pose_maps
     flow, hidden = controls.flow_previous, controls.occluded_previous
     if flow is not None and hidden is not None:
-        found["flow"] = flow_pictures(flow, hidden, full_colour(flow))
-    return found
+        yield "flow", flow_pictures(flow, hidden, full_colour(flow))
 
 
 def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:

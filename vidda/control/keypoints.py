@@ -9,6 +9,9 @@ from vidda.mini.body import COCO_17
 JOINTS: tuple[str, ...] = COCO_17
 """Names of the joints in COCO's order."""
 
+THRESHOLD = 0.3
+"""A joint of a lower score is unknown where nothing else is asked for, as where mmpose draws."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pose:
@@ -29,17 +32,23 @@ def nobody(frames: int) -> Pose:
     return Pose(np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32))
 
 
+def known(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Which joints have a score of at least `threshold` and are not unknown, bool like `scores`."""
+    joints: np.ndarray = (scores >= threshold) & (scores > 0)
+    return joints
+
+
 def people_boxes(pose: Pose, threshold: float = 0.0) -> np.ndarray:
     """The box around the joints of each person in each frame.
 
-    threshold: joints with scores above it count. Gives (T, P, 4) float32 x0, y0, x1, y1 in pixels,
-    NaN where a person has no such joint.
+    threshold: see `known`. Gives (T, P, 4) float32 x0, y0, x1, y1 in pixels, NaN where a person has
+    no known joint.
     """
-    known = (pose.scores > threshold)[..., None]
-    low = np.where(known, pose.keypoints, np.inf).min(axis=2)
-    high = np.where(known, pose.keypoints, -np.inf).max(axis=2)
+    counted = known(pose.scores, threshold)[..., None]
+    low = np.where(counted, pose.keypoints, np.inf).min(axis=2)
+    high = np.where(counted, pose.keypoints, -np.inf).max(axis=2)
     boxes = np.concatenate([low, high], axis=2).astype(np.float32)
-    boxes[~known.any(axis=(2, 3))] = np.nan
+    boxes[~counted.any(axis=(2, 3))] = np.nan
     return boxes
 
 

@@ -7,8 +7,8 @@ import cv2
 import numpy as np
 
 from vidda import video
-from vidda.control.draw import BODY, LIMBS, THRESHOLD, openpose
-from vidda.control.keypoints import Pose, people_boxes
+from vidda.control.draw import BODY, LIMBS, openpose
+from vidda.control.keypoints import THRESHOLD, Pose, known, people_boxes
 from vidda.control.sidecar import path_of, rows_of
 from vidda.errors import ViddaError
 from vidda.files import inside
@@ -51,13 +51,14 @@ def person_mask(
     width: int,
     indices: np.ndarray | None = None,
     grow: int = 0,
+    threshold: float = THRESHOLD,
 ) -> np.ndarray:
     """The pixels of people, (T, height, width) bool: the sidecar's mask, else from the skeletons.
 
     clip, root: which clip of which manifest's root. pose: its poses in pixels of height x width,
     needed where there is no sidecar. indices: (T,) which of the clip's frames, from 0; None: all.
-    grow: pixels by which the mask is widened. Raises ViddaError when there is neither a mask nor a
-    pose, and when the sidecar does not fit the clip.
+    grow: pixels by which the mask is widened. threshold: see `skeleton_mask`. Raises ViddaError
+    when there is neither a mask nor a pose, and when the sidecar does not fit the clip.
     """
     if has_mask(clip, root):
         if indices is None:
@@ -69,7 +70,7 @@ def person_mask(
         regions = rows_of(clip, root, "mask", frames, indices)
         mask = np.stack([_resized(rows > 0, height, width) for rows in regions])
     elif pose is not None:
-        mask = skeleton_mask(pose, height, width)
+        mask = skeleton_mask(pose, height, width, threshold)
     else:
         raise ViddaError(
             f"clip {clip.id!r}: neither a mask in a sidecar nor a pose to draw one from; choose a"
@@ -92,8 +93,8 @@ def skeleton_mask(pose: Pose, height: int, width: int, threshold: float = THRESH
     for canvas, people, scores, extent in zip(
         mask, body.keypoints, body.scores, extents, strict=True
     ):
-        for joints, known, longest in zip(people, scores >= threshold, extent, strict=True):
-            _draw_person(canvas, joints, known, float(longest))
+        for joints, sure, longest in zip(people, known(scores, threshold), extent, strict=True):
+            _draw_person(canvas, joints, sure, float(longest))
     return mask.astype(bool)
 
 
@@ -106,9 +107,9 @@ def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
     return np.stack([cv2.dilate(one.astype(np.uint8), disc) > 0 for one in mask])
 
 
-def _draw_person(canvas: np.ndarray, joints: np.ndarray, known: np.ndarray, extent: float) -> None:
-    """Fill in one person. joints: (18, 2) in pixels, known: (18,) bool, in the order of BODY."""
-    place = {name: joints[n] for n, name in enumerate(BODY) if known[n]}
+def _draw_person(canvas: np.ndarray, joints: np.ndarray, sure: np.ndarray, extent: float) -> None:
+    """Fill in one person. joints: (18, 2) in pixels, sure: (18,) bool, in the order of BODY."""
+    place = {name: joints[n] for n, name in enumerate(BODY) if sure[n]}
     if not place:
         return
     torso = _torso_length(place) or TORSO_OF_EXTENT * extent

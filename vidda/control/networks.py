@@ -1,9 +1,9 @@
 """What the networks of control share: the device they run on, and weights that are only tensors."""
 
-import pickle
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from vidda.control.weight_file import read_state
 from vidda.errors import ViddaError
 
 if TYPE_CHECKING:  # takes seconds to import, and a sidecar or ONNX needs none of it
@@ -34,12 +34,12 @@ def torch_device(name: str, key: str) -> "torch.device":
 
 
 def fill(model: "torch.nn.Module", path: Path, key: str) -> None:
-    """Load every weight of a model from a .safetensors file or a state_dict that torch has saved.
+    """Load every weight of a model from a file; see `read_state`.
 
-    A state_dict may stand under the key `state_dict`. key: of the config, for messages. Raises
-    ViddaError when the file holds anything but tensors, or not those of this model.
+    key: of the config, for messages. Raises ViddaError when the file holds anything but tensors, or
+    not those of this model.
     """
-    state = _read(path, key)
+    state = read_state(path, key)
     # A model may rename what older versions of it have saved, so it is asked what does not fit.
     try:
         result = model.load_state_dict(state, strict=False)
@@ -56,27 +56,3 @@ def fill(model: "torch.nn.Module", path: Path, key: str) -> None:
             f"{path}: not the weights of this model: {', '.join(problems)}; name the file that"
             f" belongs to it with {key}"
         )
-
-
-def _read(path: Path, key: str) -> "dict[str, torch.Tensor]":
-    import torch
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    if not path.is_file():
-        raise ViddaError(f"{path}: no such file of weights; correct {key}")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ViddaError(
-            f"{path}: more than plain tensors, or damaged ({reason}); where you trust it, save"
-            " torch.load(FILE, weights_only=False)['state_dict'] alone and name that file"
-        ) from None
-    if isinstance(content, dict) and isinstance(content.get("state_dict"), dict):
-        content = content["state_dict"]
-    if not isinstance(content, dict) or not all(map(torch.is_tensor, content.values())):
-        raise ViddaError(f"{path}: holds no state_dict; save the model's state_dict alone")
-    return content

@@ -4,12 +4,14 @@ The file is as mmpose deploys it: an `input` (N, 3, H, W) of normalised RGB, and
 `simcc_x` (N, K, r W) and `simcc_y` (N, K, r H), r being the split ratio, 2 for RTMPose.
 """
 
+import re
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 import cv2
 import numpy as np
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from vidda.config import Config
 from vidda.control.boxes import BoxConfig, WholeFrame
@@ -25,6 +27,9 @@ COCO_FIRST = (17, 26, 133, 136)
 """Sizes of the sets of key points that begin with COCO's: itself, Halpe's body and whole body,
 COCO-WholeBody."""
 
+CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
+"""onnxruntime's names."""
+
 Colour = tuple[float, float, float]
 
 
@@ -38,9 +43,17 @@ class RtmposeOnnx(Config):
     mean: Colour = Field(default=(123.675, 116.28, 103.53), description="of R, G, B in 0..255")
     std: Colour = Field(default=(58.395, 57.12, 57.375), description="of R, G, B in 0..255")
     batch: int = Field(default=64, ge=1, description="people at once")
-    device: Literal["auto", "cpu", "cuda"] = Field(
-        default="auto", description="auto takes a GPU where onnxruntime can use one"
+    device: str = Field(
+        default="auto",
+        description="cpu, cuda, cuda:1, ...; auto: a GPU where onnxruntime can use one",
     )
+
+    @field_validator("device")
+    @classmethod
+    def _is_one(cls, device: str) -> str:
+        if not re.fullmatch(r"auto|cpu|cuda(:\d+)?", device):
+            raise ValueError(f"{device!r} is not a device; take auto, cpu, cuda or cuda:NUMBER")
+        return device
 
     def build(self) -> "RtmposeOnnxEstimator":
         """The estimator; raises ViddaError when onnxruntime, the file or the device is missing."""
@@ -146,25 +159,44 @@ def _open(config: RtmposeOnnx) -> "InferenceSession":
     if not config.model.is_file():
         raise ViddaError(f"{config.model}: no such file; correct pose.model")
     there = onnxruntime.get_available_providers()
-    if config.device == "cuda" and "CUDAExecutionProvider" not in there:
+    asked = config.device.startswith("cuda")
+    if asked and CUDA not in there:
         raise ViddaError(
-            "pose.device 'cuda': this onnxruntime cannot use a GPU; pip install onnxruntime-gpu, or"
-            " take pose.device=cpu"
+            f"pose.device {config.device!r}: this onnxruntime cannot use a GPU; pip install"
+            " onnxruntime-gpu, or take pose.device=cpu"
         )
-    wanted = ["CPUExecutionProvider"]
-    if config.device != "cpu" and "CUDAExecutionProvider" in there:
-        wanted.insert(0, "CUDAExecutionProvider")
     try:
-        session = onnxruntime.InferenceSession(str(config.model), providers=wanted)
+        session = onnxruntime.InferenceSession(
+            str(config.model), providers=providers(config.device, there)
+        )
     except Exception as error:  # onnxruntime's errors have no base of their own
         reason = " ".join(str(error).split())[:160]
         raise ViddaError(
             f"{config.model}: cannot be read as ONNX ({reason}); copy or export it again"
         ) from None
     # Where CUDA's libraries do not load, onnxruntime goes on without them.
-    if config.device == "cuda" and "CUDAExecutionProvider" not in session.get_providers():
+    if asked and CUDA not in session.get_providers():
         raise ViddaError(
-            "pose.device 'cuda': onnxruntime could not start CUDA; install the CUDA and cuDNN that"
-            " it was built for, or take pose.device=cpu"
+            f"pose.device {config.device!r}: onnxruntime could not start CUDA there; name a GPU of"
+            " this machine, install the CUDA and cuDNN that it was built for, or take"
+            " pose.device=cpu"
         )
     return session
+
+
+def providers(device: str, there: Sequence[str]) -> list[Any]:
+    """What onnxruntime is to run on, the first choice first, with the GPU's number.
+
+    device: see `RtmposeOnnx`. there: what this onnxruntime has. A GPU without a number is PyTorch's
+    current one, where PyTorch sees any: so several workers do not all sit on the first.
+    """
+    if device == "cpu" or CUDA not in there:
+        return [CPU]
+    number = device.partition(":")[2]
+    return [(CUDA, {"device_id": int(number) if number else _current()}), CPU]
+
+
+def _current() -> int:
+    import torch
+
+    return torch.cuda.current_device() if torch.cuda.is_available() else 0

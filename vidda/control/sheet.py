@@ -23,16 +23,23 @@ Row = tuple[str, np.ndarray]
 """A title and the pictures under it, (T, H, W, 3) uint8 RGB."""
 
 
-def rows(frames: np.ndarray, controls: Controls, mask: np.ndarray | None) -> list[Row]:
+def evenly(count: int, columns: int) -> np.ndarray:
+    """Which of so many frames are shown in so many columns: the first, the last, and between."""
+    return np.unique(np.linspace(0, count - 1, min(columns, count)).round().astype(int))
+
+
+def rows(
+    frames: np.ndarray, controls: Controls, mask: np.ndarray | None, shown: np.ndarray
+) -> list[Row]:
     """The rows of a clip's sheet: source, edges, pose, flow and mask, those that there are.
 
-    frames: (T, H, W, 3) uint8 RGB. mask: (T, H, W) bool.
+    frames: (T, H, W, 3) uint8 RGB. mask: (T, H, W) bool. shown: which of the frames.
     """
-    found: list[Row] = [("source", frames)]
+    found: list[Row] = [("source", frames[shown])]
     if controls.edges is not None:
-        found.append(("edges", np.repeat(controls.edges[..., None], 3, axis=3)))
+        found.append(("edges", np.repeat(controls.edges[shown][..., None], 3, axis=3)))
     if controls.pose_maps is not None:
-        found.append(("pose", controls.pose_maps))
+        found.append(("pose", controls.pose_maps[shown]))
     for name, flow, hidden in (
         ("flow to the previous frame", controls.flow_previous, controls.occluded_previous),
         ("flow to the first frame", controls.flow_anchor, controls.occluded_anchor),
@@ -40,16 +47,18 @@ def rows(frames: np.ndarray, controls: Controls, mask: np.ndarray | None) -> lis
         if flow is not None and hidden is not None:
             full = full_colour(flow)
             legend = f"full colour: {full:.1f} px; hue: direction; black: occluded"
-            found.append((f"{name} ({legend})", flow_pictures(flow, hidden, full)))
+            found.append((f"{name} ({legend})", flow_pictures(flow[shown], hidden[shown], full)))
     if mask is not None:
-        dim = (frames * DIMMED).astype(np.uint8)
-        found.append(("mask of the people", np.where(mask[..., None], frames, dim)))
+        bright = frames[shown]
+        dim = (bright * DIMMED).astype(np.uint8)
+        found.append(("mask of the people", np.where(mask[shown][..., None], bright, dim)))
     return found
 
 
 def full_colour(flow: np.ndarray) -> float:
     """The displacement in pixels that is drawn in full colour, for a clip's flow (T, H, W, 2)."""
-    return max(1.0, float(np.percentile(np.linalg.norm(flow, axis=-1), LARGE_FLOW)))
+    lengths = np.stack([np.linalg.norm(one.astype(np.float32), axis=-1) for one in flow])
+    return max(1.0, float(np.percentile(lengths, LARGE_FLOW, overwrite_input=True)))
 
 
 def flow_pictures(flow: np.ndarray, hidden: np.ndarray, full: float) -> np.ndarray:
@@ -58,40 +67,33 @@ def flow_pictures(flow: np.ndarray, hidden: np.ndarray, full: float) -> np.ndarr
     White is no motion; the hue is the direction (red to the right, green-yellow down), and the
     saturation the displacement, complete at `full` pixels. hidden: (T, H, W) bool, drawn black.
     """
-    hue = np.rad2deg(np.arctan2(flow[..., 1], flow[..., 0])) % 360.0
-    saturation = np.minimum(np.linalg.norm(flow, axis=-1) / full, 1.0)
-    value = np.where(hidden, 0.0, 1.0)
-    hsv = np.stack([hue, saturation, value], axis=-1).astype(np.float32)
-    rgb = np.stack([cv2.cvtColor(one, cv2.COLOR_HSV2RGB) for one in hsv])
-    return np.rint(rgb * 255.0).astype(np.uint8)
+    return np.stack([_flow_picture(*one, full) for one in zip(flow, hidden, strict=True)])
 
 
 def contact_sheet(
-    title: str, found: Sequence[Row], numbers: Sequence[int], columns: int, tile: int
+    title: str, found: Sequence[Row], numbers: Sequence[int], tile: int
 ) -> np.ndarray:
     """One picture of a clip's rows, (height, width, 3) uint8 RGB.
 
-    numbers: (T,) what to call the frames. columns: how many of them are shown, evenly spread. tile:
-    width of a picture on the sheet, in pixels.
+    numbers: (T,) what to call the frames. tile: width of a picture on the sheet, in pixels.
     """
-    count, height, width = found[0][1].shape[:3]
-    shown = np.unique(np.linspace(0, count - 1, min(columns, count)).round().astype(int))
+    height, width = found[0][1].shape[1:3]
     tall = max(1, round(height * tile / width))
-    across = len(shown) * (tile + GAP) + GAP
+    across = len(numbers) * (tile + GAP) + GAP
     heads = [title, *(name for name, _ in found)]
     across = max(across, 2 * GAP + max(_width(text) for text in heads))
     down = 2 * LINE + GAP + len(found) * (LINE + tall)
     sheet = np.full((down, across, 3), PAPER, np.uint8)
     _write(sheet, title, GAP, LINE)
-    for column, number in enumerate(shown):
-        _write(sheet, f"frame {numbers[number]}", GAP + column * (tile + GAP), 2 * LINE, FAINT)
+    for column, number in enumerate(numbers):
+        _write(sheet, f"frame {number}", GAP + column * (tile + GAP), 2 * LINE, FAINT)
     top = 2 * LINE
     for name, pictures in found:
         _write(sheet, name, GAP, top + LINE)
         top += LINE
-        for column, number in enumerate(shown):
+        for column, picture in enumerate(pictures):
             left = GAP + column * (tile + GAP)
-            sheet[top : top + tall, left : left + tile] = _fitted(pictures[number], tall, tile)
+            sheet[top : top + tall, left : left + tile] = _fitted(picture, tall, tile)
         top += tall
     return sheet
 
@@ -101,6 +103,15 @@ def save_png(picture: np.ndarray, path: Path) -> None:
     _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
     with atomic(path) as temporary:
         temporary.write_bytes(content.tobytes())
+
+
+def _flow_picture(flow: np.ndarray, hidden: np.ndarray, full: float) -> np.ndarray:
+    flow = flow.astype(np.float32)
+    hue = np.rad2deg(np.arctan2(flow[..., 1], flow[..., 0])) % 360.0
+    saturation = np.minimum(np.linalg.norm(flow, axis=-1) / full, 1.0)
+    hsv = np.stack([hue, saturation, np.where(hidden, 0.0, 1.0)], axis=-1).astype(np.float32)
+    rgb: np.ndarray = cv2.cvtColor(hsv, cv2.COLOR_HSV2RGB)
+    return np.rint(rgb * 255.0).astype(np.uint8)
 
 
 def _fitted(picture: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -7,7 +7,7 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 from scipy.signal import savgol_filter
 
-from vidda.control.keypoints import Pose, people_boxes
+from vidda.control.keypoints import THRESHOLD, Pose, known, people_boxes
 
 NEW = 1.0
 """A person who would have jumped by this share of their size is another one."""
@@ -99,7 +99,7 @@ def _distance(a: np.ndarray, a_scores: np.ndarray, b: np.ndarray, b_scores: np.n
 
 
 def smooth(
-    pose: Pose, threshold: float = 0.3, longest_gap: int | None = 15, window: int = 5
+    pose: Pose, threshold: float = THRESHOLD, longest_gap: int | None = 15, window: int = 5
 ) -> Pose:
     """Fill each joint's gaps in time, then smooth its path without lag.
 
@@ -121,9 +121,9 @@ def smooth(
     scores = np.zeros_like(pose.scores)
     for person, joint in np.ndindex(pose.scores.shape[1:]):
         seen = pose.scores[:, person, joint]
-        known = (seen >= threshold) & (seen > 0)
-        for run in _runs(_within_reach(known, longest_gap)):
-            frames = np.flatnonzero(known[run]) + run.start
+        sure = known(seen, threshold)
+        for run in _runs(_within_reach(sure, longest_gap)):
+            frames = np.flatnonzero(sure[run]) + run.start
             asked = np.arange(run.start, run.stop)
             scores[run, person, joint] = np.interp(asked, frames, seen[frames])
             path = np.stack(
@@ -144,12 +144,12 @@ def _runs(flags: np.ndarray) -> list[slice]:
     return [slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
 
 
-def _within_reach(known: np.ndarray, longest_gap: int | None) -> np.ndarray:
-    """`known` (T,) with its gaps of at most `longest_gap` frames closed."""
-    if not known.any():
-        return known
-    reached = known.copy()
-    for gap in _runs(~known):
+def _within_reach(sure: np.ndarray, longest_gap: int | None) -> np.ndarray:
+    """`sure` (T,) with its gaps of at most `longest_gap` frames closed."""
+    if not sure.any():
+        return sure
+    reached = sure.copy()
+    for gap in _runs(~sure):
         reached[gap] = longest_gap is None or gap.stop - gap.start <= longest_gap
     return reached
 

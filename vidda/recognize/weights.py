@@ -4,15 +4,14 @@ import logging
 import pickle
 import sys
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
-from safetensors import SafetensorError
-from safetensors.torch import load_file
 from torch import nn
 
 from vidda.config import Config
+from vidda.control.weight_file import plain_state, read_state
 from vidda.errors import ViddaError
 
 log = logging.getLogger("vidda")
@@ -54,7 +53,7 @@ def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, 
     tensors, and when the library's can be neither found nor fetched.
     """
     if isinstance(weights, FileWeights):
-        return str(weights.path), _read_file(weights.path)
+        return str(weights.path), read_state(weights.path, "the model's weights.path")
     return url.rpartition("/")[2], _fetch(url)
 
 
@@ -83,22 +82,6 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
     module.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 
 
-def _read_file(path: Path) -> State:
-    if not path.is_file():
-        raise ViddaError(f"{path}: no such file of weights; correct the model's weights.path")
-    try:
-        if path.suffix == ".safetensors":
-            return load_file(path)
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (SafetensorError, pickle.UnpicklingError, RuntimeError, EOFError) as error:
-        reason = str(error).partition("\n")[0]
-        raise ViddaError(
-            f"{path}: cannot be read as plain tensors ({reason});"
-            " save the model's state_dict as .safetensors"
-        ) from None
-    return _tensors(content, str(path))
-
-
 def _fetch(url: str) -> State:
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     if not (cache / url.rpartition("/")[2]).exists():
@@ -117,16 +100,4 @@ def _fetch(url: str) -> State:
             f"{url} cannot be had ({reason}) and is not in {cache}; on a machine without network"
             " copy the file there, or name it with weights.name=file weights.path=FILE"
         ) from None
-    return _tensors(content, url)
-
-
-def _tensors(content: Any, source: str) -> State:
-    """The state_dict in what was loaded: itself, or under one of the usual keys."""
-    if isinstance(content, dict):
-        for key in ("model_state", "state_dict", "model"):
-            if isinstance(content.get(key), dict):
-                content = content[key]
-                break
-        if content and all(isinstance(value, torch.Tensor) for value in content.values()):
-            return dict(content)
-    raise ViddaError(f"{source}: holds no state_dict; save the model's state_dict as .safetensors")
+    return plain_state(content, url)

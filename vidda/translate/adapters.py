@@ -88,16 +88,27 @@ def _load_lora(pipeline: Any, file: Path) -> int:
 
 
 def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
-    """Teach tokenizer and text encoder a new word; gives the word.
+    """Teach tokenizer and text encoder a new word; gives the word. Raises as `read_embedding`."""
+    width = pipeline.text_encoder.config.hidden_size
+    (token, *others), vectors = read_embedding(file, config, pipeline.tokenizer, width)
+    with quiet():
+        pipeline.load_textual_inversion({token: vectors}, token=token)
+    log.info("embedding %s: %s, %d vectors", file, token, 1 + len(others))
+    return token
 
-    Raises ViddaError when the file is no embedding, has another width than the text encoder, or its
-    word is known already.
+
+def read_embedding(
+    file: Path, config: EmbeddingConfig, tokenizer: Any, width: int
+) -> tuple[list[str], torch.Tensor]:
+    """The tokens that a new word is to be, as diffusers names them, and its vectors.
+
+    width: of the text encoder's words. Raises ViddaError when the file is no embedding, has another
+    width than the text encoder, or its word is known already.
     """
     tensors = _tensors(file)
     if len(tensors) != 1:
         raise ViddaError(f"{file}: holds {len(tensors)} tensors, not one embedding; name another")
     ((name, vectors),) = tensors.items()
-    width = pipeline.text_encoder.config.hidden_size
     if vectors.ndim not in (1, 2) or vectors.shape[-1] != width:
         shape = "x".join(map(str, vectors.shape))
         raise ViddaError(
@@ -107,12 +118,11 @@ def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
     if name == _NAMELESS and config.token is None:
         raise ViddaError(f"{file}: does not name its word; give it, for instance token: <realism>")
     token = config.token or name
-    if token in pipeline.tokenizer.get_vocab():
-        raise ViddaError(f"{file}: the word {token!r} is known already; give another as token")
-    with quiet():
-        pipeline.load_textual_inversion({name: vectors}, token=token)
-    log.info("embedding %s: %s, %d vectors", file, token, vectors.numel() // width)
-    return token
+    names = [token, *(f"{token}_{n}" for n in range(1, vectors.numel() // width))]
+    taken = tokenizer.get_vocab().keys() & names
+    if taken:
+        raise ViddaError(f"{file}: the word {min(taken)!r} is known already; give another as token")
+    return names, vectors
 
 
 def _lora_layers(pipeline: Any, file: Path) -> int:

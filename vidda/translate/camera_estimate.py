@@ -95,7 +95,8 @@ def measure(frames: np.ndarray) -> Measured:
 
 def luma(frames: np.ndarray) -> np.ndarray:
     """Grey levels (T, H, W) float32 in 0..255 of RGB frames (T, H, W, 3), uint8 or float32."""
-    return frames.astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+    weights = np.array([0.299, 0.587, 0.114], np.float32)
+    return np.stack([frame.astype(np.float32) @ weights for frame in frames])
 
 
 def noise(lab: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, float]:

@@ -56,7 +56,7 @@ def apply(
     path = _limited(path, config.largest_shift * side)
     smear = statistics.shutter * np.gradient(path, axis=0) if len(path) > 1 else 0.0 * path
     taken = motion.filmed(
-        frames.astype(np.float32),
+        frames,
         path if config.shake else 0.0 * path,
         smear if config.motion_blur else 0.0 * smear,
     )
@@ -66,10 +66,11 @@ def apply(
     if not (config.exposure or config.drift or config.noise):
         return np.rint(np.clip(taken, 0.0, 255.0)).astype(np.uint8)
     lab = light.to_lab(taken)
+    del taken  # floats of a whole clip
     if config.exposure:
         lab = light.matched(lab, np.array(wanted.mean), np.array(wanted.spread), config.strength)
     if config.drift:
-        lab = lab + _drift(fading, len(frames), wanted, present.camera, statistics, config)
+        lab += _drift(fading, len(frames), wanted, present.camera, statistics, config)
     if config.noise:
         steps = present.motion_steps + (np.diff(path, axis=0) if config.shake else 0.0)
         deviation, _ = noise(lab, steps)

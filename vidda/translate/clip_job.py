@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidda.control.clip_flow import Target
 from vidda.control.controls import Controls
 from vidda.errors import ViddaError
 from vidda.translate.latents import factor
@@ -32,6 +33,11 @@ class ClipJob:
 def control_maps(controls: Controls, kind: str) -> np.ndarray | None:
     """The pictures for a ControlNet of a kind, (T, H, W) or (T, H, W, 3) uint8."""
     return controls.edges if kind == "edges" else controls.pose_maps
+
+
+def flow_targets(config: SamplingConfig) -> tuple[Target, ...]:
+    """Which optical flow a job with this config uses; the quality's figures use the first one."""
+    return ("previous", "anchor") if isinstance(config.noise, FlowWarped) else ("previous",)
 
 
 def check(clips: Sequence[ClipJob], models: Models, config: SamplingConfig) -> None:

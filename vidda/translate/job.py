@@ -30,7 +30,7 @@ from vidda.translate.outputs import ClipResult, Places, Status, remove_leftovers
 from vidda.translate.plan import Looked, Plan, load_estimators, look, make
 from vidda.translate.shards import Group, Shard, agree
 from vidda.translate.worker import Done, Setup
-from vidda.translate.workload import needed_bytes, told
+from vidda.translate.workload import disks, told
 from vidda.types import ClipRecord
 
 log = logging.getLogger("vidda")
@@ -88,7 +88,8 @@ def _tell(config: TranslateConfig, plan: Plan, looked: Looked, missing: Sequence
     for problem in shortened([f"will fail: {text}" for text in looked.problems.values()]):
         print(problem)
     clips = sum(map(len, missing))
-    require_free(config.out, needed_bytes(config, clips, looked.pixels * left // max(1, frames)))
+    pixels = looked.pixels * left // max(1, frames)
+    require_free(config.out, disks(config, clips, pixels)[config.out])
 
 
 def _frames(groups: Iterable[Group], looked: Looked) -> int:
@@ -106,7 +107,7 @@ def _work(
     remove_leftovers(config.out, plan.clips)
     camera = None
     if config.camera is not None:
-        camera = statistics(config.out, config.camera, config.size, plan.multiple, plan.rate)
+        camera = statistics(config.out, config.camera, plan.size, plan.multiple, plan.rate)
     setup = Setup(config, plan.manifest.root, plan.manifest.classes, prints, camera)
     total = sum(looked.frames.values())
     done = total - _frames(missing, looked)

@@ -1,6 +1,6 @@
 """Keeping the person of the source: latents until a noise level, or pixels, inside a mask."""
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import numpy as np
 import torch
@@ -22,9 +22,24 @@ class KeepLatents(Config):
 
     name: Literal["latents"] = "latents"
     release: float = Field(
-        default=0.35, ge=0.0, le=1.0, description="deviation of the noise where it ends; 1: never"
+        default=0.35,
+        ge=0.0,
+        lt=1.0,
+        description="deviation of the noise, 1 being noise alone, at which the person is let go;"
+        " 0: kept in every step",
     )
     feather: Feather = Field(default=1.0, description="softness of the mask's edge, in latents")
+
+    def problems(self, scheduler: Any, timesteps: torch.Tensor) -> list[str]:
+        """Why the person would never be kept in sampling these timesteps, in a line; or nothing."""
+        first = deviation(scheduler, timesteps[0])
+        if first > self.release:
+            return []
+        return [
+            f"sampling.keep_person.release {self.release:g}: sampling begins at a deviation of"
+            f" {first:.3g}, so the person would never be kept; lower it, or raise"
+            " sampling.start.strength"
+        ]
 
     def blend(
         self, latents: torch.Tensor, mask: torch.Tensor, given: Given, timestep: torch.Tensor
@@ -34,10 +49,15 @@ class KeepLatents(Config):
         mask: (N, 1, h, w) in [0, 1].
         """
         assert given.source is not None
-        if (1 - alpha_bar(given.scheduler, timestep)) ** 0.5 <= self.release:
+        if deviation(given.scheduler, timestep) <= self.release:
             return latents
         own = noised(given.scheduler, given.source, given.noise, timestep)
         return torch.lerp(latents, own, mask)
+
+
+def deviation(scheduler: Any, timestep: torch.Tensor) -> float:
+    """The noise in latents at a timestep, whose variance is 1 with the signal's, in [0, 1]."""
+    return float((1 - alpha_bar(scheduler, timestep)) ** 0.5)
 
 
 class KeepPixels(Config):

@@ -13,6 +13,7 @@ from vidda.translate.adapters import add_embedding, carrier, fuse_lora, quiet
 from vidda.translate.fingerprint import fingerprint
 from vidda.translate.folders import Content, Part
 from vidda.translate.parts import Parts, find_parts
+from vidda.translate.vocabulary import load_tokenizer
 from vidda.translate.weights import ControlNetConfig, Kind, WeightsConfig
 
 __all__ = ["DTYPES", "ControlNet", "Models", "Precision", "WeightsConfig", "fingerprint", "load"]
@@ -72,7 +73,7 @@ def load(config: WeightsConfig, device: torch.device, dtype: torch.dtype) -> Mod
         _network(parts.vae, dtype),
         _network(parts.unet, exact),
         _network(parts.text_encoder, exact),
-        _tokenizer(parts),
+        load_tokenizer(parts),
         parts.scheduler,
         _controlnets(config.controlnets, parts.controlnets, dtype),
     )
@@ -128,19 +129,6 @@ def _network(part: Part, dtype: torch.dtype) -> Any:
             " copy the folder again"
         )
     return model
-
-
-def _tokenizer(parts: Parts) -> Any:
-    from transformers import CLIPTokenizer
-
-    with quiet():
-        try:
-            return CLIPTokenizer.from_pretrained(parts.tokenizer, local_files_only=True)
-        except Exception as error:  # the tokenizers library raises plain Exception
-            reason = " ".join(str(error).split())
-            raise ViddaError(
-                f"{parts.tokenizer}: not a CLIP tokenizer ({reason:.200}); copy the folder again"
-            ) from None
 
 
 def _adapt(models: Models, config: WeightsConfig, parts: Parts) -> None:

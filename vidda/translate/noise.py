@@ -119,7 +119,7 @@ def on_grid(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Flow and occlusion of one frame on the latents' grid.
 
-    flow: (H, W, 2) float32 in pixels. occluded: (H, W) bool. Gives the mean flow of each cell, in
+    flow: (H, W, 2) float in pixels. occluded: (H, W) bool. Gives the mean flow of each cell, in
     cells, (h, w, 2), and whether most of the cell is occluded, (h, w).
     """
     height, width = occluded.shape

@@ -16,14 +16,18 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.translate import schedulers
-from vidda.translate.camera_target import target_clips
+from vidda.translate.camera_target import Size, target_clips
 from vidda.translate.clip_size import fitted
 from vidda.translate.job_config import TranslateConfig
+from vidda.translate.keep import KeepLatents
 from vidda.translate.noise import FlowWarped
 from vidda.translate.outputs import clashes
 from vidda.translate.parts import Parts, find_parts
 from vidda.translate.prompts import Prompts
+from vidda.translate.sampling_config import SamplingConfig
 from vidda.translate.shards import Group, Shard, grouped
+from vidda.translate.start import schedule
+from vidda.translate.vocabulary import load_vocabulary
 from vidda.types import ClipRecord, Manifest
 
 P = ParamSpec("P")
@@ -35,14 +39,16 @@ class Plan:
     """What a job, or its shard, is to do.
 
     manifest: all clips of the job, under an absolute root. groups: this shard's, as they pass
-    through the model. parts: the model's files. multiple: of which both sides of a frame are. rate:
-    frames a second of the translated clips, 0 where that is not known.
+    through the model. parts: the model's files. multiple: of which both sides of a frame are. size,
+    rate: of the translated clips, as the target's camera is to be looked at: see `fitted`; frames a
+    second, 0 where that is not known.
     """
 
     manifest: Manifest
     groups: list[Group]
     parts: Parts
     multiple: int
+    size: Size
     rate: float
 
     @property
@@ -84,19 +90,22 @@ def make(config: TranslateConfig) -> Plan:
     trying = _Trying()
     trying.problems += [*_contradictions(config), *clashes(manifest.clips, config.out)]
     trying.call(torch_device, config.device, "device")
+    parts = trying.call(find_parts, config.weights)
+    vocabulary = None
+    if parts:
+        trying.call(_check_steps, config.sampling, parts)
+        vocabulary = trying.call(load_vocabulary, config.weights, parts)
     prompts = trying.call(Prompts, config.prompt, manifest.classes)
     if prompts:
-        trying.call(prompts.check, manifest.clips)
-    parts = trying.call(find_parts, config.weights)
-    if parts:
-        trying.call(schedulers.build, config.sampling.scheduler, parts.scheduler)
+        trying.call(prompts.check, manifest.clips, vocabulary)
     if config.camera:
         trying.call(target_clips, config.camera)
     if trying.problems:
         raise ViddaError("\n".join(trying.problems))
     assert parts
     groups = Shard.parse(config.shard).of(grouped(manifest.clips, config.batch))
-    return Plan(manifest, groups, parts, _multiple(parts), _rate(config, manifest))
+    multiple = _multiple(parts)
+    return Plan(manifest, groups, parts, multiple, *_seen(config, manifest, multiple))
 
 
 def load_estimators(config: TranslateConfig) -> None:
@@ -146,6 +155,16 @@ def _contradictions(config: TranslateConfig) -> Iterator[str]:
         yield "workers: engine local has one; take engine=processes"
 
 
+def _check_steps(sampling: SamplingConfig, parts: Parts) -> None:
+    """Raise ViddaError where the scheduler refuses its settings, or the steps do not suit."""
+    scheduler = schedulers.build(sampling.scheduler, parts.scheduler)
+    timesteps = schedule(scheduler, sampling.steps, sampling.start.strength)
+    if isinstance(sampling.keep_person, KeepLatents):
+        problems = sampling.keep_person.problems(scheduler, timesteps)
+        if problems:
+            raise ViddaError("\n".join(problems))
+
+
 def _require_sidecar(clip: ClipRecord, plan: Plan, config: TranslateConfig) -> None:
     """Raise ViddaError when a clip lacks a sidecar that its pose or its mask is to come from."""
     root = plan.manifest.root
@@ -165,13 +184,20 @@ def _multiple(parts: Parts) -> int:
     return int(2 ** (len(blocks) - 1))
 
 
-def _rate(config: TranslateConfig, manifest: Manifest) -> float:
-    """The median of what the first clips' translations play at; the same in all shards."""
-    rates = []
+def _seen(config: TranslateConfig, manifest: Manifest, multiple: int) -> tuple[Size, float]:
+    """Size and frames/s of the translations; the medians of the first clips, alike in all shards.
+
+    The config's size, where it names one.
+    """
+    rates, sides = [], []
     for clip in manifest.clips[:50] if config.camera else ():
         try:
             info = video.probe(inside(manifest.root, clip.path))
         except ViddaError:  # is reported as failed when its turn comes
             continue
         rates.append(config.frames.rate(info.fps, info.frames))
-    return float(np.median(rates)) if rates else 0.0
+        sides.append(min(fitted(info, None, multiple)))
+    if not rates:
+        return config.size, 0.0
+    size = int(np.median(sides)) if config.size is None else config.size
+    return size, float(np.median(rates))

@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from vidda.config import Config
 from vidda.data.manifest import csv_line, shortened, write_csv
 from vidda.errors import ViddaError
-from vidda.translate.text import encode
+from vidda.translate.text import encode, too_long
 from vidda.types import ClipRecord
 
 # The recipe's (Sinha 2023).
@@ -101,16 +101,36 @@ class Prompts:
             raise ViddaError(self._lack(clip, lacking[0], values))
         return self.config.template.format_map(values)
 
-    def check(self, clips: Sequence[ClipRecord]) -> None:
-        """Raise ViddaError, with a line for each mistake, unless every clip has its prompt."""
+    def check(self, clips: Sequence[ClipRecord], tokenizer: Any | None = None) -> None:
+        """Raise ViddaError, with a line for each mistake, unless every clip has its prompt.
+
+        tokenizer: with all words, where the prompts' lengths are to be checked too.
+        """
         problems = []
+        first: dict[str, ClipRecord] = {}  # clip of each prompt
         for clip in clips:
             try:
-                self.of(clip)
+                first.setdefault(self.of(clip), clip)
             except ViddaError as error:
                 problems.append(str(error))
+        if tokenizer is not None:
+            problems += self._too_long(first, tokenizer)
         if problems:
             raise ViddaError("\n".join(shortened(problems)))
+
+    def _too_long(self, clips: Mapping[str, ClipRecord], tokenizer: Any) -> list[str]:
+        """A line for each prompt of a clip that is too long, and for the negative one."""
+        problems = []
+        for prompt, told in too_long(tokenizer, list(clips)).items():
+            label = clips[prompt].label
+            of = "" if label is None else f" (class {self._classes[label]!r})"
+            problems.append(
+                f"clip {clips[prompt].id!r}{of}: its prompt has {told}; shorten prompt.template or"
+                f" what it names: {prompt!r:.80}"
+            )
+        for prompt, told in too_long(tokenizer, [self.config.negative]).items():
+            problems.append(f"prompt.negative has {told}; shorten {prompt!r:.80}")
+        return problems
 
     def _values(self, clip: ClipRecord) -> dict[str, str]:
         values = dict(clip.meta)

@@ -12,7 +12,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vidda.control.controls import Controls
 from vidda.control.flow import Flow, occluded, warp
-from vidda.control.keypoints import Pose, pck, people_boxes
+from vidda.control.keypoints import THRESHOLD, Pose, known, pck, people_boxes
 
 QUANTISATION = 2.0 / 12.0 / 255.0**2
 """Squared difference of two values in [0, 1] by rounding to 8 bits alone: no error is below it."""
@@ -21,6 +21,10 @@ BLACK = 6.0
 UNIFORM = 1.0
 STILL = 0.05
 MOVES = 16.0
+
+BROKEN, DARK = "with NaN or infinite values", "black"
+PLAIN, FROZEN = "of one colour", "frozen while the source moves"
+"""What a frame can be, and is not to be."""
 
 DIGITS = 6
 
@@ -66,14 +70,14 @@ def measure(
     controls: Controls,
     flow: Flow,
     found: Pose | None = None,
-    threshold: float = 0.3,
+    threshold: float = THRESHOLD,
 ) -> Quality:
     """All figures of one translated clip.
 
     source, translated: (T, H, W, 3) uint8 RGB, 16 pixels a side at least. controls: the source's;
     its flow and occlusion are used where it has them and estimated where not. flow: the estimator
     for the rest. found: the pose re-estimated on the translation, in any order of people, or None.
-    threshold: the source's joints with a higher score count in the PCK.
+    threshold: the source's joints with a lower score do not count in the PCK.
     """
     motion, hidden = controls.flow_previous, controls.occluded_previous
     if motion is None or hidden is None:
@@ -103,14 +107,15 @@ def measure(
 def flow_to_previous(frames: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
     """Flow from each frame to the one before, and where that is hidden, as `Controls` has them.
 
-    frames: (T, H, W, 3) uint8. Returns (T, H, W, 2) float32 pixels and (T, H, W) bool; row 0 is
+    frames: (T, H, W, 3) uint8. Returns (T, H, W, 2) float16 pixels and (T, H, W) bool; row 0 is
     zero and False.
     """
-    motion = np.zeros((*frames.shape[:3], 2), np.float32)
+    motion = np.zeros((*frames.shape[:3], 2), np.float16)
     hidden = np.zeros(frames.shape[:3], bool)
     for t in range(1, len(frames)):
-        motion[t] = flow.flow(frames[t], frames[t - 1])
-        hidden[t] = occluded(motion[t], flow.flow(frames[t - 1], frames[t]))
+        forward = flow.flow(frames[t], frames[t - 1])
+        motion[t] = forward
+        hidden[t] = occluded(forward, flow.flow(frames[t - 1], frames[t]))
     return motion, hidden
 
 
@@ -148,14 +153,14 @@ def flow_epe(
     return float(np.mean(errors)) if errors else None
 
 
-def pose_agreement(source: Pose, found: Pose, threshold: float = 0.3) -> float | None:
+def pose_agreement(source: Pose, found: Pose, threshold: float = THRESHOLD) -> float | None:
     """PCK@0.2 of the poses found on a translation against the source's, mean over joints, 0 to 1.
 
     The people of each frame are paired so that their joints lie nearest (Hungarian method); a
     joint of score 0, and a person too many in the source, were not found. None where the source has
-    no joint of a score above `threshold`.
+    no joint of a score of `threshold` or more.
     """
-    visible = source.scores > threshold
+    visible = known(source.scores, threshold)
     if not visible.any():
         return None
     predicted = np.full(source.keypoints.shape, np.nan)
@@ -188,25 +193,36 @@ def defects(translated: np.ndarray, source: np.ndarray) -> tuple[str, ...]:
     translated: (T, H, W, 3) RGB, uint8 or float in 0..255. source: (T, H, W, 3) uint8; what it
     shows itself, as a black or still frame, is no defect.
     """
-    broken = ~np.isfinite(translated).all(axis=(1, 2, 3))
-    values = np.nan_to_num(translated.astype(np.float32), nan=0.0, posinf=255.0, neginf=0.0)
-    original = source.astype(np.float32)
-    black = (_brightest(values) < BLACK) & (_brightest(original) >= BLACK) & ~broken
-    uniform = (_contrast(values) < UNIFORM) & (_contrast(original) >= UNIFORM) & ~black & ~broken
-    still = np.abs(np.diff(values, axis=0)).mean(axis=(1, 2, 3)) < STILL
-    moving = np.abs(np.diff(original, axis=0)).max(axis=(1, 2, 3)) >= MOVES
-    frozen = np.concatenate([[False], still & moving]) & ~black & ~uniform & ~broken
-    complaints = {
-        "with NaN or infinite values": broken,
-        "black": black,
-        "of one colour": uniform,
-        "frozen while the source moves": frozen,
-    }
+    found: list[str | None] = []
+    before = None
+    # Two frames at a time: as floats, a whole clip would be four times its size.
+    for frame, original in zip(translated, source, strict=True):
+        now = _levels(frame), original.astype(np.float32)
+        found.append(_defect(*(before or now), *now) if np.isfinite(frame).all() else BROKEN)
+        before = now
     return tuple(
-        f"{int(which.sum())} of {len(which)} frames {what}, first frame {int(which.argmax())}"
-        for what, which in complaints.items()
-        if which.any()
+        f"{found.count(what)} of {len(found)} frames {what}, first frame {found.index(what)}"
+        for what in (BROKEN, DARK, PLAIN, FROZEN)
+        if what in found
     )
+
+
+def _levels(frame: np.ndarray) -> np.ndarray:
+    """A frame as float32, what is not finite at an end of the scale."""
+    return np.nan_to_num(frame.astype(np.float32), nan=0.0, posinf=255.0, neginf=0.0)
+
+
+def _defect(
+    values_before: np.ndarray, source_before: np.ndarray, values: np.ndarray, source: np.ndarray
+) -> str | None:
+    """What is wrong with a frame, beside the source's and the ones before, all float32."""
+    if _brightest(values) < BLACK <= _brightest(source):
+        return DARK
+    if _contrast(values) < UNIFORM <= _contrast(source):
+        return PLAIN
+    still = float(np.abs(values - values_before).mean()) < STILL
+    moves = float(np.abs(source - source_before).max()) >= MOVES
+    return FROZEN if still and moves else None
 
 
 def _mean_lab(frames: np.ndarray) -> np.ndarray:
@@ -230,13 +246,11 @@ def _range(means: np.ndarray) -> float:
     return float(np.linalg.norm(means - means[0], axis=1).max())
 
 
-def _brightest(frames: np.ndarray) -> np.ndarray:
-    """The level that all but the brightest hundredth of each frame's values stay below, (T,)."""
-    brightest: np.ndarray = np.quantile(frames.reshape(len(frames), -1), 0.99, axis=1)
-    return brightest
+def _brightest(frame: np.ndarray) -> float:
+    """The level that all but the brightest hundredth of a frame's values stay below."""
+    return float(np.quantile(frame, 0.99))
 
 
-def _contrast(frames: np.ndarray) -> np.ndarray:
-    """The greatest standard deviation of a channel over each frame, (T,)."""
-    contrast: np.ndarray = frames.std(axis=(1, 2)).max(axis=-1)
-    return contrast
+def _contrast(frame: np.ndarray) -> float:
+    """The greatest standard deviation of a channel over a frame."""
+    return float(frame.std(axis=(0, 1)).max())

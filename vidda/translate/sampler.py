@@ -142,9 +142,11 @@ class Translator:
         return keep.blend(latents, mask, given, given.timesteps[step])
 
     def _drawn(self, scheduler: Any, clips: Sequence[ClipJob], step: int) -> dict[str, Any]:
-        """Where a scheduler that adds noise in every step draws it for each frame."""
-        if "generator" not in inspect.signature(scheduler.step).parameters:
-            return {}
-        draw = self._config.noise.step_generators
-        each = [draw(clip.seed, step, len(clip.frames)) for clip in clips]
-        return {"generator": [generator for clip in each for generator in clip]}
+        """How much noise a scheduler that adds some in every step adds, and where it draws it."""
+        eta = schedulers.step_eta(self._config.scheduler, scheduler)
+        given: dict[str, Any] = {} if eta is None else {"eta": eta}
+        if "generator" in inspect.signature(scheduler.step).parameters:
+            draw = self._config.noise.step_generators
+            each = [draw(clip.seed, step, len(clip.frames)) for clip in clips]
+            given["generator"] = [generator for clip in each for generator in clip]
+        return given

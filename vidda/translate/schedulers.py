@@ -29,6 +29,16 @@ SCHEDULERS = {
     "kdpm2": "KDPM2DiscreteScheduler",
     "kdpm2_ancestral": "KDPM2AncestralDiscreteScheduler",
 }
+# As the scheduler_config.json of Stable Diffusion 1.5 has it.
+SD15_NOISE = {
+    "beta_start": 0.00085,
+    "beta_end": 0.012,
+    "beta_schedule": "scaled_linear",
+    "num_train_timesteps": 1000,
+    "set_alpha_to_one": False,
+    "skip_prk_steps": True,
+    "steps_offset": 1,
+}
 _BY_CLASS = {name.lower(): short for short, name in SCHEDULERS.items()}
 
 # What the model learned, rather than how it is sampled: a scheduler without it gives wrong noise.
@@ -41,6 +51,13 @@ class SchedulerConfig(Config):
     name: str = Field(default="pndm", description=f"one of {', '.join(SCHEDULERS)}, or its class")
     overrides: dict[str, bool | int | float | str] = Field(
         default={}, description="settings of the diffusers class, e.g. timestep_spacing: trailing"
+    )
+    eta: float | None = Field(
+        default=None,
+        ge=0.0,
+        le=1.0,
+        description="share of fresh noise in a step, of tcd and ddim; null: the class's own, 0.3"
+        " and 0",
     )
 
     @field_validator("name")
@@ -72,6 +89,10 @@ def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
         for key in _TRAINED
         if trained.get(key) and key not in known
     ]
+    if config.eta is not None and "eta" not in inspect.signature(kind.step).parameters:
+        problems.append(
+            f"scheduler.eta: {config.name} has none; leave it null, or take tcd or ddim"
+        )
     if problems:
         raise ViddaError("\n".join(problems))
     settings = dict(trained)
@@ -87,6 +108,14 @@ def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
             f"scheduler {config.name} refuses its settings ({reason});"
             f" correct scheduler.overrides ({shown}) or the folder's scheduler_config.json"
         ) from None
+
+
+def step_eta(config: SchedulerConfig, scheduler: Any) -> float | None:
+    """What a scheduler's `step` is to be given as eta; None where it takes none."""
+    parameter = inspect.signature(scheduler.step).parameters.get("eta")
+    if parameter is None:
+        return None
+    return float(parameter.default) if config.eta is None else config.eta
 
 
 def _unknown(name: str, key: str, known: set[str]) -> str:

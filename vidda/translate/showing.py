@@ -1,9 +1,11 @@
 """Translated clips for a person to look at: beside their source, and on contact sheets."""
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from vidda import video
-from vidda.control.sheet import Row, contact_sheet, rows, save_png
+from vidda.control.sheet import Row, contact_sheet, evenly, rows, save_png
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import Places
@@ -33,14 +35,17 @@ def show(
     if "side_by_side" in config.show:
         video.write(place.with_name(place.name + ".mp4"), beside(job.frames, final), fps or 1.0)
     if "sheet" in config.show:
-        found: list[Row] = [*rows(job.frames, job.controls, job.mask), ("translated", translated)]
+        shown = evenly(len(translated), COLUMNS)
+        found: list[Row] = rows(job.frames, job.controls, job.mask, shown)
+        found.append(("translated", translated[shown]))
         if final is not translated:
-            found.append(("translated, with the target's camera", final))
-        sheet = contact_sheet(title, found, numbers.tolist(), COLUMNS, TILE)
+            found.append(("translated, with the target's camera", final[shown]))
+        sheet = contact_sheet(title, found, numbers[shown].tolist(), TILE)
         save_png(sheet, place.with_name(place.name + ".png"))
 
 
-def beside(source: np.ndarray, final: np.ndarray) -> np.ndarray:
-    """Both clips (T, H, W, 3) in one, the source on the left."""
-    between = np.full((*source.shape[:2], BETWEEN, 3), 255, np.uint8)
-    return np.concatenate([source, between, final], axis=2)
+def beside(source: np.ndarray, final: np.ndarray) -> Iterator[np.ndarray]:
+    """Frames (H, W, 3) of both clips (T, H, W, 3) in one, the source on the left."""
+    between = np.full((source.shape[1], BETWEEN, 3), 255, np.uint8)
+    for left, right in zip(source, final, strict=True):
+        yield np.concatenate([left, between, right], axis=1)

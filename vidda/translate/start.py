@@ -103,19 +103,20 @@ class DdimInversion(Config):
 StartConfig = Annotated[FromNoise | FromImage | Zodi | DdimInversion, Field(discriminator="name")]
 
 
-def schedule(scheduler: Any, steps: int, strength: float) -> torch.Tensor:
+def schedule(scheduler: Any, steps: int, strength: float, key: str = "sampling") -> torch.Tensor:
     """Set a scheduler up for so many steps; the timesteps of the last `strength` of them.
 
     The same rule as diffusers' image-to-image pipelines. They stay on the CPU, where comparing
-    them does not wait for the device. Raises ViddaError when the scheduler cannot take so many.
+    them does not wait for the device. key: of the config that asks for them, for the message.
+    Raises ViddaError when the scheduler cannot take so many.
     """
     try:
         scheduler.set_timesteps(steps, device="cpu")
     except ValueError as error:
         reason = " ".join(str(error).split())
         raise ViddaError(
-            f"steps: {type(scheduler).__name__} cannot take {steps} ({reason:.200}); correct steps"
-            " or scheduler.overrides"
+            f"{key}.steps: {type(scheduler).__name__} cannot take {steps} ({reason:.200}); correct"
+            f" it or {key}.scheduler.overrides"
         ) from None
     skipped = (steps - int(steps * strength)) * scheduler.order
     if hasattr(scheduler, "set_begin_index"):

@@ -7,6 +7,7 @@ import torch
 from diffusers.loaders import TextualInversionLoaderMixin
 
 from vidda.errors import ViddaError
+from vidda.translate.adapters import quiet
 
 
 @torch.inference_mode()
@@ -16,14 +17,34 @@ def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.T
     A token that Textual Inversion learned as several vectors stands for all of them. Raises
     ViddaError when a prompt is too long, rather than let its end be cut off.
     """
-    # Its only method that is used here needs no more of a pipeline than the tokenizer.
-    converted = TextualInversionLoaderMixin().maybe_convert_prompt(list(prompts), tokenizer)
-    limit = tokenizer.model_max_length
-    for prompt, ids in zip(prompts, tokenizer(converted).input_ids, strict=True):
-        if len(ids) > limit:
-            raise ViddaError(
-                f"a prompt has {len(ids) - 2} tokens and {limit - 2} fit; shorten {prompt!r:.80}"
-            )
-    ids = tokenizer(converted, padding="max_length", max_length=limit, return_tensors="pt")
+    for prompt, told in too_long(tokenizer, prompts).items():
+        raise ViddaError(f"a prompt has {told}; shorten {prompt!r:.80}")
+    ids = tokenizer(
+        _spelt(tokenizer, prompts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        return_tensors="pt",
+    )
     states: torch.Tensor = text_encoder(ids.input_ids.to(text_encoder.device))[0]
     return states
+
+
+def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
+    """The prompts that a text encoder does not read to their end, and how long they are, in words.
+
+    Its first and last token are not counted.
+    """
+    room = tokenizer.model_max_length - 2
+    with quiet():  # it warns of what is told here
+        lengths = [len(ids) - 2 for ids in tokenizer(_spelt(tokenizer, prompts)).input_ids]
+    return {
+        prompt: f"{length} tokens and {room} fit"
+        for prompt, length in zip(prompts, lengths, strict=True)
+        if length > room
+    }
+
+
+def _spelt(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    # Its only method that is used here needs no more of a pipeline than the tokenizer.
+    spelt: list[str] = TextualInversionLoaderMixin().maybe_convert_prompt(list(prompts), tokenizer)
+    return spelt

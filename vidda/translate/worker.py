@@ -14,6 +14,7 @@ from vidda import video
 from vidda.control.boxes import NobodyError
 from vidda.control.controls import ControlReader, Controls
 from vidda.control.flow import Dis
+from vidda.control.full_disk import FullDiskError, full_disk_told
 from vidda.control.keypoints import nobody
 from vidda.control.mask import has_mask, person_mask
 from vidda.control.networks import torch_device
@@ -21,8 +22,9 @@ from vidda.data.sampling import clip_rng
 from vidda.errors import ViddaError
 from vidda.files import inside, sha256
 from vidda.translate import camera_match
+from vidda.translate.box_columns import box_columns
 from vidda.translate.camera.statistics import CameraStatistics
-from vidda.translate.clip_job import ClipJob
+from vidda.translate.clip_job import ClipJob, flow_targets
 from vidda.translate.clip_size import fitted
 from vidda.translate.fingerprints import clip_seed, control_settings
 from vidda.translate.job_config import TranslateConfig
@@ -86,7 +88,7 @@ class Worker:
         place = torch_device(device, "device")
         if place.type == "cuda" and place.index is not None:
             torch.cuda.set_device(place)  # what else is `auto` goes there too, not to the first GPU
-        self._controls = ControlReader(config.control, config.cache)
+        self._controls = ControlReader(config.control, config.cache, flow_targets(config.sampling))
         self._controls.load()
         self._flow = (config.control.flow or Dis()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
@@ -117,7 +119,10 @@ class Worker:
         failed: list[Done] = []
         for clip in group:
             try:
-                read.append(self._read(clip))
+                with full_disk_told(self._config.out):
+                    read.append(self._read(clip))
+            except FullDiskError:
+                raise
             except (ViddaError, torch.OutOfMemoryError) as error:
                 failed.append(self._fail(clip, " ".join(str(error).split())))
         return read, failed
@@ -157,7 +162,10 @@ class Worker:
         ):
             return None
         height, width = frames.shape[1:3]
-        return person_mask(clip, root, controls.pose, height, width, numbers, config.mask_grow)
+        threshold = config.control.threshold
+        return person_mask(
+            clip, root, controls.pose, height, width, numbers, config.mask_grow, threshold
+        )
 
     def _translate(self, sources: Sequence[Source]) -> list[Done]:
         """Translate clips of one size together; where that fails, each alone."""
@@ -173,9 +181,15 @@ class Worker:
         return [done for source in sources for done in self._translate([source])]
 
     def _finish(self, source: Source, frames: np.ndarray) -> Done:
-        """Measure and write a translated clip; what goes wrong makes it one that failed."""
+        """Measure and write a translated clip; what goes wrong makes it one that failed.
+
+        Raises FullDiskError, for that is no fault of the clip's.
+        """
         try:
-            return self._write(source, frames)
+            with full_disk_told(self._config.out):
+                return self._write(source, frames)
+        except FullDiskError:
+            raise
         except (ViddaError, torch.OutOfMemoryError) as error:
             return self._fail(source.clip, " ".join(str(error).split()))
 
@@ -187,7 +201,8 @@ class Worker:
                 found = self._estimator.estimate(translated, None, clip, setup.root, source.numbers)
             except NobodyError:  # a figure of the translation, 0, and no fault of the job's
                 found = nobody(len(translated))
-        quality = measure(job.frames, translated, job.controls, self._flow, found)
+        threshold = config.control.threshold
+        quality = measure(job.frames, translated, job.controls, self._flow, found, threshold)
         reasons = defects(translated, job.frames) + config.keep_if.reasons(quality)
         final = translated
         if config.camera is not None and setup.camera is not None:
@@ -215,7 +230,8 @@ class Worker:
         beside = not moved and write_sidecar(
             clip, setup.root, source.numbers, final, config.out / places.sidecar
         )
-        return {
+        boxes = box_columns(config, clip, setup.root, final, moved=moved)
+        return boxes | {
             "sidecar": places.sidecar if beside else "",
             "frames": str(len(final)),
             "height": str(final.shape[1]),

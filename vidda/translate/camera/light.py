@@ -17,14 +17,21 @@ COARSEST_GRAIN_PX = 2.0
 
 def to_lab(frames: np.ndarray) -> np.ndarray:
     """(T, H, W, 3) float32 CIELAB of RGB frames in 0..255, uint8 or float32."""
-    return np.stack([cv2.cvtColor(_unit(frame), cv2.COLOR_RGB2Lab) for frame in frames])
+    lab = np.empty(frames.shape, np.float32)  # no list beside it: a clip of floats is large
+    for one, frame in zip(lab, frames, strict=True):
+        one[:] = cv2.cvtColor(_unit(frame), cv2.COLOR_RGB2Lab)
+    return lab
 
 
 def to_rgb(lab: np.ndarray) -> np.ndarray:
     """(T, H, W, 3) uint8 RGB of CIELAB frames; what lies outside RGB is clipped."""
-    inside = lab.copy()
+    return np.stack([_rgb(frame) for frame in lab])
+
+
+def _rgb(frame: np.ndarray) -> np.ndarray:
+    inside = frame.copy()
     inside[..., 0] = np.clip(inside[..., 0], 0.0, 100.0)
-    rgb = np.stack([cv2.cvtColor(frame, cv2.COLOR_Lab2RGB) for frame in inside])
+    rgb = cv2.cvtColor(inside, cv2.COLOR_Lab2RGB)
     return np.rint(255.0 * np.clip(rgb, 0.0, 1.0)).astype(np.uint8)
 
 
@@ -40,7 +47,9 @@ def matched(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray, strength: flo
     own_mean, own_spread = lab.mean((0, 1, 2)), lab.std((0, 1, 2))
     stretch = np.clip(spread / np.maximum(own_spread, 1e-3), *STRETCH) ** strength
     middle = own_mean + strength * (mean - own_mean)
-    brought: np.ndarray = ((lab - own_mean) * stretch + middle).astype(np.float32)
+    brought = np.empty(lab.shape, np.float32)
+    for one, frame in zip(brought, lab, strict=True):
+        one[:] = (frame - own_mean) * stretch + middle
     return brought
 
 
@@ -93,10 +102,12 @@ def with_noise(
     """A clip (T, H, W, 3) with fresh Gaussian noise of a deviation (3,) and grain in pixels."""
     fresh = rng.standard_normal(lab.shape, np.float32)
     if grain > 0.0:
-        fresh = np.stack([cv2.GaussianBlur(frame, (0, 0), grain) for frame in fresh])
+        for frame in fresh:
+            frame[:] = cv2.GaussianBlur(frame, (0, 0), grain)
         fresh /= fresh.std((1, 2), keepdims=True)
-    noisy: np.ndarray = lab + fresh * deviation.astype(np.float32)
-    return noisy
+    fresh *= deviation.astype(np.float32)
+    fresh += lab
+    return fresh
 
 
 def _deviation(values: np.ndarray) -> np.ndarray:

@@ -73,19 +73,21 @@ def moved(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.nd
 
 
 def filmed(frames: np.ndarray, path: np.ndarray, smear: np.ndarray) -> np.ndarray:
-    """Frames (T, H, W, C) float32 as a camera takes them that moves while its shutter is open.
+    """Frames as a camera takes them that moves while its shutter is open, (T, H, W, C) float32.
 
-    path: (T, 3) where the content is in the middle of each exposure, pixels right and down and
-    radians; smear: (T, 3) how far it moves during the exposure, evenly.
+    frames: (T, H, W, C) uint8 or float32. path: (T, 3) where the content is in the middle of each
+    exposure, pixels right and down and radians; smear: (T, 3) how far it moves during the exposure,
+    evenly.
     """
-    taken = []
-    for frame, place, blur in zip(frames, path, smear, strict=True):
+    taken = np.empty(frames.shape, np.float32)
+    for one, frame, place, blur in zip(taken, frames, path, smear, strict=True):
         length = float(np.hypot(blur[0], blur[1]))
         count = 1 if length < SHORTEST_SMEAR_PX else 2 + int(np.ceil(length))
         # The middles of equal parts: the ends themselves would make the smear longer than it is.
         shares = (np.arange(count) + 0.5) / count - 0.5
-        taken.append(np.mean([moved(frame, place + share * blur) for share in shares], axis=0))
-    return np.stack(taken)
+        still = frame.astype(np.float32)
+        one[:] = np.mean([moved(still, place + share * blur) for share in shares], axis=0)
+    return taken
 
 
 def _affine(motion: np.ndarray, height: int, width: int) -> np.ndarray:

@@ -14,7 +14,8 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.files import atomic
 from vidda.translate.loading import Models
-from vidda.translate.schedulers import SchedulerConfig, build
+from vidda.translate.schedulers import SchedulerConfig, build, step_eta
+from vidda.translate.start import schedule
 
 
 class DrawingConfig(Config):
@@ -25,6 +26,11 @@ class DrawingConfig(Config):
     )
     steps: int = Field(default=20, ge=1, description="of the scheduler")
     guidance: float = Field(default=9.0, ge=1, description="classifier-free guidance; 1 is none")
+
+    def check(self, models: Models) -> None:
+        """Raise ViddaError where the scheduler refuses its settings or the steps."""
+        scheduler = build(self.scheduler, models.scheduler_config)
+        schedule(scheduler, self.steps, 1.0, key="drawing")
 
 
 def pipeline(models: Models, scheduler: Any) -> Any:
@@ -54,13 +60,15 @@ def draw(
     models: Models, config: DrawingConfig, prompt: str, size: int, seeds: Sequence[int]
 ) -> np.ndarray:
     """One picture for each seed, (N, size, size, 3) uint8 RGB; call it inside autocast."""
-    pipe = pipeline(models, build(config.scheduler, models.scheduler_config))
+    scheduler = build(config.scheduler, models.scheduler_config)
+    pipe = pipeline(models, scheduler)
     made = pipe(
         [prompt] * len(seeds),
         height=size,
         width=size,
         num_inference_steps=config.steps,
         guidance_scale=config.guidance,
+        eta=step_eta(config.scheduler, scheduler) or 0.0,
         generator=[torch.Generator().manual_seed(seed) for seed in seeds],
         output_type="np",
     )

@@ -82,10 +82,11 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
 def _checked(config: PersonalizeConfig, models: Models, manifest: Manifest) -> int:
     """The frames' height and width; every mistake that the base and the manifest tell, at once."""
     problems = frames.problems(manifest, config.frames)
-    try:
-        config.method.check(models)
-    except ViddaError as error:
-        problems += str(error).splitlines()
+    for check in (config.method.check, config.drawing.check):
+        try:
+            check(models)
+        except ViddaError as error:
+            problems += str(error).splitlines()
     pixels = factor(models.vae)
     size = config.frames.resolution or models.unet.config.sample_size * pixels
     if size % pixels:

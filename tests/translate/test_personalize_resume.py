@@ -1,0 +1,113 @@
+"""A run of `vidda personalize` that is broken off and resumed is as if never broken off."""
+
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.translate.personalizing import (
+    DREAMBOOTH,
+    INVERSION,
+    LORA,
+    VAE,
+    assert_same_run,
+    files,
+    personalize,
+)
+from tests.translate.target_clips import content
+from vidda import config
+from vidda.errors import ViddaError
+from vidda.translate.personalize import training
+from vidda.translate.personalize.config import PersonalizeConfig
+
+
+@pytest.mark.parametrize("method", [LORA, INVERSION, VAE], ids=lambda m: m["name"])
+def test_broken_off_and_resumed_is_as_if_never_broken_off(
+    base: Path,
+    target: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    method: dict[str, Any],
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    often = {"save_every": 3, "look_every": 4}
+    method = {**method, "steps": 9}
+    assert personalize(content(base, target, whole, method, **often)) == 0
+
+    def fail(path: Path, picture: np.ndarray) -> None:
+        if path.stem == "000008":
+            raise KeyboardInterrupt
+
+    again = content(base, target, broken, method, **often)
+    with monkeypatch.context() as patch:
+        patch.setattr(training, "write_png", fail)
+        with pytest.raises(KeyboardInterrupt):
+            personalize(again)
+    assert (broken / "checkpoints" / "last").readlink() == Path("000006")
+    assert personalize(again, resume=True) == 0
+    for early in ("000000", "000004"):
+        (whole / "samples" / f"{early}.png").unlink()
+    assert_same_run(whole, broken)
+
+
+@pytest.mark.slow
+def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
+    base: Path, target: Path, tmp_path: Path
+) -> None:
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    often = {"save_every": 4, "look_every": 10}
+    assert personalize(content(base, target, whole, DREAMBOOTH, **often)) == 0
+    again = content(base, target, killed, DREAMBOOTH, **often)
+    file = tmp_path / "killed.yaml"
+    file.write_text(json.dumps(again))
+    command = (
+        "import sys; from pathlib import Path; from vidda import config;"
+        "from vidda.translate.personalize.job import run;"
+        "from vidda.translate.personalize.config import PersonalizeConfig;"
+        "run(config.load(PersonalizeConfig, Path(sys.argv[1])), dry_run=False, resume=False)"
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-c", command, str(file)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    stop_after = int(np.random.default_rng().integers(1, 20))
+    log = killed / "metrics.jsonl"
+    while not log.exists() or len(log.read_text().splitlines()) < stop_after:
+        assert process.poll() is None, "it ended before it was killed"
+        time.sleep(0.002)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (killed / "DONE").exists()
+    with pytest.raises(ViddaError, match="--resume"):
+        personalize(again)
+    assert personalize(again, resume=True) == 0
+    assert_same_run(whole, killed)
+    assert personalize(again, resume=True) == 0
+
+
+def test_missing_class_images_are_drawn_as_they_were(
+    base: Path, target: Path, tmp_path: Path
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    method = {**DREAMBOOTH, "steps": 1}
+    personalize(content(base, target, whole, method))
+    (broken / "class_images").mkdir(parents=True)
+    kept = broken / "class_images" / "00001.png"
+    kept.write_bytes((whole / "class_images" / "00001.png").read_bytes())
+    (broken / "config.yaml").write_text(
+        config.dump(
+            PersonalizeConfig.model_validate_json(
+                json.dumps(content(base, target, broken, method)), strict=True
+            )
+        )
+    )
+    personalize(content(base, target, broken, method), resume=True)
+    assert files(whole / "class_images") == files(broken / "class_images")
+    assert files(whole / "result") == files(broken / "result")
