@@ -1,8 +1,13 @@
 """A few small clips of two domains, and configs of `vidda adapt` that run on them in a second."""
 
+import json
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
+
+import pytest
+import torch
+from safetensors.torch import load_file
 
 from tests.tiny import train_config
 from tests.trained import labelled
@@ -11,6 +16,7 @@ from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.job import run
 from vidda.adapt.methods import MethodConfig
 from vidda.data.manifest import save_manifest
+from vidda.recognize import loop
 from vidda.types import Manifest
 
 METHODS = [
@@ -25,6 +31,8 @@ SMALL: dict[str, dict[str, Any]] = {
     "unite": {"block": 8},
     "co2a": {"bottleneck": 16, "projection": 8, "selection": 1.0},
     "comix": {"threshold": 0.34},
+    "ta3n": {"width": 16, "bottleneck": 8, "segments": 3},
+    "transvae": {"hidden": 16, "latent": 8, "segments": 4, "threshold": 0.34, "pseudo_from": 0.0},
 }
 
 
@@ -74,3 +82,36 @@ def adapt_config(data: Path, place: Path, name: str, **changes: Any) -> Path:
 def adapt(file: Path, *, resume: bool = False, dry_run: bool = False) -> int:
     """Run `vidda adapt`."""
     return run(config.load(AdaptConfig, file), dry_run=dry_run, resume=resume)
+
+
+def metrics(run: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in (run / "metrics.jsonl").read_text().splitlines()]
+
+
+def state(run: Path, name: str) -> dict[str, torch.Tensor]:
+    file = run / "checkpoints" / "last" / f"{name}.safetensors"
+    return load_file(file) if file.exists() else {}
+
+
+def assert_same_run(first: Path, second: Path) -> None:
+    for name in ("model", "method", "optimizer"):
+        one, other = state(first, name), state(second, name)
+        assert one.keys() == other.keys()
+        assert all(torch.equal(one[key], other[key]) for key in one)
+    for name in ("metrics.jsonl", "selection.json"):
+        assert (first / name).read_bytes() == (second / name).read_bytes()
+    files = sorted(p.relative_to(first) for p in first.rglob("*.npz"))
+    assert files == sorted(p.relative_to(second) for p in second.rglob("*.npz"))
+    assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
+
+
+def interrupted_at(step: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the next training end as if its process had been stopped before this step."""
+    whole = loop._step
+
+    def until(parts: Any, pair: Any, feed: Any, at: int, pace: Any, seed: int) -> dict[str, float]:
+        if at == step:
+            raise KeyboardInterrupt
+        return whole(parts, pair, feed, at, pace, seed)
+
+    monkeypatch.setattr(loop, "_step", until)

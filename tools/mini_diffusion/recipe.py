@@ -67,7 +67,7 @@ class StageConfig(Config):
 class AutoencoderStage(StageConfig):
     """Pictures to latents and back."""
 
-    steps: Count = 4000
+    steps: Count = 3500
     batch: Count = 8
     lr: float = 2e-3
     look: Count = 250
@@ -87,7 +87,7 @@ class AutoencoderStage(StageConfig):
 class DenoiserStage(StageConfig):
     """Text encoder, UNet and both ControlNets, from noise to latents, together from the start."""
 
-    steps: Count = 9000
+    steps: Count = 4800
     batch: Count = 16
     lr: float = 6e-4
     cut: int = Field(

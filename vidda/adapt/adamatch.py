@@ -1,6 +1,6 @@
 """AdaMatch: pseudo-labels of weakly augmented target clips for strongly augmented ones."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -35,6 +35,7 @@ class AdaMatch(MethodBase):
         0.9, gt=0, le=1, description="confidence that is wanted, relative to that on the source"
     )
     decay: float = Field(0.99, ge=0, lt=1, description="of the domains' mean predictions")
+    pixels: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
         return Matching(self, model.classes, supervised)

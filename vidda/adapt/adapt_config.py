@@ -11,6 +11,7 @@ from vidda.adapt.joint import Setting
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.pairing import keep_together, parents
 from vidda.data import load_manifest
+from vidda.evaluate.scoring import VALIDATION, EpochScore
 from vidda.recognize.train_config import Data, TrainConfig, load_data
 from vidda.types import Manifest
 
@@ -29,6 +30,14 @@ class AdaptConfig(TrainConfig):
     features: bool = Field(
         False,
         description="keep features of val and target of each epoch, for scores that need them",
+    )
+    frozen: Path | None = Field(
+        None,
+        description="folder for what the model makes of clips below its pooling over time, which"
+        " then stays as it is and is computed once, as in testing; null: all of it learns",
+    )
+    select: EpochScore = Field(
+        VALIDATION, description="score that chooses the epoch; none of them knows target labels"
     )
 
     @property
@@ -61,7 +70,9 @@ class AdaptData(Data):
     def setting(self, config: AdaptConfig) -> Setting:
         """What a method may know."""
         mixes = config.mixup > 0 or config.cutmix > 0
-        return Setting(config.transform.size, len(self.target), parents(self.train), mixes)
+        return Setting(
+            config.transform.size, len(self.target), parents(self.train), mixes, config.compile
+        )
 
 
 def load_adapt_data(config: AdaptConfig) -> AdaptData:

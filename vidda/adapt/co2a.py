@@ -1,6 +1,6 @@
 """Contrast within and across domains, with a head of its own (CO2A)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -38,6 +38,7 @@ class Co2a(MethodBase):
     selection: float = Field(6.0, ge=1, description="log K over this is the entropy that counts")
     bottleneck: int = Field(256, ge=1, description="width of the contrastive head")
     projection: int = Field(128, ge=1, description="width of what is contrasted")
+    pixels: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
         return DualHead(self, model.feature_dim, model.classes, supervised)

@@ -1,6 +1,6 @@
 """Contrast between speeds, and clips over each other's backgrounds (CoMix)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -33,6 +33,7 @@ class Comix(MethodBase):
     temperature: float = Field(0.5, gt=0, description="of the contrasts")
     threshold: float = Field(0.7, gt=0, lt=1, description="confidence of a pseudo-label")
     most: float = Field(0.5, gt=0, lt=1, description="largest share of a background")
+    pixels: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
         return ContrastAndMix(self, supervised)

@@ -5,19 +5,27 @@ The run folder is that of `vidda train`, and besides
 RUN/checkpoints/*/method.safetensors    what the method learns and remembers
 RUN/predictions/target/epoch_E.npz      logits on the target clips, for scores without labels
 RUN/features/NAME/epoch_E.npz           with features=true, see `adapting.py`
+RUN/online/epoch_E.npz                  answers of a method of test time, each right after its step
+FROZEN/*/N.safetensors                  with frozen=FOLDER, see `frozen.py`; for many runs
+RUN/metrics.jsonl                       has scores without target labels too, see `selecting.py`
 
 The target's labels are dropped as its manifest is read; the epoch is chosen by the source's
-validation clips.
+validation clips, or by another of these scores.
 """
 
+import numpy as np
 import torch
 from accelerate import Accelerator
 from torch import nn
 
 from vidda.adapt.adapt_config import AdaptConfig, AdaptData, load_adapt_data
-from vidda.adapt.adapting import Adapting
+from vidda.adapt.frozen import keep_states, lower_patterns, stand_on_states, states_loader
+from vidda.adapt.relations import framewise
+from vidda.adapt.selecting import Selecting
 from vidda.errors import ViddaError
+from vidda.evaluate.scoring import NEED_FEATURES
 from vidda.recognize.feed import Feed, cycled, rounds
+from vidda.recognize.framewise import Framewise
 from vidda.recognize.freezing import freeze
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved import load_model
@@ -35,7 +43,8 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
     model = config.model.build(len(data.train.classes))
     if config.start is not None:
         _begin_from(config, model, data)
-    frozen = freeze(model, config.freeze)
+    lower = lower_patterns(framewise(model, "frozen")) if config.frozen else ()
+    frozen = freeze(model, (*config.freeze, *lower))
     method = config.method.build(model, supervised(config, model.classes), data.setting(config))
     steps = data.steps(config)
     learning = _learning(model), _learning(method)
@@ -52,8 +61,10 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
         if folder.finished:
             print(f"{config.run}: already finished")
             return 0
-        feed = _feed(config, data, accelerator, steps)
-        Adapting(config, data, accelerator, model, folder, steps, method, feed, data.target).run()
+        if config.frozen is not None:
+            _keep_states(config, data, accelerator, framewise(model, "frozen"))
+        feed = _feed(config, data, accelerator, steps, model)
+        Selecting(config, data, accelerator, model, folder, steps, method, feed, data.target).run()
     return 0
 
 
@@ -61,21 +72,40 @@ def _learning(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
 
 
-def _feed(config: AdaptConfig, data: AdaptData, accelerator: Accelerator, steps: int) -> Feed:
+def _keep_states(
+    config: AdaptConfig, data: AdaptData, accelerator: Accelerator, model: Framewise
+) -> None:
+    """Compute what the frozen part makes of every clip, and let the rest stand on that."""
+    for manifest in (data.train, data.val, *data.watch.values()):
+        keep_states(config, model, manifest, accelerator.device)
+    stand_on_states(model)
+
+
+def _feed(
+    config: AdaptConfig, data: AdaptData, accelerator: Accelerator, steps: int, model: Recognizer
+) -> Feed:
     """The source, and the target, which is gone through round after round beside it."""
-    clips, count = len(data.target), steps * config.target_clips
-    target = config.model_copy(update={"batch_size": config.target_clips}).training_loader(
-        data.target,
-        lambda epoch: cycled(clips, count, seed=config.seed, epoch=epoch),
-        accelerator,
-        rounds(clips, count),
-    )
+    clips, count, views = len(data.target), steps * config.target_clips, config.method.views
+
+    def order(epoch: int) -> np.ndarray:
+        again, number = np.divmod(cycled(clips, count, seed=config.seed, epoch=epoch), clips)
+        draws = again[:, None] * views + np.arange(views)
+        return (draws * clips + number[:, None]).ravel()
+
+    def own(epoch: int) -> np.ndarray:
+        return data.order(config, epoch)[: steps * config.batch_size]
+
+    if config.frozen is not None:
+        head, size = framewise(model, "frozen"), config.batch_size
+        return Feed(
+            states_loader(config, head, data.train, size, own),
+            states_loader(config, head, data.target, config.target_clips, order),
+        )
+    shown = config.model_copy(update={"batch_size": config.target_clips * views})
+    target = shown.training_loader(data.target, order, accelerator, rounds(clips, count) * views)
     if config.method.source_free:
         return Feed(None, target)
-    source = config.training_loader(
-        data.train, lambda epoch: data.order(config, epoch), accelerator, config.repeats
-    )
-    return Feed(source, target)
+    return Feed(config.training_loader(data.train, own, accelerator, config.repeats), target)
 
 
 def _begin_from(config: AdaptConfig, model: Recognizer, data: AdaptData) -> None:
@@ -97,6 +127,8 @@ def _check(config: AdaptConfig, data: AdaptData, accelerator: Accelerator) -> No
         found.append(f"{config.target}: no clips; prepare it again")
     if "target" in config.watch:
         found.append("watch.target: the target's clips are predicted under this name; take another")
+    if config.select in NEED_FEATURES and not config.features:
+        found.append(f"select: {config.select} is computed from features; give features=true too")
     if config.target_clips % config.accumulate:
         found.append(
             f"target_batch_size: {config.target_clips} is not a multiple of accumulate,"
@@ -114,6 +146,22 @@ def _check(config: AdaptConfig, data: AdaptData, accelerator: Accelerator) -> No
             f"target_batch_size: {config.target_clips} is more than the {len(data.target)} target"
             " clips there are; lower it"
         )
+    if config.frozen is not None:
+        found += _frozen_problems(config)
     found += config.method.problems(data.setting(config))
     if found:
         raise ViddaError("\n".join(dict.fromkeys(found)))
+
+
+def _frozen_problems(config: AdaptConfig) -> list[str]:
+    found = []
+    if config.method.pixels:
+        found.append(
+            f"frozen: {config.method.name} needs the clips themselves, not features of them; leave"
+            " frozen out"
+        )
+    if config.mixup or config.cutmix:
+        found.append("mixup, cutmix: these mix clips, not what is frozen of them; set both to 0")
+    if config.test_sampling.name == "views":
+        found.append("test_sampling: frozen keeps one view of each clip; take uniform or centre")
+    return found

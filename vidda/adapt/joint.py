@@ -16,24 +16,29 @@ class Setting(NamedTuple):
 
     size: of a clip's frames, in pixels. target: how many clips it has. parents: (N,) int64, for
     each training clip the number of the one it was translated from, or -1. mixes: whether the
-    source's clips are mixed with each other before they are shown.
+    source's clips are mixed with each other before they are shown. compiled: whether the model is.
     """
 
     size: int
     target: int
     parents: np.ndarray
     mixes: bool
+    compiled: bool
 
 
 class MethodBase(Config):
     """What the config of every method offers.
 
-    source_free: whether it does without the source's clips, beginning with a trained recognizer.
-    paired: whether a clip and its translation are to be in one batch.
+    source_free: whether its steps do without the source, beginning with a trained recognizer.
+    paired: whether a clip and its translation are to be in one batch. views: how many draws of a
+    target clip are in a batch, one after another. pixels: whether it needs the clips themselves,
+    to change them or to look into the model, so that frozen features of them do not do.
     """
 
     source_free: ClassVar[bool] = False
     paired: ClassVar[bool] = False
+    views: ClassVar[int] = 1
+    pixels: ClassVar[bool] = False
 
     def problems(self, setting: Setting) -> list[str]:
         """What does not fit the run, a line each."""

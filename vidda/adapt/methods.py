@@ -16,7 +16,10 @@ from vidda.adapt.mcc import Mcc
 from vidda.adapt.mic import Mic
 from vidda.adapt.similarity import FeatureSimilarity
 from vidda.adapt.source_only import SourceOnly
+from vidda.adapt.ta3n import Ta3n
+from vidda.adapt.transvae import TranSvae
 from vidda.adapt.unite import Unite
+from vidda.adapt.vitta import Vitta
 
 MethodConfig = Annotated[
     SourceOnly
@@ -31,6 +34,9 @@ MethodConfig = Annotated[
     | Comix
     | Co2a
     | Unite
-    | Atcon,
+    | Atcon
+    | Ta3n
+    | TranSvae
+    | Vitta,
     Field(discriminator="name"),
 ]

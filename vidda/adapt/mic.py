@@ -1,6 +1,6 @@
 """Masked consistency: what a teacher says of the whole clip, from a part of it (MIC)."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -32,6 +32,7 @@ class Mic(MethodBase):
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="weigh by the share of surer clips; null: each by its own confidence"
     )
+    pixels: ClassVar[bool] = True
 
     def problems(self, setting: Setting) -> list[str]:
         if 2 * self.block > setting.size:

@@ -1,7 +1,7 @@
 """Masked self-training with a teacher's features and labels (UNITE)."""
 
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -25,6 +25,7 @@ class Unite(MethodBase):
     here the teacher is any recognizer that vidda has trained on these classes and clips of this
     size, or else the moving average of the model, everything is one stage, and the clips' features
     are compared. So it is UNITE's idea, not its published numbers; weights and decay are ours.
+    We had no released code to compare with: what is said of the paper is unverified.
     """
 
     name: Literal["unite"] = "unite"
@@ -37,6 +38,7 @@ class Unite(MethodBase):
     threshold: float = Field(0.5, ge=0, lt=1, description="confidence where both disagree")
     block: int = Field(16, ge=1, description="side of a masked block, in pixels")
     ratio: float = Field(0.8, gt=0, lt=1, description="share of the blocks that is masked")
+    pixels: ClassVar[bool] = True
 
     def problems(self, setting: Setting) -> list[str]:
         if 2 * self.block > setting.size:

@@ -1,8 +1,8 @@
 """The selected, the last and the oracle epoch of a run, from its per-epoch predictions.
 
-The selected epoch is the best one on the source's validation clips: what a user would get. The
-oracle epoch is the best one on the test labels, which nobody has: it shows what selection costs,
-and is no result.
+The selected epoch is the best one on the source's validation clips, or by the score without target
+labels that `vidda adapt` was told to select by: what a user would get. The oracle epoch is the best
+one on the test labels, which nobody has: it shows what selection costs, and is no result.
 """
 
 import json

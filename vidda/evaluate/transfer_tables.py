@@ -69,7 +69,8 @@ def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float
         lines.append(f"With fewer than {FEW_SUBJECTS} subjects the intervals are too narrow.")
     if epochs:
         lines.append(
-            "selected: the best epoch on the source's validation clips; last: the last one;"
+            "selected: the best epoch on the source's validation clips, or by the score without"
+            " target labels that the run was told to select by; last: the last one;"
             " oracle: the one with the highest test accuracy, which takes the test labels to find"
             " and is no result. All three as predicted while training."
         )

@@ -13,8 +13,8 @@ from torch import nn
 
 from vidda.config import Config
 from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunk, TrunkConfig
+from vidda.recognize.framewise import Framewise
 from vidda.recognize.needs import Needs
-from vidda.recognize.recognizer import Recognizer
 
 Input = Literal["frames", "differences", "both"]
 Width = Annotated[int, Field(ge=1)]
@@ -88,13 +88,17 @@ class BiConvLstm(Config):
         return BiConvLstmRecognizer(self, trunk, classes)
 
 
-class BiConvLstmRecognizer(Recognizer):
-    """Trunk, BiConvLSTM, elementwise maximum over time, head."""
+class BiConvLstmRecognizer(Framewise):
+    """Trunk, BiConvLSTM, elementwise maximum over time, head; a moment is a step of the LSTM."""
+
+    lower = ("trunk.", "lstm.")
+    state_dims = 4
 
     def __init__(self, config: BiConvLstm, trunk: FrameTrunk, classes: int) -> None:
         super().__init__()
         self.input = config.input
         self.standardise = config.standardise
+        self.frame_dim = config.hidden
         self.trunk = trunk
         self.lstm = BiConvLstmLayer(trunk.channels, config.hidden)
         self.norm = nn.BatchNorm2d(config.hidden)
@@ -104,11 +108,17 @@ class BiConvLstmRecognizer(Recognizer):
         with_weights = {name.partition(".")[0]: None for name, _ in trunk.named_parameters()}
         self.stages = tuple(f"trunk.{layer}." for layer in with_weights)
 
-    def features(self, video: torch.Tensor) -> torch.Tensor:
+    def states(self, video: torch.Tensor) -> torch.Tensor:
         clips = self._seen(video)
         frames = clips.transpose(1, 2).flatten(0, 1)
         maps = self.trunk(frames.contiguous(memory_format=torch.channels_last))
-        states = self.lstm(maps.unflatten(0, (video.shape[0], -1)))
+        states: torch.Tensor = self.lstm(maps.unflatten(0, (video.shape[0], -1)))
+        return states
+
+    def frames(self, states: torch.Tensor) -> torch.Tensor:
+        return states.mean((3, 4))
+
+    def pooled(self, states: torch.Tensor) -> torch.Tensor:
         return self.dropout(self.head(self.norm(states.amax(1).relu())))
 
     def _seen(self, video: torch.Tensor) -> torch.Tensor:

@@ -11,10 +11,10 @@ from torchvision.ops import StochasticDepth
 
 from vidda.config import Config
 from vidda.errors import ViddaError
+from vidda.recognize.framewise import Framewise
 from vidda.recognize.motion import VideoInput, motion
 from vidda.recognize.needs import Needs
 from vidda.recognize.positions import set_positions
-from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.videomae_start import (
     ClipSize,
     Scratch,
@@ -79,8 +79,14 @@ class VideoMae(Config):
         return VideoMaeRecognizer(model, self.input, self.drop_path)
 
 
-class VideoMaeRecognizer(Recognizer):
-    """The parts of transformers' VideoMAEForVideoClassification, under its names of parameters."""
+class VideoMaeRecognizer(Framewise):
+    """The parts of transformers' VideoMAEForVideoClassification, under its names of parameters.
+
+    A moment is the mean of the tokens of one time, so of a tubelet's frames.
+    """
+
+    lower = ("videomae.",)
+    state_dims = 2
 
     def __init__(
         self, model: "VideoMAEForVideoClassification", seen: VideoInput, drop_path: float
@@ -91,6 +97,9 @@ class VideoMaeRecognizer(Recognizer):
         self.videomae = model.videomae
         self.fc_norm = model.fc_norm
         self.classifier = model.classifier
+        sizes = self.videomae.config
+        self.frame_dim = sizes.hidden_size
+        self.moments = sizes.num_frames // sizes.tubelet_size
         layers = self.videomae.encoder.layer
         self.stages = (
             "videomae.embeddings.",
@@ -99,10 +108,16 @@ class VideoMaeRecognizer(Recognizer):
         for i, layer in enumerate(layers):
             _add_drop_path(layer, drop_path * i / max(len(layers) - 1, 1))
 
-    def features(self, video: torch.Tensor) -> torch.Tensor:
+    def states(self, video: torch.Tensor) -> torch.Tensor:
         seen = motion(video) if self.input == "motion" else video
-        tokens = self.videomae(seen.transpose(1, 2)).last_hidden_state
-        return self.fc_norm(tokens.mean(1))
+        tokens: torch.Tensor = self.videomae(seen.transpose(1, 2)).last_hidden_state
+        return tokens
+
+    def frames(self, states: torch.Tensor) -> torch.Tensor:
+        return states.unflatten(1, (self.moments, -1)).mean(2)
+
+    def pooled(self, states: torch.Tensor) -> torch.Tensor:
+        return self.fc_norm(states.mean(1))
 
 
 def _add_drop_path(layer: Any, rate: float) -> None:

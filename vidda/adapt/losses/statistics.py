@@ -5,6 +5,20 @@ from collections.abc import Sequence
 import torch
 
 
+def clip_statistics(
+    output: torch.Tensor, clips: int, channels: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Mean and variance of each channel over the places of a clip, (clips, C) each.
+
+    output: a layer's, (clips x n, ...), with all of a clip together. channels: the dimension that C
+    is in; all others are places, n of them too. The variance is the biased one. Lin et al. 2023,
+    with the expectation over one clip's places in time and space.
+    """
+    places = output.movedim(channels, -1)
+    places = places.reshape(clips, -1, places.shape[-1])
+    return places.mean(1), places.var(1, correction=0)
+
+
 def running(old: torch.Tensor, new: torch.Tensor, momentum: float = 0.1) -> torch.Tensor:
     """The moving average after one more value; no gradient goes through the old one."""
     return (1 - momentum) * old.detach() + momentum * new

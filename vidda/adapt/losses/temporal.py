@@ -1,5 +1,6 @@
 """The pieces of TA3N: temporal relations, attention by domain, attentive entropy."""
 
+import math
 from itertools import combinations
 
 import torch
@@ -11,15 +12,13 @@ from vidda.adapt.losses.entropy import entropies
 def relations(frames: int, size: int, most: int) -> list[tuple[int, ...]]:
     """Which frames form relations of `size`: all in order, or `most` of them evenly spread.
 
-    Zhou et al., Temporal Relational Reasoning in Videos (TRN), ECCV 2018, equation 3. TRN and TA3N
-    draw three of them anew at random in training; here the same ones always, so nothing depends on
-    a draw.
+    Zhou et al., Temporal Relational Reasoning in Videos (TRN), ECCV 2018, equation 3. TRN draws
+    them anew at random in training; here, as in TA3N's released code, they are always the same.
     """
     every = list(combinations(range(frames), size))
     if len(every) <= most:
         return every
-    step = len(every) / most
-    return [every[int(step * n)] for n in range(most)]
+    return [every[math.ceil(n * len(every) / most)] for n in range(most)]
 
 
 def attended(features: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
@@ -27,10 +26,10 @@ def attended(features: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
 
     features: (B, D). domains: (B, 2) logits of the domain. Chen et al., Temporal Attentive
     Alignment for Large-Scale Video Domain Adaptation (TA3N), ICCV 2019, equations 5 and 6: weight 1
-    - H(d), H in nats, and a residual connection. No gradient goes through the weight, as in the
-    released code.
+    - H(d), H in nats, and a residual connection. As in the released code the gradient goes through
+    the weight too.
     """
-    return features * (2 - entropies(domains).detach())[:, None]
+    return features * (2 - entropies(domains))[:, None]
 
 
 def attentive_entropy(logits: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
@@ -48,3 +47,9 @@ def two_way_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     """
     domains = torch.cat([torch.zeros(len(source)), torch.ones(len(target))]).long()
     return F.cross_entropy(torch.cat([source, target]), domains.to(source.device))
+
+
+def two_way_accuracy(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """How often such logits are right, each domain weighing the same; 0.5 at chance."""
+    right = (source.argmax(1) == 0).float().mean() + (target.argmax(1) == 1).float().mean()
+    return right.detach() / 2
