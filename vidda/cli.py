@@ -80,6 +80,9 @@ COMMANDS = {
         "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
     ),
     "run": Command("vidda.experiment.job:run", "the main job: from videos to a transfer report"),
+    "sweep": Command(
+        "vidda.sweep.job:run", "methods x seeds x tasks, and a search over keys, in one table"
+    ),
     "report": Command(
         "vidda.report.job:run", "a web page of runs, and tables for papers", ("runs...",)
     ),

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.experiment.jobs import TRAIN, job, loaded, of_tree, with_variants
+from tests.experiment.jobs import TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.config import dump, load
 from vidda.control.pose import Sidecar
@@ -19,6 +19,7 @@ from vidda.experiment import hours
 from vidda.experiment.plan import Plan, make
 from vidda.experiment.stage import Stage, steps_per_epoch
 from vidda.recognize.train_config import TrainConfig
+from vidda.translate.camera_job import CameraJobConfig
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.sources import Folder
 from vidda.types import ClipRecord, Manifest
@@ -157,6 +158,30 @@ def _written(folder: Path, stage: Stage) -> Path:
     file = folder / "one.yaml"
     file.write_text(dump(stage.config))
     return file
+
+
+def test_one_translation_is_filmed_by_the_cameras_of_every_target(
+    tmp_path: Path, weights: Path
+) -> None:
+    content = job(tmp_path / "out", weights=str(weights), tasks=["gs2gr", "gs2ar"])
+    content["variants"] = {
+        "still": {"name": "translated", "change": TRANSLATE},
+        "ours": {"name": "filmed", "of": "still"},
+        "cameras": {"name": "filmed", "change": {"match.noise": False}},
+    }
+    content["arms"] = {"ours": {"data": ["ours"]}, "cameras": {"data": ["cameras"]}}
+    plan = make(loaded(content))
+    assert len(named(plan, "translate")) == 1
+    filmed = [stage.config for stage in named(plan, "camera")]
+    assert all(isinstance(config, CameraJobConfig) for config in filmed)
+    translated = named(plan, "translate")[0].out / "manifest.csv"
+    source = tmp_path / "out" / "prepared" / "splits" / "gs2gr" / "source_only" / "train.csv"
+    inputs = [config.input for config in filmed if isinstance(config, CameraJobConfig)]
+    assert sorted(inputs) == sorted([translated, translated, source, source])
+    assert len(named(plan, "train")) == 4
+    content["variants"]["ours"]["of"] = "cameras"
+    with pytest.raises(ViddaError, match="'cameras' is no variant that can be filmed"):
+        make(loaded(content))
 
 
 def test_without_a_model_the_arms_that_translate_are_left_out_by_name(tmp_path: Path) -> None:

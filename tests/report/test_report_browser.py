@@ -20,7 +20,7 @@ def opened(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
 
 
 def test_it_loads_without_complaint_and_from_the_disk_alone(opened: Browser) -> None:
-    assert opened.value("document.querySelectorAll('section').length") == 8
+    assert opened.value("document.querySelectorAll('section').length") == 9
     assert opened.complaints == []
     assert opened.requests
     assert {url.partition(":")[0] for url in opened.requests} <= {"file", "data"}

@@ -1,4 +1,7 @@
-"""What `vidda run` is told: arms x recognizers x seeds x tasks, and how their data is made."""
+"""What `vidda run` is told: arms x recognizers x seeds x tasks, and how their data is made.
+
+How data is made is the same for `vidda sweep`.
+"""
 
 import json
 from collections.abc import Mapping
@@ -69,7 +72,18 @@ class Translated(Recipe):
         return self.camera or bool(self.personalized)
 
 
-Variant = Annotated[Randomised | Translated, Field(discriminator="name")]
+class Filmed(Config):
+    """Clips with the cameras of each task's unlabelled target, by vidda camera: no model.
+
+    Of a translation, one is enough for all targets.
+    """
+
+    name: Literal["filmed"] = "filmed"
+    of: Name = Field(default=SOURCE, description="source, or a variant that is not filmed itself")
+    change: Keys = Field(default={}, description="keys of vidda camera, `key.sub: value`")
+
+
+Variant = Annotated[Randomised | Translated | Filmed, Field(discriminator="name")]
 
 
 class Arm(Config):
@@ -85,28 +99,27 @@ class Arm(Config):
     augment: bool = Field(default=True, description="with the job's augmentation")
 
 
-class ExperimentConfig(Config):
-    """One job from videos to a transfer report."""
+class DataConfig(Config):
+    """What trainings are made on: the data, its tasks, and what is made of the synthetic source."""
 
     out: Path = Field(description="folder that everything is written to")
     mini: Keys | None = Field(
-        default=None, description="keys of vidda mini, which renders the data; null: it is there"
+        default=None,
+        description="keys of vidda mini, which renders the data, in OUT/data unless its out says"
+        " otherwise; null: it is there",
     )
-    prepare: Keys = Field(description="keys of vidda prepare; root only without mini")
+    prepare: Keys = Field(
+        description="keys of vidda prepare, which writes OUT/prepared unless its out says"
+        " otherwise; root only without mini"
+    )
     tasks: tuple[str, ...] = Field(default=TASKS, min_length=1, description="transfer tasks")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(0,), min_length=1, description="of training; each is a training of its own"
     )
-    recognizers: dict[Name, Recognizer] = Field(
-        min_length=1, description="a transfer table and a report for each"
-    )
-    augmentation: Keys = Field(
-        default={}, description="keys of vidda train's transform that arms with augment set"
-    )
     weights: Path | None = Field(
         default=None,
         description="folder of a diffusers pipeline, in it controlnet_edges/ and controlnet_pose/;"
-        " null: arms that need it are left out",
+        " null: what needs it is left out",
     )
     personalize: dict[Name, Recipe] = Field(
         default={}, description="configs of vidda personalize; run and target are set here"
@@ -114,13 +127,34 @@ class ExperimentConfig(Config):
     variants: dict[Name, Variant] = Field(
         default={}, description="what is made of the synthetic source's clips, by name"
     )
+    report: Keys = Field(default={}, description="keys of vidda report: title, gap, gallery, ...")
+
+    @property
+    def rendered(self) -> Path:
+        """Where the data are rendered."""
+        return Path((self.mini or {}).get("out", self.out / "data"))
+
+    @property
+    def prepared(self) -> Path:
+        """Where vidda prepare writes."""
+        return Path(self.prepare.get("out", self.out / "prepared"))
+
+
+class ExperimentConfig(DataConfig):
+    """One job from videos to a transfer report."""
+
+    recognizers: dict[Name, Recognizer] = Field(
+        min_length=1, description="a transfer table and a report for each"
+    )
+    augmentation: Keys = Field(
+        default={}, description="keys of vidda train's transform that arms with augment set"
+    )
     arms: dict[Name, Arm] = Field(min_length=1, description="rows of the transfer table")
     watch: bool = Field(
         default=False,
         description="predict the test clips after each epoch too, for the oracle epoch",
     )
     evaluate: Keys = Field(default={}, description="keys of vidda evaluate: how clips are shown")
-    report: Keys = Field(default={}, description="keys of vidda report: title, gap, gallery, ...")
     gpu_tflops: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="TFLOP/s that GPU hours are told for; null: they are not told"
     )

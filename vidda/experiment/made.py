@@ -1,17 +1,20 @@
-"""The manifests that arms are trained on, and the stages that make those which are not there."""
+"""The manifests that are trained on, and the stages that make those which are not there."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
 from vidda.config import Config, ConfigError
+from vidda.data.manifest import DATASET
+from vidda.data.prepare import PrepareConfig
 from vidda.data.randomise import RandomiseConfig
 from vidda.errors import ViddaError
 from vidda.experiment.config import (
     SOURCE,
     TARGET,
-    ExperimentConfig,
+    DataConfig,
+    Filmed,
     Randomised,
     Recipe,
     Translated,
@@ -20,6 +23,8 @@ from vidda.experiment.config import (
 from vidda.experiment.names import slug
 from vidda.experiment.splits import Experiment, experiment
 from vidda.experiment.stage import Stage
+from vidda.mini.job import MiniConfig
+from vidda.translate.camera_job import CameraJobConfig
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.parts import find_parts
 from vidda.translate.personalize.config import PersonalizeConfig
@@ -40,16 +45,28 @@ class Part:
     manifest: Path
 
 
-class Maker:
-    """Plans what makes the variants; each is made once, for all arms and tasks that need it.
+@dataclass(frozen=True, slots=True)
+class Lists:
+    """What one training reads. key: its name; equal keys are the same clips."""
 
-    translations: their folders by name. gallery: the source of the
-    first of them. problems, left_out: a line each.
+    key: str
+    train: tuple[Path, ...]
+    val: Path
+
+
+class Maker:
+    """Plans what makes the data: rendering, preparing, and the variants.
+
+    Each variant is made once, for all tasks that need it, and all trainings on it.
+
+    prepare: None where its config has mistakes. translations: their folders by name. gallery: the
+    source of the first of them. problems, left_out: a line each.
     """
 
-    def __init__(self, config: ExperimentConfig, prepared: Path) -> None:
+    def __init__(self, config: DataConfig) -> None:
         self.config = config
-        self.prepared = prepared
+        self.prepared = config.prepared
+        self.prepare: PrepareConfig | None = None
         self._dataset = ""
         self.stages: list[Stage] = []
         self.translations: dict[str, Path] = {}
@@ -59,9 +76,12 @@ class Maker:
         self._lists: dict[str, Path] = {}
         self._made: dict[str, Path] = {}
 
-    def start(self, dataset: str) -> None:
-        """Name the experiments of this dataset that stand for others, whatever the arms are."""
-        self._dataset = dataset
+    def start(self) -> None:
+        """Plan rendering and preparing, and name the experiments that stand for others."""
+        self._data()
+        self._dataset = str(self.config.prepare.get("dataset.name", ""))
+        if self.prepare:
+            self._dataset = self.prepare.dataset.name
         for setting in ("source_only", "target_only", "adapted"):
             for task in self.config.tasks:
                 place = self.experiment(task, setting)
@@ -69,12 +89,58 @@ class Maker:
                     self._target(place)
                 elif place:
                     self.canonical(place)
+        for task in self.config.tasks:
+            if self.experiment(task, "source_only") is None:
+                self.problems.append(f"tasks: {self._dataset} has no task {task!r}")
+
+    def _data(self) -> None:
+        """Render and prepare."""
+        config = self.config
+        root: dict[str, Any] = {}
+        inputs: tuple[Path, ...] = ()
+        if config.mini is not None:
+            place = config.rendered
+            mini = self._load("mini", MiniConfig, None, config.mini, {"out": str(place)})
+            root = {"root": str(place)}
+            inputs = (place / "class_dict.json",)
+            if mini:
+                self.stages.append(
+                    Stage("mini", "mini", "mini", mini, place, place / "class_dict.json", ())
+                )
+        keys = {**root, "out": str(self.prepared)}
+        self.prepare = self._load("prepare", PrepareConfig, None, config.prepare, keys)
+        if self.prepare:
+            done = self.prepared / DATASET
+            inputs = inputs or (self.prepare.root,)
+            self.stages.append(
+                Stage("prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs)
+            )
 
     def experiment(self, task: str, setting: str) -> Experiment | None:
         """One of the dataset's experiments, if it has it."""
         return experiment(self.prepared, self._dataset, task, setting)
 
-    def part(self, name: str, task: str) -> Part | None:
+    def lists(self, data: Sequence[str], task: str) -> Lists | None:
+        """What a training on such data reads for a task; None where there is no such thing.
+
+        Trained on the target's own labels, it is validated on its own clips too.
+        """
+        parts = [self._part(name, task) for name in data]
+        setting = "target_only" if TARGET in data else "source_only"
+        place = self.experiment(task, setting)
+        known = [part for part in parts if part]
+        if place is None or len(known) < len(parts):
+            return None
+        # The first experiment that has this list of validation clips stands for all.
+        val = self.canonical(place) / "val.csv"
+        return Lists("-".join(p.key for p in known), tuple(p.manifest for p in known), val)
+
+    def target(self, task: str) -> Path | None:
+        """The unlabelled target clips of a task."""
+        place = self.experiment(task, "adapted")
+        return None if place is None else self._target(place)
+
+    def _part(self, name: str, task: str) -> Part | None:
         """What a part of an arm's data is for a task; None where there is no such thing."""
         setting = "target_only" if name == TARGET else "source_only"
         place = self.experiment(task, setting)
@@ -91,6 +157,8 @@ class Maker:
             return None
         if isinstance(variant, Randomised):
             return self._randomised(name, variant, place)
+        if isinstance(variant, Filmed):
+            return self._filmed(name, variant, task)
         if not variant.own_weights and self.config.weights is None:
             self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
             return None
@@ -110,6 +178,21 @@ class Maker:
                 return None
             kind = f"randomise {name}"
             self._add(key, Stage(key, kind, "randomise", config, out, out / "DONE", (source,)))
+        return Part(key, self._made[key])
+
+    def _filmed(self, name: str, variant: Filmed, task: str) -> Part | None:
+        still, target = self._part(variant.of, task), self.experiment(task, "adapted")
+        if still is None or target is None:
+            return None
+        key = f"{slug(name)}-{still.key}-{target.target}"
+        out, clips = self.config.out / "filmed" / key, self._target(target)
+        if key not in self._made:
+            keys = {"input": str(still.manifest), "target": str(clips), "out": str(out)}
+            config = self._load(f"variants.{name}", CameraJobConfig, None, variant.change, keys)
+            if config is None:
+                return None
+            inputs = (still.manifest, clips)
+            self._add(key, Stage(key, f"film {name}", "camera", config, out, out / "DONE", inputs))
         return Part(key, self._made[key])
 
     def _translated(

@@ -1,8 +1,15 @@
 """Names in a job's config: what they may refer to, and the folders that they become."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from vidda.experiment.config import SOURCE, TARGET, ExperimentConfig, Translated
+from vidda.experiment.config import (
+    SOURCE,
+    TARGET,
+    DataConfig,
+    ExperimentConfig,
+    Filmed,
+    Translated,
+)
 
 
 def slug(name: str) -> str:
@@ -12,21 +19,26 @@ def slug(name: str) -> str:
 
 def problems(config: ExperimentConfig) -> list[str]:
     """Names that stand twice or for nothing, and weights without data, a line each."""
-    return [*_clashes(config), *_variants(config), *_arms(config)]
+    return [*data_problems(config, "recognizers"), *_arms(config)]
 
 
-def _clashes(config: ExperimentConfig) -> Iterator[str]:
+def data_problems(config: DataConfig, *keys: str) -> list[str]:
+    """The same of the names that jobs share. keys: further ones whose names become folders."""
+    return [*_clashes(config, *keys), *_variants(config)]
+
+
+def _clashes(config: DataConfig, *keys: str) -> Iterator[str]:
     for key in ("tasks", "seeds"):
         values = getattr(config, key)
         for value in sorted({value for value in values if values.count(value) > 1}):
             yield f"{key}: {value!r} stands twice"
-    for key in ("recognizers", "variants", "personalize"):
+    for key in (*keys, "variants", "personalize"):
         names = [slug(name) for name in getattr(config, key)]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{key}: two names would both become the folder {name}"
 
 
-def _variants(config: ExperimentConfig) -> Iterator[str]:
+def _variants(config: DataConfig) -> Iterator[str]:
     for name, variant in config.variants.items():
         if name in (SOURCE, TARGET):
             yield f"variants.{name}: this name stands for the data itself; take another"
@@ -34,13 +46,22 @@ def _variants(config: ExperimentConfig) -> Iterator[str]:
             for wanted in variant.personalized:
                 if wanted not in config.personalize:
                     yield f"variants.{name}.personalized: {wanted!r} is not in personalize"
+        if isinstance(variant, Filmed) and variant.of != SOURCE:
+            still = config.variants.get(variant.of)
+            if still is None or isinstance(still, Filmed):
+                yield f"variants.{name}.of: {variant.of!r} is no variant that can be filmed"
 
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:
-    known = (SOURCE, TARGET, *config.variants)
     for name, arm in config.arms.items():
-        for part in arm.data:
-            if part not in known:
-                yield f"arms.{name}.data: {part!r} is not one of {', '.join(known)}"
+        yield from unknown_data(config, f"arms.{name}.data", arm.data)
         if arm.weights is not None and len(arm.weights) != len(arm.data):
             yield f"arms.{name}.weights: {len(arm.weights)} for {len(arm.data)} parts of data"
+
+
+def unknown_data(config: DataConfig, where: str, data: Sequence[str]) -> Iterator[str]:
+    """Names of data that are neither the task's own nor a variant's."""
+    known = (SOURCE, TARGET, *config.variants)
+    for part in data:
+        if part not in known:
+            yield f"{where}: {part!r} is not one of {', '.join(known)}"

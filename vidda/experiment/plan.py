@@ -6,16 +6,14 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidda.config import Config, ConfigError
-from vidda.data.manifest import DATASET
 from vidda.data.prepare import PrepareConfig
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
-from vidda.experiment.config import TARGET, Arm, ExperimentConfig, Recognizer, load
+from vidda.experiment.config import Arm, ExperimentConfig, Recognizer, load
 from vidda.experiment.made import Maker
 from vidda.experiment.names import problems as name_problems
 from vidda.experiment.names import slug
 from vidda.experiment.stage import Stage
-from vidda.mini.job import MiniConfig
 from vidda.recognize.train_config import TrainConfig
 from vidda.report.config import ReportConfig
 
@@ -55,11 +53,11 @@ def make(config: ExperimentConfig) -> Plan:
     problems = list(dict.fromkeys(planner.problems + planner.maker.problems))
     if problems:
         raise ViddaError("\n".join(problems))
-    assert planner.prepare
+    assert planner.maker.prepare
     return Plan(
         tuple(planner.stages),
         tuple(dict.fromkeys(planner.maker.left_out + planner.left_out)),
-        planner.prepare,
+        planner.maker.prepare,
         planner.tables,
         planner.reports,
     )
@@ -70,56 +68,23 @@ class _Planner:
 
     def __init__(self, config: ExperimentConfig) -> None:
         self.config = config
-        self.prepared = config.out / "prepared"
+        self.prepared = config.prepared
         self.stages: list[Stage] = []
         self.problems: list[str] = name_problems(config)
         self.left_out: list[str] = []
         self.tables: dict[str, Path] = {}
         self.reports: dict[str, Path] = {}
-        self.prepare: PrepareConfig | None = None
-        self.maker = Maker(config, self.prepared)
+        self.maker = Maker(config)
 
     def plan(self) -> None:
         """Every stage; later ones are looked at even where earlier ones have mistakes."""
-        self._data()
-        dataset = str(self.config.prepare.get("dataset.name", ""))
-        if self.prepare:
-            dataset = self.prepare.dataset.name
-        self.maker.start(dataset)
-        for task in self.config.tasks:
-            if self.maker.experiment(task, "source_only") is None:
-                self.problems.append(f"tasks: {dataset} has no task {task!r}")
+        self.maker.start()
         wanted = self._wanted()
         self.stages += self.maker.stages
         for name, recipe in self.config.recognizers.items():
             self._trainings(name, recipe, wanted)
         for name in self.config.recognizers:
             self._results(name, wanted)
-
-    def _data(self) -> None:
-        """Render and prepare."""
-        config, out = self.config, self.config.out
-        root: dict[str, Any] = {}
-        inputs: tuple[Path, ...] = ()
-        if config.mini is not None:
-            place = out / "data"
-            mini = self._load("mini", MiniConfig, None, config.mini, {"out": str(place)})
-            root = {"root": str(place)}
-            inputs = (place / "class_dict.json",)
-            if mini:
-                self.stages.append(
-                    Stage("mini", "mini", "mini", mini, place, place / "class_dict.json", ())
-                )
-        given = config.prepare
-        self.prepare = self._load(
-            "prepare", PrepareConfig, None, given, {**root, "out": str(self.prepared)}
-        )
-        if self.prepare:
-            done = self.prepared / DATASET
-            inputs = inputs or (self.prepare.root,)
-            self.stages.append(
-                Stage("prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs)
-            )
 
     def _wanted(self) -> dict[str, dict[str, Training]]:
         """The training of each arm and task; where an arm cannot be, it is left out."""
@@ -134,19 +99,13 @@ class _Planner:
         return {name: tasks for name, tasks in wanted.items() if tasks}
 
     def _training(self, arm: Arm, task: str) -> Training | None:
-        parts = [self.maker.part(name, task) for name in arm.data]
-        setting = "target_only" if TARGET in arm.data else "source_only"
-        place = self.maker.experiment(task, setting)
-        known = [part for part in parts if part]
-        if place is None or len(known) < len(parts):
+        lists = self.maker.lists(arm.data, task)
+        if lists is None:
             return None
-        key = "-".join(part.key for part in known)
+        key = lists.key
         if arm.weights:
             key += "-weights_" + "_".join(f"{weight:g}" for weight in arm.weights)
-        # The first experiment that has this list of validation clips stands for all.
-        val = self.maker.canonical(place) / "val.csv"
-        manifests = tuple(part.manifest for part in known)
-        return Training(f"{key}{'-augmented' if arm.augment else ''}", manifests, val)
+        return Training(f"{key}{'-augmented' if arm.augment else ''}", lists.train, lists.val)
 
     def _trainings(
         self, name: str, recipe: Recognizer, wanted: Mapping[str, Mapping[str, Training]]

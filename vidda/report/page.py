@@ -9,6 +9,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vidda.report import views
+from vidda.report.choosing import choices
 from vidda.report.config import ReportConfig
 from vidda.report.found import Found
 from vidda.report.gallery import ShownClip
@@ -23,6 +24,7 @@ SECTIONS = {
     "breakdown": "Breakdown",
     "confusion": "Confusions",
     "training": "Training",
+    "choosing": "Epochs chosen",
     "gallery": "Gallery",
     "quality": "Quality",
     "reproduce": "Reproduce",
@@ -68,6 +70,7 @@ def render(
         tested=views.tested_views(found.tested),
         results=views.result_views(transfer, found.tested),
         curves=views.curve_views(found),
+        choices=choices(found),
         clips=clips,
         quality=views.quality_view(found.translations, config.worst),
         commands=[*views.commands(records), extra],

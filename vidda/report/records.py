@@ -1,6 +1,7 @@
 """What a run folder says of itself: its config, its sessions, its curves."""
 
 import json
+import math
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -9,6 +10,10 @@ from typing import Any
 
 from vidda import config as configs
 from vidda.errors import ViddaError
+from vidda.evaluate.scoring import VALIDATION, validation
+
+SCORE = "epoch/score_"
+"""Scores without target labels in metrics.jsonl."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +54,21 @@ class Training:
         """Steps and finite values of one metric."""
         found = [(point["step"], point.get(key)) for point in self.points]
         return [(float(s), float(v)) for s, v in found if s is not None and v is not None]
+
+    def scores(self) -> dict[str, list[float]]:
+        """Scores without target labels, each with a value for every epoch; the worst for null."""
+        epochs = [point for point in self.points if "epoch/val_accuracy" in point]
+        names = [key for key in (epochs[0] if epochs else ()) if key.startswith(SCORE)]
+        found: dict[str, list[float]] = {VALIDATION: [_validation(point) for point in epochs]}
+        for key in names:
+            values = [point.get(key) for point in epochs]
+            found[key.removeprefix(SCORE)] = [-math.inf if v is None else v for v in values]
+        return found
+
+
+def _validation(point: Mapping[str, float | None]) -> float:
+    accuracy, loss = point["epoch/val_accuracy"], point["epoch/val_loss"]
+    return -math.inf if accuracy is None or loss is None else validation(accuracy, loss)
 
 
 def read_record(path: Path) -> Record:

@@ -1,0 +1,106 @@
+"""The trials of a sweep: all methods alike but for their own keys, checked all at once."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.sweep.sweeps import loaded, method, sweep
+from vidda.adapt.adapt_config import AdaptConfig
+from vidda.errors import ViddaError
+from vidda.recognize.train_config import TrainConfig
+from vidda.sweep.plan import Plan, Trial, make
+
+
+def trials(plan: Plan, name: str, task: str) -> list[Trial]:
+    (cell,) = (cell for cell in plan.cells() if (cell.method, cell.task) == (name, task))
+    return plan.trials(cell, {})
+
+
+def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    content = sweep(out, tasks=["gs2gr", "gr2ar"], seeds=[0, 1], select_epoch="entropy")
+    content["methods"]["target only"] = {"command": "train", "data": ["target"]}
+    content["methods"]["masks"] = method("feature_similarity", data=["source", "masks"])
+    content["variants"] = {"masks": {"name": "randomised"}}
+    plan = make(loaded(content))
+    assert [stage.command for stage in plan.stages] == ["mini", "prepare", "randomise"]
+    splits = out / "prepared" / "splits"
+    first, second = trials(plan, "coral", "gr2ar")
+    assert (first.name, second.name) == ("coral-gr2ar-0", "coral-gr2ar-1")
+    settings = first.stage.config
+    assert isinstance(settings, AdaptConfig) and settings.run == out / "trials" / first.name
+    assert settings.train == (splits / "gr2ar" / "source_only" / "train.csv",)
+    assert settings.val == splits / "gr2ar" / "source_only" / "val.csv"
+    assert settings.watch == {"test": splits / "gr2ar" / "source_only" / "test.csv"}
+    assert "target.csv" in settings.target.name and settings.select == "entropy"
+    assert not settings.features and first.stage.steps == 6
+    other = trials(plan, "source only", "gr2ar")[0].stage.config
+    changed = {k for k, v in settings.model_dump().items() if v != other.model_dump()[k]}
+    assert changed == {"run", "method"}, "methods differ in themselves alone"
+    ceiling = trials(plan, "target only", "gr2ar")[0].stage
+    assert ceiling.command == "train" and isinstance(ceiling.config, TrainConfig)
+    assert ceiling.config.train == (splits / "gr2ar" / "target_only" / "train.csv",)
+    assert [cell.task for cell in plan.cells() if cell.method == "masks"] == ["gs2gr"]
+    assert plan.left_out == ("masks in gr2ar: its source clips are real already",)
+
+
+def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    content = sweep(out, select_point="dev", seeds=[0, 3])
+    content["methods"] |= {
+        "atcon": method("atcon", start="source only", keys={"epochs": [1, 2]}),
+        "vitta": method("vitta", start="source only", stream=True),
+    }
+    plan = make(loaded(content))
+    early, late = plan.waves
+    assert [c.method for c in early] == ["source only", "coral"]
+    assert [c.method for c in late] == ["atcon", "vitta"]
+    one, other = (plan.trials(late[0], {"epochs": count}) for count in (1, 2))
+    assert len({trial.name for trial in one + other}) == 4
+    settings = one[1].stage.config
+    assert isinstance(settings, AdaptConfig)
+    assert settings.start == out / "trials" / "source_only-gs2gr-3"
+    assert settings.start / "DONE" in one[1].stage.inputs
+    assert settings.epochs == 1 and settings.features
+    assert one[1].stage.steps is None, "without the source's clips the file's epochs count"
+    stream = plan.trials(late[1], {})[0].stage.config
+    assert isinstance(stream, AdaptConfig)
+    assert stream.target.name == "test.csv" and stream.watch == {}
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    content = sweep(tmp_path / "out", select_point="agreement", tasks=["gs2gr", "gs2gr"])
+    content["keys"] = {"optimizer.lr": {"low": 0.1, "high": 1.0}}
+    content["methods"] |= {
+        "a": method("dann", data=["target", "maskz"], start="b"),
+        "c": {"command": "train", "stream": True},
+        "d": method("atcon", start="source only"),
+    }
+    with pytest.raises(ViddaError) as told:
+        make(loaded(content))
+    lines = str(told.value).splitlines()
+    assert lines == [
+        "tasks: 'gs2gr' stands twice",
+        "keys.optimizer.lr: a range needs search.name=optuna; a grid needs a list",
+        "methods.a.data: 'maskz' is not one of source, target",
+        "methods.a.data: the target's labels are for command: train alone",
+        "methods.a.start: 'b' is not one of source only, coral, a, c, d",
+        "methods.c: start and stream are for command: adapt alone",
+        "methods.c: vidda train has no agreement to choose keys by; search none",
+        "methods.d.start: 'source only' is searched; name a method of one combination",
+        "select_point: agreement is between seeds; give two or more",
+    ]
+    content = sweep(tmp_path / "out", keys={"batch_sise": [2, 3]})
+    with pytest.raises(ViddaError) as told:
+        make(loaded(content))
+    assert str(told.value).splitlines() == [
+        f"methods.{name}: batch_sise: unknown key; did you mean 'batch_size'?"
+        for name in ("source only", "coral")
+    ]
+    alone = {"masks": method("feature_similarity", data=["source", "masks"])}
+    content = sweep(tmp_path / "out", methods=alone, tasks=["gr2ar"])
+    content["variants"] = {"masks": {"name": "randomised"}}
+    with pytest.raises(ViddaError, match="none can be run: masks in gr2ar: its source clips are"):
+        make(loaded(content))
+    with pytest.raises(ValueError, match="must be below"):
+        loaded(sweep(tmp_path / "out", keys={"a": {"low": 2, "high": 1}}))

@@ -1,0 +1,231 @@
+"""`vidda sweep CONFIG`: methods x seeds x tasks, and a search over keys of each.
+
+OUT/trials.{json,csv}       every trial, waiting, finished or failed; written after each
+OUT/trials/NAME             the run of vidda adapt or vidda train
+OUT/sweep.md                methods x tasks with intervals, for a README
+OUT/results, report         the same as vidda evaluate writes it, and a page by vidda report
+OUT/stages, stages.json     config, output, time and memory of everything, as with vidda run
+OUT/config.yaml             the sweep's own
+
+Trials and the data are stages as of `vidda run`, done by the same code: a command in a process of
+its own, skipped when it is complete, gone on with when it was killed. A trial that fails stops no
+other; --resume tries it again. Epochs and combinations are chosen without target labels; the
+accuracy on the target stands in the tables, and nothing reads it there.
+"""
+
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
+from pathlib import Path
+
+from vidda.config import dump
+from vidda.data import load_manifest
+from vidda.errors import ViddaError
+from vidda.evaluate import screen
+from vidda.experiment.config import Keys, load
+from vidda.experiment.doing import Ended, check_out, do_all, dry_runs, pending
+from vidda.experiment.records import Records
+from vidda.experiment.stage import Stage
+from vidda.files import lock, write_text
+from vidda.report.config import ReportConfig
+from vidda.report.job import STAMP
+from vidda.screen import console
+from vidda.sweep.config import Grid, Optuna, Ray, SweepConfig
+from vidda.sweep.judged import finished, points, value
+from vidda.sweep.plan import Cell, Plan, Trial, make
+from vidda.sweep.results import collect, write, write_markdown, written
+from vidda.sweep.running import by_ray, one_by_one, require_ray
+from vidda.sweep.search import Known, more, require_optuna
+from vidda.sweep.table import FILE, Row, Table
+
+
+def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
+    """Check everything, run every trial that is not finished; 0 when all are, 1 when some failed.
+
+    Raises ViddaError where the data cannot be made.
+    """
+    if isinstance(config.search, Optuna):
+        require_optuna()
+    if isinstance(config.parallel, Ray):
+        require_ray()
+    plan = make(config)
+    report = _report(config)
+    check_out(config.out, "vidda sweep", resume or dry_run)
+    first = [trial.stage for cell in plan.cells() for trial in _first(plan, cell)]
+    waiting = pending([*plan.stages, *first], config.out)
+    _tell(plan, waiting)
+    if dry_run:
+        dry_runs(waiting, config.out)
+        return 0
+    config.out.mkdir(parents=True, exist_ok=True)
+    with lock(config.out):
+        write_text(config.out / "config.yaml", dump(config))
+        records = Records(config.out)
+        do_all(plan.stages, config.out, records)
+        sweep = _Sweep(plan, Table(config.out), records)
+        sweep.run()
+        return _finish(sweep, report)
+
+
+def _first(plan: Plan, cell: Cell) -> list[Trial]:
+    """The trials that are known before any has ended."""
+    search, keys = plan.config.search, plan.config.searched(cell.method)
+    known = more(search, keys, []) if isinstance(search, Grid) or not keys else []
+    return [trial for point in known for trial in plan.trials(cell, point)]
+
+
+def _tell(plan: Plan, waiting: Sequence[Stage]) -> None:
+    """Print the plan."""
+    config, cells = plan.config, plan.cells()
+    names = {stage.name for stage in waiting}
+    print(
+        f"{len(config.methods)} methods, {len(config.seeds)} seeds, tasks"
+        f" {', '.join(config.tasks)}: {len(cells)} methods and tasks"
+    )
+    for cell in cells:
+        trials = _first(plan, cell)
+        done = sum(trial.name not in names for trial in trials)
+        count = f"{len(trials)} trials{f', {done} complete' if done else ''}"
+        if not trials:
+            assert isinstance(config.search, Optuna)
+            count = f"{config.search.points} combinations by Optuna, {len(config.seeds)} seeds each"
+        print(f"  {cell.method}, {cell.task}: {count}")
+    for line in plan.left_out:
+        print(f"left out: {line}")
+
+
+class _Sweep:
+    """The trials of a sweep, as far as they are known, and their rows."""
+
+    def __init__(self, plan: Plan, table: Table, records: Records) -> None:
+        self.plan = plan
+        self.out = plan.config.out
+        self.table = table
+        self.records = records
+        self.trials: dict[str, Trial] = {}
+        self._cells: dict[str, Cell] = {}
+        self._tried: set[str] = set()
+
+    def run(self) -> None:
+        """Every trial that is not finished; those that begin with others after these."""
+        for wave in self.plan.waves:
+            for cell in wave:
+                self._add(cell, self._known(cell))
+            while True:
+                self._work(wave)
+                new = [(cell, self._more(cell)) for cell in wave]
+                if not any(proposed for _, proposed in new):
+                    break
+                for cell, proposed in new:
+                    self._add(cell, proposed)
+        self.table.keep(self.trials)
+
+    def _rows(self, cell: Cell) -> list[Row]:
+        """Of this cell, in the order in which they were proposed."""
+        own = (cell.method, cell.task)
+        return [row for row in self.table.rows.values() if (row.method, row.task) == own]
+
+    def _known(self, cell: Cell) -> list[Keys]:
+        """What an earlier session was told by Optuna; a grid is known without."""
+        keys = self.plan.config.searched(cell.method)
+        if isinstance(self.plan.config.search, Grid) or not keys:
+            return []
+        return [point for point, _ in points(self._rows(cell)) if point.keys() == keys.keys()]
+
+    def _more(self, cell: Cell) -> list[Keys]:
+        config = self.plan.config
+        rows = [row for row in self._rows(cell) if row.name in self.trials]
+        known = [Known(keys, value(own, config.select_point)) for keys, own in points(rows)]
+        return more(config.search, config.searched(cell.method), known)
+
+    def _add(self, cell: Cell, proposed: Sequence[Keys]) -> None:
+        """Take combinations into the table, before any of their trials starts."""
+        new = [trial for point in proposed for trial in self.plan.trials(cell, point)]
+        self.trials |= {trial.name: trial for trial in new}
+        self._cells |= dict.fromkeys((trial.name for trial in new), cell)
+        self.table.propose(Row(t.name, t.method, t.task, t.seed, t.keys, t.stage.out) for t in new)
+
+    def _work(self, wave: Sequence[Cell]) -> None:
+        """Run what is not finished, once in a session."""
+        waiting = []
+        for name, trial in self.trials.items():
+            if self._cells[name] not in wave or name in self._tried:
+                continue
+            if not trial.stage.complete(self.out):
+                self._tried.add(name)
+                waiting.append(trial.stage)
+            elif self.table.rows[name].status != "finished":
+                self._read(name)
+        for stage, ended in self._ends(waiting):
+            self.records.add(stage.name, stage.kind, stage.command, ended.measured)
+            if ended.why:
+                self.table.fail(stage.name, ended.why, self._seconds(stage.name))
+                print(f"{stage.name} failed: {ended.why}", file=sys.stderr, flush=True)
+            else:
+                self._read(stage.name)
+
+    def _ends(self, waiting: Sequence[Stage]) -> Iterator[tuple[Stage, Ended]]:
+        def say(ended: int) -> str:
+            done = len(self.table.rows) - len(waiting) + ended
+            return f"{done} of {len(self.table.rows)} trials done"
+
+        if not waiting:
+            return iter(())
+        if isinstance(self.plan.config.parallel, Ray):
+            return by_ray(self.plan.config.parallel, waiting, self.out, say)
+        return one_by_one(waiting, self.out, say)
+
+    def _read(self, name: str) -> None:
+        """Read what a complete trial has reached into its row."""
+        cell = self._cells[name]
+        stream = self.plan.config.methods[cell.method].stream
+        seconds = self._seconds(name)
+        try:
+            test = load_manifest(cell.test)
+            row = finished(self.table.rows[name], test, str(cell.test), stream=stream)
+        except ViddaError as error:
+            self.table.fail(name, "; ".join(str(error).splitlines()), seconds)
+            return
+        self.table.put(replace(row, seconds=seconds))
+
+    def _seconds(self, name: str) -> float:
+        record = self.records.by_name.get(name)
+        return record.seconds if record else 0.0
+
+
+def _report(config: SweepConfig) -> Stage:
+    """The page of the results; raises ConfigError."""
+    results, out = config.out / "results", config.out / "report"
+    keys = {"runs": [str(results)], "out": str(out)}
+    settings = load(ReportConfig, None, config.report, keys)
+    done, needed = out / STAMP, (results / "DONE",)
+    return Stage("report", "report", "report", settings, out, done, needed, derived=True)
+
+
+def _finish(sweep: _Sweep, report: Stage) -> int:
+    """Write and print what came out; the exit status."""
+    config, out = sweep.plan.config, sweep.out
+    rows = list(sweep.table.rows.values())
+    collected = collect(config, rows)
+    if collected is not None:
+        results, transfer = collected
+        write_markdown(results, rows, out / "sweep.md")
+        if not written(results, transfer, out / "results"):
+            shutil.rmtree(report.out, ignore_errors=True)
+            write(results, transfer, out / "results")
+        do_all([report], out, sweep.records)
+        screen.print_grids(console(sys.stdout), results.grids(), results.legend())
+        print(f"written: {out / 'sweep.md'}; page: {report.out / 'index.html'}")
+    failed = sweep.table.failed()
+    _tell_failed(failed, len(rows), out)
+    return 1 if failed else 0
+
+
+def _tell_failed(failed: Sequence[Row], trials: int, out: Path) -> None:
+    for row in failed:
+        print(f"failed: {row.name}: {row.reason}")
+    if failed:
+        print(f"{len(failed)} of {trials} trials failed, see {out / FILE}; --resume tries again")
+    else:
+        print(f"{trials} trials finished: {out / 'trials.csv'}")

@@ -1,0 +1,178 @@
+"""What comes out of a sweep: the transfer table of the chosen combinations, and a page of it.
+
+OUT/results/         as `vidda evaluate` writes a transfer table, so that `vidda report` reads it
+OUT/sweep.md         methods x tasks, what was chosen, and what the scores are worth, for a README
+"""
+
+import json
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from vidda.config import dump
+from vidda.data.predictions import save_predictions
+from vidda.evaluate.job import EvaluateConfig
+from vidda.evaluate.transfer import Cell, EpochCell, Transfer, cells, epoch_cell, find_tests
+from vidda.evaluate.transfer import Row as TransferRow
+from vidda.evaluate.transfer_tables import Grid, grids, legend, write_tables
+from vidda.files import write_text
+from vidda.run import RunFolder
+from vidda.sweep.config import SweepConfig
+from vidda.sweep.judged import answers, chosen
+from vidda.sweep.table import Row
+
+NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Results:
+    """The chosen rows by method and task, and what they reach."""
+
+    config: SweepConfig
+    rows: dict[tuple[str, str], list[Row]]
+    cells: list[Cell]
+    epochs: list[EpochCell]
+
+    def grids(self) -> list[Grid]:
+        """The transfer tables, what was chosen, and what the scores are worth."""
+        return [*grids(self.cells, self.epochs, self.config.tasks), *_choices(self)]
+
+    def legend(self) -> list[str]:
+        """What the tables mean, a sentence each."""
+        lines = legend(self.cells, self.epochs, self.config.intervals.confidence)
+        if any(self.config.searched(name) for name in self.config.methods):
+            lines.append(
+                f"Combinations of keys were chosen by {self.config.select_point}, as a mean over"
+                " seeds at the selected epochs: target labels were not looked at."
+            )
+        return lines
+
+
+def collect(config: SweepConfig, rows: Sequence[Row]) -> tuple[Results, Transfer] | None:
+    """The results of the rows that are finished; None where there are none."""
+    best: dict[tuple[str, str], list[Row]] = {}
+    for method in config.methods:
+        for task in config.tasks:
+            own = [row for row in rows if (row.method, row.task) == (method, task)]
+            if found := chosen(own, config.select_point):
+                best[method, task] = found
+    if not best:
+        return None
+    transfer = _transfer(config, best)
+    tests = find_tests(transfer)
+    table: list[Cell] = []
+    epochs: list[EpochCell] = []
+    for (method, task), members in best.items():
+        name, test = tests[task]
+        stream = config.methods[method].stream
+        said = [answers(row, _selected(row), test, name, stream=stream) for row in members]
+        table += cells(method, task, said, config.intervals)
+        runs = [row.run for row in members]
+        three = None if stream else epoch_cell(method, task, runs, test, name)
+        epochs += [three] if three else []
+    return Results(config, best, table, epochs), transfer
+
+
+def _selected(row: Row) -> int:
+    assert row.epochs
+    return int(row.epochs.selected)
+
+
+def _transfer(config: SweepConfig, best: dict[tuple[str, str], list[Row]]) -> Transfer:
+    runs: dict[str, dict[str, tuple[Path, ...]]] = {}
+    for (method, task), members in best.items():
+        runs.setdefault(method, {})[task] = tuple(row.run for row in members)
+    rows = tuple(TransferRow(name=name, runs=tasks) for name, tasks in runs.items())
+    return Transfer(data=config.prepared, tasks=config.tasks, rows=rows)
+
+
+def written(results: Results, transfer: Transfer, place: Path) -> bool:
+    """Whether a finished folder holds these very results."""
+    if not (place / "DONE").exists():
+        return False
+    before = json.loads((place / "transfer.json").read_text(encoding="utf-8"))
+    now = {
+        "cells": [asdict(cell) for cell in results.cells],
+        "epochs": [asdict(cell) for cell in results.epochs],
+    }
+    # Through JSON, which has no tuples.
+    same = json.loads(json.dumps(now)) == {key: before.get(key) for key in now}
+    settings = dump(_settings(results, transfer, place))
+    return same and (place / "config.yaml").read_text(encoding="utf-8") == settings
+
+
+def write(results: Results, transfer: Transfer, place: Path) -> None:
+    """Write the results in place of others."""
+    config = results.config
+    tests = find_tests(transfer)
+    shutil.rmtree(place, ignore_errors=True)
+    fingerprints = {f"test of {task}": test.fingerprint() for task, (_, test) in tests.items()}
+    settings = _settings(results, transfer, place)
+    with RunFolder.open(place, settings, fingerprints, resume=False) as folder:
+        for (method, task), members in results.rows.items():
+            name, test = tests[task]
+            stream = config.methods[method].stream
+            for number, row in enumerate(members):
+                found = answers(row, _selected(row), test, name, stream=stream)
+                file = place / "predictions" / method / f"{task}_{number}.npz"
+                save_predictions(file, found.predictions, found.classes, found.columns)
+        write_tables(
+            place, results.cells, results.epochs, config.tasks, config.intervals.confidence
+        )
+        folder.finish()
+
+
+def _settings(results: Results, transfer: Transfer, place: Path) -> EvaluateConfig:
+    return EvaluateConfig(out=place, transfer=transfer, intervals=results.config.intervals)
+
+
+def write_markdown(results: Results, rows: Sequence[Row], file: Path) -> None:
+    """The tables as Markdown, for a README; trials that failed are named."""
+    lines = []
+    for grid in [*results.grids(), *_worth(rows)]:
+        lines += [f"## {grid.title}", "", _line(grid.heads), _line(["---"] * len(grid.heads))]
+        lines += [*map(_line, grid.rows), ""]
+    lines += [f"- {line}" for line in results.legend()]
+    lines += [f"- failed: {row.name}: {row.reason}" for row in rows if row.status == "failed"]
+    write_text(file, "\n".join(lines) + "\n")
+
+
+def _line(texts: Sequence[str]) -> str:
+    return f"| {' | '.join(texts)} |"
+
+
+def _choices(results: Results) -> Iterator[Grid]:
+    """Which combination stands for each method and task, where there is more than one."""
+    config = results.config
+    names = [name for name in config.methods if config.searched(name)]
+    rows = []
+    for name in names:
+        texts = []
+        for task in config.tasks:
+            members = results.rows.get((name, task))
+            texts.append(_keys(members[0]) if members else NONE)
+        rows.append((name, *texts))
+    if rows:
+        yield Grid(f"Chosen by {config.select_point}", ("method", *config.tasks), tuple(rows))
+
+
+def _keys(row: Row) -> str:
+    return ", ".join(f"{key} {json.dumps(value)}" for key, value in row.keys.items())
+
+
+def _worth(rows: Sequence[Row]) -> Iterator[Grid]:
+    """What each score is worth for choosing epochs, over all trials that have it."""
+    names = dict.fromkeys(name for row in rows for name in row.lost)
+    lines = []
+    for name in names:
+        having = [row for row in rows if name in row.lost]
+        known = [c for row in having if (c := row.correlations[name]) is not None]
+        correlation = f"{np.mean(known):+.2f}" if known else NONE
+        lost = 100 * np.mean([row.lost[name] for row in having])
+        lines.append((name, f"{correlation}", f"{lost:.1f}", str(len(having))))
+    if lines:
+        heads = ("score", "rank correlation", "points lost to the oracle", "trials")
+        yield Grid("Scores without target labels, over the epochs", heads, tuple(lines))
