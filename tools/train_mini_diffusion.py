@@ -12,9 +12,9 @@ From the root of the repository. Scenes are rendered into OUT/data; two stages l
 a run folder with metrics, checkpoints and sheets of samples: `autoencoder`, and `denoiser` (text
 encoder, UNet and both ControlNets); OUT/result is the pipeline in diffusers' format
 with its model card, to be copied to vidda/assets/mini_diffusion; what is there took 80 minutes on
-one thread of a CPU with bf16. Killed at any instant, the same command goes on. Everything follows from the recipe (`tools/mini_diffusion/recipe.py`), of which
-key=value changes a part; --bench says how long it will take, and with --minutes which numbers of
-steps fit into that time.
+one thread of a CPU with bf16. Killed at any instant, the same command goes on. Everything follows
+from the recipe (`tools/mini_diffusion/recipe.py`), of which key=value changes a part; --bench says
+how long it will take, and with --minutes which numbers of steps fit into that time.
 """
 
 import argparse
