@@ -36,6 +36,14 @@ from vidda.recognize.saved import load_model
 SOURCE_FREE = {"atcon", "vitta"}
 FROZEN_HEAD = {"atcon"}
 MODELS = {"biconvlstm": BICONVLSTM, "videomae": VIDEOMAE}
+QUICK = {"source_only", "dann", "mcc", "mic", "atcon", "vitta", "ta3n"}
+"""One of each kind with the quicker model; the others are in the slow part."""
+PAIRS = [
+    pytest.param(name, model, marks=[] if quick else pytest.mark.slow)
+    for name in METHODS
+    for model in MODELS
+    for quick in [name in QUICK and model == "biconvlstm"]
+]
 
 
 @pytest.fixture(scope="module")
@@ -54,8 +62,7 @@ def source_free(data: Path, folder: Path, model: dict[str, Any]) -> dict[str, An
     return {"start": str(start), "train": [str(data / "gone.csv")], **sizes}
 
 
-@pytest.mark.parametrize("model", ["biconvlstm", pytest.param("videomae", marks=pytest.mark.slow)])
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize(("name", "model"), PAIRS)
 def test_a_method_trains_without_target_labels_and_resumes_exactly(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, model: str
 ) -> None:
