@@ -36,7 +36,9 @@ if __name__ == "__main__":
 """
 
 
-@pytest.mark.parametrize("program", [POOL, LOADER], ids=["pool", "loader"])
+@pytest.mark.parametrize(
+    "program", [POOL, pytest.param(LOADER, marks=pytest.mark.slow)], ids=["pool", "loader"]
+)
 def test_a_worker_ends_with_a_killed_parent(program: str, tmp_path: Path) -> None:
     script = tmp_path / "program.py"
     script.write_text(program)

@@ -36,7 +36,7 @@ from vidda.recognize.saved import load_model
 SOURCE_FREE = {"atcon", "vitta"}
 FROZEN_HEAD = {"atcon"}
 MODELS = {"biconvlstm": BICONVLSTM, "videomae": VIDEOMAE}
-QUICK = {"source_only", "dann", "mcc", "mic", "atcon", "vitta", "ta3n"}
+QUICK = {"source_only", "dann", "mic", "vitta"}
 """One of each kind with the quicker model; the others are in the slow part."""
 PAIRS = [
     pytest.param(name, model, marks=[] if quick else pytest.mark.slow)
