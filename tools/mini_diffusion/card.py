@@ -97,13 +97,13 @@ def write(folder: Path, recipe: Recipe) -> None:
         d=recipe.denoiser.steps,
         a_batch=recipe.autoencoder.batch,
         d_batch=recipe.denoiser.batch,
-        cost=_cost(recipe.out / COST),
+        cost=cost_of(recipe.out / COST),
         quality=_quality(recipe.out / FIGURES),
     )
     write_text(folder / CARD, text)
 
 
-def _cost(file: Path) -> str:
+def cost_of(file: Path) -> str:
     """How long it took, by kind of machine."""
     if not file.exists():
         return ""

@@ -3,9 +3,9 @@
 import json
 from collections.abc import Mapping
 from dataclasses import asdict
-from datetime import timedelta
 from pathlib import Path
 
+from tools.mini_diffusion.card import cost_of
 from tools.mini_pose.measure import EVERY, WANTED, Figures
 from tools.mini_pose.model import CONFIG, SIZE, WEIGHTS, WIDTH
 from tools.mini_pose.recipe import Recipe
@@ -104,20 +104,11 @@ def write(folder: Path, recipe: Recipe) -> None:
         seed=recipe.seed,
         steps=recipe.training.steps,
         batch=recipe.training.batch,
-        cost=_cost(recipe.out / COST),
+        cost=cost_of(recipe.out / COST),
         threshold=THRESHOLD,
         quality=_quality(recipe.out / FIGURES),
     )
     write_text(folder / CARD, text)
-
-
-def _cost(file: Path) -> str:
-    """How long it took, by kind of machine."""
-    if not file.exists():
-        return ""
-    spent: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))
-    each = [f"{timedelta(seconds=round(s))} on {machine}" for machine, s in spent.items()]
-    return f"; {' and '.join(each)}"
 
 
 def _quality(file: Path) -> str:

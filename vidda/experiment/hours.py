@@ -20,6 +20,7 @@ from vidda.translate.frame_choice import AllFrames
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.parts import Parts, find_parts
 from vidda.translate.personalize.config import PersonalizeConfig
+from vidda.translate.schedulers import SD15_NOISE
 from vidda.translate.weights import WeightsConfig
 from vidda.translate.workload import ENCODE, SD15, SD15_PIXELS, UNET, teraflops
 
@@ -29,17 +30,6 @@ FRAMES_A_CLIP = 150
 """Of a clip that is translated whole: RoCoG-v2's are about so long at 30 frames a second."""
 RESOLUTION = 512
 """Of personalisation where the recipe leaves it to the base."""
-
-SD15_SCHEDULER = {
-    "_class_name": "PNDMScheduler",
-    "beta_start": 0.00085,
-    "beta_end": 0.012,
-    "beta_schedule": "scaled_linear",
-    "num_train_timesteps": 1000,
-    "set_alpha_to_one": False,
-    "skip_prk_steps": True,
-    "steps_offset": 1,
-}
 
 
 def told(
@@ -122,7 +112,16 @@ def _parts(weights: WeightsConfig) -> Parts:
     except ViddaError:
         unknown = Part(Path(), {}, (), None)
         unet = Part(Path(), {"block_out_channels": SD15}, (), None)
-        return Parts(unknown, unet, unknown, Path(), SD15_SCHEDULER, (), (), ())
+        return Parts(
+            unknown,
+            unet,
+            unknown,
+            Path(),
+            {"_class_name": "PNDMScheduler", **SD15_NOISE},
+            (),
+            (),
+            (),
+        )
 
 
 def _personalisation(config: PersonalizeConfig) -> float:
