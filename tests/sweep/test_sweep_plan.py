@@ -51,8 +51,10 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
         "atcon": method("atcon", start="source only", keys={"epochs": [1, 2]}),
         "vitta": method("vitta", start="source only", stream=True),
     }
+    content["methods"]["source only"]["steps"] = 30
     plan = make(loaded(content))
     early, late = plan.waves
+    assert [plan.trials(cell, {})[0].stage.steps for cell in early] == [30, 6]
     assert [c.method for c in early] == ["source only", "coral"]
     assert [c.method for c in late] == ["atcon", "vitta"]
     one, other = (plan.trials(late[0], {"epochs": count}) for count in (1, 2))

@@ -215,9 +215,10 @@ class ClipTransform:
         frames: (T, H, W, 3) uint8 RGB. rng: decides every random parameter, see `clip_rng`.
         """
         video = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)
-        # torchvision draws from torch's global generator: lend it ours, and give it back untouched.
+        # torchvision draws from torch's CPU generator: lend it ours, and give it back untouched.
+        # torch.manual_seed would seed the GPUs' too, which draw the model's dropout, and is slow.
         with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(int(rng.integers(2**63)))
+            torch.default_generator.manual_seed(int(rng.integers(2**63)))
             clips = self._normalised(self._random(video))
             return self._erase(clips.transpose(1, 2)).transpose(1, 2)
 

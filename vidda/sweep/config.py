@@ -81,6 +81,9 @@ class MethodRecipe(Recipe):
         default=False,
         description="adapt to the test clips as they come; what is said of each then is the result",
     )
+    steps: Annotated[int, Field(ge=1)] | None = Field(
+        default=None, description="of its trainings on source clips; null: the sweep's"
+    )
     keys: dict[str, Values] = Field(default={}, description="searched for this method besides")
 
 

@@ -183,11 +183,11 @@ def _trial(config: SweepConfig, cell: Cell, seed: int, keys: Keys) -> Trial:
     if recipe.command == "train":
         own["watch"] = {TEST: str(cell.test)}
         settings = load(TrainConfig, recipe.file, *layers, own)
-        steps = config.steps
+        steps = recipe.steps or config.steps
     else:
         own |= _adapting(config, cell, start)
         settings = load(AdaptConfig, recipe.file, *layers, own)
-        steps = None if settings.method.source_free else config.steps
+        steps = None if settings.method.source_free else recipe.steps or config.steps
         read += [settings.target, *([start / "DONE"] if start else [])]
     kind = f"{recipe.command} {cell.method}"
     stage = Stage(name, kind, recipe.command, settings, run, run / "DONE", tuple(read), steps)
