@@ -10,13 +10,13 @@ PACKAGE = Path(__file__).parents[1] / "vidda"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
 CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"}
-RUN = CORE | {"provenance", "checkpoints", "run", "video"}
+RUN = CORE | {"provenance", "checkpoints", "training_state", "run", "video"}
 DATA = RUN | {"data", "mini", "control"}
 
 # The rooms of vidda, and of which others each may know.
 MAY_IMPORT = {
     **dict.fromkeys(CORE, CORE),
-    **dict.fromkeys(("provenance", "checkpoints", "run", "video"), RUN),
+    **dict.fromkeys(("provenance", "checkpoints", "training_state", "run", "video"), RUN),
     **dict.fromkeys(("data", "mini", "control"), DATA),
     "doctor": DATA | {"doctor"},
     "translate": DATA | {"translate"},

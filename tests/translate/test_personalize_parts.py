@@ -18,7 +18,6 @@ from vidda.translate.personalize.frames import Frames, FramesConfig, draw, probl
 from vidda.translate.personalize.latents import encode, to_frames, to_pixels
 from vidda.translate.personalize.objective import min_snr_weight, squared_error, target
 from vidda.translate.personalize.optim import TrainingConfig
-from vidda.translate.personalize.state import load_state, save_state
 from vidda.translate.personalize.textual_inversion import TextualInversion, Word
 from vidda.translate.personalize.training import order
 from vidda.translate.personalize.wording import token_ids, words
@@ -236,25 +235,6 @@ def test_a_tiny_autoencoder_is_sure_of_its_latents() -> None:
     assert len(latents) == 9 and not latents.deviation.any()
     drawn = latents.draw(torch.tensor([8, 0]), torch.Generator())
     assert torch.equal(drawn, latents.mean[[8, 0]])
-
-
-def test_state_of_nested_tensors_and_numbers_comes_back(tmp_path: Path) -> None:
-    """8-bit Adam keeps whole numbers, and tensors of bytes in a mapping of their own."""
-
-    class Nested(torch.optim.SGD):
-        def load_state_dict(self, state_dict: dict) -> None:  # type: ignore[type-arg]
-            self.loaded = state_dict["state"]
-
-    weight = torch.nn.Parameter(torch.ones(2))
-    optimizer = Nested([weight], lr=1.0)
-    moments = {"state1": torch.tensor([3, 250], dtype=torch.uint8)}
-    optimizer.state[weight] = {"step": 7, "quantised": moments}
-    save_state(tmp_path, {"weight": weight}, optimizer, {"scale": 2.0})
-    other = torch.nn.Parameter(torch.zeros(2))
-    again = Nested([other], lr=1.0)
-    assert load_state(tmp_path, {"weight": other}, again) == {"scale": 2.0}
-    assert torch.equal(other, weight) and again.loaded[0]["step"] == 7
-    assert torch.equal(again.loaded[0]["quantised"]["state1"], moments["state1"])
 
 
 def test_frames_tell_their_content() -> None:

@@ -21,8 +21,8 @@ from vidda.errors import ViddaError
 from vidda.files import atomic_folder
 from vidda.progress import meter
 from vidda.run import RunFolder
+from vidda.training_state import load_learned, load_state, save_learned, save_state
 from vidda.translate.personalize.drawing import write_png
-from vidda.translate.personalize.state import load_state, save_state
 from vidda.translate.personalize.training import order
 
 AVERAGE = "average.safetensors"
@@ -94,7 +94,7 @@ def train(
     """
     optimizer = _optimizer(stage, config, machine)
     average = Average(stage.learned, config.ema)
-    step = _restored(run, stage, optimizer, average)
+    step = shown = _restored(run, stage, optimizer, average)
     with meter(label=run.path.name, total=config.steps, unit="steps", done=step) as passed:
         while step < config.steps:
             values = _step(stage, config, machine, optimizer, step, seed)
@@ -104,10 +104,9 @@ def train(
             if step % LOG_EVERY == 0 or last or late:
                 figures = {name: float(value) for name, value in values.items()}
                 _finite(figures, step)
-                passed(
-                    step % LOG_EVERY or LOG_EVERY,
-                    " ".join(f"{name} {value:.4f}" for name, value in figures.items()),
-                )
+                said = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+                passed(step - shown, said)
+                shown = step
                 run.record(step, {f"train/{name}": value for name, value in figures.items()})
             if step % config.look == 0 or last:
                 with average.applied():
@@ -188,7 +187,8 @@ def _save(
     run: RunFolder, stage: Stage, optimizer: torch.optim.Optimizer, average: Average, step: int
 ) -> None:
     with run.checkpoint(step, keep=1) as folder:
-        save_state(folder, stage.learned, optimizer, {})
+        save_learned(folder, stage.learned)
+        save_state(folder, optimizer, None, {"step": step})
         kept = {name: value.cpu().contiguous() for name, value in average.values.items()}
         save_file(kept, folder / AVERAGE)
 
@@ -197,9 +197,10 @@ def _restored(
     run: RunFolder, stage: Stage, optimizer: torch.optim.Optimizer, average: Average
 ) -> int:
     """The step of the last checkpoint, with everything loaded; 0 without one."""
-    folder, step = run.last_checkpoint(), run.checkpoints.last_step
-    if folder is None or step is None:
+    folder = run.last_checkpoint()
+    if folder is None:
         return 0
-    load_state(folder, stage.learned, optimizer)
+    step: int = load_state(folder, optimizer, None)["step"]
+    load_learned(folder, stage.learned)
     average.restore(load_file(folder / AVERAGE))
     return step

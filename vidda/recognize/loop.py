@@ -25,14 +25,9 @@ from vidda.progress import meter
 from vidda.recognize.feed import Feed, Pair
 from vidda.recognize.optim import ScheduleConfig, set_rate
 from vidda.recognize.saved import WEIGHTS, save_weights
-from vidda.recognize.state import (
-    load_optimizer,
-    load_position,
-    save_optimizer,
-    save_position,
-)
 from vidda.recognize.step import Method, Seen
 from vidda.run import RunFolder
+from vidda.training_state import load_state, save_state
 
 log = logging.getLogger("vidda")
 
@@ -233,9 +228,7 @@ def _save(
             save_weights(folder / TRAINED, parts.model)
         if parts.method.state_dict():
             save_weights(folder / METHOD, parts.method)
-        save_optimizer(folder, parts.optimizer)
-        scaler = parts.accelerator.scaler
-        save_position(folder, {**asdict(position), "scaler": scaler.state_dict() if scaler else {}})
+        save_state(folder, parts.optimizer, parts.accelerator.scaler, asdict(position))
     if position.best_step is not None:
         run.checkpoints.link("best", position.best_step)
 
@@ -254,12 +247,7 @@ def _restored(run: RunFolder, parts: Parts) -> Position:
     parts.model.load_state_dict(weights)
     if parts.method.state_dict():
         parts.method.load_state_dict(load_file(folder / METHOD))
-    load_optimizer(folder, parts.optimizer)
-    content = load_position(folder)
-    scale = content.pop("scaler")
-    if parts.accelerator.scaler is not None:
-        parts.accelerator.scaler.load_state_dict(scale)
-    position = Position(**content)
+    position = Position(**load_state(folder, parts.optimizer, parts.accelerator.scaler))
     if position.best_step is not None and parts.accelerator.is_main_process:
         run.checkpoints.link("best", position.best_step)
     log.info("goes on from step %d", position.step)

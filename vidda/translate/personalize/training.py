@@ -14,10 +14,10 @@ from accelerate import Accelerator
 from vidda.errors import ViddaError
 from vidda.progress import meter
 from vidda.run import RunFolder
+from vidda.training_state import load_learned, load_state, save_learned, save_state
 from vidda.translate.personalize.drawing import write_png
 from vidda.translate.personalize.learner import Learner
 from vidda.translate.personalize.optim import TrainingConfig
-from vidda.translate.personalize.state import load_state, save_state
 
 log = logging.getLogger("vidda")
 
@@ -64,9 +64,8 @@ def train(
                 _look(run, learner, step)
             if step % pace.save == 0 or last:
                 with run.checkpoint(step, keep=pace.keep) as folder:
-                    scaler = accelerator.scaler
-                    state = scaler.state_dict() if scaler else {}
-                    save_state(folder, learner.learned, optimizer, state)
+                    save_learned(folder, learner.learned)
+                    save_state(folder, optimizer, accelerator.scaler, {"step": step})
 
 
 def order(position: int, count: int, size: int, seed: int) -> torch.Tensor:
@@ -129,11 +128,9 @@ def _restored(
 ) -> int:
     """How many steps the last checkpoint has behind it, with everything loaded; 0 without one."""
     folder = run.last_checkpoint()
-    step = run.checkpoints.last_step
-    if folder is None or step is None:
+    if folder is None:
         return 0
-    scaler = load_state(folder, learner.learned, optimizer)
-    if accelerator.scaler is not None:
-        accelerator.scaler.load_state_dict(scaler)
+    step: int = load_state(folder, optimizer, accelerator.scaler)["step"]
+    load_learned(folder, learner.learned)
     log.info("goes on from step %d", step)
     return step

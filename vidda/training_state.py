@@ -1,0 +1,95 @@
+"""The state of a training between two steps, without pickle: safetensors and JSON.
+
+FOLDER/learned.safetensors    parameters, where a checkpoint holds only those that learn
+FOLDER/optimizer.safetensors  the optimiser's tensors, <parameter>.<name>; its numbers as metadata
+FOLDER/position.json          where the training stands, and the loss scale
+"""
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+from safetensors.torch import load_file, save_file
+
+from vidda.errors import ViddaError
+from vidda.files import write_text
+
+LEARNED = "learned.safetensors"
+OPTIMIZER = "optimizer.safetensors"
+POSITION = "position.json"
+
+
+def save_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> None:
+    """Write parameters by their names into an existing folder."""
+    tensors = {name: value.detach().contiguous().cpu() for name, value in learned.items()}
+    save_file(tensors, folder / LEARNED)
+
+
+@torch.no_grad()
+def load_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> None:
+    """Restore what `save_learned` wrote, in place."""
+    saved = load_file(folder / LEARNED)
+    for name, parameter in learned.items():
+        parameter.copy_(saved[name])
+
+
+def save_state(
+    folder: Path,
+    optimizer: torch.optim.Optimizer,
+    scaler: torch.amp.GradScaler | None,
+    position: Mapping[str, Any],
+) -> None:
+    """Write an optimiser's moments, the loss scale and the position into an existing folder.
+
+    Rates and groups are not written: they come from the config again. position: what JSON can hold.
+    """
+    tensors: dict[str, torch.Tensor] = {}
+    numbers: dict[str, str] = {}
+    for name, value in _leaves(optimizer.state_dict()["state"]):
+        if isinstance(value, torch.Tensor):
+            tensors[name] = value.contiguous().cpu()
+        else:
+            numbers[name] = json.dumps(value)
+    save_file(tensors, folder / OPTIMIZER, metadata=numbers)
+    content = {**position, "scaler": scaler.state_dict() if scaler else {}}
+    write_text(folder / POSITION, json.dumps(content, indent=1) + "\n")
+
+
+def load_state(
+    folder: Path, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None
+) -> dict[str, Any]:
+    """Restore what `save_state` wrote, into an optimiser of the same parameters; the position.
+
+    Raises ViddaError for a checkpoint of an older version.
+    """
+    if not (folder / POSITION).exists():
+        raise ViddaError(
+            f"{folder}: written by an older version of vidda; start again in another folder"
+        )
+    state: dict[Any, Any] = {}
+    with safe_open(folder / OPTIMIZER, framework="pt") as opened:
+        numbers = {name: json.loads(value) for name, value in (opened.metadata() or {}).items()}
+    for key, value in (load_file(folder / OPTIMIZER) | numbers).items():
+        number, *names, last = key.split(".")
+        place = state.setdefault(int(number), {})
+        for name in names:
+            place = place.setdefault(name, {})
+        place[last] = value
+    optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
+    position: dict[str, Any] = json.loads((folder / POSITION).read_text(encoding="utf-8"))
+    scale = position.pop("scaler")
+    if scaler is not None:
+        scaler.load_state_dict(scale)
+    return position
+
+
+def _leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """What a nested state holds, under dotted names; 8-bit Adam nests mappings in its own."""
+    for key, value in tree.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
