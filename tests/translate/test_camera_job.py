@@ -18,6 +18,7 @@ from vidda import video
 from vidda.control.sheet import save_png
 from vidda.control.sidecar import path_of
 from vidda.data import load_manifest
+from vidda.data.joined import joined
 from vidda.data.manifest import save_manifest
 from vidda.data.versions import VIDEOS, Version
 from vidda.errors import ViddaError
@@ -157,6 +158,19 @@ def test_without_shake_key_points_stay_true(source: Path, target: Path, tmp_path
         ):
             assert truth.files == old.files
             np.testing.assert_array_equal(truth["keypoints"], old["keypoints"])
+
+
+def test_two_runs_on_the_same_clips_can_be_trained_on_together(
+    source: Path, target: Path, taken: Path, tmp_path: Path
+) -> None:
+    assert start(source, target, tmp_path / "other", name="other", seed=1) == 0
+    other = load_manifest(tmp_path / "other")
+    assert [clip.id for clip in other.clips] == ["clip/0@other", "clip/1@other", "clip/2@other"]
+    both = joined((load_manifest(taken), other))
+    assert len(both) == 9
+    assert all((both.root / clip.path).is_file() for clip in both.clips)
+    with pytest.raises(ViddaError, match=r"clip id 'clip/0@other' stands twice"):
+        joined((other, replace(other, root=taken)))
 
 
 def test_images_stay_images(target: Path, tmp_path: Path) -> None:

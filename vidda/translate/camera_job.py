@@ -43,6 +43,12 @@ class CameraJobConfig(CameraConfig):
 
     input: Path = Field(description="manifest of clips, synthetic or translated")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
+    name: str = Field(
+        default="camera",
+        pattern=r"^[\w-]+$",
+        description="ends the new clips' ids, <id>@<name>; runs on the same clips need others"
+        " to be trained on together",
+    )
     size: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
         description="shorter side in pixels at which target clips are measured; null: the median"
@@ -84,7 +90,7 @@ def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
         cameras = statistics(config.out, config, how.size, 1, how.rate)
         write = partial(_write, config, manifest.root, cameras)
         make_all(versions, config.out, write, jobs=config.jobs, label="filming")
-        records = tuple(_record(one, config.out) for one in versions)
+        records = tuple(_record(one, config) for one in versions)
         out = Manifest(config.out.absolute(), manifest.classes, records)
         save_manifest(out, config.out / "manifest.csv")
         folder.finish()
@@ -161,8 +167,8 @@ def _sidecar(version: Version) -> str:
     return f"{SIDECARS}/{version.place}.npz"
 
 
-def _record(version: Version, out: Path) -> ClipRecord:
+def _record(version: Version, config: CameraJobConfig) -> ClipRecord:
     """The record of a version; a translated clip stays one, a synthetic one too."""
     place = _sidecar(version)
-    beside = place if inside(out, place).exists() else ""
-    return version.record("camera", domain=version.clip.domain, sidecar=beside)
+    beside = place if inside(config.out, place).exists() else ""
+    return version.record(config.name, domain=version.clip.domain, sidecar=beside)
