@@ -1,10 +1,14 @@
 """Small datasets on disk, for the tests of vidda.data."""
 
+import csv
 import json
 from collections.abc import Iterable
 from pathlib import Path
 
-from vidda.data.prepare import PrepareConfig
+import pytest
+
+from vidda.data.prepare import PrepareConfig, run
+from vidda.errors import ViddaError
 
 CLASSES = ("Advance", "Attention", "Rally")
 
@@ -32,6 +36,7 @@ SCENES_XML = """<?xml version="1.0" encoding="utf-16"?>
 """
 
 SYN_A = "Scene0_0_Advance_30_1_2022_17_5_16.mp4"
+
 SYN_R = "Scene1_1_S01_Rally_R01_02_30_1_2022_17_9_1.mp4"
 
 
@@ -84,3 +89,25 @@ def config(root: Path, out: Path, dataset: dict[str, object], **more: object) ->
     """A config of `vidda prepare`, validated as the command line does it."""
     data = {"root": str(root), "out": str(out), "dataset": dataset, **more}
     return PrepareConfig.model_validate_json(json.dumps(data), strict=True)
+
+
+ROCOG: dict[str, object] = {"name": "rocog_v2"}
+
+
+def settings(tmp_path: Path, **more: object) -> PrepareConfig:
+    return config(tmp_path / "root", tmp_path / "out", ROCOG, **more)
+
+
+def prepare(tmp_path: Path, *, dry_run: bool = False, resume: bool = False, **more: object) -> int:
+    return run(settings(tmp_path, **more), dry_run=dry_run, resume=resume)
+
+
+def refusal(tmp_path: Path, *, resume: bool = False, **more: object) -> str:
+    with pytest.raises(ViddaError) as caught:
+        prepare(tmp_path, resume=resume, **more)
+    return str(caught.value)
+
+
+def problems(tmp_path: Path) -> list[tuple[str, str]]:
+    with (tmp_path / "out" / "problems.csv").open(newline="") as file:
+        return [(row["kind"], row["where"]) for row in csv.DictReader(file)]

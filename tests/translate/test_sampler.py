@@ -1,6 +1,5 @@
-"""The sampler: chunks and batches change nothing, work that is not needed is not done."""
+"""The sampler: chunks and batches change nothing, and what cannot work is refused."""
 
-import weakref
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,10 +9,7 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from pydantic import ValidationError
-from tiny_diffusion import FACTOR
-from tiny_translator import SIDE, clip_job, precise, tiny_models
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
+from tiny_translator import SIDE, clip_job, config, last, precise, tiny_models
 
 from vidda.errors import ViddaError
 from vidda.translate import schedulers
@@ -24,8 +20,7 @@ from vidda.translate.keep import KeepLatents, KeepPixels
 from vidda.translate.latents import decode, encode, on_latents
 from vidda.translate.loading import Models
 from vidda.translate.noise import FlowWarped, Independent
-from vidda.translate.sampler import ClipJob, Translator
-from vidda.translate.sampling_config import SamplingConfig
+from vidda.translate.sampler import Translator
 from vidda.translate.schedulers import SCHEDULERS, SchedulerConfig
 from vidda.translate.start import DdimInversion, FromImage, Zodi, alpha_bar, noised, schedule
 
@@ -45,18 +40,6 @@ def models(folder: Path) -> Models:
 @pytest.fixture(scope="module")
 def exact(folder: Path) -> Models:
     return precise(tiny_models(folder, ("edges",)))
-
-
-def config(**changes: Any) -> SamplingConfig:
-    """Few steps, and of little guidance: it multiplies rounding as it does all else."""
-    return SamplingConfig(**{"steps": 3, "guidance": 2.0, **changes})
-
-
-def last(models: Models, config: SamplingConfig, clips: list[ClipJob]) -> torch.Tensor:
-    """The latents after the last step."""
-    for latents in Translator(models, config).denoise(clips):
-        found = latents
-    return found.clone()
 
 
 @pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: context.name)
@@ -119,75 +102,6 @@ def test_starts_that_ask_the_networks(exact: Models, start: Any) -> None:
     assert (found[0] - other).abs().max() > 1e-3
 
 
-class LiveBytes(TorchDispatchMode):
-    """The most bytes of tensors alive at any time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self._known:
-                    self._known.add(storage._cdata)
-                    self.now += storage.nbytes()
-                    weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
-        self.peak = max(self.peak, self.now)
-        return result
-
-    def _forget(self, storage: int, size: int) -> None:
-        self._known.remove(storage)
-        self.now -= size
-
-
-def test_memory_does_not_grow_with_the_clip(models: Models) -> None:
-    """But for latents, noise and the output of the networks, which all frames have."""
-    choices = config(steps=2, chunk=16, guidance=1.0, scheduler=SchedulerConfig(name="ddim"))
-    peaks = []
-    for length in (16, 256):
-        with LiveBytes() as live:
-            last(models, choices, [clip_job(length)])
-        peaks.append(live.peak)
-    latent = 4 * (SIDE // FACTOR) ** 2 * 4
-    assert peaks[1] - 240 * 3 * latent < 1.05 * peaks[0]
-    assert peaks[0] > 100 * latent  # the networks' own memory was seen
-
-
-def test_controlnets_run_in_their_windows_and_guidance_in_its_own(folder: Path) -> None:
-    models = tiny_models(folder, windows=((0.0, 0.5), (0.25, 1.0)))
-    runs: dict[str, list[int]] = {"unet": [], "edges": [], "pose": []}
-    hooks = [
-        module.register_forward_pre_hook(
-            lambda _, inputs, name=name: runs[name].append(len(inputs[0]))
-        )
-        for name, module in [
-            ("unet", models.unet),
-            *((net.kind, net.model) for net in models.controlnets),
-        ]
-    ]
-    scheduler = SchedulerConfig(name="ddim")
-    choices = config(steps=8, guidance_stop=0.75, chunk=2, scheduler=scheduler)
-    last(models, choices, [clip_job(4)])
-    for hook in hooks:
-        hook.remove()
-    # Two chunks of two frames a step, each twice in the batch while there is guidance.
-    assert runs["unet"] == [4, 4] * 6 + [2, 2] * 2
-    assert runs["edges"] == [4, 4] * 4
-    assert runs["pose"] == [4, 4] * 4 + [2, 2] * 2
-
-
-def test_no_guidance_is_one_pass(models: Models) -> None:
-    sizes = []
-    hook = models.unet.register_forward_pre_hook(lambda _, inputs: sizes.append(len(inputs[0])))
-    last(models, config(guidance=1.0, scheduler=SchedulerConfig(name="ddim")), [clip_job(4)])
-    hook.remove()
-    assert sizes == [4] * 3
-
-
 def test_an_overridden_wrapper_is_an_error_before_sampling(folder: Path) -> None:
     models = tiny_models(folder)
     translator = Translator(models, config(context=FirstPrevious()))
@@ -204,47 +118,6 @@ def test_a_later_translator_has_its_own_attention(models: Models) -> None:
     before = last(models, config(context=Alone()), [clip])
     last(models, config(context=FirstPrevious()), [clip])
     assert torch.equal(last(models, config(context=Alone()), [clip]), before)
-
-
-def full_above(limit: int) -> Any:
-    """A hook that runs out of memory when more than so many frames come at once."""
-
-    def hook(module: torch.nn.Module, inputs: Any) -> None:
-        if len(inputs[0]) > limit:
-            raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 GiB.")
-
-    return hook
-
-
-@pytest.mark.parametrize("context", [FirstPrevious(), Anchors(count=2)], ids=lambda c: c.name)
-def test_out_of_memory_halves_the_chunk_and_goes_on(
-    models: Models, context: ContextConfig, caplog: pytest.LogCaptureFixture
-) -> None:
-    clip = clip_job(9)
-    choices = config(context=context, chunk=8, vae_chunk=4, start=FromImage())
-    whole = Translator(models, choices).translate([clip])[0]
-    hooks = [
-        models.unet.up_blocks[1].resnets[0].register_forward_pre_hook(full_above(5)),
-        models.vae.decoder.register_forward_pre_hook(full_above(2)),
-    ]
-    caplog.clear()
-    translator = Translator(models, choices)
-    halved = translator.translate([clip])[0]
-    for hook in hooks:
-        hook.remove()
-    assert translator.denoiser.fitting.size == 2
-    assert np.abs(halved.astype(int) - whole).max() <= 1
-    said = [record.message for record in caplog.records if record.name == "vidda"]
-    assert said == [
-        f"out of memory: goes on with {n}" for n in ("chunk=4", "chunk=2", "vae_chunk=2")
-    ]
-
-
-def test_a_frame_that_does_not_fit_is_an_error(models: Models) -> None:
-    hook = models.unet.register_forward_pre_hook(full_above(0))
-    with pytest.raises(ViddaError, match="not suffice for one frame at a time"):
-        last(models, config(), [clip_job(2)])
-    hook.remove()
 
 
 @pytest.mark.parametrize("release", [0.6, 0.0])

@@ -10,7 +10,8 @@ from tiny_diffusion import write_controlnet, write_tiny
 
 from vidda.control.controls import Controls
 from vidda.translate.loading import Models, load
-from vidda.translate.sampler import ClipJob
+from vidda.translate.sampler import ClipJob, Translator
+from vidda.translate.sampling_config import SamplingConfig
 from vidda.translate.sources import Folder
 from vidda.translate.weights import ControlNetConfig, Kind, WeightsConfig
 
@@ -77,3 +78,15 @@ def clip_job(length: int = 4, seed: int = 0, **changes: Any) -> ClipJob:
         "seed": seed,
     }
     return ClipJob(**(values | changes))
+
+
+def config(**changes: Any) -> SamplingConfig:
+    """Few steps, and of little guidance: it multiplies rounding as it does all else."""
+    return SamplingConfig(**{"steps": 3, "guidance": 2.0, **changes})
+
+
+def last(models: Models, config: SamplingConfig, clips: list[ClipJob]) -> torch.Tensor:
+    """The latents after the last step."""
+    for latents in Translator(models, config).denoise(clips):
+        found = latents
+    return found.clone()

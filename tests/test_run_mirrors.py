@@ -1,0 +1,76 @@
+"""What a run sends to wandb and TensorBoard, and that it needs neither, nor torch."""
+
+import os
+import socket
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import pytest
+
+from vidda.config import Config
+from vidda.run import RunFolder
+
+
+def test_run_does_not_need_torch(tmp_path: Path) -> None:
+    code = (
+        "import sys; from pathlib import Path; from vidda.run import RunFolder;"
+        "from vidda.config import Config;"
+        "RunFolder.open(Path(sys.argv[1]), Config(), {}, resume=False).finish();"
+        "sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
+
+
+def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    # Whatever wandb, or the service it starts, asks of the network would come to this proxy.
+    calls: list[bytes] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def answer() -> None:
+            while True:
+                connection, _ = server.accept()
+                calls.append(connection.recv(100))
+                connection.close()
+
+        threading.Thread(target=answer, daemon=True).start()
+        proxy = f"http://127.0.0.1:{server.getsockname()[1]}"
+        everything = dict.fromkeys(("http_proxy", "https_proxy", "all_proxy"), proxy)
+        everything |= {name.upper(): proxy for name in everything}
+        code = (
+            "import sys; from pathlib import Path; from vidda.run import RunFolder;"
+            "from vidda.config import Config;"
+            "run = RunFolder.open(Path(sys.argv[1]), Config(), {}, resume=False, wandb='offline');"
+            "run.record(1, {'loss': 0.5}); run.finish()"
+        )
+        path = tmp_path / "run"
+        environment = {k: v for k, v in os.environ.items() if k.lower() != "no_proxy"} | everything
+        subprocess.run([sys.executable, "-c", code, str(path)], check=True, env=environment)
+        # The proxy does listen: the same environment, a real request.
+        ask = "import urllib.request as r; r.urlopen('http://192.0.2.1/', timeout=5)"
+        assert subprocess.run(
+            [sys.executable, "-c", ask], env=environment, stderr=subprocess.DEVNULL
+        ).returncode
+    assert (path / "DONE").exists()
+    assert list(path.glob("wandb/offline-run-*/*.wandb"))
+    assert [c.split(b" ")[1] for c in calls] == [b"http://192.0.2.1/"]
+
+
+def test_tensorboard_mirrors_the_metrics_and_forgets_what_a_resume_repeats(tmp_path: Path) -> None:
+    pytest.importorskip("tensorboard")
+    from tensorboard.backend.event_processing.event_accumulator import EventAccumulator
+
+    path = tmp_path / "run"
+    for resume, losses in ((False, [0.5, 0.4]), (True, [0.3])):
+        with RunFolder.open(path, Config(), {}, resume=resume, tensorboard=True) as run:
+            for step, loss in enumerate(losses, 1 + resume):
+                run.record(step, {"loss": loss})
+                if step == 1:
+                    with run.checkpoint(step):
+                        pass
+    board = EventAccumulator(str(path / "tensorboard"))
+    board.Reload()
+    points = [(point.step, round(point.value, 4)) for point in board.Scalars("loss")]
+    assert points == [(1, 0.5), (2, 0.3)]
