@@ -25,8 +25,9 @@ from vidda.errors import ViddaError
 from vidda.evaluate import screen
 from vidda.experiment.config import Keys, load
 from vidda.experiment.doing import Ended, check_out, do_all, dry_runs, pending
-from vidda.experiment.records import Records
+from vidda.experiment.records import Records, clock
 from vidda.experiment.stage import Stage
+from vidda.experiment.view import estimate
 from vidda.files import lock, write_text
 from vidda.report.config import ReportConfig
 from vidda.report.job import STAMP
@@ -105,6 +106,7 @@ class _Sweep:
         self.records = records
         self.trials: dict[str, Trial] = {}
         self._cells: dict[str, Cell] = {}
+        self._begun: list[Cell] = []
         self._tried: set[str] = set()
 
     def run(self) -> None:
@@ -112,6 +114,7 @@ class _Sweep:
         for wave in self.plan.waves:
             for cell in wave:
                 self._add(cell, self._known(cell))
+                self._begun.append(cell)
             while True:
                 self._work(wave)
                 new = [(cell, self._more(cell)) for cell in wave]
@@ -166,15 +169,28 @@ class _Sweep:
                 self._read(stage.name)
 
     def _ends(self, waiting: Sequence[Stage]) -> Iterator[tuple[Stage, Ended]]:
+        parallel = self.plan.config.parallel
+        later = self._later()
+        total = len(self.trials) + len(later)
+        still = [stage for stage in later if not stage.complete(self.out)]
+        side_by_side = parallel.workers if isinstance(parallel, Ray) else 1
+
         def say(ended: int) -> str:
-            done = len(self.table.rows) - len(waiting) + ended
-            return f"{done} of {len(self.table.rows)} trials done"
+            left = [*waiting[ended:], *still]
+            seconds, whole = estimate(left, list(self.records.by_name.values()))
+            to_go = f"{'about' if whole else 'more than'} {clock(seconds / side_by_side)} to go"
+            return f"{total - len(left)} of {total} trials done, {to_go}"
 
         if not waiting:
             return iter(())
-        if isinstance(self.plan.config.parallel, Ray):
-            return by_ray(self.plan.config.parallel, waiting, self.out, say)
+        if isinstance(parallel, Ray):
+            return by_ray(parallel, waiting, self.out, say)
         return one_by_one(waiting, self.out, say)
+
+    def _later(self) -> list[Stage]:
+        """What is known already of waves that have not begun."""
+        cells = [cell for wave in self.plan.waves for cell in wave if cell not in self._begun]
+        return [trial.stage for cell in cells for trial in _first(self.plan, cell)]
 
     def _read(self, name: str) -> None:
         """Read what a complete trial has reached into its row."""
