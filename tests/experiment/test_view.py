@@ -29,14 +29,16 @@ def test_the_time_to_go_is_what_others_of_the_kind_took(tmp_path: Path) -> None:
     trainings = [stage for stage in stages if stage.command == "train"]
     records = Records(tmp_path)
     assert estimate(trainings, []) == (0.0, False)
-    assert told(trainings, [], 3.0) == "0:03 so far"
+    assert told(trainings, [], 0.0, 3.0) == "0:03 so far"
     for number, seconds in enumerate((10.0, 20.0)):
         records.add(trainings[number].name, "train tiny", "train", measured(seconds))
     found = list(records.by_name.values())
     assert estimate(trainings[2:], found) == (60.0, True)
-    assert told(trainings[2:], found, 5.0) == "0:35 so far, about 0:55 to go"
+    assert told(trainings[2:], found, records.seconds, 5.0) == "0:35 so far, about 0:55 to go"
+    both = told(trainings[2:], found, records.seconds, 5.0, at_once=2)
+    assert both == "0:35 so far, about 0:25 to go"
     later = [*trainings[2:], stages[-1]]
-    assert told(later, found, 5.0) == "0:35 so far, more than 0:55 to go"
+    assert told(later, found, records.seconds, 5.0) == "0:35 so far, more than 0:55 to go"
 
 
 def test_a_stage_that_failed_foretells_nothing(tmp_path: Path) -> None:

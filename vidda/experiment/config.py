@@ -154,6 +154,12 @@ class ExperimentConfig(DataConfig):
         default=False,
         description="predict the test clips after each epoch too, for the oracle epoch",
     )
+    at_once: int = Field(
+        default=1,
+        ge=1,
+        description="stages that run side by side, each with its share of the cores; they share a"
+        " GPU too",
+    )
     evaluate: Keys = Field(default={}, description="keys of vidda evaluate: how clips are shown")
     gpu_tflops: Annotated[float, Field(gt=0)] | None = Field(
         default=None, description="TFLOP/s that GPU hours are told for; null: they are not told"

@@ -1,22 +1,15 @@
-"""Do stages: each in a process of its own, measured, recorded, and gone on with after a kill."""
+"""Do a stage in a process of its own, gone on with after a kill; and what is checked before."""
 
-import shutil
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidda.config import dump
-from vidda.data.manifest import DATASET, read_description
 from vidda.errors import ViddaError
 from vidda.experiment.process import Measured, last_line, run_vidda
-from vidda.experiment.records import Records, clock
-from vidda.experiment.stage import Stage, steps_per_epoch
-from vidda.experiment.view import showing, told
+from vidda.experiment.stage import Stage
 from vidda.files import write_text
-from vidda.recognize.train_config import TrainConfig
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,10 +73,15 @@ def dry_runs(waiting: Sequence[Stage], out: Path) -> None:
         raise ViddaError("\n".join(problems))
 
 
-def session(stage: Stage, out: Path, watching: Callable[[], None] = lambda: None) -> Ended:
+def session(
+    stage: Stage,
+    out: Path,
+    watching: Callable[[], None] = lambda: None,
+    threads: int | None = None,
+) -> Ended:
     """Work on one stage until its process ends; the only place where a stage is run.
 
-    watching: see `run_vidda`. Raises ViddaError where an input is not there.
+    watching, threads: see `run_vidda`. Raises ViddaError where an input is not there.
     """
     missing = [str(path) for path in stage.inputs if not path.exists()]
     if missing:
@@ -94,69 +92,11 @@ def session(stage: Stage, out: Path, watching: Callable[[], None] = lambda: None
     log, file = stage.log(out), stage.file(out)
     write_text(file, dump(stage.settled().config))
     before = log.stat().st_size if log.exists() else 0
-    measured = run_vidda([stage.command, str(file), "--resume"], log, watching)
+    measured = run_vidda([stage.command, str(file), "--resume"], log, watching, threads)
     # vidda prepare ends with 1 where it was allowed to go on without some clips.
     allowed = (0, 1) if stage.command == "prepare" else (0,)
     whole = measured.status in allowed and stage.complete(out)
     return Ended(measured, "" if whole else _why(log, measured.status, before))
-
-
-def do_all(stages: Sequence[Stage], out: Path, records: Records) -> None:
-    """Do every stage that is not complete, in order; ViddaError at the first that fails."""
-    for number, stage in enumerate(stages, 1):
-        if not stage.complete(out):
-            head = f"[{number}/{len(stages)}] {stage.name}"
-            _do(stage, head, stages[number:], out, records)
-        if stage.command == "prepare":
-            _check_splits(stages, stage.out)
-
-
-def _check_splits(stages: Sequence[Stage], prepared: Path) -> None:
-    """ViddaError when a later stage needs an experiment that vidda prepare had to leave out."""
-    left_out = read_description(prepared / DATASET).get("left_out", {})
-    splits = prepared / "splits"
-    needed = {path for stage in stages for path in stage.inputs if path.is_relative_to(splits)}
-    lacking = {path.parent.relative_to(splits).as_posix() for path in needed if not path.exists()}
-    if lacking:
-        said = [f"{name}: {left_out.get(name, 'not written')}" for name in sorted(lacking)]
-        raise ViddaError(
-            "\n".join(f"prepare left out {one}; leave its task or arm out too" for one in said)
-        )
-
-
-def _do(stage: Stage, head: str, later: Sequence[Stage], out: Path, records: Records) -> None:
-    """Run one stage; ViddaError with what it said when it does not come to its end."""
-    if stage.derived and stage.ready() and stage.known(out) != dump(stage.settled().config):
-        # With what follows from it: a report of the old table would look complete.
-        for stale in [stage, *(one for one in later if stage.done in one.inputs)]:
-            shutil.rmtree(stale.out, ignore_errors=True)
-            records.forget(stale.name)
-    waiting = [stage, *(one for one in later if not one.complete(out))]
-    log = stage.log(out)
-    before, start = log.stat().st_size if log.exists() else 0, time.monotonic()
-
-    def where() -> str:
-        finished = list(records.by_name.values())
-        return f"{head}: {told(waiting, finished, time.monotonic() - start)}"
-
-    with showing(where, lambda: last_line(log, before)) as passing:
-        ended = session(stage, out, passing)
-    measured = ended.measured
-    records.add(stage.name, stage.kind, stage.command, measured)
-    if ended.why:
-        raise ViddaError(
-            f"{head} did not come to its end: {ended.why}; see {log}; --resume goes on from here"
-        )
-    took = f"{clock(measured.seconds)}, {measured.peak_mib:,.0f} MiB"
-    print(f"{head}: done in {took}{_steps(stage)}", file=sys.stderr, flush=True)
-
-
-def _steps(stage: Stage) -> str:
-    """How long a training was."""
-    config = stage.settled().config
-    if not isinstance(config, TrainConfig):
-        return ""
-    return f", {config.epochs * steps_per_epoch(config)} steps in {config.epochs} epochs"
 
 
 def _why(log: Path, status: int, start: int = 0) -> str:

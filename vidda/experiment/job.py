@@ -17,9 +17,10 @@ import sys
 from vidda.config import dump
 from vidda.data.listing import walk
 from vidda.experiment.config import ExperimentConfig
-from vidda.experiment.doing import check_out, do_all, dry_runs, pending
+from vidda.experiment.doing import check_out, dry_runs, pending
 from vidda.experiment.plan import Plan, make
 from vidda.experiment.records import Records
+from vidda.experiment.side_by_side import do_all
 from vidda.experiment.stage import Stage
 from vidda.files import lock, write_text
 from vidda.screen import console
@@ -40,7 +41,7 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
         write_text(config.out / "config.yaml", dump(config))
         dry_runs(waiting[1:], config.out)
         records = Records(config.out)
-        do_all(plan.stages, config.out, records)
+        do_all(plan.stages, config.out, records, config.at_once)
     _finish(plan, records)
     return 0
 

@@ -31,18 +31,25 @@ class Measured:
     cpu_s: float
 
 
-def run_vidda(arguments: list[str], log: Path, watching: Callable[[], None]) -> Measured:
+def run_vidda(
+    arguments: list[str], log: Path, watching: Callable[[], None], threads: int | None = None
+) -> Measured:
     """Run a vidda command to its end; what it prints is added to `log`.
 
     watching: called a few times a second meanwhile. When it raises, as Ctrl-C does, the command is
-    ended too.
+    ended too. threads: that each of its processes computes with; None: as it likes.
     """
     start = time.monotonic()
     command = [sys.executable, "-m", "vidda.experiment.child", str(os.getpid()), *arguments]
+    given = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
-            command, stdin=subprocess.DEVNULL, stdout=stream, stderr=subprocess.STDOUT
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=stream,
+            stderr=subprocess.STDOUT,
+            env=os.environ | given,
         )
         try:
             pid, peak, look = 0, 0.0, start

@@ -38,15 +38,24 @@ class Records:
     def __init__(self, out: Path) -> None:
         self._file = out / FILE
         self.by_name: dict[str, Record] = {}
+        # On the clock, over all sessions; stages that ran side by side share theirs.
+        self.seconds = 0.0
         if self._file.exists():
             try:
-                rows = json.loads(self._file.read_text(encoding="utf-8"))["stages"]
-                self.by_name = {row["name"]: Record(**row) for row in rows}
+                content = json.loads(self._file.read_text(encoding="utf-8"))
+                self.seconds = float(content["seconds"])
+                self.by_name = {row["name"]: Record(**row) for row in content["stages"]}
             except (ValueError, KeyError, TypeError):
                 raise ViddaError(f"{self._file}: not what vidda run wrote; delete it") from None
 
-    def add(self, name: str, kind: str, command: str, measured: Measured) -> None:
-        """Add a session of a stage, and write everything."""
+    def add(
+        self, name: str, kind: str, command: str, measured: Measured, since: float | None = None
+    ) -> None:
+        """Add a session of a stage, and write everything.
+
+        since: seconds since the last one was added, where stages run side by side.
+        """
+        self.seconds += measured.seconds if since is None else since
         before = self.by_name.get(name)
         self.by_name[name] = Record(
             name,
@@ -59,8 +68,7 @@ class Records:
             measured.status,
         )
         rows = [asdict(record) for record in self.by_name.values()]
-        total = round(sum(record.seconds for record in self.by_name.values()), 2)
-        content = {"seconds": total, "stages": rows}
+        content = {"seconds": round(self.seconds, 2), "stages": rows}
         write_text(self._file, json.dumps(content, indent=1) + "\n")
 
     def forget(self, name: str) -> None:
@@ -80,7 +88,7 @@ class Records:
             table.add_section()
             table.add_row(
                 "all",
-                clock(sum(record.seconds for record in everything)),
+                clock(self.seconds),
                 clock(sum(record.cpu_s for record in everything)),
                 f"{max(record.peak_mib for record in everything):,.0f} MiB",
             )

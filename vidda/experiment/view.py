@@ -29,13 +29,23 @@ def estimate(pending: Sequence[Stage], records: Sequence[Record]) -> tuple[float
     return total, all(stage.kind in means for stage in pending)
 
 
-def told(pending: Sequence[Stage], records: Sequence[Record], spent: float) -> str:
-    """Time so far and to go, in words. spent: seconds of the stage at work, the first pending."""
-    so_far = f"{clock(sum(record.seconds for record in records) + spent)} so far"
+def told(
+    pending: Sequence[Stage],
+    records: Sequence[Record],
+    before: float,
+    spent: float,
+    at_once: int = 1,
+) -> str:
+    """Time so far and to go, in words.
+
+    before: seconds until the stages at work began, the first of `pending`. spent: since then.
+    at_once: how many run side by side.
+    """
+    so_far = f"{clock(before + spent)} so far"
     seconds, whole = estimate(pending, records)
     if not seconds and not whole:
         return so_far
-    left = clock(max(0.0, seconds - spent))
+    left = clock(max(0.0, seconds / at_once - spent))
     return f"{so_far}, {'about' if whole else 'more than'} {left} to go"
 
 

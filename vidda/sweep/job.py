@@ -24,8 +24,9 @@ from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.evaluate import screen
 from vidda.experiment.config import Keys, load
-from vidda.experiment.doing import Ended, check_out, do_all, dry_runs, pending
+from vidda.experiment.doing import Ended, check_out, dry_runs, pending
 from vidda.experiment.records import Records, clock
+from vidda.experiment.side_by_side import do_all
 from vidda.experiment.stage import Stage
 from vidda.experiment.view import estimate
 from vidda.files import lock, write_text
@@ -178,8 +179,11 @@ class _Sweep:
         def say(ended: int) -> str:
             left = [*waiting[ended:], *still]
             seconds, whole = estimate(left, list(self.records.by_name.values()))
-            to_go = f"{'about' if whole else 'more than'} {clock(seconds / side_by_side)} to go"
-            return f"{total - len(left)} of {total} trials done, {to_go}"
+            said = f"{total - len(left)} of {total} trials done"
+            if not seconds:
+                return said
+            how = "about" if whole else "more than"
+            return f"{said}, {how} {clock(seconds / side_by_side)} to go"
 
         if not waiting:
             return iter(())

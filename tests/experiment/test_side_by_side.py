@@ -1,0 +1,80 @@
+"""Several stages at once: what needs another waits for it, and one that fails ends the others."""
+
+import os
+import re
+import threading
+from pathlib import Path
+
+import pytest
+
+from vidda.errors import ViddaError
+from vidda.experiment.process import run_vidda
+from vidda.experiment.records import Records
+from vidda.experiment.side_by_side import do_all
+from vidda.experiment.stage import Stage
+from vidda.files import lock
+from vidda.mini.job import MiniConfig
+
+
+def rendering(out: Path, clips: int, *inputs: Path, seed: int = 0) -> Stage:
+    """A stage of vidda mini that needs these files first."""
+    config = MiniConfig(
+        out=out, seed=seed, size=32, frames=4, syn_train=clips, syn_val=1, real_train=6,
+        real_test=1, jobs=1,
+    )  # fmt: skip
+    return Stage(out.name, "mini", "mini", config, out, out / "class_dict.json", inputs)
+
+
+@pytest.mark.parametrize("at_once", [1, 2])
+def test_what_needs_another_stage_waits_for_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], at_once: int
+) -> None:
+    first = rendering(tmp_path / "first", 1)
+    second = rendering(tmp_path / "second", 1, first.done)
+    third = rendering(tmp_path / "third", 1)
+    stages, records = [first, second, third], Records(tmp_path)
+    do_all(stages, tmp_path, records, at_once)
+    assert all(stage.complete(tmp_path) for stage in stages)
+    said = capsys.readouterr().err
+    began = [re.findall(r"\[\d/3\] \w+", line.partition(": ")[0]) for line in said.splitlines()]
+    if at_once == 1:
+        assert ["[1/3] first"] in began and ["[2/3] second"] in began
+        assert all(len(names) == 1 for names in began)
+    else:
+        assert began[0] == ["[1/3] first", "[3/3] third"]
+        assert records.seconds < sum(one.seconds for one in records.by_name.values())
+    assert said.index("[1/3] first: done in") < said.index("[2/3] second: done in")
+    do_all(stages, tmp_path, records, at_once)
+    assert {one.sessions for one in records.by_name.values()} == {1}, "nothing is done twice"
+
+
+def test_a_stage_that_fails_ends_the_others(tmp_path: Path) -> None:
+    long = rendering(tmp_path / "long", 400)
+    config = MiniConfig(out=tmp_path / "wrong", real_factors=("rain",))
+    wrong = Stage("wrong", "mini", "mini", config, tmp_path / "wrong", tmp_path / "x", ())
+    records = Records(tmp_path)
+    with pytest.raises(ViddaError, match=r"\[2/2\] wrong did not come to its end: .*rain"):
+        do_all([long, wrong], tmp_path, records, 2)
+    assert not long.complete(tmp_path) and set(records.by_name) == {"wrong"}
+    with lock(tmp_path / "long"):
+        pass  # nobody holds it any more
+    assert threading.active_count() == 1
+
+
+def test_a_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    seen: list[bytes] = []
+
+    def look() -> None:
+        for place in Path("/proc").glob("[0-9]*/environ"):
+            try:
+                content = place.read_bytes()
+            except OSError:
+                continue
+            if str(tmp_path).encode() in (place.parent / "cmdline").read_bytes():
+                seen.append(content)
+
+    arguments = ["mini", f"out={tmp_path / 'out'}", "size=32", "frames=4", "jobs=1", "--dry-run"]
+    run_vidda(arguments, tmp_path / "log.txt", look, threads=1)
+    assert seen and all(b"OMP_NUM_THREADS=1\0" in one for one in seen)
+    assert os.environ["OMP_NUM_THREADS"] == "7"
