@@ -1,0 +1,136 @@
+"""What each part of the translation is worth: the main job's translation with one part changed.
+
+    vidda run configs/run/mini.yaml
+    python tools/ablate_translation.py runs/mini OUT [--clips PATTERN]
+
+runs/mini is the folder of a finished `vidda run` with a target-only arm. For every target, its
+translation is made again with one part changed at a time (personalisation, pose, edges, attention
+between frames, noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
+
+    labels      share of clips that the job's target-only recognizer, which has seen real clips
+                alone, recognizes; divided by its share on the real test clips in brackets
+    PCK         share of the source's joints that the job's pose model finds again
+    warp error  mean over clips; to be compared down the column alone
+
+Kept in OUT and gone on with when started again.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+from pathlib import Path
+
+from vidda.config import dump, load
+from vidda.data import load_manifest
+from vidda.files import write_text
+from vidda.recognize.train_config import TrainConfig
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.personalize.config import PersonalizeConfig
+from vidda.translate.sources import Folder
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("job", type=Path, help="folder of a finished vidda run")
+    parser.add_argument("out", type=Path, help="folder to write")
+    parser.add_argument("--clips", default="*/Scene?_*[4]_[A-Z]*", help="pattern of clip ids")
+    parser.add_argument("--variant", default="consistent", help="name of the job's translation")
+    options = parser.parse_args()
+    stages = sorted((options.job / "stages").glob(f"{options.variant}-*.yaml"))
+    if not stages:
+        parser.error(f"{options.job} has no translation {options.variant!r}; run vidda run first")
+    lines = []
+    for stage in stages:
+        job = load(TranslateConfig, stage, [])
+        target = _target(job)
+        model = _target_only(options.job, target)
+        real = _recognized(model, target.with_name("test.csv"), options.out / f"{stage.stem}-real")
+        lines += ["", f"{stage.stem}; target only: {100 * real:.1f}% of the real test clips"]
+        lines += [f"{'':22}{'clips':>6}{'labels, %':>14}{'PCK, %':>8}{'warp error':>12}"]
+        print("\n".join(lines[-3:]), flush=True)
+        for name, changes in _changes(job, target).items():
+            folder = options.out / f"{stage.stem}-{name.replace(' ', '_')}"
+            pose = job.control.pose
+            assert pose is not None
+            own = [f"out={folder}", f'clips=["{options.clips}"]', "show=[]"]
+            own.append(f"check_pose={pose.model_dump_json()}")
+            write_text(
+                folder.with_suffix(".yaml"), dump(load(TranslateConfig, stage, own + changes))
+            )
+            lines.append(f"{name:22}{_measured(folder, model, real)}")
+            print(lines[-1], flush=True)
+    write_text(options.out / "ablation.txt", "\n".join(lines).strip() + "\n")
+    return 0
+
+
+def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
+    """The keys that differ from the job's, by the name of the row."""
+
+    def alone(kind: str) -> str:
+        nets = [net.model_dump(mode="json") for net in job.weights.controlnets if net.kind == kind]
+        return f"weights.controlnets={json.dumps(nets)}"
+
+    no_context, independent = "sampling.context.name=none", "sampling.noise={name: independent}"
+    return {
+        "as it is": [],
+        "not personalised": [
+            "weights.dreambooth=null",
+            "prompt.token=null",
+            f"prompt.template={job.prompt.template.replace('{token}', '').strip()}",
+        ],
+        "edges alone": ["control.pose=null", alone("edges")],
+        "pose alone": ["control.edges=null", alone("pose")],
+        "no attention across": [no_context],
+        "independent noise": [independent],
+        "per frame": [no_context, independent],
+        "person's latents kept": ["sampling.keep_person={name: latents, release: 0.35}"],
+        "person's pixels kept": ["sampling.keep_person={name: pixels}"],
+        "target's camera": [f"camera={{target: {target}}}"],
+    }
+
+
+def _measured(folder: Path, model: Path, real: float) -> str:
+    """Translate as the config beside the folder says, unless it is done, and say what came out."""
+    if not (folder / "DONE").exists():
+        _vidda("translate", str(folder.with_suffix(".yaml")), "--resume")
+    clips = load_manifest(folder / "manifest.csv").clips
+    share = _recognized(model, folder / "manifest.csv", folder.with_name(f"{folder.name}-labels"))
+    joints = statistics.mean(float(clip.meta["pck"]) for clip in clips)
+    flicker = statistics.mean(float(clip.meta["warp_error"]) for clip in clips)
+    labels = f"{100 * share:.1f} ({100 * share / real:.0f})"
+    return f"{len(clips):>6}{labels:>14}{100 * joints:>8.1f}{flicker:>12.5f}"
+
+
+def _target(job: TranslateConfig) -> Path:
+    """The unlabelled target that the job's weights are personalised to."""
+    learned = job.weights.dreambooth
+    if not isinstance(learned, Folder):
+        raise SystemExit(f"{job.out}: its weights are not personalised by vidda personalize")
+    return load(PersonalizeConfig, learned.path.parent / "config.yaml", []).target
+
+
+def _target_only(job: Path, target: Path) -> Path:
+    """The run that was trained on the labelled clips of this target alone."""
+    wanted = (target.parent.parent / "target_only" / "train.csv",)
+    for file in sorted((job / "stages").glob("train-*.yaml")):
+        training = load(TrainConfig, file, [])
+        if training.train == wanted:
+            return training.run
+    raise SystemExit(f"{job}: no training on {wanted[0]} alone; add an arm of data: [target]")
+
+
+def _recognized(model: Path, manifest: Path, out: Path) -> float:
+    """Share of the clips whose label a recognizer gives."""
+    if not (out / "DONE").exists():
+        _vidda("evaluate", f"model={model}", f"manifest={manifest}", f"out={out}")
+    return float(json.loads((out / "metrics.json").read_text(encoding="utf-8"))["accuracy"])
+
+
+def _vidda(*arguments: str) -> None:
+    subprocess.run([sys.executable, "-m", "vidda.cli", *arguments], check=True, stdout=sys.stderr)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
