@@ -30,6 +30,7 @@ from vidda.data.loader import Batch, ClipLoader, shuffled
 from vidda.data.sampling import Uniform
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.recognize.biconvlstm import BiConvLstm, FlatHead
+from vidda.recognize.feed import Feed
 from vidda.recognize.frame_trunk import SmallTrunk
 from vidda.recognize.loop import Pace, Parts, train
 from vidda.recognize.loop_config import MIXED
@@ -192,7 +193,7 @@ def _train(
         train(
             run,
             parts,
-            loader,  # type: ignore[arg-type]
+            Feed(loader),  # type: ignore[arg-type]
             pace,
             0,
             end_epoch=lambda epoch: (0.0, {}),
