@@ -80,7 +80,8 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
             "prompt.token=null",
             f"prompt.template={job.prompt.template.replace('{token}', '').strip()}",
         ],
-        "edges alone": ["control.pose=null", alone("edges")],
+        # The source's pose is still estimated: PCK compares with it.
+        "edges alone": [alone("edges")],
         "pose alone": ["control.edges=null", alone("pose")],
         "no attention across": [no_context],
         "independent noise": [independent],
