@@ -8,9 +8,11 @@ from torchvision.transforms.v2 import functional as F
 
 from vidda.data.sampling import clip_rng
 from vidda.data.transforms import (
+    Blur,
     CentreCrop,
     ClipTransform,
     ColourJitter,
+    Noise,
     RandAugment,
     RandomErasing,
     RandomResizedCrop,
@@ -26,6 +28,7 @@ EVERYTHING = TransformConfig(
     colour_jitter=ColourJitter(),
     horizontal_flip=True,
     rand_augment=RandAugment(),
+    blur=Blur(),
     random_erasing=RandomErasing(probability=0.5),
 )
 ALWAYS = RandAugment(probability=1.0)
@@ -197,6 +200,50 @@ def test_erased_noise_is_standard_normal_and_does_not_flicker() -> None:
 def test_a_share_of_the_clips_is_erased() -> None:
     count = sum(bool(erased(RandomErasing(), str(clip))[1].any()) for clip in range(200))
     assert 30 < count < 70
+
+
+def test_blur_is_a_gaussian_of_at_most_the_deviation_asked_for() -> None:
+    point = np.zeros((2, 33, 33, 3), np.uint8)
+    point[:, 16, 16] = 255
+    away = torch.arange(-16.0, 17.0) ** 2
+    config = TransformConfig(size=33, blur=Blur(probability=1.0, most=3.0), normalise="none")
+    deviations = []
+    for clip in range(60):
+        spread = apply(config, point, str(clip))[0, 0, 0]
+        deviations.append(float((spread.sum(0) * away).sum() / spread.sum()) ** 0.5)
+    assert max(deviations) < 3.05
+    assert min(deviations) < 0.6 and max(deviations) > 2.5  # anything up to it
+    assert 1.2 < np.mean(deviations) < 1.9
+
+
+def test_noise_is_new_in_each_frame_and_of_one_deviation_a_clip() -> None:
+    grey = np.full((6, 32, 32, 3), 128, np.uint8)
+    config = TransformConfig(size=32, noise=Noise(probability=1.0, most=0.1), normalise="none")
+    found = []
+    for clip in range(40):
+        noise = apply(config, grey, str(clip))[0] - 128 / 255
+        flat = noise.transpose(0, 1).flatten(1)
+        assert (torch.corrcoef(flat) - torch.eye(6)).abs().nan_to_num().max() < 0.1
+        assert abs(noise.mean()) < 0.01
+        deviations = flat.std(1)
+        assert deviations.max() < 1.15 * deviations.min() + 0.001
+        found.append(float(deviations.mean()))
+    assert max(found) < 0.105
+    assert min(found) < 0.02 and max(found) > 0.08
+
+
+def test_a_share_of_the_clips_is_blurred_and_made_noisy() -> None:
+    frames = moving(2, 32, 32)
+    for one in ({"blur": Blur(probability=0.25)}, {"noise": Noise(probability=0.25)}):
+        config = TransformConfig(size=32, normalise="none", **one)
+        plain = apply(TransformConfig(size=32, normalise="none"), frames)
+        changed = [not torch.equal(apply(config, frames, str(clip)), plain) for clip in range(200)]
+        assert 30 < sum(changed) < 70
+
+
+def test_a_blur_wider_than_the_frame_is_refused() -> None:
+    with pytest.raises(ValueError, match=r"blur\.most 6 reaches beyond a frame of 16 pixels; take"):
+        TransformConfig(size=16, blur=Blur(most=6.0))
 
 
 def test_neither_is_on_unless_named() -> None:

@@ -1,6 +1,7 @@
 """From frames to what a model takes: one draw of random parameters for all frames of a clip."""
 
-from typing import Annotated, Literal, Self
+import math
+from typing import Annotated, Any, Literal, Self
 
 import numpy as np
 import torch
@@ -90,6 +91,32 @@ class ColourJitter(Config):
     hue: float = Field(default=0.1, ge=0, le=0.5, description="turn of the hue within -x .. x")
 
 
+class Blur(Config):
+    """A lens out of focus: a Gaussian of random deviation, all frames of a clip alike."""
+
+    probability: float = Field(default=0.5, gt=0, le=1, description="share of the clips")
+    most: float = Field(default=1.0, ge=0.1, description="largest deviation, in output pixels")
+
+    @property
+    def reach(self) -> int:
+        """How many pixels on each side take part in one."""
+        return math.ceil(3 * self.most)
+
+    def layer(self) -> v2.Transform:
+        gaussian = v2.GaussianBlur(2 * self.reach + 1, (0.1, self.most))
+        return v2.RandomApply([gaussian], p=self.probability)
+
+
+class Noise(Config):
+    """Sensor noise: of random deviation, the same for all frames of a clip, each drawn anew."""
+
+    probability: float = Field(default=0.5, gt=0, le=1, description="share of the clips")
+    most: float = Field(default=0.06, gt=0, le=1, description="largest deviation, of RGB in [0, 1]")
+
+    def layer(self) -> v2.Transform:
+        return v2.RandomApply([_AnyNoise(self.most)], p=self.probability)
+
+
 class RandAugment(Config):
     """Random operations on colours and geometry (arXiv 1909.13719), all frames of a clip alike.
 
@@ -159,6 +186,20 @@ class RandomErasing(Config):
         )
 
 
+class _AnyNoise(v2.Transform):
+    """`v2.GaussianNoise` of a deviation drawn up to `most`."""
+
+    def __init__(self, most: float) -> None:
+        super().__init__()
+        self.most = most
+
+    def make_params(self, flat_inputs: list[Any]) -> dict[str, Any]:
+        return {"sigma": self.most * float(torch.rand(()))}
+
+    def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
+        return F.gaussian_noise(inpt, sigma=params["sigma"])
+
+
 class TransformConfig(Config):
     """How frames become the input of a model."""
 
@@ -174,6 +215,10 @@ class TransformConfig(Config):
     rand_augment: RandAugment | None = Field(
         default=None, description="random operations after crop, flip and colours; null for none"
     )
+    blur: Blur | None = Field(default=None, description="random blur after these, or null for none")
+    noise: Noise | None = Field(
+        default=None, description="random noise after the blur, or null for none"
+    )
     random_erasing: RandomErasing | None = Field(
         default=None, description="erase a random box after normalisation; null for none"
     )
@@ -181,6 +226,15 @@ class TransformConfig(Config):
         default="imagenet",
         description="mean and deviation taken from RGB in [0, 1]; none leaves it so",
     )
+
+    @model_validator(mode="after")
+    def _blur_fits(self) -> Self:
+        if self.blur is not None and self.blur.reach >= self.size:
+            raise ValueError(
+                f"blur.most {self.blur.most:g} reaches beyond a frame of {self.size} pixels; take"
+                f" less than {(self.size - 1) / 3:g}"
+            )
+        return self
 
     @property
     def read_size(self) -> Size:
@@ -203,6 +257,7 @@ class ClipTransform:
             )
         if config.rand_augment is not None:
             layers += config.rand_augment.layers()
+        layers += [one.layer() for one in (config.blur, config.noise) if one is not None]
         self._random = v2.Compose(layers)
         erasing = config.random_erasing
         self._erase = v2.Identity() if erasing is None else erasing.layer()
