@@ -14,6 +14,7 @@ from tests.translate.translations import write_source
 from vidda import video
 from vidda.data import load_manifest
 from vidda.data import randomise_clip as picture
+from vidda.data.joined import joined
 from vidda.data.randomise import RandomiseConfig, Version, randomised, run
 from vidda.errors import ViddaError
 from vidda.mini.body import REGIONS
@@ -145,6 +146,17 @@ def test_a_manifest_in_a_manifest_out_and_a_killed_job_goes_on(
     assert "2 to be made" in capsys.readouterr().out
     assert {clip.path: _digest(after.root / clip.path) for clip in after.clips} == digests
     assert load_manifest(tmp_path / "out") == after
+
+
+def test_two_runs_on_the_same_clips_can_be_trained_on_together(
+    source: Path, tmp_path: Path
+) -> None:
+    for name in ("randomised", "plain"):
+        settings = config(source, tmp_path / name, name=name, backgrounds=["colours"])
+        assert run(settings, dry_run=False, resume=False) == 0
+    both = joined(tuple(load_manifest(tmp_path / name) for name in ("randomised", "plain")))
+    assert [clip.id.rpartition("@")[2] for clip in both.clips] == 3 * ["randomised"] + 3 * ["plain"]
+    assert all((both.root / clip.path).is_file() for clip in both.clips)
 
 
 def _digest(path: Path) -> str:

@@ -40,6 +40,12 @@ class RandomiseConfig(Config):
 
     input: Path = Field(description="manifest of clips with sidecars that hold masks")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
+    name: str = Field(
+        default="randomised",
+        pattern=r"^[\w-]+$",
+        description="ends the new clips' ids, <id>@<name>; runs on the same clips need others"
+        " to be trained on together",
+    )
     backgrounds: tuple[Background, ...] = Field(
         default=("colours", "textures", "clips"),
         min_length=1,
@@ -72,7 +78,7 @@ def run(config: RandomiseConfig, *, dry_run: bool, resume: bool) -> int:
             return 0
         write = partial(_write, config, manifest)
         make_all(versions, config.out, write, jobs=config.jobs, label="randomising")
-        records = tuple(one.record("randomised", domain="randomised") for one in versions)
+        records = tuple(one.record(config.name, domain="randomised") for one in versions)
         out = Manifest(config.out.absolute(), manifest.classes, records)
         save_manifest(out, config.out / "manifest.csv")
         folder.finish()

@@ -197,7 +197,8 @@ class _AnyNoise(v2.Transform):
         return {"sigma": self.most * float(torch.rand(()))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        return F.gaussian_noise(inpt, sigma=params["sigma"])
+        # Of frames whose channels come last, normal draws take six times as long.
+        return F.gaussian_noise(inpt.contiguous(), sigma=params["sigma"])
 
 
 class TransformConfig(Config):
