@@ -63,15 +63,38 @@ def test_it_learns_and_leaves_a_usable_model(splits: Path, tmp_path: Path) -> No
     model, card = load_model(run)
     assert card.classes[3] == "MoveForward" and model.classes == 7
     selection = json.loads((run / "selection.json").read_text())
-    assert selection["last"] == 11 and len(selection["val"]) == 12
-    assert selection["val"][selection["selected"]] == max(selection["val"])
+    assert selection["last"] == 11 and len(selection["scores"]) == 12
+    assert selection["scores"][selection["selected"]] == max(selection["scores"])
     val = load_predictions(run / "predictions" / "val.npz").predictions
     assert val.labels is not None
     accuracy = (val.logits.argmax(1) == val.labels).mean()
-    assert round(float(accuracy), 3) == round(max(selection["val"]), 3)
+    assert round(float(accuracy), 3) == round(max(selection["scores"]), 3)
     watched = sorted((run / "predictions" / "test").iterdir())
     assert [file.name for file in watched] == [f"epoch_{n:03d}.npz" for n in range(12)]
     assert load_predictions(watched[0]).predictions.labels is None
+
+
+def test_without_choice_the_model_is_that_of_the_last_epoch(splits: Path, tmp_path: Path) -> None:
+    run = tmp_path / "run"
+    # A rate that undoes what was learnt: the last epoch is not the best one.
+    harm = {"epochs": 3, "optimizer": {"name": "adamw", "lr": 1.0}, "select": "last"}
+    assert main(["train", str(train_config(splits, run, **harm))]) == 0
+    selection = json.loads((run / "selection.json").read_text())
+    assert (selection["selected"], selection["last"], selection["select"]) == (2, 2, "last")
+    assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()
+    with (
+        np.load(run / "predictions" / "val.npz") as kept,
+        np.load(run / "predictions" / "val" / "epoch_002.npz") as last,
+    ):
+        assert (kept["logits"] == last["logits"]).all()
+
+
+def test_patience_needs_a_choice(
+    splits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = train_config(splits, tmp_path / "run", patience=3, select="last")
+    assert main(["train", str(file)]) == 2
+    assert "patience: with select=last no epoch is the best one" in capsys.readouterr().err
 
 
 @pytest.mark.slow

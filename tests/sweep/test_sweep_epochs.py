@@ -69,10 +69,13 @@ def test_what_chooses_the_epoch_changes_nothing_else(
     data: Path, judged: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
-    plain = selected(data, run)
+    plain, last = selected(data, run), selected(data, tmp_path / "last", select="last")
     values, others = read_training(run).scores(), read_training(judged).scores()
     assert values == {name: own for name, own in others.items() if name not in NEED_FEATURES}
-    assert plain["selected"] == int(np.argmax(values["source_validation"])) and "val" in plain
+    best = int(np.argmax(values["source_validation"]))
+    assert (plain["selected"], plain["select"]) == (best, "source_validation")
+    assert (last["selected"], last["select"]) == (2, "last")
+    assert read_training(tmp_path / "last").scores() == values
     assert plain["selected"] != int(np.argmax(others["iwcv"])), "a test of nothing"
 
 

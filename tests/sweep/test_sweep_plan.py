@@ -39,9 +39,14 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     assert changed == {"run", "method"}, "methods differ in themselves alone"
     ceiling = trials(plan, "target only", "gr2ar")[0].stage
     assert ceiling.command == "train" and isinstance(ceiling.config, TrainConfig)
+    assert ceiling.config.select == "source_validation", "it has no target to know the entropy of"
     assert ceiling.config.train == (splits / "gr2ar" / "target_only" / "train.csv",)
     assert [cell.task for cell in plan.cells() if cell.method == "masks"] == ["gs2gr"]
     assert plan.left_out == ("masks in gr2ar: its source clips are real already",)
+    last = make(loaded(content | {"select_epoch": "last"}))
+    for name in ("coral", "target only"):
+        settings = trials(last, name, "gr2ar")[0].stage.config
+        assert isinstance(settings, TrainConfig) and settings.select == "last"
 
 
 def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:

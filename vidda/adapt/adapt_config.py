@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Literal
 
 import numpy as np
 from pydantic import Field
@@ -36,8 +36,9 @@ class AdaptConfig(TrainConfig):
         description="folder for what the model makes of clips below its pooling over time, which"
         " then stays as it is and is computed once, as in testing; null: all of it learns",
     )
-    select: EpochScore = Field(
-        VALIDATION, description="score that chooses the epoch; none of them knows target labels"
+    select: EpochScore | Literal["last"] = Field(  # type: ignore[assignment] # more than training
+        VALIDATION,
+        description="score that chooses the epoch, none of which knows target labels; last: none",
     )
 
     @property

@@ -4,7 +4,7 @@ RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of 
 RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
 RUN/predictions/val.npz          of the best epoch
 RUN/predictions/NAME/epoch_E.npz logits on the watched clips, whose labels are never read
-RUN/selection.json               the selected and the last epoch, and validation accuracies
+RUN/selection.json               the selected and the last epoch, and what chose by which scores
 """
 
 import torch
@@ -13,7 +13,7 @@ from accelerate import Accelerator
 from vidda.errors import ViddaError
 from vidda.recognize.feed import Feed
 from vidda.recognize.freezing import freeze
-from vidda.recognize.train_config import Data, TrainConfig, load_data
+from vidda.recognize.train_config import LAST, Data, TrainConfig, load_data
 from vidda.recognize.training import Training, supervised
 
 
@@ -72,6 +72,8 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
                 f"{name}: its classes {', '.join(manifest.classes)} are not those of train,"
                 f" {', '.join(data.train.classes)}"
             )
+    if config.patience is not None and config.select == LAST:
+        found.append("patience: with select=last no epoch is the best one; leave one of them out")
     if config.weights is not None and len(config.weights) != len(config.train):
         found.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"

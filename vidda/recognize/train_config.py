@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Final, Literal
 
 import numpy as np
 from pydantic import Field
@@ -16,6 +16,9 @@ from vidda.recognize.loop_config import LoopConfig
 from vidda.recognize.models import ModelConfig
 from vidda.recognize.order import epoch_order
 from vidda.types import Manifest
+
+LAST: Final = "last"
+"""No epoch is chosen: the schedule ends where it ends."""
 
 Alpha = Annotated[float, Field(ge=0)]
 
@@ -41,6 +44,10 @@ class TrainConfig(LoopConfig):
     freeze: tuple[str, ...] = Field((), description="parameters that stay, by patterns of names")
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None, description="decay of averaged weights, which are then tested and saved"
+    )
+    select: Literal["source_validation", "last"] = Field(
+        "source_validation",
+        description="what chooses the epoch: the source's validation clips; last: none is chosen",
     )
     patience: Annotated[int, Field(ge=1)] | None = Field(
         None, description="epochs without better source validation after which it stops"

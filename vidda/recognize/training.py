@@ -1,6 +1,7 @@
 """One run of training or adaptation: its data, its parts, and what happens after each epoch."""
 
 import json
+import math
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ from vidda.recognize.looking import look
 from vidda.recognize.loop import train
 from vidda.recognize.saved import ModelCard, save_model
 from vidda.recognize.step import Method, Seen, Supervised
-from vidda.recognize.train_config import Data, TrainConfig
+from vidda.recognize.train_config import LAST, Data, TrainConfig
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -91,7 +92,7 @@ class Training:
         return look(self.parts.model, self.target, device, self.config.precision)
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
-        """Predict the watched clips and the validation clips; the score of the latter."""
+        """Predict the watched clips and the validation clips; the epoch's score, and figures."""
         for name, loader in self.watched.items():
             self._save(name, epoch, self._predict(loader))
         found = self._predict(self.val)
@@ -100,20 +101,23 @@ class Training:
         self._save("val", epoch, Predictions(found.ids, found.logits, known))
         accuracy = float((found.logits.argmax(1) == known).mean())
         loss = float(F.cross_entropy(torch.from_numpy(found.logits), torch.from_numpy(known)))
+        figures = {"val_accuracy": accuracy, "val_loss": loss}
+        if self.config.select == LAST:
+            return float(epoch), figures
         # Among epochs of equal accuracy, the one with the lower loss.
-        return accuracy - 1e-6 * loss, {"val_accuracy": accuracy, "val_loss": loss}
+        return accuracy - 1e-6 * loss, figures
 
     def _select(self, best: int, scores: list[float]) -> None:
-        """Say which epoch the source's validation clips chose, and finish."""
-        accuracies = [round(score, 4) for score in scores]
-        selection = {"selected": best, "last": len(scores) - 1, "val": accuracies}
-        write_text(self.folder.path / "selection.json", json.dumps(selection, indent=1) + "\n")
+        """Say which epoch was chosen, and finish."""
+        name, run = self.config.select, self.folder.path
+        # The worst there is has no place in JSON.
+        kept = [score if math.isfinite(score) else None for score in scores]
+        selection = {"selected": best, "last": len(scores) - 1, "select": name, "scores": kept}
+        write_text(run / "selection.json", json.dumps(selection, indent=1) + "\n")
         found = load_predictions(self._place("val", best))
-        place = self.folder.path / "predictions" / "val.npz"
-        save_predictions(place, found.predictions, found.classes)
+        save_predictions(run / "predictions" / "val.npz", found.predictions, found.classes)
         self.folder.finish()
-        score = f"epoch {best} has {accuracies[best]:.1%} on {self.config.val}"
-        print(f"done: {self.folder.path}; {score}")
+        print(f"done: {run}; epoch {best} by {name} ({scores[best]:.4g}) of {len(scores)}")
 
     def _predict(self, loader: ClipLoader) -> Predictions:
         """Of all processes together, in the manifest's order."""

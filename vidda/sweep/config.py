@@ -100,8 +100,9 @@ class SweepConfig(DataConfig):
     search: Annotated[Grid | Optuna, Field(discriminator="name")] = Field(
         default=Grid(), description="which combinations of keys are tried"
     )
-    select_epoch: EpochScore = Field(
-        default=VALIDATION, description="score that chooses the epoch of every vidda adapt"
+    select_epoch: EpochScore | Literal["last"] = Field(
+        default=VALIDATION,
+        description="score that chooses the epoch of a vidda adapt; last: none, nor of vidda train",
     )
     select_point: EpochScore | Literal["agreement"] = Field(
         default=VALIDATION,

@@ -15,7 +15,7 @@ from vidda.experiment.config import TARGET, Keys, load
 from vidda.experiment.made import Lists, Maker
 from vidda.experiment.names import data_problems, slug, unknown_data
 from vidda.experiment.stage import Stage
-from vidda.recognize.train_config import TrainConfig
+from vidda.recognize.train_config import LAST, TrainConfig
 from vidda.sweep.config import AGREEMENT, Grid, Range, SweepConfig, Values
 from vidda.sweep.search import more
 
@@ -182,6 +182,7 @@ def _trial(config: SweepConfig, cell: Cell, seed: int, keys: Keys) -> Trial:
     settings: TrainConfig
     if recipe.command == "train":
         own["watch"] = {TEST: str(cell.test)}
+        own["select"] = LAST if config.select_epoch == LAST else VALIDATION
         settings = load(TrainConfig, recipe.file, *layers, own)
         steps = recipe.steps or config.steps
     else:
