@@ -24,7 +24,8 @@ MAY_IMPORT = {
     "adapt": DATA | {"recognize", "evaluate", "adapt"},
     "evaluate": CORE | {"run", "data", "recognize", "evaluate"},
     "report": CORE | {"run", "provenance", "video", "data", "evaluate", "report"},
-    "experiment": DATA | {"translate", "recognize", "evaluate", "report", "experiment", "cli"},
+    "experiment": DATA
+    | {"translate", "recognize", "adapt", "evaluate", "report", "experiment", "cli"},
     "sweep": DATA | {"recognize", "adapt", "evaluate", "report", "experiment", "sweep"},
     "cli": {"config", "schema", "errors"},
 }

@@ -7,6 +7,7 @@ import pytest
 
 from tests.experiment.jobs import TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
 from tests.tiny_diffusion import write_controlnet, write_tiny
+from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import dump, load
 from vidda.control.pose import Sidecar
 from vidda.data.listing import walk
@@ -112,6 +113,38 @@ def test_arms_differ_in_their_data_alone(tmp_path: Path, weights: Path) -> None:
     plain, *augmented = dumps
     assert all(one == augmented[0] for one in augmented)
     assert {key for key in plain if plain[key] != augmented[0][key]} == {"transform"}
+
+
+def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) -> None:
+    recipe = {
+        "steps": 4,
+        "change": {"method": {"name": "dan"}, "optimizer": {"name": "adamw", "lr": 5e-4}},
+    }
+    arms = {
+        "source only": {"data": ["source"], "augment": False},
+        "augmented": {"data": ["source"]},
+        "dan": {"data": ["source"], "adapt": recipe},
+    }
+    tasks = ["gs2gr", "gs2ar"]
+    plan = make(loaded(job(tmp_path / "out", arms=arms, tasks=tasks, seeds=[0, 1])))
+    adapted = named(plan, "adapt")
+    base, splits = "syn_ground_train-augmented", tmp_path / "out" / "prepared" / "splits"
+    assert [stage.out.name for stage in adapted] == [
+        f"{base}-dan-real_{view}_train-{seed}" for seed in (0, 1) for view in ("ground", "air")
+    ]
+    assert len(named(plan, "train")) == 4, "both tasks and both arms share one training"
+    to_air = adapted[1]
+    assert isinstance(to_air.config, AdaptConfig)
+    assert to_air.config.target == splits / "gs2ar" / "adapted" / "target.csv"
+    assert to_air.config.method.name == "dan" and to_air.config.optimizer.lr == 5e-4
+    assert to_air.config.start == tmp_path / "out" / "trained" / "tiny" / f"{base}-0"
+    assert to_air.config.start / "DONE" in to_air.inputs and to_air.steps == 4
+    (evaluate,) = named(plan, "evaluate")
+    assert isinstance(evaluate.config, EvaluateConfig) and evaluate.config.transfer
+    assert evaluate.config.transfer.rows[2].runs["gs2ar"][0] == to_air.out
+    wrong = job(tmp_path / "out", arms={"top": {"data": ["target"], "adapt": recipe}})
+    with pytest.raises(ViddaError, match=r"arms\.top\.adapt: it is trained on the target's labels"):
+        make(loaded(wrong))
 
 
 def test_trainings_on_few_and_many_clips_take_as_many_steps(tmp_path: Path) -> None:

@@ -152,10 +152,15 @@ def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     assert _contents(out) == files, "nothing is done twice"
 
     content["arms"]["image augmentation"] = {"data": ["source"]}
+    recipe = {"steps": 4, "change": {"method": {"name": "coral"}}}
+    content["arms"]["coral"] = {"data": ["masks"], "adapt": recipe}
     assert run(loaded(content), dry_run=False, resume=True) == 0
-    assert _rows(out) == ["image augmentation", "masks", "source + ours", "source only"]
+    assert _rows(out) == ["coral", "image augmentation", "masks", "source + ours", "source only"]
     added = {name for name, count in sessions(out).items() if name not in after}
-    assert added == {"train-tiny-syn_ground_train-augmented-0"}
+    assert added == {
+        "train-tiny-syn_ground_train-augmented-0",
+        "adapt-tiny-masks-syn_ground_train-augmented-coral-real_ground_train-0",
+    }
     assert "image augmentation" in (out / "report" / "tiny" / "index.html").read_text()
 
 

@@ -86,6 +86,15 @@ class Filmed(Config):
 Variant = Annotated[Randomised | Translated | Filmed, Field(discriminator="name")]
 
 
+class Adaptation(Config):
+    """Each training of the arm is gone on with by vidda adapt, to its task's unlabelled target."""
+
+    steps: int = Field(ge=1, description="of every adaptation, to the nearest whole epoch")
+    change: Keys = Field(
+        description="keys of vidda adapt over the recognizer's own; method.name is needed"
+    )
+
+
 class Arm(Config):
     """What recognizers are trained on; everything else is the same for all arms."""
 
@@ -97,6 +106,9 @@ class Arm(Config):
         default=None, description="share of each of them in an epoch; null: every clip once"
     )
     augment: bool = Field(default=True, description="with the job's augmentation")
+    adapt: Adaptation | None = Field(
+        default=None, description="what follows the training; null: nothing"
+    )
 
 
 class DataConfig(Config):

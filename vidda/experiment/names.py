@@ -57,6 +57,8 @@ def _arms(config: ExperimentConfig) -> Iterator[str]:
         yield from unknown_data(config, f"arms.{name}.data", arm.data)
         if arm.weights is not None and len(arm.weights) != len(arm.data):
             yield f"arms.{name}.weights: {len(arm.weights)} for {len(arm.data)} parts of data"
+        if arm.adapt is not None and TARGET in arm.data:
+            yield f"arms.{name}.adapt: it is trained on the target's labels; leave adapt out"
 
 
 def unknown_data(config: DataConfig, where: str, data: Sequence[str]) -> Iterator[str]:

@@ -1,15 +1,16 @@
 """All stages of a job from its config, every one of them checked before the first starts."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, ConfigError
 from vidda.data.prepare import PrepareConfig
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
-from vidda.experiment.config import Arm, ExperimentConfig, Recognizer, load
+from vidda.experiment.config import Adaptation, Arm, ExperimentConfig, Recognizer, load
 from vidda.experiment.made import Maker
 from vidda.experiment.names import problems as name_problems
 from vidda.experiment.names import slug
@@ -25,11 +26,29 @@ REPORTED = "report.json"
 
 @dataclass(frozen=True, slots=True)
 class Training:
-    """What one training reads. key: its name; equal keys are one training."""
+    """What one training reads. key: its name; equal keys are one training.
+
+    goes_on: of an adaptation, what it begins with.
+    """
 
     key: str
     manifests: tuple[Path, ...]
     val: Path
+    goes_on: "GoesOn | None" = None
+
+    @property
+    def chain(self) -> "tuple[Training, ...]":
+        """What has to be trained, in order."""
+        return (self.goes_on.training, self) if self.goes_on else (self,)
+
+
+@dataclass(frozen=True, slots=True)
+class GoesOn:
+    """What an adaptation begins with. target: its clips without labels."""
+
+    training: Training
+    target: Path
+    recipe: Adaptation
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +109,7 @@ class _Planner:
         """The training of each arm and task; where an arm cannot be, it is left out."""
         wanted: dict[str, dict[str, Training]] = {}
         for name, arm in self.config.arms.items():
-            found = {task: self._training(arm, task) for task in self.config.tasks}
+            found = {task: self._training(name, arm, task) for task in self.config.tasks}
             wanted[name] = {task: one for task, one in found.items() if one}
             if not wanted[name]:
                 self.left_out.append(f"arm {name!r}: nothing to train it on")
@@ -98,14 +117,20 @@ class _Planner:
             self.problems.append("arms: none is left; name the folder of a model by weights=DIR")
         return {name: tasks for name, tasks in wanted.items() if tasks}
 
-    def _training(self, arm: Arm, task: str) -> Training | None:
+    def _training(self, name: str, arm: Arm, task: str) -> Training | None:
         lists = self.maker.lists(arm.data, task)
         if lists is None:
             return None
         key = lists.key
         if arm.weights:
             key += "-weights_" + "_".join(f"{weight:g}" for weight in arm.weights)
-        return Training(f"{key}{'-augmented' if arm.augment else ''}", lists.train, lists.val)
+        training = Training(f"{key}{'-augmented' if arm.augment else ''}", lists.train, lists.val)
+        if arm.adapt is None:
+            return training
+        place, target = self.maker.experiment(task, "adapted"), self.maker.target(task)
+        assert place and target, "a task with a source has an adapted setting"
+        key = f"{training.key}-{slug(name)}-{place.target}"
+        return replace(training, key=key, goes_on=GoesOn(training, target, arm.adapt))
 
     def _trainings(
         self, name: str, recipe: Recognizer, wanted: Mapping[str, Mapping[str, Training]]
@@ -114,8 +139,9 @@ class _Planner:
         arms: dict[str, tuple[Arm, Training, list[str]]] = {}
         for arm, tasks in wanted.items():
             for task, training in tasks.items():
-                entry = arms.setdefault(training.key, (self.config.arms[arm], training, []))
-                entry[2].append(task)
+                for one in training.chain:
+                    entry = arms.setdefault(one.key, (self.config.arms[arm], one, []))
+                    entry[2].append(task)
         for seed in self.config.seeds:
             for arm_config, training, tasks_of in arms.values():
                 self._train(name, recipe, seed, arm_config, training, tasks_of)
@@ -140,20 +166,28 @@ class _Planner:
             "watch": self._watched(tasks) if self.config.watch else {},
             "seed": seed,
         }
-        where = f"recognizers.{name}"
-        config = self._load(where, TrainConfig, recipe.file, recipe.change, transform, own)
+        where, layers = f"recognizers.{name}", [recipe.change, transform]
+        command, steps, inputs = "train", recipe.steps, [*training.manifests, training.val]
+        schema: type[TrainConfig] = TrainConfig
+        if (before := training.goes_on) is not None:
+            start = self._run(name, before.training, seed)
+            own |= {"target": str(before.target), "start": str(start)}
+            where, layers = f"{where} adapted", [*layers, before.recipe.change]
+            command, steps, schema = "adapt", before.recipe.steps, AdaptConfig
+            inputs += [before.target, start / "DONE"]
+        config = self._load(where, schema, recipe.file, *layers, own)
         if config is None:
             return
         if config.patience is not None:
             self.problems.append(
                 f"{where}: patience would train arms for different numbers of steps; leave it out"
             )
-        title = f"train-{slug(name)}-{training.key}-{seed}"
-        inputs = (*training.manifests, training.val)
-        stage = Stage(
-            title, f"train {name}", "train", config, run, run / "DONE", inputs, recipe.steps
+        title = f"{command}-{slug(name)}-{training.key}-{seed}"
+        self.stages.append(
+            Stage(
+                title, f"{command} {name}", command, config, run, run / "DONE", tuple(inputs), steps
+            )
         )
-        self.stages.append(stage)
 
     def _watched(self, tasks: list[str]) -> dict[str, str]:
         """The test clips of these tasks, each list once."""
