@@ -6,6 +6,7 @@ from pathlib import Path
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vidda.adapt.adapt_config import AdaptConfig
 from vidda.data.listing import Listing
 from vidda.data.randomise import RandomiseConfig
 from vidda.errors import ViddaError
@@ -80,7 +81,8 @@ def _teraflops(
     if isinstance(config, PersonalizeConfig):
         return _personalisation(config)
     if isinstance(config, TrainConfig):
-        samples = (stage.steps or 0) * config.batch_size
+        shown = config.target_clips if isinstance(config, AdaptConfig) else 0
+        samples = (stage.steps or 0) * (config.batch_size + shown)
         return samples * BACKWARD * _of_clip(config, flops)
     if isinstance(config, EvaluateConfig) and config.transfer is not None:
         views = (config.clips or 1) * (config.crops or 1)
