@@ -87,7 +87,15 @@ def prepared(folder: Path, count: int = 24, classes: Sequence[str] = CLASSES) ->
     return folder
 
 
-def trained(path: Path, train: Path, val: Path, *, epochs: int = 6, finish: bool = True) -> Path:
+def trained(
+    path: Path,
+    train: Path,
+    val: Path,
+    *,
+    epochs: int = 6,
+    finish: bool = True,
+    select: str = "source_validation",
+) -> Path:
     """A run of vidda train, its third epoch selected."""
     with RunFolder.open(path, TrainLike(train=(train,), val=val), {}, resume=False) as folder:
         for epoch in range(epochs):
@@ -95,7 +103,7 @@ def trained(path: Path, train: Path, val: Path, *, epochs: int = 6, finish: bool
             values = {"epoch/epoch": epoch, "epoch/val_accuracy": 0.5, "epoch/val_loss": 1.0}
             folder.record(epoch * 10 + 10, values)
         if finish:
-            stored = {"selected": 2, "last": epochs - 1, "val": [0.5] * epochs}
+            stored = {"selected": 2, "last": epochs - 1, "select": select}
             (path / "selection.json").write_text(json.dumps(stored))
             folder.finish()
     return path

@@ -150,10 +150,17 @@ def test_test_clips_that_were_trained_on_are_told(tmp_path: Path) -> None:
 def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     data, run = one_run(tmp_path)
     place = data / "splits/gs2gr/source_only"
+    fixed = trained(
+        tmp_path / "fixed", place / "train.csv", place / "test.csv", epochs=3, select="last"
+    )
     going = trained(tmp_path / "going", place / "train.csv", place / "val.csv", finish=False)
     rising = trained(tmp_path / "rising", place / "train.csv", place / "val.csv", epochs=3)
     (tmp_path / "media" / "mini.json").write_text("{}")
-    rows = {"source only": {"gs2gr": [run, going]}, "b": {"gs2gr": [rising]}}
+    rows = {
+        "source only": {"gs2gr": [run, going]},
+        "b": {"gs2gr": [rising]},
+        "c": {"gs2gr": [fixed]},
+    }
     table = transfer(tmp_path / "table", data, rows)
     assert report(runs=[table], out=tmp_path / "report") == 0
     text = said(tmp_path / "report")
@@ -161,13 +168,15 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
         "The test clips are MiniRoCoG's: what is called real here is rendered too.",
         "gs2gr: 24 test clips; an accuracy of 50% is known to ±19 points at best.",
         "gs2gr: 3 test subjects; the true uncertainty is larger than shown.",
-        "2 of 2 results are of fewer than 3 seeds",
+        "3 of 3 results are of fewer than 3 seeds",
         "Results are of 1 to 2 seeds",
         "“b” has no result on as2ar.",
         "going is not finished.",
         "rising: the last epoch is its best; it may be under-trained.",
     ):
         assert warning in text
+    for wrong in ("“c” on gs2gr: its epoch was", "fixed: the last epoch is its best"):
+        assert wrong not in text, "its epoch was not chosen"
     save_manifest(Manifest(tmp_path, (), ()), tmp_path / "x.csv")
     (data / "splits").rename(data / "moved")
     assert report(runs=[table], out=tmp_path / "report", resume=True) == 0

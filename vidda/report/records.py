@@ -43,12 +43,14 @@ class Training:
     """A run of training.
 
     points: lines of metrics.jsonl. selected, last: epochs from 0; None while it is unfinished.
+    chosen: whether the selected epoch was chosen at all: with select=last it is not.
     """
 
     record: Record
     points: tuple[Mapping[str, float | None], ...]
     selected: int | None
     last: int | None
+    chosen: bool
 
     def curve(self, key: str) -> list[tuple[float, float]]:
         """Steps and finite values of one metric."""
@@ -101,13 +103,15 @@ def read_training(path: Path) -> Training:
     record = read_record(path)
     selection = path / "selection.json"
     selected = last = None
+    chosen = True
     if selection.exists():
         stored = _json(selection)
         try:
             selected, last = int(stored["selected"]), int(stored["last"])
+            chosen = stored.get("select") != "last"
         except (KeyError, TypeError, ValueError) as error:
             raise ViddaError(f"{selection}: not what vidda train writes: {error}") from None
-    return Training(record, tuple(_points(path / "metrics.jsonl")), selected, last)
+    return Training(record, tuple(_points(path / "metrics.jsonl")), selected, last, chosen)
 
 
 def _points(file: Path) -> Iterable[Mapping[str, float | None]]:

@@ -73,7 +73,7 @@ def _selection(
                     unknown[row.name] = None
                     continue
                 train = [part for part in parts if part is not None]
-                said |= dict.fromkeys(_seen(train, val, tests[task]))
+                said |= dict.fromkeys(_seen(train, val if run.chosen else None, tests[task]))
             yield from (f"“{row.name}” on {task}: {what}" for what in said)
     if unknown:
         listed = ", ".join(f"“{name}”" for name in unknown)
@@ -83,11 +83,14 @@ def _selection(
         )
 
 
-def _seen(train: list[Manifest], val: Manifest, test: Manifest) -> Iterator[str]:
+def _seen(train: list[Manifest], val: Manifest | None, test: Manifest) -> Iterator[str]:
+    """What is wrong with a run on a test. val: what chose its epoch, None where nothing did."""
     tested = {clip.id for clip in test.clips}
     learned = [clip for part in train for clip in part.clips]
     if shared := len(tested & {clip.id for clip in learned}):
         yield f"{shared} test clips were trained on. This is no result."
+    if val is None:
+        return
     if shared := len(tested & {clip.id for clip in val.clips}):
         yield f"its epoch was selected on {shared} test clips. This is no result."
     target = {(clip.domain, clip.view) for clip in test.clips}
@@ -157,7 +160,7 @@ def _unfinished(found: Found) -> Iterator[str]:
     for run in found.trainings.values():
         if not run.record.finished:
             yield f"{run.record.path.name} is not finished."
-        elif run.selected is not None and run.selected == run.last:
+        elif run.chosen and run.selected is not None and run.selected == run.last:
             yield f"{run.record.path.name}: the last epoch is its best; it may be under-trained."
     for name, translation in found.translations.items():
         if failed := translation.count("failed"):
