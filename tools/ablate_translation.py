@@ -1,11 +1,11 @@
 """What each part of the translation is worth: the main job's translation with one part changed.
 
     vidda run configs/run/mini.yaml
-    python tools/ablate_translation.py runs/mini OUT [--clips PATTERN]
+    python tools/ablate_translation.py runs/mini OUT [--clips PATTERN] [--translations PATTERN]
 
-runs/mini is the folder of a finished `vidda run` with a target-only arm. For every target, its
-translation is made again with one part changed at a time (personalisation, pose, edges, attention
-between frames, noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
+runs/mini is the folder of a finished `vidda run` with a target-only arm. Each of its translations is
+made again with one part changed at a time (personalisation, pose, edges, attention between frames,
+noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
 
     labels      share of clips that the job's target-only recognizer, which has seen real clips
                 alone, recognizes; divided by its share on the real test clips in brackets
@@ -36,11 +36,13 @@ def main() -> int:
     parser.add_argument("job", type=Path, help="folder of a finished vidda run")
     parser.add_argument("out", type=Path, help="folder to write")
     parser.add_argument("--clips", default="*/Scene?_*[4]_[A-Z]*", help="pattern of clip ids")
-    parser.add_argument("--variant", default="consistent", help="name of the job's translation")
+    parser.add_argument(
+        "--translations", default="consistent-*", help="pattern of names of the job's translations"
+    )
     options = parser.parse_args()
-    stages = sorted((options.job / "stages").glob(f"{options.variant}-*.yaml"))
+    stages = sorted((options.job / "stages").glob(f"{options.translations}.yaml"))
     if not stages:
-        parser.error(f"{options.job} has no translation {options.variant!r}; run vidda run first")
+        parser.error(f"{options.job}: no translation {options.translations!r}; run vidda run first")
     lines = []
     for stage in stages:
         job = load(TranslateConfig, stage, [])
