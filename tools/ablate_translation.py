@@ -3,9 +3,9 @@
     vidda run configs/run/mini.yaml
     python tools/ablate_translation.py runs/mini OUT [--clips PATTERN] [--translations PATTERN]
 
-runs/mini is the folder of a finished `vidda run` with a target-only arm. Each of its translations is
-made again with one part changed at a time (personalisation, pose, edges, attention between frames,
-noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
+runs/mini is the folder of a finished `vidda run` with a target-only arm. Each of its translations
+is made again with one part changed at a time (personalisation, pose, edges, attention between
+frames, noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
 
     labels      share of clips that the job's target-only recognizer, which has seen real clips
                 alone, recognizes; divided by its share on the real test clips in brackets
