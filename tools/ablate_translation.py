@@ -116,12 +116,14 @@ def _target(job: TranslateConfig) -> Path:
 
 def _target_only(job: Path, target: Path) -> Path:
     """The run that was trained on the labelled clips of this target alone."""
-    wanted = (target.parent.parent / "target_only" / "train.csv",)
+    wanted = target.parent.parent / "target_only" / "train.csv"
+    clips = load_manifest(wanted).fingerprint()
     for file in sorted((job / "stages").glob("train-*.yaml")):
         training = load(TrainConfig, file, [])
-        if training.train == wanted:
+        # The same list stands in several tasks' folders.
+        if [load_manifest(part).fingerprint() for part in training.train] == [clips]:
             return training.run
-    raise SystemExit(f"{job}: no training on {wanted[0]} alone; add an arm of data: [target]")
+    raise SystemExit(f"{job}: no training on {wanted} alone; add an arm of data: [target]")
 
 
 def _recognized(model: Path, manifest: Path, out: Path) -> float:

@@ -130,7 +130,9 @@ def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) 
     adapted = named(plan, "adapt")
     base, splits = "syn_ground_train-augmented", tmp_path / "out" / "prepared" / "splits"
     assert [stage.out.name for stage in adapted] == [
-        f"{base}-dan-real_{view}_train-{seed}" for seed in (0, 1) for view in ("ground", "air")
+        f"dan-syn_ground_train-real_{view}_train-{seed}"
+        for seed in (0, 1)
+        for view in ("ground", "air")
     ]
     assert len(named(plan, "train")) == 4, "both tasks and both arms share one training"
     to_air = adapted[1]
@@ -142,6 +144,9 @@ def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) 
     (evaluate,) = named(plan, "evaluate")
     assert isinstance(evaluate.config, EvaluateConfig) and evaluate.config.transfer
     assert evaluate.config.transfer.rows[2].runs["gs2ar"][0] == to_air.out
+    long = {"a" * 180: {"data": ["source"], "adapt": recipe}}
+    with pytest.raises(ViddaError, match="is too long for a file's name; shorten those of"):
+        make(loaded(job(tmp_path / "out", arms=long)))
     wrong = job(tmp_path / "out", arms={"top": {"data": ["target"], "adapt": recipe}})
     with pytest.raises(ViddaError, match=r"arms\.top\.adapt: it is trained on the target's labels"):
         make(loaded(wrong))

@@ -20,6 +20,8 @@ from vidda.report.config import ReportConfig
 
 C = TypeVar("C", bound=Config)
 GALLERY = "gallery"
+LONGEST_NAME = 200
+"""In bytes, of a stage; file systems take 255, and its files have more to their names."""
 REPORTED = "report.json"
 """What vidda report writes last."""
 
@@ -129,7 +131,7 @@ class _Planner:
             return training
         place, target = self.maker.experiment(task, "adapted"), self.maker.target(task)
         assert place and target, "a task with a source has an adapted setting"
-        key = f"{training.key}-{slug(name)}-{place.target}"
+        key = f"{slug(name)}-{place.train}-{place.target}"
         return replace(training, key=key, goes_on=GoesOn(training, target, arm.adapt))
 
     def _trainings(
@@ -183,6 +185,11 @@ class _Planner:
                 f"{where}: patience would train arms for different numbers of steps; leave it out"
             )
         title = f"{command}-{slug(name)}-{training.key}-{seed}"
+        if len(title.encode()) > LONGEST_NAME:
+            self.problems.append(
+                f"{where}: {title} is too long for a file's name; shorten those of variants and"
+                " arms"
+            )
         self.stages.append(
             Stage(
                 title, f"{command} {name}", command, config, run, run / "DONE", tuple(inputs), steps
