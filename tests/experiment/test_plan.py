@@ -165,6 +165,16 @@ def test_trainings_on_few_and_many_clips_take_as_many_steps(tmp_path: Path) -> N
     assert steps == [60, 60]
 
 
+def test_an_epoch_without_the_source_is_as_long_as_the_target(tmp_path: Path) -> None:
+    recipe = {"steps": 30, "change": {"method": {"name": "atcon"}}}
+    arms = {"atcon": {"data": ["source"], "adapt": recipe}}
+    stage = named(make(loaded(job(tmp_path / "out", arms=arms))), "adapt")[0]
+    target = saved(tmp_path / "target.csv", 12)
+    config = trained(stage).model_copy(update={"target": target})
+    settled = trained(Stage(**{**_fields(stage), "config": config}).settled())
+    assert (settled.batch_size, settled.epochs) == (4, 10), "10 epochs of 3 steps"
+
+
 def _fields(stage: Stage) -> dict[str, object]:
     return {name: getattr(stage, name) for name in Stage.__dataclass_fields__}
 

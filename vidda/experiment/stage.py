@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
+from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, dump
 from vidda.data import load_manifest
 from vidda.recognize.train_config import TrainConfig
@@ -63,6 +64,10 @@ class Stage:
 
 def steps_per_epoch(config: TrainConfig) -> int:
     """Of a training on manifests that are there, at least 1; vidda train refuses less itself."""
+    if isinstance(config, AdaptConfig) and config.method.source_free:
+        return max(
+            1, _clips(config.target, config.target.stat().st_mtime_ns) // config.target_clips
+        )
     clips = sum(_clips(path, path.stat().st_mtime_ns) for path in config.train)
     return max(1, clips * config.repeats // config.batch_size)
 
