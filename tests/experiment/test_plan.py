@@ -130,7 +130,7 @@ def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) 
     adapted = named(plan, "adapt")
     base, splits = "syn_ground_train-augmented", tmp_path / "out" / "prepared" / "splits"
     assert [stage.out.name for stage in adapted] == [
-        f"dan-syn_ground_train-real_{view}_train-{seed}"
+        f"dan-syn_ground_train-real_{view}_train-adapted-{seed}"
         for seed in (0, 1)
         for view in ("ground", "air")
     ]
@@ -144,6 +144,13 @@ def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) 
     (evaluate,) = named(plan, "evaluate")
     assert isinstance(evaluate.config, EvaluateConfig) and evaluate.config.transfer
     assert evaluate.config.transfer.rows[2].runs["gs2ar"][0] == to_air.out
+    alike = {name: {"data": ["dan"], "augment": False} for name in ("plain", "dan")}
+    alike["dan"]["adapt"] = recipe
+    variants = {"dan": {"name": "filmed"}}
+    plan = make(loaded(job(tmp_path / "out", arms=alike, variants=variants)))
+    names = [stage.out.name for stage in (*named(plan, "train"), *named(plan, "adapt"))]
+    lists = "dan-syn_ground_train-real_ground_train"
+    assert names == [f"{lists}-0", f"{lists}-adapted-0"], "a variant and an arm of one name"
     long = {"a" * 180: {"data": ["source"], "adapt": recipe}}
     with pytest.raises(ViddaError, match="is too long for a file's name; shorten those of"):
         make(loaded(job(tmp_path / "out", arms=long)))

@@ -159,7 +159,7 @@ def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     added = {name for name, count in sessions(out).items() if name not in after}
     assert added == {
         "train-tiny-syn_ground_train-augmented-0",
-        "adapt-tiny-coral-syn_ground_train-real_ground_train-0",
+        "adapt-tiny-coral-syn_ground_train-real_ground_train-adapted-0",
     }
     assert "image augmentation" in (out / "report" / "tiny" / "index.html").read_text()
 

@@ -131,7 +131,8 @@ class _Planner:
             return training
         place, target = self.maker.experiment(task, "adapted"), self.maker.target(task)
         assert place and target, "a task with a source has an adapted setting"
-        key = f"{slug(name)}-{place.train}-{place.target}"
+        # An arm may be called as a variant is: the last word tells it from a training on that.
+        key = f"{slug(name)}-{place.train}-{place.target}-adapted"
         return replace(training, key=key, goes_on=GoesOn(training, target, arm.adapt))
 
     def _trainings(
