@@ -100,6 +100,10 @@ def test_a_config_is_immutable() -> None:
         ("model={width: 3}", "model.name: missing; choose one of large, small"),
         ("epoch=3", "epoch: unknown key; did you mean 'epochs'?"),
         ("width=3", "width: unknown key; did you mean 'model.width'?"),
+        (
+            "model={name: large, width: 3}",
+            "model.width: large has no such key; take it out; known are depth, inner, name",
+        ),
         ("named={x: {widht: 1}}", "named.x.widht: unknown key; did you mean 'width'?"),
         ("models=[{name: large, dpth: 1}]", "models.0.dpth: unknown key; did you mean 'depth'?"),
         (

@@ -194,8 +194,13 @@ def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mi
 
 
 def _unknown_key(schema: type[BaseModel], loc: tuple[str | int, ...]) -> str:
-    known = sorted({key for model in models_at(schema, loc[:-1]) for key in model.model_fields})
+    models = models_at(schema, loc[:-1])
+    known = sorted({key for model in models for key in model.model_fields})
     name = str(loc[-1])
+    chosen = loc[-2] if len(loc) > 1 else None
+    others = models_at(schema, loc[:-2]) if chosen == tag(models[0])[1] else []
+    if any(name in model.model_fields for model in others):
+        return f"{chosen} has no such key; take it out; known are {', '.join(known)}"
     near = difflib.get_close_matches(name, known, n=1)
     elsewhere = [key.name for key in describe(schema) if key.name.rpartition(".")[2] == name]
     if near or elsewhere:

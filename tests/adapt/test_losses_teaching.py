@@ -31,11 +31,13 @@ from vidda.adapt.losses.scales import cluster_labels, scale_consistency
 
 GUESS = torch.from_numpy(OTHER)
 HALF = torch.tensor(0.5, dtype=torch.float64)
+WEIGHTS = np.array([0.9, 0.0, 0.3, 0.5, 1.0])
+"""Of the clips, by label."""
 
 
 def np_labelled(logits: np.ndarray) -> float:
     rows = zip(log_softmax(logits, 1), LABELS, strict=True)
-    return float(np.mean([-row[k] * (k != 1) for row, k in rows]))
+    return float(np.mean([-row[k] * WEIGHTS[k] for row, k in rows]))
 
 
 def np_taught(logits: np.ndarray) -> float:
@@ -79,7 +81,9 @@ def np_scales(one: np.ndarray, two: np.ndarray, whole: np.ndarray) -> float:
 LOSSES: Rows = [
     (
         "labelled",
-        lambda x: labelled_loss(x, torch.from_numpy(LABELS), torch.from_numpy(LABELS != 1)),
+        lambda x: labelled_loss(
+            x, torch.from_numpy(LABELS), torch.from_numpy(WEIGHTS[LABELS]).to(x.dtype)
+        ),
         np_labelled,
         (A,),
         False,
@@ -169,7 +173,9 @@ def test_pseudo_labels_by_clustering() -> None:
 
 
 def test_labels_of_two_judges() -> None:
-    own = torch.tensor([[3.0, 0], [3.0, 0], [0.1, 0], [0.1, 0]])
-    teacher = torch.tensor([[1.0, 0], [0, 1.0], [0, 4.0], [0, 0.2]])
-    labels, sure = agreed_labels(own, teacher, 0.8)
-    assert labels.tolist()[:3] == [0, 0, 1] and sure.tolist() == [True, True, True, False]
+    # Both say the first; each is sure alone; neither is sure; both are sure, and disagree.
+    own = torch.tensor([[0.1, 0], [3.0, 0], [0.1, 0], [0.1, 0], [3.0, 0]])
+    teacher = torch.tensor([[0.2, 0], [0, 1.0], [0, 4.0], [0, 0.2], [0, 9.0]])
+    labels, known = agreed_labels(own, teacher, 0.8)
+    assert known.tolist() == [True, True, True, False, False]
+    assert labels[known].tolist() == [0, 0, 1]

@@ -20,12 +20,16 @@ class Unite(MethodBase):
     """Masked distillation and masked self-training, as UNITE has it (Reddy et al., CVPR 2024).
 
     The model sees a part of each target clip; a teacher that sees it whole says what its features
-    are to be like, and both together say its label: the one that both give, else the surer one's if
-    it is sure enough. UNITE's teachers are CLIP, and it distils before it trains, token by token;
+    are to be like, and both together say its label, which weighs as much as the model, when it sees
+    the clip whole, is sure of its own guess.
+
+    Differences from the released code: its teacher is CLIP, and it distils token by token (2 - 2
+    cos, from which our weight of features is far), then trains on the source, then trains itself;
     here the teacher is any recognizer that vidda has trained on these classes and clips of this
-    size, or else the moving average of the model, everything is one stage, and the clips' features
-    are compared. So it is UNITE's idea, not its published numbers; weights and decay are ours.
-    We had no released code to compare with: what is said of the paper is unverified.
+    size, or else the moving average of the model, everything is one stage, and whole clips'
+    features are compared. It hides what CLIP attends to least, frame by frame, here random blocks
+    of the whole clip are hidden; the model's own guess is made there with dropout. So it is
+    UNITE's idea, not its published numbers; decay and weight of features are ours.
     """
 
     name: Literal["unite"] = "unite"
@@ -35,7 +39,9 @@ class Unite(MethodBase):
     decay: float = Field(0.99, gt=0, lt=1, description="of the model's average where it teaches")
     labels: float = Field(1.0, ge=0, description="weight of the target's labels")
     features: float = Field(1.0, ge=0, description="weight of the teacher's features")
-    threshold: float = Field(0.5, ge=0, lt=1, description="confidence where both disagree")
+    threshold: float = Field(
+        0.5, ge=0, lt=1, description="confidence that counts where they disagree"
+    )
     block: int = Field(16, ge=1, description="side of a masked block, in pixels")
     ratio: float = Field(0.8, gt=0, lt=1, description="share of the blocks that is masked")
     pixels: ClassVar[bool] = True
@@ -77,16 +83,17 @@ class MaskedSelfTraining(Method):
             model.eval()
             own = model(target.video).logits.float()
             model.train()
-        labels, sure = agreed_labels(own, taught.logits.float(), c.threshold)
+        labels, known = agreed_labels(own, taught.logits.float(), c.threshold)
+        weight = known * own.softmax(1).max(1).values
         video, wanted = self.supervised.mixed(source)
         here, there = both(model, video, masked(target.video, c.block, c.ratio))
         terms = self.supervised.terms(here.logits, wanted)
         alike = feature_distance(self.projection(there.features).float(), taught.features.float())
         losses = {
-            "labels": c.labels * labelled_loss(there.logits, labels, sure),
+            "labels": c.labels * labelled_loss(there.logits, labels, weight),
             "features": c.features * alike,
         }
-        return Terms(terms.losses | losses, terms.shown | {"pseudo_labels": sure.float().mean()})
+        return Terms(terms.losses | losses, terms.shown | {"pseudo_labels": known.float().mean()})
 
     def after_step(self, model: nn.Module) -> None:
         if self.average is not None:

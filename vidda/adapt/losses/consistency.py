@@ -72,19 +72,21 @@ def agreed_labels(
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Labels of two judges, (B,) int64, and where there is one, (B,) bool.
 
-    own, teacher: (B, K) logits. Where both say the same, that; else what the surer one says, if its
-    confidence is above `threshold`. Reddy et al., Unsupervised Video Domain Adaptation with Masked
-    Pre-Training and Collaborative Self-Training (UNITE), CVPR 2024, MatchOrConf.
+    own, teacher: (B, K) logits. Where both say the same, that; else what the one says whose
+    confidence is `threshold` or more, if it is one alone. Reddy et al., Unsupervised Video Domain
+    Adaptation with Masked Pre-Training and Collaborative Self-Training (UNITE), CVPR 2024,
+    MatchOrConf. In the released training the chosen clips get the model's own label always, as a
+    line overwrites the surer one's; its unused function of that name does as is done here.
     """
     mine, theirs = own.softmax(1).max(1), teacher.softmax(1).max(1)
-    labels = torch.where(mine.values >= theirs.values, mine.indices, theirs.indices)
-    surer = torch.maximum(mine.values, theirs.values) > threshold
-    return labels, (mine.indices == theirs.indices) | surer
+    surely, they_surely = mine.values >= threshold, theirs.values >= threshold
+    labels = torch.where(surely, mine.indices, theirs.indices)
+    return labels, (mine.indices == theirs.indices) | (surely ^ they_surely)
 
 
-def labelled_loss(logits: torch.Tensor, labels: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of the clips that have a label, over all clips; 0 where none has.
+def labelled_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+    """Cross-entropy of each clip with its label times its weight, averaged over all clips.
 
-    logits: (B, K). labels: (B,). sure: (B,) bool.
+    logits: (B, K). labels: (B,). weight: (B,), 0 for a clip without a label.
     """
-    return (F.cross_entropy(logits, labels, reduction="none") * sure).mean()
+    return (F.cross_entropy(logits, labels, reduction="none") * weight).mean()
