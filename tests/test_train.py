@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -16,7 +17,9 @@ from safetensors.torch import load_file
 
 from tests.tiny import VIDEOMAE, prepared, train_config
 from vidda.cli import main
+from vidda.data import load_manifest
 from vidda.data.predictions import load_predictions
+from vidda.files import inside
 from vidda.recognize.order import epoch_order
 from vidda.recognize.saved import load_model
 
@@ -97,11 +100,31 @@ def test_patience_needs_a_choice(
     assert "patience: with select=last no epoch is the best one" in capsys.readouterr().err
 
 
+@pytest.fixture(scope="module")
+def damaged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same splits, with every third training clip unreadable."""
+    copy = shutil.copytree(data.parent, tmp_path_factory.mktemp("damaged") / "all")
+    folder = copy / data.name / "splits" / "gs2gr" / "source_only"
+    manifest = load_manifest(folder / "train.csv")
+    for clip in manifest.clips[::3]:
+        inside(manifest.root, clip.path).write_bytes(b"")
+    return folder
+
+
 @pytest.mark.slow
-@pytest.mark.parametrize("extra", [{}, {"ema": 0.9, "save_every": 3, "patience": 5}])
+@pytest.mark.parametrize(
+    ("place", "extra"),
+    [
+        ("splits", {}),
+        ("splits", {"ema": 0.9, "save_every": 3, "patience": 5}),
+        ("damaged", {"batch_size": 1, "on_error": "skip", "save_every": 1, "epochs": 2}),
+    ],
+    ids=["plain", "averaged", "unreadable"],
+)
 def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
-    splits: Path, tmp_path: Path, extra: dict[str, Any]
+    request: pytest.FixtureRequest, tmp_path: Path, place: str, extra: dict[str, Any]
 ) -> None:
+    splits: Path = request.getfixturevalue(place)
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     options = {"epochs": 8, "mixup": 0.4, **extra}
     assert main(["train", str(train_config(splits, whole, **options))]) == 0

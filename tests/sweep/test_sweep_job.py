@@ -44,7 +44,7 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     tree: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out = tmp_path / "out"
-    content = of(tree, out)
+    content = of(tree, out, baseline="source only")
     content["methods"] |= {  # type: ignore[operator]
         "broken": {"change": {"method": {"name": "dann"}, "batch_size": 4000}},
         "atcon": method("atcon", start="broken"),
@@ -82,6 +82,7 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     assert done.accuracy and done.accuracy.oracle >= done.accuracy.selected
     assert {"entropy", "source_validation"} <= done.scores.keys() == done.lost.keys()
     table = (out / "sweep.md").read_text()
+    assert "## Points gained over source only" in table
     assert "| coral | " in table and "## Scores without target labels" in table
     assert "- failed: broken-gs2gr-0: batch_size" in table
     assert json.loads((out / "results" / "transfer.json").read_text())["epochs"]

@@ -78,6 +78,7 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     content = sweep(tmp_path / "out", select_point="agreement", tasks=["gs2gr", "gs2gr"])
     content["keys"] = {"optimizer.lr": {"low": 0.1, "high": 1.0}}
+    content["baseline"] = "source"
     content["methods"] |= {
         "a": method("dann", data=["target", "maskz"], start="b"),
         "c": {"command": "train", "stream": True},
@@ -95,6 +96,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "methods.c: start and stream are for command: adapt alone",
         "methods.c: vidda train has no agreement to choose keys by; search none",
         "methods.d.start: 'source only' is searched; name a method of one combination",
+        "baseline: 'source' is not one of source only, coral, a, c, d",
         "select_point: agreement is between seeds; give two or more",
     ]
     content = sweep(tmp_path / "out", keys={"batch_sise": [2, 3]})

@@ -72,8 +72,12 @@ class ClipLoader:
             multiprocessing_context=worker_context() if workers else None,
         )
 
-    def epoch(self, number: int, start: int = 0) -> Iterator[Batch]:
-        """The batches of one epoch; a batch of which no clip can be read is left out.
+    def epoch(self, number: int) -> Iterator[Batch]:
+        """The batches of one epoch; a batch of which no clip can be read is left out."""
+        return (batch for batch in self.places(number) if batch is not None)
+
+    def places(self, number: int, start: int = 0) -> Iterator[Batch | None]:
+        """The batches of one epoch, each in its place: None where no clip of it can be read.
 
         start: how many batches to pass over unread, as a resumed run does.
         """
@@ -82,8 +86,7 @@ class ClipLoader:
         for batch, bad_clips in self._loader:
             for bad in bad_clips:
                 self._meet(bad)
-            if batch is not None:
-                yield batch
+            yield batch
 
     def _meet(self, bad: BadClip) -> None:
         if self.on_error == "error":

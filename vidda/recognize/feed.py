@@ -42,22 +42,24 @@ class Feed:
         self.source = source
         self.target = target
 
-    def epoch(self, number: int, start: int) -> Iterator[Pair]:
-        """The pairs of one epoch, without the first `start` ones."""
+    def epoch(self, number: int, start: int) -> Iterator[Pair | None]:
+        """The pairs of one epoch, without the first `start` ones.
+
+        None stands in the place of a pair that lacks a batch, as none of its clips can be read.
+        """
+        loaders = [loader for loader in (self.source, self.target) if loader is not None]
+        for batches in zip(*(loader.places(number, start) for loader in loaders), strict=False):
+            readable = [batch for batch in batches if batch is not None]
+            yield self._pair(readable) if len(readable) == len(loaders) else None
+
+    def _pair(self, batches: list[Batch]) -> Pair:
+        first, last = batches[0], batches[-1]
         if self.target is None:
-            assert self.source is not None
-            for batch in self.source.epoch(number, start):
-                yield Pair(Source(*batch), Target(batch.video[:0], batch.number[:0]))
-        elif self.source is None:
-            for batch in self.target.epoch(number, start):
-                nothing = Source(batch.video[:0], batch.label[:0], batch.number[:0])
-                yield Pair(nothing, _unlabelled(batch))
-        else:
-            both = zip(
-                self.source.epoch(number, start), self.target.epoch(number, start), strict=False
-            )
-            for batch, other in both:
-                yield Pair(Source(*batch), _unlabelled(other))
+            return Pair(Source(*first), Target(first.video[:0], first.number[:0]))
+        target = Target(last.video, last.number)
+        if self.source is None:
+            return Pair(Source(last.video[:0], last.label[:0], last.number[:0]), target)
+        return Pair(Source(*first), target)
 
     def ids(self, pair: Pair) -> list[str]:
         """Which clips a pair is of."""
@@ -66,10 +68,6 @@ class Feed:
             if loader is not None:
                 found += [loader.dataset.manifest.clips[n].id for n in part.number.tolist()]
         return found
-
-
-def _unlabelled(batch: Batch) -> Target:
-    return Target(batch.video, batch.number)
 
 
 def cycled(clips: int, count: int, *, seed: int, epoch: int) -> np.ndarray:

@@ -119,6 +119,11 @@ def train(
                 parts.method.before_epoch(epoch, look)
             watch = _Watch(feed.epoch(epoch, start))
             for pair in watch:
+                if pair is None:
+                    # Counted, or a resumed run would stand elsewhere in the epoch.
+                    position.step += 1
+                    passed(1)
+                    continue
                 values = _step(parts, pair, feed, position.step, pace, seed)
                 position.step += 1
                 passed(1, f"epoch {epoch + 1}/{pace.epochs}, {watch.note(values)}")
@@ -127,8 +132,6 @@ def train(
                 within = position.step % pace.steps_per_epoch
                 if pace.save_every and within and position.step % pace.save_every == 0:
                     _save(run, parts, position, pace, save_model)
-            # Batches of which no clip could be read were left out: the epoch is over all the same.
-            position.step = (epoch + 1) * pace.steps_per_epoch
             _finish_epoch(run, parts, position, pace, end_epoch, save_model)
     return position
 
@@ -257,20 +260,19 @@ def _restored(run: RunFolder, parts: Parts) -> Position:
 class _Watch:
     """Passes pairs on and notes what share of the time went by waiting for them."""
 
-    def __init__(self, pairs: Iterator[Pair]) -> None:
+    def __init__(self, pairs: Iterator[Pair | None]) -> None:
         self._pairs = pairs
         self._start = time.monotonic()
         self._waited = 0.0
         self._smooth: dict[str, float] = {}
 
-    def __iter__(self) -> Iterator[Pair]:
-        while True:
-            asked = time.monotonic()
-            pair = next(self._pairs, None)
+    def __iter__(self) -> Iterator[Pair | None]:
+        asked = time.monotonic()
+        for pair in self._pairs:
             self._waited += time.monotonic() - asked
-            if pair is None:
-                return
             yield pair
+            asked = time.monotonic()
+        self._waited += time.monotonic() - asked
 
     def note(self, values: dict[str, float]) -> str:
         """The step's figures, smoothed, and the share of the epoch spent waiting for data."""

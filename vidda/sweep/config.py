@@ -91,6 +91,9 @@ class SweepConfig(DataConfig):
     """Methods x seeds x tasks, and what is searched for each method and task."""
 
     methods: dict[Name, MethodRecipe] = Field(min_length=1, description="rows of the table")
+    baseline: Name | None = Field(
+        default=None, description="method over which gains are told, seed by seed; null: none"
+    )
     change: Keys = Field(default={}, description="keys over those of every method's file")
     steps: Annotated[int, Field(ge=1)] | None = Field(
         default=None,

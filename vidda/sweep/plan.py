@@ -116,6 +116,8 @@ def _problems(config: SweepConfig) -> Iterator[str]:
         for key, values in config.searched(name).items():
             if isinstance(values, Range) and isinstance(config.search, Grid):
                 yield f"keys.{key}: a range needs search.name=optuna; a grid needs a list"
+    if config.baseline is not None and config.baseline not in config.methods:
+        yield f"baseline: {config.baseline!r} is not one of {', '.join(config.methods)}"
     if config.select_point == AGREEMENT and len(config.seeds) < 2:
         yield "select_point: agreement is between seeds; give two or more"
 

@@ -1,7 +1,8 @@
 """What comes out of a sweep: the transfer table of the chosen combinations, and a page of it.
 
 OUT/results/         as `vidda evaluate` writes a transfer table, so that `vidda report` reads it
-OUT/sweep.md         methods x tasks, what was chosen, and what the scores are worth, for a README
+OUT/sweep.md         methods x tasks, gains over the baseline, what was chosen, and what the scores
+                     are worth, for a README
 """
 
 import json
@@ -13,18 +14,17 @@ from pathlib import Path
 import numpy as np
 
 from vidda.config import dump
-from vidda.data.predictions import save_predictions
+from vidda.data.predictions import SavedPredictions, save_predictions
 from vidda.evaluate.job import EvaluateConfig
 from vidda.evaluate.transfer import Cell, EpochCell, Transfer, cells, epoch_cell, find_tests
 from vidda.evaluate.transfer import Row as TransferRow
-from vidda.evaluate.transfer_tables import Grid, grids, legend, write_tables
+from vidda.evaluate.transfer_tables import NONE, Grid, grids, legend, write_tables
 from vidda.files import write_text
 from vidda.run import RunFolder
 from vidda.sweep.config import SweepConfig
+from vidda.sweep.gains import Gain, gain_grid, gains
 from vidda.sweep.judged import answers, chosen
 from vidda.sweep.table import Row
-
-NONE = "-"
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,14 +35,22 @@ class Results:
     rows: dict[tuple[str, str], list[Row]]
     cells: list[Cell]
     epochs: list[EpochCell]
+    gains: list[Gain]
 
     def grids(self) -> list[Grid]:
-        """The transfer tables, what was chosen, and what the scores are worth."""
-        return [*grids(self.cells, self.epochs, self.config.tasks), *_choices(self)]
+        """The transfer tables, what the baseline is beaten by, and what was chosen."""
+        tasks, baseline = self.config.tasks, self.config.baseline
+        told = [gain_grid(self.gains, baseline, tasks)] if baseline and self.gains else []
+        return [*grids(self.cells, self.epochs, tasks), *told, *_choices(self)]
 
     def legend(self) -> list[str]:
         """What the tables mean, a sentence each."""
         lines = legend(self.cells, self.epochs, self.config.intervals.confidence)
+        if self.gains:
+            lines.append(
+                "Gains are of runs of one seed on the same clips: mean, ± deviation between seeds,"
+                " and an interval as above."
+            )
         if any(self.config.searched(name) for name in self.config.methods):
             lines.append(
                 f"Combinations of keys were chosen by {self.config.select_point}, as a mean over"
@@ -65,15 +73,18 @@ def collect(config: SweepConfig, rows: Sequence[Row]) -> tuple[Results, Transfer
     tests = find_tests(transfer)
     table: list[Cell] = []
     epochs: list[EpochCell] = []
+    answered: dict[tuple[str, str], dict[int, SavedPredictions]] = {}
     for (method, task), members in best.items():
         name, test = tests[task]
         stream = config.methods[method].stream
         said = [answers(row, _selected(row), test, name, stream=stream) for row in members]
+        answered[method, task] = {row.seed: one for row, one in zip(members, said, strict=True)}
         table += cells(method, task, said, config.intervals)
         runs = [row.run for row in members]
         three = None if stream else epoch_cell(method, task, runs, test, name)
         epochs += [three] if three else []
-    return Results(config, best, table, epochs), transfer
+    above = gains(answered, config.baseline, config.intervals) if config.baseline else []
+    return Results(config, best, table, epochs, above), transfer
 
 
 def _selected(row: Row) -> int:
