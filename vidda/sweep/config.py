@@ -84,6 +84,11 @@ class MethodRecipe(Recipe):
     steps: Annotated[int, Field(ge=1)] | None = Field(
         default=None, description="of its trainings on source clips; null: the sweep's"
     )
+    select_epoch: EpochScore | Literal["last"] | None = Field(
+        default=None,
+        description="what chooses its epoch; null: the sweep's. last for a control that is to know"
+        " nothing of the target",
+    )
     keys: dict[str, Values] = Field(default={}, description="searched for this method besides")
 
 
@@ -115,6 +120,10 @@ class SweepConfig(DataConfig):
         default=Here(), description="where trials run"
     )
     intervals: Intervals = Field(default=Intervals(), description="of the accuracies")
+
+    def selects(self, method: str) -> EpochScore | Literal["last"]:
+        """What chooses the epoch of a method's runs."""
+        return self.methods[method].select_epoch or self.select_epoch
 
     def searched(self, method: str) -> dict[str, Values]:
         """The keys that are searched for a method."""

@@ -184,7 +184,7 @@ def _trial(config: SweepConfig, cell: Cell, seed: int, keys: Keys) -> Trial:
     settings: TrainConfig
     if recipe.command == "train":
         own["watch"] = {TEST: str(cell.test)}
-        own["select"] = LAST if config.select_epoch == LAST else VALIDATION
+        own["select"] = LAST if config.selects(cell.method) == LAST else VALIDATION
         settings = load(TrainConfig, recipe.file, *layers, own)
         steps = recipe.steps or config.steps
     else:
@@ -200,13 +200,14 @@ def _trial(config: SweepConfig, cell: Cell, seed: int, keys: Keys) -> Trial:
 def _adapting(config: SweepConfig, cell: Cell, start: Path | None) -> dict[str, Any]:
     """The keys of vidda adapt that are the sweep's."""
     stream = config.methods[cell.method].stream
-    kept = {config.select_epoch, config.select_point} & NEED_FEATURES
+    select = config.selects(cell.method)
+    kept = {select, config.select_point} & NEED_FEATURES
     return {
         "target": str(cell.test if stream else cell.target),
         # As the target they are predicted after each epoch anyway.
         "watch": {} if stream else {TEST: str(cell.test)},
         # A stream has one epoch, which nothing needs to choose.
-        "select": VALIDATION if stream else config.select_epoch,
+        "select": VALIDATION if stream else select,
         **({"features": True} if kept else {}),
         **({"start": str(start)} if start else {}),
     }
