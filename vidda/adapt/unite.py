@@ -23,13 +23,13 @@ class Unite(MethodBase):
     are to be like, and both together say its label, which weighs as much as the model, when it sees
     the clip whole, is sure of its own guess.
 
-    Differences from the released code: its teacher is CLIP, and it distils token by token (2 - 2
-    cos, from which our weight of features is far), then trains on the source, then trains itself;
-    here the teacher is any recognizer that vidda has trained on these classes and clips of this
-    size, or else the moving average of the model, everything is one stage, and whole clips'
-    features are compared. It hides what CLIP attends to least, frame by frame, here random blocks
-    of the whole clip are hidden; the model's own guess is made there with dropout. So it is
-    UNITE's idea, not its published numbers; decay and weight of features are ours.
+    Differences from the released code: its teacher is CLIP, and it first distils (2 - 2 cos, token
+    by token), then trains on the source, then trains itself; here the teacher is any recognizer
+    that vidda has trained on these classes and clips of this size, or else the moving average of
+    the model, everything is one stage, and the features of whole clips are compared. What it hides
+    in each frame is what CLIP attends to least, here it is random blocks of the whole clip. There
+    the model's own guess is made with dropout. So this is UNITE's idea, not its published numbers;
+    decay and weight of the features are ours.
     """
 
     name: Literal["unite"] = "unite"
