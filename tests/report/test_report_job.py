@@ -154,12 +154,17 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
         tmp_path / "fixed", place / "train.csv", place / "test.csv", epochs=3, select="last"
     )
     going = trained(tmp_path / "going", place / "train.csv", place / "val.csv", finish=False)
-    rising = trained(tmp_path / "rising", place / "train.csv", place / "val.csv", epochs=3)
+    rising = [
+        trained(tmp_path / f"rising-{n}", place / "train.csv", place / "val.csv", epochs=3)
+        for n in range(4)
+    ]
+    once = trained(tmp_path / "once", place / "train.csv", place / "test.csv")
     (tmp_path / "media" / "mini.json").write_text("{}")
     rows = {
         "source only": {"gs2gr": [run, going]},
-        "b": {"gs2gr": [rising]},
+        "b": {"gs2gr": rising},
         "c": {"gs2gr": [fixed]},
+        "d": {"gs2gr": [once]},
     }
     table = transfer(tmp_path / "table", data, rows)
     assert report(runs=[table], out=tmp_path / "report") == 0
@@ -168,14 +173,14 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
         "The test clips are MiniRoCoG's: what is called real here is rendered too.",
         "gs2gr: 24 test clips; an accuracy of 50% is known to ±19 points at best.",
         "gs2gr: 3 test subjects; the true uncertainty is larger than shown.",
-        "3 of 3 results are of fewer than 3 seeds",
-        "Results are of 1 to 2 seeds",
+        "3 of 4 results are of fewer than 3 seeds",
+        "Results are of 1 to 4 seeds",
         "“b” has no result on as2ar.",
         "going is not finished.",
-        "rising: the last epoch is its best; it may be under-trained.",
+        "rising-0, rising-1, rising-2 and 1 more of 8 runs: the last epoch is the best one;",
     ):
         assert warning in text
-    for wrong in ("“c” on gs2gr: its epoch was", "fixed: the last epoch is its best"):
+    for wrong in ("“c” on gs2gr: its epoch was", "fixed: the last epoch"):
         assert wrong not in text, "its epoch was not chosen"
     save_manifest(Manifest(tmp_path, (), ()), tmp_path / "x.csv")
     (data / "splits").rename(data / "moved")

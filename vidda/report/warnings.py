@@ -15,6 +15,8 @@ from vidda.types import Manifest
 WIDE = 0.05
 """Half an interval's width that makes test clips few."""
 FEW_SEEDS = 3
+NAMED = 3
+"""Runs of one warning that are named; a sweep may have a hundred."""
 RENDERED = "mini.json"
 """What vidda mini leaves in the folder of its videos."""
 
@@ -157,11 +159,18 @@ def _few(tests: Mapping[str, tuple[int, int]]) -> Iterator[str]:
 
 
 def _unfinished(found: Found) -> Iterator[str]:
+    rising = []
     for run in found.trainings.values():
         if not run.record.finished:
             yield f"{run.record.path.name} is not finished."
-        elif run.chosen and run.selected is not None and run.selected == run.last:
-            yield f"{run.record.path.name}: the last epoch is its best; it may be under-trained."
+        # Of a single epoch, or one that was not chosen, being the last says nothing.
+        elif run.chosen and run.last and run.selected == run.last:
+            rising.append(run.record.path.name)
+    if rising:
+        few = ", ".join(rising[:NAMED])
+        more = len(rising) - NAMED
+        names = f"{few} and {more} more of {len(found.trainings)} runs" if more > 0 else few
+        yield f"{names}: the last epoch is the best one; training longer may help."
     for name, translation in found.translations.items():
         if failed := translation.count("failed"):
             yield f"Translation “{name}”: {failed} of {len(translation.clips)} clips failed."
