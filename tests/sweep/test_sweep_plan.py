@@ -85,7 +85,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     content["baseline"] = "source"
     content["methods"] |= {
         "a": method("dann", data=["target", "maskz"], start="b"),
-        "c": {"command": "train", "stream": True},
+        "c": {"command": "train", "stream": True, "select_epoch": "entropy"},
         "d": method("atcon", start="source only"),
     }
     with pytest.raises(ViddaError) as told:
@@ -99,6 +99,9 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "methods.a.start: 'b' is not one of source only, coral, a, c, d",
         "methods.c: start and stream are for command: adapt alone",
         "methods.c: vidda train has no agreement to choose keys by; search none",
+        "methods.c.select_epoch: a stream has one epoch; leave it out",
+        "methods.c.select_epoch: vidda train has no entropy to choose by; take source_validation or"
+        " last",
         "methods.d.start: 'source only' is searched; name a method of one combination",
         "baseline: 'source' is not one of source only, coral, a, c, d",
         "select_point: agreement is between seeds; give two or more",

@@ -34,8 +34,8 @@ class Pair(NamedTuple):
 class Feed:
     """Pairs of batches, epoch by epoch; at least one of the two loaders is there.
 
-    An epoch is over with the shorter of the two. Where both are there, their orders give equally
-    many batches, so both stand where the number of the step says.
+    Where both are there, their orders give equally many batches, so both stand where the number of
+    the step says.
     """
 
     def __init__(self, source: ClipLoader | None, target: ClipLoader | None = None) -> None:
@@ -48,7 +48,7 @@ class Feed:
         None stands in the place of a pair that lacks a batch, as none of its clips can be read.
         """
         loaders = [loader for loader in (self.source, self.target) if loader is not None]
-        for batches in zip(*(loader.places(number, start) for loader in loaders), strict=False):
+        for batches in zip(*(loader.places(number, start) for loader in loaders), strict=True):
             readable = [batch for batch in batches if batch is not None]
             yield self._pair(readable) if len(readable) == len(loaders) else None
 

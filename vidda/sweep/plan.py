@@ -111,6 +111,13 @@ def _problems(config: SweepConfig) -> Iterator[str]:
             yield (
                 f"{where}: vidda train has no {config.select_point} to choose keys by; search none"
             )
+        if recipe.stream and recipe.select_epoch:
+            yield f"{where}.select_epoch: a stream has one epoch; leave it out"
+        if recipe.command == "train" and recipe.select_epoch not in (None, VALIDATION, LAST):
+            yield (
+                f"{where}.select_epoch: vidda train has no {recipe.select_epoch} to choose by; take"
+                f" {VALIDATION} or {LAST}"
+            )
         if recipe.start is not None:
             yield from _start(config, where, recipe.start)
         for key, values in config.searched(name).items():

@@ -76,7 +76,8 @@ def agreed_labels(
     confidence is `threshold` or more, if it is one alone. Reddy et al., Unsupervised Video Domain
     Adaptation with Masked Pre-Training and Collaborative Self-Training (UNITE), CVPR 2024,
     MatchOrConf. In the released training the chosen clips get the model's own label always, as a
-    line overwrites the surer one's; its unused function of that name does as is done here.
+    line overwrites the surer one's; its function of that name, which nothing calls, wants a label
+    that both give to be sure as well.
     """
     mine, theirs = own.softmax(1).max(1), teacher.softmax(1).max(1)
     surely, they_surely = mine.values >= threshold, theirs.values >= threshold
