@@ -18,8 +18,8 @@ from tools.mini_diffusion.recipe import DenoiserStage, Recipe
 from tools.train_mini_diffusion import main
 from vidda import config
 from vidda.control.keypoints import Pose
-from vidda.translate.personalize.lora import Lora
-from vidda.translate.personalize.textual_inversion import TextualInversion
+from vidda.translate.stable_diffusion.personalize.lora import Lora
+from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion
 
 TINY = [
     "seed=3",

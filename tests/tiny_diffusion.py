@@ -19,7 +19,7 @@ from safetensors.torch import save_file
 from tokenizers.pre_tokenizers import ByteLevel
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
-from vidda.translate.schedulers import SD15_NOISE
+from vidda.translate.stable_diffusion.schedulers import SD15_NOISE
 
 FACTOR = 4  # pixels of a latent, along a side
 WIDTH = 32  # of the text embedding

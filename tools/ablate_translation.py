@@ -27,8 +27,8 @@ from vidda.data import load_manifest
 from vidda.files import write_text
 from vidda.recognize.train_config import TrainConfig
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.personalize.config import PersonalizeConfig
-from vidda.translate.sources import Folder
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.weights import Folder
 
 
 def main() -> int:

@@ -38,12 +38,12 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from vidda.control.controls import Controls
-from vidda.translate.context import Alone, FirstPrevious
-from vidda.translate.loading import DTYPES, ControlNet, Models
-from vidda.translate.noise import Independent
-from vidda.translate.sampler import ClipJob, Translator
-from vidda.translate.sampling_config import SamplingConfig
-from vidda.translate.schedulers import SD15_NOISE
+from vidda.translate.stable_diffusion.context import Alone, FirstPrevious
+from vidda.translate.stable_diffusion.loading import DTYPES, ControlNet, Models
+from vidda.translate.stable_diffusion.noise import Independent
+from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.schedulers import SD15_NOISE
 
 
 @dataclass(frozen=True)

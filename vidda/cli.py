@@ -55,7 +55,7 @@ COMMANDS = {
         "describe target frames with BLIP, for the prompts of a translation",
     ),
     "personalize": Command(
-        "vidda.translate.personalize.job:run",
+        "vidda.translate.stable_diffusion.personalize.job:run",
         "adapt a diffusion model to unlabelled target frames",
     ),
     "translate": Command(
@@ -64,7 +64,7 @@ COMMANDS = {
         ("input", "out"),
     ),
     "camera": Command(
-        "vidda.translate.camera_job:run",
+        "vidda.camera.job:run",
         "give clips the cameras of unlabelled target clips: a manifest in, a manifest out",
         ("input", "target", "out"),
     ),

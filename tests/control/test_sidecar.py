@@ -9,10 +9,10 @@ import pytest
 from tests.sidecars import rendered, write_clip
 from vidda import video
 from vidda.control.boxes import SidecarBox
-from vidda.control.sidecar import Sidecar
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
 from vidda.mini.job import sidecar
+from vidda.sidecar import Sidecar
 from vidda.types import ClipRecord
 
 SOURCE = Sidecar().build()

@@ -8,6 +8,7 @@ import pytest
 from tests.experiment.jobs import TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.adapt.adapt_config import AdaptConfig
+from vidda.camera.job import CameraJobConfig
 from vidda.config import dump, load
 from vidda.control.pose import Sidecar
 from vidda.data.listing import walk
@@ -20,10 +21,9 @@ from vidda.experiment import hours
 from vidda.experiment.plan import Plan, make
 from vidda.experiment.stage import Stage, steps_per_epoch
 from vidda.recognize.train_config import TrainConfig
-from vidda.translate.camera_job import CameraJobConfig
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.sources import Folder
 from vidda.types import ClipRecord, Manifest
+from vidda.weights import Folder
 
 AUGMENTED = {
     "source only": {"data": ["source"]},
@@ -324,7 +324,7 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
     kinds = [line.partition(":")[0] for line in lines]
     assert kinds == ["personalize booth", "translate ours", "train tiny", "evaluate tiny"]
     # 68 TFLOP a frame of 512x512 with two ControlNets, guidance and the previous frame, see
-    # `vidda.translate.workload`; the tree's list has two clips, of which 16 frames are taken.
+    # `vidda.translate.stable_diffusion.cost`; the tree's list has two clips, of which 16 frames are taken.
     (translate,) = (line for line in lines if line.startswith("translate"))
     told = float(translate.split(" = ")[1].split()[0])
     assert told == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)

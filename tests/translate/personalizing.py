@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from vidda import config
-from vidda.translate.personalize import job
-from vidda.translate.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize import job
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
 
 DREAMBOOTH = {
     "name": "dreambooth",

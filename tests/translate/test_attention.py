@@ -11,9 +11,15 @@ from tiny_diffusion import _unet as tiny_unet
 from torch.nn import functional as F
 
 from vidda.errors import ViddaError
-from vidda.translate.attention import CrossFrameAttention, unwrap
-from vidda.translate.chunks import plan
-from vidda.translate.context import Alone, Anchors, ContextConfig, First, FirstPrevious
+from vidda.translate.stable_diffusion.chunks import plan
+from vidda.translate.stable_diffusion.context import (
+    Alone,
+    Anchors,
+    ContextConfig,
+    First,
+    FirstPrevious,
+)
+from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, unwrap
 
 CONTEXTS = [Alone(), First(), FirstPrevious(), Anchors(count=3)]
 

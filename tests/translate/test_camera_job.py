@@ -15,8 +15,10 @@ import pytest
 
 from tests.translate.translations import write_source, written
 from vidda import video
+from vidda.camera.estimate import measure
+from vidda.camera.job import CameraJobConfig, filmed, run
+from vidda.camera.statistics import CameraStatistics
 from vidda.control.sheet import save_png
-from vidda.control.sidecar import path_of
 from vidda.data import load_manifest
 from vidda.data.joined import joined
 from vidda.data.manifest import save_manifest
@@ -24,9 +26,7 @@ from vidda.data.versions import VIDEOS, Version
 from vidda.errors import ViddaError
 from vidda.mini.clip import FACTORS, render
 from vidda.mini.layout import Sizes, plans
-from vidda.translate.camera.statistics import CameraStatistics
-from vidda.translate.camera_estimate import measure
-from vidda.translate.camera_job import CameraJobConfig, filmed, run
+from vidda.sidecar import path_of
 from vidda.types import ClipRecord, Manifest
 
 SIDE, FRAMES = 64, 8

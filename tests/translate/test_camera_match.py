@@ -10,13 +10,13 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
+from vidda.camera import light, motion, sharpness, walk
+from vidda.camera.estimate import estimate, luma, measure
+from vidda.camera.match import CameraMatch, apply
+from vidda.camera.statistics import CameraStatistics
 from vidda.errors import ViddaError
 from vidda.mini import capture, layout
 from vidda.mini.clip import FACTORS, render
-from vidda.translate.camera import light, motion, sharpness, walk
-from vidda.translate.camera.statistics import CameraStatistics
-from vidda.translate.camera_estimate import estimate, luma, measure
-from vidda.translate.camera_match import CameraMatch, apply
 
 SIZE, FRAMES = 96, 10
 NOTHING = CameraMatch(

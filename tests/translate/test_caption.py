@@ -29,9 +29,9 @@ from vidda.translate.caption import (
 )
 from vidda.translate.caption_job import CaptionConfig, run
 from vidda.translate.prompts import PromptConfig, Prompts, read_captions
-from vidda.translate.sources import Folder, Hub
 from vidda.types import ClipRecord, Manifest
 from vidda.video import write
+from vidda.weights import Folder, Hub
 
 WORDS = ["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "[DEC]", "a", "photo", "of", "man", "field"]
 WORDS += ["waving", "road", "sky", "in", "dark", "the", "red", "two", "people"]

@@ -8,15 +8,15 @@ from tiny_translator import clip_job, tiny_models
 
 from tests.tiny_diffusion import write_tiny
 from vidda.errors import ViddaError
-from vidda.translate.context import Alone
-from vidda.translate.loading import Models, load
-from vidda.translate.noise import Shared
-from vidda.translate.personalize.drawing import DrawingConfig, draw
-from vidda.translate.sampler import Translator
-from vidda.translate.sampling_config import SamplingConfig
-from vidda.translate.schedulers import SchedulerConfig
-from vidda.translate.sources import Folder
-from vidda.translate.weights import WeightsConfig
+from vidda.translate.stable_diffusion.context import Alone
+from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.noise import Shared
+from vidda.translate.stable_diffusion.personalize.drawing import DrawingConfig, draw
+from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
+from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.weights import Folder
 
 
 @pytest.fixture(scope="module")

@@ -24,10 +24,16 @@ from tiny_diffusion import (
 )
 
 from vidda.errors import ViddaError
-from vidda.translate.loading import DTYPES, Models, WeightsConfig, fingerprint, load
-from vidda.translate.schedulers import SchedulerConfig, build
-from vidda.translate.sources import Folder, Hub
-from vidda.translate.weights import ControlNetConfig, EmbeddingConfig, LoraConfig
+from vidda.translate.stable_diffusion.loading import (
+    DTYPES,
+    Models,
+    WeightsConfig,
+    fingerprint,
+    load,
+)
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build
+from vidda.translate.stable_diffusion.weights import ControlNetConfig, EmbeddingConfig, LoraConfig
+from vidda.weights import Folder, Hub
 
 CPU = torch.device("cpu")
 

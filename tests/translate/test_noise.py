@@ -8,7 +8,7 @@ import torch
 from tiny_translator import clip_job
 
 from vidda.control.controls import Controls
-from vidda.translate.noise import (
+from vidda.translate.stable_diffusion.noise import (
     FlowWarped,
     Independent,
     NoiseConfig,

@@ -12,17 +12,17 @@ from diffusers import (
 )
 from tiny_translator import clip_job, tiny_models
 
-from vidda.translate import schedulers
-from vidda.translate.attention import unwrap
-from vidda.translate.context import Alone, First
-from vidda.translate.fitting import Fitting
-from vidda.translate.latents import encode
-from vidda.translate.loading import Models
-from vidda.translate.noise import Independent, generator
-from vidda.translate.sampler import ClipJob, Translator
-from vidda.translate.sampling_config import SamplingConfig
-from vidda.translate.schedulers import SchedulerConfig
-from vidda.translate.start import FromImage, FromNoise
+from vidda.translate.stable_diffusion import schedulers
+from vidda.translate.stable_diffusion.context import Alone, First
+from vidda.translate.stable_diffusion.cross_frame import unwrap
+from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.latents import encode
+from vidda.translate.stable_diffusion.loading import Models
+from vidda.translate.stable_diffusion.noise import Independent, generator
+from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
+from vidda.translate.stable_diffusion.start import FromImage, FromNoise
 
 LENGTH = 3
 

@@ -22,8 +22,8 @@ from tests.translate.personalizing import (
 )
 from tests.translate.target_clips import SIZE, content, velocity_base, write_target
 from vidda.data import load_manifest
-from vidda.translate.personalize.drawing import read_png, seed_of
-from vidda.translate.personalize.frames import FramesConfig, draw
+from vidda.translate.stable_diffusion.personalize.drawing import read_png, seed_of
+from vidda.translate.stable_diffusion.personalize.frames import FramesConfig, draw
 
 
 @torch.no_grad()

@@ -12,15 +12,25 @@ from transformers import CLIPTokenizer
 
 from tests.tiny_diffusion import tiny_tokenizer
 from vidda.errors import ViddaError
-from vidda.translate.personalize.crops import Person, Whole
-from vidda.translate.personalize.drawing import seed_of
-from vidda.translate.personalize.frames import Frames, FramesConfig, draw, problems, spread
-from vidda.translate.personalize.latents import encode, to_frames, to_pixels
-from vidda.translate.personalize.objective import min_snr_weight, squared_error, target
-from vidda.translate.personalize.optim import TrainingConfig
-from vidda.translate.personalize.textual_inversion import TextualInversion, Word
-from vidda.translate.personalize.training import order
-from vidda.translate.personalize.wording import token_ids, words
+from vidda.translate.stable_diffusion.personalize.crops import Person, Whole
+from vidda.translate.stable_diffusion.personalize.drawing import seed_of
+from vidda.translate.stable_diffusion.personalize.frames import (
+    Frames,
+    FramesConfig,
+    draw,
+    problems,
+    spread,
+)
+from vidda.translate.stable_diffusion.personalize.latents import encode, to_frames, to_pixels
+from vidda.translate.stable_diffusion.personalize.objective import (
+    min_snr_weight,
+    squared_error,
+    target,
+)
+from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion, Word
+from vidda.translate.stable_diffusion.personalize.training import order
+from vidda.translate.stable_diffusion.personalize.wording import token_ids, words
 from vidda.types import ClipRecord, Manifest
 from vidda.video import write
 

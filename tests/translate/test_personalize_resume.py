@@ -23,8 +23,8 @@ from tests.translate.personalizing import (
 from tests.translate.target_clips import content
 from vidda import config
 from vidda.errors import ViddaError
-from vidda.translate.personalize import training
-from vidda.translate.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize import training
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
 
 
 @pytest.mark.parametrize("method", [LORA, INVERSION, VAE], ids=lambda m: m["name"])
@@ -68,8 +68,8 @@ def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     file.write_text(json.dumps(again))
     command = (
         "import sys; from pathlib import Path; from vidda import config;"
-        "from vidda.translate.personalize.job import run;"
-        "from vidda.translate.personalize.config import PersonalizeConfig;"
+        "from vidda.translate.stable_diffusion.personalize.job import run;"
+        "from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig;"
         "run(config.load(PersonalizeConfig, Path(sys.argv[1])), dry_run=False, resume=False)"
     )
     process = subprocess.Popen(

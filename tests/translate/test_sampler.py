@@ -12,17 +12,30 @@ from pydantic import ValidationError
 from tiny_translator import SIDE, clip_job, config, last, precise, tiny_models
 
 from vidda.errors import ViddaError
-from vidda.translate import schedulers
-from vidda.translate.colour import match_to_first
-from vidda.translate.context import Alone, Anchors, ContextConfig, First, FirstPrevious
-from vidda.translate.fitting import Fitting
-from vidda.translate.keep import KeepLatents, KeepPixels
-from vidda.translate.latents import decode, encode, on_latents
-from vidda.translate.loading import Models
-from vidda.translate.noise import FlowWarped, Independent
-from vidda.translate.sampler import Translator
-from vidda.translate.schedulers import SCHEDULERS, SchedulerConfig
-from vidda.translate.start import DdimInversion, FromImage, Zodi, alpha_bar, noised, schedule
+from vidda.translate.stable_diffusion import schedulers
+from vidda.translate.stable_diffusion.colour import match_to_first
+from vidda.translate.stable_diffusion.context import (
+    Alone,
+    Anchors,
+    ContextConfig,
+    First,
+    FirstPrevious,
+)
+from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.keep import KeepLatents, KeepPixels
+from vidda.translate.stable_diffusion.latents import decode, encode, on_latents
+from vidda.translate.stable_diffusion.loading import Models
+from vidda.translate.stable_diffusion.noise import FlowWarped, Independent
+from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
+from vidda.translate.stable_diffusion.start import (
+    DdimInversion,
+    FromImage,
+    Zodi,
+    alpha_bar,
+    noised,
+    schedule,
+)
 
 CONTEXTS = [Alone(), First(), FirstPrevious(), Anchors(count=3)]
 

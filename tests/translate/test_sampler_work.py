@@ -13,11 +13,11 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 from vidda.errors import ViddaError
-from vidda.translate.context import Anchors, ContextConfig, FirstPrevious
-from vidda.translate.loading import Models
-from vidda.translate.sampler import Translator
-from vidda.translate.schedulers import SchedulerConfig
-from vidda.translate.start import FromImage
+from vidda.translate.stable_diffusion.context import Anchors, ContextConfig, FirstPrevious
+from vidda.translate.stable_diffusion.loading import Models
+from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
+from vidda.translate.stable_diffusion.start import FromImage
 
 
 @pytest.fixture(scope="module")

@@ -8,7 +8,13 @@ import torch
 
 from vidda.config import ConfigError, load
 from vidda.errors import ViddaError
-from vidda.translate.schedulers import SCHEDULERS, SD15_NOISE, SchedulerConfig, build, step_eta
+from vidda.translate.stable_diffusion.schedulers import (
+    SCHEDULERS,
+    SD15_NOISE,
+    SchedulerConfig,
+    build,
+    step_eta,
+)
 
 FOLDER = {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", **SD15_NOISE}
 

@@ -3,9 +3,9 @@
 import torch
 from diffusers import UNet2DConditionModel
 
-from vidda.translate.attention import CrossFrameAttention, CrossFrameProcessor
-from vidda.translate.chunks import plan
-from vidda.translate.context import FirstPrevious
+from vidda.translate.stable_diffusion.chunks import plan
+from vidda.translate.stable_diffusion.context import FirstPrevious
+from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, CrossFrameProcessor
 
 # unet/config.json of stable-diffusion-v1-5/stable-diffusion-v1-5, what differs from the defaults.
 SD15_UNET = {

@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from vidda.translate import schedulers
-from vidda.translate.schedulers import SchedulerConfig
-from vidda.translate.start import (
+from vidda.translate.stable_diffusion import schedulers
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
+from vidda.translate.stable_diffusion.start import (
     DdimInversion,
     FromImage,
     FromNoise,

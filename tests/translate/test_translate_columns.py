@@ -8,11 +8,11 @@ import numpy as np
 from tests.clips import moving
 from tests.translate.translations import CLASSES, SIDE, config, media, settings, start
 from vidda import video
+from vidda.camera.target import CameraConfig, statistics
 from vidda.control.boxes import COLUMNS
 from vidda.data import load_manifest
 from vidda.data.manifest import save_manifest
 from vidda.translate.box_columns import box_columns
-from vidda.translate.camera_target import CameraConfig, statistics
 from vidda.translate.plan import make
 from vidda.types import ClipRecord, Manifest
 

@@ -9,7 +9,7 @@ from tests.translate.translations import CLASSES, SAMPLING, settings, start, wit
 from vidda.data import load_manifest
 from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
-from vidda.translate.workload import disks
+from vidda.translate.stable_diffusion.cost import disks
 from vidda.types import ClipRecord, Manifest
 
 

@@ -9,11 +9,11 @@ from clips import moving
 from tiny_diffusion import write_controlnet, write_tiny
 
 from vidda.control.controls import Controls
-from vidda.translate.loading import Models, load
-from vidda.translate.sampler import ClipJob, Translator
-from vidda.translate.sampling_config import SamplingConfig
-from vidda.translate.sources import Folder
-from vidda.translate.weights import ControlNetConfig, Kind, WeightsConfig
+from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.weights import ControlNetConfig, Kind, WeightsConfig
+from vidda.weights import Folder
 
 SIDE = 32
 

@@ -12,8 +12,8 @@ from tools.mini_diffusion.cache import PERSON, Pictures
 from tools.mini_diffusion.loop import Machine
 from tools.mini_diffusion.networks import new_autoencoder
 from tools.mini_diffusion.recipe import AutoencoderStage, SizesConfig
-from vidda.translate.personalize.drawing import sheet
-from vidda.translate.personalize.latents import to_frames, to_pixels
+from vidda.translate.stable_diffusion.personalize.drawing import sheet
+from vidda.translate.stable_diffusion.personalize.latents import to_frames, to_pixels
 
 SHOWN = 64
 CHUNK = 32

@@ -30,9 +30,9 @@ from vidda.control.pose import PoseConfig
 from vidda.errors import ViddaError
 from vidda.files import atomic_folder, sha256, write_text
 from vidda.run import RunFolder
-from vidda.translate.loading import DTYPES, Models, load
-from vidda.translate.sources import Folder
-from vidda.translate.weights import ControlNetConfig, WeightsConfig
+from vidda.translate.stable_diffusion.loading import DTYPES, Models, load
+from vidda.translate.stable_diffusion.weights import ControlNetConfig, WeightsConfig
+from vidda.weights import Folder
 
 STAGES = ("autoencoder", "denoiser")
 BENCHED = 64

@@ -20,14 +20,14 @@ from vidda.control.pose import PoseConfig, PoseSource
 from vidda.files import write_text
 from vidda.progress import track
 from vidda.translate.clip_job import ClipJob
-from vidda.translate.context import Alone
-from vidda.translate.loading import Models
-from vidda.translate.noise import Independent
-from vidda.translate.personalize.drawing import sheet, write_png
-from vidda.translate.personalize.latents import to_frames
-from vidda.translate.sampler import Translator
-from vidda.translate.sampling_config import SamplingConfig
-from vidda.translate.schedulers import SchedulerConfig
+from vidda.translate.stable_diffusion.context import Alone
+from vidda.translate.stable_diffusion.loading import Models
+from vidda.translate.stable_diffusion.noise import Independent
+from vidda.translate.stable_diffusion.personalize.drawing import sheet, write_png
+from vidda.translate.stable_diffusion.personalize.latents import to_frames
+from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 from vidda.types import ClipRecord
 
 ALPHA = 0.1

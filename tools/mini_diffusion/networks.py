@@ -19,7 +19,7 @@ from tools.mini_diffusion.recipe import SizesConfig
 from tools.mini_diffusion.tokens import LENGTH, tokenizer
 from tools.mini_diffusion.words import vocabulary
 from vidda.errors import ViddaError
-from vidda.translate.adapters import quiet
+from vidda.translate.stable_diffusion.adapters import quiet
 
 LIMIT_BYTES = 16_000_000
 KINDS = ("edges", "pose")

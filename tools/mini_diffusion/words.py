@@ -7,7 +7,7 @@ from tools.mini_diffusion.people import PATTERNS
 from tools.mini_diffusion.places import HORIZONS, TEXTURES
 from vidda.mini.appearance import TERRAINS
 from vidda.mini.gestures import GESTURES
-from vidda.translate.personalize.textual_inversion import OBJECT, STYLE
+from vidda.translate.stable_diffusion.personalize.textual_inversion import OBJECT, STYLE
 
 EXTRA = (
     "a an the of in on at with and from to by is style sks valid object realistic real"

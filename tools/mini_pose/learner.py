@@ -15,7 +15,7 @@ from tools.mini_pose.examples import Examples
 from tools.mini_pose.recipe import AugmentConfig
 from vidda.control.draw import draw_openpose
 from vidda.control.keypoints import Pose
-from vidda.translate.personalize.drawing import sheet
+from vidda.translate.stable_diffusion.personalize.drawing import sheet
 
 SHOWN = 12
 

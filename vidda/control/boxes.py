@@ -12,8 +12,8 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.control.networks import fill, torch_device
-from vidda.control.sidecar import path_of, rows_of, scale_to
 from vidda.errors import ViddaError
+from vidda.sidecar import path_of, rows_of, scale_to
 from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
@@ -56,7 +56,7 @@ class WholeFrame(Config):
 
 
 class SidecarBox(Config):
-    """The `box` of the clip's sidecar; see `vidda.control.sidecar`."""
+    """The `box` of the clip's sidecar; see `vidda.sidecar`."""
 
     name: Literal["sidecar"] = Field(default="sidecar", description="boxes of the dataset")
 

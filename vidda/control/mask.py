@@ -9,9 +9,9 @@ import numpy as np
 from vidda import video
 from vidda.control.draw import BODY, LIMBS, openpose
 from vidda.control.keypoints import THRESHOLD, Pose, known, people_boxes
-from vidda.control.sidecar import path_of, rows_of
 from vidda.errors import ViddaError
 from vidda.files import inside
+from vidda.sidecar import path_of, rows_of
 from vidda.types import ClipRecord
 
 # Relative to the length of a torso, from the neck to the middle of the hips.

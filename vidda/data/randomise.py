@@ -19,7 +19,6 @@ from pydantic import Field
 
 from vidda import video
 from vidda.config import Config
-from vidda.control.sidecar import path_of, rows_of
 from vidda.data import load_manifest
 from vidda.data import randomise_clip as picture
 from vidda.data.manifest import save_manifest, shortened
@@ -29,6 +28,7 @@ from vidda.data.versions import Version, clashes, make_all, missing, versions_of
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.run import RunFolder
+from vidda.sidecar import path_of, rows_of
 from vidda.types import ClipRecord, Manifest
 
 

@@ -16,14 +16,14 @@ from vidda.recognize.models import ModelConfig
 from vidda.recognize.train_config import TrainConfig
 from vidda.recognize.videomae import VideoMae
 from vidda.recognize.videomae_start import Hub, Scratch
-from vidda.translate.folders import Part
 from vidda.translate.frame_choice import AllFrames
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.parts import Parts, find_parts
-from vidda.translate.personalize.config import PersonalizeConfig
-from vidda.translate.schedulers import SD15_NOISE
-from vidda.translate.weights import WeightsConfig
-from vidda.translate.workload import ENCODE, SD15, SD15_PIXELS, UNET, teraflops
+from vidda.translate.stable_diffusion.cost import ENCODE, SD15, SD15_PIXELS, UNET, teraflops
+from vidda.translate.stable_diffusion.folders import Part
+from vidda.translate.stable_diffusion.parts import Parts, find_parts
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.schedulers import SD15_NOISE
+from vidda.translate.stable_diffusion.weights import WeightsConfig
 
 BACKWARD = 3
 """Work of a training step relative to the forward pass alone."""

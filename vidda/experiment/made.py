@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
+from vidda.camera.job import CameraJobConfig
 from vidda.config import Config, ConfigError
 from vidda.data.manifest import DATASET
 from vidda.data.prepare import PrepareConfig
@@ -24,13 +25,12 @@ from vidda.experiment.names import slug
 from vidda.experiment.splits import Experiment, experiment
 from vidda.experiment.stage import Stage
 from vidda.mini.job import MiniConfig
-from vidda.translate.camera_job import CameraJobConfig
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.parts import find_parts
-from vidda.translate.personalize.config import PersonalizeConfig
-from vidda.translate.personalize.job import RESULT
-from vidda.translate.sources import Folder
-from vidda.translate.weights import EmbeddingConfig, LoraConfig, WeightsConfig
+from vidda.translate.stable_diffusion.parts import find_parts
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize.job import RESULT
+from vidda.translate.stable_diffusion.weights import EmbeddingConfig, LoraConfig, WeightsConfig
+from vidda.weights import Folder
 
 C = TypeVar("C", bound=Config)
 CONTROLNET = "controlnet_{}"

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 
 from vidda.control.boxes import COLUMNS, ManifestBox
-from vidda.control.sidecar import Sidecar, scale_to
+from vidda.sidecar import Sidecar, scale_to
 from vidda.translate.job_config import TranslateConfig
 from vidda.types import ClipRecord
 

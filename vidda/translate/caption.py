@@ -11,8 +11,8 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.data.sampling import clip_rng
 from vidda.errors import ViddaError
-from vidda.translate.adapters import quiet
-from vidda.translate.sources import Hub, SourceConfig
+from vidda.translate.stable_diffusion.adapters import quiet
+from vidda.weights import Hub, SourceConfig
 
 _FILES = ("*.json", "vocab.txt", "model.safetensors", "pytorch_model.bin")
 

@@ -25,8 +25,8 @@ from vidda.translate.caption import (
     find_captioner,
     load_captioner,
 )
-from vidda.translate.loading import DTYPES, Precision
 from vidda.translate.prompts import write_captions
+from vidda.translate.stable_diffusion.loading import DTYPES, Precision
 from vidda.types import ClipRecord, Manifest
 from vidda.video import VideoError, probe, read
 

@@ -8,10 +8,10 @@ import numpy as np
 from vidda.control.clip_flow import Target
 from vidda.control.controls import Controls
 from vidda.errors import ViddaError
-from vidda.translate.latents import factor
-from vidda.translate.loading import Models
-from vidda.translate.noise import FlowWarped
-from vidda.translate.sampling_config import SamplingConfig
+from vidda.translate.stable_diffusion.latents import factor
+from vidda.translate.stable_diffusion.loading import Models
+from vidda.translate.stable_diffusion.noise import FlowWarped
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,21 +16,21 @@ import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
+from vidda.camera.target import statistics
 from vidda.data.manifest import shortened
 from vidda.files import require_free
 from vidda.progress import meter
 from vidda.run import RunFolder
 from vidda.translate import rows
-from vidda.translate.camera_target import statistics
 from vidda.translate.engine import translate
-from vidda.translate.fingerprint import fingerprint
-from vidda.translate.fingerprints import config_print, translation_print
+from vidda.translate.identity import config_print, translation_print
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import ClipResult, Places, Status, remove_leftovers
 from vidda.translate.plan import Looked, Plan, load_estimators, look, make
 from vidda.translate.shards import Group, Shard, agree
+from vidda.translate.stable_diffusion.cost import disks, told
+from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.worker import Done, Setup
-from vidda.translate.workload import disks, told
 from vidda.types import ClipRecord
 
 log = logging.getLogger("vidda")

@@ -5,17 +5,17 @@ from typing import Annotated, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
+from vidda.camera.target import CameraConfig
 from vidda.config import Config
 from vidda.control.controls import ControlConfig
 from vidda.control.pose import PoseConfig
-from vidda.translate.camera_target import CameraConfig
 from vidda.translate.frame_choice import AllFrames, FrameChoice
 from vidda.translate.keep_if import KeepIf
-from vidda.translate.loading import Precision
 from vidda.translate.prompts import PromptConfig
-from vidda.translate.sampling_config import SamplingConfig
 from vidda.translate.shards import Shard
-from vidda.translate.weights import WeightsConfig
+from vidda.translate.stable_diffusion.loading import Precision
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.weights import WeightsConfig
 
 Count = Annotated[int, Field(ge=1)]
 

@@ -18,10 +18,10 @@ from pydantic import Field, ValidationError
 from vidda import video
 from vidda.config import Config
 from vidda.control.sheet import save_png
-from vidda.control.sidecar import path_of, scale_to
 from vidda.data.listing import IMAGES
 from vidda.errors import ViddaError
 from vidda.files import atomic, inside, write_text
+from vidda.sidecar import path_of, scale_to
 from vidda.types import ClipRecord
 
 VIDEOS, SIDECARS, SHOWN = "videos", "sidecar", "shown"

@@ -7,27 +7,27 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from vidda import video
+from vidda.camera.target import Size, target_clips
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
 from vidda.control.networks import torch_device
-from vidda.control.sidecar import Sidecar, path_of
 from vidda.data.chosen import choose, find_clips
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.translate import schedulers
-from vidda.translate.camera_target import Size, target_clips
+from vidda.sidecar import Sidecar, path_of
 from vidda.translate.clip_size import fitted
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.keep import KeepLatents
-from vidda.translate.noise import FlowWarped
 from vidda.translate.outputs import clashes
-from vidda.translate.parts import Parts, find_parts
 from vidda.translate.prompts import Prompts
-from vidda.translate.sampling_config import SamplingConfig
 from vidda.translate.shards import Group, Shard, grouped
-from vidda.translate.start import schedule
-from vidda.translate.vocabulary import load_vocabulary
+from vidda.translate.stable_diffusion import schedulers
+from vidda.translate.stable_diffusion.keep import KeepLatents
+from vidda.translate.stable_diffusion.noise import FlowWarped
+from vidda.translate.stable_diffusion.parts import Parts, find_parts
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.start import schedule
+from vidda.translate.stable_diffusion.vocabulary import load_vocabulary
 from vidda.types import ClipRecord, Manifest
 
 P = ParamSpec("P")

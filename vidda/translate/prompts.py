@@ -14,7 +14,7 @@ from pydantic import Field, model_validator
 from vidda.config import Config
 from vidda.data.manifest import csv_line, shortened, write_csv
 from vidda.errors import ViddaError
-from vidda.translate.text import encode, too_long
+from vidda.translate.stable_diffusion.text import encode, too_long
 from vidda.types import ClipRecord
 
 # The recipe's (Sinha 2023).

@@ -1,6 +1,6 @@
 """How good a translated clip is, beside its source: flicker, motion, pose, drift and plain defects.
 
-All of it is to be measured before `vidda.translate.camera_match`, whose shake, blur and change of
+All of it is to be measured before `vidda.camera.match`, whose shake, blur and change of
 light are wanted.
 """
 

@@ -11,6 +11,8 @@ import numpy as np
 import torch
 
 from vidda import video
+from vidda.camera import match as camera_match
+from vidda.camera.statistics import CameraStatistics
 from vidda.control.boxes import NobodyError
 from vidda.control.controls import ControlReader, Controls
 from vidda.control.flow import Dis
@@ -21,21 +23,19 @@ from vidda.control.networks import torch_device
 from vidda.data.sampling import clip_rng
 from vidda.errors import ViddaError
 from vidda.files import inside, sha256
-from vidda.translate import camera_match
 from vidda.translate.box_columns import box_columns
-from vidda.translate.camera.statistics import CameraStatistics
 from vidda.translate.clip_job import ClipJob, flow_targets
 from vidda.translate.clip_size import fitted
-from vidda.translate.fingerprints import clip_seed, control_settings
+from vidda.translate.identity import clip_seed, control_settings
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.latents import factor
-from vidda.translate.loading import DTYPES, load
 from vidda.translate.outputs import ClipResult, Places, Status, write_media, write_sidecar
 from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure
-from vidda.translate.sampler import Translator
 from vidda.translate.shards import Group
 from vidda.translate.showing import show
+from vidda.translate.stable_diffusion.latents import factor
+from vidda.translate.stable_diffusion.loading import DTYPES, load
+from vidda.translate.stable_diffusion.sampler import Translator
 from vidda.types import ClipRecord
 from vidda.video.info import VideoInfo
 

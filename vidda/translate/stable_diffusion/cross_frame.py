@@ -1,0 +1,137 @@
+"""Self-attention of a UNet across the frames of a clip."""
+
+import torch
+from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from torch import nn
+from torch.nn import functional as F
+
+from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.chunks import Chunk
+
+
+class Told:
+    """What all layers are told before the UNet runs.
+
+    passes: how often the chunk's frames stand in the batch, 2 with guidance.
+    """
+
+    chunk: Chunk
+    passes: int
+
+
+class CrossFrameProcessor:
+    """One layer's attention to the frames that the chunk's plan names.
+
+    Keys and values are computed once per frame; those of the rows that the plan keeps wait in
+    `kept` for the next chunk of the same step.
+    """
+
+    def __init__(self, told: Told) -> None:
+        self._told = told
+        self.kept: tuple[torch.Tensor, torch.Tensor] | None = None
+
+    def __call__(
+        self,
+        attn: Attention,
+        hidden_states: torch.Tensor,
+        encoder_hidden_states: torch.Tensor | None = None,
+        attention_mask: torch.Tensor | None = None,
+    ) -> torch.Tensor:
+        """Attend; hidden_states: (passes x B, tokens, channels), and so is what is returned.
+
+        The other two are what diffusers calls every processor with; in self-attention of a UNet of
+        images they are None.
+        """
+        chunk, passes = self._told.chunk, self._told.passes
+        batch, tokens, channels = hidden_states.shape
+        source = hidden_states.view(passes, batch // passes, tokens, channels)
+        if len(chunk.source) < batch // passes:
+            source = source[:, chunk.source]
+        source = source.flatten(0, 1)
+        rows = [
+            projected.view(passes, len(chunk.source), *projected.shape[1:])
+            for projected in (attn.to_k(source), attn.to_v(source))
+        ]
+        if self.kept is not None:
+            rows = [torch.cat(pair, dim=1) for pair in zip(self.kept, rows, strict=True)]
+        query = attn.to_q(hidden_states).unflatten(-1, (attn.heads, -1))
+        key, value = (
+            row[:, chunk.context.flatten()].view(batch, -1, attn.heads, query.shape[-1])
+            for row in rows
+        )
+        self.kept = (rows[0][:, chunk.keep], rows[1][:, chunk.keep])
+        attended = F.scaled_dot_product_attention(
+            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=attn.scale
+        )
+        out = attn.to_out[0](attended.transpose(1, 2).flatten(2))
+        return attn.to_out[1](out)
+
+
+class CrossFrameAttention:
+    """All self-attention layers of a UNet, wrapped.
+
+    Raises ViddaError when the UNet has none, or has blocks whose first attention is another kind.
+    """
+
+    def __init__(self, unet: nn.Module) -> None:
+        self._told = Told()
+        self._layers = dict(_self_attention(unet))
+        self._processors = {name: CrossFrameProcessor(self._told) for name in self._layers}
+        for name, layer in self._layers.items():
+            layer.set_processor(self._processors[name])  # type: ignore[arg-type]
+
+    def __len__(self) -> int:
+        return len(self._layers)
+
+    def check(self) -> None:
+        """Raise ViddaError when another attention processor replaced a wrapper."""
+        lost = [
+            f"{name} has {type(layer.processor).__name__}"
+            for name, layer in self._layers.items()
+            if layer.processor is not self._processors[name]
+        ]
+        if lost:
+            raise ViddaError(
+                f"attention across frames is off in {len(lost)} of {len(self)} layers ({lost[0]}):"
+                " set no other attention processor (xformers, slicing, fused projections) on the"
+                " UNet, make a new Translator after doing so, or take context.name=none"
+            )
+
+    def begin_step(self) -> None:
+        """Forget the keys and values of the step before."""
+        for processor in self._processors.values():
+            processor.kept = None
+
+    def tell(self, chunk: Chunk, passes: int) -> None:
+        """Say what the UNet's next run is on."""
+        self._told.chunk, self._told.passes = chunk, passes
+
+    def check_ran(self) -> None:
+        """Raise ViddaError when the UNet ran without one of the wrappers."""
+        idle = [name for name, processor in self._processors.items() if processor.kept is None]
+        if idle:
+            raise ViddaError(
+                f"attention across frames did not run in {len(idle)} of {len(self)} layers"
+                f" (first {idle[0]}): the UNet was changed or compiled before it was wrapped; load"
+                " it again, or take context.name=none"
+            )
+
+
+def unwrap(unet: nn.Module) -> None:
+    """Give layers that an earlier Translator wrapped diffusers' default processor back."""
+    for _, layer in _self_attention(unet):
+        if isinstance(layer.processor, CrossFrameProcessor):
+            layer.set_processor(AttnProcessor2_0())  # type: ignore[arg-type]
+
+
+def _self_attention(unet: nn.Module) -> list[tuple[str, Attention]]:
+    """The self-attention layers by name, one in each of the UNet's transformer blocks."""
+    blocks = [(name, m) for name, m in unet.named_modules() if name.endswith(".attn1")]
+    layers = [(n, m) for n, m in blocks if isinstance(m, Attention) and not m.is_cross_attention]
+    if not layers or len(layers) != len(blocks):
+        raise ViddaError(
+            f"the UNet has {len(blocks)} transformer blocks with {len(layers)} layers of"
+            " self-attention; attention across frames needs one in each: take a Stable Diffusion"
+            " 1 or 2 model, or context.name=none"
+        )
+    return layers

@@ -1,0 +1,131 @@
+"""What the ControlNets and the UNet say about all frames of some clips at one noise level."""
+
+from collections.abc import Sequence
+
+import torch
+
+from vidda.translate.stable_diffusion.chunks import Chunk, plan
+from vidda.translate.stable_diffusion.conditions import Conditions
+from vidda.translate.stable_diffusion.context import Alone, ContextConfig
+from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, unwrap
+from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.loading import ControlNet, Models
+
+
+class Denoiser:
+    """Runs the networks over the frames of some clips, a chunk at a time.
+
+    chunk: most frames at once, halved when memory runs out. compile: run the networks through
+    torch.compile. The UNet of `models` keeps the attention that `context` asks for.
+    """
+
+    def __init__(
+        self, models: Models, context: ContextConfig, chunk: int, *, compile: bool
+    ) -> None:
+        self.fitting = Fitting(chunk, "chunk")
+        self._context = context
+        unwrap(models.unet)
+        self.attention = None if isinstance(context, Alone) else CrossFrameAttention(models.unet)
+        self._device, self._dtype = models.unet.device, models.unet.dtype
+        self._unet = torch.compile(models.unet) if compile else models.unet
+        self._controlnets = {
+            id(net): torch.compile(net.model) if compile else net.model
+            for net in models.controlnets
+        }
+        self._planned: tuple[tuple[tuple[int, ...], int], list[Chunk]] | None = None
+
+    def predict(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        conditions: Conditions,
+        nets: Sequence[ControlNet],
+        guidance: float | None = None,
+    ) -> torch.Tensor:
+        """The UNet's output for latents (N, 4, h, w), float32, in the same shape.
+
+        nets: the ControlNets that run. guidance: how far the output is driven from that for the
+        negative prompt (arXiv 2207.12598); None computes that for the prompt alone. Raises
+        ViddaError when attention across frames is not what it was set to be.
+        """
+        if self.attention:
+            self.attention.check()
+        timestep = timestep.to(self._device)
+
+        def work(size: int) -> torch.Tensor:
+            if self.attention:
+                self.attention.begin_step()
+            output = torch.empty_like(latents)
+            for chunk in self._chunks(conditions.lengths, size):
+                part = latents[chunk.frames].to(self._dtype)
+                output[chunk.frames] = self._run(chunk, part, timestep, conditions, nets, guidance)
+            if self.attention:
+                self.attention.begin_step()  # so that nothing stays in memory until the next one
+            return output
+
+        return self.fitting.run(work)
+
+    def _run(
+        self,
+        chunk: Chunk,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        conditions: Conditions,
+        nets: Sequence[ControlNet],
+        guidance: float | None,
+    ) -> torch.Tensor:
+        """The same for one chunk's latents (B, 4, h, w), in the networks' own dtype."""
+        passes = 1 if guidance is None else 2
+        inputs = latents.repeat(passes, 1, 1, 1)
+        text = conditions.text(chunk.frames, passes)
+        down, middle = self._residuals(inputs, timestep, text, conditions, nets, chunk)
+        if self.attention:
+            self.attention.tell(chunk, passes)
+        output = self._unet(
+            inputs,
+            timestep,
+            encoder_hidden_states=text,
+            down_block_additional_residuals=down,
+            mid_block_additional_residual=middle,
+            return_dict=False,
+        )[0].float()
+        if self.attention:
+            self.attention.check_ran()
+        if guidance is None:
+            return output
+        negative, positive = output.chunk(2)
+        return negative + guidance * (positive - negative)
+
+    def _residuals(
+        self,
+        inputs: torch.Tensor,
+        timestep: torch.Tensor,
+        text: torch.Tensor,
+        conditions: Conditions,
+        nets: Sequence[ControlNet],
+        chunk: Chunk,
+    ) -> tuple[list[torch.Tensor] | None, torch.Tensor | None]:
+        """What the ControlNets add to the UNet's skip connections and to its middle, summed."""
+        down: list[torch.Tensor] | None = None
+        middle: torch.Tensor | None = None
+        passes = len(inputs) // len(chunk.numbers)
+        for net in nets:
+            picture = conditions.picture(net.kind, chunk.numbers).repeat(passes, 1, 1, 1)
+            more, mid = self._controlnets[id(net)](
+                inputs,
+                timestep,
+                encoder_hidden_states=text,
+                controlnet_cond=picture,
+                conditioning_scale=net.scale,
+                return_dict=False,
+            )
+            down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
+            middle = mid if middle is None else middle + mid
+        return down, middle
+
+    def _chunks(self, lengths: tuple[int, ...], size: int) -> list[Chunk]:
+        """The plan for clips of these lengths, on the device; made once for all steps."""
+        if self._planned is None or self._planned[0] != (lengths, size):
+            chunks = [chunk.to(self._device) for chunk in plan(lengths, self._context, size)]
+            self._planned = ((lengths, size), chunks)
+        return self._planned[1]

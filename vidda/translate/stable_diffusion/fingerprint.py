@@ -1,0 +1,60 @@
+"""What a translator is made of, as one digest: the same weights give it wherever they lie."""
+
+import hashlib
+import json
+from pathlib import Path
+
+from vidda.files import sha256
+from vidda.translate.stable_diffusion.folders import Content, Part
+from vidda.translate.stable_diffusion.parts import find_parts
+from vidda.translate.stable_diffusion.weights import WeightsConfig
+
+_KNOWN: dict[tuple[str, int, int], str] = {}
+"""Digests of files by path, time of change and size: gigabytes are read once a process."""
+
+# In every config.json, and without effect on what the model computes.
+_ORIGIN = ("_name_or_path", "_diffusers_version", "transformers_version")
+
+
+def fingerprint(config: WeightsConfig) -> str:
+    """Hex SHA-256 over all weights, the models' configs, and scales and windows, not over places.
+
+    Raises ViddaError, as loading does, when something is missing or does not fit.
+    """
+    parts = find_parts(config)
+    words = sorted(path for path in parts.tokenizer.iterdir() if path.suffix in (".json", ".txt"))
+    content = {
+        "models": [_model(p) for p in (parts.vae, parts.unet, parts.text_encoder)],
+        "tokenizer": [(path.name, file_digest(path)) for path in words],
+        "scheduler": _without_origin(parts.scheduler),
+        "controlnets": [
+            (c.kind, c.scale, c.start, c.end, _model(part))
+            for c, part in zip(config.controlnets, parts.controlnets, strict=True)
+        ],
+        "loras": [
+            (lora.scale, file_digest(file))
+            for lora, file in zip(config.loras, parts.loras, strict=True)
+        ],
+        "embeddings": [
+            (embedding.token, file_digest(file))
+            for embedding, file in zip(config.embeddings, parts.embeddings, strict=True)
+        ],
+    }
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Hex SHA-256 of a file's content; one that has not changed is not read again."""
+    stat = path.stat()
+    key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size)
+    if key not in _KNOWN:
+        _KNOWN[key] = sha256(path)
+    return _KNOWN[key]
+
+
+def _model(part: Part) -> tuple[Content, list[str]]:
+    return _without_origin(part.config), [file_digest(file) for file in part.files]
+
+
+def _without_origin(config: Content) -> Content:
+    return {key: value for key, value in config.items() if key not in _ORIGIN}

@@ -1,0 +1,90 @@
+"""Frames to latents and back, a few at a time, and masks on the latents' grid."""
+
+from typing import Any
+
+import numpy as np
+import torch
+from diffusers import AutoencoderTiny
+from torch.nn import functional as F
+from torchvision.transforms.v2.functional import gaussian_blur
+
+from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.fitting import Fitting
+
+
+def factor(vae: Any) -> int:
+    """Pixels of a latent, along a side."""
+    return 2 ** (len(vae.config.block_out_channels) - 1)
+
+
+@torch.inference_mode()
+def encode(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tensor:
+    """The latents of frames, (T, 4, h, w) float32 on the VAE's device.
+
+    frames: (T, H, W, 3) uint8. The mode of the VAE's distribution, not a draw from it: a draw
+    would make a still picture flicker.
+    """
+    parts = []
+    done = 0
+    while done < len(frames):
+        mode = fitting.run(lambda size, at=done: _mode(vae, frames[at : at + size]))  # type: ignore[misc]
+        parts.append(mode)
+        done += len(mode)
+    return torch.cat(parts)
+
+
+@torch.inference_mode()
+def decode(vae: Any, latents: torch.Tensor, fitting: Fitting) -> np.ndarray:
+    """The frames of latents (T, 4, h, w), (T, H, W, 3) uint8.
+
+    Raises ViddaError when values are not finite, which fp16 can do.
+    """
+    height, width = (factor(vae) * side for side in latents.shape[2:])
+    frames = np.empty((len(latents), height, width, 3), np.uint8)
+    done = 0
+    while done < len(frames):
+        part = fitting.run(lambda size, at=done: _pixels(vae, latents[at : at + size]))  # type: ignore[misc]
+        frames[done : done + len(part)] = part
+        done += len(part)
+    return frames
+
+
+def on_latents(mask: np.ndarray, grid: tuple[int, int], feather: float) -> torch.Tensor:
+    """A mask's share of each latent, its edge softened, (T, 1, h, w) float32 in [0, 1].
+
+    mask: (T, H, W) bool. feather: standard deviation of the softening, in latents; 0: none.
+    """
+    # Frame by frame: as floats, the masks of a long clip would be four times its size.
+    shares = torch.cat(
+        [F.adaptive_avg_pool2d(torch.from_numpy(m)[None, None].float(), grid) for m in mask]
+    )
+    return soften(shares, feather)
+
+
+def soften(mask: torch.Tensor, deviation: float) -> torch.Tensor:
+    """A mask (T, 1, h, w) blurred by a Gaussian of this deviation in cells; 0 leaves it."""
+    if deviation == 0:
+        return mask
+    # Three deviations wide at most, and reflection at the border needs it to be within the mask.
+    reach = max(1, min(round(3 * deviation), *(side - 1 for side in mask.shape[2:])))
+    return gaussian_blur(mask, [2 * reach + 1] * 2, [deviation] * 2)
+
+
+def _mode(vae: Any, frames: np.ndarray) -> torch.Tensor:
+    pixels = torch.from_numpy(frames).to(vae.device).permute(0, 3, 1, 2).to(vae.dtype)
+    found = vae.encode(pixels / 127.5 - 1.0)
+    latents = found.latents if isinstance(vae, AutoencoderTiny) else found.latent_dist.mode()
+    scaled: torch.Tensor = latents.float() * vae.config.scaling_factor
+    return scaled
+
+
+def _pixels(vae: Any, latents: torch.Tensor) -> np.ndarray:
+    scaled = (latents / vae.config.scaling_factor).to(vae.dtype)
+    pixels = vae.decode(scaled, return_dict=False)[0].float()
+    if not bool(torch.isfinite(pixels).all()):
+        raise ViddaError(
+            "the decoded frames have values that are not finite; take bf16 or fp32 instead of fp16"
+        )
+    levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
+    result: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
+    return result

@@ -1,0 +1,102 @@
+"""Which square of a frame is shown to the model: all that fits, or the person's surroundings."""
+
+from pathlib import Path
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+from vidda.sidecar import path_of, rows_of
+from vidda.types import ClipRecord
+
+Square = tuple[int, int, int]
+"""Top, left and side, in pixels."""
+
+
+class Whole(Config):
+    """The largest square in the middle of the frame."""
+
+    name: Literal["whole"] = "whole"
+
+    def boxes(self, clip: ClipRecord, root: Path, numbers: np.ndarray) -> list[np.ndarray | None]:
+        """No box for any of the frames."""
+        return [None] * len(numbers)
+
+    def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
+        """Where to cut a frame of this size."""
+        return middle(height, width)
+
+
+class Person(Config):
+    """A square around the person; the whole frame where nothing tells where the person is."""
+
+    name: Literal["person"] = "person"
+    margin: float = Field(
+        default=1.3, ge=1, description="side of the square over the longer side of the person's box"
+    )
+    columns: tuple[str, str, str, str] | None = Field(
+        default=None,
+        description="manifest columns with the box of a clip, x0, y0, x1, y1 in pixels of its"
+        " frames; null: each frame's box from the clip's sidecar file, where it has one",
+    )
+
+    def boxes(self, clip: ClipRecord, root: Path, numbers: np.ndarray) -> list[np.ndarray | None]:
+        """(4,) x0, y0, x1, y1 in pixels for each of these frames, None where it is not known.
+
+        Raises ViddaError when a column is no number or the sidecar cannot be read.
+        """
+        if self.columns is not None:
+            box = _column_box(clip, self.columns)
+            return [box] * len(numbers)
+        if not path_of(clip, root).is_file():
+            return [None] * len(numbers)
+        return [_around(people) for people in rows_of(clip, root, "box", len(numbers), numbers)]
+
+    def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
+        """Where to cut a frame of this size: inside it, with the box as central as that allows."""
+        if box is None:
+            return middle(height, width)
+        x0, y0, x1, y1 = box.tolist()
+        side = min(round(max(x1 - x0, y1 - y0) * self.margin), height, width)
+        top = min(max(round((y0 + y1 - side) / 2), 0), height - side)
+        left = min(max(round((x0 + x1 - side) / 2), 0), width - side)
+        return top, left, max(side, 1)
+
+
+CropConfig = Annotated[Whole | Person, Field(discriminator="name")]
+
+
+def middle(height: int, width: int) -> Square:
+    """The largest square in the middle of a frame of this size."""
+    side = min(height, width)
+    return (height - side) // 2, (width - side) // 2, side
+
+
+def _column_box(clip: ClipRecord, columns: tuple[str, str, str, str]) -> np.ndarray | None:
+    cells = [clip.meta.get(column, "") for column in columns]
+    if not any(cells):
+        return None
+    try:
+        box = np.array([float(cell) for cell in cells])
+    except ValueError:
+        box = np.zeros(4)
+    if not _has_area(box):
+        raise ViddaError(
+            f"clip {clip.id!r}: {', '.join(columns)} are {', '.join(map(repr, cells))}, no box"
+            " x0 < x1, y0 < y1 in pixels; correct them or leave all four empty"
+        )
+    return box
+
+
+def _around(people: np.ndarray) -> np.ndarray | None:
+    """The box around everybody in one frame, from (4,) or (P, 4); None where nobody is seen."""
+    seen = [box for box in people.reshape(-1, 4).astype(np.float64) if _has_area(box)]
+    if not seen:
+        return None
+    return np.concatenate([np.min(seen, 0)[:2], np.max(seen, 0)[2:]])
+
+
+def _has_area(box: np.ndarray) -> bool:
+    return bool(np.isfinite(box).all() and box[2] > box[0] and box[3] > box[1])

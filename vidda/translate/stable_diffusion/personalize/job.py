@@ -1,0 +1,142 @@
+"""`vidda personalize`: a diffusion model learns what the unlabelled target looks like.
+
+RUN/result/        the weights in diffusers' own format, and personalized.json
+                   dreambooth: a pipeline's folder; lora: pytorch_lora_weights.safetensors;
+                   textual_inversion: learned_embeds.safetensors; vae_decoder: an AutoencoderKL
+RUN/samples/       sheets of what the model makes, 000000.png before the first step
+RUN/metrics.jsonl  the loss, step by step, and on held-out clips
+RUN/class_images/  of the base, where the class's prior is preserved
+"""
+
+import torch
+
+from vidda.data import load_manifest
+from vidda.errors import ViddaError
+from vidda.files import atomic_folder, require_free
+from vidda.run import RunFolder
+from vidda.translate.stable_diffusion.latents import factor
+from vidda.translate.stable_diffusion.loading import Models, fingerprint, load
+from vidda.translate.stable_diffusion.personalize import frames
+from vidda.translate.stable_diffusion.personalize.card import write_card
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize.frames import Frames
+from vidda.translate.stable_diffusion.personalize.learner import Learner, Setting
+from vidda.translate.stable_diffusion.personalize.training import train
+from vidda.types import Manifest
+
+RESULT = "result"
+USE = {
+    "dreambooth": "weights.dreambooth",
+    "lora": "weights.loras",
+    "textual_inversion": "weights.embeddings",
+    "vae_decoder": "weights.vae",
+}
+"""The key of `vidda translate` that takes the result."""
+
+
+def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
+    """Check everything, train, and leave the weights in RUN/result; 0 when finished."""
+    accelerator = config.accelerator()
+    config.method.check_optimizer(accelerator.device)
+    manifest = load_manifest(config.target).unlabelled()
+    models = load(config.weights, torch.device("cpu"), torch.float32)
+    size = _checked(config, models, manifest)
+    drawn = frames.draw(manifest, config.frames, size)
+    print(_plan(config, models, drawn, size, accelerator.device))
+    if dry_run:
+        return 0
+    base = fingerprint(config.weights)
+    fingerprints = {"target": manifest.fingerprint(), "base": base, "frames": drawn.fingerprint()}
+    with RunFolder.open(
+        config.run,
+        config,
+        fingerprints,
+        resume=resume,
+        wandb=config.wandb,
+        tensorboard=config.tensorboard,
+    ) as folder:
+        if folder.finished:
+            print(f"{config.run}: already finished")
+            return 0
+        for module in models.modules():
+            module.to(accelerator.device)
+        setting = Setting(
+            models=models,
+            frames=drawn,
+            flip=config.frames.flip,
+            size=size,
+            accelerator=accelerator,
+            drawing=config.drawing,
+            samples=config.samples,
+            seed=config.seed,
+            folder=config.run,
+        )
+        learner = config.method.build(setting)
+        train(folder, learner, config.method, accelerator, config.pace, config.seed)
+        _save(config, learner, base, drawn, size)
+        folder.finish()
+    print(f"done: {config.run / RESULT}; vidda translate takes it as {USE[config.method.name]}")
+    return 0
+
+
+def _checked(config: PersonalizeConfig, models: Models, manifest: Manifest) -> int:
+    """The frames' height and width; every mistake that the base and the manifest tell, at once."""
+    problems = frames.problems(manifest, config.frames)
+    for check in (config.method.check, config.drawing.check):
+        try:
+            check(models)
+        except ViddaError as error:
+            problems += str(error).splitlines()
+    pixels = factor(models.vae)
+    size = config.frames.resolution or models.unet.config.sample_size * pixels
+    if size % pixels:
+        near = size // pixels * pixels
+        problems.append(
+            f"frames.resolution: {size} is not a multiple of {pixels}, the pixels of a latent;"
+            f" take {near} or {near + pixels}"
+        )
+    if problems:
+        raise ViddaError("\n".join(problems))
+    require_free(config.run, _bytes(config, models))
+    return size
+
+
+def _bytes(config: PersonalizeConfig, models: Models) -> int:
+    """Of checkpoints (weights and two moments, one more than are kept) and of the result."""
+    learning = 4 * config.method.learning(models)
+    everything = sum(p.numel() * 4 for module in models.modules() for p in module.parameters())
+    return 3 * learning * (config.keep + 1) + everything
+
+
+def _plan(
+    config: PersonalizeConfig, models: Models, drawn: Frames, size: int, device: torch.device
+) -> str:
+    method = config.method
+    lines = [
+        f"{method.name}, {method.learning(models):,} weights that learn; {len(drawn.train)} frames"
+        f" and {len(drawn.held_out)} held out, {size}x{size}; {method.steps} steps of"
+        f" {method.batch_size * method.accumulate} frames, on {device} in {config.precision}"
+    ]
+    if config.frames.crop.name == "person" and drawn.boxless:
+        lines.append(f"{drawn.boxless} of the frames have no box of a person: they are shown whole")
+    return "\n".join(lines)
+
+
+def _save(config: PersonalizeConfig, learner: Learner, base: str, drawn: Frames, size: int) -> None:
+    """Write RUN/result, whole or not at all; a run killed after it has it already."""
+    place = config.run / RESULT
+    if place.exists():
+        return
+    method = config.method
+    with atomic_folder(place) as folder:
+        learner.save(folder)
+        write_card(
+            folder,
+            method=method.name,
+            token=method.token,
+            prompt=method.caption,
+            base=base,
+            frames=drawn.fingerprint(),
+            resolution=size,
+            steps=method.steps,
+        )

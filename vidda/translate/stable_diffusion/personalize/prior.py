@@ -1,0 +1,67 @@
+"""Prior preservation: pictures of the class by the base itself, learnt beside the target's frames.
+
+Ruiz et al. 2023, DreamBooth, arXiv 2208.12242, section 3.3.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.progress import meter
+from vidda.translate.stable_diffusion.personalize.denoiser import Prior
+from vidda.translate.stable_diffusion.personalize.drawing import draw, read_png, seed_of, write_png
+from vidda.translate.stable_diffusion.personalize.latents import encode
+from vidda.translate.stable_diffusion.personalize.learner import Setting
+
+FOLDER = "class_images"
+CLASS_IMAGES = 1
+"""The purpose of their seeds, see `drawing.seed_of`."""
+
+
+class PriorConfig(Config):
+    """What the base is to remember."""
+
+    prompt: str = Field(default="an object", description="of the class, without the token")
+    count: int = Field(
+        default=1000, ge=1, description="pictures that the base draws before training"
+    )
+    weight: float = Field(default=1.0, gt=0, description="of their loss")
+    batch_size: int = Field(default=4, ge=1, description="drawn at a time")
+
+
+def prepare(setting: Setting, config: PriorConfig, number: int) -> Prior:
+    """Draw what is missing of the class pictures, encode all; number: of their prompt."""
+    pictures = class_pictures(setting, config)
+    device = setting.accelerator.device
+    latents = encode(setting.models.vae, pictures, device, "encoding class images")
+    return Prior(latents, number, config.weight)
+
+
+def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
+    """The class pictures, (N, H, W, 3) uint8, from RUN/class_images or drawn into it.
+
+    To be called while the model is still the base. Killed at any moment, it goes on with the first
+    batch that is not whole; seeds and batches do not depend on where it was killed.
+    """
+    files = [setting.folder / FOLDER / f"{number:05d}.png" for number in range(config.count)]
+    done = sum(file.exists() for file in files)
+    with meter(label="class images", total=len(files), unit="images", done=done) as passed:
+        for start in range(0, len(files), config.batch_size):
+            batch = files[start : start + config.batch_size]
+            missing = sum(not file.exists() for file in batch)
+            if missing:
+                _draw_batch(setting, config, batch, start)
+                passed(missing)
+    return np.stack([read_png(file) for file in files])
+
+
+@torch.no_grad()
+def _draw_batch(setting: Setting, config: PriorConfig, files: list[Path], start: int) -> None:
+    seeds = [seed_of(setting.seed, CLASS_IMAGES, start + at) for at in range(len(files))]
+    with setting.accelerator.autocast():
+        made = draw(setting.models, setting.drawing, config.prompt, setting.size, seeds)
+    for file, picture in zip(files, made, strict=True):
+        write_png(file, picture)

@@ -1,0 +1,50 @@
+"""How clips are translated: all choices of the sampler, in one config."""
+
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from vidda.config import Config
+from vidda.translate.stable_diffusion.context import ContextConfig, FirstPrevious
+from vidda.translate.stable_diffusion.keep import KeepConfig
+from vidda.translate.stable_diffusion.noise import NoiseConfig, Shared
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
+from vidda.translate.stable_diffusion.start import FromNoise, StartConfig
+
+
+class SamplingConfig(Config):
+    """From a source clip's controls and prompt to its translation."""
+
+    scheduler: SchedulerConfig = Field(
+        default=SchedulerConfig(), description="how noise is taken away"
+    )
+    steps: int = Field(default=20, ge=1, description="of the scheduler, from pure noise")
+    guidance: float = Field(
+        default=9.0, ge=0.0, description="weight of the prompt against the negative one; to 1: off"
+    )
+    guidance_stop: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="share of the steps after which guidance is off"
+    )
+    context: ContextConfig = Field(
+        default=FirstPrevious(), description="frames that a frame attends to"
+    )
+    noise: NoiseConfig = Field(default=Shared(), description="what frames share of their noise")
+    start: StartConfig = Field(default=FromNoise(), description="what sampling starts from")
+    keep_person: KeepConfig | None = Field(
+        default=None, description="what stays the source's inside the person's mask"
+    )
+    match_colour: bool = Field(
+        default=False, description="give every frame the colour statistics of its clip's first"
+    )
+    chunk: int = Field(default=16, ge=1, description="frames at once; halved when memory runs out")
+    vae_chunk: int = Field(default=4, ge=1, description="frames at once in the autoencoder")
+    compile: bool = Field(default=False, description="torch.compile the networks")
+
+    @model_validator(mode="after")
+    def _takes_a_step(self) -> Self:
+        if int(self.steps * self.start.strength) < 1:
+            raise ValueError(
+                f"steps {self.steps} with start.strength {self.start.strength} leave no step to"
+                " take; raise one of them"
+            )
+        return self

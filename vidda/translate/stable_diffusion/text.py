@@ -1,0 +1,50 @@
+"""Prompts as the UNet reads them."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import torch
+from diffusers.loaders import TextualInversionLoaderMixin
+
+from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.adapters import quiet
+
+
+@torch.inference_mode()
+def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.Tensor:
+    """The text encoder's last states for each prompt, (N, tokens, width).
+
+    A token that Textual Inversion learned as several vectors stands for all of them. Raises
+    ViddaError when a prompt is too long, rather than let its end be cut off.
+    """
+    for prompt, told in too_long(tokenizer, prompts).items():
+        raise ViddaError(f"a prompt has {told}; shorten {prompt!r:.80}")
+    ids = tokenizer(
+        _spelt(tokenizer, prompts),
+        padding="max_length",
+        max_length=tokenizer.model_max_length,
+        return_tensors="pt",
+    )
+    states: torch.Tensor = text_encoder(ids.input_ids.to(text_encoder.device))[0]
+    return states
+
+
+def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
+    """The prompts that a text encoder does not read to their end, and how long they are, in words.
+
+    Its first and last token are not counted.
+    """
+    room = tokenizer.model_max_length - 2
+    with quiet():  # it warns of what is told here
+        lengths = [len(ids) - 2 for ids in tokenizer(_spelt(tokenizer, prompts)).input_ids]
+    return {
+        prompt: f"{length} tokens and {room} fit"
+        for prompt, length in zip(prompts, lengths, strict=True)
+        if length > room
+    }
+
+
+def _spelt(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+    # Its only method that is used here needs no more of a pipeline than the tokenizer.
+    spelt: list[str] = TextualInversionLoaderMixin().maybe_convert_prompt(list(prompts), tokenizer)
+    return spelt

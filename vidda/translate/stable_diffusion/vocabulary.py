@@ -1,0 +1,42 @@
+"""The words of the prompts: the base's tokenizer, and what embeddings teach it."""
+
+from typing import Any
+
+from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.adapters import quiet, read_embedding
+from vidda.translate.stable_diffusion.parts import Parts
+from vidda.translate.stable_diffusion.weights import WeightsConfig
+
+
+def load_tokenizer(parts: Parts) -> Any:
+    """The base's tokenizer as it was saved; raises ViddaError when it cannot be read."""
+    from transformers import CLIPTokenizer
+
+    with quiet():
+        try:
+            return CLIPTokenizer.from_pretrained(parts.tokenizer, local_files_only=True)
+        except Exception as error:  # the tokenizers library raises plain Exception
+            reason = " ".join(str(error).split())
+            raise ViddaError(
+                f"{parts.tokenizer}: not a CLIP tokenizer ({reason:.200}); copy the folder again"
+            ) from None
+
+
+def load_vocabulary(config: WeightsConfig, parts: Parts) -> Any:
+    """The tokenizer with the words of all embeddings, without any network.
+
+    Raises ViddaError with a line for each embedding that does not fit.
+    """
+    tokenizer = load_tokenizer(parts)
+    width = parts.text_encoder.config["hidden_size"]
+    problems = []
+    for embedding, file in zip(config.embeddings, parts.embeddings, strict=True):
+        try:
+            words, _ = read_embedding(file, embedding, tokenizer, width)
+        except ViddaError as error:
+            problems.append(str(error))
+        else:
+            tokenizer.add_tokens(words)
+    if problems:
+        raise ViddaError("\n".join(problems))
+    return tokenizer
