@@ -6,8 +6,8 @@ import numpy as np
 
 from vidda import video
 from vidda.mini.clip import FACTORS, Rendered, render
-from vidda.mini.job import sidecar
 from vidda.mini.layout import Sizes, plans
+from vidda.sidecar import place_of
 from vidda.types import ClipRecord
 
 
@@ -20,7 +20,7 @@ def write_clip(root: Path, clip: Rendered) -> ClipRecord:
     """Write a clip and its sidecar, as `vidda mini` does, and give its record."""
     record = ClipRecord("one", "syn/ground/one.mp4", 0, "synthetic", "ground")
     video.write(root / record.path, clip.frames, 8.0)
-    truth = root / sidecar(record.path)
+    truth = root / place_of(record.path)
     truth.parent.mkdir(parents=True, exist_ok=True)
     np.savez_compressed(truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask)
     return record

@@ -15,7 +15,7 @@ from vidda.control.edges import Canny
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.mini import appearance, clip
 from vidda.mini import capture as real_capture
-from vidda.mini.body import REGIONS
+from vidda.sidecar import REGIONS
 from vidda.translate.prompts import NEGATIVE, PromptConfig
 
 

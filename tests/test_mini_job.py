@@ -19,7 +19,8 @@ from vidda.cli import main
 from vidda.mini import layout
 from vidda.mini.clip import FACTORS
 from vidda.mini.gestures import GESTURES
-from vidda.mini.job import MiniConfig, sidecar
+from vidda.mini.job import MiniConfig
+from vidda.sidecar import place_of
 
 SIZES = MiniConfig(out=Path("unused")).sizes
 SMALL = ["size=32", "frames=3", "syn_train=2", "syn_val=1", "real_train=10", "real_test=4"]
@@ -97,7 +98,7 @@ def test_tree_lists_and_sidecars(small: Path) -> None:
                 assert f"label{int(label) + 1}_" in path
     assert listed == {str(p.relative_to(small)) for p in small.rglob("*.mp4")}
     path = sorted(listed)[0]
-    info, truth = video.probe(small / path), np.load(small / sidecar(path), allow_pickle=False)
+    info, truth = video.probe(small / path), np.load(small / place_of(path), allow_pickle=False)
     assert (info.frames, info.width, info.height) == (3, 32, 32)
     assert truth["keypoints"].shape == (3, 17, 3) and truth["box"].shape == (3, 4)
     assert truth["mask"].shape == truth["depth"].shape == (3, 32, 32)

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 
 from vidda.mini import gestures, raster
-from vidda.mini.body import COCO_17, REGIONS, Body, Limbs, Posture, joints, limbs
+from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Viewpoint, look
 from vidda.mini.clip import FACTORS, Person, Scene, render
+from vidda.sidecar import COCO_17, REGIONS
 
 TIMES = np.arange(24) / 12.0
 AVERAGE = Body(1.75, 1.0, 1.0, short_sleeves=True, short_trousers=False, long_hair=False)

@@ -71,14 +71,19 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
     """The keys that differ from the job's, by the name of the row."""
 
     def alone(kind: str) -> str:
-        nets = [net.model_dump(mode="json") for net in job.weights.controlnets if net.kind == kind]
-        return f"weights.controlnets={json.dumps(nets)}"
+        nets = [
+            net.model_dump(mode="json")
+            for net in job.backbone.weights.controlnets
+            if net.kind == kind
+        ]
+        return f"backbone.weights.controlnets={json.dumps(nets)}"
 
-    no_context, independent = "sampling.context.name=none", "sampling.noise={name: independent}"
+    no_context = "backbone.sampling.context.name=none"
+    independent = "backbone.sampling.noise={name: independent}"
     return {
         "as it is": [],
         "not personalised": [
-            "weights.dreambooth=null",
+            "backbone.weights.dreambooth=null",
             "prompt.token=null",
             f"prompt.template={job.prompt.template.replace('{token}', '').strip()}",
         ],
@@ -88,8 +93,8 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
         "no attention across": [no_context],
         "independent noise": [independent],
         "per frame": [no_context, independent],
-        "person's latents kept": ["sampling.keep_person={name: latents, release: 0.35}"],
-        "person's pixels kept": ["sampling.keep_person={name: pixels}"],
+        "person's latents kept": ["backbone.sampling.keep_person={name: latents, release: 0.35}"],
+        "person's pixels kept": ["backbone.sampling.keep_person={name: pixels}"],
         "target's camera": [f"camera={{target: {target}}}"],
     }
 
@@ -108,7 +113,7 @@ def _measured(folder: Path, model: Path, real: float) -> str:
 
 def _target(job: TranslateConfig) -> Path:
     """The unlabelled target that the job's weights are personalised to."""
-    learned = job.weights.dreambooth
+    learned = job.backbone.weights.dreambooth
     if not isinstance(learned, Folder):
         raise SystemExit(f"{job.out}: its weights are not personalised by vidda personalize")
     return load(PersonalizeConfig, learned.path.parent / "config.yaml", []).target

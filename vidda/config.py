@@ -38,6 +38,15 @@ class Config(BaseModel):
 C = TypeVar("C", bound=Config)
 
 
+def changeable(config: Config) -> set[str]:
+    """Return the dotted keys, at any depth, that a resumed run may have other values of."""
+    found = set(config.may_change)
+    for name, value in config:
+        if isinstance(value, Config):
+            found |= {f"{name}.{key}" for key in changeable(value)}
+    return found
+
+
 class ConfigError(ViddaError):
     """Every mistake of one config, a line each, in `problems`."""
 

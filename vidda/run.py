@@ -172,8 +172,9 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         state = "a finished" if (path / "DONE").exists() else "an unfinished"
         way = "" if (path / "DONE").exists() else " or go on with --resume"
         raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
+    free = configs.changeable(config)
     before, now = (
-        {key: value for key, value in _flat(tree).items() if key not in config.may_change}
+        {key: value for key, value in _flat(tree).items() if key not in free}
         for tree in (configs.read(path / "config.yaml"), _resolved(config))
     )
     changes = _changes(before, now)

@@ -8,65 +8,47 @@ where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), 
 
 import zipfile
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
-from pydantic import Field
 
 from vidda import video
-from vidda.config import Config
-from vidda.control.keypoints import JOINTS, Pose
 from vidda.errors import ViddaError
 from vidda.files import inside
-from vidda.mini.job import sidecar
 from vidda.types import ClipRecord
 
-VISIBLE = 2
-"""What stands for a visible joint. Scores are shares of it: 1, 0.5 where hidden, 0 outside."""
+COCO_17 = (
+    "nose",
+    "left_eye",
+    "right_eye",
+    "left_ear",
+    "right_ear",
+    "left_shoulder",
+    "right_shoulder",
+    "left_elbow",
+    "right_elbow",
+    "left_wrist",
+    "right_wrist",
+    "left_hip",
+    "right_hip",
+    "left_knee",
+    "right_knee",
+    "left_ankle",
+    "right_ankle",
+)
+"""Keypoint names in COCO's order."""
+
+REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
+"""What a sidecar's mask says of a pixel, by its value."""
 
 
-class Sidecar(Config):
-    """Key points that the dataset itself keeps beside its clips, as MiniRoCoG does."""
-
-    name: Literal["sidecar"] = Field(default="sidecar", description="key points of the dataset")
-
-    def build(self) -> "SidecarPoses":
-        """The source of poses."""
-        return SidecarPoses()
-
-
-class SidecarPoses:
-    """Reads poses instead of estimating them."""
-
-    def estimate(
-        self,
-        frames: np.ndarray,
-        boxes: np.ndarray | None,
-        clip: ClipRecord,
-        root: Path,
-        indices: np.ndarray | None = None,
-    ) -> Pose:
-        """The poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not used.
-
-        Raises ViddaError when the clip has no sidecar, or one that does not fit it.
-        """
-        truth = rows_of(clip, root, "keypoints", len(frames), indices)
-        joints = (len(JOINTS), 3)
-        if truth.shape[-2:] != joints or truth.ndim not in (3, 4):
-            raise ViddaError(
-                f"{path_of(clip, root)}: keypoints of shape {truth.shape}, not (T, 17, 3) or"
-                " (T, P, 17, 3); write COCO's 17 joints as x, y, visibility"
-            )
-        people = truth.reshape(len(frames), -1, *joints)
-        # The centre of the first pixel is 0 at both sizes.
-        at = (people[..., :2] + 0.5) * scale_to(frames, clip, root) - 0.5
-        scores = people[..., 2] / VISIBLE
-        return Pose(at.astype(np.float32), scores.astype(np.float32))
+def place_of(path: str) -> str:
+    """Where in the tree the truth about a clip lies: keypoints, box, mask and depth as .npz."""
+    return f"sidecar/{path.removesuffix('.mp4')}.npz"
 
 
 def path_of(clip: ClipRecord, root: Path) -> Path:
     """Where a clip's sidecar is: its manifest column `sidecar`, else MiniRoCoG's place for it."""
-    return inside(root, clip.meta.get("sidecar") or sidecar(clip.path))
+    return inside(root, clip.meta.get("sidecar") or place_of(clip.path))
 
 
 def rows_of(

@@ -18,9 +18,9 @@ from vidda.control.edges import Canny, Fixed, Median, Soft
 from vidda.control.flow import Dis, Raft, occluded
 from vidda.control.onnx_estimator import RtmposeOnnx
 from vidda.control.pose import Pose
+from vidda.control.sidecar_poses import Sidecar
 from vidda.control.track import smooth, track
 from vidda.errors import ViddaError
-from vidda.sidecar import Sidecar
 from vidda.types import ClipRecord
 
 CLIP = ClipRecord("clip", "clip.mp4", 0, "synthetic", "ground")

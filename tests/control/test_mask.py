@@ -8,9 +8,10 @@ import pytest
 from tests.sidecars import rendered, write_clip
 from vidda.control.keypoints import Pose
 from vidda.control.mask import grown, has_mask, person_mask, skeleton_mask
+from vidda.control.sidecar_poses import Sidecar
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
-from vidda.sidecar import Sidecar, path_of
+from vidda.sidecar import path_of
 from vidda.types import ClipRecord
 
 

@@ -9,10 +9,10 @@ import pytest
 from tests.sidecars import rendered, write_clip
 from vidda import video
 from vidda.control.boxes import SidecarBox
+from vidda.control.sidecar_poses import Sidecar
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
-from vidda.mini.job import sidecar
-from vidda.sidecar import Sidecar
+from vidda.sidecar import place_of
 from vidda.types import ClipRecord
 
 SOURCE = Sidecar().build()
@@ -84,7 +84,7 @@ def test_boxes_scale_with_the_frames_and_an_empty_one_is_nobody(
     record = write_clip(tmp_path, clip)
     box = clip.box.copy()
     box[2] = 0
-    np.savez(tmp_path / sidecar(record.path), box=box)
+    np.savez(tmp_path / place_of(record.path), box=box)
     frames = np.zeros((8, 32, 128, 3), np.uint8)
     found = SidecarBox().find(frames, record, tmp_path, None)
     assert np.isnan(found[2]).all()
@@ -103,7 +103,7 @@ def test_what_is_wrong_with_a_sidecar_is_said(clip: Rendered, tmp_path: Path) ->
 
     fails("8 rows of keypoints for 5 frames of clip 'one'; say which", clip.frames[:5])
     fails("no row for frame 8 of clip 'one', only 0..7", clip.frames[:1], indices=np.array([8]))
-    file = tmp_path / sidecar(record.path)
+    file = tmp_path / place_of(record.path)
     np.savez(file, box=clip.box)
     fails("has no array 'keypoints'")
     np.savez(file, keypoints=clip.keypoints[:, :14])

@@ -24,8 +24,8 @@ TRANSLATE = {
     "size": 32,
     "control.pose.name": "sidecar",
     "prompt.template": "a person",
-    "sampling": {"steps": 2, "guidance": 3.0, "scheduler": {"name": "ddim"}},
-    "sampling.noise.name": "independent",
+    "backbone.sampling": {"steps": 2, "guidance": 3.0, "scheduler": {"name": "ddim"}},
+    "backbone.sampling.noise.name": "independent",
     "device": "cpu",
 }
 DECODER = {

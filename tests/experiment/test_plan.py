@@ -258,7 +258,7 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
     content = with_variants(tmp_path / "out", weights=str(tmp_path / "nowhere"))
     content["recognizers"]["tiny"]["change"] = {**TRAIN, "batch_sise": 4, "patience": 3}
     content["variants"]["masks"]["change"] = {"copies": 0}
-    content["variants"]["ours"]["change"] = {"sampling.stepz": 3}
+    content["variants"]["ours"]["change"] = {"backbone.sampling.stepz": 3}
     content["evaluate"] = {"crops": 2}
     content["report"] = {"titel": "x"}
     with pytest.raises(ViddaError) as told:
@@ -266,7 +266,7 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
     text = str(told.value)
     assert "recognizers.tiny: batch_sise: unknown key; did you mean 'batch_size'?" in text
     assert "variants.masks: copies: " in text
-    assert "variants.ours: sampling.stepz: unknown key" in text
+    assert "variants.ours: backbone.sampling.stepz: unknown key" in text
     assert "evaluate: crops: " in text
     assert "report: titel: unknown key; did you mean 'title'?" in text
 
@@ -324,7 +324,8 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
     kinds = [line.partition(":")[0] for line in lines]
     assert kinds == ["personalize booth", "translate ours", "train tiny", "evaluate tiny"]
     # 68 TFLOP a frame of 512x512 with two ControlNets, guidance and the previous frame, see
-    # `vidda.translate.stable_diffusion.cost`; the tree's list has two clips, of which 16 frames are taken.
+    # `vidda.translate.stable_diffusion.cost`; the tree's list has two clips, of which 16 frames are
+    # taken.
     (translate,) = (line for line in lines if line.startswith("translate"))
     told = float(translate.split(" = ")[1].split()[0])
     assert told == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)

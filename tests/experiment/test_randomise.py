@@ -17,8 +17,7 @@ from vidda.data import randomise_clip as picture
 from vidda.data.joined import joined
 from vidda.data.randomise import RandomiseConfig, Version, randomised, run
 from vidda.errors import ViddaError
-from vidda.mini.body import REGIONS
-from vidda.mini.job import sidecar
+from vidda.sidecar import REGIONS, place_of
 from vidda.types import Manifest
 
 
@@ -35,7 +34,7 @@ def config(source: Path, out: Path, **more: Any) -> RandomiseConfig:
 def truth(manifest: Manifest, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames and mask of a clip."""
     path = manifest.clips[number].path
-    with np.load(manifest.root / sidecar(path)) as content:
+    with np.load(manifest.root / place_of(path)) as content:
         return video.read(manifest.root / path), content["mask"]
 
 

@@ -24,11 +24,11 @@ from tiny_diffusion import (
 )
 
 from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.loading import (
     DTYPES,
     Models,
     WeightsConfig,
-    fingerprint,
     load,
 )
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build

@@ -15,7 +15,8 @@ from tiny_diffusion import WIDTH, write_lora, write_tiny
 from vidda.config import ConfigError
 from vidda.config import load as load_config
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.loading import WeightsConfig, fingerprint, load
+from vidda.translate.stable_diffusion.fingerprint import fingerprint
+from vidda.translate.stable_diffusion.loading import WeightsConfig, load
 from vidda.translate.stable_diffusion.weights import ControlNetConfig, EmbeddingConfig, LoraConfig
 from vidda.weights import Folder
 

@@ -12,11 +12,11 @@ from vidda.errors import ViddaError
 from vidda.translate.prompts import (
     NEGATIVE,
     PromptConfig,
-    PromptEncoder,
     Prompts,
     read_captions,
     write_captions,
 )
+from vidda.translate.stable_diffusion.text import PromptEncoder
 from vidda.types import ClipRecord
 
 CLASSES = ("Advance", "Halt")

@@ -29,7 +29,7 @@ from vidda.data.joined import joined
 from vidda.data.manifest import save_manifest
 from vidda.data.sampling import Uniform
 from vidda.data.transforms import TransformConfig
-from vidda.mini.job import sidecar
+from vidda.sidecar import place_of
 from vidda.types import Manifest
 
 
@@ -85,7 +85,7 @@ def test_what_failed_is_listed_and_tried_again(
     source = write_source(tmp_path / "source")
     whole = (source.parent / "syn/ground/1.mp4").read_bytes()
     (source.parent / "syn/ground/1.mp4").write_bytes(whole[:300])
-    hidden = source.parent / sidecar("syn/ground/2.mp4")
+    hidden = source.parent / place_of("syn/ground/2.mp4")
     hidden.rename(tmp_path / "hidden.npz")
     content = settings(models, source, tmp_path / "run")
     assert start(content) == 1
@@ -135,7 +135,7 @@ def test_black_clips_are_rejected_without_any_limit(
     torch.nn.init.constant_(vae.decoder.conv_out.bias, -1.0)
     vae.save_pretrained(tmp_path / "black")
     content = settings(models, source, tmp_path / "run", limit=1)
-    content["weights"]["vae"] = {"name": "folder", "path": str(tmp_path / "black")}
+    content["backbone"]["weights"]["vae"] = {"name": "folder", "path": str(tmp_path / "black")}
     assert start(content) == 0
     assert column(tmp_path / "run" / "rejected.csv", "reason") == [
         "4 of 4 frames black, first frame 0"
@@ -179,7 +179,7 @@ def test_a_single_video_and_an_image(models: Path, tmp_path: Path) -> None:
     for name, place in (("still.png", "still.png"), ("one.mkv", "one.mkv.mp4")):
         out = tmp_path / place.partition(".")[0]
         content = without_pose(models, tmp_path / name, out, size=[40, 48])
-        content["sampling"] = SAMPLING
+        content["backbone"]["sampling"] = SAMPLING
         assert start(content) == 0
         (clip,) = load_manifest(out).clips
         assert clip.path == f"videos/{place}" and clip.parent_id == name
@@ -199,7 +199,10 @@ def test_clips_that_pass_together_come_out_as_alone(
 
 def test_the_person_is_kept_where_the_mask_says(models: Path, source: Path, tmp_path: Path) -> None:
     content = settings(models, source, tmp_path / "run", limit=1, size=SIDE, crf=None)
-    content["sampling"] = {**SAMPLING, "keep_person": {"name": "pixels", "feather": 0.0}}
+    content["backbone"]["sampling"] = {
+        **SAMPLING,
+        "keep_person": {"name": "pixels", "feather": 0.0},
+    }
     assert start(content) == 0
     (clip,) = load_manifest(tmp_path / "run").clips
     original = load_manifest(source)

@@ -9,7 +9,7 @@ from tests.translate.translations import CLASSES, SAMPLING, settings, start, wit
 from vidda.data import load_manifest
 from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.cost import disks
+from vidda.translate.workload import disks
 from vidda.types import ClipRecord, Manifest
 
 
@@ -25,19 +25,19 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
     broken = without_pose(models, source, tmp_path / "run")
     broken |= {
         "prompt": {"template": "a {weather}"},
-        "sampling": {"noise": {"name": "flow_warped"}},
         "control": {"flow": None, "edges": None},
         "keep_if": {"min_pck": 0.5},
         "check_pose": {"name": "sidecar"},
         "camera": {"target": str(tmp_path / "none.csv")},
         "workers": 3,
     }
-    broken["weights"]["base"]["path"] = str(tmp_path / "nowhere")
+    broken["backbone"]["sampling"] = {"noise": {"name": "flow_warped"}}
+    broken["backbone"]["weights"]["base"]["path"] = str(tmp_path / "nowhere")
     with pytest.raises(ViddaError) as raised:
         start(broken, dry_run=True)
     text = str(raised.value)
     for part in (
-        "weights.controlnets.0 is shown edges, but control.edges is null",
+        "backbone.weights.controlnets.0 is shown edges, but control.edges is null",
         "flow_warped needs control.flow",
         "check_pose.name: a sidecar says what the source shows",
         "engine=processes",
@@ -62,7 +62,7 @@ def test_prompts_that_are_too_long_are_named_with_their_class_and_length(
     """Also where a word of the prompt is several tokens, which an embedding taught."""
     write_embedding(tmp_path / "word", "<long>", 70, 0)
     content = settings(models, source, tmp_path / "run")
-    content["weights"]["embeddings"] = [
+    content["backbone"]["weights"]["embeddings"] = [
         {"source": {"name": "folder", "path": str(tmp_path / "word")}}
     ]
     content["prompt"] = {
@@ -88,7 +88,7 @@ def test_an_embedding_that_does_not_fit_is_said_before_the_start(
 ) -> None:
     write_embedding(tmp_path / "word", "person</w>", 1, 0)
     content = settings(models, source, tmp_path / "run")
-    content["weights"]["embeddings"] = [
+    content["backbone"]["weights"]["embeddings"] = [
         {"source": {"name": "folder", "path": str(tmp_path / "word")}}
     ]
     with pytest.raises(ViddaError, match="the word 'person</w>' is known already"):
@@ -99,10 +99,10 @@ def test_steps_and_a_release_without_effect_are_refused(
     models: Path, source: Path, tmp_path: Path
 ) -> None:
     content = settings(models, source, tmp_path / "run")
-    content["sampling"] = {**SAMPLING, "scheduler": {"name": "lcm"}, "steps": 60}
+    content["backbone"]["sampling"] = {**SAMPLING, "scheduler": {"name": "lcm"}, "steps": 60}
     with pytest.raises(ViddaError, match=r"sampling\.steps: LCMScheduler cannot take 60 .*correct"):
         start(content)
-    content["sampling"] = {
+    content["backbone"]["sampling"] = {
         **SAMPLING,
         "steps": 10,
         "start": {"name": "image", "strength": 0.1},
@@ -110,7 +110,7 @@ def test_steps_and_a_release_without_effect_are_refused(
     }
     with pytest.raises(ViddaError, match=r"release 0\.5: sampling begins at a deviation of 0\.0"):
         start(content)
-    content["sampling"]["start"]["strength"] = 1.0
+    content["backbone"]["sampling"]["start"]["strength"] = 1.0
     assert start(content, dry_run=True) == 0
     assert not (tmp_path / "run").exists()
 

@@ -9,8 +9,9 @@ from clips import moving
 from tiny_diffusion import write_controlnet, write_tiny
 
 from vidda.control.controls import Controls
+from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
+from vidda.translate.stable_diffusion.sampler import Translator
 from vidda.translate.stable_diffusion.sampling import SamplingConfig
 from vidda.translate.stable_diffusion.weights import ControlNetConfig, Kind, WeightsConfig
 from vidda.weights import Folder

@@ -12,7 +12,7 @@ from tests.sidecars import rendered
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda import video
 from vidda.data.manifest import save_manifest
-from vidda.mini.job import sidecar
+from vidda.sidecar import place_of
 from vidda.translate.job import run
 from vidda.translate.job_config import TranslateConfig
 from vidda.types import ClipRecord, Manifest
@@ -43,10 +43,10 @@ def write_source(root: Path, clips: int = 3) -> Path:
         clip = rendered(FRAMES + number % 2, SIDE, number % 4)
         path = f"syn/ground/{number}.mp4"
         video.write(root / path, clip.frames, 8.0)
-        truth = root / sidecar(path)
+        truth = root / place_of(path)
         truth.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask)
-        meta = {"scene": str(number), "sidecar": sidecar(path)}
+        meta = {"scene": str(number), "sidecar": place_of(path)}
         air = number == 1
         records.append(
             ClipRecord(
@@ -65,6 +65,9 @@ def write_source(root: Path, clips: int = 3) -> Path:
 
 
 def settings(models: Path, source: Path, out: Path, **more: Any) -> dict[str, Any]:
+    """Keys of a job; of `more`, sampling and precision are the backbone's."""
+    sampling = more.pop("sampling", SAMPLING)
+    backbone = {key: more.pop(key) for key in ("precision",) if key in more}
     nets = [
         {"kind": kind, "source": {"name": "folder", "path": str(models / kind)}}
         for kind in ("edges", "pose")
@@ -73,13 +76,17 @@ def settings(models: Path, source: Path, out: Path, **more: Any) -> dict[str, An
         "input": str(source),
         "out": str(out),
         "size": 32,
-        "weights": {
-            "base": {"name": "folder", "path": str(models / "base")},
-            "controlnets": nets,
+        "backbone": {
+            "name": "stable_diffusion",
+            "weights": {
+                "base": {"name": "folder", "path": str(models / "base")},
+                "controlnets": nets,
+            },
+            "sampling": sampling,
+            **backbone,
         },
         "control": {"pose": {"name": "sidecar"}},
         "prompt": {"template": "a person, {class}, {view}"},
-        "sampling": SAMPLING,
         "device": "cpu",
         **more,
     }
@@ -88,7 +95,8 @@ def settings(models: Path, source: Path, out: Path, **more: Any) -> dict[str, An
 def without_pose(models: Path, source: Path, out: Path, **more: Any) -> dict[str, Any]:
     """For ordinary videos, of which nobody knows the pose."""
     content = settings(models, source, out, **more)
-    content["weights"]["controlnets"] = content["weights"]["controlnets"][:1]
+    weights = content["backbone"]["weights"]
+    weights["controlnets"] = weights["controlnets"][:1]
     content["control"] = {}
     content["prompt"] = {}
     return content

@@ -6,8 +6,9 @@ import numpy as np
 
 from tools.mini_diffusion.palette import HUES
 from vidda.mini import appearance, gestures
-from vidda.mini.body import REGIONS, Body, Limbs, Posture, joints, limbs
+from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.raster import Cloth
+from vidda.sidecar import REGIONS
 
 TEXELS = 64
 TEXELS_PER_M = 90.0

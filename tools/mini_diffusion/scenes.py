@@ -10,10 +10,10 @@ from tools.mini_diffusion.people import draw_body, draw_outfit, draw_stance
 from tools.mini_diffusion.places import Setting, backdrop, draw_setting
 from vidda.control.keypoints import JOINTS
 from vidda.mini import appearance, raster
-from vidda.mini.body import REGIONS
 from vidda.mini.cameras import Viewpoint, look
 from vidda.mini.capture import shoot
 from vidda.mini.raster import Cloth, Layer, Sun
+from vidda.sidecar import REGIONS
 
 RENDERED = 0.2
 """The share of scenes that look as the synthetic domain does, which is the translation's source."""

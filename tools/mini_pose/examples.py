@@ -9,10 +9,10 @@ from tools.mini_pose.recipe import Recipe
 from vidda import video
 from vidda.control.keypoints import Pose
 from vidda.control.pose import PoseSource
+from vidda.control.sidecar_poses import Sidecar
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.progress import track
-from vidda.sidecar import Sidecar
 from vidda.types import Manifest
 
 LEARNT_FROM = "synthetic"

@@ -11,7 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.control.networks import fill, torch_device
+from vidda.control.networks import fill
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.sidecar import path_of, rows_of, scale_to
 from vidda.types import ClipRecord

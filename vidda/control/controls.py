@@ -20,10 +20,11 @@ from vidda.control.edges import Canny, EdgeConfig
 from vidda.control.flow import Dis, Flow, FlowConfig
 from vidda.control.keypoints import THRESHOLD
 from vidda.control.pose import Pose, PoseConfig, PoseSource
+from vidda.control.sidecar_poses import Sidecar
 from vidda.control.track import smooth, track
 from vidda.errors import ViddaError
 from vidda.files import sha256
-from vidda.sidecar import Sidecar, path_of
+from vidda.sidecar import path_of
 from vidda.types import ClipRecord
 
 VERSION = 1

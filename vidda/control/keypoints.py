@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidda.mini.body import COCO_17
+from vidda.sidecar import COCO_17
 
 JOINTS: tuple[str, ...] = COCO_17
 """Names of the joints in COCO's order."""

@@ -18,8 +18,9 @@ from vidda.config import Config
 from vidda.control.boxes import BoxConfig, WholeFrame
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
-from vidda.control.networks import fill, torch_device
+from vidda.control.networks import fill
 from vidda.control.topdown import over_people
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import shipped
 from vidda.types import ClipRecord

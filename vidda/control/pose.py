@@ -12,7 +12,7 @@ from vidda.control.keypoints import pck as pck
 from vidda.control.keypoints import people_boxes as people_boxes
 from vidda.control.mmpose_estimator import MMPose
 from vidda.control.onnx_estimator import RtmposeOnnx
-from vidda.sidecar import Sidecar
+from vidda.control.sidecar_poses import Sidecar
 from vidda.types import ClipRecord
 
 PoseConfig = Annotated[Sidecar | MMPose | RtmposeOnnx, Field(discriminator="name")]

@@ -5,7 +5,7 @@ from typing import Literal
 import cv2
 import numpy as np
 
-from vidda.mini.body import REGIONS
+from vidda.sidecar import REGIONS
 
 Background = Literal["colours", "textures", "clips"]
 
@@ -35,7 +35,7 @@ def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> 
 def dressed(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they were.
 
-    frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of body.REGIONS. rng: decides the clothes.
+    frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of sidecar.REGIONS. rng: decides the clothes.
     """
     out = frames.copy()
     top, left = _corner(mask)

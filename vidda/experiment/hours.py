@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Protocol, runtime_checkable
 
 import torch
 from torch.utils.flop_counter import FlopCounterMode
@@ -18,19 +19,22 @@ from vidda.recognize.videomae import VideoMae
 from vidda.recognize.videomae_start import Hub, Scratch
 from vidda.translate.frame_choice import AllFrames
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.stable_diffusion.cost import ENCODE, SD15, SD15_PIXELS, UNET, teraflops
-from vidda.translate.stable_diffusion.folders import Part
-from vidda.translate.stable_diffusion.parts import Parts, find_parts
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
-from vidda.translate.stable_diffusion.schedulers import SD15_NOISE
-from vidda.translate.stable_diffusion.weights import WeightsConfig
 
 BACKWARD = 3
 """Work of a training step relative to the forward pass alone."""
 FRAMES_A_CLIP = 150
 """Of a clip that is translated whole: RoCoG-v2's are about so long at 30 frames a second."""
 RESOLUTION = 512
-"""Of personalisation where the recipe leaves it to the base."""
+"""Pixels a side where a recipe leaves it to the clips."""
+
+
+@runtime_checkable
+class Counted(Protocol):
+    """A stage's config that tells its work itself."""
+
+    def teraflops(self) -> float:
+        """Return the TFLOP of the whole stage."""
+        ...
 
 
 def told(
@@ -78,8 +82,8 @@ def _teraflops(
     config = stage.config
     if isinstance(config, TranslateConfig):
         return _translation(config, clips.get(config.input, 0))
-    if isinstance(config, PersonalizeConfig):
-        return _personalisation(config)
+    if isinstance(config, Counted):
+        return config.teraflops()
     if isinstance(config, TrainConfig):
         shown = config.target_clips if isinstance(config, AdaptConfig) else 0
         samples = (stage.steps or 0) * (config.batch_size + shown)
@@ -104,37 +108,7 @@ def _translation(config: TranslateConfig, clips: int) -> float | None:
         frames = min(frames, config.frames.count)
     size = config.size or RESOLUTION
     height, width = (size, size) if isinstance(size, int) else size
-    return teraflops(config, _parts(config.weights), clips * frames * height * width)
-
-
-def _parts(weights: WeightsConfig) -> Parts:
-    """The model's, or Stable Diffusion 1.5's where it has not been fetched yet."""
-    try:
-        return find_parts(weights.model_copy(update={"download": False}))
-    except ViddaError:
-        unknown = Part(Path(), {}, (), None)
-        unet = Part(Path(), {"block_out_channels": SD15}, (), None)
-        return Parts(
-            unknown,
-            unet,
-            unknown,
-            Path(),
-            {"_class_name": "PNDMScheduler", **SD15_NOISE},
-            (),
-            (),
-            (),
-        )
-
-
-def _personalisation(config: PersonalizeConfig) -> float:
-    """Of Stable Diffusion 1.5: steps forth and back, and drawing the pictures of the class."""
-    method = config.method
-    prior = getattr(method, "prior", None)  # DreamBooth's alone
-    side = config.frames.resolution or RESOLUTION
-    seen = method.steps * method.batch_size * method.accumulate * (2 if prior else 1)
-    passes = 2 if config.drawing.guidance > 1 else 1
-    drawn = prior.count * config.drawing.steps * passes * UNET if prior else 0.0
-    return (seen * (BACKWARD * UNET + ENCODE) + drawn) * side * side / SD15_PIXELS
+    return config.backbone.cost(clips * frames * height * width)
 
 
 def _of_clip(config: TrainConfig, known: dict[str, float]) -> float:

@@ -6,11 +6,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from vidda.camera.job import CameraJobConfig
+from vidda.command import schema_of
 from vidda.config import Config, ConfigError
 from vidda.data.manifest import DATASET
 from vidda.data.prepare import PrepareConfig
 from vidda.data.randomise import RandomiseConfig
-from vidda.errors import ViddaError
 from vidda.experiment.config import (
     SOURCE,
     TARGET,
@@ -26,15 +26,8 @@ from vidda.experiment.splits import Experiment, experiment
 from vidda.experiment.stage import Stage
 from vidda.mini.job import MiniConfig
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.stable_diffusion.parts import find_parts
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
-from vidda.translate.stable_diffusion.personalize.job import RESULT
-from vidda.translate.stable_diffusion.weights import EmbeddingConfig, LoraConfig, WeightsConfig
-from vidda.weights import Folder
 
 C = TypeVar("C", bound=Config)
-CONTROLNET = "controlnet_{}"
-"""Folders in the job's model that hold its ControlNets, by kind."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,9 +152,6 @@ class Maker:
             return self._randomised(name, variant, place)
         if isinstance(variant, Filmed):
             return self._filmed(name, variant, task)
-        if not variant.own_weights and self.config.weights is None:
-            self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
-            return None
         return self._translated(name, variant, place, task)
 
     def canonical(self, place: Experiment) -> Path:
@@ -212,15 +202,25 @@ class Maker:
             keys["camera.target"] = str(clips)
         config = self._load(f"variants.{name}", TranslateConfig, variant.file, variant.change, keys)
         known = [one for one in variant.personalized if one in self.config.personalize]
+        if (
+            config
+            and config.backbone.takes_base
+            and not (variant.own_weights or self.config.weights)
+        ):
+            self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
+            return None
         learnt = {one: self._personalized(one, target, clips) for one in known}
         if config is None or None in learnt.values():
             return None
         results = {one: result for one, result in learnt.items() if result}
-        weights = self._weights(config.weights, variant.own_weights)
-        self._check_weights(f"variants.{name}", weights)
+        backbone = config.backbone
+        if self.config.weights is not None and backbone.takes_base and not variant.own_weights:
+            backbone = backbone.with_base(self.config.weights)
+        where = f"variants.{name}: backbone"
+        self.problems += [f"{where}.{problem}" for problem in backbone.folder_problems()]
         for method, result in results.values():
-            weights = _with_result(weights, method, result)
-        config = config.model_copy(update={"weights": weights})
+            backbone = backbone.with_personalized(method, result)
+        config = config.model_copy(update={"backbone": backbone})
         inputs = (source, *((clips,) if variant.needs_target else ()))
         inputs += tuple(result.parent / "DONE" for _, result in results.values())
         kind = f"translate {name}"
@@ -237,43 +237,20 @@ class Maker:
         run = self.config.out / "personalized" / key
         keys = {"run": str(run), "target": str(clips)}
         config = self._load(
-            f"personalize.{name}", PersonalizeConfig, recipe.file, recipe.change, keys
+            f"personalize.{name}", schema_of("personalize"), recipe.file, recipe.change, keys
         )
         if config is None:
             return None
         if self.config.weights is not None:
-            base = Folder(path=self.config.weights)
-            config = config.model_copy(update={"base": base})
+            config = config.with_base(self.config.weights)
         if key not in self._made:
             kind = f"personalize {name}"
             self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", (clips,)))
-        return config.method.name, run / RESULT
+        return config.method.name, config.result
 
     def _target(self, target: Experiment) -> Path:
         """The unlabelled target clips: the first list of the same name stands for all."""
         return self._lists.setdefault(f"target {target.target}", target.folder) / "target.csv"
-
-    def _weights(self, weights: WeightsConfig, own: bool) -> WeightsConfig:
-        """The recipe's weights, or the job's model in the recipe's choice of ControlNets."""
-        if own or self.config.weights is None:
-            return weights
-        folder = self.config.weights
-        nets = tuple(
-            net.model_copy(update={"source": Folder(path=folder / CONTROLNET.format(net.kind))})
-            for net in weights.controlnets
-        )
-        base = Folder(path=folder)
-        return weights.model_copy(update={"base": base, "controlnets": nets})
-
-    def _check_weights(self, where: str, weights: WeightsConfig) -> None:
-        """Look for folders now; what is to come from the hub is left to the stage itself."""
-        sources = [weights.base, *(net.source for net in weights.controlnets)]
-        if not all(isinstance(source, Folder) for source in sources):
-            return
-        try:
-            find_parts(weights)
-        except ViddaError as error:
-            self.problems += [f"{where}: weights: {line}" for line in str(error).splitlines()]
 
     def _add(self, key: str, stage: Stage) -> None:
         self.stages.append(stage)
@@ -287,16 +264,3 @@ class Maker:
         except ConfigError as error:
             self.problems += [f"{where}: {problem}" for problem in error.problems]
             return None
-
-
-def _with_result(weights: WeightsConfig, method: str, result: Path) -> WeightsConfig:
-    """The weights with what a personalisation has learnt."""
-    source = Folder(path=result)
-    if method in ("dreambooth", "vae_decoder"):
-        part = "dreambooth" if method == "dreambooth" else "vae"
-        return weights.model_copy(update={part: source})
-    if method == "lora":
-        loras = (*weights.loras, LoraConfig(source=source))
-        return weights.model_copy(update={"loras": loras})
-    embeddings = (*weights.embeddings, EmbeddingConfig(source=source))
-    return weights.model_copy(update={"embeddings": embeddings})

@@ -10,9 +10,9 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidda.mini.body import REGIONS
 from vidda.mini.cameras import Camera
 from vidda.mini.raster import Cloth, Sun
+from vidda.sidecar import REGIONS
 
 TERRAINS = {"Grassy Terrain": (0.16, 0.23, 0.08), "Desert Terrain": (0.45, 0.35, 0.22)}
 """The synthetic terrains, named as in RoCoG-v2's simulation_info, and their colours."""

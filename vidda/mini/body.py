@@ -8,29 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-COCO_17 = (
-    "nose",
-    "left_eye",
-    "right_eye",
-    "left_ear",
-    "right_ear",
-    "left_shoulder",
-    "right_shoulder",
-    "left_elbow",
-    "right_elbow",
-    "left_wrist",
-    "right_wrist",
-    "left_hip",
-    "right_hip",
-    "left_knee",
-    "right_knee",
-    "left_ankle",
-    "right_ankle",
-)
-"""Keypoint names in COCO's order."""
-
-REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
-"""What a sidecar's mask says of a pixel, by its value."""
+from vidda.sidecar import REGIONS
 
 
 @dataclass(frozen=True)

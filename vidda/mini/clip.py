@@ -5,8 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidda.mini import appearance, capture, gestures, raster
-from vidda.mini.body import COCO_17, Body, Limbs, Posture, joints, limbs
+from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Camera, Viewpoint, look
+from vidda.sidecar import COCO_17
 
 FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
 """What makes a clip look real; a synthetic clip has none of them. `camera` is shake and blur."""
@@ -55,7 +56,7 @@ class Rendered:
 
     frames: (T, H, W, 3) uint8 RGB; keypoints: (T, 17, 3) x, y in pixels and 2 where visible, 1
     where hidden, 0 outside the image; box: (T, 4) x0, y0, x1, y1 in pixels; mask: (T, H, W) uint8
-    indices of body.REGIONS; depth: (T, H, W) uint16 millimetres to the person, 65535 elsewhere;
+    indices of sidecar.REGIONS; depth: (T, H, W) uint16 millimetres to the person, 65535 elsewhere;
     crf: for the encoder; style: when the gesture starts and ends, among others.
     """
 

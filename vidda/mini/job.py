@@ -21,6 +21,7 @@ from vidda.mini import layout, simulation_info
 from vidda.mini.clip import FACTORS, draw_style, render
 from vidda.mini.gestures import GESTURES
 from vidda.progress import track
+from vidda.sidecar import place_of
 from vidda.workers import start_worker
 
 SETTINGS = "mini.json"
@@ -85,11 +86,6 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     return 0
 
 
-def sidecar(path: str) -> str:
-    """Where in the tree the truth about a clip lies: keypoints, box, mask and depth as .npz."""
-    return f"sidecar/{path.removesuffix('.mp4')}.npz"
-
-
 def _check_folder(out: Path, settings: str, resume: bool) -> None:
     """Refuse a folder that holds something else, or the same dataset in other settings."""
     if not out.exists() or not any(out.iterdir()):
@@ -110,7 +106,7 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
 
 
 def _complete(out: Path, plan: layout.Plan) -> bool:
-    return inside(out, plan.path).exists() and inside(out, sidecar(plan.path)).exists()
+    return inside(out, plan.path).exists() and inside(out, place_of(plan.path)).exists()
 
 
 def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
@@ -139,7 +135,7 @@ def _render_chunk(config: MiniConfig, plans: list[layout.Plan]) -> list[str]:
         np.savez_compressed(
             truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
         )
-        with atomic(inside(config.out, sidecar(plan.path))) as temporary:
+        with atomic(inside(config.out, place_of(plan.path))) as temporary:
             temporary.write_bytes(truth.getvalue())
         video.write(inside(config.out, plan.path), clip.frames, config.fps, crf=clip.crf)
     return [plan.path for plan in plans]

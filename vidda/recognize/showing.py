@@ -11,6 +11,7 @@ from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.sampling import SamplingConfig, Views
 from vidda.data.transforms import CentreCrop, ThreeCrops, TransformConfig
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.recognize.inference import Precision
 from vidda.recognize.saved import ModelCard
@@ -74,14 +75,4 @@ class Showing(Config):
 
     def torch_device(self) -> torch.device:
         """The device; raises ViddaError when this machine has no such one."""
-        if self.device == "auto":
-            return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-        try:
-            device = torch.device(self.device)
-            torch.empty(0, device=device)
-        except (RuntimeError, AssertionError) as error:
-            reason = str(error).partition("\n")[0]
-            raise ViddaError(
-                f"device {self.device!r} is not on this machine ({reason}); device=cpu is"
-            ) from None
-        return device
+        return torch_device(self.device, "device")

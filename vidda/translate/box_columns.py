@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from vidda.control.boxes import COLUMNS, ManifestBox
-from vidda.sidecar import Sidecar, scale_to
+from vidda.control.sidecar_poses import Sidecar
+from vidda.sidecar import scale_to
 from vidda.translate.job_config import TranslateConfig
 from vidda.types import ClipRecord
 

@@ -11,9 +11,9 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.control.networks import torch_device
 from vidda.data import load_manifest
 from vidda.data.sampling import Uniform, clip_rng
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track

@@ -1,17 +1,11 @@
-"""One clip to translate, and whether all is there that its translation needs."""
+"""One clip to translate."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from vidda.control.clip_flow import Target
 from vidda.control.controls import Controls
-from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.latents import factor
-from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.noise import FlowWarped
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.control.keypoints import Pose
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,40 +24,43 @@ class ClipJob:
     mask: np.ndarray | None = None
 
 
-def control_maps(controls: Controls, kind: str) -> np.ndarray | None:
-    """The pictures for a ControlNet of a kind, (T, H, W) or (T, H, W, 3) uint8."""
-    return controls.edges if kind == "edges" else controls.pose_maps
+def padded(job: ClipJob, count: int) -> ClipJob:
+    """Return the clip with its last frame repeated until it has `count`, at least its own T.
 
+    Between repeated frames nothing moves: the optical flow is zero there, and nothing is hidden.
+    """
+    further = count - len(job.frames)
+    if not further:
+        return job
 
-def flow_targets(config: SamplingConfig) -> tuple[Target, ...]:
-    """Which optical flow a job with this config uses; the quality's figures use the first one."""
-    return ("previous", "anchor") if isinstance(config.noise, FlowWarped) else ("previous",)
+    def held(rows: np.ndarray | None) -> np.ndarray | None:
+        return rows if rows is None else np.concatenate([rows, np.repeat(rows[-1:], further, 0)])
 
+    def still(rows: np.ndarray | None) -> np.ndarray | None:
+        return (
+            rows
+            if rows is None
+            else np.concatenate([rows, np.zeros_like(rows[:1].repeat(further, 0))])
+        )
 
-def check(clips: Sequence[ClipJob], models: Models, config: SamplingConfig) -> None:
-    """Raise ViddaError with a line for everything that a translation of these clips lacks."""
-    problems = [problem for clip in clips for problem in _problems(clip, models, config)]
-    sizes = sorted({clip.frames.shape[1:3] for clip in clips})
-    if len(sizes) > 1:
-        problems.append(f"clips of sizes {sizes[0]} and {sizes[1]} do not pass together")
-    if problems:
-        raise ViddaError("\n".join(dict.fromkeys(problems)))
-
-
-def _problems(clip: ClipJob, models: Models, config: SamplingConfig) -> Iterator[str]:
-    size = clip.frames.shape[:3]
-    of = factor(models.vae)
-    if size[1] % of or size[2] % of:
-        yield f"frames of {size[2]}x{size[1]} pixels; both sides must be multiples of {of}"
-    for net in models.controlnets:
-        maps = control_maps(clip.controls, net.kind)
-        if maps is None:
-            yield f"the ControlNet for {net.kind} has nothing to see: set control.{net.kind}"
-        elif maps.shape[:3] != size:
-            yield f"maps of {net.kind} are {maps.shape[:3]}, the frames {size}"
-    if config.keep_person is not None and clip.mask is None:
-        yield "keep_person needs the person's mask; set keep_person=null where there is none"
-    elif clip.mask is not None and clip.mask.shape != size:
-        yield f"the mask is {clip.mask.shape}, the frames {size}"
-    if isinstance(config.noise, FlowWarped) and clip.controls.flow_anchor is None:
-        yield "noise flow_warped needs optical flow: set control.flow, or noise.name=shared"
+    controls, pose = job.controls, job.controls.pose
+    if pose is not None:
+        numbers = np.minimum(np.arange(count), len(job.frames) - 1)
+        pose = Pose(pose.keypoints[numbers], pose.scores[numbers])
+    frames = held(job.frames)
+    assert frames is not None
+    return replace(
+        job,
+        frames=frames,
+        mask=held(job.mask),
+        controls=replace(
+            controls,
+            edges=held(controls.edges),
+            pose=pose,
+            pose_maps=held(controls.pose_maps),
+            flow_previous=still(controls.flow_previous),
+            flow_anchor=held(controls.flow_anchor),
+            occluded_previous=still(controls.occluded_previous),
+            occluded_anchor=held(controls.occluded_anchor),
+        ),
+    )

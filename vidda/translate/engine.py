@@ -5,7 +5,6 @@ Every engine gives the same files: what a group of clips becomes depends on noth
 
 import logging
 import multiprocessing
-import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -16,14 +15,13 @@ import torch
 
 from vidda.errors import ViddaError
 from vidda.translate.job_config import TranslateConfig
+from vidda.translate.ray_engine import by_ray
+from vidda.translate.remote import Remote, Said, report
 from vidda.translate.shards import Group
 from vidda.translate.worker import Done, Setup, Worker
 from vidda.workers import belong
 
 log = logging.getLogger("vidda")
-
-Said = tuple[int, str]
-"""The level and text of a line of log."""
 
 
 def translate(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
@@ -38,8 +36,6 @@ def translate(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
         return Worker(setup, setup.config.device).run(groups)
     if engine == "processes":
         return _by_processes(setup, groups)
-    from vidda.translate.ray_engine import by_ray
-
     return by_ray(setup, groups)
 
 
@@ -51,51 +47,6 @@ def devices(config: TranslateConfig) -> list[str]:
     if gpus == 0:
         return ["cpu"] * max(1, config.workers)
     return [f"cuda:{number % gpus}" for number in range(config.workers or gpus)]
-
-
-class Remote:
-    """A worker in another process; what it logs comes back with its results.
-
-    folder: the working folder, from which paths of the config start. threads: of torch; another
-    number may round otherwise.
-    """
-
-    def __init__(self, setup: Setup, device: str, folder: Path, threads: int) -> None:
-        os.chdir(folder)
-        torch.set_num_threads(threads)
-        self._setup, self._device = setup, device
-        self._worker: Worker | None = None
-        self._said = _Listening()
-        log.setLevel(logging.INFO)
-        log.addHandler(self._said)
-
-    def process(self, group: Group) -> tuple[list[Done], list[Said]]:
-        """Translate a group; the models are loaded when the first one comes."""
-        if self._worker is None:
-            self._worker = Worker(self._setup, self._device)
-        return self._worker.process(group), self._said.taken()
-
-
-def report(said: Sequence[Said]) -> None:
-    """Write another process's lines into this one's log."""
-    for level, text in said:
-        log.log(level, text)
-
-
-class _Listening(logging.Handler):
-    """Keeps what is logged."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self._kept: list[Said] = []
-
-    def emit(self, record: logging.LogRecord) -> None:
-        self._kept.append((record.levelno, record.getMessage()))
-
-    def taken(self) -> list[Said]:
-        """What was kept since the last time."""
-        kept, self._kept = self._kept, []
-        return kept
 
 
 def _by_processes(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:

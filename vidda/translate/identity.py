@@ -10,7 +10,7 @@ from vidda.translate.job_config import TranslateConfig
 # What is translated, where it goes, who does it, and what is kept of it.
 _NOT_IN_PRINT = {
     *("input", "out", "clips", "limit", "show", "keep_if", "check_pose", "batch", "cache"),
-    *("device", "engine", "workers", "shard", "weights"),
+    *("device", "engine", "workers", "shard", "backbone"),
 }
 
 
@@ -19,14 +19,12 @@ def config_print(config: TranslateConfig) -> str:
 
     Files that are named in it enter by their content.
     """
-    # These change how a result is computed, but not what it is.
-    sampling = config.sampling.model_copy(update={"chunk": 1, "vae_chunk": 1, "compile": False})
-    decisive = config.model_copy(update={"sampling": sampling})
     content = {
         name: json.loads(identity(value)) if isinstance(value, Config) else value
-        for name, value in decisive
+        for name, value in config
         if name not in _NOT_IN_PRINT
     }
+    content["backbone"] = config.backbone.settings()
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
@@ -38,13 +36,3 @@ def translation_print(config: str, weights: str) -> str:
 def clip_seed(seed: int, clip_id: str) -> int:
     """A clip's seed, 0..2^48-1, that depends on nothing else."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest()[:6])
-
-
-def control_settings(config: TranslateConfig) -> str:
-    """Each ControlNet's map, scale and window in one line, for the manifest."""
-    shown = []
-    for net in config.weights.controlnets:
-        source = config.control.edges if net.kind == "edges" else config.control.pose
-        name = source.name if source else "none"
-        shown.append(f"{net.kind} {name} x{net.scale:g} in {net.start:g}-{net.end:g}")
-    return "; ".join(shown)

@@ -28,9 +28,8 @@ from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import ClipResult, Places, Status, remove_leftovers
 from vidda.translate.plan import Looked, Plan, load_estimators, look, make
 from vidda.translate.shards import Group, Shard, agree
-from vidda.translate.stable_diffusion.cost import disks, told
-from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.worker import Done, Setup
+from vidda.translate.workload import disks, told
 from vidda.types import ClipRecord
 
 log = logging.getLogger("vidda")
@@ -45,7 +44,7 @@ def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         load_estimators(config)
         return int(bool(looked.problems))
-    prints = (config_print(config), fingerprint(config.weights))
+    prints = (config_print(config), plan.backbone.fingerprint())
     facts = {"input": plan.manifest.fingerprint(), "config": prints[0], "weights": prints[1]}
     shard = Shard.parse(config.shard)
     if shard.count > 1:
@@ -80,7 +79,7 @@ def _tell(config: TranslateConfig, plan: Plan, looked: Looked, missing: Sequence
     frames = sum(looked.frames.values())
     part = f"shard {config.shard}: " if config.shard else ""
     print(f"{part}{len(plan.clips)} clips, {frames} frames, of {len(plan.manifest)} clips in all")
-    for line in told(config, plan.parts, len(plan.clips), looked.pixels):
+    for line in told(config, plan.backbone, len(plan.clips), looked.pixels):
         print(line)
     left = _frames(missing, looked)
     if left < frames:
@@ -107,8 +106,8 @@ def _work(
     remove_leftovers(config.out, plan.clips)
     camera = None
     if config.camera is not None:
-        camera = statistics(config.out, config.camera, plan.size, plan.multiple, plan.rate)
-    setup = Setup(config, plan.manifest.root, plan.manifest.classes, prints, camera)
+        camera = statistics(config.out, config.camera, plan.size, plan.backbone.multiple, plan.rate)
+    setup = Setup(config, plan.backbone, plan.manifest.root, plan.manifest.classes, prints, camera)
     total = sum(looked.frames.values())
     done = total - _frames(missing, looked)
     with meter(label="translating", total=total, unit="frames", done=done) as passed:

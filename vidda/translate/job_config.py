@@ -9,13 +9,11 @@ from vidda.camera.target import CameraConfig
 from vidda.config import Config
 from vidda.control.controls import ControlConfig
 from vidda.control.pose import PoseConfig
+from vidda.translate.backbone import BackboneConfig, StableDiffusionConfig
 from vidda.translate.frame_choice import AllFrames, FrameChoice
 from vidda.translate.keep_if import KeepIf
 from vidda.translate.prompts import PromptConfig
 from vidda.translate.shards import Shard
-from vidda.translate.stable_diffusion.loading import Precision
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
-from vidda.translate.stable_diffusion.weights import WeightsConfig
 
 Count = Annotated[int, Field(ge=1)]
 
@@ -23,10 +21,7 @@ Count = Annotated[int, Field(ge=1)]
 class TranslateConfig(Config):
     """Which clips are translated, by which weights, how, and what is written of them."""
 
-    # A chunk's size decides rounding at most; a job that ran out of memory has to go on.
-    may_change: ClassVar[frozenset[str]] = frozenset(
-        {"device", "engine", "workers", "cache", "sampling.chunk", "sampling.vae_chunk"}
-    )
+    may_change: ClassVar[frozenset[str]] = frozenset({"device", "engine", "workers", "cache"})
 
     input: Path = Field(description="a manifest, a folder of videos, or a video")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
@@ -40,14 +35,15 @@ class TranslateConfig(Config):
         description="shorter side in pixels, or [height, width]; null: the clip's own; rounded to"
         " what the model takes",
     )
-    weights: WeightsConfig = Field(default=WeightsConfig(), description="the model")
+    backbone: BackboneConfig = Field(
+        default=StableDiffusionConfig(), description="the diffusion model, and how it samples"
+    )
     control: ControlConfig = Field(
         default=ControlConfig(), description="what of the source the model is shown"
     )
     prompt: PromptConfig = Field(default=PromptConfig(), description="what it is asked for")
-    sampling: SamplingConfig = Field(default=SamplingConfig(), description="how it samples")
     mask_grow: int = Field(
-        default=0, ge=0, description="pixels that the mask of sampling.keep_person is widened by"
+        default=0, ge=0, description="pixels that the mask of a person who is kept is widened by"
     )
     camera: CameraConfig | None = Field(
         default=None, description="capture effects of the target, added at the end; null: none"
@@ -67,7 +63,6 @@ class TranslateConfig(Config):
     batch: Count = Field(
         default=1, description="clips that pass through the model together, for short ones"
     )
-    precision: Precision = Field(default="fp32", description="of the model")
     device: str = Field(
         default="auto", description="cpu, cuda, cuda:1, ...; auto: every GPU, else the CPU"
     )

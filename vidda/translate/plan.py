@@ -10,24 +10,19 @@ from vidda import video
 from vidda.camera.target import Size, target_clips
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
-from vidda.control.networks import torch_device
+from vidda.control.sidecar_poses import Sidecar
 from vidda.data.chosen import choose, find_clips
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.sidecar import Sidecar, path_of
+from vidda.sidecar import path_of
+from vidda.translate.backbone import Backbone
 from vidda.translate.clip_size import fitted
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import clashes
 from vidda.translate.prompts import Prompts
 from vidda.translate.shards import Group, Shard, grouped
-from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.keep import KeepLatents
-from vidda.translate.stable_diffusion.noise import FlowWarped
-from vidda.translate.stable_diffusion.parts import Parts, find_parts
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
-from vidda.translate.stable_diffusion.start import schedule
-from vidda.translate.stable_diffusion.vocabulary import load_vocabulary
 from vidda.types import ClipRecord, Manifest
 
 P = ParamSpec("P")
@@ -39,15 +34,14 @@ class Plan:
     """What a job, or its shard, is to do.
 
     manifest: all clips of the job, under an absolute root. groups: this shard's, as they pass
-    through the model. parts: the model's files. multiple: of which both sides of a frame are. size,
-    rate: of the translated clips, as the target's camera is to be looked at: see `fitted`; frames a
-    second, 0 where that is not known.
+    through the model. backbone: the model's files, found once for the whole job. size, rate: of the
+    translated clips, as the target's camera is to be looked at: see `fitted`; frames a second, 0
+    where that is not known.
     """
 
     manifest: Manifest
     groups: list[Group]
-    parts: Parts
-    multiple: int
+    backbone: Backbone
     size: Size
     rate: float
 
@@ -90,22 +84,17 @@ def make(config: TranslateConfig) -> Plan:
     trying = _Trying()
     trying.problems += [*_contradictions(config), *clashes(manifest.clips, config.out)]
     trying.call(torch_device, config.device, "device")
-    parts = trying.call(find_parts, config.weights)
-    vocabulary = None
-    if parts:
-        trying.call(_check_steps, config.sampling, parts)
-        vocabulary = trying.call(load_vocabulary, config.weights, parts)
+    backbone = trying.call(config.backbone.find)
     prompts = trying.call(Prompts, config.prompt, manifest.classes)
     if prompts:
-        trying.call(prompts.check, manifest.clips, vocabulary)
+        trying.call(prompts.check, manifest.clips, backbone.too_long if backbone else None)
     if config.camera:
         trying.call(target_clips, config.camera)
     if trying.problems:
         raise ViddaError("\n".join(trying.problems))
-    assert parts
+    assert backbone
     groups = Shard.parse(config.shard).of(grouped(manifest.clips, config.batch))
-    multiple = _multiple(parts)
-    return Plan(manifest, groups, parts, multiple, *_seen(config, manifest, multiple))
+    return Plan(manifest, groups, backbone, *_seen(config, manifest, backbone.multiple))
 
 
 def load_estimators(config: TranslateConfig) -> None:
@@ -129,22 +118,14 @@ def look(plan: Plan, config: TranslateConfig) -> Looked:
             problems[clip.id] = str(error)
             continue
         frames[clip.id] = len(config.frames.pick(info.frames))
-        height, width = fitted(info, config.size, plan.multiple)
+        height, width = fitted(info, config.size, plan.backbone.multiple)
         pixels += frames[clip.id] * height * width
     return Looked(frames, pixels, problems)
 
 
 def _contradictions(config: TranslateConfig) -> Iterator[str]:
     """Keys that do not go together, a line each."""
-    control, sampling = config.control, config.sampling
-    for number, net in enumerate(config.weights.controlnets):
-        if (control.edges if net.kind == "edges" else control.pose) is None:
-            yield (
-                f"weights.controlnets.{number} is shown {net.kind}, but control.{net.kind} is null;"
-                f" choose control.{net.kind}.name, or leave this ControlNet out"
-            )
-    if isinstance(sampling.noise, FlowWarped) and control.flow is None:
-        yield "sampling.noise flow_warped needs control.flow; or take sampling.noise.name=shared"
+    yield from config.backbone.problems(config.control)
     if isinstance(config.check_pose, Sidecar):
         yield (
             "check_pose.name: a sidecar says what the source shows, not what is seen on the"
@@ -155,33 +136,16 @@ def _contradictions(config: TranslateConfig) -> Iterator[str]:
         yield "workers: engine local has one; take engine=processes"
 
 
-def _check_steps(sampling: SamplingConfig, parts: Parts) -> None:
-    """Raise ViddaError where the scheduler refuses its settings, or the steps do not suit."""
-    scheduler = schedulers.build(sampling.scheduler, parts.scheduler)
-    timesteps = schedule(scheduler, sampling.steps, sampling.start.strength)
-    if isinstance(sampling.keep_person, KeepLatents):
-        problems = sampling.keep_person.problems(scheduler, timesteps)
-        if problems:
-            raise ViddaError("\n".join(problems))
-
-
 def _require_sidecar(clip: ClipRecord, plan: Plan, config: TranslateConfig) -> None:
     """Raise ViddaError when a clip lacks a sidecar that its pose or its mask is to come from."""
     root = plan.manifest.root
     if isinstance(config.control.pose, Sidecar) and not path_of(clip, root).is_file():
         raise ViddaError(f"clip {clip.id!r} has no sidecar {path_of(clip, root)}")
-    masked = config.sampling.keep_person is not None and config.control.pose is None
+    masked = config.backbone.keeps_person and config.control.pose is None
     if masked and not has_mask(clip, root):
         raise ViddaError(
-            f"clip {clip.id!r}: sampling.keep_person needs a mask in a sidecar, or control.pose"
+            f"clip {clip.id!r}: keep_person needs a mask in a sidecar, or control.pose"
         )
-
-
-def _multiple(parts: Parts) -> int:
-    """Pixels of a latent along a side; both sides of a frame are multiples of it."""
-    vae = parts.vae.config
-    blocks = vae.get("block_out_channels") or vae["encoder_block_out_channels"]
-    return int(2 ** (len(blocks) - 1))
 
 
 def _seen(config: TranslateConfig, manifest: Manifest, multiple: int) -> tuple[Size, float]:

@@ -3,18 +3,15 @@
 import csv
 import difflib
 import string
-from collections.abc import Mapping, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Self
 
-import torch
 from pydantic import Field, model_validator
 
 from vidda.config import Config
 from vidda.data.manifest import csv_line, shortened, write_csv
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.text import encode, too_long
 from vidda.types import ClipRecord
 
 # The recipe's (Sinha 2023).
@@ -22,8 +19,8 @@ NEGATIVE = (
     "longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits,"
     " cropped, worst quality, low quality"
 )
-REMEMBERED = 256
-"""So many prompts' embeddings are kept; at SD 1.5's size one is 0.1 to 0.2 MB."""
+TooLong = Callable[[Sequence[str]], dict[str, str]]
+"""Prompts that a model does not read to their end, and how long each is, in words."""
 
 _COLUMNS = ("id", "domain", "view", "subject", "altitude_m")
 _OTHERS = ("class", "token", "caption")
@@ -101,10 +98,10 @@ class Prompts:
             raise ViddaError(self._lack(clip, lacking[0], values))
         return self.config.template.format_map(values)
 
-    def check(self, clips: Sequence[ClipRecord], tokenizer: Any | None = None) -> None:
+    def check(self, clips: Sequence[ClipRecord], too_long: TooLong | None = None) -> None:
         """Raise ViddaError, with a line for each mistake, unless every clip has its prompt.
 
-        tokenizer: with all words, where the prompts' lengths are to be checked too.
+        too_long: of the model, where the prompts' lengths are to be checked too.
         """
         problems = []
         first: dict[str, ClipRecord] = {}  # clip of each prompt
@@ -113,22 +110,22 @@ class Prompts:
                 first.setdefault(self.of(clip), clip)
             except ViddaError as error:
                 problems.append(str(error))
-        if tokenizer is not None:
-            problems += self._too_long(first, tokenizer)
+        if too_long is not None:
+            problems += self._too_long(first, too_long)
         if problems:
             raise ViddaError("\n".join(shortened(problems)))
 
-    def _too_long(self, clips: Mapping[str, ClipRecord], tokenizer: Any) -> list[str]:
+    def _too_long(self, clips: Mapping[str, ClipRecord], too_long: TooLong) -> list[str]:
         """A line for each prompt of a clip that is too long, and for the negative one."""
         problems = []
-        for prompt, told in too_long(tokenizer, list(clips)).items():
+        for prompt, told in too_long(list(clips)).items():
             label = clips[prompt].label
             of = "" if label is None else f" (class {self._classes[label]!r})"
             problems.append(
                 f"clip {clips[prompt].id!r}{of}: its prompt has {told}; shorten prompt.template or"
                 f" what it names: {prompt!r:.80}"
             )
-        for prompt, told in too_long(tokenizer, [self.config.negative]).items():
+        for prompt, told in too_long([self.config.negative]).items():
             problems.append(f"prompt.negative has {told}; shorten {prompt!r:.80}")
         return problems
 
@@ -151,26 +148,6 @@ class Prompts:
         if name in values:
             return f"clip {clip.id!r}: its column {name!r} is empty; leave {{{name}}} out"
         return f"clip {clip.id!r}: template names {{{name}}}{_near(name, values)}"
-
-
-class PromptEncoder:
-    """Prompts as the UNet reads them; repeated ones are encoded once."""
-
-    def __init__(self, tokenizer: Any, text_encoder: Any) -> None:
-        self._tokenizer = tokenizer
-        self._text_encoder = text_encoder
-        self._one = lru_cache(REMEMBERED)(self._encode)
-
-    def encode(self, prompts: Sequence[str]) -> torch.Tensor:
-        """The text encoder's last states, (N, tokens, width), on its own device and in its dtype.
-
-        Each prompt is encoded alone, so that its numbers do not depend, in their last digit, on
-        which others are translated with it. Raises ViddaError when one is too long.
-        """
-        return torch.cat([self._one(prompt) for prompt in prompts])
-
-    def _encode(self, prompt: str) -> torch.Tensor:
-        return encode(self._tokenizer, self._text_encoder, [prompt])
 
 
 def read_captions(file: Path) -> dict[str, str]:

@@ -9,7 +9,7 @@ from typing import Any
 import torch
 
 from vidda.errors import ViddaError
-from vidda.translate.engine import Remote, report
+from vidda.translate.remote import Remote, report
 from vidda.translate.shards import Group
 from vidda.translate.worker import Done, Setup
 

@@ -19,23 +19,21 @@ from vidda.control.flow import Dis
 from vidda.control.full_disk import FullDiskError, full_disk_told
 from vidda.control.keypoints import nobody
 from vidda.control.mask import has_mask, person_mask
-from vidda.control.networks import torch_device
 from vidda.data.sampling import clip_rng
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside, sha256
+from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
-from vidda.translate.clip_job import ClipJob, flow_targets
+from vidda.translate.clip_job import ClipJob, padded
 from vidda.translate.clip_size import fitted
-from vidda.translate.identity import clip_seed, control_settings
+from vidda.translate.identity import clip_seed
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import ClipResult, Places, Status, write_media, write_sidecar
 from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure
 from vidda.translate.shards import Group
 from vidda.translate.showing import show
-from vidda.translate.stable_diffusion.latents import factor
-from vidda.translate.stable_diffusion.loading import DTYPES, load
-from vidda.translate.stable_diffusion.sampler import Translator
 from vidda.types import ClipRecord
 from vidda.video.info import VideoInfo
 
@@ -51,6 +49,7 @@ class Setup:
     """
 
     config: TranslateConfig
+    backbone: Backbone
     root: Path
     classes: tuple[str, ...]
     prints: tuple[str, str]
@@ -88,14 +87,12 @@ class Worker:
         place = torch_device(device, "device")
         if place.type == "cuda" and place.index is not None:
             torch.cuda.set_device(place)  # what else is `auto` goes there too, not to the first GPU
-        self._controls = ControlReader(config.control, config.cache, flow_targets(config.sampling))
+        self._controls = ControlReader(config.control, config.cache, config.backbone.flows)
         self._controls.load()
         self._flow = (config.control.flow or Dis()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
         self._prompts = Prompts(config.prompt, setup.classes)
-        models = load(config.weights, place, DTYPES[config.precision])
-        self._multiple = factor(models.vae)
-        self._translator = Translator(models, config.sampling)
+        self._translator = setup.backbone.load(place)
 
     def run(self, groups: Iterable[Group]) -> Iterator[list[Done]]:
         """Translate groups in turn, reading the next one while the model is at work."""
@@ -140,7 +137,7 @@ class Worker:
         path = inside(root, clip.path)
         info = video.probe(path)
         numbers = config.frames.pick(info.frames)
-        frames = video.read(path, numbers, fitted(info, config.size, self._multiple))
+        frames = video.read(path, numbers, fitted(info, config.size, self._setup.backbone.multiple))
         controls = self._controls.read(frames, clip, root, numbers)
         job = ClipJob(
             frames=frames,
@@ -157,7 +154,7 @@ class Worker:
     ) -> np.ndarray | None:
         """The person's mask (T, H, W), where it is to be kept, or shown and there is one."""
         config, root = self._config, self._setup.root
-        if config.sampling.keep_person is None and not (
+        if not config.backbone.keeps_person and not (
             "sheet" in config.show and has_mask(clip, root)
         ):
             return None
@@ -170,7 +167,7 @@ class Worker:
     def _translate(self, sources: Sequence[Source]) -> list[Done]:
         """Translate clips of one size together; where that fails, each alone."""
         try:
-            translated = self._translator.translate([source.job for source in sources])
+            translated = self._translated([source.job for source in sources])
         except (ViddaError, torch.OutOfMemoryError) as error:
             reason = " ".join(str(error).split())
             if len(sources) == 1:
@@ -179,6 +176,13 @@ class Worker:
         else:
             return [self._finish(*pair) for pair in zip(sources, translated, strict=True)]
         return [done for source in sources for done in self._translate([source])]
+
+    def _translated(self, jobs: Sequence[ClipJob]) -> list[np.ndarray]:
+        """What the model makes of clips: shown the frames that it takes, cut back to their own."""
+        frames = self._setup.backbone.frames
+        shown = [padded(job, frames(len(job.frames))) for job in jobs]
+        made = self._translator.translate(shown)
+        return [one[: len(job.frames)] for one, job in zip(made, jobs, strict=True)]
 
     def _finish(self, source: Source, frames: np.ndarray) -> Done:
         """Measure and write a translated clip; what goes wrong makes it one that failed.
@@ -240,7 +244,7 @@ class Worker:
             "source_sha256": sha256(inside(setup.root, clip.path)),
             "seed": str(source.job.seed),
             "prompt": source.job.prompt,
-            "control": control_settings(config),
+            "control": config.backbone.describe_controls(config.control),
             "config": setup.prints[0],
             "weights": setup.prints[1],
         }

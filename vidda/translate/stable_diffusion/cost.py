@@ -1,15 +1,15 @@
-"""How much work and disk a translation takes, told before it starts."""
+"""How much work sampling takes, counted at Stable Diffusion 1.5's sizes."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidda.translate.clip_job import flow_targets
-from vidda.translate.job_config import TranslateConfig
 from vidda.translate.stable_diffusion import schedulers
+from vidda.translate.stable_diffusion.folders import Content, Part
 from vidda.translate.stable_diffusion.keep import KeepLatents
 from vidda.translate.stable_diffusion.parts import Parts
+from vidda.translate.stable_diffusion.sampling import SamplingConfig
 from vidda.translate.stable_diffusion.start import DdimInversion, FromNoise, Zodi, schedule
+from vidda.translate.stable_diffusion.weights import WeightsConfig
 from vidda.translate.stable_diffusion.windows import guided, runs
 
 SD15 = [320, 640, 1280, 1280]
@@ -17,18 +17,19 @@ SD15 = [320, 640, 1280, 1280]
 SD15_PIXELS = 512 * 512
 UNET, CONTROLNET, ENCODE, DECODE, ATTENDED = 0.80, 0.28, 1.1, 2.5, 0.12
 """TFLOP for a frame of 512x512: a pass of either network, the autoencoder, one attended frame."""
-SPEED = 100.0
-"""TFLOP a second that the time is told for."""
-
-BYTES_A_PIXEL = 0.5
-"""Of H.264 at crf 18 of a very busy picture; half as much for each six steps more."""
-SHEET_BYTES = 4_000_000
-BYTES_A_CLIP = 50_000
-"""Of its figures and its sidecar."""
-CACHED_BYTES_A_PIXEL = 0.25
-"""Of edges and poses, compressed: 0.04 to 0.08 were measured on three real clips, 0.16 on noise."""
-FLOW_BYTES_A_PIXEL = 1.0
-"""Of the flow to one other frame, compressed: 0.4 to 0.8 were measured on three real clips."""
+BACKWARD = 3
+"""Work of a training step relative to the forward pass alone."""
+PUBLISHED = Parts(
+    vae=Part(Path(), {}, (), None),
+    unet=Part(Path(), {"block_out_channels": SD15}, (), None),
+    text_encoder=Part(Path(), {}, (), None),
+    tokenizer=Path(),
+    scheduler={"_class_name": "PNDMScheduler", **schedulers.SD15_NOISE},
+    controlnets=(),
+    loras=(),
+    embeddings=(),
+)
+"""Stable Diffusion 1.5 as far as its cost goes, for where it has not been fetched yet."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,78 +41,34 @@ class Passes:
     controlnets: int
 
 
-def passes(config: TranslateConfig, parts: Parts) -> Passes:
-    """Passes for one frame, counted as the sampler counts them."""
-    sampling = config.sampling
-    scheduler = schedulers.build(sampling.scheduler, parts.scheduler)
-    steps = len(schedule(scheduler, sampling.steps, sampling.start.strength))
-    nets = config.weights.controlnets
+def passes(sampling: SamplingConfig, weights: WeightsConfig, scheduler: Content) -> Passes:
+    """Passes for one frame, counted as the sampler counts them. scheduler: its config's content."""
+    steps = len(
+        schedule(
+            schedulers.build(sampling.scheduler, scheduler), sampling.steps, sampling.start.strength
+        )
+    )
     unet = controlnets = 0
     for step in range(steps):
         each = 2 if sampling.guidance > 1 and guided(step, steps, sampling.guidance_stop) else 1
         unet += each
-        controlnets += each * sum(runs(step, steps, net.start, net.end) for net in nets)
+        controlnets += each * sum(
+            runs(step, steps, net.start, net.end) for net in weights.controlnets
+        )
     before = {Zodi: 1, DdimInversion: steps}.get(type(sampling.start), 0)
-    return Passes(steps, unet + before, controlnets + before * len(nets))
+    return Passes(steps, unet + before, controlnets + before * len(weights.controlnets))
 
 
-def teraflops(config: TranslateConfig, parts: Parts, pixels: int) -> float | None:
-    """Of a whole job of so many pixels; None for a model that was not counted."""
+def teraflops(
+    sampling: SamplingConfig, weights: WeightsConfig, parts: Parts, pixels: int
+) -> float | None:
+    """Of so many pixels of all frames; None for a model that was not counted."""
     if list(parts.unet.config.get("block_out_channels", ())) != SD15:
         return None
-    counted = passes(config, parts)
-    sampling = config.sampling
+    counted = passes(sampling, weights, parts.scheduler)
     further = len(sampling.context.attended(1, 3)) - 1
     encodes = not isinstance(sampling.start, FromNoise) or isinstance(
         sampling.keep_person, KeepLatents
     )
     frame = counted.unet * (UNET + ATTENDED * further) + counted.controlnets * CONTROLNET
     return (frame + DECODE + ENCODE * encodes) * pixels / SD15_PIXELS
-
-
-def disks(config: TranslateConfig, clips: int, pixels: int) -> dict[Path, int]:
-    """Bytes that a job of so many clips and pixels needs, generously, by folder.
-
-    OUT, and the cache where it lies on another disk.
-    """
-    pictured = 2.0 if config.crf is None else min(2.0, BYTES_A_PIXEL * 2 ** ((18 - config.crf) / 6))
-    if "side_by_side" in config.show:
-        pictured += 2.0 * BYTES_A_PIXEL
-    sheets = SHEET_BYTES * clips if "sheet" in config.show else 0
-    needed = {config.out: int(pixels * pictured) + sheets + BYTES_A_CLIP * clips}
-    if config.cache is not None:
-        same = _existing(config.cache).stat().st_dev == _existing(config.out).stat().st_dev
-        place = config.out if same else config.cache
-        flows = 0 if config.control.flow is None else len(flow_targets(config.sampling))
-        each = CACHED_BYTES_A_PIXEL + FLOW_BYTES_A_PIXEL * flows
-        needed[place] = needed.get(place, 0) + int(pixels * each)
-    return needed
-
-
-def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    return place
-
-
-def told(config: TranslateConfig, parts: Parts, clips: int, pixels: int) -> list[str]:
-    """The work and the disk in words."""
-    counted = passes(config, parts)
-    lines = [
-        f"each frame: {counted.steps} steps, {counted.unet} passes of the UNet,"
-        f" {counted.controlnets} of ControlNets"
-    ]
-    work = teraflops(config, parts, pixels)
-    if work is not None:
-        hours = work / SPEED / 3600
-        lines.append(f"work: {work / 1000:.3g} PFLOP, {hours:.2g} h at {SPEED:g} TFLOP/s")
-    for folder, needed in disks(config, clips, pixels).items():
-        line = f"disk: up to {needed / 2**30:.2g} GiB in {folder}"
-        free = shutil.disk_usage(_existing(folder)).free
-        if folder == config.cache and free < needed:
-            # No reason not to start: a cache that is full keeps what it has.
-            line += f", where {free / 2**30:.2g} are free: the rest is computed at every run"
-        lines.append(line)
-    return lines

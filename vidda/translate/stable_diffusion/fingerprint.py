@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vidda.files import sha256
 from vidda.translate.stable_diffusion.folders import Content, Part
-from vidda.translate.stable_diffusion.parts import find_parts
+from vidda.translate.stable_diffusion.parts import Parts, find_parts
 from vidda.translate.stable_diffusion.weights import WeightsConfig
 
 _KNOWN: dict[tuple[str, int, int], str] = {}
@@ -16,12 +16,13 @@ _KNOWN: dict[tuple[str, int, int], str] = {}
 _ORIGIN = ("_name_or_path", "_diffusers_version", "transformers_version")
 
 
-def fingerprint(config: WeightsConfig) -> str:
+def fingerprint(config: WeightsConfig, parts: Parts | None = None) -> str:
     """Hex SHA-256 over all weights, the models' configs, and scales and windows, not over places.
 
-    Raises ViddaError, as loading does, when something is missing or does not fit.
+    parts: where `find_parts` found them; None: it looks now. Raises ViddaError, as loading does,
+    when something is missing or does not fit.
     """
-    parts = find_parts(config)
+    parts = parts or find_parts(config)
     words = sorted(path for path in parts.tokenizer.iterdir() if path.suffix in (".json", ".txt"))
     content = {
         "models": [_model(p) for p in (parts.vae, parts.unet, parts.text_encoder)],

@@ -10,11 +10,12 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.parts import pixels_per_latent
 
 
 def factor(vae: Any) -> int:
     """Pixels of a latent, along a side."""
-    return 2 ** (len(vae.config.block_out_channels) - 1)
+    return pixels_per_latent(vae.config)
 
 
 @torch.inference_mode()

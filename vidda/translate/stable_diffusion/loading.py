@@ -10,13 +10,10 @@ from safetensors import SafetensorError
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.adapters import add_embedding, carrier, fuse_lora, quiet
-from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.folders import Content, Part
 from vidda.translate.stable_diffusion.parts import Parts, find_parts
 from vidda.translate.stable_diffusion.vocabulary import load_tokenizer
 from vidda.translate.stable_diffusion.weights import ControlNetConfig, Kind, WeightsConfig
-
-__all__ = ["DTYPES", "ControlNet", "Models", "Precision", "WeightsConfig", "fingerprint", "load"]
 
 log = logging.getLogger("vidda")
 
@@ -60,14 +57,16 @@ class Models:
         return (self.vae, self.unet, self.text_encoder, *(c.model for c in self.controlnets))
 
 
-def load(config: WeightsConfig, device: torch.device, dtype: torch.dtype) -> Models:
+def load(
+    config: WeightsConfig, device: torch.device, dtype: torch.dtype, parts: Parts | None = None
+) -> Models:
     """All models on a device. LoRAs are fused in float32, before the weights take their dtype.
 
-    Only safetensors are read, and nothing is fetched unless `config.download`. Raises ViddaError
-    with a line for each thing that is missing or does not fit; sizes are compared before weights
-    are read.
+    parts: where `find_parts` found them; None: it looks now. Only safetensors are read, and nothing
+    is fetched unless `config.download`. Raises ViddaError with a line for each thing that is
+    missing or does not fit; sizes are compared before weights are read.
     """
-    parts = find_parts(config)
+    parts = parts or find_parts(config)
     exact = torch.float32 if config.loras else dtype
     models = Models(
         _network(parts.vae, dtype),

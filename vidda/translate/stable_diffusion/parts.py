@@ -1,9 +1,10 @@
 """The files that a translator's weights are read from, found and checked before any is loaded."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.folders import (
@@ -44,6 +45,17 @@ class Parts:
     controlnets: tuple[Part, ...]
     loras: tuple[Path, ...]
     embeddings: tuple[Path, ...]
+
+    @property
+    def pixels_per_latent(self) -> int:
+        """Pixels of a latent along a side; both sides of a frame are multiples of it."""
+        return pixels_per_latent(self.vae.config)
+
+
+def pixels_per_latent(vae: Mapping[str, Any]) -> int:
+    """Pixels of a latent along a side, from the config of an autoencoder, whole or tiny."""
+    blocks = vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or (0,) * 4
+    return int(2 ** (len(blocks) - 1))
 
 
 def find_parts(config: WeightsConfig) -> Parts:
@@ -247,8 +259,7 @@ def _controlnet_misfits(part: Part, unet: Part, vae: Part) -> Iterator[str]:
         if key in part.config and key in unet.config and part.config[key] != unet.config[key]
     ]
     embedding = part.config.get("conditioning_embedding_out_channels") or (16, 32, 96, 256)
-    blocks = vae.config.get("block_out_channels") or vae.config.get("encoder_block_out_channels")
-    own, latents = 2 ** (len(embedding) - 1), 2 ** (len(blocks or (0,) * 4) - 1)
+    own, latents = 2 ** (len(embedding) - 1), pixels_per_latent(vae.config)
     if own != latents:
         differ.append(f"it shrinks its map by {own}, the autoencoder its pictures by {latents}")
     if differ:

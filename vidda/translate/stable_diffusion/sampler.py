@@ -12,11 +12,10 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidda.translate.clip_job import ClipJob, check
-from vidda.translate.prompts import PromptEncoder
+from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.colour import match_to_first
-from vidda.translate.stable_diffusion.conditions import Conditions
+from vidda.translate.stable_diffusion.conditions import Conditions, check
 from vidda.translate.stable_diffusion.denoiser import Denoiser
 from vidda.translate.stable_diffusion.fitting import Fitting
 from vidda.translate.stable_diffusion.keep import KeepLatents, KeepPixels
@@ -24,6 +23,7 @@ from vidda.translate.stable_diffusion.latents import decode, encode, factor, on_
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
 from vidda.translate.stable_diffusion.sampling import SamplingConfig
 from vidda.translate.stable_diffusion.start import FromNoise, Given, schedule
+from vidda.translate.stable_diffusion.text import PromptEncoder
 from vidda.translate.stable_diffusion.windows import guided, runs
 
 

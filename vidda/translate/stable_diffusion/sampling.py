@@ -1,6 +1,6 @@
 """How clips are translated: all choices of the sampler, in one config."""
 
-from typing import Self
+from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -14,6 +14,9 @@ from vidda.translate.stable_diffusion.start import FromNoise, StartConfig
 
 class SamplingConfig(Config):
     """From a source clip's controls and prompt to its translation."""
+
+    # A chunk's size decides rounding at most; a job that ran out of memory has to go on.
+    may_change: ClassVar[frozenset[str]] = frozenset({"chunk", "vae_chunk"})
 
     scheduler: SchedulerConfig = Field(
         default=SchedulerConfig(), description="how noise is taken away"

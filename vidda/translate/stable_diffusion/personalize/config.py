@@ -1,7 +1,7 @@
 """What `vidda personalize` is told."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
 import torch
 from accelerate import Accelerator
@@ -10,6 +10,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
+from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
 from vidda.translate.stable_diffusion.loading import Precision, WeightsConfig
 from vidda.translate.stable_diffusion.personalize.drawing import DrawingConfig
 from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBooth
@@ -18,7 +19,7 @@ from vidda.translate.stable_diffusion.personalize.lora import Lora
 from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion
 from vidda.translate.stable_diffusion.personalize.training import Pace
 from vidda.translate.stable_diffusion.personalize.vae_decoder import VaeDecoder
-from vidda.weights import Hub, SourceConfig
+from vidda.weights import Folder, Hub, SourceConfig
 
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
@@ -61,6 +62,25 @@ class PersonalizeConfig(Config):
     seed: int = Field(default=0, ge=0, description="decides class images, order, noise and samples")
     wandb: WandbMode = Field(default="off", description="mirror of the metrics")
     tensorboard: bool = Field(default=False, description="write the metrics for TensorBoard too")
+
+    @property
+    def result(self) -> Path:
+        """The folder or the file's folder that `vidda translate` takes."""
+        return self.run / "result"
+
+    def with_base(self, folder: Path) -> Self:
+        """Return the same, starting from the pipeline in a folder."""
+        return self.model_copy(update={"base": Folder(path=folder)})
+
+    def teraflops(self) -> float:
+        """Return the work at Stable Diffusion 1.5's size: steps forth and back, class images."""
+        method = self.method
+        prior = getattr(method, "prior", None)  # DreamBooth's alone
+        side = self.frames.resolution or 512
+        seen = method.steps * method.batch_size * method.accumulate * (2 if prior else 1)
+        passes = 2 if self.drawing.guidance > 1 else 1
+        drawn = prior.count * self.drawing.steps * passes * UNET if prior else 0.0
+        return (seen * (BACKWARD * UNET + ENCODE) + drawn) * side * side / SD15_PIXELS
 
     @property
     def weights(self) -> WeightsConfig:

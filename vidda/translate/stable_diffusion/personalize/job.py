@@ -14,8 +14,10 @@ from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.files import atomic_folder, require_free
 from vidda.run import RunFolder
+from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.latents import factor
-from vidda.translate.stable_diffusion.loading import Models, fingerprint, load
+from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.parts import find_parts
 from vidda.translate.stable_diffusion.personalize import frames
 from vidda.translate.stable_diffusion.personalize.card import write_card
 from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
@@ -24,12 +26,11 @@ from vidda.translate.stable_diffusion.personalize.learner import Learner, Settin
 from vidda.translate.stable_diffusion.personalize.training import train
 from vidda.types import Manifest
 
-RESULT = "result"
 USE = {
-    "dreambooth": "weights.dreambooth",
-    "lora": "weights.loras",
-    "textual_inversion": "weights.embeddings",
-    "vae_decoder": "weights.vae",
+    "dreambooth": "backbone.weights.dreambooth",
+    "lora": "backbone.weights.loras",
+    "textual_inversion": "backbone.weights.embeddings",
+    "vae_decoder": "backbone.weights.vae",
 }
 """The key of `vidda translate` that takes the result."""
 
@@ -39,13 +40,14 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
     accelerator = config.accelerator()
     config.method.check_optimizer(accelerator.device)
     manifest = load_manifest(config.target).unlabelled()
-    models = load(config.weights, torch.device("cpu"), torch.float32)
+    parts = find_parts(config.weights)
+    models = load(config.weights, torch.device("cpu"), torch.float32, parts)
     size = _checked(config, models, manifest)
     drawn = frames.draw(manifest, config.frames, size)
     print(_plan(config, models, drawn, size, accelerator.device))
     if dry_run:
         return 0
-    base = fingerprint(config.weights)
+    base = fingerprint(config.weights, parts)
     fingerprints = {"target": manifest.fingerprint(), "base": base, "frames": drawn.fingerprint()}
     with RunFolder.open(
         config.run,
@@ -75,7 +77,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
         train(folder, learner, config.method, accelerator, config.pace, config.seed)
         _save(config, learner, base, drawn, size)
         folder.finish()
-    print(f"done: {config.run / RESULT}; vidda translate takes it as {USE[config.method.name]}")
+    print(f"done: {config.result}; vidda translate takes it as {USE[config.method.name]}")
     return 0
 
 
@@ -124,7 +126,7 @@ def _plan(
 
 def _save(config: PersonalizeConfig, learner: Learner, base: str, drawn: Frames, size: int) -> None:
     """Write RUN/result, whole or not at all; a run killed after it has it already."""
-    place = config.run / RESULT
+    place = config.result
     if place.exists():
         return
     method = config.method

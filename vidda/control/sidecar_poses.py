@@ -1,0 +1,55 @@
+"""Poses that a dataset keeps beside its clips."""
+
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.control.keypoints import JOINTS, Pose
+from vidda.errors import ViddaError
+from vidda.sidecar import path_of, rows_of, scale_to
+from vidda.types import ClipRecord
+
+VISIBLE = 2
+"""What stands for a visible joint. Scores are shares of it: 1, 0.5 where hidden, 0 outside."""
+
+
+class Sidecar(Config):
+    """Key points that the dataset itself keeps beside its clips, as MiniRoCoG does."""
+
+    name: Literal["sidecar"] = Field(default="sidecar", description="key points of the dataset")
+
+    def build(self) -> "SidecarPoses":
+        """The source of poses."""
+        return SidecarPoses()
+
+
+class SidecarPoses:
+    """Reads poses instead of estimating them."""
+
+    def estimate(
+        self,
+        frames: np.ndarray,
+        boxes: np.ndarray | None,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+    ) -> Pose:
+        """The poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not used.
+
+        Raises ViddaError when the clip has no sidecar, or one that does not fit it.
+        """
+        truth = rows_of(clip, root, "keypoints", len(frames), indices)
+        joints = (len(JOINTS), 3)
+        if truth.shape[-2:] != joints or truth.ndim not in (3, 4):
+            raise ViddaError(
+                f"{path_of(clip, root)}: keypoints of shape {truth.shape}, not (T, 17, 3) or"
+                " (T, P, 17, 3); write COCO's 17 joints as x, y, visibility"
+            )
+        people = truth.reshape(len(frames), -1, *joints)
+        # The centre of the first pixel is 0 at both sizes.
+        at = (people[..., :2] + 0.5) * scale_to(frames, clip, root) - 0.5
+        scores = people[..., 2] / VISIBLE
+        return Pose(at.astype(np.float32), scores.astype(np.float32))
