@@ -38,8 +38,9 @@ from torch.utils.flop_counter import FlopCounterMode, sdpa_flop_count
 from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from vidda.control.controls import Controls
+from vidda.device import torch_dtype
 from vidda.translate.stable_diffusion.context import Alone, FirstPrevious
-from vidda.translate.stable_diffusion.loading import DTYPES, ControlNet, Models
+from vidda.translate.stable_diffusion.loading import ControlNet, Models
 from vidda.translate.stable_diffusion.noise import Independent
 from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
 from vidda.translate.stable_diffusion.sampling import SamplingConfig
@@ -76,7 +77,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--sd15", action="store_true", help="Stable Diffusion 1.5's sizes")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=DTYPES, help="default: bf16 on cuda, fp32 on cpu")
+    parser.add_argument(
+        "--precision", choices=["bf16", "fp16", "fp32"], help="default: bf16 on cuda, fp32 on cpu"
+    )
     parser.add_argument("--chunk", type=int, default=16)
     parser.add_argument("--frames", type=int)
     parser.add_argument("--steps", type=int)
@@ -90,7 +93,7 @@ def main() -> int:
     size = SIZES["sd15" if options.sd15 else "tiny"]
     size = replace(size, frames=options.frames or size.frames, steps=options.steps or size.steps)
     precision = options.precision or ("bf16" if options.device == "cuda" else "fp32")
-    models = random_models(size, torch.device(options.device), DTYPES[precision])
+    models = random_models(size, torch.device(options.device), torch_dtype(precision))
     if options.channels_last:
         for module in models.modules():
             module.to(memory_format=torch.channels_last)

@@ -1,11 +1,13 @@
-"""The one place that turns a device's name into a torch device."""
+"""The one place that turns names of devices and precisions into torch's own."""
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from vidda.errors import ViddaError
 
 if TYPE_CHECKING:  # takes seconds to import, and a sidecar or ONNX needs none of it
     import torch
+
+Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def torch_device(name: str, key: str) -> "torch.device":
@@ -29,3 +31,10 @@ def torch_device(name: str, key: str) -> "torch.device":
             f"{key} {name!r} is not on this machine ({reason}); {key}=cpu is"
         ) from None
     return device
+
+
+def torch_dtype(precision: Precision) -> "torch.dtype":
+    """Return the floating-point type of a precision."""
+    import torch
+
+    return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -1,8 +1,10 @@
 """Where weights are: a folder or file on this machine, or a repository of the Hugging Face hub."""
 
-from collections.abc import Sequence
+import logging
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import Field
 
@@ -121,3 +123,23 @@ def _no_file(place: Path, name: str, others: list[Path], source: Folder | Hub) -
         return f"{place}: no {name}; choose one of {', '.join(p.name for p in others)} with file"
     also = f" ({pickles[0].name} is a pickle, which vidda does not load)" if pickles else ""
     return f"{place}: no {name}{also}; {source.missing}"
+
+
+@contextmanager
+def quieted(*libraries: Any) -> Iterator[None]:
+    """Keep back libraries' own warnings and progress bars: vidda says what matters.
+
+    libraries: their modules `utils.logging`, as diffusers and transformers have them.
+    """
+    before = [(library, library.get_verbosity()) for library in libraries]
+    bars = [library for library in libraries if library.is_progress_bar_enabled()]
+    for library in libraries:
+        library.set_verbosity(logging.CRITICAL)
+        library.disable_progress_bar()
+    try:
+        yield
+    finally:
+        for library, verbosity in before:
+            library.set_verbosity(verbosity)
+        for library in bars:
+            library.enable_progress_bar()

@@ -27,10 +27,11 @@ from tools.mini_diffusion.networks import (
 )
 from tools.mini_diffusion.recipe import Recipe, StageConfig, StageRun
 from vidda.control.pose import PoseConfig
+from vidda.device import torch_dtype
 from vidda.errors import ViddaError
 from vidda.files import atomic_folder, sha256, write_text
 from vidda.run import RunFolder
-from vidda.translate.stable_diffusion.loading import DTYPES, Models, load
+from vidda.translate.stable_diffusion.loading import Models, load
 from vidda.translate.stable_diffusion.weights import ControlNetConfig, WeightsConfig
 from vidda.weights import Folder
 
@@ -235,7 +236,7 @@ def weights(folder: Path) -> WeightsConfig:
 
 def loaded(folder: Path, device: torch.device, precision: str) -> Models:
     """A miniature as vidda loads it for a translation."""
-    return load(weights(folder), device, DTYPES[precision])  # type: ignore[index]
+    return load(weights(folder), device, torch_dtype(precision))  # type: ignore[index]
 
 
 def _autoencoder(folder: Path) -> Any:

@@ -16,11 +16,11 @@ from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.norms import weights_digest
 from vidda.data.dataset import UNLABELLED, Clip, ClipDataset
 from vidda.data.loader import ClipLoader, Order
+from vidda.device import torch_dtype
 from vidda.errors import ViddaError
 from vidda.files import atomic
 from vidda.progress import meter
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.inference import DTYPES
 from vidda.types import Manifest
 from vidda.video.errors import VideoError
 
@@ -91,7 +91,7 @@ def keep_states(
         on_error=config.on_error,
     )
     model = model.to(device).eval()
-    dtype, cast = DTYPES[config.precision], config.precision != "fp32"
+    dtype, cast = torch_dtype(config.precision), config.precision != "fp32"
     with meter(label="frozen part", total=len(lacking), unit="clips") as passed:
         for batch in loader.epoch(0):
             with torch.autocast(device.type, dtype, enabled=cast):

@@ -35,7 +35,7 @@ def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> 
 def dressed(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """The clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they were.
 
-    frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of sidecar.REGIONS. rng: decides the clothes.
+    frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of REGIONS. rng: decides the clothes.
     """
     out = frames.copy()
     top, left = _corner(mask)

@@ -2,18 +2,15 @@
 
 import math
 from contextlib import nullcontext
-from typing import Literal
 
 import numpy as np
 import torch
 from torch import nn
 
 from vidda.data.loader import ClipLoader
+from vidda.device import Precision, torch_dtype
 from vidda.progress import meter
 from vidda.types import Predictions
-
-Precision = Literal["fp32", "bf16", "fp16"]
-DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}
 
 
 def predict(
@@ -55,7 +52,7 @@ def clip_logits(
     """
     several = video.ndim == 6
     seen = video.to(device, non_blocking=True)
-    with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
+    with torch.autocast(device.type, torch_dtype(precision), enabled=precision != "fp32"):
         logits = model(seen.flatten(0, 1) if several else seen).logits.float()
     if several:
         views = video.shape[1]

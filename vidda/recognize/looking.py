@@ -4,7 +4,7 @@ import torch
 from torch import nn
 
 from vidda.data.loader import ClipLoader
-from vidda.recognize.inference import DTYPES, Precision
+from vidda.device import Precision, torch_dtype
 from vidda.recognize.step import Seen
 
 
@@ -21,7 +21,7 @@ def look(model: nn.Module, loader: ClipLoader, device: torch.device, precision: 
     for batch in loader.epoch(0):
         seen = batch.video.to(device, non_blocking=True)
         views = seen.unsqueeze(1) if seen.ndim == 5 else seen
-        with torch.autocast(device.type, DTYPES[precision], enabled=precision != "fp32"):
+        with torch.autocast(device.type, torch_dtype(precision), enabled=precision != "fp32"):
             out = model(views.flatten(0, 1))
         parts = [
             t.float().unflatten(0, views.shape[:2]).mean(1).cpu()

@@ -16,8 +16,8 @@ from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader, Order
 from vidda.data.sampling import SamplingConfig, Uniform
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
+from vidda.device import Precision
 from vidda.errors import ViddaError
-from vidda.recognize.inference import Precision
 from vidda.recognize.loop import Pace, Parts, averaged
 from vidda.recognize.optim import AdamW, Cosine, OptimizerConfig, ScheduleConfig, param_groups
 from vidda.recognize.step import Method

@@ -11,9 +11,8 @@ from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.sampling import SamplingConfig, Views
 from vidda.data.transforms import CentreCrop, ThreeCrops, TransformConfig
-from vidda.device import torch_device
+from vidda.device import Precision, torch_device
 from vidda.errors import ViddaError
-from vidda.recognize.inference import Precision
 from vidda.recognize.saved import ModelCard
 from vidda.types import Manifest
 

@@ -12,8 +12,9 @@ from torch import nn
 
 from vidda.data.sampling import SamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
+from vidda.device import Precision
 from vidda.progress import track
-from vidda.recognize.inference import Precision, clip_logits
+from vidda.recognize.inference import clip_logits
 from vidda.video import probe, stream
 
 

@@ -1,6 +1,7 @@
 """Captions of pictures by BLIP (arXiv 2201.12086), and which source clip gets which of them."""
 
 from collections.abc import Sequence
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -11,8 +12,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.data.sampling import clip_rng
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.adapters import quiet
-from vidda.weights import Hub, SourceConfig
+from vidda.weights import Hub, SourceConfig, quieted
 
 _FILES = ("*.json", "vocab.txt", "model.safetensors", "pytorch_model.bin")
 
@@ -74,7 +74,7 @@ class Captioner:
         inputs = self._processor(
             images=list(frames), text=prefix, input_data_format="channels_last", return_tensors="pt"
         ).to(self._model.device, self._model.dtype)
-        with quiet():
+        with _quiet():
             ids = self._model.generate(
                 **inputs,
                 max_new_tokens=self._config.max_tokens,
@@ -102,7 +102,7 @@ def find_captioner(config: CaptionerConfig, download: bool) -> Path:
     source = config.source
     folder = source.find("captioner.source", _FILES, download)
     try:
-        with quiet():
+        with _quiet():
             names = AutoConfig.from_pretrained(folder, local_files_only=True).architectures or []
     except (OSError, ValueError) as error:
         reason = " ".join(str(error).split())
@@ -129,7 +129,7 @@ def load_captioner(
     from transformers import BlipForConditionalGeneration, BlipProcessor
 
     try:
-        with quiet():
+        with _quiet():
             processor = BlipProcessor.from_pretrained(folder, local_files_only=True)
             loaded: Any = BlipForConditionalGeneration.from_pretrained(
                 folder,
@@ -149,3 +149,9 @@ def load_captioner(
         first = sorted(info["missing_keys"])[0]
         raise ViddaError(f"{folder}: weights are missing (first {first}); copy the folder again")
     return Captioner(config, processor, model.requires_grad_(False).eval().to(device))
+
+
+def _quiet() -> AbstractContextManager[None]:
+    from transformers.utils import logging
+
+    return quieted(logging)

@@ -13,7 +13,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.data import load_manifest
 from vidda.data.sampling import Uniform, clip_rng
-from vidda.device import torch_device
+from vidda.device import Precision, torch_device, torch_dtype
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
@@ -26,7 +26,6 @@ from vidda.translate.caption import (
     load_captioner,
 )
 from vidda.translate.prompts import write_captions
-from vidda.translate.stable_diffusion.loading import DTYPES, Precision
 from vidda.types import ClipRecord, Manifest
 from vidda.video import VideoError, probe, read
 
@@ -67,7 +66,7 @@ def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
     print(f"{len(target)} target clips, {config.frames} frames each, for {len(source)} clips")
     if dry_run:
         return 0
-    captioner = load_captioner(config.captioner, folder, device, DTYPES[config.precision])
+    captioner = load_captioner(config.captioner, folder, device, torch_dtype(config.precision))
     pool, left_out = _describe(config, captioner, target)
     if not pool:
         raise ViddaError(f"{config.target}: no caption came of its clips; look at their videos")

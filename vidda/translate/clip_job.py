@@ -37,11 +37,9 @@ def padded(job: ClipJob, count: int) -> ClipJob:
         return rows if rows is None else np.concatenate([rows, np.repeat(rows[-1:], further, 0)])
 
     def still(rows: np.ndarray | None) -> np.ndarray | None:
-        return (
-            rows
-            if rows is None
-            else np.concatenate([rows, np.zeros_like(rows[:1].repeat(further, 0))])
-        )
+        if rows is None:
+            return None
+        return np.concatenate([rows, np.zeros((further, *rows.shape[1:]), rows.dtype)])
 
     controls, pose = job.controls, job.controls.pose
     if pose is not None:

@@ -1,8 +1,7 @@
 """LoRAs and textual-inversion embeddings, put into the models for good by diffusers' loaders."""
 
 import logging
-from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from safetensors.torch import load_file
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.weights import EmbeddingConfig, LoraConfig
+from vidda.weights import quieted
 
 log = logging.getLogger("vidda")
 
@@ -146,21 +146,9 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
         raise ViddaError(f"{file}: not a safetensors file ({error}); copy it again") from None
 
 
-@contextmanager
-def quiet() -> Iterator[None]:
-    """Without the libraries' own warnings and progress bars: vidda says what matters."""
+def quiet() -> AbstractContextManager[None]:
+    """Keep back what diffusers and transformers say and show of themselves."""
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
 
-    before = [(library, library.get_verbosity()) for library in (diffusers, transformers)]
-    bars = [library for library, _ in before if library.is_progress_bar_enabled()]
-    for library, _ in before:
-        library.set_verbosity(logging.CRITICAL)
-        library.disable_progress_bar()
-    try:
-        yield
-    finally:
-        for library, verbosity in before:
-            library.set_verbosity(verbosity)
-        for library in bars:
-            library.enable_progress_bar()
+    return quieted(diffusers, transformers)

@@ -11,11 +11,12 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.control.clip_flow import Target
 from vidda.control.controls import ControlConfig, identity
+from vidda.device import Precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.keep import KeepLatents
-from vidda.translate.stable_diffusion.loading import DTYPES, Precision, load
+from vidda.translate.stable_diffusion.loading import load
 from vidda.translate.stable_diffusion.noise import FlowWarped
 from vidda.translate.stable_diffusion.parts import Parts, find_parts
 from vidda.translate.stable_diffusion.sampler import Translator
@@ -195,5 +196,5 @@ class StableDiffusion:
     def load(self, device: torch.device) -> Translator:
         """Load all models; raises ViddaError when one cannot be."""
         config = self.config
-        models = load(config.weights, device, DTYPES[config.precision], self.parts)
+        models = load(config.weights, device, torch_dtype(config.precision), self.parts)
         return Translator(models, config.sampling)

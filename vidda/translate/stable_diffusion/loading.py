@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from safetensors import SafetensorError
@@ -16,13 +16,6 @@ from vidda.translate.stable_diffusion.vocabulary import load_tokenizer
 from vidda.translate.stable_diffusion.weights import ControlNetConfig, Kind, WeightsConfig
 
 log = logging.getLogger("vidda")
-
-Precision = Literal["bf16", "fp16", "fp32"]
-DTYPES: dict[Precision, torch.dtype] = {
-    "bf16": torch.bfloat16,
-    "fp16": torch.float16,
-    "fp32": torch.float32,
-}
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,10 +8,11 @@ from accelerate import Accelerator
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.device import Precision
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
 from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
-from vidda.translate.stable_diffusion.loading import Precision, WeightsConfig
+from vidda.translate.stable_diffusion.loading import WeightsConfig
 from vidda.translate.stable_diffusion.personalize.drawing import DrawingConfig
 from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBooth
 from vidda.translate.stable_diffusion.personalize.frames import FramesConfig
