@@ -44,7 +44,7 @@ class Hub(Config):
     """A repository of the Hugging Face hub, from its cache on this machine."""
 
     name: Literal["hub"] = "hub"
-    repo: str = Field(description="owner/name, e.g. stable-diffusion-v1-5/stable-diffusion-v1-5")
+    repo: str = Field(description="owner/name, as the hub writes it")
     revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
     variant: Variant = None
 
@@ -112,7 +112,7 @@ def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, down
     if place.suffix != ".safetensors":
         raise ViddaError(
             f"{key}: {place} is not a .safetensors, and vidda loads no pickles;"
-            " load it with diffusers once and save it as safetensors"
+            " load it once with the library that wrote it, and save it as safetensors"
         )
     return place
 

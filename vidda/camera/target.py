@@ -10,11 +10,11 @@ from vidda.camera.estimate import estimate
 from vidda.camera.match import CameraMatch
 from vidda.camera.statistics import CameraStatistics
 from vidda.config import Config
+from vidda.control.clip_size import fitted
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.translate.clip_size import fitted
 from vidda.types import ClipRecord, Manifest
 
 FILE = "camera.json"

@@ -76,7 +76,9 @@ class ControlConfig(Config):
         description="joints with a lower score are unknown: not drawn, not in masks, not judged",
     )
     line_width: float = Field(
-        default=1.0, gt=0, description="of the skeletons, relative to ControlNet's training images"
+        default=1.0,
+        gt=0,
+        description="of the skeletons, relative to what models were trained on",
     )
 
 

@@ -130,8 +130,8 @@ class DataConfig(Config):
     )
     weights: Path | None = Field(
         default=None,
-        description="folder of the translations' model, with all its parts; null: what needs it is left"
-        " out",
+        description="folder of the translations' model, all its parts in it; null: what needs it is"
+        " left out",
     )
     personalize: dict[Name, Recipe] = Field(
         default={}, description="configs of vidda personalize; run and target are set here"

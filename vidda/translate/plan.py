@@ -8,6 +8,7 @@ import numpy as np
 
 from vidda import video
 from vidda.camera.target import Size, target_clips
+from vidda.control.clip_size import fitted
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
 from vidda.control.sidecar_poses import Sidecar
@@ -18,7 +19,6 @@ from vidda.files import inside
 from vidda.progress import track
 from vidda.sidecar import path_of
 from vidda.translate.backbone import Backbone
-from vidda.translate.clip_size import fitted
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import clashes
 from vidda.translate.prompts import Prompts

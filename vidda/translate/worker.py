@@ -14,6 +14,7 @@ from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.statistics import CameraStatistics
 from vidda.control.boxes import NobodyError
+from vidda.control.clip_size import fitted
 from vidda.control.controls import ControlReader, Controls
 from vidda.control.flow import Dis
 from vidda.control.full_disk import FullDiskError, full_disk_told
@@ -26,7 +27,6 @@ from vidda.files import inside, sha256
 from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
 from vidda.translate.clip_job import ClipJob, padded
-from vidda.translate.clip_size import fitted
 from vidda.translate.identity import clip_seed
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import ClipResult, Places, Status, write_media, write_sidecar
