@@ -161,7 +161,7 @@ def _timing(stamps: Sequence[int | None], stream: VideoStream) -> tuple[float, f
     spread = steps.max() - steps.min()
     # Rounding to a container's ticks moves a stamp by one; beyond that the rate really varies.
     variable = bool(spread > 2 and spread > 0.1 * steps.mean())
-    fps = 1 / (steps.mean() * tick)
+    fps = 1 / (float(steps.mean()) * tick)
     if rate and not variable and abs(fps / rate - 1) < 0.05:
         fps = rate
     return fps, len(stamps) / fps, variable

@@ -15,6 +15,9 @@ SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 # What further images of a file are frames in; those of a JPEG are previews or the other eye's.
 ANIMATED = ("WEBP", "PNG")
 
+# Browsers show a frame so long that gives no time of its own.
+UNTIMED_MS = 100
+
 FAULTS = (
     OSError,
     UnidentifiedImageError,
@@ -33,9 +36,10 @@ def info(path: Path) -> VideoInfo:
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             width, height = image.size[::-1] if turned else image.size
             frames = len(_numbers(image))
-            seconds = _seconds(image) if frames > 1 else 0.0
+            durations = _durations(image) if frames > 1 else [0.0]
     except FAULTS as error:
         raise VideoError(f"{path}: corrupt or not an image: {error}") from None
+    seconds = sum(durations)
     return VideoInfo(
         path=path,
         container="image",
@@ -49,7 +53,7 @@ def info(path: Path) -> VideoInfo:
         sample_aspect_ratio=Fraction(1),
         rotation=0,
         mirrored=False,
-        variable_frame_rate=False,
+        variable_frame_rate=len(set(durations)) > 1,
         b_frames=False,
         track=0,
         tracks=1,
@@ -94,11 +98,11 @@ def _numbers(image: Image.Image) -> range:
     return range(1 if count > 1 and image.info.get("default_image") else 0, count)
 
 
-def _seconds(image: Image.Image) -> float:
-    """Return how long an animation lasts."""
-    milliseconds = 0.0
+def _durations(image: Image.Image) -> list[float]:
+    """Return how long each frame of an animation is shown, in seconds."""
+    durations = []
     for number in _numbers(image):
         image.seek(number)
         image.load()  # only then WebP knows
-        milliseconds += float(image.info.get("duration", 0) or 0)
-    return milliseconds / 1000
+        durations.append(float(image.info.get("duration") or UNTIMED_MS) / 1000)
+    return durations
