@@ -10,6 +10,7 @@ from clips import encode, moving, sequential
 
 from vidda import video
 from vidda.video.index import _index
+from vidda.video.sps import extradata_codes_fields
 
 ONE, END = 1 << 16, 1 << 30
 
@@ -161,3 +162,37 @@ def test_interlaced_and_ten_bit_videos_have_one_reader(tmp_path: Path, name: str
             _index.cache_clear()
             wanted = truth if numbers is None else truth[numbers]
             np.testing.assert_array_equal(video.read(path, numbers, checked=checked), wanted)
+
+
+def test_a_recording_may_turn_interlaced(tmp_path: Path) -> None:
+    """Its first frame does not say so, only its second set of parameters."""
+    frames = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8)
+    for name, more in (("a", {}), ("b", {"options": {"x264-params": "tff=1"}})):
+        encode(tmp_path / f"{name}.h264", frames, **more)
+    raw = tmp_path / "both.h264"
+    raw.write_bytes(b"".join((tmp_path / f"{name}.h264").read_bytes() for name in "ab"))
+    path = tmp_path / "clip.mkv"
+    with av.open(str(raw)) as old, av.open(str(path), "w") as new:
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for number, packet in enumerate(p for p in old.demux(video=0) if p.size):
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 25), stream
+            new.mux(packet)
+    truth, info = sequential(path), video.check(path)
+    assert (info.reader, info.frames, len(truth)) == ("pyav", 24, 24)
+    assert "interlaced" in info.reason
+    np.testing.assert_array_equal(video.read(path, [22, 23], checked=True), truth[[22, 23]])
+
+
+def test_parameters_with_scaling_lists_and_other_orders(tmp_path: Path) -> None:
+    for name, parameters, fields in (
+        ("lists", "cqm=jvt:8x8dct=1", False),
+        ("fields", "cqm=jvt:8x8dct=1:tff=1:profile=high", True),
+        ("fake", "fake-interlaced=1", True),
+        ("baseline", "bframes=0:cabac=0:8x8dct=0:ref=1", False),
+    ):
+        path = encode(tmp_path / f"{name}.mp4", moving(4), options={"x264-params": parameters})
+        with av.open(str(path)) as container:
+            assert (
+                extradata_codes_fields(container.streams.video[0].codec_context.extradata) == fields
+            )

@@ -32,20 +32,23 @@ def length_bytes(codec: str, extradata: bytes) -> int:
     return (extradata[at] & 3) + 1 if at and extradata[:1] == b"\1" and len(extradata) > at else 0
 
 
-def nal_heads(data: bytes, length: int) -> Iterator[int]:
-    """Yield the first byte of each NAL unit of a packet; length: see `length_bytes`."""
-    at = 0 if length else data.find(b"\0\0\1") + 3
-    while length and at + length < len(data):
-        yield data[at + length]
-        at += length + int.from_bytes(data[at : at + length], "big")
-    while not length and 3 <= at < len(data):
-        yield data[at]
-        at = data.find(b"\0\0\1", at) + 3
+def nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
+    """Yield where each NAL unit of a packet begins and ends; length: see `length_bytes`."""
+    at, size = 0, len(data)
+    while length and at + length < size:
+        start = at + length
+        at = start + int.from_bytes(data[at:start], "big")
+        yield start, at
+    at = size if length else data.find(b"\0\0\1") + 3
+    while 3 <= at < size:
+        following = data.find(b"\0\0\1", at) + 3
+        yield at, following - 3 if following > 2 else size
+        at = following
 
 
 def has_idr(data: bytes, length: int) -> bool:
     """Return whether a packet of H.264 holds a slice of an IDR picture (table 7-1)."""
-    return any(head & 31 == IDR_H264 for head in nal_heads(data, length))
+    return any(data[start] & 31 == IDR_H264 for start, _ in nal_units(data, length))
 
 
 def odd_packet(codec: str, data: bytes, length: int) -> str:
@@ -59,7 +62,7 @@ def odd_packet(codec: str, data: bytes, length: int) -> str:
     if codec == "mpeg4" and len(data) < LEAST_VOP:
         return SMALL
     if codec == "hevc":
-        types = {head >> 1 & 63 for head in nal_heads(data, length)}
+        types = {data[start] >> 1 & 63 for start, _ in nal_units(data, length)}
         if END_HEVC in types or not types.isdisjoint(BLA_HEVC):
             return "is joined from several pieces"
     return ""

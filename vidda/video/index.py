@@ -90,9 +90,10 @@ def _index(path: Path, mtime_ns: int, size: int, extra: int) -> Index:
 def _made(
     packets: Packets, container: InputContainer, stream: VideoStream, first: VideoFrame
 ) -> Index:
-    interlaced = first.interlaced_frame or stream.codec_context.field_order > PROGRESSIVE
+    declared = stream.codec_context.field_order > PROGRESSIVE
+    interlaced = first.interlaced_frame or declared or packets.fields
     pts = packets.pts
-    counted = bool(packets.odd) or (interlaced and packets.codec == "h264")  # a field a packet
+    counted = bool(packets.odd) or packets.fields
     if counted:
         pts = [frame.pts for frame in in_order(packets.path)]
         packets.compare(pts)

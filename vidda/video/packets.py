@@ -12,7 +12,7 @@ from av.container import InputContainer
 from av.packet import Packet
 from av.video.stream import VideoStream
 
-from vidda.video import bitstream
+from vidda.video import bitstream, sps
 from vidda.video.container import opened
 from vidda.video.errors import VideoError
 from vidda.video.whole import avi_chunks
@@ -28,6 +28,7 @@ class Packets:
 
     pts: presentation time stamps, None where a packet has none. keys: which are key frames.
     b_frames: whether they are shown in another order than decoded.
+    fields: whether it is H.264 that may code fields, of which a packet may hold one.
     notes: what is odd about the file as a whole.
     odd: why its packets may not be counted for frames, or nothing: then only decoding can tell.
     flaw: why random access is unsafe, or nothing.
@@ -39,6 +40,7 @@ class Packets:
         self.codec = stream.codec_context.name
         extradata = stream.codec_context.extradata or b""
         self.nal_length = bitstream.length_bytes(self.codec, extradata)
+        self.fields = self.codec == "h264" and sps.extradata_codes_fields(extradata)
         self.pts: list[int | None] = []
         self.keys: list[bool] = []
         self.notes: list[str] = []
@@ -66,12 +68,16 @@ class Packets:
     def _flaw(self, packet: Packet) -> str:
         kind = (self.codec, self.name)
         if kind in (("h264", "mp4"), ("h264", "matroska")):
-            if packet.is_keyframe and not (
-                self.nal_length and bitstream.has_idr(bytes(packet), self.nal_length)
-            ):
-                return "groups of pictures are open"
+            if packet.is_keyframe:
+                return self._flaw_of_group(bytes(packet))
         elif kind not in (("vp8", "matroska"), ("mpeg4", "avi")):
             return f"decord's seeks are not right for {self.codec} in {self.name}"
+        return ""
+
+    def _flaw_of_group(self, data: bytes) -> str:
+        if not (self.nal_length and bitstream.has_idr(data, self.nal_length)):
+            return "groups of pictures are open"
+        self.fields = self.fields or sps.codes_fields(data, self.nal_length)
         return ""
 
     def _odd(self, packet: Packet) -> str:
