@@ -162,6 +162,8 @@ def test_interlaced_and_ten_bit_videos_have_one_reader(tmp_path: Path, name: str
             _index.cache_clear()
             wanted = truth if numbers is None else truth[numbers]
             np.testing.assert_array_equal(video.read(path, numbers, checked=checked), wanted)
+    for number in range(24):
+        np.testing.assert_array_equal(video.read(path, [number]), truth[[number]])
 
 
 def test_a_recording_may_turn_interlaced(tmp_path: Path) -> None:

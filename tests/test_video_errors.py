@@ -193,4 +193,4 @@ def test_verification_keeps_what_is_odd_but_decodes(tmp_path: Path, suffix: str)
         path.write_bytes(path.read_bytes()[3000:])
     info = video.probe(path)
     assert info.notes
-    assert decode(path) == Checked(None, info.duration_s)
+    assert decode(path) == Checked(None, info.duration_s, info.notes)

@@ -193,3 +193,39 @@ def test_bytes_after_the_last_box(sources: Path, tmp_path: Path, tail: bytes) ->
     path.write_bytes(whole[:-400] + b"abc")  # but they do not hide that the last box is cut
     with pytest.raises(video.VideoError, match=r"clip\.mp4: truncated"):
         video.check(path)
+
+
+@pytest.mark.parametrize("flags", ["frag_keyframe", "frag_keyframe+empty_moov", "faststart"])
+def test_an_mp4_in_fragments_is_nothing_odd(sources: Path, tmp_path: Path, flags: str) -> None:
+    """The first count that it declares is that of its first fragment."""
+    path = tmp_path / "clip.mp4"
+    with (
+        av.open(str(sources / "h264.mkv")) as old,
+        av.open(str(path), "w", options={"movflags": flags}) as new,
+    ):
+        stream = new.add_stream_from_template(old.streams.video[0])
+        for packet in old.demux(video=0):
+            if packet.dts is not None:
+                packet.stream = stream
+                new.mux(packet)
+    info = assert_read_as_decoded(path)
+    assert (info.frames, info.reader, info.notes) == (40, "decord", ())
+
+
+def test_an_edit_list_that_shows_a_part_twice(tmp_path: Path) -> None:
+    path = encode(tmp_path / "clip.mp4", moving(40), group=10)
+    raw = bytearray(path.read_bytes())
+    at = raw.find(b"elst") - 4
+    entry = bytes(raw[at + 16 : at + 28])
+    media = int.from_bytes(entry[4:8], "big")
+    half = (400).to_bytes(4, "big") + (media + 10 * 512).to_bytes(4, "big") + entry[8:]
+    grown = raw[: at + 12] + (2).to_bytes(4, "big") + half + entry + raw[at + 28 :]
+    grown[at : at + 4] = (40).to_bytes(4, "big")
+    for box in (b"edts", b"trak", b"moov"):
+        place = grown.find(box) - 4
+        size = int.from_bytes(grown[place : place + 4], "big") + 12
+        grown[place : place + 4] = size.to_bytes(4, "big")
+    path.write_bytes(grown)  # the media lies before the header, so nothing else moves
+    info = assert_read_as_decoded(path)
+    assert info.frames == 50
+    assert info.reader == "pyav"

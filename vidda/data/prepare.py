@@ -149,6 +149,13 @@ def _unreadable(
         return {}
     jobs = config.jobs or os.cpu_count() or 1
     checked = verify(config.root, paths, tree, config.out / VERIFIED, jobs)
+    odd = [path for path in paths if checked[path].notes]
+    if odd:
+        first = f"{odd[0]}: {checked[odd[0]].notes[0]}"
+        told = config.out / VERIFIED
+        print(
+            f"note: {len(odd)} clips are odd but read, first {first}; see {told}", file=sys.stderr
+        )
     return {path: error for path in paths if (error := checked[path].error) is not None}
 
 

@@ -20,10 +20,14 @@ CHUNK = 16
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What decoding one file gave: a mistake as text, or None and the length in seconds."""
+    """The outcome of decoding one file: a mistake as text, or None and the length in seconds.
+
+    notes: what is odd about a file that reads nevertheless, see `VideoInfo`.
+    """
 
     error: str | None
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def verify(
@@ -64,7 +68,8 @@ def decode(path: Path) -> Checked:
     from vidda import video
 
     try:
-        return Checked(None, video.check(path).duration_s)
+        info = video.check(path)
+        return Checked(None, info.duration_s, info.notes)
     except ViddaError as error:
         return Checked(str(error), 0.0)
 
@@ -133,7 +138,7 @@ def _known(results: Path) -> dict[tuple[str, int, int], Checked]:
             try:
                 row = json.loads(line)
                 key = (row["path"], row["size"], row["mtime_ns"])
-                known[key] = Checked(row["error"], row["seconds"])
+                known[key] = Checked(row["error"], row["seconds"], tuple(row["notes"]))
             except (ValueError, KeyError, TypeError):
                 continue  # the half line of a killed run; its file is decoded again
     return known

@@ -129,9 +129,11 @@ def _made(
         reason=flaw or f"decord's seeks are right for {packets.codec} in {packets.name}",
         notes=(*notes, *odd_ratio),
     )
-    stamps = np.array(pts if None not in pts else range(len(pts)), dtype=np.int64)
+    closed = not packets.flaw
+    stamps = packets.pts if closed else pts
+    array = np.array(stamps if None not in stamps else range(len(stamps)), dtype=np.int64)
     groups = np.cumsum(packets.keys) - 1
-    return Index(info, stamps, groups, not packets.flaw, (first.height, first.width), counted)
+    return Index(info, array, groups, closed, (first.height, first.width), counted)
 
 
 def _flaw_of_frames(frames: int, tracks: int, turned: bool, interlaced: bool, pixels: str) -> str:

@@ -106,8 +106,8 @@ class Packets:
             whole = ""
         self.odd = self.odd or whole
         if self.name == "mp4" and stream.frames not in (0, len(self.pts) + self.others):
-            self._require_all_samples(stream.frames)
-            self.odd = self.odd or EDITED
+            if self._samples(stream.frames) != len(self.pts) + self.others:
+                self.odd = self.odd or EDITED
         elif self.name == "avi" and len(self.pts) + self.others < stream.frames:
             self._require_all_chunks(stream.index)
         elif self.name == "matroska" and len(container.streams) == 1 and known:
@@ -127,12 +127,13 @@ class Packets:
         elif self.odd not in ("", bitstream.SMALL, self.vary):
             self.notes.append(reason)
 
-    def _require_all_samples(self, declared: int) -> None:
-        """Refuse an MP4 without an edit list that explains what is missing."""
+    def _samples(self, declared: int) -> int:
+        """Count the frames of an MP4 regardless of its edit lists, or refuse it: some are lost."""
         with opened(self.path, edit_lists=False) as (container, stream):
             found = sum(packet.pts is not None for packet in container.demux(stream))
         if found < declared:
             self._refuse(f"{found} frames of the {declared}")
+        return found
 
     def _require_all_chunks(self, track: int) -> None:
         """Refuse an AVI that lost a frame; one that was recorded with gaps holds empty chunks."""
@@ -150,7 +151,7 @@ class Packets:
         duration, which is of use where no other stream could be the one that lasts longer.
         """
         step = np.diff(np.sort([p for p in self.pts if p is not None])).max(initial=0) * tick
-        if declared - self.end * tick > max(0.5, step):
+        if declared - self.end * tick > max(0.5, 2 * step):
             self._refuse(f"{self.end * tick:.2f} s of the {declared:.2f} s")
 
     def _refuse(self, what: str) -> None:

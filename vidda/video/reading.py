@@ -21,7 +21,7 @@ JUMP = 0.5
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """What a video is, from its packets and its first frame.
+    """Return what a video is, from its packets and its first frame; odd ones are decoded once.
 
     Raises VideoError where the file is missing, empty, truncated, or no video.
     """
@@ -29,7 +29,7 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def check(path: Path | str) -> VideoInfo:
-    """Decode every frame: the video's info, or VideoError where a frame is damaged or missing."""
+    """Decode every frame and return the info; raises VideoError exactly where reading does."""
     index = index_of(Path(path))
     if index.info.reader == "pillow":
         for _ in still.read(index.info.path, range(index.info.frames)):
@@ -46,7 +46,11 @@ def read(
     *,
     checked: bool = False,
 ) -> np.ndarray:
-    """Frames of a video or image, (T, H, W, 3) uint8 RGB, turned upright.
+    """Return frames of a video or image, (T, H, W, 3) uint8 RGB, as a player shows them.
+
+    That is turned and mirrored as the file asks, and with square pixels; see `VideoInfo`. What
+    PyAV decodes in order is what a video holds: files that are odd but decode are read, and
+    `VideoInfo.notes` says what is odd. Animated WebP and PNG have several frames, as GIF has.
 
     indices: frame numbers in 0..frames-1, in any order, repeats allowed; None for all frames.
     size: (height, width) in pixels, or the length of the shorter side with the shape kept, or None
