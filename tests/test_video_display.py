@@ -166,6 +166,19 @@ def test_interlaced_and_ten_bit_videos_have_one_reader(tmp_path: Path, name: str
         np.testing.assert_array_equal(video.read(path, [number]), truth[[number]])
 
 
+@pytest.mark.parametrize(("height", "width"), [(47, 64), (48, 63), (47, 63)])
+@pytest.mark.parametrize(("name", "codec"), [("a.avi", "mpeg4"), ("a.webm", "libvpx")])
+def test_odd_sizes_have_one_reader(
+    tmp_path: Path, name: str, codec: str, height: int, width: int
+) -> None:
+    """Decord's colors there differ by up to 50 levels."""
+    frames = np.random.default_rng(0).integers(0, 256, (20, height, width, 3), np.uint8)
+    path = encode(tmp_path / name, frames, codec)
+    np.testing.assert_array_equal(
+        video.read(path, [18, 19], checked=True), sequential(path)[[18, 19]]
+    )
+
+
 def test_a_recording_may_turn_interlaced(tmp_path: Path) -> None:
     """Its first frame does not say so, only its second set of parameters."""
     frames = np.random.default_rng(0).integers(0, 256, (12, 48, 64, 3), np.uint8)

@@ -25,6 +25,9 @@ from vidda.video.whole import require_whole
 # Decord's pixels equal PyAV's in these; from 10-bit ones they were seen to differ by up to 84.
 SAME_PIXELS = {"yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp", "gray"}
 
+# Those whose colors are stored at half the size.
+HALVED = {"yuv420p", "yuvj420p", "yuv422p"}
+
 # FFmpeg's AVFieldOrder: 0 is unknown, 1 progressive, the others interlaced.
 PROGRESSIVE = 1
 
@@ -106,7 +109,7 @@ def _made(
     width, height = display.shown_size(first.width, first.height, ratio, rotation)
     fps, duration, variable = _timing(pts, stream)
     flaw = packets.flaw or _flaw_of_frames(
-        len(pts), len(tracks), rotation > 0 or mirrored, interlaced, first.format.name
+        first, len(pts), len(tracks), rotation > 0 or mirrored, interlaced
     )
     info = VideoInfo(
         path=packets.path,
@@ -136,7 +139,9 @@ def _made(
     return Index(info, array, groups, closed, (first.height, first.width), counted)
 
 
-def _flaw_of_frames(frames: int, tracks: int, turned: bool, interlaced: bool, pixels: str) -> str:
+def _flaw_of_frames(
+    first: VideoFrame, frames: int, tracks: int, turned: bool, interlaced: bool
+) -> str:
     """Return why decord would give other pixels than PyAV although it finds the right frames."""
     if tracks > 1:
         return "of several video tracks decord chooses one by other rules"
@@ -146,8 +151,11 @@ def _flaw_of_frames(frames: int, tracks: int, turned: bool, interlaced: bool, pi
         return "interlaced, and decord's colors are those of whole frames"
     if frames == 1:
         return "one frame, which decord refuses in some containers"
+    pixels = first.format.name
     if pixels not in SAME_PIXELS:
         return f"decord's colors are not exact for {pixels}"
+    if pixels in HALVED and (first.width % 2 or first.height % 2):
+        return f"decord's colors are not exact for {pixels} of odd sizes"
     return ""
 
 
