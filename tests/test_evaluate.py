@@ -25,6 +25,8 @@ from vidda.data.transforms import ThreeCrops
 from vidda.evaluate.epochs import read_epochs
 from vidda.evaluate.predictions import columns_of
 from vidda.evaluate.summary import Intervals, summarise
+from vidda.evaluate.transfer import cells
+from vidda.evaluate.transfer_tables import legend
 from vidda.recognize.saved import load_model
 from vidda.types import Manifest, Predictions
 
@@ -121,6 +123,37 @@ def test_strata_tell_views_altitudes_subjects_and_classes_apart(tmp_path: Path) 
     assert {v for c, v in by_name if c == "subject"} == {"S0", "S1", "S2"}
     assert summary.subjects == 3
     assert np.array(summary.confusion).trace() == hits.sum()
+
+
+def test_clips_without_subjects_are_no_subjects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = labelled(tmp_path, 12)
+    for known in (0, 6, 12):
+        clips = [
+            replace(clip, subject=clip.subject if number < known else None)
+            for number, clip in enumerate(manifest.clips)
+        ]
+        place = tmp_path / f"{known}.npz"
+        predictions_of(place, replace(manifest, clips=tuple(clips)), 3)
+        saved = load_predictions(place)
+        summary = summarise(saved, Intervals())
+        (cell, *_) = cells("a row", "gs2gr", [saved], Intervals())
+        subjects = 3 if known else 0
+        assert (summary.subjects, summary.without_subject) == (subjects, 12 - known)
+        assert (cell.subjects, cell.without_subject) == (subjects, 12 - known)
+        # The interval of the table is that of the single test, and never shorter than Wilson's.
+        assert cell.bootstrap == summary.bootstrap and summary.bootstrap is not None
+        assert summary.bootstrap.low <= summary.wilson.low
+        assert summary.bootstrap.high >= summary.wilson.high
+        assert main(["evaluate", f"predictions={place}"]) == 0
+        shown = capsys.readouterr().out
+        said = {0: "clips of unknown subjects", 6: "3 subjects and 6 clips", 12: "3 subjects"}
+        assert f"] bootstrap over {said[known]}" in " ".join(shown.split())
+        told = "\n".join(legend([cell], [], 0.95))
+        sizes = {0: "12 (unknown)", 6: "12 (3 and 6 clips of unknown subjects)", 12: "12 (3)"}
+        assert f"all {sizes[known]}" in told
+        assert ("Clips of unknown subjects are taken for independent." in told) == (known < 12)
 
 
 def test_two_models_are_compared_clip_by_clip(

@@ -8,7 +8,7 @@ OUT/report.json     what it was made from, written last
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vidda import provenance
@@ -19,6 +19,7 @@ from vidda.files import atomic_folder, write_text
 from vidda.report import gallery, latex
 from vidda.report.config import ReportConfig
 from vidda.report.found import Found, TransferFound, find
+from vidda.report.labels import Place, saw_labels
 from vidda.report.page import render
 from vidda.report.records import session_of
 from vidda.report.translations import Translation
@@ -63,7 +64,8 @@ def _write(config: ReportConfig, found: Found, chosen: gallery.Chosen | None, fo
     if config.gallery and chosen:
         clips = gallery.write(config.gallery, chosen, found.translations, folder)
     if found.transfer:
-        _write_transfer(found.transfer, folder / "tables")
+        informed = saw_labels(found, config.gap.target)
+        _write_transfer(found.transfer, informed, folder / "tables")
     if found.translations:
         _write_quality(found.translations, folder / "tables" / "quality.csv")
     stored = provenance.describe_session()
@@ -73,10 +75,10 @@ def _write(config: ReportConfig, found: Found, chosen: gallery.Chosen | None, fo
     write_text(folder / STAMP, json.dumps(content, indent=1) + "\n")
 
 
-def _write_transfer(found: TransferFound, folder: Path) -> None:
+def _write_transfer(found: TransferFound, informed: Collection[Place], folder: Path) -> None:
     tasks, confidence = found.transfer.tasks, found.intervals.confidence
     write_tables(folder, found.cells, found.epochs, tasks, confidence)
-    write_text(folder / "transfer.tex", latex.table(found.cells, tasks, confidence))
+    write_text(folder / "transfer.tex", latex.table(found.cells, tasks, confidence, informed))
 
 
 def _write_quality(translations: Mapping[str, Translation], file: Path) -> None:

@@ -13,6 +13,7 @@ from vidda.report.choosing import choices
 from vidda.report.config import ReportConfig
 from vidda.report.found import Found
 from vidda.report.gallery import ShownClip
+from vidda.report.labels import saw_labels
 from vidda.report.records import Session
 from vidda.report.warnings import warnings
 
@@ -54,7 +55,7 @@ def render(
     }
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     records = found.records()
-    transfer = found.transfer
+    transfer, informed = found.transfer, saw_labels(found, config.gap.target)
     return environment.get_template("index.html.jinja").render(
         title=config.title,
         summary=_summary(found),
@@ -64,7 +65,7 @@ def render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
         warnings=warnings(found),
-        transfer=views.transfer_view(transfer) if transfer else None,
+        transfer=views.transfer_view(transfer, informed) if transfer else None,
         gap=config.gap,
         gaps_by_task=views.gap_views(transfer, config.gap) if transfer else [],
         tested=views.tested_views(found.tested),
