@@ -74,9 +74,8 @@ def load_predictions(path: Path) -> SavedPredictions:
     columns = {n.removeprefix(COLUMN): a for n, a in arrays.items() if n.startswith(COLUMN)}
     texts = {"ids": ids, "classes": classes, **columns}
     problem = next((f"{n} is not text" for n, a in texts.items() if a.dtype.kind != "U"), "")
-    count = ids.size
     if not problem:
-        problem = _mismatch(count, logits, classes, columns, arrays.get("labels"))
+        problem = _mismatch(ids, logits, classes, columns, arrays.get("labels"))
     if problem:
         raise ViddaError(f"{path}: damaged or not made by vidda: {problem}; predict again")
     predictions = Predictions(tuple(ids.tolist()), logits, arrays.get("labels"))
@@ -97,13 +96,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _mismatch(
-    count: int,
+    ids: np.ndarray,
     logits: np.ndarray,
     classes: np.ndarray,
     columns: Mapping[str, np.ndarray],
     labels: np.ndarray | None,
 ) -> str:
     """Which array does not go with the others, or nothing."""
+    for name, values in (("ids", ids), ("classes", classes)):
+        if values.ndim != 1:
+            return f"{name} has shape {values.shape}"
+        found, counts = np.unique(values, return_counts=True)
+        if (counts > 1).any():
+            return f"{name} holds {str(found[counts.argmax()])!r} {counts.max()} times"
+    count = ids.size
     if logits.dtype != np.float32 or logits.shape != (count, classes.size):
         shape = f"{logits.dtype} logits of shape {logits.shape}"
         return f"{shape} for {count} clips and {classes.size} classes"
