@@ -15,6 +15,7 @@ from vidda.report.found import Found
 from vidda.report.gallery import ShownClip
 from vidda.report.labels import saw_labels
 from vidda.report.records import Session
+from vidda.report.reproduce import commands
 from vidda.report.warnings import warnings
 
 FOLDER = Path(__file__).parent / "template"
@@ -37,7 +38,7 @@ def render(
 ) -> str:
     """The page as HTML; whatever comes from a file or a config is escaped.
 
-    clips: of the gallery. made: this session. extra: its command, shown after those of the runs.
+    clips: of the gallery. made: this session. extra: its command, the last of all.
     """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -74,7 +75,7 @@ def render(
         choices=choices(found),
         clips=clips,
         quality=views.quality_view(found.translations, config.worst),
-        commands=[*views.commands(records), extra],
+        commands=commands(records, extra),
         version_rows=views.version_rows(records),
         records=records,
         made=made,

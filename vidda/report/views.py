@@ -277,11 +277,3 @@ def _listed(counts: Counter[str]) -> str:
         f"{version} ({count} run{'s' if count > 1 else ''})"
         for version, count in counts.most_common()
     )
-
-
-def commands(records: Sequence[Record]) -> list[str]:
-    """The command of each session once, in the order in which they ran."""
-    sessions = sorted((s for r in records for s in r.sessions), key=lambda s: s.started)
-    # A resumed run is one command.
-    lines = [session.command.replace(" --resume", "") for session in sessions]
-    return list(dict.fromkeys(lines))
