@@ -93,7 +93,11 @@ def _lineage(record: Record) -> Iterator[Record]:
         # A run, or a checkpoint of one.
         folders = (folder for folder in (path, *path.parents[1:2]) if _is_run(folder))
         if folder := next(folders, None):
-            yield from _lineage(read_record(folder))
+            try:
+                before = read_record(folder)
+            except ViddaError:  # damaged, and not of this report: as if it were gone
+                continue
+            yield from _lineage(before)
 
 
 def _is_run(folder: Path) -> bool:
