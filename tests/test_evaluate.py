@@ -170,7 +170,11 @@ def test_clips_without_subjects_are_no_subjects(
         assert summary.bootstrap.high >= summary.wilson.high
         assert main(["evaluate", f"predictions={place}"]) == 0
         shown = capsys.readouterr().out
-        said = {0: "clips of unknown subjects", 6: "3 subjects and 6 clips", 12: "3 subjects"}
+        said = {
+            0: "clips of unknown subjects",
+            6: "3 subjects and 6 clips of unknown ones",
+            12: "3 subjects",
+        }
         assert f"] bootstrap over {said[known]}" in " ".join(shown.split())
         told = "\n".join(legend([cell], [], 0.95))
         sizes = {0: "12 (unknown)", 6: "12 (3 and 6 clips of unknown subjects)", 12: "12 (3)"}

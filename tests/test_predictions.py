@@ -92,6 +92,8 @@ def test_labels_and_columns_may_be_absent_and_so_may_clips(tmp_path: Path) -> No
         ({"labels": np.array([0, 3, 1])}, "labels reach from 0 to 3, not in 0..2"),
         ({"labels": np.array([0, 1])}, "labels of shape (2,)"),
         ({"clip.view": np.array(["air"])}, "column view has shape (1,)"),
+        ({"clip.altitude_m": np.array(["15", "", "low"])}, "altitude_m holds 'low', which is no"),
+        ({"clip.altitude_m": np.array(["15", "", "nan"])}, "altitude_m holds 'nan', which is no"),
     ],
 )
 def test_arrays_that_do_not_belong_together(

@@ -69,6 +69,9 @@ def test_the_commands_of_a_sweep_and_of_folders_without_a_job(tmp_path: Path) ->
     assert found.each == ("x", "vidda train b.yaml", "vidda report b")
     both = commands([alone, results], "vidda report b c")
     assert both.whole is None and len(both.each) == len(STAGES) + 3
+    test = record(folder / "trained/biconvlstm/0/evaluations/x", session("vidda evaluate y"))
+    tested = commands([results, test], "vidda report z")
+    assert tested.whole is None and "vidda evaluate y" in tested.each
     write_text(folder / "stages.json", '{"stages": [{}]}')
     with pytest.raises(ViddaError, match=r"stages\.json: not what vidda run wrote"):
         commands([results], "")

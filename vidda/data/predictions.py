@@ -7,6 +7,7 @@
 `numpy.load` alone reads it.
 """
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from vidda.types import Predictions
 
 FORMAT = "vidda-predictions-1"
 COLUMN = "clip."
+ALTITUDE = "altitude_m"
+"""The one column of numbers, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,8 +121,18 @@ def _mismatch(
     for name, values in columns.items():
         if values.shape != (count,):
             return f"column {name} has shape {values.shape} for {count} clips"
+    strange = [text for text in columns.get(ALTITUDE, []) if text and not _is_number(text)]
+    if strange:
+        return f"column {ALTITUDE} holds {str(strange[0])!r}, which is no number"
     if labels is not None and (labels.dtype != np.int64 or labels.shape != (count,)):
         return f"{labels.dtype} labels of shape {labels.shape} for {count} clips"
     if labels is not None and count and not 0 <= labels.min() <= labels.max() < classes.size:
         return f"labels reach from {labels.min()} to {labels.max()}, not in 0..{classes.size - 1}"
     return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

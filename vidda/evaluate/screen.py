@@ -46,10 +46,11 @@ def print_summary(console: Console, summary: Summary, confidence: float) -> None
 
 def _drawn(summary: Summary) -> str:
     """What the bootstrap draws."""
-    subjects, without = summary.subjects, summary.without_subject
-    if not without:
-        return f"{subjects} subjects"
-    return f"{subjects} subjects and {without} clips" if subjects else "clips of unknown subjects"
+    known, without = summary.subjects, summary.without_subject
+    if not known:
+        return "clips of unknown subjects"
+    subjects = f"{known} subject{'s' if known > 1 else ''}"
+    return f"{subjects} and {without} clips of unknown ones" if without else subjects
 
 
 def print_comparison(

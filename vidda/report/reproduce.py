@@ -10,6 +10,8 @@ from vidda.report.records import Record, read_json
 
 STAGES = "stages.json"
 """What vidda run and vidda sweep keep of their stages, in their folder."""
+EVALUATIONS = "evaluations"
+"""Where vidda evaluate puts a model's test, in its run."""
 TRIALS = "trials.json"
 """What vidda sweep alone has."""
 
@@ -46,6 +48,8 @@ def commands(records: Sequence[Record], extra: str) -> Commands:
 
 def job_of(path: Path) -> Path | None:
     """The folder of the job that a run is a stage of, None where it is of none."""
+    if path.parent.name == EVALUATIONS:  # a test of one of its models, asked for by itself
+        return None
     for folder in path.parents:
         if (folder / STAGES).is_file() and (folder / "config.yaml").is_file():
             return folder
