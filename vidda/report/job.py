@@ -63,14 +63,14 @@ def _write(config: ReportConfig, found: Found, chosen: gallery.Chosen | None, fo
     clips = []
     if config.gallery and chosen:
         clips = gallery.write(config.gallery, chosen, found.translations, folder)
+    informed = saw_labels(found, config.gap.target)
     if found.transfer:
-        informed = saw_labels(found, config.gap.target)
         _write_transfer(found.transfer, informed, folder / "tables")
     if found.translations:
         _write_quality(found.translations, folder / "tables" / "quality.csv")
     stored = provenance.describe_session()
     made = session_of(stored)
-    write_text(folder / "index.html", render(config, found, clips, made, made.command))
+    write_text(folder / "index.html", render(config, found, informed, clips, made, made.command))
     content = {"format": FORMAT, "config": config.model_dump(mode="json"), "session": stored}
     write_text(folder / STAMP, json.dumps(content, indent=1) + "\n")
 

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,7 +13,7 @@ from vidda.report.choosing import choices
 from vidda.report.config import ReportConfig
 from vidda.report.found import Found
 from vidda.report.gallery import ShownClip
-from vidda.report.labels import saw_labels
+from vidda.report.labels import Place
 from vidda.report.records import Session
 from vidda.report.reproduce import commands
 from vidda.report.warnings import warnings
@@ -34,11 +34,17 @@ SECTIONS = {
 
 
 def render(
-    config: ReportConfig, found: Found, clips: Sequence[ShownClip], made: Session, extra: str
+    config: ReportConfig,
+    found: Found,
+    informed: Collection[Place],
+    clips: Sequence[ShownClip],
+    made: Session,
+    extra: str,
 ) -> str:
     """The page as HTML; whatever comes from a file or a config is escaped.
 
-    clips: of the gallery. made: this session. extra: its command, the last of all.
+    informed: see `saw_labels`. clips: of the gallery. made: this session. extra: its command, the
+    last of all.
     """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -56,7 +62,7 @@ def render(
     }
     script = (FOLDER / "script.js").read_text(encoding="utf-8")
     records = found.records()
-    transfer, informed = found.transfer, saw_labels(found, config.gap.target)
+    transfer = found.transfer
     return environment.get_template("index.html.jinja").render(
         title=config.title,
         summary=_summary(found),
