@@ -44,7 +44,7 @@ def wilson(share: float, count: int, confidence: float = 0.95) -> Interval:
 
 
 def paired_gain(gains: np.ndarray, confidence: float = 0.95) -> Interval:
-    """Interval of the mean gain of one model over another on the same independent clips.
+    """Return the interval of one model's mean gain over another on the same independent clips.
 
     gains: (N,), -1, 0 or 1 a clip, or means of that over runs. The adjusted Wald interval of Bonett
     and Price 2012 (doi 10.3102/1076998611411915): one clip is added that only the first and one
@@ -64,7 +64,7 @@ def bootstrap_mean(
     seed: int,
     confidence: float = 0.95,
 ) -> Interval | None:
-    """Interval of a mean over clips that come in clusters, such as subjects (and over runs).
+    """Return the interval of a mean over clips in clusters, such as subjects (and over runs).
 
     values: (N,) of each clip, or (R, N) of each run and clip: hits as bool, or by how much one
     model's hits are above another's, -1 to 1, as float. clusters: (N,) keys. samples: how many
@@ -95,7 +95,7 @@ def bootstrap_mean(
 
 
 def _drawn_means(sums: np.ndarray, sizes: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Means of the values of clusters and runs drawn with replacement, (samples,).
+    """Return the means of clusters and runs drawn with replacement, (samples,).
 
     sums: (R, G) of each run's values in each cluster. sizes: (G,) clips.
     """
@@ -110,7 +110,7 @@ def _drawn_means(sums: np.ndarray, sizes: np.ndarray, samples: int, seed: int) -
 
 
 def _lengthening(sums: np.ndarray, sizes: np.ndarray, confidence: float) -> float:
-    """By how much an interval of few clusters and runs has to be longer than the drawn means say.
+    """Return by how much the interval of few clusters and runs is longer than drawn means say.
 
     G clusters drawn with replacement vary by (G - 1)/G of what G new ones would, R runs likewise;
     and a spread that is known from few of them asks for Student's t, with the degrees of freedom of

@@ -144,7 +144,7 @@ def _test(
 
 
 def place_of(model: Path, manifest: Path) -> Path:
-    """The folder of a model's test where none is named: RUN/evaluations/NAME.
+    """Return the folder of a model's test where none is named: RUN/evaluations/NAME.
 
     NAME is made of the manifest's path, below `splits` where it has one (gs2gr_source_only_test),
     else of its file and folder, and of the checkpoint where one is named.

@@ -45,7 +45,7 @@ def print_summary(console: Console, summary: Summary, confidence: float) -> None
 
 
 def _drawn(summary: Summary) -> str:
-    """What the bootstrap draws."""
+    """Say what the bootstrap draws."""
     known, without = summary.subjects, summary.without_subject
     if not known:
         return "clips of unknown subjects"

@@ -101,13 +101,13 @@ def clusters_of(saved: SavedPredictions) -> np.ndarray:
 
 
 def subjects_of(saved: SavedPredictions) -> np.ndarray:
-    """The subject of each clip, (N,) text, "" where it is not known."""
+    """Return the subject of each clip, (N,) text, "" where it is not known."""
     unknown = np.full(len(saved.predictions.ids), "", dtype=np.str_)
     return saved.columns.get("subject", unknown)
 
 
 def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
-    """How many subjects are known, and of how many clips none is. subjects: see `subjects_of`."""
+    """Count the known subjects, and the clips without one. subjects: see `subjects_of`."""
     known = subjects[subjects != ""]
     return len(np.unique(known)), len(subjects) - len(known)
 

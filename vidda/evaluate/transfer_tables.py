@@ -78,7 +78,7 @@ def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float
 
 
 def listed_subjects(subjects: int, without: int) -> str:
-    """How many subjects a list of clips has, in words. without: clips whose subject is unknown."""
+    """Say how many subjects a list of clips has. without: clips whose subject is unknown."""
     if not without:
         return str(subjects)
     return f"{subjects} and {without} clips of unknown subjects" if subjects else "unknown"

@@ -1,4 +1,4 @@
-"""Which rows of a transfer table have seen labels of their target: they are no adaptation."""
+"""Rows of a transfer table that have seen labels of their target: they are no adaptation."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -21,7 +21,7 @@ class Manifests:
         self._read: dict[Path, Manifest | None] = {}
 
     def get(self, path: Path) -> Manifest | None:
-        """The clips, with what is known of them."""
+        """Return a manifest, None where it cannot be read."""
         if path not in self._read:
             try:
                 self._read[path] = load_manifest(path)
@@ -31,12 +31,12 @@ class Manifests:
 
 
 def domains(manifest: Manifest) -> set[tuple[str, str]]:
-    """The domains and views of the clips that have a label, as far as a manifest names them."""
+    """Return the domains and views of the labeled clips, as far as a manifest names them."""
     return {(c.domain, c.view) for c in manifest.clips if c.label is not None} - {("", "")}
 
 
 def saw_labels(found: Found, oracle: str) -> frozenset[Place]:
-    """The rows and tasks whose runs learned from labels of the target, or were chosen by them.
+    """Return rows and tasks whose runs learned from target labels, or were chosen by them.
 
     oracle: the row that stands for target labels, by its name alone. Of other rows the manifests
     say it, of each run and of those that it began with; where these are gone, nothing is known.
@@ -50,7 +50,7 @@ def saw_labels(found: Found, oracle: str) -> frozenset[Place]:
 
 
 def best_places(cells: Sequence[Cell], informed: Collection[Place]) -> frozenset[Place]:
-    """The best rows of each task among those that saw no labels of its target.
+    """Return the best rows of each task among those that saw no labels of its target.
 
     cells: one for each row and task. informed: see `saw_labels`.
     """
@@ -76,7 +76,7 @@ def _by_manifests(found: TransferFound, trainings: Mapping[Path, Training]) -> I
 
 
 def _learned(training: Training, manifests: Manifests) -> set[tuple[str, str]]:
-    """The domains and views whose labels a run and those before it have used."""
+    """Return the domains and views whose labels a run and those before it have used."""
     record = training.record
     chosen_by = [record.content["val"]] if training.chosen and record.content.get("val") else []
     paths = [*chosen_by, *(p for one in _lineage(record) for p in one.content.get("train") or ())]
@@ -85,7 +85,7 @@ def _learned(training: Training, manifests: Manifests) -> set[tuple[str, str]]:
 
 
 def _lineage(record: Record) -> Iterator[Record]:
-    """A run, and the runs that its weights and its teacher's are from, as far as they are there."""
+    """Yield a run, and the runs that its weights and its teacher's are from, if they are there."""
     yield record
     method = record.content.get("method")
     teacher = method.get("teacher") if isinstance(method, Mapping) else None

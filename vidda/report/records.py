@@ -128,7 +128,7 @@ def _points(file: Path) -> Iterable[Mapping[str, float | None]]:
 
 
 def read_json(file: Path) -> Any:
-    """What a file of JSON holds; ViddaError where it cannot be read."""
+    """Return what a file of JSON holds; ViddaError where it cannot be read."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

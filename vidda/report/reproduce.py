@@ -29,7 +29,7 @@ class Commands:
 
 
 def commands(records: Sequence[Record], extra: str) -> Commands:
-    """Every stage of the job that the folders are of, and the commands of all other folders.
+    """List every stage of the job that the folders are of, and the commands of other folders.
 
     records: in the order in which they were made. extra: the command of this report.
     """
@@ -47,7 +47,7 @@ def commands(records: Sequence[Record], extra: str) -> Commands:
 
 
 def job_of(path: Path) -> Path | None:
-    """The folder of the job that a run is a stage of, None where it is of none."""
+    """Return the folder of the job that a run is a stage of, None where it is of none."""
     if path.parent.name == EVALUATIONS:  # a test of one of its models, asked for by itself
         return None
     for folder in path.parents:
@@ -62,7 +62,7 @@ def _command(job: Path) -> str:
 
 
 def _stages(job: Path) -> list[str]:
-    """The command of each stage, with the config that the job has kept of it."""
+    """List the command of each stage, with the config that the job has kept of it."""
     file = job / STAGES
     try:
         return [
