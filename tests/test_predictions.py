@@ -84,10 +84,16 @@ def test_labels_and_columns_may_be_absent_and_so_may_clips(tmp_path: Path) -> No
         ({"logits": random_logits(3, 4)}, "(3, 4) for 3 clips and 3 classes"),
         ({"logits": random_logits(3).astype(np.float64)}, "float64 logits"),
         ({"logits": random_logits(3) * np.float32("nan")}, "3 clips have logits that are nan"),
+        ({"logits": random_logits(3) * np.float32("-inf")}, "3 clips have logits that are nan"),
         ({"ids": np.arange(3)}, "ids is not text"),
+        ({"ids": np.array(["a", "b", "b"])}, "ids holds 'b' 2 times"),
+        ({"ids": np.array([["a", "b", "c"]])}, "ids has shape (1, 3)"),
+        ({"classes": np.array(["Halt", "Run", "Halt"])}, "classes holds 'Halt' 2 times"),
         ({"labels": np.array([0, 3, 1])}, "labels reach from 0 to 3, not in 0..2"),
         ({"labels": np.array([0, 1])}, "labels of shape (2,)"),
         ({"clip.view": np.array(["air"])}, "column view has shape (1,)"),
+        ({"clip.altitude_m": np.array(["15", "", "low"])}, "altitude_m holds 'low', which is no"),
+        ({"clip.altitude_m": np.array(["15", "", "nan"])}, "altitude_m holds 'nan', which is no"),
     ],
 )
 def test_arrays_that_do_not_belong_together(

@@ -141,7 +141,10 @@ def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     said = capsys.readouterr().out
     assert "## Accuracy in %" in said and "| masks | " in said and "| source + ours | " in said
     assert f"report of tiny: {out / 'report' / 'tiny' / 'index.html'}" in said
-    assert (out / "report" / "tiny" / "index.html").is_file()
+    page = (out / "report" / "tiny" / "index.html").read_text()
+    commands = page[page.index('<pre class="commands">') :]
+    assert commands.startswith(f'<pre class="commands"><span>vidda run {out}/config.yaml</span>')
+    assert all(f" {out}/stages/{name}.yaml</span>" in commands for name in after)
     assert _rows(out) == ["masks", "source + ours", "source only"]
     ours = load_manifest(out / "translated" / "ours-syn_ground_train-real_ground_train")
     assert {clip.domain for clip in ours.clips} == {"translated"}

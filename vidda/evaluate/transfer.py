@@ -15,7 +15,7 @@ from vidda.evaluate.epochs import SELECTION, read_epochs, watched
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.metrics import right
 from vidda.evaluate.predictions import labels_of
-from vidda.evaluate.summary import Intervals, clusters_of
+from vidda.evaluate.summary import Intervals, clusters_of, count_subjects, subjects_of
 from vidda.types import Manifest
 
 TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
@@ -62,8 +62,9 @@ class Cell:
     """What the runs of one row reach on one task.
 
     part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: between
-    them, None for one. wilson: of the mean, as of one model on this many clips. bootstrap: subjects
-    and seeds drawn anew; None where there is one subject.
+    them, None for one. subjects: how many are known. wilson: of the mean, as of one model on this
+    many clips. bootstrap: subjects and seeds drawn anew, see `bootstrap_mean`; None where there is
+    one subject. without_subject: clips whose subject is not known.
     """
 
     row: str
@@ -76,6 +77,7 @@ class Cell:
     subjects: int
     wilson: Interval
     bootstrap: Interval | None
+    without_subject: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +113,37 @@ def cells(
     runs: predictions of the same clips in the same order, one a seed.
     """
     hits = np.stack([right(run.predictions.logits, labels_of(run)) for run in runs])
-    clusters = clusters_of(runs[0])
+    clusters, subjects = clusters_of(runs[0]), subjects_of(runs[0])
     altitudes = runs[0].columns["altitude_m"]
     parts = {ALL: np.full(hits.shape[1], True)}
     for altitude in sorted(set(altitudes.tolist()) - {""}, key=float):
         parts[f"{altitude} m"] = altitudes == altitude
     return [
-        _cell((row, task, part), hits[:, chosen], clusters[chosen], intervals)
+        _cell((row, task, part), hits[:, chosen], clusters[chosen], subjects[chosen], intervals)
         for part, chosen in parts.items()
     ]
 
 
 def _cell(
-    place: tuple[str, str, str], hits: np.ndarray, clusters: np.ndarray, intervals: Intervals
+    place: tuple[str, str, str],
+    hits: np.ndarray,
+    clusters: np.ndarray,
+    subjects: np.ndarray,
+    intervals: Intervals,
 ) -> Cell:
     accuracies = hits.mean(1)
     mean = float(accuracies.mean())
+    known, without_subject = count_subjects(subjects)
     return Cell(
         *place,
         runs=tuple(accuracies.tolist()),
         mean=mean,
         deviation=float(accuracies.std(ddof=1)) if len(hits) > 1 else None,
         clips=hits.shape[1],
-        subjects=len(np.unique(clusters)),
+        subjects=known,
         wilson=intervals.wilson(mean, hits.shape[1]),
         bootstrap=intervals.bootstrap(hits, clusters),
+        without_subject=without_subject,
     )
 
 
