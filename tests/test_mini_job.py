@@ -3,6 +3,7 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,25 @@ def test_killed_and_resumed_is_as_if_never_killed(small: Path, tmp_path: Path) -
     assert not (out / "annotations").exists()
     assert main(["mini", str(out), *SMALL, "seed=3"]) == 2
     assert main(["mini", str(out), *SMALL, "seed=3", "--resume"]) == 0
+    assert digests(out) == digests(small)
+
+
+def test_clips_that_are_lost_or_damaged_are_rendered_again(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(small, out)
+    clips = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.mp4"))
+    (out / clips[0]).write_bytes(b"")
+    (out / clips[1]).unlink()
+    flipped = bytearray((out / clips[2]).read_bytes())
+    flipped[-1] ^= 1
+    (out / clips[2]).write_bytes(flipped)
+    (out / sidecar(clips[3])).write_bytes(b"")
+    (out / "records" / f"{clips[4]}.json").write_bytes(b"{}")
+    (out / "class_dict.json").unlink()
+    assert main(["mini", str(out), *SMALL, "seed=3", "jobs=1", "--resume"]) == 0
+    assert f"{len(clips) - 5} already there" in capsys.readouterr().out
     assert digests(out) == digests(small)
 
 

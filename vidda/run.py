@@ -163,10 +163,13 @@ class RunFolder:
         except FileNotFoundError:
             same = False
         if not same:
-            raise ViddaError(
-                f"{self.path} was deleted or replaced while this run used it; delete what is left"
-                " of it and start again"
-            )
+            raise ViddaError(self._gone())
+
+    def _gone(self) -> str:
+        return (
+            f"{self.path} was deleted or replaced while this run used it; delete what is left of it"
+            " and start again"
+        )
 
     def close(self) -> None:
         """Close the files and give the folder back; an unfinished run can be resumed."""
@@ -185,6 +188,8 @@ class RunFolder:
         if error is not None:
             log.error("stopped by %s: %s", type(error).__name__, error)
         self.close()
+        if isinstance(error, FileNotFoundError) and not (self.path / "config.yaml").exists():
+            raise ViddaError(self._gone()) from error
 
 
 def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: bool) -> bool:

@@ -6,15 +6,21 @@ A file that is there says little: it may be empty, cut short or another one. A r
 that the work is done. It is written before OUT/<path> itself gets its name, and after the rest.
 """
 
-from collections.abc import Callable, Iterable
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Self
+from typing import Self, TypeVar
 
 from pydantic import Field, ValidationError
 
 from vidda.config import Config
+from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
-from vidda.files import atomic, inside, sha256, write_text
+from vidda.files import atomic, atomic_folder, inside, sha256, write_text
+from vidda.progress import track
+
+T = TypeVar("T")
 
 RECORDS = "records"
 
@@ -78,6 +84,24 @@ def make(out: Path, path: str, clip_id: str, write: Callable[[Path], Iterable[st
         Derived(id=clip_id, files=files).write(record_of(out, path))
 
 
+@contextmanager
+def making_folder(out: Path, path: str, clip_id: str) -> Iterator[Path]:
+    """Yield a folder to fill, which becomes OUT/<path> of a clip, with a record of its files.
+
+    What is at OUT/<path> already is replaced: it is not whole.
+    """
+    place = inside(out, path)
+    shutil.rmtree(place, ignore_errors=True)
+    with atomic_folder(place) as folder:
+        yield folder
+        files = {
+            f"{path}/{file.relative_to(folder).as_posix()}": _file(file)
+            for file in sorted(folder.rglob("*"))
+            if file.is_file()
+        }
+        Derived(id=clip_id, files=files).write(record_of(out, path))
+
+
 def done(out: Path, path: str, clip_id: str, *, content: bool = True) -> Derived | None:
     """Return the record of OUT/<path>, made of a clip; None where it is to be made.
 
@@ -87,6 +111,36 @@ def done(out: Path, path: str, clip_id: str, *, content: bool = True) -> Derived
     if record is None or record.id != clip_id or not record.whole(out, content=content):
         return None
     return record
+
+
+def missing(
+    out: Path,
+    wanted: Sequence[T],
+    named: Callable[[T], tuple[str, str]],
+    *,
+    content: bool = True,
+) -> list[T]:
+    """Return those of what is wanted that are to be made, showing the progress of the check.
+
+    named: path relative to OUT and clip id of one. content: see `Derived.whole`.
+    """
+    if not out.exists():
+        return list(wanted)
+    label, total = "checking what is there", len(wanted)
+    seen = track(wanted, label=label, total=total, unit="clips") if content else wanted
+    return [one for one in seen if done(out, *named(one), content=content) is None]
+
+
+def nothing_lost(out: Path) -> bool:
+    """Return whether OUT/manifest.csv and every video in it are there, and none is empty.
+
+    Quick, for a job of many stages; the command that made them compares size and hash.
+    """
+    try:
+        manifest = load_manifest(out)
+        return all(inside(manifest.root, clip.path).stat().st_size for clip in manifest.clips)
+    except (ViddaError, FileNotFoundError):
+        return False
 
 
 def _file(place: Path) -> FileRecord:

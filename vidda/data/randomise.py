@@ -26,7 +26,7 @@ from vidda.data import randomise_clip as picture
 from vidda.data.manifest import shortened
 from vidda.data.randomise_clip import Background
 from vidda.data.sampling import clip_rng
-from vidda.data.versions import Version, clashes, missing, versions_of, write_all
+from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.run import RunFolder
@@ -73,7 +73,7 @@ def run(config: RandomiseConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"input": manifest.fingerprint()}
-    whole = not waiting
+    whole = not waiting and listed(config.out)
     with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")

@@ -14,16 +14,17 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
-from vidda.data.derived import Derived, done, make
+from vidda.data import derived
+from vidda.data.derived import Derived
 from vidda.data.listing import IMAGES
-from vidda.data.manifest import save_manifest
+from vidda.data.manifest import DATASET, save_manifest
 from vidda.errors import ViddaError
 from vidda.progress import track
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 from vidda.workers import start_worker
 
-VIDEOS = "videos"
+VIDEOS, MANIFEST = "videos", "manifest.csv"
 CHUNK = 8
 """Most versions that a process is given at a time."""
 
@@ -75,13 +76,14 @@ def clashes(versions: Sequence[Version], manifest: Path) -> list[str]:
     ]
 
 
-def missing(versions: Sequence[Version], out: Path, *, content: bool = True) -> list[Version]:
-    """Return those that are not whole under `out`; content: see `vidda.data.derived.Derived`."""
-    if not out.exists():
-        return list(versions)
-    label, total = "checking what is there", len(versions)
-    seen = track(versions, label=label, total=total, unit="clips") if content else versions
-    return [one for one in seen if done(out, one.place, one.clip.id, content=content) is None]
+def missing(versions: Sequence[Version], out: Path) -> list[Version]:
+    """Return those that are not whole under `out`."""
+    return derived.missing(out, versions, lambda one: (one.place, one.clip.id))
+
+
+def listed(out: Path) -> bool:
+    """Return whether the manifest is as `write_all` wrote it."""
+    return derived.done(out, MANIFEST, MANIFEST) is not None
 
 
 def write_all(
@@ -103,14 +105,14 @@ def write_all(
     """
     out = folder.path
     finished = len(versions) - len(waiting)
-    made = _made(waiting, write, out, jobs)
-    for _ in track(made, label=label, total=len(versions), unit="clips", done=finished):
+    done = _made(waiting, write, out, jobs)
+    for _ in track(done, label=label, total=len(versions), unit="clips", done=finished):
         pass
-    found = [done(out, one.place, one.clip.id, content=False) for one in versions]
+    found = [derived.done(out, one.place, one.clip.id, content=False) for one in versions]
     rows = tuple(
-        record(version, derived)
-        for version, derived in zip(versions, found, strict=True)
-        if derived is not None
+        record(version, made)
+        for version, made in zip(versions, found, strict=True)
+        if made is not None
     )
     if len(rows) < len(versions):
         lost = len(versions) - len(rows)
@@ -118,9 +120,11 @@ def write_all(
             f"{lost} of {len(versions)} videos were lost while others were made; {folder.remedy()}"
         )
         return 1
-    save_manifest(Manifest(out.absolute(), classes, rows), out / "manifest.csv")
+    save_manifest(Manifest(out.absolute(), classes, rows), out / MANIFEST)
+    files = derived.files_of(out, [MANIFEST, DATASET])
+    Derived(id=MANIFEST, files=files).write(derived.record_of(out, MANIFEST))
     folder.finish()
-    print(f"written: {out / 'manifest.csv'}")
+    print(f"written: {out / MANIFEST}")
     return 0
 
 
@@ -166,4 +170,4 @@ def _make_all(write: Write, out: Path, versions: Sequence[Version]) -> int:
 
 
 def _make(write: Write, out: Path, version: Version) -> None:
-    make(out, version.place, version.clip.id, lambda place: write(version, place))
+    derived.make(out, version.place, version.clip.id, lambda place: write(version, place))

@@ -24,7 +24,7 @@ from vidda.data import load_manifest
 from vidda.data.derived import Derived
 from vidda.data.manifest import shortened
 from vidda.data.sampling import clip_rng
-from vidda.data.versions import Version, clashes, missing, versions_of, write_all
+from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
@@ -86,7 +86,7 @@ def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"input": manifest.fingerprint(), "target": target.fingerprint()}
-    whole = not waiting and measured(config.out)
+    whole = not waiting and measured(config.out) and listed(config.out)
     with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")

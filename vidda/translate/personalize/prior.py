@@ -47,15 +47,24 @@ def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
     batch that is not whole; seeds and batches do not depend on where it was killed.
     """
     files = [setting.folder / FOLDER / f"{number:05d}.png" for number in range(config.count)]
-    done = sum(file.exists() for file in files)
-    with meter(label="class images", total=len(files), unit="images", done=done) as passed:
+    whole = {file for file in files if _whole(file)}
+    with meter(label="class images", total=len(files), unit="images", done=len(whole)) as passed:
         for start in range(0, len(files), config.batch_size):
             batch = files[start : start + config.batch_size]
-            missing = sum(not file.exists() for file in batch)
+            missing = len(set(batch) - whole)
             if missing:
                 _draw_batch(setting, config, batch, start)
                 passed(missing)
     return np.stack([read_png(file) for file in files])
+
+
+def _whole(file: Path) -> bool:
+    """Whether a picture is there and can be read: PNG has checksums."""
+    try:
+        read_png(file)
+    except (OSError, SyntaxError):  # Pillow's words for a damaged PNG
+        return False
+    return True
 
 
 @torch.no_grad()
