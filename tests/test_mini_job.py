@@ -10,14 +10,16 @@ import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vidda import video
 from vidda.cli import main
-from vidda.mini import layout
+from vidda.mini import job, layout
 from vidda.mini.clip import FACTORS
 from vidda.mini.gestures import GESTURES
 from vidda.mini.job import MiniConfig, sidecar
@@ -159,6 +161,30 @@ def test_clips_that_are_lost_or_damaged_are_rendered_again(
     assert main(["mini", str(out), *SMALL, "seed=3", "jobs=1", "--resume"]) == 0
     assert f"{len(clips) - 5} already there" in capsys.readouterr().out
     assert digests(out) == digests(small)
+
+
+def test_a_folder_deleted_in_the_middle_is_not_finished(
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(small, out)
+    clips = sorted(out.rglob("*.mp4"))
+    clips[0].unlink()
+
+    def deleting(items: Iterable[Any], *, label: str, **shown: Any) -> Iterator[Any]:
+        for item in items:
+            yield item
+            if label == "rendering":
+                shutil.rmtree(out)
+
+    monkeypatch.setattr(job, "track", deleting)
+    assert main(["mini", str(out), *SMALL, "seed=3", "jobs=1", "--resume"]) == 1
+    said = capsys.readouterr().out
+    assert f"{len(clips)} clips were lost" in said and "done:" not in said
+    assert not (out / "class_dict.json").exists()
 
 
 def test_bad_input_is_one_line_and_nothing_is_written(

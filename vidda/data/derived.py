@@ -19,6 +19,7 @@ from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
 from vidda.files import atomic, atomic_folder, inside, sha256, write_text
 from vidda.progress import track
+from vidda.video.errors import VideoError
 
 T = TypeVar("T")
 
@@ -78,8 +79,12 @@ def make(out: Path, path: str, clip_id: str, write: Callable[[Path], Iterable[st
     write: given the temporary place to write it to; returns what else it has written, relative to
     OUT.
     """
-    with atomic(inside(out, path)) as temporary:
-        others = files_of(out, write(temporary))
+    place = inside(out, path)
+    with atomic(place) as temporary:
+        try:
+            others = files_of(out, write(temporary))
+        except VideoError as error:
+            raise VideoError(str(error).replace(str(temporary), str(place))) from error
         files = {path: _file(temporary)} | others
         Derived(id=clip_id, files=files).write(record_of(out, path))
 
@@ -152,6 +157,6 @@ def _fits(out: Path, path: str, file: FileRecord, content: bool) -> bool:
         place = inside(out, path)
         if not place.is_file() or place.stat().st_size != file.size:
             return False
+        return not content or sha256(place) == file.sha256
     except (ViddaError, FileNotFoundError):  # no path of ours, or deleted at this moment
         return False
-    return not content or sha256(place) == file.sha256
