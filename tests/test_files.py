@@ -1,5 +1,6 @@
 """Files are whole or absent, and paths stay in their folder."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -10,6 +11,7 @@ from vidda.errors import ViddaError
 from vidda.files import (
     atomic,
     atomic_folder,
+    discard_partial,
     inside,
     lock,
     require_free,
@@ -52,6 +54,44 @@ def test_an_atomic_folder_is_whole_or_absent(tmp_path: Path) -> None:
         assert not target.exists()
     assert [p.relative_to(target) for p in target.rglob("*")] == [Path("sub"), Path("sub/file")]
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_name_and_content_are_on_the_disk_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    real = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    write_text(tmp_path / "new" / "deep" / "a.txt", "x")
+    *folders, file, parent = synced
+    assert file.parent == parent == tmp_path / "new" / "deep"
+    assert set(folders) == {tmp_path, tmp_path / "new"}, "new folders have names too"
+
+
+def test_leftovers_of_a_killed_process_go_but_not_those_of_another_run(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for place in (tmp_path / "deep", other):
+        place.mkdir()
+        (place / ".a.0123456789ab.part.npz").write_bytes(b"half")
+        (place / "a.npz").write_bytes(b"whole")
+    (tmp_path / ".clip.mp4.part").mkdir()
+    (tmp_path / ".clip.mp4.part" / "half.png").write_bytes(b"half")
+    (other / ".lock").touch()
+    discard_partial(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {
+        "deep",
+        "deep/a.npz",
+        "other",
+        "other/.lock",
+        "other/.a.0123456789ab.part.npz",
+        "other/a.npz",
+    }
 
 
 HOLD = """

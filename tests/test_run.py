@@ -2,6 +2,7 @@
 
 import json
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -271,3 +272,53 @@ def test_a_run_that_dies_before_its_first_record_can_resume(tmp_path: Path) -> N
     (tmp_path / "provenance.json").unlink()
     open_run(tmp_path, resume=True).close()
     assert json.loads((tmp_path / "provenance.json").read_text())["fingerprints"] == PRINTS
+
+
+def test_a_run_folder_that_is_deleted_meanwhile_is_never_finished(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for replaced in (False, True):
+        with open_run(path) as run:
+            run.record(1, {"loss": 1.0})
+            shutil.rmtree(path)
+            if replaced:
+                open_run(path).close()
+            with pytest.raises(ViddaError, match="was deleted or replaced while this run used it"):
+                run.finish()
+        assert not (path / "DONE").exists()
+    shutil.rmtree(path)
+    with pytest.raises(ViddaError, match="was deleted"), open_run(path):
+        shutil.rmtree(path)
+        (path / "result").write_text("x")
+
+
+def test_a_finished_run_whose_results_are_lost_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with open_run(path) as run:
+        run.finish()
+    assert open_run(path, resume=True).finished
+    with RunFolder.open(path, Job(), PRINTS, resume=True, whole=False) as run:
+        assert not run.finished and not (path / "DONE").exists()
+        run.finish()
+    assert (path / "DONE").exists()
+
+
+def test_what_kills_leave_is_gone_after_a_resume(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with open_run(path) as run:
+        for step in (10, 20, 30):
+            with run.checkpoint(step, keep=9) as folder:  # as if killed before pruning
+                (folder / "a").write_text(str(step))
+            if step == 10:
+                run.checkpoints.link("best", 10)
+    (path / "predictions").mkdir()
+    (path / "predictions" / ".val.0123456789ab.part.npz").write_bytes(b"half")
+    with open_run(path, resume=True) as run:
+        run.checkpoints.prune(1)
+        run.finish()
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == [
+        "000010",
+        "000030",
+        "best",
+        "last",
+    ]
+    assert not list((path / "predictions").iterdir())

@@ -81,7 +81,15 @@ def test_without_choice_the_model_is_that_of_the_last_epoch(splits: Path, tmp_pa
     run = tmp_path / "run"
     # A rate that undoes what was learnt: the last epoch is not the best one.
     harm = {"epochs": 3, "optimizer": {"name": "adamw", "lr": 1.0}, "select": "last"}
-    assert main(["train", str(train_config(splits, run, **harm))]) == 0
+    file = str(train_config(splits, run, **harm))
+    assert main(["train", file]) == 0
+    # As if it had been killed after the last checkpoint was saved, before the one before it went.
+    checkpoints = run / "checkpoints"
+    shutil.copytree(checkpoints / "last", checkpoints / "000001")
+    (run / "DONE").unlink()
+    assert main(["train", file, "--resume"]) == 0
+    names = {path.name for path in checkpoints.iterdir()}
+    assert names == {"best", "last", (checkpoints / "last").readlink().name}
     selection = json.loads((run / "selection.json").read_text())
     assert (selection["selected"], selection["last"], selection["select"]) == (2, 2, "last")
     assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()

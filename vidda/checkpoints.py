@@ -36,6 +36,13 @@ class Checkpoints:
             yield folder
         self.last_step = step
         self.link("last", step)
+        self.prune(keep)
+
+    def prune(self, keep: int) -> None:
+        """Delete all but the newest `keep` checkpoints and those that `link` has named.
+
+        `save` does it; a process killed in between has not, so it is done again at a run's end.
+        """
         linked = {p.readlink().name for p in self.folder.iterdir() if p.is_symlink()}
         for old in sorted(self._steps())[:-keep]:
             if self.path(old).name not in linked:

@@ -7,9 +7,13 @@ import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
+from fnmatch import fnmatch
 from pathlib import Path, PurePosixPath
 
 from vidda.errors import ViddaError
+
+LOCK = ".lock"
+"""The file in a folder that is locked by the one process that writes there."""
 
 
 @contextmanager
@@ -18,13 +22,15 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, because writers of video and images choose a format by it.
     Several processes may write the same path at once: the last one wins, and each file is whole.
+    Content and name are on the disk before the return.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
     try:
         yield temporary
         fsync(temporary)
         temporary.replace(path)
+        fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -36,7 +42,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Everything in it is on the disk before the rename, and the rename before the return. `path` must
     not exist. A process killed in between leaves `.<name>.part`, which the next attempt replaces.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir()
@@ -48,6 +54,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
         fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there; their names are on the disk."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in new:
+        fsync(place.parent)
 
 
 def fsync(path: Path) -> None:
@@ -66,7 +80,7 @@ def lock(folder: Path) -> Iterator[None]:
     A POSIX lock rather than flock: data loaders' forked workers do not inherit it, so a worker that
     outlives its killed parent does not hold the folder. Raises ViddaError when another holds it.
     """
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -82,12 +96,24 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def discard_partial(folder: Path) -> None:
-    """Remove what `atomic` left under `folder` when its process was killed.
+    """Remove what `atomic` and `atomic_folder` left under `folder` when their process was killed.
 
-    For the one process that writes there: another one's unfinished files would go too.
+    For the one process that writes there: another one's unfinished files would go too. Folders
+    below that have a lock of their own are left alone.
     """
-    for path in folder.rglob(".*.part*"):
-        path.unlink()
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        if here != folder and LOCK in files:
+            folders.clear()
+            continue
+        for name in [*folders, *files]:
+            if not fnmatch(name, ".*.part*"):
+                continue
+            if name in folders and not (here / name).is_symlink():
+                folders.remove(name)
+                shutil.rmtree(here / name)
+            else:
+                (here / name).unlink()
 
 
 def write_text(path: Path, text: str) -> None:

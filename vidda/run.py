@@ -24,7 +24,7 @@ from vidda import provenance
 from vidda.checkpoints import Checkpoints
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.files import fsync, lock, write_text
+from vidda.files import discard_partial, fsync, lock, write_text
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -55,6 +55,7 @@ class RunFolder:
         fingerprints: Mapping[str, str],
         *,
         resume: bool,
+        whole: bool = True,
         wandb: WandbMode = "off",
         tensorboard: bool = False,
     ) -> Self:
@@ -62,7 +63,8 @@ class RunFolder:
 
         fingerprints: of every manifest the run reads, by the name of its part. resume: go on with
         an unfinished run; on an empty folder it starts one, and a finished one comes back
-        untouched with `finished` set. wandb: mirror the metrics there; `offline` writes to the
+        untouched with `finished` set. whole: False where a result of it is lost or damaged: a
+        finished run is unfinished again. wandb: mirror the metrics there; `offline` writes to the
         folder only. tensorboard: mirror them in RUN/tensorboard. Raises ViddaError when the folder
         holds something and `resume` is off, when it holds no run of this config and these
         fingerprints, and when another process uses it.
@@ -73,8 +75,11 @@ class RunFolder:
             undo.enter_context(lock(path))
             # Again, now that nobody else can change it: another process may just have been here.
             started = _check(path, config, fingerprints, resume)
+            discard_partial(path)
             if (path / "DONE").exists():
-                return cls(path, finished=True)
+                if whole:
+                    return cls(path, finished=True)
+                (path / "DONE").unlink()
             run = cls(path, finished=False)
             _record_session(path, config, fingerprints, wandb)
             undo.enter_context(_logging_to(path / "log.txt"))
@@ -119,8 +124,7 @@ class RunFolder:
         step: above the last checkpoint's. keep: how many of the newest stay, at least 1; those that
         `checkpoints.link` has named, for instance `best`, stay too.
         """
-        assert self._metrics is not None, "this run is finished or closed"
-        os.fsync(self._metrics.fileno())
+        self._require_own()
         with self.checkpoints.save(step, keep) as folder:
             yield folder
 
@@ -130,15 +134,42 @@ class RunFolder:
         return None if step is None else self.checkpoints.path(step)
 
     def finish(self) -> None:
-        """Write DONE after everything else, and close the run."""
-        assert self._metrics is not None, "this run is finished or closed"
+        """Write DONE after everything else, and close the run.
+
+        Raises ViddaError where the folder was deleted or replaced while the run used it.
+        """
+        self._require_own()
         log.info("finished %s", self.path)
         if self._wandb is not None:
             self._wandb.finish()
-        os.fsync(self._metrics.fileno())
         write_text(self.path / "DONE", "")
         self.finished = True
         self.close()
+
+    def remedy(self) -> str:
+        """How to get back results that were lost while this run was at work."""
+        if (self.path / "config.yaml").exists():
+            return "the same command with --resume makes them again"
+        return f"{self.path} was deleted meanwhile: delete what is left of it and start again"
+
+    def _require_own(self) -> None:
+        """Bring the metrics to the disk; ViddaError where the folder is not the run's any more."""
+        assert self._metrics is not None, "this run is finished or closed"
+        os.fsync(self._metrics.fileno())
+        try:
+            same = os.path.samestat(
+                os.fstat(self._metrics.fileno()), (self.path / "metrics.jsonl").stat()
+            )
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise ViddaError(self._gone())
+
+    def _gone(self) -> str:
+        return (
+            f"{self.path} was deleted or replaced while this run used it; delete what is left of it"
+            " and start again"
+        )
 
     def close(self) -> None:
         """Close the files and give the folder back; an unfinished run can be resumed."""
@@ -157,6 +188,8 @@ class RunFolder:
         if error is not None:
             log.error("stopped by %s: %s", type(error).__name__, error)
         self.close()
+        if isinstance(error, FileNotFoundError) and not (self.path / "config.yaml").exists():
+            raise ViddaError(self._gone()) from error
 
 
 def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: bool) -> bool:

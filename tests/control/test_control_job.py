@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -138,6 +139,24 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
     assert digests(out) == digests(tmp_path / "whole" / "out")
     assert {name: (out / name).stat().st_mtime_ns for name in done} == done
     assert start(config(tmp_path / "killed"), resume=True) == 0  # finished: nothing to do
+
+
+def test_what_is_lost_of_a_finished_run_is_made_again(tmp_path: Path) -> None:
+    videos(tmp_path, count=2)
+    job = config(tmp_path)
+    assert start(job) == 0
+    out = tmp_path / "out"
+    whole, clips = digests(out), out / "clips" / "deep"
+    for damage in (
+        lambda: (clips / "0.mp4" / "edges.mp4").write_bytes(b""),
+        lambda: (clips / "0.mp4" / "sheet.png").unlink(),
+        lambda: shutil.rmtree(clips / "0.mp4"),
+    ):
+        damage()
+        kept = (clips / "1.mp4" / "edges.mp4").stat().st_mtime_ns
+        assert start(job, resume=True) == 0
+        assert digests(out) == whole and (out / "DONE").exists()
+        assert (clips / "1.mp4" / "edges.mp4").stat().st_mtime_ns == kept
 
 
 def test_a_resume_with_other_settings_is_refused(tmp_path: Path) -> None:

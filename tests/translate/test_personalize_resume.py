@@ -1,6 +1,7 @@
 """A run of `vidda personalize` that is broken off and resumed is as if never broken off."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -101,6 +102,7 @@ def test_missing_class_images_are_drawn_as_they_were(
     (broken / "class_images").mkdir(parents=True)
     kept = broken / "class_images" / "00001.png"
     kept.write_bytes((whole / "class_images" / "00001.png").read_bytes())
+    (broken / "class_images" / "00000.png").write_bytes(b"")
     (broken / "config.yaml").write_text(
         config.dump(
             PersonalizeConfig.model_validate_json(
@@ -110,4 +112,26 @@ def test_missing_class_images_are_drawn_as_they_were(
     )
     personalize(content(base, target, broken, method), resume=True)
     assert files(whole / "class_images") == files(broken / "class_images")
+    assert files(whole / "records") == files(broken / "records")
     assert files(whole / "result") == files(broken / "result")
+
+
+def test_a_result_that_is_lost_or_damaged_is_written_again(
+    base: Path, target: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    again = content(base, target, run, {**VAE, "steps": 1})
+    assert personalize(again) == 0
+    whole = files(run / "result")
+    for damage in (
+        lambda: (run / "result" / "diffusion_pytorch_model.safetensors").write_bytes(b""),
+        lambda: shutil.rmtree(run / "result"),
+    ):
+        damage()
+        assert personalize(again, resume=True) == 0
+        assert files(run / "result") == whole and (run / "DONE").exists()
+    # As if it had been killed after the last checkpoint was saved, before the one before it went.
+    shutil.copytree(run / "checkpoints" / "last", run / "checkpoints" / "000000")
+    (run / "DONE").unlink()
+    assert personalize(again, resume=True) == 0
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"000001", "last"}

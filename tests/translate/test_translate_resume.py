@@ -50,6 +50,13 @@ def test_shards_make_the_same_and_the_last_one_merges(
     (out / "manifest.csv").unlink()
     assert start({**content, "shard": "2/2"}, resume=True) == 0
     assert written(out) == written(translated)
+    (out / "videos/syn/ground/1.mp4").write_bytes(b"")  # of the second shard
+    (out / "manifest.csv").unlink()
+    assert start({**content, "shard": "1/2"}, resume=True) == 0
+    said = capsys.readouterr().out
+    assert "1 clips of other shards" in said and "shard 2/2 was finished but lost clips" in said
+    assert start({**content, "shard": "2/2"}, resume=True) == 0
+    assert written(out) == written(translated)
 
 
 def test_shards_are_written_as_parts() -> None:

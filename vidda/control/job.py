@@ -1,4 +1,9 @@
-"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets."""
+"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets.
+
+OUT/clips/<path>/         what was written of each clip
+OUT/records/              size and hash of these files, by which a resumed job goes
+OUT/failed.csv            the clips that failed, and why
+"""
 
 import logging
 from collections.abc import Iterator
@@ -22,14 +27,15 @@ from vidda.control.sheet import (
     save_png,
 )
 from vidda.data.chosen import choose, find_clips
+from vidda.data.derived import making_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
-from vidda.files import atomic, atomic_folder, inside
+from vidda.files import atomic, inside
 from vidda.progress import track
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
-FAILED = "failed.csv"
+CLIPS, FAILED = "clips", "failed.csv"
 Count = Annotated[int, Field(ge=1)]
 
 log = logging.getLogger("vidda")
@@ -69,11 +75,13 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     reader = ControlReader(config, config.cache, both[:1] if config.write == ("videos",) else both)
     reader.load()
     prints = {"input": chosen.fingerprint()}
-    with RunFolder.open(config.out, config, prints, resume=resume) as opened:
+    waiting = _missing(config.out, chosen)
+    whole = not waiting
+    with RunFolder.open(config.out, config, prints, resume=resume, whole=whole) as opened:
         if opened.finished:
             print(f"{config.out}: is finished")
             return 0
-        failed = _write_all(config, reader, chosen)
+        failed = _write_all(config, reader, chosen, waiting)
         if failed:
             lines = [csv_line(pair) for pair in failed]
             write_csv(config.out / FAILED, csv_line(("id", "reason")), lines)
@@ -81,8 +89,12 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
             print("mend them; the same command with --resume tries them again")
             return 1
         (config.out / FAILED).unlink(missing_ok=True)
+        lost = len(_missing(config.out, chosen, content=False))
+        if lost:
+            print(f"{lost} clips were lost while others were at work; {opened.remedy()}")
+            return 1
         opened.finish()
-    print(f"written: {config.out / 'clips'}")
+    print(f"written: {config.out / CLIPS}")
     return 0
 
 
@@ -98,18 +110,26 @@ def _require_own_places(chosen: Manifest) -> None:
         first[clip.path] = clip.id
 
 
+def _missing(out: Path, chosen: Manifest, *, content: bool = True) -> list[ClipRecord]:
+    """The clips that are not whole there; content: compare hashes, not only sizes."""
+    return missing(out, chosen.clips, lambda clip: (_place(clip), clip.id), content=content)
+
+
+def _place(clip: ClipRecord) -> str:
+    """A clip's folder, relative to OUT."""
+    return f"{CLIPS}/{clip.path}"
+
+
 def _write_all(
-    config: ControlJobConfig, reader: ControlReader, chosen: Manifest
+    config: ControlJobConfig, reader: ControlReader, chosen: Manifest, waiting: list[ClipRecord]
 ) -> list[tuple[str, str]]:
-    """Write what is not there yet; the ids of clips that failed, and why."""
-    places = {clip.id: inside(config.out / "clips", clip.path) for clip in chosen.clips}
-    missing = [clip for clip in chosen.clips if not places[clip.id].exists()]
-    total, done = len(chosen), len(chosen) - len(missing)
+    """Write the waiting clips; the ids of clips that failed, and why."""
+    total, found = len(chosen), len(chosen) - len(waiting)
     failed: list[tuple[str, str]] = []
-    for clip in track(missing, label="controls", total=total, unit="clips", done=done):
+    for clip in track(waiting, label="controls", total=total, unit="clips", done=found):
         try:
             with full_disk_told(config.out):
-                _write_clip(config, reader, clip, chosen.root, places[clip.id])
+                _write_clip(config, reader, clip, chosen.root)
         except FullDiskError:
             raise
         except ViddaError as error:
@@ -119,7 +139,7 @@ def _write_all(
 
 
 def _write_clip(
-    config: ControlJobConfig, reader: ControlReader, clip: ClipRecord, root: Path, place: Path
+    config: ControlJobConfig, reader: ControlReader, clip: ClipRecord, root: Path
 ) -> None:
     path = inside(root, clip.path)
     info = video.probe(path)
@@ -139,7 +159,7 @@ def _write_clip(
         mask = person_mask(
             clip, root, controls.pose, height, width, numbers, threshold=config.threshold
         )
-    with atomic_folder(place) as folder:
+    with making_folder(config.out, _place(clip), clip.id) as folder:
         if "sheet" in config.write:
             shown = evenly(len(frames), config.columns)
             found = rows(frames, controls, mask, shown)

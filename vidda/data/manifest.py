@@ -56,18 +56,19 @@ def save_manifest(manifest: Manifest, path: Path | str) -> None:
     """Write a manifest as CSV and, last, the `dataset.json` beside it, each atomically.
 
     An existing `dataset.json` beside it must say the same, else ViddaError: it serves the CSVs
-    that are there already.
+    that are there already. An empty one is written again.
     """
     file = Path(path)
     place = file.parent / DATASET
-    if place.exists():
+    there = place.exists() and place.stat().st_size > 0
+    if there:
         root, classes = _read_dataset(place)
         if (root, classes) != (manifest.root.absolute(), manifest.classes):
             raise ViddaError(f"{place}: has another root or other classes; choose another folder")
     columns = meta_columns(manifest.clips)
     lines = csv_lines(manifest.clips, manifest.classes, columns)
     write_csv(file, csv_header(columns), lines)
-    if not place.exists():
+    if not there:
         write_dataset(file.parent, manifest.root, manifest.classes, {})
 
 

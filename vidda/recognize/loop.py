@@ -133,6 +133,8 @@ def train(
                 if pace.save_every and within and position.step % pace.save_every == 0:
                     _save(run, parts, position, pace, save_model)
             _finish_epoch(run, parts, position, pace, end_epoch, save_model)
+    if parts.accelerator.is_main_process:
+        run.checkpoints.prune(pace.keep)
     return position
 
 

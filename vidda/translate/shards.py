@@ -6,7 +6,7 @@ the same to the last bit, however many shards and workers there are and whatever
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -44,6 +44,12 @@ class Shard:
     def of(self, groups: Sequence[Group]) -> list[Group]:
         """The groups of this part."""
         return list(groups[self.number - 1 :: self.count])
+
+    def owners(self, groups: Sequence[Group], clips: Iterable[ClipRecord]) -> list["Shard"]:
+        """The parts that have any of these clips. groups: of all parts."""
+        ids = {clip.id for clip in clips}
+        parts = (Shard(number, self.count) for number in range(1, self.count + 1))
+        return [one for one in parts if any(c.id in ids for group in one.of(groups) for c in group)]
 
 
 def grouped(clips: Sequence[ClipRecord], size: int) -> list[Group]:

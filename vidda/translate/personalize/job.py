@@ -6,13 +6,15 @@ RUN/result/        the weights in diffusers' own format, and personalized.json
 RUN/samples/       sheets of what the model makes, 000000.png before the first step
 RUN/metrics.jsonl  the loss, step by step, and on held-out clips
 RUN/class_images/  of the base, where the class's prior is preserved
+RUN/records/       size and hash of the weights, by which a resumed run knows that they are whole
 """
 
 import torch
 
 from vidda.data import load_manifest
+from vidda.data.derived import done, making_folder
 from vidda.errors import ViddaError
-from vidda.files import atomic_folder, require_free
+from vidda.files import require_free
 from vidda.run import RunFolder
 from vidda.translate.latents import factor
 from vidda.translate.loading import Models, fingerprint, load
@@ -52,6 +54,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
         config,
         fingerprints,
         resume=resume,
+        whole=done(config.run, RESULT, RESULT) is not None,
         wandb=config.wandb,
         tensorboard=config.tensorboard,
     ) as folder:
@@ -124,11 +127,10 @@ def _plan(
 
 def _save(config: PersonalizeConfig, learner: Learner, base: str, drawn: Frames, size: int) -> None:
     """Write RUN/result, whole or not at all; a run killed after it has it already."""
-    place = config.run / RESULT
-    if place.exists():
+    if done(config.run, RESULT, RESULT) is not None:
         return
     method = config.method
-    with atomic_folder(place) as folder:
+    with making_folder(config.run, RESULT, RESULT) as folder:
         learner.save(folder)
         write_card(
             folder,
