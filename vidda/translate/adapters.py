@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from vidda.errors import ViddaError
 from vidda.translate.lora_file import read_lora, strength
 from vidda.translate.weights import EmbeddingConfig, LoraConfig
+from vidda.translate.words import add_words, names, problem
 
 log = logging.getLogger("vidda")
 
@@ -104,11 +105,15 @@ def _strengths(model: Any) -> list[float]:
 def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
     """Teach tokenizer and text encoder a new word; gives the word. Raises as `read_embedding`."""
     width = pipeline.text_encoder.config.hidden_size
-    (token, *others), vectors = read_embedding(file, config, pipeline.tokenizer, width)
+    words, vectors = read_embedding(file, config, pipeline.tokenizer, width)
+    first = len(pipeline.tokenizer)
+    add_words(pipeline.tokenizer, words)
     with quiet():
-        pipeline.load_textual_inversion({token: vectors}, token=token)
-    log.info("embedding %s: %s, %d vectors", file, token, 1 + len(others))
-    return token
+        pipeline.text_encoder.resize_token_embeddings(len(pipeline.tokenizer))
+    table = pipeline.text_encoder.get_input_embeddings().weight
+    table.data[first:] = vectors.reshape(len(words), width)
+    log.info("embedding %s: %s, %d vectors", file, words[0], len(words))
+    return words[0]
 
 
 def read_embedding(
@@ -117,7 +122,7 @@ def read_embedding(
     """The tokens that a new word is to be, as diffusers names them, and its vectors.
 
     width: of the text encoder's words. Raises ViddaError when the file is no embedding, has another
-    width than the text encoder, or its word is known already.
+    width than the text encoder, or its word cannot be taught, see `words.problem`.
     """
     tensors = _tensors(file)
     if len(tensors) != 1:
@@ -131,12 +136,11 @@ def read_embedding(
         )
     if name == _NAMELESS and config.token is None:
         raise ViddaError(f"{file}: does not name its word; give it, for instance token: <realism>")
-    token = config.token or name
-    names = [token, *(f"{token}_{n}" for n in range(1, vectors.numel() // width))]
-    taken = tokenizer.get_vocab().keys() & names
-    if taken:
-        raise ViddaError(f"{file}: the word {min(taken)!r} is known already; give another as token")
-    return names, vectors
+    words = names(config.token or name, vectors.numel() // width)
+    wrong = problem(tokenizer, words)
+    if wrong:
+        raise ViddaError(f"{file}: {wrong}; give another as token, such as <realism>")
+    return words, vectors
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:
