@@ -16,6 +16,7 @@ from vidda.adapt.losses.coral import coral
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
+from vidda.recognize.feed import Pair
 from vidda.recognize.models import ModelConfig
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.step import Method, Seen, Source, Supervised, Target
@@ -64,6 +65,19 @@ def test_every_loss_and_gradient_is_finite(name: str, tmp_path: Path) -> None:
     for module in (model, made):
         for key, weight in module.named_parameters():
             assert weight.grad is None or bool(torch.isfinite(weight.grad).all()), key
+
+
+def test_no_part_of_an_incomplete_batch_is_without_a_domain() -> None:
+    def clips(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.rand(count, 3, 2, 4, 4), torch.arange(count)
+
+    for here, there in ((8, 2), (2, 8), (1, 3), (0, 5)):
+        video, number = clips(here)
+        pair = Pair(Source(video, number, number), Target(*clips(there)))
+        parts = pair.parts(4, torch.device("cpu"))
+        assert [len(p.source.video) > 0 for p in parts] == [here > 0] * len(parts)
+        assert all(len(part.target.video) for part in parts)
+        assert sum(part.clips for part in parts) == pair.clips
 
 
 def test_a_lone_clip_has_no_covariance_and_no_partner() -> None:

@@ -20,11 +20,11 @@ def problem(tokenizer: Any, words: Sequence[str]) -> str | None:
     """
     token, known = words[0], tokenizer.get_vocab()
     folded = {name.casefold() for name in tokenizer.added_tokens_encoder}
-    if any(name in known or name.casefold() in folded for name in words):
-        return f"the word {token!r} is known already"
     # CLIP's vocabulary has words that end there as "word</w>", in lower case.
     if f"{token.lower()}</w>" in known:
         return f"the word {token!r} is in the base's vocabulary already"
+    if any(name in known or name.casefold() in folded for name in words):
+        return f"the word {token!r} is known already"
     if token.isalpha():
         return f"the word {token!r} may be an ordinary word, or a part of one, in a prompt"
     if re.search(r"\s", token) or not token:

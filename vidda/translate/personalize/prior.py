@@ -5,16 +5,16 @@ Ruiz et al. 2023, DreamBooth, arXiv 2208.12242, section 3.3.
 
 from pathlib import Path
 
-import numpy as np
 import torch
 from pydantic import Field
 
 from vidda.config import Config
 from vidda.progress import meter
 from vidda.translate.personalize.denoiser import Prior
-from vidda.translate.personalize.drawing import draw, read_png, seed_of, write_png
+from vidda.translate.personalize.drawing import draw, seed_of, write_png
 from vidda.translate.personalize.latents import encode
 from vidda.translate.personalize.learner import Setting
+from vidda.translate.personalize.pictures import Files
 
 FOLDER = "class_images"
 CLASS_IMAGES = 1
@@ -40,8 +40,8 @@ def prepare(setting: Setting, config: PriorConfig, number: int) -> Prior:
     return Prior(latents, number, config.weight)
 
 
-def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
-    """The class pictures, (N, H, W, 3) uint8, from RUN/class_images or drawn into it.
+def class_pictures(setting: Setting, config: PriorConfig) -> Files:
+    """The class pictures, in RUN/class_images or drawn into it.
 
     To be called while the model is still the base. Killed at any moment, it goes on with the first
     batch that is not whole; seeds and batches do not depend on where it was killed.
@@ -55,7 +55,7 @@ def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
             if missing:
                 _draw_batch(setting, config, batch, start)
                 passed(missing)
-    return np.stack([read_png(file) for file in files])
+    return Files(files)
 
 
 @torch.no_grad()
