@@ -4,10 +4,10 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from diffusers.loaders import TextualInversionLoaderMixin
 
 from vidda.errors import ViddaError
 from vidda.translate.adapters import quiet
+from vidda.translate.words import spelled
 
 
 @torch.inference_mode()
@@ -45,6 +45,4 @@ def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
 
 
 def _spelt(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
-    # Its only method that is used here needs no more of a pipeline than the tokenizer.
-    spelt: list[str] = TextualInversionLoaderMixin().maybe_convert_prompt(list(prompts), tokenizer)
-    return spelt
+    return [spelled(tokenizer, prompt) for prompt in prompts]

@@ -14,6 +14,7 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.translate.personalize.crops import CropConfig, Whole
+from vidda.translate.personalize.pictures import Spool
 from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, read
 
@@ -39,20 +40,21 @@ class FramesConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What was drawn: train (N, S, S, 3) and held_out (M, S, S, 3), uint8 RGB.
+    """What was drawn: N frames to learn from and M held out, S x S pixels, uint8 RGB, on disk.
 
     boxless: of how many of the N + M frames it is not known where the person is.
     """
 
-    train: np.ndarray
-    held_out: np.ndarray
+    train: Spool
+    held_out: Spool
     boxless: int
 
     def fingerprint(self) -> str:
         """Hex digest of all pixels."""
         digest = hashlib.sha256(repr((self.train.shape, self.held_out.shape)).encode())
-        digest.update(self.train.tobytes())
-        digest.update(self.held_out.tobytes())
+        for pictures in (self.train, self.held_out):
+            for number in range(len(pictures)):
+                digest.update(pictures[number : number + 1].data)
         return digest.hexdigest()
 
 
@@ -84,16 +86,14 @@ def draw(manifest: Manifest, config: FramesConfig, size: int) -> Frames:
     learnt = [number for number in range(len(clips)) if number not in held]
     shares = np.bincount(spread(config.count, len(learnt)), minlength=len(learnt))
     wanted = dict(zip(learnt, shares.tolist(), strict=True)) | dict.fromkeys(held, 1)
-    train: list[np.ndarray] = []
-    held_out: list[np.ndarray] = []
+    train, held_out = Spool(size), Spool(size)
     boxless = 0
     used = [number for number in range(len(clips)) if wanted[number]]
     for number in track(used, label="drawing frames", total=len(used), unit="clips"):
         for picture, has_box in _of_clip(manifest, clips[number], wanted[number], config, size):
             (held_out if number in held else train).append(picture)
             boxless += not has_box
-    empty = np.zeros((0, size, size, 3), np.uint8)
-    return Frames(np.stack(train), np.stack(held_out) if held_out else empty, boxless)
+    return Frames(train, held_out, boxless)
 
 
 def _of_clip(

@@ -14,9 +14,10 @@ from vidda.config import Config
 from vidda.data.derived import make, missing
 from vidda.progress import meter
 from vidda.translate.personalize.denoiser import Prior
-from vidda.translate.personalize.drawing import draw, read_png, seed_of, write_png
+from vidda.translate.personalize.drawing import draw, seed_of, write_png
 from vidda.translate.personalize.latents import encode
 from vidda.translate.personalize.learner import Setting
+from vidda.translate.personalize.pictures import Files
 
 FOLDER = "class_images"
 CLASS_IMAGES = 1
@@ -42,8 +43,8 @@ def prepare(setting: Setting, config: PriorConfig, number: int) -> Prior:
     return Prior(latents, number, config.weight)
 
 
-def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
-    """The class pictures, (N, H, W, 3) uint8, from RUN/class_images or drawn into it.
+def class_pictures(setting: Setting, config: PriorConfig) -> Files:
+    """The class pictures, in RUN/class_images or drawn into it.
 
     To be called while the model is still the base. Killed at any moment, it goes on with the first
     batch that is not whole; seeds and batches do not depend on where it was killed.
@@ -58,7 +59,7 @@ def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
             if count:
                 _draw_batch(setting, config, batch, start)
                 passed(count)
-    return np.stack([read_png(setting.folder / file) for file in files])
+    return Files([setting.folder / file for file in files])
 
 
 @torch.no_grad()
