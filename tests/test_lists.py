@@ -7,9 +7,10 @@ import pytest
 from trees import config, touch
 
 from vidda.data import load_manifest, load_shift
-from vidda.data.listing import label_of, lines_of, read_classes, relative, walk
+from vidda.data.listing import label_of, lines_of, read_classes, walk
 from vidda.data.prepare import run
 from vidda.errors import ViddaError
+from vidda.files import relative
 from vidda.types import Manifest
 
 

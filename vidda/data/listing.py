@@ -7,7 +7,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from vidda.errors import ViddaError
-from vidda.types import ClipRecord
+from vidda.types import ClipRecord, require_distinct
 
 VIDEOS = frozenset((".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv"))
 IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp"))
@@ -153,18 +153,6 @@ def lines_of(file: Path) -> Iterator[tuple[int, str]]:
             yield number, stripped
 
 
-def relative(path: str) -> str:
-    """A list's path with forward slashes and without `./`.
-
-    Raises ViddaError when it is absolute or leaves its root.
-    """
-    path = path.replace("\\", "/")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or path.startswith("/") or ".." in parts or parts[0].endswith(":"):
-        raise ViddaError(f"path {path!r} leaves the root; give it relative to the root")
-    return "/".join(parts)
-
-
 def label_of(text: str, count: int | None) -> int:
     """A label written as text; ViddaError unless it is a number in 0..count-1."""
     if not (text.isascii() and text.isdigit()):
@@ -191,6 +179,5 @@ def read_classes(file: Path) -> tuple[str, ...]:
     if sorted(names) != list(range(len(names))) or not names:
         raise ViddaError(f"{file}: the class indices must be 0, 1, 2 ... without a gap")
     found = tuple(names[index] for index in range(len(names)))
-    if len(set(found)) != len(found):
-        raise ViddaError(f"{file}: a class name stands twice")
+    require_distinct(found, str(file))
     return found

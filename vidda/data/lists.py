@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.config import Config
+from vidda.config import Config, FileName
 from vidda.data.listing import Listing, Tree, is_media, lines_of, require_lists
 from vidda.data.rows import Mistake, Part, Row, add_experiments, by_stem, fill
 from vidda.errors import ViddaError
@@ -21,9 +21,7 @@ from vidda.errors import ViddaError
 class _Layout(Config):
     """The keys of the three layouts."""
 
-    task: str = Field(
-        default="main", pattern=r"^[\w.-]+$", description="name of the task, for splits/TASK"
-    )
+    task: FileName = Field(default="main", description="name of the task, for splits/TASK")
     parts: tuple[Part, ...] = Field(min_length=1, description="the lists or folders")
     classes: Path | None = Field(
         default=None,

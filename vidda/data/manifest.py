@@ -15,7 +15,7 @@ from typing import Any
 
 from vidda.errors import ViddaError
 from vidda.files import atomic, write_text
-from vidda.types import ClipRecord, Manifest
+from vidda.types import ClipRecord, Manifest, require_distinct
 
 FORMAT = "vidda-dataset-1"
 DATASET = "dataset.json"
@@ -43,6 +43,7 @@ def load_manifest(path: Path | str) -> Manifest:
     place = _dataset_of(file)
     if place is None:
         root, classes = file.parent.absolute(), _classes_from(header, rows)
+        require_distinct(classes, str(file))
     else:
         root, classes = _read_dataset(place)
     problems: list[str] = []
@@ -183,7 +184,9 @@ def _read_dataset(place: Path) -> tuple[Path, tuple[str, ...]]:
         raise ViddaError(
             f'{place}: root {folder} is not there; move the data back or correct "root"'
         )
-    return folder, tuple(str(name) for name in classes)
+    names = tuple(str(name) for name in classes)
+    require_distinct(names, str(place))
+    return folder, names
 
 
 def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:

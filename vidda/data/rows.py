@@ -10,9 +10,10 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.listing import Listing, Tree, is_media, label_of, read_classes, relative
+from vidda.data.listing import Listing, Tree, is_media, label_of, read_classes
 from vidda.data.manifest import MOST_CLASSES
 from vidda.errors import ViddaError
+from vidda.files import relative
 from vidda.types import ClipRecord
 
 Split = Literal["train", "target", "val", "test"]

@@ -26,6 +26,7 @@ class UcfHmdb(Config):
     )
     suffix: str = Field(
         default="_hmdb_ucf-feature",
+        pattern=r"^[^/\\]*$",
         description="end of the lists' names, list_{ucf101,hmdb51}_{train,val}SUFFIX.txt",
     )
     classes: Path | None = Field(

@@ -16,6 +16,9 @@ from vidda.recognize.freezing import freeze
 from vidda.recognize.train_config import LAST, Data, TrainConfig, load_data
 from vidda.recognize.training import Training, supervised
 
+OWN_NAMES = {"train", "val", "val.npz"}
+"""Names in RUN/predictions and among the fingerprints that are not for watched manifests."""
+
 
 def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     """Check everything, train, and leave the chosen epoch's predictions; 0 when finished."""
@@ -72,6 +75,8 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
                 f"{name}: its classes {', '.join(manifest.classes)} are not those of train,"
                 f" {', '.join(data.train.classes)}"
             )
+    for name in sorted(OWN_NAMES & config.watch.keys()):
+        found.append(f"watch.{name}: the run keeps its own under this name; take another")
     if config.patience is not None and config.select == LAST:
         found.append("patience: with select=last no epoch is the best one; leave one of them out")
     if config.weights is not None and len(config.weights) != len(config.train):

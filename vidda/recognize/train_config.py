@@ -8,6 +8,7 @@ from typing import Annotated, Final, Literal
 import numpy as np
 from pydantic import Field
 
+from vidda.config import FileName
 from vidda.data import load_manifest
 from vidda.data.joined import joined
 from vidda.data.sampling import SamplingConfig, Uniform
@@ -30,7 +31,7 @@ class TrainConfig(LoopConfig):
         None, description="share of each manifest in an epoch; null: every clip once"
     )
     val: Path = Field(description="labelled manifest of the source that chooses the epoch")
-    watch: dict[str, Path] = Field(
+    watch: dict[FileName, Path] = Field(
         {}, description="manifests to predict after each epoch, by name; their labels are not read"
     )
     model: ModelConfig = Field(description="the recognizer, chosen by its name")
