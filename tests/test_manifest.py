@@ -178,5 +178,5 @@ def test_class_names_do_not_repeat(tmp_path: Path, where: str) -> None:
         (tmp_path / "x.csv").write_text("path,class\na.mp4,Halt\n")
     else:
         (tmp_path / "x.csv").write_text("path,label,class\na.mp4,0,Halt\nb.mp4,1,Halt\n")
-    with pytest.raises(ViddaError, match="class 'Halt' stands twice, as 0 and [12]; rename one"):
+    with pytest.raises(ViddaError, match=r"class 'Halt' stands twice, as 0 and [12]; rename"):
         load_manifest(tmp_path / "x.csv")

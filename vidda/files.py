@@ -16,7 +16,7 @@ DRIVE = re.compile(r"[A-Za-z]:")
 """The first part of a Windows path with a drive."""
 
 LONGEST_NAME = 200
-"""In bytes, of a name in a config; file systems take 255, and its files have more to their names."""
+"""In bytes, of a name in a config; file systems take 255, but its files add to it."""
 
 
 @contextmanager

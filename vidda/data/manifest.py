@@ -127,6 +127,11 @@ def write_csv(file: Path, header: str, lines: Iterable[str]) -> None:
         stream.writelines(lines)
 
 
+def is_label(text: str) -> bool:
+    """Whether text is a whole number, and none so long that it can be no label and no int64."""
+    return text.isascii() and text.isdigit() and len(text) < 19
+
+
 def shortened(problems: Sequence[str]) -> list[str]:
     """The first `SHOWN` problems and a count of the others."""
     more = len(problems) - SHOWN
@@ -217,7 +222,7 @@ def _classes_from(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple
     names: dict[int, str] = {}
     for row in whole:
         text = row[place["label"]]
-        if text.isdecimal() and int(text) < MOST_CLASSES:
+        if is_label(text) and int(text) < MOST_CLASSES:
             name = row[place["class"]] if "class" in place else ""
             names.setdefault(int(text), name or text)
     return tuple(names.get(index, str(index)) for index in range(max(names, default=-1) + 1))
@@ -254,8 +259,8 @@ def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRec
     """One clip from its cells, which are used up; `index` gives each class its label."""
     path = cells.pop("path")
     label, named = cells.pop("label", ""), cells.pop("class", "")
-    if label and not (label.isdecimal() and int(label) < count):
-        raise ViddaError(f"label {label} not in 0..{count - 1}")
+    if label and not (is_label(label) and int(label) < count):
+        raise ViddaError(f"label {label[:40]} not in 0..{count - 1}")
     if named and index.get(named) is None:
         raise ViddaError(f"class {named!r} is not one of {', '.join(index)}")
     if named and label and index[named] != label:

@@ -2,6 +2,7 @@
 
 OUT/config.yaml      the config, written first
 OUT/problems.csv     everything that is wrong, file by file
+OUT/shared.csv       clips of a test, or val, that are trained on too; only where there are any
 OUT/verified.jsonl   what verify=true found, kept for the next run
 OUT/manifest.csv     every clip
 OUT/splits/<task>/<setting>/{train,target,val,test}.csv
@@ -35,6 +36,7 @@ from vidda.data.manifest import (
 )
 from vidda.data.rocog import RocogV2
 from vidda.data.rocog_zips import unpack_zips
+from vidda.data.shared_clips import Shared
 from vidda.data.summary import MEANING, print_problems, print_summary
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
@@ -49,6 +51,7 @@ Dataset = Annotated[
 
 
 VERIFIED = "verified.jsonl"
+SHARED = "shared.csv"
 
 
 class PrepareConfig(Config):
@@ -60,6 +63,10 @@ class PrepareConfig(Config):
     verify: bool = Field(default=False, description="decode every clip to its end")
     allow_missing: bool = Field(
         default=False, description="go on without clips that are missing or cannot be decoded"
+    )
+    strict: bool = Field(
+        default=False,
+        description="refuse clips that are trained on and tested on, by path or content",
     )
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
@@ -94,12 +101,14 @@ def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
 def _show(
     config: PrepareConfig, notes: list[str], listing: Listing, result: Result, tree: Tree
 ) -> None:
-    """Notes, what is left out and problems on standard error, the summary on standard output."""
+    """Notes, warnings and problems on standard error, the summary on standard output."""
     empty = [path for path in result.clips if tree[path][0] == 0]
     if empty:
         notes.append(f"{len(empty)} files are empty, first {empty[0]}; verify=true reports them")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    for one in result.shared:
+        print(f"warning: {one}", file=sys.stderr)
     for experiment, reason in result.left_out.items():
         print(f"left out: {experiment}: {reason}", file=sys.stderr)
     print_problems(console(sys.stderr), result.problems)
@@ -138,7 +147,7 @@ def _start(config: PrepareConfig) -> None:
 
 def _what_counts(text: str) -> list[str]:
     """The lines of a dumped config without the keys that do not say what is prepared."""
-    free = ("verify:", "allow_missing:", "summary:", "jobs:", "out:")
+    free = ("verify:", "allow_missing:", "strict:", "summary:", "jobs:", "out:")
     return [line for line in text.splitlines() if not line.startswith(free)]
 
 
@@ -160,6 +169,11 @@ def _refuse(config: PrepareConfig, result: Result, dry_run: bool) -> None:
         found = [problem for problem in result.problems if problem.kind == kind]
         if found:
             lines.append(f"{len(found)} {MEANING[kind]}, first {found[0]}; {remedy}")
+    if config.strict and result.shared:
+        lines += [f"{one}; take them out of one of the lists" for one in result.shared]
+        if not dry_run:
+            _write_shared(config.out, result.shared)
+            lines.append(f"{config.out / SHARED} names every such clip")
     if lines:
         if not dry_run:
             lines.append(f"nothing was prepared; {config.out / 'problems.csv'} names every file")
@@ -188,6 +202,7 @@ def _finish(
         raise ViddaError(
             f"{config.out}: already prepared, and {change} would change; --resume writes it again"
         )
+    _write_shared(config.out, result.shared)
     if change:
         (config.out / DATASET).unlink(missing_ok=True)
         shutil.rmtree(config.out / "splits", ignore_errors=True)
@@ -242,3 +257,12 @@ def _change(out: Path, listing: Listing, result: Result) -> str | None:
 def _write_problems(out: Path, problems: list[Problem]) -> None:
     rows = (csv_line((p.kind, p.where, p.text)) for p in problems)
     write_csv(out / "problems.csv", "kind,where,text\n", rows)
+
+
+def _write_shared(out: Path, shared: list[Shared]) -> None:
+    """Write every shared clip; no file where there is none."""
+    if not shared:
+        (out / SHARED).unlink(missing_ok=True)
+        return
+    cells = ((one.second, b, one.first, a) for one in shared for a, b in one.pairs)
+    write_csv(out / SHARED, "list,clip,other_list,other_clip\n", map(csv_line, cells))

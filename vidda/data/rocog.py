@@ -131,7 +131,7 @@ def _read_list(
 ) -> None:
     listing.lists[file.stem] = {}
     split = next(part for part in ("train", "val", "test") if f"_{part}" in file.stem)
-    for number, line in lines_of(file):
+    for number, line in lines_of(file, listing.notes):
         where = f"{file.name}:{number}"
         try:
             path, label = _fields(line, len(listing.classes))
