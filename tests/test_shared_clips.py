@@ -5,6 +5,8 @@ from pathlib import Path
 import pytest
 from trees import ROCOG, config, rocog_lists, rocog_tree
 
+from tests.tiny import train_config
+from vidda.cli import main
 from vidda.data.prepare import run
 from vidda.data.shared_clips import SharedClips
 from vidda.errors import ViddaError
@@ -118,3 +120,95 @@ def test_rocogs_official_lists_too_and_sound_ones_are_silent(
     test.write_bytes(train.read_bytes())
     with pytest.raises(ViddaError, match="1 clips of real_air_test are in real_air_train"):
         run(config(root, tmp_path / "b", ROCOG, strict=True), dry_run=False, resume=False)
+
+
+TARGET = "target.csv"
+
+
+def lone(root: Path, **clips: str) -> None:
+    """CSV manifests without a dataset.json, and the files that they name, each its own content."""
+    for name, text in clips.items():
+        rows = [row.split() for row in text.split(", ")]
+        (root / f"{name}.csv").write_text("path,class\n" + "".join(f"{p},{c}\n" for p, c in rows))
+        write(root, {p: p for p, _ in rows if not (root / p).exists()})
+
+
+@pytest.fixture
+def lists(tmp_path: Path) -> Path:
+    lone(tmp_path, train="a1 a, a2 a, b1 b, b2 b", val="a3 a, b3 b", test="a4 a, b4 b, b2 b")
+    write(tmp_path, {"b4": "a2"})
+    return tmp_path
+
+
+def trained(folder: Path, command: str, *flags: str, **changes: object) -> int:
+    watch = {"seen": str(folder / "test.csv")}
+    file = train_config(folder, folder / "run", watch=watch, batch_size=2, **changes)
+    return main([command, str(file), "--dry-run", *flags])
+
+
+def test_training_tells_watched_clips_that_it_trains_on(
+    lists: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert trained(lists, "train") == 0
+    assert "warning: 2 clips of seen are in train too: 'b4' (there 'a2'), 'b2'" in (
+        capsys.readouterr().err
+    )
+    assert trained(lists, "train", "--strict") == 2
+    said = capsys.readouterr().err
+    assert "error: 2 clips of seen are in train too: 'b4' (there 'a2'), 'b2'; take them out" in said
+
+
+def test_validation_clips_are_to_be_new_as_well(
+    lists: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lone(lists, train="a1 a, a2 a, b1 b, b3 b", test="a4 a, a3 a")
+    assert trained(lists, "train", "--strict") == 2
+    said = capsys.readouterr().err
+    assert "1 clips of val are in train too: 'b3'" in said
+    assert "1 clips of seen are in val too: 'a3'" in said
+
+
+def test_adaptation_looks_at_the_target_too(
+    lists: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The source may hold target clips; a test may not, nor is the target a test of its own."""
+    lone(lists, target="t1 a, t2 a, a1 a, a3 a", test="t2 a, a4 b")
+    own = {"target": str(lists / TARGET), "method": {"name": "coral"}}
+    assert trained(lists, "adapt", **own) == 0
+    lines = [line for line in capsys.readouterr().err.splitlines() if "warning" in line]
+    assert lines == ["warning: 1 clips of seen are in target too: 't2'"]
+    assert trained(lists, "adapt", "--strict", **own) == 2
+
+
+def test_sound_manifests_are_silent(lists: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    lone(lists, test="a5 a, b5 b")
+    assert trained(lists, "train", "--strict") == 0
+    assert "warning" not in capsys.readouterr().err
+
+
+def test_classes_without_a_training_clip_are_told(
+    lists: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("train", "val", "test"):
+        (lists / f"{name}.csv").write_text(f"path,label\n{name}1,1\n{name}2,2\n")
+    assert trained(lists, "train") == 0
+    assert "note: train has no clip of the classes 0; if its labels" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "path,class\nt1,b\nt2,b\n",
+        "path,label\nt1,0\nt2,0\n",
+        "path,class\nt1,unknown\nt2,unknown\n",
+        "path\nt1\nt2\n",
+    ],
+)
+def test_what_is_not_read_need_not_name_all_classes(lists: Path, text: str) -> None:
+    """Labels of the target and of watched clips are dropped: one class or none is as good."""
+    for name in (TARGET, "test.csv"):
+        (lists / name).write_text(text)
+    own = {"target": str(lists / TARGET), "method": {"name": "coral"}, "batch_size": 2}
+    watch = {"seen": str(lists / "test.csv")}
+    file = train_config(lists, lists / "run", watch=watch, **own)
+    assert main(["adapt", str(file), "--dry-run"]) == 0

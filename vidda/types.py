@@ -60,12 +60,14 @@ class ClipRecord:
 class Manifest:
     """Clips under one root folder and the names of their classes, index by index.
 
+    gathered: no more is known of the classes than these clips' own labels tell, see `under`.
     Raises ViddaError when an id or a class repeats or a label is not in 0..len(classes)-1.
     """
 
     root: Path
     classes: tuple[str, ...]
     clips: tuple[ClipRecord, ...]
+    gathered: bool = False
 
     def __post_init__(self) -> None:
         require_distinct(self.classes, f"the manifest of {self.root}")
@@ -102,6 +104,25 @@ class Manifest:
     def unlabelled(self) -> "Manifest":
         """The same clips without labels."""
         return replace(self, clips=tuple(replace(clip, label=None) for clip in self.clips))
+
+    def under(self, classes: tuple[str, ...]) -> "Manifest":
+        """The same clips with the classes of others, where their own were gathered from labels.
+
+        A few clips need not show every class: labels without names count in `classes`, names are
+        looked up there, and clips without labels fit any. What does not fit stays as it is.
+        """
+        names = self.classes
+        if not self.gathered or names == classes:
+            return self
+        if all(clip.label is None for clip in self.clips):
+            return replace(self, classes=classes)
+        if names == tuple(str(label) for label in range(len(names))):
+            return replace(self, classes=classes) if len(names) <= len(classes) else self
+        if not set(names) <= set(classes):
+            return self
+        label = {number: classes.index(name) for number, name in enumerate(names)}
+        clips = (c if c.label is None else replace(c, label=label[c.label]) for c in self.clips)
+        return replace(self, classes=classes, clips=tuple(clips))
 
     def fingerprint(self) -> str:
         """Hex digest of the classes and of every clip's columns, in order; the root does not enter.

@@ -50,7 +50,7 @@ def load_manifest(path: Path | str) -> Manifest:
     clips = _records(file.name, header, rows, classes, problems)
     if problems:
         raise ViddaError("\n".join(shortened(problems)))
-    return Manifest(root, classes, tuple(clips))
+    return Manifest(root, classes, tuple(clips), gathered=place is None)
 
 
 def save_manifest(manifest: Manifest, path: Path | str) -> None:

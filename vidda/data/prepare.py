@@ -13,6 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -41,7 +42,7 @@ from vidda.data.summary import MEANING, print_problems, print_summary
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
-from vidda.files import write_text
+from vidda.files import lock, write_text
 from vidda.screen import console
 
 Dataset = Annotated[
@@ -82,12 +83,15 @@ def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     if not config.root.is_dir():
         raise ViddaError(f"{config.root}: no such folder; set root=DIR to where the videos are")
     _check_out(config)
+    with nullcontext() if dry_run else _started(config):
+        return _prepare(config, dry_run=dry_run, resume=resume)
+
+
+def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     notes: list[str] = []
     zipped: Tree = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(config.root, notes, dry_run=dry_run)
-    if not dry_run:
-        _start(config)
     tree = zipped | walk(config.root)
     listing = config.dataset.read(config.root.absolute(), tree)
     result = check(listing, tree, partial(_unreadable, config, tree, dry_run))
@@ -124,7 +128,8 @@ def _check_out(config: PrepareConfig) -> None:
         return
     if not config.out.is_dir():
         raise ViddaError(f"{config.out}: is a file; choose a folder")
-    if not any(config.out.iterdir()):
+    # Names with a dot are the lock and what a killed start may have left.
+    if all(path.name.startswith(".") for path in config.out.iterdir()):
         return
     present = config.out / "config.yaml"
     if not present.is_file():
@@ -137,12 +142,19 @@ def _check_out(config: PrepareConfig) -> None:
         )
 
 
-def _start(config: PrepareConfig) -> None:
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-        write_text(config.out / "config.yaml", dump(config))
-    except OSError as error:
-        raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None
+@contextmanager
+def _started(config: PrepareConfig) -> Iterator[None]:
+    """Hold OUT against other processes, with the config in it."""
+    with ExitStack() as held:
+        try:
+            config.out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock(config.out))
+            # Again, now that nobody else can change it: another process may just have been here.
+            _check_out(config)
+            write_text(config.out / "config.yaml", dump(config))
+        except OSError as error:
+            raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None
+        yield
 
 
 def _what_counts(text: str) -> list[str]:
