@@ -490,3 +490,19 @@ def test_a_folder_of_nothing_that_is_known_says_what_is_there(root: Path) -> Non
         ViddaError, match=r"no video or image; left out .* \(\.rm, \.swf\): 2 files"
     ):
         prepare(root, {"name": "folders", "parts": [part("train", "run")]})
+
+
+@pytest.mark.parametrize("label", ["0", "unknown", "walk"])
+def test_a_targets_labels_make_no_class(
+    root: Path, label: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They stand for nothing as often as not; with one class alone they would make it two."""
+    touch(root, ["1.mp4", "2.mp4"])
+    (root / "train.csv").write_text("path,class\n1.mp4,walk\n")
+    (root / "target.csv").write_text(f"path,class\n2.mp4,{label}\n")
+    parts = [part("train", "train.csv"), part("target", "target.csv")]
+    said = said_of(root, {"name": "csv", "parts": parts}, capsys)
+    manifest = load_manifest(root.parent / "out")
+    assert manifest.classes == ("walk",)
+    assert labels(manifest) == {"1.mp4": 0, "2.mp4": 0 if label == "walk" else None}
+    assert ("1 target clips have labels that no other list has" in said) == (label != "walk")

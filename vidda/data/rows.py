@@ -69,6 +69,8 @@ def fill(
     """
     rows = [replace(row, label=None) if row.label in UNKNOWN else row for row in rows]
     said = list(notes)
+    if classes is None:
+        rows = _without_strange_targets(rows, said)
     names, first = read_classes(root / classes, said) if classes else (_classes(rows, numbers), 0)
     listing = Listing(root, names, notes=said)
     for where, text in mistakes:
@@ -158,6 +160,23 @@ def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
         if not first and text == str(count):
             raise ViddaError(f"{error}; {FROM_ONE}") from None
         raise
+
+
+def _without_strange_targets(rows: Sequence[Row], notes: list[str]) -> Sequence[Row]:
+    """The rows, those of a target without labels that no other list has.
+
+    They are hidden in the end, and often stand for nothing: 0 or `unknown` would be one class more.
+    """
+    known = {row.label for row in rows if row.part.split != "target"} - {None}
+    strange = [r for r in rows if r.part.split == "target" and r.label not in {*known, None}]
+    if not known or not strange:
+        return rows
+    notes.append(
+        f"{len(strange)} target clips have labels that no other list has, read as unknown; first"
+        f" {strange[0].label!r:.60} at {strange[0].where}"
+    )
+    gone = set(map(id, strange))
+    return [replace(row, label=None) if id(row) in gone else row for row in rows]
 
 
 def _without_clips(
