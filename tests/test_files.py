@@ -12,13 +12,16 @@ from vidda.files import (
     atomic,
     atomic_folder,
     discard_partial,
+    file_name,
     inside,
     lock,
+    relative,
     require_free,
     sha256,
     shipped,
     write_text,
 )
+from vidda.types import ClipRecord
 
 
 def test_an_atomic_file_appears_whole_with_its_suffix_kept(tmp_path: Path) -> None:
@@ -154,3 +157,40 @@ def test_what_vidda_ships_is_named_without_a_path() -> None:
         shipped(Path("builtin:unknown"))
     with pytest.raises(ViddaError):
         shipped(Path("builtin:../files.py"))
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "C:/x", "C:\\x", "c:", "\\x",
+                                  "\\\\s\\x", "..\\..", "a\\..\\x", "", "./", "a\0b"])  # fmt: skip
+def test_one_rule_refuses_a_path_wherever_it_comes_from(tmp_path: Path, path: str) -> None:
+    """Lists, manifests, zip files and what is written beside a clip: the same answer for all."""
+    for refuse in (
+        lambda: relative(path),
+        lambda: inside(tmp_path, path),
+        lambda: ClipRecord("id", path, None, "real", "air"),
+    ):
+        with pytest.raises(ViddaError, match=r"leaves|holds a NUL"):
+            refuse()
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("12:30:05.mp4", "12:30:05.mp4"), ("take 2: a/b.mp4", "take 2: a/b.mp4"),
+     ("a/C:/x.mp4", "a/C:/x.mp4"), ("./a//b.mp4", "a/b.mp4"), ("a\\b c.mp4", "a/b c.mp4"),
+     ("a..b/..c", "a..b/..c"), ("#3: x.avi", "#3: x.avi")],
+)  # fmt: skip
+def test_one_rule_takes_what_stays(tmp_path: Path, path: str, kept: str) -> None:
+    assert relative(path) == kept
+    assert inside(tmp_path, path) == tmp_path / kept
+    assert ClipRecord("id", path, None, "real", "air").path == path
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", ".x", "../x", "a/b", "a\\b", "/x", "C:", "a\nb",
+                                  "a\0", "x" * 201])  # fmt: skip
+def test_names_that_would_leave_their_folder(name: str) -> None:
+    with pytest.raises(ViddaError, match=r"would be a folder's name; take letters"):
+        file_name(name)
+
+
+@pytest.mark.parametrize("name", ["gs2gr", "real air, 12:30", "été", "x" * 200, "a..b"])
+def test_names_of_one_folder(name: str) -> None:
+    assert file_name(name) == name

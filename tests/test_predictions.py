@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from trained import CLASSES, random_logits
 
+from vidda.data import load_manifest
 from vidda.data.predictions import SavedPredictions, load_predictions, save_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.predictions import columns_of, join, same_clips
@@ -173,3 +174,21 @@ def test_two_files_of_the_same_clips() -> None:
     ]:
         with pytest.raises(ViddaError, match=said):
             same_clips(SavedPredictions("b.npz", changed, CLASSES), first)
+
+
+@pytest.mark.parametrize("text", ["path,label\na,0\nb,0\n", "path,class\na,Advance\nb,Advance\n",
+                                  "path,label,class\na,0,Advance\nb,0,Advance\n"])  # fmt: skip
+def test_clips_of_one_class_are_measured_by_a_lone_csv(tmp_path: Path, text: str) -> None:
+    (tmp_path / "one.csv").write_text(text)
+    logits = np.eye(3, dtype=np.float32)[:2]
+    own = SavedPredictions("p.npz", Predictions(("a", "b"), logits), ("Advance", "Halt", "Rally"))
+    joined = join(own, load_manifest(tmp_path / "one.csv"), "one.csv")
+    assert joined.predictions.labels is not None
+    assert joined.predictions.labels.tolist() == [0, 0]
+
+
+def test_clips_without_labels_are_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("path\na\nb\n")
+    own = SavedPredictions("p", Predictions(("a", "b"), np.eye(2, dtype=np.float32)), ("x", "y"))
+    with pytest.raises(ViddaError, match="2 of 2 clips have no label"):
+        join(own, load_manifest(tmp_path / "none.csv"), "none.csv")

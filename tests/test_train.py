@@ -306,3 +306,13 @@ def test_the_order_of_an_epoch() -> None:
     even = epoch_order(labels, None, balanced=True, seed=0, epoch=0)
     drawn = np.concatenate(labels)[even[even < 10]]
     assert np.bincount(drawn).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["val", "train", "val.npz"])
+def test_watched_clips_do_not_take_the_names_of_the_runs_own(
+    splits: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = train_config(splits, tmp_path / "run", watch={name: str(splits / "test.csv")})
+    assert main(["train", str(file)]) == 2
+    assert f"watch.{name}: the run keeps its own under this name" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

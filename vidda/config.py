@@ -9,13 +9,14 @@ import io
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, ValidationError, field_validator
 from ruamel.yaml import YAML
 from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
 from vidda.errors import ViddaError
+from vidda.files import file_name
 from vidda.schema import describe, models_at, tag
 
 
@@ -36,6 +37,17 @@ class Config(BaseModel):
 
 
 C = TypeVar("C", bound=Config)
+
+
+def _file_name(name: str) -> str:
+    try:
+        return file_name(name)
+    except ViddaError as error:
+        raise ValueError(str(error)) from None
+
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+"""A key, or a value, that becomes the name of a file or folder."""
 
 
 class ConfigError(ViddaError):

@@ -3,17 +3,22 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from fnmatch import fnmatch
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vidda.errors import ViddaError
 
 LOCK = ".lock"
 """The file in a folder that is locked by the one process that writes there."""
+DRIVE = re.compile(r"[A-Za-z]:")
+"""The first part of a Windows path with a drive."""
+LONGEST_NAME = 200
+"""In bytes, of a name in a config; file systems take 255, but its files add to it."""
 
 
 @contextmanager
@@ -122,12 +127,39 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def inside(root: Path, relative: str) -> Path:
-    """`root / relative`, refused with a ViddaError where it would leave `root`."""
-    parts = PurePosixPath(relative.replace("\\", "/")).parts
-    if not parts or parts[0].startswith("/") or ".." in parts or ":" in parts[0]:
-        raise ViddaError(f"path {relative!r} leaves {root}; give it relative to that folder")
-    return root.joinpath(*parts)
+def relative(path: str, root: object = "the root") -> str:
+    """A path below `root`, with forward slashes and without `./`: the one rule of what stays there.
+
+    A colon is as good as any character, but for a drive's. Raises ViddaError for a path that is
+    absolute, has a drive or `..`, names nothing, or holds a NUL, which no file system takes.
+    """
+    slashed = path.replace("\\", "/")
+    parts = [part for part in slashed.split("/") if part not in ("", ".")]
+    if not parts or slashed.startswith("/") or ".." in parts or DRIVE.fullmatch(parts[0]):
+        raise ViddaError(f"path {path!r} leaves {root}; give it relative to that folder")
+    if "\0" in path:
+        raise ViddaError(f"path {path!r} holds a NUL, which no file's name can; correct it")
+    return "/".join(parts)
+
+
+def inside(root: Path, path: str) -> Path:
+    """`root / path`, refused with a ViddaError where `relative` refuses it."""
+    return root / relative(path, root)
+
+
+def file_name(name: str) -> str:
+    """The name itself, where it can be that of one file or folder.
+
+    Raises ViddaError for one that has several parts or none, begins with a dot (temporary files
+    do), or leaves no room for a suffix.
+    """
+    one = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not name or not one or DRIVE.fullmatch(name) or len(name.encode()) > LONGEST_NAME:
+        raise ViddaError(
+            f"{name[:60]!r} would be a folder's name; take letters, digits, - and _, at most"
+            f" {LONGEST_NAME}"
+        )
+    return name
 
 
 BUILTIN = "builtin:"

@@ -31,7 +31,7 @@ from vidda.recognize.framewise import Framewise
 from vidda.recognize.freezing import freeze
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved import load_model
-from vidda.recognize.train import problems
+from vidda.recognize.train import problems, tell_odd
 from vidda.recognize.training import supervised
 from vidda.recognize.weights import load_state
 
@@ -41,6 +41,7 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
     accelerator = config.accelerator()
     data = load_adapt_data(config)
     _check(config, data, accelerator)
+    tell_odd(data)
     torch.manual_seed(config.seed)
     model = config.model.build(len(data.train.classes))
     if config.start is not None:

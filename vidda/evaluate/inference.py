@@ -19,7 +19,7 @@ def check_model(model: Path, manifest: Manifest, name: str, showing: Showing) ->
     """
     require_labels(manifest, name)
     folder, card = load_card(model)
-    require_same_classes(manifest.classes, name, card.classes, str(model))
+    require_same_classes(manifest.under(card.classes).classes, name, card.classes, str(model))
     size = showing.transform(card).size
     card.model.check_input(showing.sampling(card).frames, size, size)
     return folder

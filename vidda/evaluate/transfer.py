@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from vidda.config import Config
+from vidda.config import Config, FileName
 from vidda.data import load_manifest
 from vidda.data.predictions import SavedPredictions
 from vidda.errors import ViddaError
@@ -25,7 +25,7 @@ ALL = "all"
 class Row(Config):
     """Recognizers of one kind: a run for each task and seed."""
 
-    name: str = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
+    name: FileName = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
     runs: dict[str, tuple[Path, ...]] = Field(
         description="runs of vidda train by task, one a seed; one run may serve several tasks"
     )
@@ -35,7 +35,9 @@ class Transfer(Config):
     """Rows of recognizers, tested on the test clips of each task."""
 
     data: Path = Field(description="folder that vidda prepare wrote")
-    tasks: tuple[str, ...] = Field(default=TASKS, min_length=1, description="columns of the table")
+    tasks: tuple[FileName, ...] = Field(
+        default=TASKS, min_length=1, description="columns of the table"
+    )
     rows: tuple[Row, ...] = Field(min_length=1, description="rows of the table")
 
     def check(self) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.files import shipped
+from vidda.files import inside, shipped
 
 Variant = Annotated[
     str | None,
@@ -99,7 +99,7 @@ def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, down
     place = source.find(key, [file or usual], download)
     if place.is_dir():
         others = sorted(place.glob("*.safetensors")) if isinstance(source, Folder) else []
-        chosen = place / (file or usual)
+        chosen = inside(place, file or usual)
         if file is None and not chosen.is_file() and len(others) == 1:
             chosen = others[0]
         if not chosen.is_file():
