@@ -3,6 +3,7 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
@@ -22,9 +23,10 @@ def atomic(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
     try:
-        yield temporary
-        fsync(temporary)
-        temporary.replace(path)
+        with naming(path):
+            yield temporary
+            fsync(temporary)
+            temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -39,15 +41,37 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        for below in [*temporary.rglob("*"), temporary]:
-            fsync(below)
-        temporary.rename(path)
-        fsync(path.parent)
+        with naming(path):
+            temporary.mkdir()
+            yield temporary
+            for below in [*temporary.rglob("*"), temporary]:
+                fsync(below)
+            temporary.rename(path)
+            fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Let what the machine refuses within say where: `path`, unless it names a file itself.
+
+    A failed write names none, and libraries in Rust (safetensors) raise an error of their own kind,
+    which becomes an OSError here.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None and path is not None:
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None or isinstance(error, ViddaError):
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), *([str(path)] if path else [])) from error
 
 
 def fsync(path: Path) -> None:
@@ -138,6 +162,14 @@ def require_free(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed_bytes:
         raise ViddaError(
-            f"{folder}: needs {needed_bytes / 2**30:.1f} GiB but {free / 2**30:.1f} GiB are free;"
-            " free some space or choose another folder"
+            f"{folder}: needs {_size(needed_bytes)} but {_size(free)} are free; free some space or"
+            " choose another folder"
         )
+
+
+def _size(count: int) -> str:
+    """Bytes in a unit in which they are at least 1, rounded to tell two of them apart."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"
