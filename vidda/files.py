@@ -106,12 +106,15 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def discard_partial(folder: Path) -> None:
-    """Remove what `atomic` left under `folder` when its process was killed.
+    """Remove what `atomic` and `atomic_folder` left under `folder` when their process was killed.
 
     For the one process that writes there: another one's unfinished files would go too.
     """
-    for path in folder.rglob(".*.part*"):
-        path.unlink()
+    for path in list(folder.rglob(".*.part*")):
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        else:
+            path.unlink(missing_ok=True)  # it may have gone with its folder
 
 
 def write_text(path: Path, text: str) -> None:

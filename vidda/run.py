@@ -24,7 +24,7 @@ from vidda import provenance
 from vidda.checkpoints import Checkpoints
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.files import fsync, lock, write_text
+from vidda.files import discard_partial, fsync, lock, write_text
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -78,6 +78,7 @@ class RunFolder:
                 for problem in finished.checkpoints.damage().values():
                     print(f"{problem}; without {path / 'DONE'}, --resume mends it", file=sys.stderr)
                 return finished
+            discard_partial(path)
             run = cls(path, finished=False)
             _record_session(path, config, fingerprints, wandb)
             undo.enter_context(_logging_to(path / "log.txt"))

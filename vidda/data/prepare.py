@@ -120,7 +120,8 @@ def _check_out(config: PrepareConfig) -> None:
     present = config.out / "config.yaml"
     if not present.is_file():
         raise ViddaError(f"{config.out}: not empty and not made by prepare; choose another folder")
-    old, new = (_what_counts(text) for text in (present.read_text(encoding="utf-8"), dump(config)))
+    before = present.read_text(encoding="utf-8", errors="replace")
+    old, new = (_what_counts(text) for text in (before, dump(config)))
     if old != new:
         raise ViddaError(
             f"{config.out}: was prepared from another root or dataset, see {present};"
