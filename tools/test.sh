@@ -5,7 +5,7 @@ source "$(dirname "$0")/venv.sh"
 
 if [ "${1:-}" = deep ]; then
     shift
-    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest -n auto --maxprocesses 2 -m deep "$@"
+    OMP_NUM_THREADS=1 exec .venv/bin/python -m pytest -n auto --maxprocesses 2 --dist loadgroup -m deep "$@"
 fi
 
 .venv/bin/python -m ruff check .

@@ -28,6 +28,7 @@ class Checkpoints:
         self.folder = folder
         for rest in folder.glob(".*.part"):
             rest.unlink() if rest.is_symlink() else shutil.rmtree(rest)
+        self.last_step: int | None = None
         self._find_last()
 
     @contextmanager

@@ -10,8 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driving import Task, count, drive, files
-from tests.faults.jobs import JOBS
+from tests.faults.driving import OWN, Driver, count
 
 pytestmark = pytest.mark.deep
 
@@ -22,42 +21,33 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 OUTPUTS = {"videos", "sidecar", "shown", "samples", "class_images", "syn", "real", "result"}
-"""Folders of what a job makes. That they are redone is a matter of their own checks."""
+"""Folders of what a job makes. That lost ones are made again is a matter of their own checks."""
 
-UNCHECKED = {".lock", "log.txt", "said.txt"}
+RECORDS = {"log.txt", ".lock", "metrics.jsonl", "predictions"}
+"""Not read by what goes on; of metrics only lines that are no JSON are found."""
 
 
-@pytest.mark.parametrize("name", JOBS)
-def test_a_damaged_file_is_mended_or_named(name: str, tmp_path: Path) -> None:
-    out = tmp_path / "out"
-    argv = JOBS[name](tmp_path, out)
-    stopped = tmp_path / "stopped"
+def test_a_damaged_file_is_mended_or_named(driver: Driver) -> None:
+    stopped = driver.new()
     # Late enough that there is something to damage, and not at the end.
-    tasks = [Task(resume=False, to=str(tmp_path / "whole")), Task(at=0.7, to=str(stopped))]
-    first, killed = drive(tmp_path, argv, out, tasks)
-    assert (first.status, killed.status) == (0, -9), first.said
+    killed = driver.session(at=round(0.7 * len(driver.whole.changes)), to=stopped)
+    assert killed.status == -9, killed.said
     cases = [(file, how) for file in own(stopped) for how in DAMAGE]
     assert cases
-    tasks = []
-    for number, (file, how) in enumerate(cases):
-        copy = tmp_path / f"case_{number}"
+    for file, how in cases:
+        copy, to = driver.new(), driver.new()
         shutil.copytree(stopped, copy, symlinks=True)
-        place = copy / file
-        place.write_bytes(DAMAGE[how](place.read_bytes()))
-        tasks.append(Task(start=str(copy), to=f"{copy}_after"))
-    ended = drive(tmp_path, argv, out, tasks)
-    whole = files(tmp_path / "whole")
-    for (file, how), one in zip(cases, ended, strict=True):
-        case = f"{file} {how}: {one['said']}"
-        assert "Traceback" not in one.said, case
-        if one.status == 2:
-            errors = [line for line in one.said.splitlines() if line.startswith("error: ")]
-            assert errors and Path(file).name in errors[0], case
+        (copy / file).write_bytes(DAMAGE[how]((copy / file).read_bytes()))
+        ended = driver.session(start=copy, to=to)
+        errors, case = ended.errors(), f"{file} {how}: {ended.said}"
+        if ended.status == 2:
+            assert len(errors) == 1 or Path(file).name in OWN, case
+            assert Path(file).name in errors[0], case
         else:
-            assert one.status == 0, case
-            after = files(Path(one.out))
-            assert after == whole, f"{case}: {after.keys() ^ whole.keys()}"
-    count("own files cut, emptied or garbage: mended, or named in a line", name, len(cases))
+            assert ended.status == 0, case
+            driver.check_same(to, case)
+    check = "own files cut, emptied or garbage: mended, or named in a line"
+    count(check, driver.argv[0], len(cases))
 
 
 def own(out: Path) -> list[str]:
@@ -65,9 +55,9 @@ def own(out: Path) -> list[str]:
     kinds: dict[str, str] = {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out)
-        inside = path.is_file() and not any(part.is_symlink() for part in path.parents)
-        if not inside or name.parts[0] in OUTPUTS or name.name in UNCHECKED:
+        if {*name.parts} & (OUTPUTS | RECORDS) or ".part" in name.as_posix():
             continue
-        if not path.is_symlink() and ".part" not in path.name and path.stat().st_size:
+        through_link = any(parent.is_symlink() for parent in path.parents) or path.is_symlink()
+        if path.is_file() and not through_link and path.stat().st_size:
             kinds[re.sub(r"\d+", "0", name.as_posix())] = name.as_posix()
     return list(kinds.values())
