@@ -192,7 +192,9 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         changes += [f"manifest {line}" for line in changed]
     if changes:
         listed = "\n".join(f"{path}: {change}" for change in changes)
-        raise ViddaError(f"{listed}\n{path}: changed since it started; use another folder")
+        raise ViddaError(
+            f"{listed}\n{path}: changed since it started, see its config.yaml; use another folder"
+        )
     return True
 
 

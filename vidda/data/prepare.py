@@ -39,7 +39,7 @@ from vidda.data.summary import MEANING, print_problems, print_summary
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
-from vidda.files import write_text
+from vidda.files import discard_partial, write_text
 from vidda.screen import console
 
 Dataset = Annotated[
@@ -132,6 +132,7 @@ def _check_out(config: PrepareConfig) -> None:
 def _start(config: PrepareConfig) -> None:
     try:
         config.out.mkdir(parents=True, exist_ok=True)
+        discard_partial(config.out)
         write_text(config.out / "config.yaml", dump(config))
     except OSError as error:
         raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None
