@@ -11,12 +11,13 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"}
 RUN = CORE | {"provenance", "checkpoints", "training_state", "run", "video"}
+RUN |= {"shared_memory", "cache_folder"}
 DATA = RUN | {"data", "mini", "control"}
 
 # The rooms of vidda, and of which others each may know.
 MAY_IMPORT = {
     **dict.fromkeys(CORE, CORE),
-    **dict.fromkeys(("provenance", "checkpoints", "training_state", "run", "video"), RUN),
+    **dict.fromkeys(RUN - CORE, RUN),
     **dict.fromkeys(("data", "mini", "control"), DATA),
     "doctor": DATA | {"doctor"},
     "translate": DATA | {"translate"},
@@ -27,7 +28,7 @@ MAY_IMPORT = {
     "experiment": DATA
     | {"translate", "recognize", "adapt", "evaluate", "report", "experiment", "cli"},
     "sweep": DATA | {"recognize", "adapt", "evaluate", "report", "experiment", "sweep"},
-    "cli": {"config", "schema", "errors"},
+    "cli": {"config", "schema", "errors", "files"},
 }
 
 # Libraries that only these rooms import.

@@ -26,6 +26,10 @@ def toy(config: Toy, *, dry_run: bool, resume: bool) -> int:
         raise ViddaError("first problem\nsecond problem")
     if config.speed == 13:
         raise PermissionError(13, "Permission denied", "/there")
+    if config.speed == 28:
+        raise OSError(28, "No space left on device")
+    if config.speed == 128:
+        raise RuntimeError("Error while serializing: I/O error: No space left (os error 28)")
     if config.speed == 99:
         raise KeyboardInterrupt
     if config.speed == 0:
@@ -124,6 +128,11 @@ def test_problems_of_a_command_are_told_without_a_traceback(
     assert errors(capsys, "toy", "a", "speed=13") == [
         "error: [Errno 13] Permission denied: '/there'"
     ]
+    for speed in (28, 128):
+        assert errors(capsys, "toy", "a", f"speed={speed}") == [
+            "error: [Errno 28] No space left on device: 'a'; free some space: what is done is kept,"
+            " and the same command with --resume goes on"
+        ]
     assert main(["toy", "a", "speed=99"]) == 130
     assert "--resume" in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):  # a mistake of vidda's own keeps its traceback

@@ -1,11 +1,13 @@
 """Files are whole or absent, and paths stay in their folder."""
 
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from vidda.errors import ViddaError
 from vidda.files import (
@@ -147,6 +149,36 @@ def test_too_little_disk_is_told_before_the_work(tmp_path: Path) -> None:
     require_free(tmp_path / "not" / "yet", 1)
     with pytest.raises(ViddaError, match=r"needs 1048576\.0 GiB but .* GiB are free"):
         require_free(tmp_path / "not" / "yet", 2**50)
+
+
+def test_little_space_is_told_in_a_unit_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9 - 700, 700)
+    monkeypatch.setattr("vidda.files.shutil.disk_usage", lambda place: usage)
+    with pytest.raises(ViddaError, match=r"needs 48\.8 KiB but 700 bytes are free; free some"):
+        require_free(tmp_path, 50_000)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it stands for a full disk")
+def test_a_write_that_does_not_fit_names_its_file(tmp_path: Path) -> None:
+    def fill(temporary: Path) -> None:
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("x")
+
+    def save(temporary: Path) -> None:
+        # What save_file raises then, word for word.
+        problem = "Error while serializing: I/O error: No space left on device (os error 28)"
+        raise SafetensorError(problem)
+
+    for write in (fill, save):
+        no_space = pytest.raises(OSError, match=r"No space left on device: '.*/a\.txt'$")
+        with no_space, atomic(tmp_path / "a.txt") as temporary:
+            write(temporary)
+    no_space = pytest.raises(OSError, match=r"No space left on device: '.*/folder'$")
+    with no_space, atomic_folder(tmp_path / "folder") as folder:
+        fill(folder / "b")
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_what_vidda_ships_is_named_without_a_path() -> None:

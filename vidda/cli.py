@@ -99,8 +99,19 @@ COMMANDS = {
     "doctor": Command("vidda.doctor:run", "check this installation by using each part of it"),
 }
 
-# What a machine refuses and its user can mend: no access, no space, a read-only disk.
-MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_FREE = "; free some space: what is done is kept, and the same command with --resume goes on"
+
+# What a machine refuses and its user can mend, and how where its own words do not say it.
+MACHINE_ERRORS = {
+    errno.EACCES: "",
+    errno.EPERM: "",
+    errno.EROFS: "",
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EFBIG: "; a limit (ulimit -f) or this kind of disk forbids files of that size",
+    errno.EIO: "; the disk fails, or its server: see the system's log",
+    errno.EMFILE: "; too many files are open at once: raise ulimit -n, or take fewer workers",
+}
 
 USAGE = "usage: vidda COMMAND [CONFIG.yaml] [key.sub=value ...] [--dry-run] [--resume] [--help]"
 
@@ -126,7 +137,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {error}{MACHINE_ERRORS[error.errno]}", file=sys.stderr)
         return 2
 
 
@@ -151,9 +162,12 @@ def _run(arguments: list[str]) -> int:
         return 0
 
     from vidda import config
+    from vidda.files import naming
 
     switches, file, overrides = _sort(command, schema, arguments)
-    return function(config.load(schema, file, overrides), **switches)
+    settings = config.load(schema, file, overrides)
+    with naming(getattr(settings, "out", None) or getattr(settings, "run", None)):
+        return function(settings, **switches)
 
 
 def _sort(

@@ -32,10 +32,11 @@ def atomic(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
     try:
-        yield temporary
-        fsync(temporary)
-        temporary.replace(path)
-        fsync(path.parent)
+        with naming(path):
+            yield temporary
+            fsync(temporary)
+            temporary.replace(path)
+            fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -50,13 +51,14 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        for below in [*temporary.rglob("*"), temporary]:
-            fsync(below)
-        temporary.rename(path)
-        fsync(path.parent)
+        with naming(path):
+            temporary.mkdir()
+            yield temporary
+            for below in [*temporary.rglob("*"), temporary]:
+                fsync(below)
+            temporary.rename(path)
+            fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -67,6 +69,27 @@ def make_folder(folder: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     for place in new:
         fsync(place.parent)
+
+
+@contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Let what the machine refuses within say where: `path`, unless it names a file itself.
+
+    A failed write names none, and libraries in Rust (safetensors) raise an error of their own kind,
+    which becomes an OSError here.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None and path is not None:
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None or isinstance(error, ViddaError):
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), *([str(path)] if path else [])) from error
 
 
 def fsync(path: Path) -> None:
@@ -118,7 +141,7 @@ def discard_partial(folder: Path) -> None:
                 folders.remove(name)
                 shutil.rmtree(here / name)
             else:
-                (here / name).unlink()
+                (here / name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -196,6 +219,14 @@ def require_free(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed_bytes:
         raise ViddaError(
-            f"{folder}: needs {needed_bytes / 2**30:.1f} GiB but {free / 2**30:.1f} GiB are free;"
-            " free some space or choose another folder"
+            f"{folder}: needs {_size(needed_bytes)} but {_size(free)} are free; free some space or"
+            " choose another folder"
         )
+
+
+def _size(count: int) -> str:
+    """Bytes in a unit in which they are at least 1, rounded to tell two of them apart."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"

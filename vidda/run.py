@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -77,12 +77,17 @@ class RunFolder:
             started = _check(path, config, fingerprints, resume)
             discard_partial(path)
             if (path / "DONE").exists():
+                finished = cls(path, finished=True)
+                for problem in finished.checkpoints.damage().values():
+                    print(f"{problem}; without {path / 'DONE'}, --resume mends it", file=sys.stderr)
                 if whole:
-                    return cls(path, finished=True)
+                    return finished
                 (path / "DONE").unlink()
             run = cls(path, finished=False)
             _record_session(path, config, fingerprints, wandb)
             undo.enter_context(_logging_to(path / "log.txt"))
+            for line in run.checkpoints.go_back():
+                log.warning("%s", line)
             metrics = path / "metrics.jsonl"
             _cut_metrics(metrics, run.checkpoints.last_step)
             run._metrics = undo.enter_context(metrics.open("a", encoding="utf-8"))
@@ -118,14 +123,15 @@ class RunFolder:
                 self._board.add_scalar(key, value, step)
 
     @contextmanager
-    def checkpoint(self, step: int, *, keep: int = 2) -> Iterator[Path]:
+    def checkpoint(self, step: int, *, keep: int = 2, needs: int | None = None) -> Iterator[Path]:
         """Yield an empty folder to fill; afterwards it is `checkpoints/<step>`, whole or absent.
 
         step: above the last checkpoint's. keep: how many of the newest stay, at least 1; those that
-        `checkpoints.link` has named, for instance `best`, stay too.
+        `checkpoints.link` has named, for instance `best`, stay too. needs: the step of the one
+        without which this one is of no use, None where it needs no other.
         """
         self._require_own()
-        with self.checkpoints.save(step, keep) as folder:
+        with self.checkpoints.save(step, keep, needs) as folder:
             yield folder
 
     def last_checkpoint(self) -> Path | None:
@@ -205,19 +211,41 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         state = "a finished" if (path / "DONE").exists() else "an unfinished"
         way = "" if (path / "DONE").exists() else " or go on with --resume"
         raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
+    written = configs.read(path / "config.yaml")
+    if not written:
+        raise ViddaError(f"{path / 'config.yaml'}: empty; put it back, or choose another folder")
     before, now = (
         {key: value for key, value in _flat(tree).items() if key not in config.may_change}
-        for tree in (configs.read(path / "config.yaml"), _resolved(config))
+        for tree in (written, _resolved(config))
     )
     changes = _changes(before, now)
-    if (path / "provenance.json").exists():
-        record = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    if (record := _provenance(path)) is not None:
         changed = _changes(record["fingerprints"], fingerprints)
         changes += [f"manifest {line}" for line in changed]
     if changes:
         listed = "\n".join(f"{path}: {change}" for change in changes)
-        raise ViddaError(f"{listed}\n{path}: changed since it started; use another folder")
+        raise ViddaError(
+            f"{listed}\n{path}: changed since it started, see its config.yaml; use another folder"
+        )
     return True
+
+
+def _provenance(path: Path) -> dict[str, Any] | None:
+    """What a run's provenance.json holds, None before it is written; ViddaError when damaged."""
+    file = path / "provenance.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        kinds = {"id": str, "fingerprints": dict, "sessions": list}
+        if not all(isinstance(record[key], kind) for key, kind in kinds.items()):
+            raise TypeError
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise ViddaError(
+            f"{file}: damaged; it tells which manifests the run began with: put it back, or delete"
+            " it where they are the same, and --resume writes it again"
+        ) from None
+    return dict(record)
 
 
 def _resolved(config: Config) -> dict[str, Any]:
@@ -249,13 +277,13 @@ def _record_session(
     """Write config.yaml once, and provenance.json with this session added to its list."""
     if not (path / "config.yaml").exists():
         write_text(path / "config.yaml", configs.dump(config))
-    file = path / "provenance.json"
-    if file.exists():
-        record = json.loads(file.read_text(encoding="utf-8"))
-    else:
-        record = {"id": secrets.token_hex(4), "fingerprints": dict(fingerprints), "sessions": []}
+    record = _provenance(path) or {
+        "id": secrets.token_hex(4),
+        "fingerprints": dict(fingerprints),
+        "sessions": [],
+    }
     record["sessions"].append(provenance.describe_session() | {"wandb": wandb})
-    write_text(file, json.dumps(record, indent=2) + "\n")
+    write_text(path / "provenance.json", json.dumps(record, indent=2) + "\n")
 
 
 def _cut_metrics(file: Path, step: int | None) -> None:
@@ -267,16 +295,28 @@ def _cut_metrics(file: Path, step: int | None) -> None:
         if not line.endswith(b"\n"):
             break
         try:
-            recorded = json.loads(line)["step"]
+            late = step is None or json.loads(line)["step"] > step
         except (ValueError, KeyError, TypeError):
             raise ViddaError(
                 f"{file}:{number}: not a line of metrics; delete it and resume"
             ) from None
-        if step is None or recorded > step:
+        if late:
             break
         good += len(line)
     os.truncate(file, good)
     fsync(file)
+
+
+class _ToFile(logging.FileHandler):
+    """Leaves out a line for which there is no room: whoever needs the disk says that it is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
 
 
 class _ToStderr(logging.Handler):
@@ -289,7 +329,7 @@ class _ToStderr(logging.Handler):
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """Send vidda's log to `file`, with times, and to standard error."""
-    to_file = logging.FileHandler(file, encoding="utf-8")
+    to_file = _ToFile(file, encoding="utf-8")
     to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
     handlers = [to_file, _ToStderr()]
     log.setLevel(logging.INFO)
@@ -324,7 +364,8 @@ def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -
         )
     import wandb
 
-    record = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    record = _provenance(path)
+    assert record is not None, "_record_session has just written it"
     mirror = wandb.init(
         project="vidda",
         name=path.name,

@@ -42,7 +42,7 @@ from vidda.data.summary import MEANING, print_problems, print_summary
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
-from vidda.files import lock, write_text
+from vidda.files import discard_partial, lock, write_text
 from vidda.screen import console
 
 Dataset = Annotated[
@@ -134,7 +134,8 @@ def _check_out(config: PrepareConfig) -> None:
     present = config.out / "config.yaml"
     if not present.is_file():
         raise ViddaError(f"{config.out}: not empty and not made by prepare; choose another folder")
-    old, new = (_what_counts(text) for text in (present.read_text(encoding="utf-8"), dump(config)))
+    before = present.read_text(encoding="utf-8", errors="replace")
+    old, new = (_what_counts(text) for text in (before, dump(config)))
     if old != new:
         raise ViddaError(
             f"{config.out}: was prepared from another root or dataset, see {present};"
@@ -151,6 +152,7 @@ def _started(config: PrepareConfig) -> Iterator[None]:
             held.enter_context(lock(config.out))
             # Again, now that nobody else can change it: another process may just have been here.
             _check_out(config)
+            discard_partial(config.out)
             write_text(config.out / "config.yaml", dump(config))
         except OSError as error:
             raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None

@@ -134,13 +134,13 @@ def _pool(jobs: int) -> ProcessPoolExecutor:
 def _known(results: Path) -> dict[tuple[str, int, int], Checked]:
     known: dict[tuple[str, int, int], Checked] = {}
     if results.exists():
-        for line in results.read_text(encoding="utf-8").split("\n"):
+        for line in results.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 row = json.loads(line)
                 key = (row["path"], row["size"], row["mtime_ns"])
                 known[key] = Checked(row["error"], row["seconds"], tuple(row["notes"]))
             except (ValueError, KeyError, TypeError):
-                continue  # the half line of a killed run; its file is decoded again
+                continue  # of a killed run, or damaged: its file is decoded again
     return known
 
 

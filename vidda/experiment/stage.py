@@ -66,7 +66,7 @@ class Stage:
     def known(self, out: Path) -> str | None:
         """The config that it was last started with, None before."""
         file = self.file(out)
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 def steps_per_epoch(config: TrainConfig) -> int:

@@ -104,7 +104,10 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
     present = out / SETTINGS
     if not present.exists():
         raise ViddaError(f"{out}: not empty and not a MiniRoCoG; choose another folder")
-    old, new = json.loads(present.read_text()), json.loads(settings)
+    try:
+        old, new = dict(json.loads(present.read_text(encoding="utf-8"))), json.loads(settings)
+    except (ValueError, TypeError):
+        raise ViddaError(f"{present}: damaged; put it back, or choose another folder") from None
     changed = [
         f"{key} is {old.get(key)!r} there, {new[key]!r} now"
         for key in new

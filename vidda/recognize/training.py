@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -14,6 +15,7 @@ from torch.nn import functional as F
 from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.predictions import load_predictions, save_predictions
+from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.recognize.feed import Feed
 from vidda.recognize.inference import predict
@@ -123,8 +125,11 @@ class Training:
         """Of all processes together, in the manifest's order."""
         own = predict(self.parts.tested, loader, self.accelerator.device, self.config.precision)
         if self.accelerator.num_processes == 1:
-            return own
+            return own if own.ids else _nothing(loader)
         everyone = gather_object([(own.ids, own.logits)])
+        everyone = [(ids, logits) for ids, logits in everyone if ids]
+        if not everyone:
+            return _nothing(loader)
         ids = [clip_id for part, _ in everyone for clip_id in part]
         logits = np.concatenate([part for _, part in everyone])
         place = {clip.id: n for n, clip in enumerate(loader.dataset.manifest.clips)}
@@ -149,3 +154,12 @@ class Training:
             workers=c.workers,
             on_error=c.on_error,
         )
+
+
+def _nothing(loader: ClipLoader) -> NoReturn:
+    clips = loader.dataset.manifest.clips
+    why = next(iter(loader.skipped.values()), "")
+    raise ViddaError(
+        f"none of {len(clips)} clips to predict can be read, first {clips[0].id!r}: {why};"
+        " on_error=skip skips all of them"
+    )

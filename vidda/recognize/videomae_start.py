@@ -129,7 +129,10 @@ def check_seen(start: Scratch | Folder | Hub, seen: VideoInput) -> None:
     if isinstance(start, Scratch):
         return
     file = start.find() / "config.json"
-    learned = json.loads(file.read_text(encoding="utf-8")).get(SEEN, "rgb")
+    try:
+        learned = json.loads(file.read_text(encoding="utf-8")).get(SEEN, "rgb")
+    except (ValueError, AttributeError) as error:
+        raise ViddaError(f"{file}: damaged ({error}); copy the folder again") from None
     if learned != seen:
         raise ViddaError(f"{file.parent}: has learned from input {learned}; set input: {learned}")
 

@@ -95,10 +95,10 @@ def _strengths(model: Any) -> list[float]:
     """The strength at which each layer of the adapter `_NAME` is about to be added."""
     from peft.tuners.lora import LoraLayer
 
+    layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
     return [
         abs(layer.scaling[_NAME]) * strength(layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight)
-        for layer in model.modules()
-        if isinstance(layer, LoraLayer)
+        for layer in layers
     ]
 
 

@@ -7,6 +7,7 @@ OUT/shown/<path>.mp4, .png                 to look at
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -112,7 +113,7 @@ def write_sidecar(
     try:
         with np.load(source, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ViddaError(f"{source}: damaged ({error}); write it again") from None
     short = [name for name, rows in arrays.items() if rows.ndim == 0 or len(rows) <= numbers[-1]]
     if short:

@@ -59,7 +59,7 @@ class Spool:
         found = np.empty((len(wanted), *self._one), np.uint8)
         for picture, number in zip(found, wanted, strict=True):
             self._file.seek(int(number) * self._bytes)
-            self._file.readinto(picture.data)  # type: ignore[attr-defined] # of a raw file
+            self._file.readinto(picture.data)
         return found
 
 
