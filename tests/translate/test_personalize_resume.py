@@ -24,7 +24,7 @@ from tests.translate.personalizing import (
 from tests.translate.target_clips import content
 from vidda import config
 from vidda.errors import ViddaError
-from vidda.translate.personalize import training
+from vidda.translate.personalize import dreambooth, training
 from vidda.translate.personalize.config import PersonalizeConfig
 
 
@@ -54,6 +54,25 @@ def test_broken_off_and_resumed_is_as_if_never_broken_off(
     assert personalize(again, resume=True) == 0
     for early in ("000000", "000004"):
         (whole / "samples" / f"{early}.png").unlink()
+    assert_same_run(whole, broken)
+
+
+def test_resumed_after_its_last_step_is_as_if_never_broken_off(
+    base: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    method = {**DREAMBOOTH, "steps": 1, "prior": None}
+    assert personalize(content(base, target, whole, method)) == 0
+
+    def fail(models: Any, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    again = content(base, target, broken, method)
+    with monkeypatch.context() as patch:
+        patch.setattr(dreambooth, "save_pipeline", fail)
+        with pytest.raises(KeyboardInterrupt):
+            personalize(again)
+    assert personalize(again, resume=True) == 0
     assert_same_run(whole, broken)
 
 

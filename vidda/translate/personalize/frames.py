@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import cv2
@@ -16,7 +17,10 @@ from vidda.progress import track
 from vidda.translate.personalize.crops import CropConfig, Whole
 from vidda.translate.personalize.pictures import Spool
 from vidda.types import ClipRecord, Manifest
-from vidda.video import probe, read
+from vidda.video import probe, read, stream
+
+AT_ONCE = 16
+"""Frames of a clip that are read together, which spares decoding those between them."""
 
 
 class FramesConfig(Config):
@@ -109,9 +113,20 @@ def _of_clip(
         )
     numbers = spread(count, length)
     boxes = config.crop.boxes(clip, manifest.root, numbers)
-    for frame, box in zip(read(path, numbers), boxes, strict=True):
+    for frame, box in zip(_frames(path, numbers), boxes, strict=True):
         top, left, side = config.crop.square(box, *frame.shape[:2])
         yield resized(frame[top : top + side, left : left + side], size), box is not None
+
+
+def _frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """A video's frames of these ascending numbers; where they are many, one at a time."""
+    if len(numbers) <= AT_ONCE:
+        yield from read(path, numbers)
+        return
+    wanted = set(numbers.tolist())
+    for number, frame in enumerate(stream(path)):
+        if number in wanted:
+            yield frame
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:
