@@ -9,7 +9,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vidda"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"}
+CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"} | {
+    "overrides",
+    "yaml_data",
+}
 RUN = CORE | {"provenance", "checkpoints", "training_state", "run", "video"}
 DATA = RUN | {"data", "mini", "control"}
 

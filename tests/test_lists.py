@@ -303,3 +303,8 @@ def test_links_do_not_walk_in_circles(root: Path) -> None:
     touch(root.parent, ["disk/2.mp4"])
     (root / "c").symlink_to(root.parent / "disk")
     assert sorted(walk(root)) == ["a/1.mp4", "c/2.mp4"]
+
+
+def test_a_label_of_thousands_of_digits_is_one_line() -> None:
+    with pytest.raises(ViddaError, match=r"^label 99999999999999999999 not in 0\.\.99999$"):
+        label_of("9" * 5000, None)

@@ -157,3 +157,13 @@ def test_an_experiment_that_is_not_there(tmp_path: Path) -> None:
     )
     with pytest.raises(ViddaError, match="left out by prepare: real_ground_train: none of"):
         load_shift(tmp_path, "gs2gr", "adapted")
+
+
+def test_a_label_of_thousands_of_digits_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text('{"root": ".", "classes": ["a", "b"]}')
+    (tmp_path / "manifest.csv").write_text(f"path,label\nx.mp4,{'9' * 5000}\n")
+    with pytest.raises(ViddaError, match="label 99999999999999999999 not in 0"):
+        load_manifest(tmp_path / "manifest.csv")
+    (tmp_path / "dataset.json").unlink()
+    with pytest.raises(ViddaError, match="label 99999999999999999999 not in 0"):
+        load_manifest(tmp_path / "manifest.csv")

@@ -1,4 +1,6 @@
-"""The one exception that a user is meant to read."""
+"""The exceptions that a user is meant to read."""
+
+from collections.abc import Sequence
 
 
 class ViddaError(Exception):
@@ -6,3 +8,11 @@ class ViddaError(Exception):
 
     The command line prints it as one line (or one line a problem) without a traceback.
     """
+
+
+class ConfigError(ViddaError):
+    """Every mistake of one config, a line each, in `problems`."""
+
+    def __init__(self, problems: Sequence[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = tuple(problems)

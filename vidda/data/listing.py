@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from vidda.data.manifest import MOST_CLASSES, class_number
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
@@ -168,10 +169,11 @@ def relative(path: str) -> str:
 def label_of(text: str, count: int | None) -> int:
     """A label written as text; ViddaError unless it is a number in 0..count-1."""
     if not (text.isascii() and text.isdigit()):
-        raise ViddaError(f"label {text!r} is not a number; a line is `path label`")
-    if count is not None and int(text) >= count:
-        raise ViddaError(f"label {text} not in 0..{count - 1}")
-    return int(text)
+        raise ViddaError(f"label {text!r:.60} is not a number; a line is `path label`")
+    most = MOST_CLASSES if count is None else count
+    if class_number(text) >= most:
+        raise ViddaError(f"label {text:.20} not in 0..{most - 1}")
+    return class_number(text)
 
 
 def read_classes(file: Path) -> tuple[str, ...]:
@@ -185,7 +187,7 @@ def read_classes(file: Path) -> tuple[str, ...]:
         # Several names may share an index (TA3N's UCF list does): the first one names the class.
         names: dict[int, str] = {}
         for index, name in pairs:
-            names.setdefault(int(index), name)
+            names.setdefault(class_number(index), name)
     else:
         names = dict(enumerate(lines))
     if sorted(names) != list(range(len(names))) or not names:

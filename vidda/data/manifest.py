@@ -31,6 +31,11 @@ SHOWN = 20
 """How many mistakes of one file are printed; the rest is counted."""
 
 
+def class_number(digits: str) -> int:
+    """Return the number of a class; at least MOST_CLASSES where it is too long for one."""
+    return int(digits) if len(digits) < 20 else MOST_CLASSES
+
+
 def load_manifest(path: Path | str) -> Manifest:
     """The clips of a manifest, from its CSV or from the folder that holds `manifest.csv`.
 
@@ -214,7 +219,7 @@ def _classes_from(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple
     names: dict[int, str] = {}
     for row in whole:
         text = row[place["label"]]
-        if text.isdecimal() and int(text) < MOST_CLASSES:
+        if text.isdecimal() and class_number(text) < MOST_CLASSES:
             name = row[place["class"]] if "class" in place else ""
             names.setdefault(int(text), name or text)
     return tuple(names.get(index, str(index)) for index in range(max(names, default=-1) + 1))
@@ -251,8 +256,8 @@ def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRec
     """One clip from its cells, which are used up; `index` gives each class its label."""
     path = cells.pop("path")
     label, named = cells.pop("label", ""), cells.pop("class", "")
-    if label and not (label.isdecimal() and int(label) < count):
-        raise ViddaError(f"label {label} not in 0..{count - 1}")
+    if label and not (label.isdecimal() and class_number(label) < count):
+        raise ViddaError(f"label {label:.20} not in 0..{count - 1}")
     if named and index.get(named) is None:
         raise ViddaError(f"class {named!r} is not one of {', '.join(index)}")
     if named and label and index[named] != label:

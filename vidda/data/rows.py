@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.data.listing import Listing, Tree, is_media, label_of, read_classes, relative
-from vidda.data.manifest import MOST_CLASSES
+from vidda.data.manifest import MOST_CLASSES, class_number
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
@@ -137,9 +137,9 @@ def _classes(rows: Iterable[Row]) -> tuple[str, ...]:
     labels = {row.label for row in labelled if row.label is not None}
     if not all(label.isdecimal() for label in labels):
         return tuple(sorted(labels))
-    if any(int(label) >= MOST_CLASSES for label in labels):
+    if above := [label for label in labels if class_number(label) >= MOST_CLASSES]:
         raise ViddaError(
-            f"label {max(labels, key=int)} is above {MOST_CLASSES - 1}; is it a label?"
+            f"label {max(above, key=class_number):.20} is above {MOST_CLASSES - 1}; is it a label?"
         )
     folders: dict[int, Counter[str]] = defaultdict(Counter)
     for row in labelled:

@@ -24,7 +24,7 @@ from vidda.progress import track
 from vidda.workers import start_worker
 
 SETTINGS = "mini.json"
-BYTES_PER_CLIP = 120_000
+BYTES_PER_CLIP = 120_000  # of 16 frames of 112x112
 CHUNK = 8
 
 Count = Annotated[int, Field(ge=1)]
@@ -62,7 +62,8 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     settings = json.dumps(config.model_dump(mode="json", exclude={"out", "jobs"}), indent=1) + "\n"
     _check_folder(config.out, settings, resume)
     missing = [plan for plan in plans if not _complete(config.out, plan)]
-    require_free(config.out, BYTES_PER_CLIP * len(missing) * (config.size * config.size) // 112**2)
+    pixels = config.frames * config.size * config.size
+    require_free(config.out, BYTES_PER_CLIP * len(missing) * pixels // (16 * 112**2))
     print(f"MiniRoCoG, seed {config.seed}: {len(plans)} clips of {config.frames} frames at")
     print(f"{config.size}x{config.size} in {config.out}, {len(plans) - len(missing)} already there")
     if dry_run:
