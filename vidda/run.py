@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -23,7 +23,7 @@ from vidda import config as configs
 from vidda import provenance
 from vidda.checkpoints import Checkpoints
 from vidda.config import Config
-from vidda.errors import ViddaError
+from vidda.errors import ViddaError, plain
 from vidda.files import fsync, lock, write_text
 
 WandbMode = Literal["off", "offline", "online"]
@@ -246,19 +246,29 @@ def _cut_metrics(file: Path, step: int | None) -> None:
     fsync(file)
 
 
+class _Formatter(logging.Formatter):
+    """One record a line: further lines are indented, and control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n  ".join(plain(line) for line in super().format(record).split("\n"))
+
+
 class _ToStderr(logging.Handler):
     """Prints to what sys.stderr is at that moment: rich replaces it while a bar is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        with suppress(OSError):  # a terminal that hung up
+            print(self.format(record), file=sys.stderr)
 
 
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """Send vidda's log to `file`, with times, and to standard error."""
     to_file = logging.FileHandler(file, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = [to_file, _ToStderr()]
+    to_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_stderr = _ToStderr()
+    to_stderr.setFormatter(_Formatter())
+    handlers = [to_file, to_stderr]
     log.setLevel(logging.INFO)
     for handler in handlers:
         log.addHandler(handler)

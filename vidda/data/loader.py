@@ -1,6 +1,5 @@
 """Batches of clips: in the same order and with the same frames whatever the number of workers."""
 
-import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -11,7 +10,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler
 
 from vidda.data.dataset import Clip, ClipDataset
 from vidda.video.errors import VideoError
-from vidda.workers import start_worker
+from vidda.workers import ForkServing, start_worker
 
 Order = Callable[[int], np.ndarray]
 """From an epoch's number to the clip numbers (N,) of that epoch, in order."""
@@ -146,11 +145,11 @@ def _start(worker: int) -> None:
     start_worker()
 
 
-def worker_context() -> multiprocessing.context.BaseContext:
+def worker_context() -> ForkServing:
     """Workers are forked from a clean server process, which imports torch once for all of them.
 
     A fork of this process could hang in what its libraries' threads held at that moment.
     """
-    context = multiprocessing.get_context("forkserver")
+    context = ForkServing()
     context.set_forkserver_preload(["vidda.data.loader"])
     return context

@@ -5,7 +5,6 @@ OUT/videos/   <path>.mp4, and <path>.1.mp4 ... for further copies; .png for an i
 A video is written last of what belongs to a version, and is what a resumed job goes by.
 """
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -19,7 +18,7 @@ from vidda.errors import ViddaError
 from vidda.files import discard_partial, inside
 from vidda.progress import track
 from vidda.types import ClipRecord, Manifest
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 
 VIDEOS = "videos"
 CHUNK = 8
@@ -117,7 +116,7 @@ def _made(
         return
     size = min(CHUNK, -(-len(versions) // workers))
     chunks = [versions[at : at + size] for at in range(0, len(versions), size)]
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_write_all, write, chunk) for chunk in chunks]
         try:

@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -21,7 +20,7 @@ from vidda.mini import layout, simulation_info
 from vidda.mini.clip import FACTORS, draw_style, render
 from vidda.mini.gestures import GESTURES
 from vidda.progress import track
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 
 SETTINGS = "mini.json"
 BYTES_PER_CLIP = 120_000  # of 16 frames of 112x112
@@ -117,7 +116,7 @@ def _complete(out: Path, plan: layout.Plan) -> bool:
 def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
     """Render in parallel; yields each clip's path as it is done."""
     chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     workers = config.jobs or os.cpu_count() or 1
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_render_chunk, config, chunk) for chunk in chunks]
