@@ -72,16 +72,22 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
                 f"{name}: its classes {', '.join(manifest.classes)} are not those of train,"
                 f" {', '.join(data.train.classes)}"
             )
+    found += config.problems(len(data.train), accelerator, config.repeats)
+    return list(dict.fromkeys([*found, *config_problems(config, accelerator.num_processes)]))
+
+
+def config_problems(config: TrainConfig, processes: int = 1) -> list[str]:
+    """Return the mistakes that the config alone tells, a line each."""
+    found = config.own_problems(processes, config.repeats)
     if config.patience is not None and config.select == LAST:
         found.append("patience: with select=last no epoch is the best one; leave one of them out")
     if config.weights is not None and len(config.weights) != len(config.train):
         found.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
         )
-    found += config.problems(len(data.train), accelerator, config.repeats)
     for sampling in (config.sampling, config.test_sampling):
         try:
             config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
         except ViddaError as error:
             found += str(error).splitlines()
-    return list(dict.fromkeys(found))
+    return found
