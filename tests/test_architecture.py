@@ -21,7 +21,7 @@ MAY_IMPORT = {
     **dict.fromkeys(CORE, CORE),
     **dict.fromkeys(("provenance", "checkpoints", "training_state", "run", "video"), RUN),
     **dict.fromkeys(("data", "mini", "control"), DATA),
-    "doctor": DATA | {"doctor"},
+    "doctor": DATA | {"translate", "recognize", "doctor"},
     "translate": DATA | {"translate"},
     "recognize": DATA | {"recognize"},
     "adapt": DATA | {"recognize", "evaluate", "adapt"},
