@@ -1,4 +1,7 @@
-"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets."""
+"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets.
+
+Where `flow` is not named, only the frames on a sheet have it, for it takes longest to compute.
+"""
 
 import logging
 from collections.abc import Callable, Iterator

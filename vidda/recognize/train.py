@@ -3,7 +3,7 @@
 RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of training
 RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
 RUN/predictions/val.npz          of the best epoch
-RUN/predictions/NAME/epoch_E.npz logits on the watched clips, whose labels are never read
+RUN/predictions/NAME/epoch_E.npz logits on the watched clips, without their labels
 RUN/selection.json               the selected and the last epoch, and what chose by which scores
 """
 

@@ -31,7 +31,9 @@ class TrainConfig(LoopConfig):
     )
     val: Path = Field(description="labelled manifest of the source that chooses the epoch")
     watch: dict[str, Path] = Field(
-        {}, description="manifests to predict after each epoch, by name; their labels are not read"
+        {},
+        description="manifests to predict after each epoch, by name; their labels are read at the"
+        " end, to print the accuracy; a new watch.NAME=FILE replaces those of a config's file",
     )
     model: ModelConfig = Field(description="the recognizer, chosen by its name")
     test_sampling: SamplingConfig = Field(Uniform(jitter=False), description="frames in testing")
