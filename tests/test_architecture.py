@@ -9,7 +9,10 @@ import pytest
 PACKAGE = Path(__file__).parents[1] / "vidda"
 FILES = sorted(PACKAGE.rglob("*.py"))
 
-CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"}
+CORE = {"types", "config", "schema", "errors", "files", "progress", "screen", "workers"} | {
+    "overrides",
+    "yaml_data",
+}
 RUN = CORE | {"provenance", "checkpoints", "training_state", "run", "video"}
 RUN |= {"shared_memory", "cache_folder"}
 DATA = RUN | {"data", "mini", "control"}
@@ -19,7 +22,7 @@ MAY_IMPORT = {
     **dict.fromkeys(CORE, CORE),
     **dict.fromkeys(RUN - CORE, RUN),
     **dict.fromkeys(("data", "mini", "control"), DATA),
-    "doctor": DATA | {"doctor"},
+    "doctor": DATA | {"translate", "recognize", "doctor"},
     "translate": DATA | {"translate"},
     "recognize": DATA | {"recognize"},
     "adapt": DATA | {"recognize", "evaluate", "adapt"},

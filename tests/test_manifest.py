@@ -180,3 +180,13 @@ def test_class_names_do_not_repeat(tmp_path: Path, where: str) -> None:
         (tmp_path / "x.csv").write_text("path,label,class\na.mp4,0,Halt\nb.mp4,1,Halt\n")
     with pytest.raises(ViddaError, match=r"class 'Halt' stands twice, as 0 and [12]; rename"):
         load_manifest(tmp_path / "x.csv")
+
+
+def test_a_label_of_thousands_of_digits_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text('{"root": ".", "classes": ["a", "b"]}')
+    (tmp_path / "manifest.csv").write_text(f"path,label\nx.mp4,{'9' * 5000}\n")
+    with pytest.raises(ViddaError, match=r"label 9{40} not in 0"):
+        load_manifest(tmp_path / "manifest.csv")
+    (tmp_path / "dataset.json").unlink()
+    with pytest.raises(ViddaError, match=r"label 9{40} not in 0"):
+        load_manifest(tmp_path / "manifest.csv")

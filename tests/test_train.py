@@ -55,7 +55,9 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
 
 
-def test_it_learns_and_leaves_a_usable_model(splits: Path, tmp_path: Path) -> None:
+def test_it_learns_and_leaves_a_usable_model(
+    splits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     watch = {"test": str(splits / "test.csv")}
     assert main(["train", str(train_config(splits, run, epochs=12, watch=watch))]) == 0
@@ -75,6 +77,13 @@ def test_it_learns_and_leaves_a_usable_model(splits: Path, tmp_path: Path) -> No
     watched = sorted((run / "predictions" / "test").iterdir())
     assert [file.name for file in watched] == [f"epoch_{n:03d}.npz" for n in range(12)]
     assert load_predictions(watched[0]).predictions.labels is None
+    labels = {clip.id: clip.label for clip in load_manifest(splits / "test.csv").clips}
+    chosen = load_predictions(watched[selection["selected"]]).predictions
+    right = [
+        row.argmax() == labels[one] for one, row in zip(chosen.ids, chosen.logits, strict=True)
+    ]
+    said = f"watched test: {np.mean(right):.1%} of {len(right)} clips at epoch "
+    assert f"{said}{selection['selected']}" in capsys.readouterr().out
 
 
 def test_without_choice_the_model_is_that_of_the_last_epoch(splits: Path, tmp_path: Path) -> None:

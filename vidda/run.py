@@ -23,7 +23,7 @@ from vidda import config as configs
 from vidda import provenance
 from vidda.checkpoints import Checkpoints
 from vidda.config import Config
-from vidda.errors import ViddaError
+from vidda.errors import ViddaError, plain
 from vidda.files import discard_partial, fsync, lock, write_text
 
 WandbMode = Literal["off", "offline", "online"]
@@ -319,19 +319,29 @@ class _ToFile(logging.FileHandler):
             super().close()
 
 
+class _Formatter(logging.Formatter):
+    """One record a line: further lines are indented, and control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n  ".join(plain(line) for line in super().format(record).split("\n"))
+
+
 class _ToStderr(logging.Handler):
     """Prints to what sys.stderr is at that moment: rich replaces it while a bar is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        with suppress(OSError):  # a terminal that hung up
+            print(self.format(record), file=sys.stderr)
 
 
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """Send vidda's log to `file`, with times, and to standard error."""
     to_file = _ToFile(file, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = [to_file, _ToStderr()]
+    to_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_stderr = _ToStderr()
+    to_stderr.setFormatter(_Formatter())
+    handlers = [to_file, to_stderr]
     log.setLevel(logging.INFO)
     for handler in handlers:
         log.addHandler(handler)

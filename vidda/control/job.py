@@ -3,10 +3,13 @@
 OUT/clips/<path>/         what was written of each clip
 OUT/records/              size and hash of these files, by which a resumed job goes
 OUT/failed.csv            the clips that failed, and why
+
+Where `flow` is not named, only the frames on a sheet have it, for it takes longest to compute.
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -31,7 +34,7 @@ from vidda.data.derived import making_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic, inside
-from vidda.progress import track
+from vidda.progress import Passed, meter
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
@@ -61,6 +64,18 @@ class ControlJobConfig(ControlConfig):
     tile: int = Field(default=192, ge=32, description="width of each picture on a sheet, in pixels")
     cache: Path | None = Field(default=None, description="folder that keeps what was computed")
 
+    @property
+    def whole_flow(self) -> bool:
+        """Whether flow was asked for; else only the frames on the sheet have any."""
+        return self.flow is not None and "flow" in self.model_fields_set
+
+    @property
+    def flows(self) -> tuple[Target, ...]:
+        """The flow that is shown or written; videos do not show that to the first frame."""
+        if not self.whole_flow and "sheet" not in self.write:
+            return ()
+        return ("previous",) if self.write == ("videos",) else ("previous", "anchor")
+
 
 def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     """Write the controls of every clip; 0 when all could be, else 1."""
@@ -69,10 +84,10 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         ControlReader(config, None).load()
         print(f"dry run: would write {', '.join(config.write)} of {len(chosen)} clips")
+        for line in _not_made(config):
+            print(line)
         return 0
-    both: tuple[Target, ...] = ("previous", "anchor")
-    # Videos do not show the flow to the first frame.
-    reader = ControlReader(config, config.cache, both[:1] if config.write == ("videos",) else both)
+    reader = ControlReader(config, config.cache, config.flows)
     reader.load()
     prints = {"input": chosen.fingerprint()}
     waiting = _missing(config.out, chosen)
@@ -94,8 +109,24 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
             print(f"{lost} clips were lost while others were at work; {opened.remedy()}")
             return 1
         opened.finish()
+    for line in _not_made(config):
+        print(line)
     print(f"written: {config.out / CLIPS}")
     return 0
+
+
+def _not_made(config: ControlJobConfig) -> list[str]:
+    """Say which controls are not made, and what makes them."""
+    lines = []
+    if config.pose is None:
+        lines.append("no poses: pose is null; pose.name=sidecar, mmpose or onnx finds them")
+    if config.edges is None:
+        lines.append("no edges: edges is null")
+    if config.flow is None:
+        lines.append("no optical flow: flow is null")
+    elif not config.whole_flow and config.write != ("sheet",):
+        lines.append("optical flow only on sheets; flow.name=dis or raft gives every frame's")
+    return lines
 
 
 def _require_own_places(chosen: Manifest) -> None:
@@ -124,22 +155,51 @@ def _write_all(
     config: ControlJobConfig, reader: ControlReader, chosen: Manifest, waiting: list[ClipRecord]
 ) -> list[tuple[str, str]]:
     """Write the waiting clips; the ids of clips that failed, and why."""
-    total, found = len(chosen), len(chosen) - len(waiting)
+    lengths = {clip.id: _length(config, inside(chosen.root, clip.path)) for clip in chosen.clips}
+    total = sum(lengths.values())
+    done = total - sum(lengths[clip.id] for clip in waiting)
     failed: list[tuple[str, str]] = []
-    for clip in track(waiting, label="controls", total=total, unit="clips", done=found):
-        try:
-            with full_disk_told(config.out):
-                _write_clip(config, reader, clip, chosen.root)
-        except FullDiskError:
-            raise
-        except ViddaError as error:
-            log.warning("clip %r failed: %s", clip.id, error)
-            failed.append((clip.id, str(error)))
+    with meter(label="controls", total=total, unit="frames", done=done) as passed:
+        for number, clip in enumerate(waiting, len(chosen) - len(waiting) + 1):
+            count = _Counted(passed, f"clip {number}/{len(chosen)}")
+            try:
+                with full_disk_told(config.out):
+                    _write_clip(config, reader, clip, chosen.root, count)
+            except FullDiskError:
+                raise
+            except ViddaError as error:
+                log.warning("clip %r failed: %s", clip.id, error)
+                failed.append((clip.id, str(error)))
+            count(lengths[clip.id] - count.frames)
     return failed
 
 
+class _Counted:
+    """Passes on how many frames of a clip are done, and adds them up."""
+
+    def __init__(self, passed: Callable[..., None], note: str) -> None:
+        self._passed, self._note = passed, note
+        self.frames = 0
+
+    def __call__(self, count: int) -> None:
+        self.frames += count
+        self._passed(count, self._note)
+
+
+def _length(config: ControlJobConfig, path: Path) -> int:
+    """How many frames of a clip are looked at; 0 where it cannot be read, which is told later."""
+    try:
+        return min(video.probe(path).frames, config.frames)
+    except ViddaError:
+        return 0
+
+
 def _write_clip(
-    config: ControlJobConfig, reader: ControlReader, clip: ClipRecord, root: Path
+    config: ControlJobConfig,
+    reader: ControlReader,
+    clip: ClipRecord,
+    root: Path,
+    passed: Passed,
 ) -> None:
     path = inside(root, clip.path)
     info = video.probe(path)
@@ -152,7 +212,9 @@ def _write_clip(
             info.frames,
         )
     frames = video.read(path, numbers, config.size)
-    controls = reader.read(frames, clip, root, numbers)
+    shown = evenly(len(frames), config.columns)
+    flow_rows = None if config.whole_flow else shown
+    controls = reader.read(frames, clip, root, numbers, flow_rows=flow_rows, passed=passed)
     height, width = frames.shape[1:3]
     mask = None
     if controls.pose is not None or has_mask(clip, root):
@@ -161,16 +223,23 @@ def _write_clip(
         )
     with making_folder(config.out, _place(clip), clip.id) as folder:
         if "sheet" in config.write:
-            shown = evenly(len(frames), config.columns)
             found = rows(frames, controls, mask, shown)
             sheet = contact_sheet(clip.id, found, numbers[shown].tolist(), config.tile)
             save_png(sheet, folder / "sheet.png")
         if "videos" in config.write:
-            for name, pictures in _pictures(controls, mask):
+            for name, pictures in _pictures(_written(config, controls), mask):
                 video.write(folder / f"{name}.mp4", pictures, info.fps or 1.0)
         if "npz" in config.write:
             with atomic(folder / "controls.npz") as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **_arrays(controls, mask))  # type: ignore[arg-type]
+                np.savez_compressed(file, **_arrays(_written(config, controls), mask))  # type: ignore[arg-type]
+
+
+def _written(config: ControlJobConfig, controls: Controls) -> Controls:
+    """The controls of all frames, without flow that only the sheet's frames have."""
+    if config.whole_flow:
+        return controls
+    names = ("flow_previous", "flow_anchor", "occluded_previous", "occluded_anchor")
+    return replace(controls, **dict.fromkeys(names))
 
 
 def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:

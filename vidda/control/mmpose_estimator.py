@@ -22,6 +22,7 @@ from vidda.control.networks import fill, torch_device
 from vidda.control.topdown import over_people
 from vidda.errors import ViddaError
 from vidda.files import shipped
+from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
 
@@ -99,11 +100,12 @@ class MMPoseEstimator:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Pose:
         """The poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
-        return over_people(frames, boxes, self.config.batch, self._predict)
+        return over_people(frames, boxes, self.config.batch, self._predict, passed)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

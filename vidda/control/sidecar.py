@@ -20,6 +20,7 @@ from vidda.control.keypoints import JOINTS, Pose
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.mini.job import sidecar
+from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
 VISIBLE = 2
@@ -46,6 +47,7 @@ class SidecarPoses:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Pose:
         """The poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not used.
 

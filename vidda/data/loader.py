@@ -1,6 +1,5 @@
 """Batches of clips: in the same order and with the same frames whatever the number of workers."""
 
-import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
@@ -13,7 +12,7 @@ from vidda.data.dataset import Clip, ClipDataset
 from vidda.errors import ViddaError
 from vidda.shared_memory import no_room, share
 from vidda.video.errors import VideoError
-from vidda.workers import start_worker
+from vidda.workers import ForkServing, start_worker
 
 Order = Callable[[int], np.ndarray]
 """From an epoch's number to the clip numbers (N,) of that epoch, in order."""
@@ -179,11 +178,11 @@ def _start(worker: int) -> None:
     start_worker()
 
 
-def worker_context() -> multiprocessing.context.BaseContext:
+def worker_context() -> ForkServing:
     """Workers are forked from a clean server process, which imports torch once for all of them.
 
     A fork of this process could hang in what its libraries' threads held at that moment.
     """
-    context = multiprocessing.get_context("forkserver")
+    context = ForkServing()
     context.set_forkserver_preload(["vidda.data.loader"])
     return context

@@ -1,7 +1,6 @@
 """Decoding every clip once, in parallel, with results that outlive the run."""
 
 import json
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +11,7 @@ from typing import IO
 from vidda.data.listing import Tree
 from vidda.errors import ViddaError
 from vidda.progress import track
-from vidda.workers import belong
+from vidda.workers import Spawning, belong
 
 CHUNK = 16
 """Files a task: enough to make the pool's own work vanish, few enough to lose little to a crash."""
@@ -127,7 +126,7 @@ def _decode_some(root: Path, paths: Sequence[str]) -> list[tuple[str, Checked]]:
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=belong)
 
 

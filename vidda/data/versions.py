@@ -5,7 +5,6 @@ OUT/records/   what was written of each, see `vidda.data.derived`: what a resume
 OUT/manifest.csv
 """
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -22,7 +21,7 @@ from vidda.errors import ViddaError
 from vidda.progress import track
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 
 VIDEOS, MANIFEST = "videos", "manifest.csv"
 CHUNK = 8
@@ -147,7 +146,7 @@ def _made(versions: Sequence[Version], write: Write, out: Path, jobs: int) -> It
         return
     size = min(CHUNK, -(-len(versions) // workers))
     chunks = [versions[at : at + size] for at in range(0, len(versions), size)]
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_make_all, write, out, chunk) for chunk in chunks]
         try:

@@ -273,7 +273,7 @@ class Maker:
         try:
             find_parts(weights)
         except ViddaError as error:
-            self.problems += [f"{where}: weights: {line}" for line in str(error).splitlines()]
+            self.problems += [f"{where}: {line}" for line in str(error).splitlines()]
 
     def _add(self, key: str, stage: Stage) -> None:
         self.stages.append(stage)

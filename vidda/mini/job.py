@@ -2,7 +2,6 @@
 
 import io
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -23,10 +22,10 @@ from vidda.mini import layout, simulation_info
 from vidda.mini.clip import FACTORS, draw_style, render
 from vidda.mini.gestures import GESTURES
 from vidda.progress import track
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 
 SETTINGS = "mini.json"
-BYTES_PER_CLIP = 120_000
+BYTES_PER_CLIP = 120_000  # of 16 frames of 112x112
 CHUNK = 8
 
 Count = Annotated[int, Field(ge=1)]
@@ -64,7 +63,8 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     settings = json.dumps(config.model_dump(mode="json", exclude={"out", "jobs"}), indent=1) + "\n"
     _check_folder(config.out, settings, resume)
     missing = _missing(config.out, plans)
-    require_free(config.out, BYTES_PER_CLIP * len(missing) * (config.size * config.size) // 112**2)
+    pixels = config.frames * config.size * config.size
+    require_free(config.out, BYTES_PER_CLIP * len(missing) * pixels // (16 * 112**2))
     print(f"MiniRoCoG, seed {config.seed}: {len(plans)} clips of {config.frames} frames at")
     print(f"{config.size}x{config.size} in {config.out}, {len(plans) - len(missing)} already there")
     if dry_run:
@@ -127,7 +127,7 @@ def _missing(out: Path, plans: list[layout.Plan], *, content: bool = True) -> li
 def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
     """Render in parallel; yields each clip's path as it is done."""
     chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     workers = config.jobs or os.cpu_count() or 1
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_render_chunk, config, chunk) for chunk in chunks]

@@ -3,7 +3,7 @@
 RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of training
 RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
 RUN/predictions/val.npz          of the best epoch
-RUN/predictions/NAME/epoch_E.npz logits on the watched clips, whose labels are never read
+RUN/predictions/NAME/epoch_E.npz logits on the watched clips, without their labels
 RUN/selection.json               the selected and the last epoch, and what chose by which scores
 """
 
@@ -96,6 +96,13 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
             )
     if config.strict:
         found += [f"{one}; take them out of one of the two" for one in data.shared()]
+    found += config.problems(len(data.train), accelerator, config.repeats)
+    return list(dict.fromkeys([*found, *config_problems(config, accelerator.num_processes)]))
+
+
+def config_problems(config: TrainConfig, processes: int = 1) -> list[str]:
+    """Return the mistakes that the config alone tells, a line each."""
+    found = config.own_problems(processes, config.repeats)
     for name in sorted(OWN_NAMES & config.watch.keys()):
         found.append(f"watch.{name}: the run keeps its own under this name; take another")
     if config.patience is not None and config.select == LAST:
@@ -104,10 +111,9 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
         found.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
         )
-    found += config.problems(len(data.train), accelerator, config.repeats)
     for sampling in (config.sampling, config.test_sampling):
         try:
             config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
         except ViddaError as error:
             found += str(error).splitlines()
-    return list(dict.fromkeys(found))
+    return found

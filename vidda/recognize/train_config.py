@@ -35,7 +35,9 @@ class TrainConfig(LoopConfig):
     )
     val: Path = Field(description="labelled manifest of the source that chooses the epoch")
     watch: dict[FileName, Path] = Field(
-        {}, description="manifests to predict after each epoch, by name; their labels are not read"
+        {},
+        description="manifests to predict after each epoch, by name; their labels are read at the"
+        " end, to print the accuracy; a new watch.NAME=FILE replaces those of a config's file",
     )
     strict: bool = Field(
         False, description="refuse clips of val or watch that are trained on, by path or content"

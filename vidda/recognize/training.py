@@ -12,6 +12,7 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.nn import functional as F
 
+from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.predictions import load_predictions, save_predictions
@@ -120,6 +121,20 @@ class Training:
         save_predictions(run / "predictions" / "val.npz", found.predictions, found.classes)
         self.folder.finish()
         print(f"done: {run}; epoch {best} by {name} ({scores[best]:.4g}) of {len(scores)}")
+        self._tell_watched(best, len(scores) - 1)
+
+    def _tell_watched(self, best: int, last: int) -> None:
+        """Print the accuracy on the watched clips, whose labels are read only now, at the end."""
+        for name, file in self.config.watch.items():
+            labels = {clip.id: clip.label for clip in load_manifest(file).clips}
+            said = []
+            for epoch in dict.fromkeys((best, last)):
+                found = load_predictions(self._place(name, epoch)).predictions
+                known = [n for n, one in enumerate(found.ids) if labels.get(one) is not None]
+                right = [found.logits[n].argmax() == labels[found.ids[n]] for n in known]
+                if known:
+                    said.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
+            print(f"watched {name}: {', '.join(said) or 'no labels'}")
 
     def _predict(self, loader: ClipLoader) -> Predictions:
         """Of all processes together, in the manifest's order."""

@@ -4,7 +4,6 @@ Every engine gives the same files: what a group of clips becomes depends on noth
 """
 
 import logging
-import multiprocessing
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
@@ -18,7 +17,7 @@ from vidda.errors import ViddaError
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.shards import Group
 from vidda.translate.worker import Done, Setup, Worker
-from vidda.workers import belong
+from vidda.workers import Spawning, belong
 
 log = logging.getLogger("vidda")
 
@@ -99,7 +98,7 @@ class _Listening(logging.Handler):
 
 
 def _by_processes(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
-    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    context = Spawning()  # CUDA does not survive a fork
     names: Any = context.SimpleQueue()
     wanted = devices(setup.config)
     for name in wanted:

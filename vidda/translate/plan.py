@@ -134,6 +134,16 @@ def look(plan: Plan, config: TranslateConfig) -> Looked:
     return Looked(frames, pixels, problems)
 
 
+def config_problems(config: TranslateConfig) -> list[str]:
+    """Return the mistakes that can be told without clips and without the model, a line each."""
+    trying = _Trying()
+    trying.problems += _contradictions(config)
+    trying.call(torch_device, config.device, "device")
+    trying.call(Shard.parse, config.shard)
+    trying.call(schedulers.build, config.sampling.scheduler, schedulers.SD15_NOISE)
+    return trying.problems
+
+
 def _contradictions(config: TranslateConfig) -> Iterator[str]:
     """Keys that do not go together, a line each."""
     control, sampling = config.control, config.sampling

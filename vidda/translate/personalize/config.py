@@ -1,7 +1,7 @@
 """What `vidda personalize` is told."""
 
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import torch
 from accelerate import Accelerator
@@ -25,6 +25,12 @@ MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 MethodConfig = Annotated[
     DreamBooth | TextualInversion | Lora | VaeDecoder, Field(discriminator="name")
 ]
+
+
+class _Base(WeightsConfig):
+    """Weights whose keys are the personalization's own."""
+
+    key: ClassVar[str] = ""
 
 
 class PersonalizeConfig(Config):
@@ -65,7 +71,7 @@ class PersonalizeConfig(Config):
     @property
     def weights(self) -> WeightsConfig:
         """What is loaded: the base alone."""
-        return WeightsConfig(base=self.base, vae=self.vae, controlnets=(), download=self.download)
+        return _Base(base=self.base, vae=self.vae, controlnets=(), download=self.download)
 
     @property
     def pace(self) -> Pace:
