@@ -29,8 +29,12 @@ def encode(
     options: dict[str, str] | None = None,
     stamps: list[int] | None = None,
     rotation: int = 0,
+    shape: Fraction | None = None,
 ) -> Path:
-    """Write frames with any of FFmpeg's encoders; stamps: their times in 1/25 s."""
+    """Write frames with any of FFmpeg's encoders; stamps: their times in 1/25 s.
+
+    shape: width : height of a pixel.
+    """
     path.parent.mkdir(parents=True, exist_ok=True)
     with av.open(str(path), "w") as container:
         stream = container.add_stream(codec, rate=25, options=options or {})
@@ -40,6 +44,8 @@ def encode(
         stream.codec_context.gop_size = group
         stream.codec_context.max_b_frames = b_frames
         stream.codec_context.thread_count = 1
+        if shape:
+            stream.codec_context.sample_aspect_ratio = shape
         if rotation:
             stream.set_display_rotation(rotation)
         for number, frame in enumerate(frames):

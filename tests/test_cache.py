@@ -1,7 +1,9 @@
 """Frames on disk: right, made once, whole whoever is killed, and never another file's."""
 
+import errno
 import multiprocessing
 import os
+import shutil
 import signal
 import time
 from collections.abc import Callable
@@ -111,6 +113,52 @@ def test_a_full_disk_is_left_alone(tmp_path: Path, clip: Path) -> None:
         frames = cache.frames(clip, 24, "all", Maker(clip))
     assert len(frames) == 30
     assert list((tmp_path / "cache" / "frames").rglob("*.npy")) == []
+
+
+@pytest.mark.parametrize("text", ["", "ab", "\xff" * 64, "g" * 64], ids=repr)
+def test_a_damaged_key_stands_for_no_other_video(tmp_path: Path, clip: Path, text: str) -> None:
+    other = tmp_path / "other.mp4"
+    video.write(other, moving(30, seed=1), 25)
+    cache = FrameCache(tmp_path / "cache")
+    for path in (clip, other):
+        cache.frames(path, 24, "all", Maker(path))
+    for key in (tmp_path / "cache" / "keys").iterdir():
+        key.write_text(text)
+    cache = FrameCache(tmp_path / "cache")
+    with pytest.warns(UserWarning, match=r"keys.* is damaged and is made again"):
+        for path in (clip, other):
+            frames = cache.frames(path, 24, "all", refuse)
+            np.testing.assert_array_equal(frames, video.read(path, None, 24))
+
+
+def test_a_disk_that_takes_nothing_is_told_once_and_no_clip_is_to_blame(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caches = [FrameCache(tmp_path / "cache") for _ in range(3)]
+
+    def full(descriptor: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr("vidda.files.os.fsync", full)
+    with pytest.warns(UserWarning) as told:
+        for cache in caches:
+            for _ in range(2):
+                frames = cache.frames(clip, 24, "all", Maker(clip))
+                np.testing.assert_array_equal(frames, video.read(clip, None, 24))
+    (line,) = {str(warning.message) for warning in told}
+    assert len(told) == 1
+    assert line == (
+        f"cache {tmp_path / 'cache'}: cannot be written to (No space left on device); further clips"
+        " are decoded each time"
+    )
+    assert not [path for path in (tmp_path / "cache").rglob("*") if path.is_file()]
+
+
+def test_a_cache_that_vanishes_is_done_without(tmp_path: Path, clip: Path) -> None:
+    cache = FrameCache(tmp_path / "cache")
+    shutil.rmtree(tmp_path / "cache")
+    with pytest.warns(UserWarning, match=r"cannot be written to \(No such file"):
+        assert len(cache.frames(clip, 24, "all", Maker(clip))) == 30
 
 
 def test_a_folder_that_cannot_be(tmp_path: Path) -> None:

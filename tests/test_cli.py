@@ -1,7 +1,10 @@
 """The command line: quick help, one line for each mistake, exit status 2 without a traceback."""
 
+import os
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -26,6 +29,17 @@ def toy(config: Toy, *, dry_run: bool, resume: bool) -> int:
         raise ViddaError("first problem\nsecond problem")
     if config.speed == 13:
         raise PermissionError(13, "Permission denied", "/there")
+    if config.speed == 28:
+        raise OSError(28, "No space left on device")
+    if config.speed == 128:
+        raise RuntimeError("Error while serializing: I/O error: No space left (os error 28)")
+    if config.speed == 7:
+        print(config.out)
+        print(config.out, file=sys.stderr)
+        raise ViddaError(config.out)
+    if config.speed > 1000:
+        os.kill(os.getpid(), config.speed - 1000)
+        time.sleep(60)
     if config.speed == 99:
         raise KeyboardInterrupt
     if config.speed == 0:
@@ -124,6 +138,11 @@ def test_problems_of_a_command_are_told_without_a_traceback(
     assert errors(capsys, "toy", "a", "speed=13") == [
         "error: [Errno 13] Permission denied: '/there'"
     ]
+    for speed in (28, 128):
+        assert errors(capsys, "toy", "a", f"speed={speed}") == [
+            "error: [Errno 28] No space left on device: 'a'; free some space: what is done is kept,"
+            " and the same command with --resume goes on"
+        ]
     assert main(["toy", "a", "speed=99"]) == 130
     assert "--resume" in capsys.readouterr().err
     with pytest.raises(ZeroDivisionError):  # a mistake of vidda's own keeps its traceback
@@ -151,3 +170,32 @@ def test_every_command_describes_each_of_its_keys(
     for line, after in zip(lines, [*lines[1:], ""], strict=True):
         if line.startswith("  ") and not line.startswith(("   ", "  --")) and "  (" in line:
             assert after.startswith("      "), f"vidda {name}: {line.strip()} has no description"
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_what_ends_a_command_says_a_line(
+    number: signal.Signals, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = signal.getsignal(number)
+    assert main(["toy", "a", f"speed={1000 + number}"]) == 128 + number
+    said = f"ended by {number.name}; the same command with --resume goes on from here\n"
+    assert capsys.readouterr().err == said
+    assert signal.getsignal(number) == before
+
+
+def test_control_characters_of_a_name_do_not_reach_the_terminal(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    name = "a\x1b]0;x\x07\x1b[2Jb\u202e\x9b.mp4"
+    shown = "a\\x1b]0;x\\x07\\x1b[2Jb\\u202e\\x9b.mp4\n"
+    assert main(["toy", name, "speed=7"]) == 2
+    output = capsys.readouterr()
+    assert output.out == shown and output.err == f"{shown}error: {shown}"
+
+
+def test_a_path_may_hold_an_equals_sign(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    file = tmp_path / "lr=3" / "toy.yaml"
+    file.parent.mkdir()
+    file.write_text("speed: 5\n")
+    assert main(["toy", str(file), "runs/lr=3"]) == 3
+    assert capsys.readouterr().out.startswith("runs/lr=3 5 ")

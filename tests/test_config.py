@@ -1,5 +1,6 @@
 """Configs: every mistake at once, one line each, with the key as the user wrote it."""
 
+from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
@@ -43,6 +44,10 @@ class Job(Config):
     model: Model = Small()
     models: tuple[Model, ...] = ()
     named: dict[str, Small] = Field(default_factory=dict)
+    nested: Large = Large(depth=9, inner=Small(width=5))
+    pair: tuple[Model, ...] = (Large(depth=8), Small())
+    watch: dict[str, Path] = Field(default_factory=dict)
+    workers: int = 0
 
     @model_validator(mode="after")
     def _lucky(self) -> Self:
@@ -112,8 +117,23 @@ def test_a_config_is_immutable() -> None:
         ),
         (
             "qqq=1",
-            "qqq: unknown key; known are epochs, flip, lr, model, models, named, note, root, ",
+            "qqq: unknown key; known are epochs, flip, lr, model, models, named, nested, note, ",
         ),
+        ("workers=100000", "workers: 100000 is more than 1,024, which nothing here can be"),
+        ("epochs=18446744073709551616", "epochs=18446744073709551616: 18446744073709551616 is a"),
+        ("epochs=" + "9" * 5000, "epochs=" + "9" * 53 + ": YAML that is not plain data: 9999"),
+        (f"watch.a={'x' * 256}", f"watch: '{'x' * 39}... is too long for a path: 255 bytes"),
+        (f"root={'x/' * 2048}x", f"root: '{'x/' * 19}x... is too long for a path: 255 bytes"),
+        ('note="a\\0b"', """note="a\\0b": 'a\\x00b' holds NUL or bytes that are not UTF-8"""),
+        ('note="a\\udcffb"', """note="a\\udcffb": 'a\\udcffb' holds NUL or bytes that are not"""),
+        ("models=" + "[" * 5000 + "]" * 5000, "models=" + "[" * 53 + ": nested more than 50 deep"),
+        (
+            "models=" + "[" * 60 + "]" * 60,
+            "models=" + "[" * 53 + ": 0.0.0.0.0.0.0.0.0.0....: nested",
+        ),
+        ("models.1.name=small", "models.1.name: 'models' is a list of 0; its items are 0, 1, ..."),
+        ("models.x.name=small", "models.x.name: 'models' is a list of 0; its items are 0, 1, ..."),
+        ("note=[old] runs", "note=[old] runs: not valid YAML: "),
         ("epochs", "'epochs': an override is written key=value or key.sub=value"),
         ("a..b=1", "'a..b=1': an override is written key=value or key.sub=value"),
         ("epochs=[", "epochs=[: not valid YAML: "),
@@ -223,3 +243,75 @@ def test_the_description_has_every_key_with_type_default_and_text() -> None:
     names = {name for name, _ in keys}
     assert {"model.depth", "model.inner.width", "models[].inner.width", "named.NAME.width"} <= names
     assert set(Job.model_fields) <= names
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a/c #3", "#3", "photo: a man", "a:", "@x", "`x`", "%x", "*x", "&x", "!x", "|", "> x", "? x",
+     "- a", "---", "...", "a ", " a", "\ta", "a\nb", "3 #4", "'tis", '"a" he said', "2024-13-45",
+     "2024-01-01 10:00", "1:30", "\x7f", "=", "<<", "-", "on", "~x"],
+)  # fmt: skip
+def test_a_value_of_the_command_line_is_no_document(text: str) -> None:
+    assert load(f"note={text}").note == text
+
+
+def test_lists_mappings_and_quoted_text_of_the_command_line_have_no_comments() -> None:
+    job = load('models=[{name: small, "width": 4}]', "watch={a: take #2, 'b': \"#3\"}", "lr= 1e-4 ")
+    assert job.models == (Small(width=4),) and job.lr == 1e-4
+    assert job.watch == {"a": Path("take #2"), "b": Path("#3")}
+    assert load('note="3"').note == "3" and load("note='it''s'").note == "it's"
+    assert load("seed=~").seed is None and load("seed=17").seed == 17 and load("flip=true").flip
+
+
+def test_an_override_reaches_into_a_list(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("models: [{name: large, inner: {width: 2}}, {name: small}]\nsize: [1, 2]\n")
+    job = load("models.0.depth=7", "models.1.width=5", "size.1=9", "models.2.name=small", file=file)
+    assert job.models == (Large(depth=7, inner=Small(width=2)), Small(width=5), Small())
+    assert job.size == (1, 9)
+    assert load("pair.1.width=6").pair == (Large(depth=8), Small(width=6))
+    assert load("size.0=7").size == (7, 112)
+
+
+def test_an_override_of_what_stands_by_default_keeps_the_rest_of_it(tmp_path: Path) -> None:
+    assert load("model.width=7").model == Small(width=7)
+    assert load("nested.inner.name=small", "nested.depth=3").nested == Large(
+        depth=3, inner=Small(width=5)
+    )
+    file = tmp_path / "job.yaml"
+    file.write_text("nested: {depth: 4}\n")
+    assert load("nested.inner.width=2", file=file).nested == Large(depth=4, inner=Small(width=2))
+    for overrides in (["model.name=large", "model.depth=2"], ["model.depth=2", "model.name=large"]):
+        assert load(*overrides).model == Large(depth=2)
+    file.write_text("model: {name: large}\n")
+    assert load("model.inner.width=2", file=file).model == Large(inner=Small(width=2))
+
+
+def test_a_new_name_replaces_the_files_that_a_config_names(tmp_path: Path) -> None:
+    file = tmp_path / "job.yaml"
+    file.write_text("watch: {ground: a, air: b}\nnamed: {x: {width: 2}}\n")
+    assert load("watch.real=c", "named.y.width=3", file=file).watch == {"real": Path("c")}
+    assert load("watch.air=c", file=file).watch == {"ground": Path("a"), "air": Path("c")}
+    both = load("watch.air=c", "watch.real=d", "named.y.width=3", file=file)
+    assert both.watch == {"air": Path("c"), "real": Path("d")}
+    assert both.named == {"x": Small(width=2), "y": Small(width=3)}
+
+
+def test_a_home_folder_is_expanded_in_lists_too() -> None:
+    assert load("watch={a: ~/x}").watch == {"a": Path.home() / "x"}
+    assert "has this home folder" in problems("watch.a=~nobody-of-this-name/x")[0]
+
+
+@pytest.mark.parametrize("form", ["[{}]", "{{<<: [{}]}}"])
+def test_aliases_are_bounded_by_what_they_stand_for(tmp_path: Path, form: str) -> None:
+    names = [f"a{n}" for n in range(12)]
+    lines = ["a0: &a0 {x: 1}"]
+    for below, name in pairwise(names):
+        lines.append(f"{name}: &{name} {form.format(', '.join([f'*{below}'] * 9))}")
+    file = tmp_path / "job.yaml"
+    file.write_text("\n".join(lines))
+    with pytest.raises(ConfigError, match=r"its aliases stand for [0-9,]+ values and characters"):
+        config.load(Job, file)
+    file.write_text("root: &r videos\nnote: *r\nnamed: {a: &a {width: 2}, b: {<<: *a}}\n")
+    job = config.load(Job, file)
+    assert job.note == "videos" and job.named["b"] == Small(width=2)

@@ -10,6 +10,11 @@ import pytest
 
 from vidda import config
 from vidda.cli import COMMANDS
+from vidda.experiment.config import ExperimentConfig
+from vidda.translate.job_config import TranslateConfig
+from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBooth
+from vidda.translate.stable_diffusion.personalize.lora import Lora
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -18,6 +23,34 @@ FILES = sorted((ROOT / "configs").rglob("*.yaml"))
 def test_there_are_configs() -> None:
     assert FILES
     assert all(file.suffix == ".yaml" for file in (ROOT / "configs").rglob("*.*"))
+
+
+@pytest.mark.parametrize(
+    ("learned", "asked", "prior"),
+    [
+        ("personalize/dreambooth.yaml", "translate/sd15_images.yaml", "an object"),
+        ("personalize/dreambooth_rocog.yaml", "translate/sd15.yaml", "a person"),
+        ("personalize/lora.yaml", "translate/sd15.yaml", None),
+    ],
+)
+def test_a_translation_asks_for_the_words_that_personalizing_teaches(
+    learned: str, asked: str, prior: str | None
+) -> None:
+    method = config.load(PersonalizeConfig, ROOT / "configs" / learned).method
+    prompt = config.load(TranslateConfig, ROOT / "configs" / asked).prompt
+    assert isinstance(method, DreamBooth | Lora) and prompt.token == method.token == "sks"
+    assert prompt.template.format(token=prompt.token) == method.caption
+    kept = method.prior.prompt if method.prior else None
+    assert kept == prior
+    if kept:
+        assert method.caption == f"{kept} in the style of sks {kept.split()[-1]}"
+
+
+def test_a_whole_run_translates_with_what_it_personalizes() -> None:
+    run = config.load(ExperimentConfig, ROOT / "configs" / "run" / "rocog_v2.yaml")
+    assert run.personalize["dreambooth"].file == Path("configs/personalize/dreambooth_rocog.yaml")
+    files = {getattr(variant, "file", None) for variant in run.variants.values()}
+    assert files == {Path("configs/translate/sd15.yaml")}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))

@@ -8,10 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from vidda.doctor import command
+from vidda.doctor import command, models
 from vidda.doctor.checks import GROUPS, Check
 from vidda.doctor.command import DoctorConfig, examine, run
 from vidda.doctor.findings import Finding, Missing
+from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.parts import find_parts
+from vidda.translate.stable_diffusion.weights import WeightsConfig
 
 
 def well() -> str:
@@ -104,3 +107,17 @@ def test_this_installation_is_well() -> None:
         for check in group:
             row = next(line for line in done.stdout.splitlines() if f"│ {check.part} " in line)
             assert not check.required or " ok " in row
+
+
+def test_weights_are_told_as_the_commands_tell_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    with pytest.raises(Missing) as told:
+        models.check_weights()
+    with pytest.raises(ViddaError) as refused:
+        find_parts(WeightsConfig())
+    said = str(told.value)
+    for line in str(refused.value).splitlines():
+        assert "weights.download=true fetches it" in line and line in said
+    assert "captioner.source: " in said and "model.start.download=true fetches it" in said

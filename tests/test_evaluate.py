@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import load_file, save_file
 from trained import (
     CLASSES,
     checkpoint,
@@ -23,9 +24,12 @@ from vidda.data.predictions import load_predictions, save_predictions
 from vidda.data.sampling import Centre, Views
 from vidda.data.transforms import ThreeCrops
 from vidda.evaluate.epochs import read_epochs
+from vidda.evaluate.job import place_of
 from vidda.evaluate.predictions import columns_of
 from vidda.evaluate.summary import Intervals, summarise
-from vidda.recognize.saved import load_model
+from vidda.evaluate.transfer import cells
+from vidda.evaluate.transfer_tables import legend
+from vidda.recognize.saved import WEIGHTS, load_model
 from vidda.types import Manifest, Predictions
 
 TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
@@ -85,6 +89,26 @@ def test_a_model_is_measured_and_can_be_measured_again_from_the_file(
     assert "finished run" in errors(capsys, *arguments)[0]
 
 
+def test_a_models_test_needs_no_folder_to_be_named(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = labelled(tmp_path / "videos", 3)
+    data, run = prepared(tmp_path / "data", manifest, ("gs2gr",)), checkpoint(tmp_path / "run")
+    (file,) = sorted((data / "splits").glob("gs2gr/*/test.csv"))
+    place = run / "evaluations" / f"gs2gr_{file.parent.name}_test"
+    arguments = ["evaluate", f"model={run}", f"manifest={file}", *QUICK]
+    assert main([*arguments, "--dry-run"]) == 0
+    assert str(place) in capsys.readouterr().out and not place.exists()
+    assert main(arguments) == 0
+    assert f"written: {place / 'predictions.npz'}" in capsys.readouterr().out
+    assert json.loads((place / "metrics.json").read_text())["clips"] == 3
+    assert "finished run" in errors(capsys, *arguments[1:])[0]
+    assert main([*arguments, "--resume"]) == 0
+    best = run / "checkpoints" / "best"
+    assert place_of(best, file) == place.with_name(f"{place.name}_best")
+    assert place_of(run, tmp_path / "data x" / "clips.csv").name == "data_x_clips"
+
+
 def test_views_are_averaged_as_probabilities(tmp_path: Path) -> None:
     file, manifest = saved_manifest(tmp_path, 2)
     run = checkpoint(tmp_path / "run", sampling=Centre(frames=4, stride=1))
@@ -121,6 +145,41 @@ def test_strata_tell_views_altitudes_subjects_and_classes_apart(tmp_path: Path) 
     assert {v for c, v in by_name if c == "subject"} == {"S0", "S1", "S2"}
     assert summary.subjects == 3
     assert np.array(summary.confusion).trace() == hits.sum()
+
+
+def test_clips_without_subjects_are_no_subjects(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    manifest = labelled(tmp_path, 12)
+    for known in (0, 6, 12):
+        clips = [
+            replace(clip, subject=clip.subject if number < known else None)
+            for number, clip in enumerate(manifest.clips)
+        ]
+        place = tmp_path / f"{known}.npz"
+        predictions_of(place, replace(manifest, clips=tuple(clips)), 3)
+        saved = load_predictions(place)
+        summary = summarise(saved, Intervals())
+        (cell, *_) = cells("a row", "gs2gr", [saved], Intervals())
+        subjects = 3 if known else 0
+        assert (summary.subjects, summary.without_subject) == (subjects, 12 - known)
+        assert (cell.subjects, cell.without_subject) == (subjects, 12 - known)
+        # The interval of the table is that of the single test, and never shorter than Wilson's.
+        assert cell.bootstrap == summary.bootstrap and summary.bootstrap is not None
+        assert summary.bootstrap.low <= summary.wilson.low
+        assert summary.bootstrap.high >= summary.wilson.high
+        assert main(["evaluate", f"predictions={place}"]) == 0
+        shown = capsys.readouterr().out
+        said = {
+            0: "clips of unknown subjects",
+            6: "3 subjects and 6 clips of unknown ones",
+            12: "3 subjects",
+        }
+        assert f"] bootstrap over {said[known]}" in " ".join(shown.split())
+        told = "\n".join(legend([cell], [], 0.95))
+        sizes = {0: "12 (unknown)", 6: "12 (3 and 6 clips of unknown subjects)", 12: "12 (3)"}
+        assert f"all {sizes[known]}" in told
+        assert ("Clips of unknown subjects are taken for independent." in told) == (known < 12)
 
 
 def test_two_models_are_compared_clip_by_clip(
@@ -288,7 +347,7 @@ def test_every_mistake_of_a_transfer_is_told_at_once(
 def test_which_job_is_meant(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "give one of model, predictions" in errors(capsys)[0]
     assert "given: model and predictions" in errors(capsys, "model=a", "predictions=b")[0]
-    assert "model needs manifest and out too" in errors(capsys, "model=a")[0]
+    assert "model needs manifest too" in errors(capsys, "model=a")[0]
     assert "precision without effect" in errors(capsys, "predictions=a", "precision=bf16")[0]
 
 
@@ -320,6 +379,55 @@ def test_what_a_model_cannot_be_tested_on(
     assert "stride=FRAMES" in said("clips=3")
     assert "not on this machine" in said("device=cuda:77")
     assert "'flying' is not on this machine" in said("device=flying")
+
+
+def break_weights(run: Path, value: float) -> None:
+    """Put a value that is no number into one tensor of a checkpoint."""
+    file = run / "checkpoints" / "best" / WEIGHTS
+    state = load_file(file)
+    state["classifier.bias"][1] = value
+    save_file(state, file)
+
+
+@pytest.mark.parametrize("value", [float("nan"), float("inf"), float("-inf")])
+def test_weights_that_are_no_numbers_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], value: float
+) -> None:
+    file, _ = saved_manifest(tmp_path, 2)
+    run, out = checkpoint(tmp_path / "run"), tmp_path / "out"
+    break_weights(run, value)
+    for command in (
+        ["predict", str(run), str(file), f"out={out}"],
+        ["evaluate", f"model={run}", f"manifest={file}", f"out={out}"],
+        ["export", str(run), "onnx", f"out={out}.onnx"],
+    ):
+        more = QUICK if command[0] != "export" else ()
+        assert main([*command, *more]) == 2
+        said = capsys.readouterr()
+        assert "nan%" not in said.out
+        (line,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
+        assert "tensors hold nan or inf (first classifier.bias)" in line
+        assert "take another checkpoint" in line
+
+
+def test_logits_that_are_no_numbers_are_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file, _ = saved_manifest(tmp_path, 2)
+    run, out = checkpoint(tmp_path / "run"), tmp_path / "out"
+    # Every weight is finite, but not what they make together of some feature.
+    place = run / "checkpoints" / "best" / WEIGHTS
+    state = load_file(place)
+    state["classifier.weight"][:] = torch.tensor([[3e38], [-3e38], [0.0]])
+    state["classifier.bias"].fill_(3.3e38)
+    save_file(state, place)
+    said = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
+    assert f"{run}: what it says of 2 of 2 clips is nan or inf, first of" in said[0]
+    assert not (out / "predictions.npz").exists()
+    for more in ((), ("window=0.5",)):
+        assert main(["predict", str(run), str(file), *more, *QUICK]) == 2
+        shown = capsys.readouterr()
+        assert "is nan or inf" in shown.err and "nan%" not in shown.out
 
 
 def test_a_clip_that_cannot_be_read_stops_it(

@@ -1,22 +1,29 @@
 """Files are whole or absent, and paths stay in their folder."""
 
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from safetensors import SafetensorError
 
 from vidda.errors import ViddaError
 from vidda.files import (
     atomic,
     atomic_folder,
+    discard_partial,
+    file_name,
     inside,
     lock,
+    relative,
     require_free,
     sha256,
     shipped,
     write_text,
 )
+from vidda.types import ClipRecord
 
 
 def test_an_atomic_file_appears_whole_with_its_suffix_kept(tmp_path: Path) -> None:
@@ -52,6 +59,44 @@ def test_an_atomic_folder_is_whole_or_absent(tmp_path: Path) -> None:
         assert not target.exists()
     assert [p.relative_to(target) for p in target.rglob("*")] == [Path("sub"), Path("sub/file")]
     assert list(target.parent.iterdir()) == [target]
+
+
+def test_name_and_content_are_on_the_disk_before_the_return(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    synced: list[Path] = []
+    real = os.fsync
+
+    def noting(descriptor: int) -> None:
+        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        real(descriptor)
+
+    monkeypatch.setattr(os, "fsync", noting)
+    write_text(tmp_path / "new" / "deep" / "a.txt", "x")
+    *folders, file, parent = synced
+    assert file.parent == parent == tmp_path / "new" / "deep"
+    assert set(folders) == {tmp_path, tmp_path / "new"}, "new folders have names too"
+
+
+def test_leftovers_of_a_killed_process_go_but_not_those_of_another_run(tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    for place in (tmp_path / "deep", other):
+        place.mkdir()
+        (place / ".a.0123456789ab.part.npz").write_bytes(b"half")
+        (place / "a.npz").write_bytes(b"whole")
+    (tmp_path / ".clip.mp4.part").mkdir()
+    (tmp_path / ".clip.mp4.part" / "half.png").write_bytes(b"half")
+    (other / ".lock").touch()
+    discard_partial(tmp_path)
+    left = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*")}
+    assert left == {
+        "deep",
+        "deep/a.npz",
+        "other",
+        "other/.lock",
+        "other/.a.0123456789ab.part.npz",
+        "other/a.npz",
+    }
 
 
 HOLD = """
@@ -106,6 +151,36 @@ def test_too_little_disk_is_told_before_the_work(tmp_path: Path) -> None:
         require_free(tmp_path / "not" / "yet", 2**50)
 
 
+def test_little_space_is_told_in_a_unit_that_shows_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    usage = type(shutil.disk_usage(tmp_path))(10**9, 10**9 - 700, 700)
+    monkeypatch.setattr("vidda.files.shutil.disk_usage", lambda place: usage)
+    with pytest.raises(ViddaError, match=r"needs 48\.8 KiB but 700 bytes are free; free some"):
+        require_free(tmp_path, 50_000)
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="it stands for a full disk")
+def test_a_write_that_does_not_fit_names_its_file(tmp_path: Path) -> None:
+    def fill(temporary: Path) -> None:
+        temporary.symlink_to("/dev/full")
+        temporary.write_text("x")
+
+    def save(temporary: Path) -> None:
+        # What save_file raises then, word for word.
+        problem = "Error while serializing: I/O error: No space left on device (os error 28)"
+        raise SafetensorError(problem)
+
+    for write in (fill, save):
+        no_space = pytest.raises(OSError, match=r"No space left on device: '.*/a\.txt'$")
+        with no_space, atomic(tmp_path / "a.txt") as temporary:
+            write(temporary)
+    no_space = pytest.raises(OSError, match=r"No space left on device: '.*/folder'$")
+    with no_space, atomic_folder(tmp_path / "folder") as folder:
+        fill(folder / "b")
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_what_vidda_ships_is_named_without_a_path() -> None:
     assert shipped(Path("a/b")) == Path("a/b")
     readme = shipped(Path("builtin:README.md"))
@@ -114,3 +189,40 @@ def test_what_vidda_ships_is_named_without_a_path() -> None:
         shipped(Path("builtin:unknown"))
     with pytest.raises(ViddaError):
         shipped(Path("builtin:../files.py"))
+
+
+@pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "C:/x", "C:\\x", "c:", "\\x",
+                                  "\\\\s\\x", "..\\..", "a\\..\\x", "", "./", "a\0b"])  # fmt: skip
+def test_one_rule_refuses_a_path_wherever_it_comes_from(tmp_path: Path, path: str) -> None:
+    """Lists, manifests, zip files and what is written beside a clip: the same answer for all."""
+    for refuse in (
+        lambda: relative(path),
+        lambda: inside(tmp_path, path),
+        lambda: ClipRecord("id", path, None, "real", "air"),
+    ):
+        with pytest.raises(ViddaError, match=r"leaves|holds a NUL"):
+            refuse()
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [("12:30:05.mp4", "12:30:05.mp4"), ("take 2: a/b.mp4", "take 2: a/b.mp4"),
+     ("a/C:/x.mp4", "a/C:/x.mp4"), ("./a//b.mp4", "a/b.mp4"), ("a\\b c.mp4", "a/b c.mp4"),
+     ("a..b/..c", "a..b/..c"), ("#3: x.avi", "#3: x.avi")],
+)  # fmt: skip
+def test_one_rule_takes_what_stays(tmp_path: Path, path: str, kept: str) -> None:
+    assert relative(path) == kept
+    assert inside(tmp_path, path) == tmp_path / kept
+    assert ClipRecord("id", path, None, "real", "air").path == path
+
+
+@pytest.mark.parametrize("name", ["..", ".", "", ".x", "../x", "a/b", "a\\b", "/x", "C:", "a\nb",
+                                  "a\0", "x" * 201])  # fmt: skip
+def test_names_that_would_leave_their_folder(name: str) -> None:
+    with pytest.raises(ViddaError, match=r"would be a folder's name; take letters"):
+        file_name(name)
+
+
+@pytest.mark.parametrize("name", ["gs2gr", "real air, 12:30", "été", "x" * 200, "a..b"])
+def test_names_of_one_folder(name: str) -> None:
+    assert file_name(name) == name

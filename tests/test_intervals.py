@@ -4,9 +4,10 @@ import itertools
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
+from scipy.special import expit, logit
+from scipy.stats import binomtest, norm, t
 
-from vidda.evaluate.intervals import bootstrap_mean, mcnemar, wilson
+from vidda.evaluate.intervals import bootstrap_mean, mcnemar, paired_gain, wilson
 
 
 @pytest.mark.parametrize(
@@ -57,14 +58,17 @@ def test_mcnemar_of_models_that_differ_equally_or_not() -> None:
 
 
 def test_the_bootstrap_of_clusters_against_all_draws() -> None:
-    values = np.array([1, 1, 0, 1, 0, 0, 0, 1, 1, 1], dtype=float)
-    clusters = np.array(list("aaabbccccc"))
+    # Many clips, so that what they alone leave open is not the longer interval.
+    values = np.repeat([True, True, False, True, False, False, False, True, True, True], 20)
+    clusters = np.repeat(list("aaabbccccc"), 20)
     parts = [values[clusters == name] for name in "abc"]
     means = [np.concatenate(draw).mean() for draw in itertools.product(parts, repeat=3)]
     # Far from the jumps of a distribution with so few values, the quantiles agree exactly.
     found = bootstrap_mean(values, clusters, samples=40_000, seed=0, confidence=0.8)
     assert found is not None
-    wanted = np.percentile(means, [10, 90])
+    # Of three clusters: the variance of three new ones, and Student's t.
+    longer = np.sqrt(3 / 2) * t.ppf(0.9, 2) / norm.ppf(0.9)
+    wanted = values.mean() + longer * (np.percentile(means, [10, 90]) - values.mean())
     assert (found.low, found.high) == pytest.approx(tuple(wanted), abs=1e-9)
 
 
@@ -80,7 +84,7 @@ def test_the_bootstrap_of_single_clips_against_the_normal_approximation() -> Non
 def test_clusters_and_runs_widen_the_interval() -> None:
     rng = np.random.default_rng(2)
     of_subject = rng.random(20)[np.repeat(np.arange(20), 10)]
-    values = (rng.random(200) < of_subject).astype(float)
+    values = rng.random(200) < of_subject
 
     def width(values: np.ndarray, clusters: np.ndarray) -> float:
         found = bootstrap_mean(values, clusters, samples=4000, seed=0)
@@ -91,8 +95,80 @@ def test_clusters_and_runs_widen_the_interval() -> None:
     assert width(values, together) > 1.5 * width(values, alone)
     same = np.stack([values] * 3)
     assert width(same, together) == pytest.approx(width(values, together), rel=0.1)
-    seeds = np.stack([values, np.ones(200), np.zeros(200)])
+    seeds = np.stack([values, np.ones(200, bool), np.zeros(200, bool)])
     assert width(seeds, together) > 2 * width(same, together)
+
+
+SUBJECTS = np.repeat(np.arange(6), 47)
+
+
+def subjects_alone(values: np.ndarray) -> tuple[float, float]:
+    """Percentiles of draws of six whole subjects and nothing more, as a counterexample."""
+    of_subject = values.reshape(6, 47).mean(1)
+    drawn = np.random.default_rng(0).integers(6, size=(300, 6))
+    low, high = np.percentile(of_subject[drawn].mean(1), [2.5, 97.5])
+    return float(low), float(high)
+
+
+@pytest.mark.parametrize("spread", [0.0, 0.3, 0.8], ids=["alike", "differ", "differ_much"])
+@pytest.mark.parametrize("accuracy", [0.5, 0.2])
+def test_of_95_percent_intervals_over_six_subjects_95_percent_hold_the_truth(
+    spread: float, accuracy: float
+) -> None:
+    rng, trials = np.random.default_rng(5), 200
+    nodes, weights = np.polynomial.hermite_e.hermegauss(40)
+    truth = (weights * expit(logit(accuracy) + spread * nodes)).sum() / weights.sum()
+    chances = expit(logit(accuracy) + spread * rng.normal(size=(trials, 6)))
+    held = held_by_subjects_alone = 0
+    for chance in chances:
+        hits = rng.random(282) < np.repeat(chance, 47)
+        found = bootstrap_mean(hits, SUBJECTS, samples=300, seed=0)
+        assert found is not None
+        held += found.low <= truth <= found.high
+        low, high = subjects_alone(hits)
+        held_by_subjects_alone += low <= truth <= high
+    assert held_by_subjects_alone / trials < 0.9
+    assert 0.92 <= held / trials <= 0.99
+
+
+def test_of_intervals_of_a_gain_and_of_seeds_95_percent_hold_the_truth() -> None:
+    rng, trials, held, held_by_seeds = np.random.default_rng(6), 100, 0, 0
+    for _ in range(trials):
+        # Each subject gains 0.1 on average; one model's hits are the other's where neither changes.
+        chance = np.repeat(0.1 + 0.1 * rng.normal(size=6), 47)
+        gains = (rng.random(282) < 0.3 + chance / 2).astype(float)
+        gains -= rng.random(282) < 0.3 - chance / 2
+        found = bootstrap_mean(gains, SUBJECTS, samples=300, seed=0)
+        # Three seeds that differ, on clips without subjects.
+        seeds = rng.random((3, 60)) < 0.5 + 0.1 * rng.normal(size=(3, 1))
+        of_seeds = bootstrap_mean(seeds, np.arange(60), samples=200, seed=0)
+        assert found is not None and of_seeds is not None
+        held += found.low <= 0.1 <= found.high
+        held_by_seeds += of_seeds.low <= 0.5 <= of_seeds.high
+    assert 0.92 <= held / trials <= 0.99 and 0.92 <= held_by_seeds / trials <= 0.99
+
+
+@pytest.mark.parametrize("accuracy", [0.0, 0.2, 0.5, 1.0])
+def test_no_interval_is_shorter_than_that_of_as_many_independent_clips(accuracy: float) -> None:
+    # Every subject is recognized equally often: they tell nothing of their spread.
+    hits = np.tile(np.arange(45) < round(45 * accuracy), 6)
+    found = bootstrap_mean(hits, np.repeat(np.arange(6), 45), samples=500, seed=0)
+    assert found == wilson(hits.mean(), 270)
+    if accuracy == 0.5:
+        assert found.high - found.low == pytest.approx(2 * 0.059, abs=0.001)
+
+
+def test_a_paired_gain_against_its_formula_and_its_ends() -> None:
+    # Bentur et al. again, 1 and 7 of 21 pairs: (1 + 1 and 7 + 1) of 21 + 2.
+    gains = np.repeat([1.0, -1.0, 0.0], [1, 7, 13])
+    first, second = 2 / 23, 8 / 23
+    spread = norm.ppf(0.975) * np.sqrt((first + second - (first - second) ** 2) / 23)
+    found = paired_gain(gains)
+    assert (found.low, found.high) == pytest.approx((-6 / 23 - spread, -6 / 23 + spread))
+    for same in (np.zeros(50), np.ones(50), -np.ones(50)):
+        found = bootstrap_mean(same, np.arange(50) // 10, samples=100, seed=0)
+        assert found is not None and -1 <= found.low <= same[0] <= found.high <= 1
+        assert found.high - found.low > 0.05
 
 
 def test_the_bootstrap_is_repeatable_and_knows_its_limit() -> None:

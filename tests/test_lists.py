@@ -7,9 +7,10 @@ import pytest
 from trees import config, touch
 
 from vidda.data import load_manifest, load_shift
-from vidda.data.listing import label_of, lines_of, read_classes, relative, walk
+from vidda.data.listing import label_of, lines_of, read_classes, walk
 from vidda.data.prepare import run
 from vidda.errors import ViddaError
+from vidda.files import relative
 from vidda.types import Manifest
 
 
@@ -279,13 +280,13 @@ def test_labels_that_are_none(text: str) -> None:
 def test_class_files_that_are_none(root: Path, text: str) -> None:
     (root / "classes.txt").write_text(text)
     with pytest.raises(ViddaError, match=r"classes\.txt: "):
-        read_classes(root / "classes.txt")
+        read_classes(root / "classes.txt", [])
 
 
 def test_a_list_that_is_no_text(root: Path) -> None:
     (root / "x.txt").write_bytes(b"\xff\xfe\0")
     with pytest.raises(ViddaError, match=r"x\.txt: cannot be read as a list"):
-        list(lines_of(root / "x.txt"))
+        list(lines_of(root / "x.txt", []))
 
 
 def test_a_name_that_no_csv_can_hold(root: Path) -> None:
@@ -303,3 +304,205 @@ def test_links_do_not_walk_in_circles(root: Path) -> None:
     touch(root.parent, ["disk/2.mp4"])
     (root / "c").symlink_to(root.parent / "disk")
     assert sorted(walk(root)) == ["a/1.mp4", "c/2.mp4"]
+
+
+def said_of(root: Path, dataset: dict[str, object], capsys: pytest.CaptureFixture[str]) -> str:
+    capsys.readouterr()
+    prepare(root, dataset)
+    return capsys.readouterr().err
+
+
+HASHES = ["#20_clap.avi", "#3 wave.avi", "a.avi", "b.avi"]
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("lists", "# source\n#20_clap.avi 0\n# b.avi 1\n#a.avi 1\n#3 wave.avi 1\n"),
+        ("csv", "# source\n#20_clap.avi,0\n# b.avi,1\n#a.avi,1\n#3 wave.avi,1\n"),
+        ("csv", "# source\n#20_clap.avi 0\n# b.avi 1\n#a.avi 1\n#3 wave.avi 1\n"),
+        ("csv", "path,label,fps\n#20_clap.avi,0,9\n# b.avi,1,9\n#a.avi,1,9\n#3 wave.avi,1,9\n#\n"),
+    ],
+)
+def test_a_name_may_begin_with_a_hash(
+    root: Path, name: str, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """As HMDB51 has them; rows that were commented out stay so, and are told."""
+    touch(root, HASHES)
+    (root / "train.txt").write_text(text)
+    said = said_of(root, {"name": name, "parts": [part("train", "train.txt")]}, capsys)
+    assert labels(load_manifest(root.parent / "out")) == {"#20_clap.avi": 0, "#3 wave.avi": 1}
+    assert "train.txt: 3 lines that begin with # are taken for comments, first '#" in said
+
+
+def test_a_missing_file_whose_name_begins_with_a_hash_is_missed(root: Path) -> None:
+    touch(root, ["a.avi"])
+    (root / "train.txt").write_text("a.avi 0\n#20_clap.avi 0\n")
+    with pytest.raises(ViddaError, match="1 listed clips that are not there, first #20_clap"):
+        prepare(root, {"name": "lists", "parts": [part("train", "train.txt")]})
+
+
+def test_hmdbs_own_names_with_a_hash_in_the_lists_of_features(root: Path) -> None:
+    touch(root, ["hmdb/clap/#20_clap.avi", "hmdb/clap/a.avi", "ucf/clap/v_clap_g01_c01.avi"])
+    for name in ("ucf101_train", "ucf101_val"):
+        (root / f"list_{name}_hmdb_ucf-feature.txt").write_text("x/v_clap_g01_c01 3 0\n")
+    text = "# clips\n#x/a 3 0\n#20_clap 3 0\n"
+    for name in ("hmdb51_train", "hmdb51_val"):
+        (root / f"list_{name}_hmdb_ucf-feature.txt").write_text(text)
+    shift_file = prepare(root, {"name": "ucf_hmdb"}) / "splits/ucf2hmdb/source_only/test.csv"
+    assert labels(load_manifest(shift_file)) == {"hmdb/clap/#20_clap.avi": 0}
+
+
+@pytest.mark.parametrize(
+    ("text", "path", "label"),
+    [
+        ('"run, fast.mp4",0\n', "run, fast.mp4", 0),
+        ('"run, fast.mp4", 0\n', "run, fast.mp4", 0),
+        ('"run, fast.mp4","0"\n', "run, fast.mp4", 0),
+        ('"run, fast.mp4" 0\n', "run, fast.mp4", 0),
+        ('"run, fast.mp4"\t0\n', "run, fast.mp4", 0),
+        ('"run, fast.mp4"\n', "run, fast.mp4", None),
+        ("run, fast.mp4,0\n", "run, fast.mp4", 0),
+        ('jump.mp4,"0"\n', "jump.mp4", 0),
+        ('"say ""hi"".mp4",0\n', 'say "hi".mp4', 0),
+    ],
+)
+def test_quotes_in_a_csv_without_a_header(
+    root: Path, text: str, path: str, label: int | None
+) -> None:
+    touch(root, [path])
+    (root / "train.csv").write_text(text)
+    dataset = {"name": "csv", "parts": [part("train", "train.csv")]}
+    assert labels(load_manifest(prepare(root, dataset))) == {path: label}
+
+
+def test_quotes_that_are_never_closed_are_named(root: Path) -> None:
+    touch(root, ["a.mp4"])
+    (root / "train.csv").write_text('a.mp4,0\n"b.mp4,0\n"c.mp4",0,1\n')
+    with pytest.raises(ViddaError, match="2 lines of a list that cannot be used"):
+        prepare(root, {"name": "csv", "parts": [part("train", "train.csv")]})
+    problems = (root.parent / "out" / "problems.csv").read_text()
+    assert "line,train.csv:2," in problems
+    assert "line,train.csv:3," in problems
+
+
+def one_based(root: Path, **more: object) -> dict[str, object]:
+    touch(root, [f"v{n}.mp4" for n in (1, 2, 3)])
+    (root / "train.txt").write_text("".join(f"v{n}.mp4 {n}\n" for n in (1, 2, 3)))
+    return {"name": "lists", "parts": [part("train", "train.txt")], **more}
+
+
+def test_labels_from_1_without_class_names_are_told(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    said = said_of(root, one_based(root), capsys)
+    assert load_manifest(root.parent / "out").classes == ("0", "1", "2", "3")
+    assert (
+        "no clip has label 0 (0), so 1 of 4 classes are empty; if the labels count from 1" in said
+    )
+    assert "dataset.classes=FILE" in said
+
+
+@pytest.mark.parametrize("text", ["1 walk\n2 run\n3 jump\n", "3 jump\r\n1 walk\r\n2 run\r\n"])
+def test_ucf101s_class_file_counts_from_1(
+    root: Path, text: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / "classInd.txt").write_text(text)
+    said = said_of(root, one_based(root, classes="classInd.txt"), capsys)
+    manifest = load_manifest(root.parent / "out")
+    assert manifest.classes == ("walk", "run", "jump")
+    assert labels(manifest) == {"v1.mp4": 0, "v2.mp4": 1, "v3.mp4": 2}
+    assert "classInd.txt counts from 1, and so labels are read; written from 0" in said
+
+
+@pytest.mark.parametrize(
+    ("text", "lists", "said"),
+    [
+        ("walk\nrun\njump\n", "v1.mp4 1\nv2.mp4 2\nv3.mp4 3\n", "not in 0..2; if the labels count"),
+        (
+            "1 walk\n2 run\n3 jump\n",
+            "v1.mp4 0\nv2.mp4 1\n",
+            "not in 1..3, as the class file counts",
+        ),
+    ],
+)
+def test_lists_and_class_file_that_count_otherwise(
+    root: Path, text: str, lists: str, said: str
+) -> None:
+    dataset = one_based(root, classes="classes.txt")
+    (root / "train.txt").write_text(lists)
+    (root / "classes.txt").write_text(text)
+    with pytest.raises(ViddaError, match=said):
+        prepare(root, dataset)
+
+
+def test_folders_with_numbers_for_names_are_as_many_classes(root: Path) -> None:
+    touch(root, ["1/a.mp4", "2/b.mp4", "10/c.mp4"])
+    manifest = load_manifest(prepare(root, {"name": "folders", "parts": [part("train", ".")]}))
+    assert manifest.classes == ("1", "2", "10")
+    assert labels(manifest) == {"1/a.mp4": 0, "2/b.mp4": 1, "10/c.mp4": 2}
+
+
+def test_a_label_is_its_number_though_folders_count_otherwise(root: Path) -> None:
+    touch(root, ["1/a.mp4", "2/b.mp4", "3/c.mp4"])
+    (root / "train.txt").write_text("1/a.mp4 0\n2/b.mp4 1\n3/c.mp4 2\n")
+    manifest = load_manifest(
+        prepare(root, {"name": "lists", "parts": [part("train", "train.txt")]})
+    )
+    assert manifest.classes == ("1", "2", "3")
+    assert labels(manifest) == {"1/a.mp4": 0, "2/b.mp4": 1, "3/c.mp4": 2}
+
+
+def test_a_label_of_thousands_of_digits_is_one_line(root: Path) -> None:
+    touch(root, ["a.mp4"])
+    (root / "train.txt").write_text(f"a.mp4 {'9' * 5000}\n")
+    with pytest.raises(ViddaError, match=r"^label 9{40} is above 99999; is it a label\?$"):
+        prepare(root, {"name": "lists", "parts": [part("train", "train.txt")]})
+
+
+SUFFIXES = [".mp4", ".MP4", ".flv", ".3gp", ".ts", ".mts", ".m2ts", ".gif", ".mpeg", ".ogv", ".asf",
+            ".vob", ".wmv", ".mov", ".webm", ".h264", ".mxf"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["folders", "s2rda49"])
+def test_every_suffix_is_taken_or_told(root: Path, name: str) -> None:
+    """In class folders: what can be opened is taken, the rest stands in problems.csv."""
+    videos = [f"synthetic/run/v{suffix}" for suffix in SUFFIXES]
+    others = ["synthetic/run/v.rm", "synthetic/run/v.swf", "synthetic/run/noted"]
+    touch(root, [*videos, *others, "real/run/1.jpg"])
+    (root / "splits").mkdir()
+    for part_name in ("real_val", "real_test"):
+        (root / "splits" / f"{part_name}.txt").write_text("real/run/1.jpg\n")
+    if name == "folders":
+        out = prepare(root, {"name": "folders", "parts": [part("train", "synthetic")]})
+    else:
+        out = prepare(root, {"name": "s2rda49"})
+    assert set(videos) <= labels(load_manifest(out)).keys()
+    problems = (out / "problems.csv").read_text().splitlines()
+    assert sorted(line for line in problems if line.startswith("suffix")) == [
+        f"suffix,{path}," for path in sorted(others)
+    ]
+
+
+def test_a_folder_of_nothing_that_is_known_says_what_is_there(root: Path) -> None:
+    touch(root, ["run/v.rm", "run/v.swf"])
+    with pytest.raises(
+        ViddaError, match=r"no video or image; left out .* \(\.rm, \.swf\): 2 files"
+    ):
+        prepare(root, {"name": "folders", "parts": [part("train", "run")]})
+
+
+@pytest.mark.parametrize("label", ["0", "unknown", "walk"])
+def test_a_targets_labels_make_no_class(
+    root: Path, label: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """They stand for nothing as often as not; with one class alone they would make it two."""
+    touch(root, ["1.mp4", "2.mp4"])
+    (root / "train.csv").write_text("path,class\n1.mp4,walk\n")
+    (root / "target.csv").write_text(f"path,class\n2.mp4,{label}\n")
+    parts = [part("train", "train.csv"), part("target", "target.csv")]
+    said = said_of(root, {"name": "csv", "parts": parts}, capsys)
+    manifest = load_manifest(root.parent / "out")
+    assert manifest.classes == ("walk",)
+    assert labels(manifest) == {"1.mp4": 0, "2.mp4": 0 if label == "walk" else None}
+    assert ("1 target clips have labels that no other list has" in said) == (label != "walk")

@@ -157,3 +157,36 @@ def test_an_experiment_that_is_not_there(tmp_path: Path) -> None:
     )
     with pytest.raises(ViddaError, match="left out by prepare: real_ground_train: none of"):
         load_shift(tmp_path, "gs2gr", "adapted")
+
+
+@pytest.mark.parametrize(
+    "path", ["..\\..\\x.mp4", "C:\\x.mp4", "C:/x.mp4", "\\\\host\\x.mp4", "\\x"]
+)
+def test_a_manifest_refuses_what_reading_would_refuse_later(tmp_path: Path, path: str) -> None:
+    (tmp_path / "lone.csv").write_text(f"path\n12:30:05.mp4\n{path}\n")
+    with pytest.raises(
+        ViddaError, match=r"^lone\.csv:3: clip .* leaves the manifest's root[^\n]*$"
+    ):
+        load_manifest(tmp_path / "lone.csv")
+
+
+@pytest.mark.parametrize("where", ["dataset.json", "columns"])
+def test_class_names_do_not_repeat(tmp_path: Path, where: str) -> None:
+    if where == "dataset.json":
+        text = {"format": "vidda-dataset-1", "root": ".", "classes": ["Halt", "Rally", "Halt"]}
+        (tmp_path / "dataset.json").write_text(json.dumps(text))
+        (tmp_path / "x.csv").write_text("path,class\na.mp4,Halt\n")
+    else:
+        (tmp_path / "x.csv").write_text("path,label,class\na.mp4,0,Halt\nb.mp4,1,Halt\n")
+    with pytest.raises(ViddaError, match=r"class 'Halt' stands twice, as 0 and [12]; rename"):
+        load_manifest(tmp_path / "x.csv")
+
+
+def test_a_label_of_thousands_of_digits_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "dataset.json").write_text('{"root": ".", "classes": ["a", "b"]}')
+    (tmp_path / "manifest.csv").write_text(f"path,label\nx.mp4,{'9' * 5000}\n")
+    with pytest.raises(ViddaError, match=r"label 9{40} not in 0"):
+        load_manifest(tmp_path / "manifest.csv")
+    (tmp_path / "dataset.json").unlink()
+    with pytest.raises(ViddaError, match=r"label 9{40} not in 0"):
+        load_manifest(tmp_path / "manifest.csv")

@@ -3,20 +3,23 @@
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
 import time
 import xml.etree.ElementTree as ET
 from collections import Counter
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 
 from vidda import video
 from vidda.cli import main
-from vidda.mini import layout
+from vidda.mini import job, layout
 from vidda.mini.clip import FACTORS
 from vidda.mini.gestures import GESTURES
 from vidda.mini.job import MiniConfig
@@ -140,6 +143,49 @@ def test_killed_and_resumed_is_as_if_never_killed(small: Path, tmp_path: Path) -
     assert main(["mini", str(out), *SMALL, "seed=3"]) == 2
     assert main(["mini", str(out), *SMALL, "seed=3", "--resume"]) == 0
     assert digests(out) == digests(small)
+
+
+def test_clips_that_are_lost_or_damaged_are_rendered_again(
+    small: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(small, out)
+    clips = sorted(path.relative_to(out).as_posix() for path in out.rglob("*.mp4"))
+    (out / clips[0]).write_bytes(b"")
+    (out / clips[1]).unlink()
+    flipped = bytearray((out / clips[2]).read_bytes())
+    flipped[-1] ^= 1
+    (out / clips[2]).write_bytes(flipped)
+    (out / place_of(clips[3])).write_bytes(b"")
+    (out / "records" / f"{clips[4]}.json").write_bytes(b"{}")
+    (out / "class_dict.json").unlink()
+    assert main(["mini", str(out), *SMALL, "seed=3", "jobs=1", "--resume"]) == 0
+    assert f"{len(clips) - 5} already there" in capsys.readouterr().out
+    assert digests(out) == digests(small)
+
+
+def test_a_folder_deleted_in_the_middle_is_not_finished(
+    small: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out = tmp_path / "copy"
+    shutil.copytree(small, out)
+    clips = sorted(out.rglob("*.mp4"))
+    clips[0].unlink()
+
+    def deleting(items: Iterable[Any], *, label: str, **shown: Any) -> Iterator[Any]:
+        for item in items:
+            yield item
+            if label == "rendering":
+                shutil.rmtree(out)
+
+    monkeypatch.setattr(job, "track", deleting)
+    assert main(["mini", str(out), *SMALL, "seed=3", "jobs=1", "--resume"]) == 1
+    said = capsys.readouterr().out
+    assert f"{len(clips)} clips were lost" in said and "done:" not in said
+    assert not (out / "class_dict.json").exists()
 
 
 def test_bad_input_is_one_line_and_nothing_is_written(

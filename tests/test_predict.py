@@ -78,6 +78,31 @@ def test_a_clip_that_cannot_be_read_is_named_and_the_others_are_kept(
         assert "skipped clip '1.mp4'" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("more", [(), ("window=0.5",)], ids=["whole", "along"])
+def test_videos_of_which_none_can_be_read_are_a_line_each(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], more: tuple[str, ...]
+) -> None:
+    run, folder = checkpoint(tmp_path / "run"), tmp_path / "videos"
+    clip_files(folder, 1)
+    whole = (folder / "0.mp4").read_bytes()
+    contents = {"0": whole[: len(whole) // 3], "empty": b"", "text": b"no video at all\n" * 50}
+    for name, content in contents.items():
+        (folder / f"{name}.mp4").write_bytes(content)
+    out = tmp_path / "out.csv"
+    for name in contents:
+        file = folder / f"{name}.mp4"
+        assert main(["predict", str(run), str(file), f"out={out}", *more, *QUICK]) == 1
+        said = capsys.readouterr()
+        (line,) = [line for line in said.err.splitlines() if "clips" not in line or "skip" in line]
+        assert line.startswith(f"skipped clip '{name}.mp4'") and str(file) in line
+        assert said.out == "" and not out.exists()
+    assert main(["predict", str(run), str(folder), f"out={out}", *more, *QUICK]) == 1
+    said = capsys.readouterr()
+    assert sum(line.startswith("skipped clip") for line in said.err.splitlines()) == 3
+    assert said.err.splitlines()[-1] == "3 of 3 clips could not be read"
+    assert said.out == "" and not out.exists()
+
+
 @pytest.mark.parametrize(
     ("frames", "length", "step", "wanted"),
     [

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from trained import CLASSES, random_logits
 
+from vidda.data import load_manifest
 from vidda.data.predictions import SavedPredictions, load_predictions, save_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.predictions import columns_of, join, same_clips
@@ -84,10 +85,16 @@ def test_labels_and_columns_may_be_absent_and_so_may_clips(tmp_path: Path) -> No
         ({"logits": random_logits(3, 4)}, "(3, 4) for 3 clips and 3 classes"),
         ({"logits": random_logits(3).astype(np.float64)}, "float64 logits"),
         ({"logits": random_logits(3) * np.float32("nan")}, "3 clips have logits that are nan"),
+        ({"logits": random_logits(3) * np.float32("-inf")}, "3 clips have logits that are nan"),
         ({"ids": np.arange(3)}, "ids is not text"),
+        ({"ids": np.array(["a", "b", "b"])}, "ids holds 'b' 2 times"),
+        ({"ids": np.array([["a", "b", "c"]])}, "ids has shape (1, 3)"),
+        ({"classes": np.array(["Halt", "Run", "Halt"])}, "classes holds 'Halt' 2 times"),
         ({"labels": np.array([0, 3, 1])}, "labels reach from 0 to 3, not in 0..2"),
         ({"labels": np.array([0, 1])}, "labels of shape (2,)"),
         ({"clip.view": np.array(["air"])}, "column view has shape (1,)"),
+        ({"clip.altitude_m": np.array(["15", "", "low"])}, "altitude_m holds 'low', which is no"),
+        ({"clip.altitude_m": np.array(["15", "", "nan"])}, "altitude_m holds 'nan', which is no"),
     ],
 )
 def test_arrays_that_do_not_belong_together(
@@ -167,3 +174,21 @@ def test_two_files_of_the_same_clips() -> None:
     ]:
         with pytest.raises(ViddaError, match=said):
             same_clips(SavedPredictions("b.npz", changed, CLASSES), first)
+
+
+@pytest.mark.parametrize("text", ["path,label\na,0\nb,0\n", "path,class\na,Advance\nb,Advance\n",
+                                  "path,label,class\na,0,Advance\nb,0,Advance\n"])  # fmt: skip
+def test_clips_of_one_class_are_measured_by_a_lone_csv(tmp_path: Path, text: str) -> None:
+    (tmp_path / "one.csv").write_text(text)
+    logits = np.eye(3, dtype=np.float32)[:2]
+    own = SavedPredictions("p.npz", Predictions(("a", "b"), logits), ("Advance", "Halt", "Rally"))
+    joined = join(own, load_manifest(tmp_path / "one.csv"), "one.csv")
+    assert joined.predictions.labels is not None
+    assert joined.predictions.labels.tolist() == [0, 0]
+
+
+def test_clips_without_labels_are_said_to_have_none(tmp_path: Path) -> None:
+    (tmp_path / "none.csv").write_text("path\na\nb\n")
+    own = SavedPredictions("p", Predictions(("a", "b"), np.eye(2, dtype=np.float32)), ("x", "y"))
+    with pytest.raises(ViddaError, match="2 of 2 clips have no label"):
+        join(own, load_manifest(tmp_path / "none.csv"), "none.csv")

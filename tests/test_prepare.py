@@ -280,3 +280,43 @@ def test_the_command_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) ->
     said = capsys.readouterr().out
     for name in ("rocog_v2", "lists", "folders", "csv", "ucf_hmdb", "visda2017", "s2rda49"):
         assert name in said
+
+
+HOLD = """
+import sys
+from pathlib import Path
+from vidda.files import lock
+with lock(Path(sys.argv[1])):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("held", ["root", "out"])
+def test_one_prepare_at_a_time_unpacks_a_root_and_writes_an_out(tmp_path: Path, held: str) -> None:
+    root = rocog_tree(tmp_path / "root")
+    with zipfile.ZipFile(root / "syn_ground.zip", "w") as archive:
+        archive.writestr("Advance/Scene9_0_Advance_30_1_2022_18_0_0.mp4", "new")
+    (tmp_path / "out").mkdir()
+    holder = subprocess.Popen(
+        [sys.executable, "-c", HOLD, str(tmp_path / held)],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    assert holder.stdout and holder.stdout.readline() == "held\n"
+    said = refusal(tmp_path)
+    assert said.startswith(f"{tmp_path / held} is in use by another process")
+    assert "\n" not in said
+    assert not (tmp_path / "out" / "manifest.csv").exists()
+    holder.communicate()
+    assert prepare(tmp_path) == 0
+
+
+def test_a_root_that_is_unpacked_already_is_not_held(tmp_path: Path) -> None:
+    """It may be read-only, and what others read there does no harm."""
+    root = rocog_tree(tmp_path / "root")
+    with zipfile.ZipFile(root / "syn_ground.zip", "w") as archive:
+        archive.writestr(f"Advance/{SYN_A}", (root / "syn/ground/Advance" / SYN_A).read_text())
+    assert prepare(tmp_path) == 0
+    assert not (root / ".lock").exists()

@@ -64,6 +64,19 @@ def test_verify_reads_past_the_half_line_of_a_killed_run(tmp_path: Path, videos:
     assert again.count("\n{") == whole.count("\n{") + 1
 
 
+def test_verify_keeps_what_is_odd_and_says_so(
+    tmp_path: Path, videos: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    odd = "real/air/Rally/S05_15m_hover_label3_start2.mp4"
+    with (videos / odd).open("ab") as file:
+        file.write(b"TAG" + bytes(125))
+    for _ in range(2):  # the second run knows it from the first
+        assert prepare(tmp_path, verify=True, jobs=1) == 0
+        said = capsys.readouterr().err
+        assert f"note: 1 clips are odd but read, first {odd}: 128 bytes follow" in said
+    assert problems(tmp_path) == []
+
+
 class Deadly(type(Path())):  # type: ignore[misc]
     """A root under which one file kills the process that opens it, as a broken decoder does."""
 

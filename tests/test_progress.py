@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from vidda import progress
-from vidda.progress import track
+from vidda.progress import meter, track
 
 COUNT = """
 from vidda.progress import track
@@ -63,3 +63,20 @@ def test_on_a_terminal_there_is_a_bar() -> None:
     os.close(ours)
     assert done.returncode == 0 and done.stdout == b""
     assert "render" in shown and "5/5" in shown and "clips/s" in shown
+
+
+def test_one_long_item_gives_signs_of_life(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(progress, "QUIET_S", 0.02)
+    said = ""
+    with meter(label="controls", total=1, unit="clips") as passed:
+        while said.count("controls: 0/1 clips, at work for ") < 2:
+            said += capsys.readouterr().err
+        passed(1)
+    assert "controls: 1/1 clips in " in capsys.readouterr().err
+
+
+def test_a_label_with_control_characters_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
+    list(track([], label="a\x1b[2J.mp4", total=0, unit="windows"))
+    assert capsys.readouterr().err.startswith("a\\x1b[2J.mp4: 0/0 windows")

@@ -2,6 +2,8 @@
 
 import json
 import random
+import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -11,6 +13,7 @@ from typing import ClassVar
 
 import pytest
 
+from vidda import config as configs
 from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.run import RunFolder
@@ -227,6 +230,124 @@ def test_a_checkpoint_that_fails_leaves_nothing(tmp_path: Path) -> None:
         assert run.last_checkpoint() == tmp_path / "checkpoints/000001"
 
 
+def damage(file: Path, how: str) -> None:
+    """Leave of a file what a bad disk or a broken copy leaves."""
+    content = file.read_bytes()
+    if how == "missing":
+        file.unlink()
+    else:
+        kinds = {
+            "cut": content[: len(content) // 2],
+            "emptied": b"",
+            "garbage": b"\xff" * len(content),
+        }
+        file.write_bytes(kinds[how])
+
+
+@pytest.mark.parametrize("how", ["missing", "cut", "emptied", "garbage"])
+@pytest.mark.parametrize("name", ["weights", "contents.json"])
+def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], name: str, how: str
+) -> None:
+    with open_run(tmp_path) as run:
+        for step in (10, 20):
+            run.record(step, {"loss": 1.0})
+            save(run, step)
+    damage(tmp_path / "checkpoints" / "000020" / name, how)
+    with open_run(tmp_path, resume=True) as run:
+        assert run.last_checkpoint() == tmp_path / "checkpoints" / "000010"
+        assert steps_in(tmp_path) == [10]
+        run.record(20, {"loss": 1.0})
+        save(run, 20)
+    told = [line for line in capsys.readouterr().err.splitlines() if "0000" in line]
+    assert re.fullmatch(rf".*000020: {name} is (missing|damaged.*)", told[0])
+    assert told[1] == "goes back to checkpoint 000010"
+    assert all(line in (tmp_path / "log.txt").read_text() for line in told)
+    assert names(tmp_path) == {"000010", "000020", "last"}
+    open_run(tmp_path, resume=True).close()
+    assert "000020" not in capsys.readouterr().err, "it is sound again"
+
+
+def test_without_a_sound_checkpoint_the_run_starts_again(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_run(tmp_path) as run:
+        run.record(10, {"loss": 1.0})
+        save(run, 10)
+        run.checkpoints.link("best", 10)
+    damage(tmp_path / "checkpoints" / "000010" / "weights", "cut")
+    (tmp_path / "checkpoints" / "000020").mkdir()
+    with open_run(tmp_path, resume=True) as run:
+        assert run.last_checkpoint() is None and steps_in(tmp_path) == []
+    assert "no checkpoint is sound: the run starts again" in capsys.readouterr().err
+    assert names(tmp_path) == set()
+
+
+def test_a_checkpoint_is_no_better_than_the_one_that_it_needs(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        for step, needs in ((10, 10), (20, 20), (30, 20)):
+            with run.checkpoint(step, keep=9, needs=needs) as folder:
+                (folder / "weights").write_text(str(step))
+        run.checkpoints.link("best", 20)
+    damage(tmp_path / "checkpoints" / "000020" / "weights", "garbage")
+    with open_run(tmp_path, resume=True) as run:
+        assert run.last_checkpoint() == tmp_path / "checkpoints" / "000010"
+    assert names(tmp_path) == {"000010", "last"}
+
+
+def test_what_others_put_beside_checkpoints_is_left_alone(tmp_path: Path) -> None:
+    with open_run(tmp_path) as run:
+        save(run, 10)
+    folder = tmp_path / "checkpoints"
+    others = ("000010 (copy)", "10", "000099.tar")
+    for name in others:
+        (folder / name).mkdir()
+    (folder / "last").unlink()
+    shutil.copytree(folder / "000010", folder / "last")  # as a copy that follows links has it
+    with open_run(tmp_path, resume=True) as run:
+        assert run.last_checkpoint() == folder / "000010"
+    assert names(tmp_path) == {"000010", "last", *others}
+    assert (folder / "last").readlink() == Path("000010")
+
+
+def test_damage_of_a_finished_run_is_told_and_nothing_is_touched(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_run(tmp_path) as run:
+        save(run, 10)
+        run.finish()
+    damage(tmp_path / "checkpoints" / "000010" / "weights", "emptied")
+    assert open_run(tmp_path, resume=True).finished
+    assert "000010: weights is damaged (0 of 2 bytes); without" in capsys.readouterr().err
+    (tmp_path / "DONE").unlink()
+    with open_run(tmp_path, resume=True) as run:
+        assert run.last_checkpoint() is None
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", '{"id": 1}', "\x00\x01"])
+def test_a_damaged_record_is_named(tmp_path: Path, text: str) -> None:
+    open_run(tmp_path).close()
+    (tmp_path / "provenance.json").write_text(text)
+    with pytest.raises(ViddaError, match=r"provenance\.json: damaged.*delete it") as told:
+        open_run(tmp_path, resume=True)
+    assert len(str(told.value).splitlines()) == 1
+    (tmp_path / "provenance.json").unlink()
+    open_run(tmp_path, resume=True).close()
+    (tmp_path / "config.yaml").write_text("")
+    with pytest.raises(ViddaError, match=r"^.*config\.yaml: empty; put it back"):
+        open_run(tmp_path, resume=True)
+
+
+def test_a_log_without_room_does_not_stop_the_run(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "log.txt").symlink_to("/dev/full")
+    (tmp_path / "config.yaml").write_text(configs.dump(Job()))
+    with open_run(tmp_path, resume=True) as run:
+        run.finish()
+    assert "Traceback" not in capsys.readouterr().err
+
+
 def test_only_one_process_uses_a_folder(tmp_path: Path) -> None:
     process = start_loop(tmp_path, 10**9)
     assert process.stdout and process.stdout.readline() == "10\n"
@@ -271,3 +392,53 @@ def test_a_run_that_dies_before_its_first_record_can_resume(tmp_path: Path) -> N
     (tmp_path / "provenance.json").unlink()
     open_run(tmp_path, resume=True).close()
     assert json.loads((tmp_path / "provenance.json").read_text())["fingerprints"] == PRINTS
+
+
+def test_a_run_folder_that_is_deleted_meanwhile_is_never_finished(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    for replaced in (False, True):
+        with open_run(path) as run:
+            run.record(1, {"loss": 1.0})
+            shutil.rmtree(path)
+            if replaced:
+                open_run(path).close()
+            with pytest.raises(ViddaError, match="was deleted or replaced while this run used it"):
+                run.finish()
+        assert not (path / "DONE").exists()
+    shutil.rmtree(path)
+    with pytest.raises(ViddaError, match="was deleted"), open_run(path):
+        shutil.rmtree(path)
+        (path / "result").write_text("x")
+
+
+def test_a_finished_run_whose_results_are_lost_goes_on(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with open_run(path) as run:
+        run.finish()
+    assert open_run(path, resume=True).finished
+    with RunFolder.open(path, Job(), PRINTS, resume=True, whole=False) as run:
+        assert not run.finished and not (path / "DONE").exists()
+        run.finish()
+    assert (path / "DONE").exists()
+
+
+def test_what_kills_leave_is_gone_after_a_resume(tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    with open_run(path) as run:
+        for step in (10, 20, 30):
+            with run.checkpoint(step, keep=9) as folder:  # as if killed before pruning
+                (folder / "a").write_text(str(step))
+            if step == 10:
+                run.checkpoints.link("best", 10)
+    (path / "predictions").mkdir()
+    (path / "predictions" / ".val.0123456789ab.part.npz").write_bytes(b"half")
+    with open_run(path, resume=True) as run:
+        run.checkpoints.prune(1)
+        run.finish()
+    assert sorted(p.name for p in (path / "checkpoints").iterdir()) == [
+        "000010",
+        "000030",
+        "best",
+        "last",
+    ]
+    assert not list((path / "predictions").iterdir())

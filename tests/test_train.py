@@ -55,7 +55,9 @@ def assert_same_run(first: Path, second: Path) -> None:
     assert all((first / f).read_bytes() == (second / f).read_bytes() for f in files)
 
 
-def test_it_learns_and_leaves_a_usable_model(splits: Path, tmp_path: Path) -> None:
+def test_it_learns_and_leaves_a_usable_model(
+    splits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     run = tmp_path / "run"
     watch = {"test": str(splits / "test.csv")}
     assert main(["train", str(train_config(splits, run, epochs=12, watch=watch))]) == 0
@@ -75,13 +77,28 @@ def test_it_learns_and_leaves_a_usable_model(splits: Path, tmp_path: Path) -> No
     watched = sorted((run / "predictions" / "test").iterdir())
     assert [file.name for file in watched] == [f"epoch_{n:03d}.npz" for n in range(12)]
     assert load_predictions(watched[0]).predictions.labels is None
+    labels = {clip.id: clip.label for clip in load_manifest(splits / "test.csv").clips}
+    chosen = load_predictions(watched[selection["selected"]]).predictions
+    right = [
+        row.argmax() == labels[one] for one, row in zip(chosen.ids, chosen.logits, strict=True)
+    ]
+    said = f"watched test: {np.mean(right):.1%} of {len(right)} clips at epoch "
+    assert f"{said}{selection['selected']}" in capsys.readouterr().out
 
 
 def test_without_choice_the_model_is_that_of_the_last_epoch(splits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
     # A rate that undoes what was learnt: the last epoch is not the best one.
     harm = {"epochs": 3, "optimizer": {"name": "adamw", "lr": 1.0}, "select": "last"}
-    assert main(["train", str(train_config(splits, run, **harm))]) == 0
+    file = str(train_config(splits, run, **harm))
+    assert main(["train", file]) == 0
+    # As if it had been killed after the last checkpoint was saved, before the one before it went.
+    checkpoints = run / "checkpoints"
+    shutil.copytree(checkpoints / "last", checkpoints / "000001")
+    (run / "DONE").unlink()
+    assert main(["train", file, "--resume"]) == 0
+    names = {path.name for path in checkpoints.iterdir()}
+    assert names == {"best", "last", (checkpoints / "last").readlink().name}
     selection = json.loads((run / "selection.json").read_text())
     assert (selection["selected"], selection["last"], selection["select"]) == (2, 2, "last")
     assert (run / "checkpoints" / "best").resolve() == (run / "checkpoints" / "last").resolve()
@@ -298,3 +315,13 @@ def test_the_order_of_an_epoch() -> None:
     even = epoch_order(labels, None, balanced=True, seed=0, epoch=0)
     drawn = np.concatenate(labels)[even[even < 10]]
     assert np.bincount(drawn).tolist() == [5, 5]
+
+
+@pytest.mark.parametrize("name", ["val", "train", "val.npz"])
+def test_watched_clips_do_not_take_the_names_of_the_runs_own(
+    splits: Path, tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = train_config(splits, tmp_path / "run", watch={name: str(splits / "test.csv")})
+    assert main(["train", str(file)]) == 2
+    assert f"watch.{name}: the run keeps its own under this name" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

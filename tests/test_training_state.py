@@ -69,3 +69,17 @@ def test_a_checkpoint_of_an_older_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "position.json").rename(tmp_path / "state.json")
     with pytest.raises(ViddaError, match=r"older version of vidda; start again"):
         load_state(tmp_path, adam(0), None)
+
+
+@pytest.mark.parametrize("name", ["optimizer.safetensors", "position.json", "learned.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"\xff" * 40, None], ids=["emptied", "garbage", "cut"])
+def test_a_damaged_file_is_named(tmp_path: Path, name: str, content: bytes | None) -> None:
+    save_state(tmp_path, adam(0), None, {"step": 1})
+    weight = torch.nn.Parameter(torch.ones(2))
+    save_learned(tmp_path, {"weight": weight})
+    file = tmp_path / name
+    file.write_bytes(file.read_bytes()[:-3] if content is None else content)
+    with pytest.raises(ViddaError, match=rf"{name}: damaged .*goes back") as told:
+        load_learned(tmp_path, {"weight": weight})
+        load_state(tmp_path, adam(0), None)
+    assert len(str(told.value).splitlines()) == 1

@@ -104,3 +104,36 @@ def test_predictions_refuse_lengths_that_differ() -> None:
         Predictions(("a", "b"), np.zeros((3, 2)))
     with pytest.raises(ViddaError, match="2 clip ids, but labels"):
         Predictions(("a", "b"), np.zeros((2, 3)), np.zeros(3))
+
+
+def gathered(classes: tuple[str, ...], *labels: int | None) -> Manifest:
+    clips = tuple(ClipRecord(f"{n}", f"{n}", k, "real", "air") for n, k in enumerate(labels))
+    return Manifest(Path(), classes, clips, gathered=True)
+
+
+@pytest.mark.parametrize(
+    ("own", "labels", "expected"),
+    [
+        (("0",), [0, 0], [0, 0]),
+        (("0", "1"), [1, None], [1, None]),
+        (("Rally",), [0, None], [2, None]),
+        (("Rally", "Halt"), [0, 1], [2, 1]),
+        (("other",), [None, None], [None, None]),
+        ((), [None], [None]),
+    ],
+)
+def test_a_few_clips_are_put_under_the_classes_of_all(
+    own: tuple[str, ...], labels: list[int | None], expected: list[int | None]
+) -> None:
+    classes = ("Advance", "Halt", "Rally")
+    found = gathered(own, *labels).under(classes)
+    assert found.classes == classes
+    assert [clip.label for clip in found.clips] == expected
+    declared = replace(gathered(own, *labels), gathered=False)
+    assert declared.under(classes) is declared
+
+
+@pytest.mark.parametrize("own", [("0", "1", "2", "3"), ("Rally", "other")])
+def test_clips_of_other_classes_stay_under_their_own(own: tuple[str, ...]) -> None:
+    manifest = gathered(own, 0, 1)
+    assert manifest.under(("Advance", "Halt", "Rally")) is manifest

@@ -1,6 +1,8 @@
 """Whatever is wrong with a file, one VideoError says so and names it."""
 
+import io
 import random
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,6 +12,7 @@ from clips import encode, moving, sequential
 from PIL import Image
 
 from vidda import video
+from vidda.data.verify import Checked, decode
 from vidda.errors import ViddaError
 
 KINDS = {
@@ -131,3 +134,63 @@ def test_damage_within_h264_is_not_concealed(tmp_path: Path, seed: int, suffix: 
     except video.VideoError:
         found += 1
     assert found >= 1
+
+
+@pytest.mark.parametrize("suffix", [".ts", ".h264", ".avi", ".mkv"])
+def test_a_change_of_size_is_refused_alike(tmp_path: Path, suffix: str) -> None:
+    """`verify=true` once let pass what training then refused."""
+    path, small, large = tmp_path / f"clip{suffix}", moving(12), moving(12, 96, 128)
+    if suffix in (".ts", ".h264"):
+        for name, frames in (("a", small), ("b", large)):
+            encode(tmp_path / f"{name}{suffix}", frames)
+        parts = [(tmp_path / f"{name}{suffix}").read_bytes() for name in "ab"]
+        path.write_bytes(b"".join(parts))
+    else:
+        _mjpeg(path, [*small, *large])
+    said = set()
+    for meet in (video.check, video.read, lambda path: list(video.stream(path))):
+        with pytest.raises(video.VideoError) as error:
+            meet(path)
+        said.add(str(error.value))
+    assert len(said) == 1
+    message = said.pop()
+    assert message.startswith(f"{path}: its frames change size, from (48, 64) to (96, 128)")
+    checked = decode(path)
+    assert (checked.error, checked.seconds) == (message, 0)
+
+
+def _mjpeg(path: Path, frames: list[np.ndarray]) -> None:
+    """JPEG images one after another, which may have any size."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.height, stream.width, stream.pix_fmt = *frames[0].shape[:2], "yuvj420p"
+        for number, frame in enumerate(frames):
+            data = io.BytesIO()
+            Image.fromarray(frame).save(data, "JPEG")
+            packet = av.Packet(data.getvalue())
+            packet.pts = packet.dts = number
+            packet.time_base, packet.stream = Fraction(1, 25), stream
+            packet.is_keyframe = True
+            container.mux(packet)
+
+
+@pytest.mark.parametrize("suffix", [".webm", ".avi", ".ts"])
+def test_verification_keeps_what_is_odd_but_decodes(tmp_path: Path, suffix: str) -> None:
+    """Frames that are not shown, frames that were dropped, a recording begun anywhere."""
+    path = tmp_path / f"clip{suffix}"
+    stamps = [number for number in range(30) if number != 5]
+    if suffix == ".webm":
+        encode(path, moving(30), "libvpx", options={"deadline": "realtime", "cpu-used": "8"})
+        with av.open(str(path)) as container:
+            packet = next(p for n, p in enumerate(container.demux(video=0)) if n == 5)
+            shown = bytes(packet)
+        hidden = bytes([shown[0] & ~0x10]) + shown[1:]
+        path.write_bytes(path.read_bytes().replace(shown, hidden))
+    elif suffix == ".avi":
+        encode(path, moving(29), "mpeg4", stamps=stamps)
+    else:
+        encode(path, moving(30))
+        path.write_bytes(path.read_bytes()[3000:])
+    info = video.probe(path)
+    assert info.notes
+    assert decode(path) == Checked(None, info.duration_s, info.notes)

@@ -1,6 +1,7 @@
 """Helper processes end when the process that started them is killed."""
 
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -9,11 +10,11 @@ from pathlib import Path
 import pytest
 
 POOL = """
-import multiprocessing, os, time
+import os, time
 from concurrent.futures import ProcessPoolExecutor
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 if __name__ == "__main__":
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     pool = ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
     print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(600)
@@ -34,6 +35,27 @@ if __name__ == "__main__":
     print(int(next(batches)), flush=True)
     time.sleep(600)
 """
+
+STARTING = """
+import os, signal
+from concurrent.futures import ProcessPoolExecutor
+from vidda.workers import ForkServing, Spawning
+def blocked(): return signal.pthread_sigmask(signal.SIG_BLOCK, ())
+if __name__ == "__main__":
+    for context in (Spawning(), ForkServing()):
+        # Without an initializer, as long as a worker has not come to it.
+        with ProcessPoolExecutor(1, mp_context=context) as pool:
+            print(sorted(pool.submit(blocked).result()))
+    print(sorted(blocked()))
+"""
+
+
+def test_a_worker_that_starts_leaves_ctrl_c_to_its_parent(tmp_path: Path) -> None:
+    script = tmp_path / "program.py"
+    script.write_text(STARTING)
+    done = subprocess.run([sys.executable, script], capture_output=True, text=True, check=True)
+    held = str([signal.SIGHUP, signal.SIGINT])
+    assert done.stdout.splitlines() == [held, held, "[]"]
 
 
 @pytest.mark.parametrize(

@@ -46,7 +46,7 @@ CONSTANT_DIGEST = """
 import importlib.abc, importlib.util, sys
 class Hook(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name not in ("vidda.translate.fingerprints", "vidda.translate.identity"):
+        if name not in ("vidda.translate.identity", "vidda.translate.identity"):
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)

@@ -9,35 +9,91 @@ import difflib
 import errno
 import json
 import os
+import re
+import signal
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn, TextIO, cast
 
 import vidda
 from vidda.command import COMMANDS, Command, resolve
-from vidda.errors import ViddaError
+from vidda.errors import ViddaError, plain
 
-# What a machine refuses and its user can mend: no access, no space, a read-only disk.
-MACHINE_ERRORS = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOSPC, errno.EDQUOT)
+_FREE = "; free some space: what is done is kept, and the same command with --resume goes on"
+
+# What a machine refuses and its user can mend, and how where its own words do not say it.
+MACHINE_ERRORS = {
+    errno.EACCES: "",
+    errno.EPERM: "",
+    errno.EROFS: "",
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EFBIG: "; a limit (ulimit -f) or this kind of disk forbids files of that size",
+    errno.EIO: "; the disk fails, or its server: see the system's log",
+    errno.EMFILE: "; too many files are open at once: raise ulimit -n, or take fewer workers",
+}
 
 USAGE = "usage: vidda COMMAND [CONFIG.yaml] [key.sub=value ...] [--dry-run] [--resume] [--help]"
+
+
+class _EndedError(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came; whatever cleans up after Ctrl-C does so after these too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+
+
+class _Plain:
+    """A standard stream that shows control characters escaped, whatever a file's name holds.
+
+    kept: pattern of what passes as it is, in one group.
+    """
+
+    def __init__(self, stream: TextIO, kept: str) -> None:
+        self._stream = stream
+        self._kept = re.compile(kept)
+
+    def write(self, text: str) -> int:
+        parts = self._kept.split(text)
+        parts[::2] = [plain(part) for part in parts[::2]]
+        self._stream.write("".join(parts))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _plain_streams() -> Iterator[None]:
+    """Standard output keeps colors, and standard error on a terminal what moves a bar."""
+    moves = r"|\x1b\[[0-9;?]*[A-Za-z]" if sys.stderr.isatty() else ""
+    out = _Plain(sys.stdout, r"(\n|\x1b\[[0-9;]*m)")
+    error = _Plain(sys.stderr, rf"(\n|\r{moves})")
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, error)):
+        yield
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status is its own, or 2 for anything the user has to mend."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     try:
-        status = _run(arguments)
-        sys.stdout.flush()
+        with _signals(), _plain_streams():
+            status = _run(arguments)
+            sys.stdout.flush()
         return status
     except ViddaError as error:
-        for line in str(error).splitlines():
-            print(f"error: {line}", file=sys.stderr)
+        for line in str(error).split("\n"):
+            print(f"error: {plain(line)}", file=sys.stderr)
         return 2
-    except KeyboardInterrupt:
-        print("interrupted; the same command with --resume goes on from here", file=sys.stderr)
-        return 130
+    except KeyboardInterrupt as error:
+        what = f"ended by {error}" if isinstance(error, _EndedError) else "interrupted"
+        with suppress(OSError):  # a terminal that hung up takes no line
+            print(f"{what}; the same command with --resume goes on from here", file=sys.stderr)
+        return error.status if isinstance(error, _EndedError) else 130
     except BrokenPipeError:
         # `vidda ... | head`: the reader has left, and Python would complain again while it exits.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -45,8 +101,29 @@ def main(argv: Sequence[str] | None = None) -> int:
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
-        print(f"error: {error}", file=sys.stderr)
+        print(f"error: {plain(str(error))}{MACHINE_ERRORS[error.errno]}", file=sys.stderr)
         return 2
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does; a second one ends it at once."""
+    here = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGHUP) if here else ()
+    # nohup has a command ignore SIGHUP.
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: Any) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)
+    raise _EndedError(number)
 
 
 def _run(arguments: list[str]) -> int:
@@ -68,9 +145,12 @@ def _run(arguments: list[str]) -> int:
         return 0
 
     from vidda import config
+    from vidda.files import naming
 
     switches, file, overrides = _sort(command, schema, arguments)
-    return function(config.load(schema, file, overrides), **switches)
+    settings = config.load(schema, file, overrides)
+    with naming(getattr(settings, "out", None) or getattr(settings, "run", None)):
+        return function(settings, **switches)
 
 
 def _sort(
@@ -85,6 +165,8 @@ def _sort(
     problems: list[str] = []
     for argument in arguments:
         flag = argument.removeprefix("--").replace("-", "_")
+        key, equals, _ = argument.partition("=")
+        is_key = bool(equals) and "/" not in key  # runs/lr=1e-4/config.yaml is a path
         if argument in ("--dry-run", "--resume"):
             continue
         if argument.startswith("-"):
@@ -92,11 +174,11 @@ def _sort(
             if field is None or field.annotation is not bool:
                 problems.append(f"unknown flag {argument!r}; see --help")
             overrides.append(f"{flag}=true")
-        elif argument.endswith((".yaml", ".yml")) and "=" not in argument:
+        elif argument.endswith((".yaml", ".yml")) and not is_key:
             if file is not None:
                 problems.append(f"two config files: {file} and {argument}; give one")
             file = Path(argument)
-        elif "=" in argument:
+        elif is_key:
             overrides.append(argument)
         elif bare and bare[0].endswith("..."):
             several.append(argument)

@@ -7,16 +7,43 @@ once, by its dotted key, an unknown one with the nearest real name.
 import difflib
 import io
 import json
+import math
+import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Annotated, Any, ClassVar, TypeVar
 
-from pydantic import BaseModel, ConfigDict, ValidationError, field_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    ValidationError,
+    ValidationInfo,
+    field_validator,
+)
 from ruamel.yaml import YAML
-from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
+from vidda.errors import ConfigError as ConfigError
 from vidda.errors import ViddaError
+from vidda.files import file_name
+from vidda.overrides import apply
 from vidda.schema import describe, models_at, tag
+from vidda.yaml_data import read as read
+from vidda.yaml_data import shown
+
+LONGEST_NAME, LONGEST_PATH = 255, 4095
+"""Bytes that Linux takes."""
+
+MOST = {
+    **dict.fromkeys(("workers", "jobs", "at_once"), 1024),
+    "frames": 1_000_000,
+    **dict.fromkeys(("size", "resolution", "tile"), 16_384),
+    **dict.fromkeys(("syn_train", "syn_val", "real_train", "real_test"), 100_000),
+    **dict.fromkeys(("columns", "crops", "accumulate", "repeats"), 10_000),
+    **dict.fromkeys(("clips", "count", "limit", "copies", "batch_size"), 10_000_000),
+    **dict.fromkeys(("steps", "epochs"), 1_000_000_000),
+}
+"""The most that a key of this name may be, far above what any machine holds or does."""
 
 
 class Config(BaseModel):
@@ -31,8 +58,33 @@ class Config(BaseModel):
 
     @field_validator("*")
     @classmethod
-    def _expand_home(cls, value: Any) -> Any:
-        return value.expanduser() if isinstance(value, Path) else value
+    def _check(cls, value: Any, info: ValidationInfo) -> Any:
+        most = MOST.get(info.field_name or "", math.inf)
+        for number in value if isinstance(value, tuple) else (value,):
+            if isinstance(number, int) and number > most:
+                raise ValueError(f"{number} is more than {most:,}, which nothing here can be")
+        return _expanded(value)
+
+
+def _expanded(value: Any) -> Any:
+    """Paths with `~` expanded, in lists and mappings too; ValueError for what is no path."""
+    if isinstance(value, tuple):
+        return tuple(_expanded(one) for one in value)
+    if isinstance(value, dict):
+        return {name: _expanded(one) for name, one in value.items()}
+    if not isinstance(value, Path):
+        return value
+    try:
+        path = value.expanduser()
+    except RuntimeError:
+        raise ValueError(f"{str(value)!r:.60}: nobody here has this home folder") from None
+    names = [os.fsencode(part) for part in path.parts]
+    if any(len(name) > LONGEST_NAME for name in names) or len(os.fsencode(path)) > LONGEST_PATH:
+        raise ValueError(
+            f"{str(path)!r:.40}... is too long for a path: {LONGEST_NAME} bytes a name and"
+            f" {LONGEST_PATH} in all are the most"
+        )
+    return path
 
 
 C = TypeVar("C", bound=Config)
@@ -47,12 +99,15 @@ def changeable(config: Config) -> set[str]:
     return found
 
 
-class ConfigError(ViddaError):
-    """Every mistake of one config, a line each, in `problems`."""
+def _file_name(name: str) -> str:
+    try:
+        return file_name(name)
+    except ViddaError as error:
+        raise ValueError(str(error)) from None
 
-    def __init__(self, problems: Sequence[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = tuple(problems)
+
+FileName = Annotated[str, AfterValidator(_file_name)]
+"""A key, or a value, that becomes the name of a file or folder."""
 
 
 def load(schema: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
@@ -62,12 +117,7 @@ def load(schema: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C
     between types: `epochs: true` and `epochs: "3"` are mistakes. Raises ConfigError.
     """
     data = read(file) if file else {}
-    problems: list[str] = []
-    for item in overrides:
-        try:
-            _override(data, item)
-        except ConfigError as error:
-            problems += error.problems
+    problems = apply(schema, data, overrides)
     try:
         # Strict JSON refuses 1 for true and "3" for 3, yet takes text for paths, lists for tuples.
         config = schema.model_validate_json(json.dumps(data), strict=True)
@@ -86,48 +136,6 @@ def dump(config: Config) -> str:
     yaml.sort_base_mapping_type_on_output = False  # type: ignore[assignment]
     yaml.dump(config.model_dump(mode="json"), stream)
     return stream.getvalue()
-
-
-def read(file: Path) -> dict[str, Any]:
-    """The mapping in a YAML file, not validated; an empty file is an empty mapping."""
-    try:
-        text = file.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError([f"{file}: cannot be read as a config: {error}"]) from None
-    data = _parse(text, str(file))
-    if data is None:
-        return {}
-    if not isinstance(data, dict):
-        raise ConfigError([f"{file}: a config is a mapping of keys to values, not {data!r:.40}"])
-    return data
-
-
-def _parse(text: str, origin: str) -> Any:
-    try:
-        # Through JSON, so that only its types remain: a date is text, a key is text.
-        return json.loads(json.dumps(YAML(typ="safe", pure=True).load(text), default=str))
-    except (ValueError, TypeError) as error:
-        raise ConfigError([f"{origin}: YAML that is not plain data: {error}"]) from None
-    except YAMLError as error:
-        mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None
-        line = f":{mark.line + 1}" if mark and "\n" in text else ""
-        what = getattr(error, "problem", None) or str(error).splitlines()[0]
-        raise ConfigError([f"{origin}{line}: not valid YAML: {what}"]) from None
-
-
-def _override(data: dict[str, Any], item: str) -> None:
-    """Set one `key.sub=value` in `data`."""
-    key, equals, text = item.partition("=")
-    names = key.split(".")
-    if not equals or not all(names):
-        raise ConfigError([f"{item!r}: an override is written key=value or key.sub=value"])
-    place = data
-    for name in names[:-1]:
-        below = place.setdefault(name, {})
-        if not isinstance(below, dict):
-            raise ConfigError([f"{key}: {name!r} is {_shown(below)}, which has no keys"])
-        place = below
-    place[names[-1]] = _parse(text, item) if text else ""
 
 
 def _explain(
@@ -195,11 +203,11 @@ def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mi
     if kind == "value_error":
         return str(context["error"])
     if kind in WANTED:
-        return f"{_shown(value)} is not {WANTED[kind]}"
+        return f"{shown(value)} is not {WANTED[kind]}"
     message = mistake["msg"]
     if message.startswith("Input "):
-        return _shown(value) + message.removeprefix("Input")
-    return f"{_shown(value)}: {message[0].lower()}{message[1:]}"
+        return shown(value) + message.removeprefix("Input")
+    return f"{shown(value)}: {message[0].lower()}{message[1:]}"
 
 
 def _unknown_key(schema: type[BaseModel], loc: tuple[str | int, ...]) -> str:
@@ -213,11 +221,5 @@ def _unknown_key(schema: type[BaseModel], loc: tuple[str | int, ...]) -> str:
     near = difflib.get_close_matches(name, known, n=1)
     elsewhere = [key.name for key in describe(schema) if key.name.rpartition(".")[2] == name]
     if near or elsewhere:
-        return f"unknown key; did you mean {(near or elsewhere)[0]!r}?"
+        return f"unknown key; did you mean {(elsewhere or near)[0]!r}?"
     return f"unknown key; known are {', '.join(known)}"
-
-
-def _shown(value: Any) -> str:
-    """A value as it would stand in YAML, on one line, cut short."""
-    text = json.dumps(value, default=str, ensure_ascii=False)
-    return text if len(text) <= 60 else text[:57] + "..."

@@ -3,13 +3,22 @@
 import fcntl
 import hashlib
 import os
+import re
 import secrets
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from fnmatch import fnmatch
+from pathlib import Path
 
 from vidda.errors import ViddaError
+
+LOCK = ".lock"
+"""The file in a folder that is locked by the one process that writes there."""
+DRIVE = re.compile(r"[A-Za-z]:")
+"""The first part of a Windows path with a drive."""
+LONGEST_NAME = 200
+"""In bytes, of a name in a config; file systems take 255, but its files add to it."""
 
 
 @contextmanager
@@ -18,13 +27,16 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, because writers of video and images choose a format by it.
     Several processes may write the same path at once: the last one wins, and each file is whole.
+    Content and name are on the disk before the return.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
     try:
-        yield temporary
-        fsync(temporary)
-        temporary.replace(path)
+        with naming(path):
+            yield temporary
+            fsync(temporary)
+            temporary.replace(path)
+            fsync(path.parent)
     finally:
         temporary.unlink(missing_ok=True)
 
@@ -36,18 +48,48 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     Everything in it is on the disk before the rename, and the rename before the return. `path` must
     not exist. A process killed in between leaves `.<name>.part`, which the next attempt replaces.
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
+    make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
-    temporary.mkdir()
     try:
-        yield temporary
-        for below in [*temporary.rglob("*"), temporary]:
-            fsync(below)
-        temporary.rename(path)
-        fsync(path.parent)
+        with naming(path):
+            temporary.mkdir()
+            yield temporary
+            for below in [*temporary.rglob("*"), temporary]:
+                fsync(below)
+            temporary.rename(path)
+            fsync(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def make_folder(folder: Path) -> None:
+    """Make a folder and those above it, where they are not there; their names are on the disk."""
+    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    folder.mkdir(parents=True, exist_ok=True)
+    for place in new:
+        fsync(place.parent)
+
+
+@contextmanager
+def naming(path: Path | None) -> Iterator[None]:
+    """Let what the machine refuses within say where: `path`, unless it names a file itself.
+
+    A failed write names none, and libraries in Rust (safetensors) raise an error of their own kind,
+    which becomes an OSError here.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno is not None and error.filename is None and path is not None:
+            error.filename = str(path)
+        raise
+    except Exception as error:
+        number = re.search(r"\(os error (\d+)\)", str(error))
+        if number is None or isinstance(error, ViddaError):
+            raise
+        code = int(number[1])
+        raise OSError(code, os.strerror(code), *([str(path)] if path else [])) from error
 
 
 def fsync(path: Path) -> None:
@@ -66,7 +108,7 @@ def lock(folder: Path) -> Iterator[None]:
     A POSIX lock rather than flock: data loaders' forked workers do not inherit it, so a worker that
     outlives its killed parent does not hold the folder. Raises ViddaError when another holds it.
     """
-    with (folder / ".lock").open("a+", encoding="utf-8") as file:
+    with (folder / LOCK).open("a+", encoding="utf-8") as file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):
@@ -82,12 +124,24 @@ def lock(folder: Path) -> Iterator[None]:
 
 
 def discard_partial(folder: Path) -> None:
-    """Remove what `atomic` left under `folder` when its process was killed.
+    """Remove what `atomic` and `atomic_folder` left under `folder` when their process was killed.
 
-    For the one process that writes there: another one's unfinished files would go too.
+    For the one process that writes there: another one's unfinished files would go too. Folders
+    below that have a lock of their own are left alone.
     """
-    for path in folder.rglob(".*.part*"):
-        path.unlink()
+    for root, folders, files in os.walk(folder):
+        here = Path(root)
+        if here != folder and LOCK in files:
+            folders.clear()
+            continue
+        for name in [*folders, *files]:
+            if not fnmatch(name, ".*.part*"):
+                continue
+            if name in folders and not (here / name).is_symlink():
+                folders.remove(name)
+                shutil.rmtree(here / name)
+            else:
+                (here / name).unlink(missing_ok=True)
 
 
 def write_text(path: Path, text: str) -> None:
@@ -96,12 +150,39 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def inside(root: Path, relative: str) -> Path:
-    """`root / relative`, refused with a ViddaError where it would leave `root`."""
-    parts = PurePosixPath(relative.replace("\\", "/")).parts
-    if not parts or parts[0].startswith("/") or ".." in parts or ":" in parts[0]:
-        raise ViddaError(f"path {relative!r} leaves {root}; give it relative to that folder")
-    return root.joinpath(*parts)
+def relative(path: str, root: object = "the root") -> str:
+    """A path below `root`, with forward slashes and without `./`: the one rule of what stays there.
+
+    A colon is as good as any character, but for a drive's. Raises ViddaError for a path that is
+    absolute, has a drive or `..`, names nothing, or holds a NUL, which no file system takes.
+    """
+    slashed = path.replace("\\", "/")
+    parts = [part for part in slashed.split("/") if part not in ("", ".")]
+    if not parts or slashed.startswith("/") or ".." in parts or DRIVE.fullmatch(parts[0]):
+        raise ViddaError(f"path {path!r} leaves {root}; give it relative to that folder")
+    if "\0" in path:
+        raise ViddaError(f"path {path!r} holds a NUL, which no file's name can; correct it")
+    return "/".join(parts)
+
+
+def inside(root: Path, path: str) -> Path:
+    """`root / path`, refused with a ViddaError where `relative` refuses it."""
+    return root / relative(path, root)
+
+
+def file_name(name: str) -> str:
+    """The name itself, where it can be that of one file or folder.
+
+    Raises ViddaError for one that has several parts or none, begins with a dot (temporary files
+    do), or leaves no room for a suffix.
+    """
+    one = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    if not name or not one or DRIVE.fullmatch(name) or len(name.encode()) > LONGEST_NAME:
+        raise ViddaError(
+            f"{name[:60]!r} would be a folder's name; take letters, digits, - and _, at most"
+            f" {LONGEST_NAME}"
+        )
+    return name
 
 
 BUILTIN = "builtin:"
@@ -138,6 +219,14 @@ def require_free(folder: Path, needed_bytes: int) -> None:
     free = shutil.disk_usage(place).free
     if free < needed_bytes:
         raise ViddaError(
-            f"{folder}: needs {needed_bytes / 2**30:.1f} GiB but {free / 2**30:.1f} GiB are free;"
-            " free some space or choose another folder"
+            f"{folder}: needs {_size(needed_bytes)} but {_size(free)} are free; free some space or"
+            " choose another folder"
         )
+
+
+def _size(count: int) -> str:
+    """Bytes in a unit in which they are at least 1, rounded to tell two of them apart."""
+    for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
+        if count >= unit:
+            return f"{count / unit:.1f} {name}"
+    return f"{count} bytes"

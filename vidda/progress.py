@@ -1,12 +1,14 @@
 """One way to show a long job: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
+import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import TypeVar
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
@@ -16,9 +18,19 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
+from vidda.errors import plain
+
 T = TypeVar("T")
+Passed = Callable[[int], None]
+"""Is called with how many items more are done."""
 
 PLAIN_INTERVAL_S = 5.0
+QUIET_S = 15.0
+"""Without a line, after which one says that the job is at work."""
+
+
+def unseen(count: int) -> None:
+    """Show nothing, for what counts items that nobody watches."""
 
 
 def track(items: Iterable[T], *, label: str, total: int, unit: str, done: int = 0) -> Iterator[T]:
@@ -61,14 +73,18 @@ def _bar(
     )
     start = time.monotonic()
     with Progress(*columns, console=console) as progress:
-        task = progress.add_task(label, total=total, completed=done, rate="", note="")
+        task = progress.add_task(
+            escape(plain(label)), total=total, completed=done, rate="", note=""
+        )
         seen = 0
 
         def passed(count: int, note: str = "") -> None:
             nonlocal seen
             seen += count
             rate = seen / max(time.monotonic() - start, 1e-9)
-            progress.update(task, advance=count, rate=f"{rate:.1f} {unit}/s", note=note)
+            progress.update(
+                task, advance=count, rate=f"{rate:.1f} {unit}/s", note=escape(plain(note))
+            )
 
         yield passed
 
@@ -76,18 +92,34 @@ def _bar(
 def _plain(label: str, total: int, unit: str, done: int) -> Iterator[Callable[..., None]]:
     start = last = time.monotonic()
     seen = 0
+    ended = threading.Event()
+
+    def say(text: str) -> None:
+        nonlocal last
+        last = time.monotonic()
+        print(plain(f"{label}: {done + seen}/{total} {unit}{text}"), file=sys.stderr, flush=True)
 
     def passed(count: int, note: str = "") -> None:
-        nonlocal seen, last
+        nonlocal seen
         seen += count
         now = time.monotonic()
-        if now - last >= PLAIN_INTERVAL_S:
-            last = now
+        if now - last >= PLAIN_INTERVAL_S and seen:
             rate = seen / (now - start)
             left = (total - done - seen) / rate
-            said = f"{label}: {done + seen}/{total} {unit}, {rate:.1f} {unit}/s, ETA {left:.0f} s"
-            print(f"{said}, {note}" if note else said, file=sys.stderr, flush=True)
+            more = f", {note}" if note else ""
+            say(f", {rate:.{1 if rate >= 1 else 3}f} {unit}/s, ETA {left:.0f} s{more}")
 
-    yield passed
-    seconds = time.monotonic() - start
-    print(f"{label}: {done + seen}/{total} {unit} in {seconds:.1f} s", file=sys.stderr, flush=True)
+    def sign() -> None:
+        """Say that a single long item is at work."""
+        while not ended.wait(QUIET_S / 10):
+            if (now := time.monotonic()) - last >= QUIET_S:
+                say(f", at work for {now - start:.0f} s")
+
+    signs = threading.Thread(target=sign, daemon=True)
+    signs.start()
+    try:
+        yield passed
+    finally:
+        ended.set()
+        signs.join()
+    say(f" in {time.monotonic() - start:.1f} s")

@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -23,8 +23,8 @@ from vidda import config as configs
 from vidda import provenance
 from vidda.checkpoints import Checkpoints
 from vidda.config import Config
-from vidda.errors import ViddaError
-from vidda.files import fsync, lock, write_text
+from vidda.errors import ViddaError, plain
+from vidda.files import discard_partial, fsync, lock, write_text
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -55,6 +55,7 @@ class RunFolder:
         fingerprints: Mapping[str, str],
         *,
         resume: bool,
+        whole: bool = True,
         wandb: WandbMode = "off",
         tensorboard: bool = False,
     ) -> Self:
@@ -62,7 +63,8 @@ class RunFolder:
 
         fingerprints: of every manifest the run reads, by the name of its part. resume: go on with
         an unfinished run; on an empty folder it starts one, and a finished one comes back
-        untouched with `finished` set. wandb: mirror the metrics there; `offline` writes to the
+        untouched with `finished` set. whole: False where a result of it is lost or damaged: a
+        finished run is unfinished again. wandb: mirror the metrics there; `offline` writes to the
         folder only. tensorboard: mirror them in RUN/tensorboard. Raises ViddaError when the folder
         holds something and `resume` is off, when it holds no run of this config and these
         fingerprints, and when another process uses it.
@@ -73,11 +75,19 @@ class RunFolder:
             undo.enter_context(lock(path))
             # Again, now that nobody else can change it: another process may just have been here.
             started = _check(path, config, fingerprints, resume)
+            discard_partial(path)
             if (path / "DONE").exists():
-                return cls(path, finished=True)
+                finished = cls(path, finished=True)
+                for problem in finished.checkpoints.damage().values():
+                    print(f"{problem}; without {path / 'DONE'}, --resume mends it", file=sys.stderr)
+                if whole:
+                    return finished
+                (path / "DONE").unlink()
             run = cls(path, finished=False)
             _record_session(path, config, fingerprints, wandb)
             undo.enter_context(_logging_to(path / "log.txt"))
+            for line in run.checkpoints.go_back():
+                log.warning("%s", line)
             metrics = path / "metrics.jsonl"
             _cut_metrics(metrics, run.checkpoints.last_step)
             run._metrics = undo.enter_context(metrics.open("a", encoding="utf-8"))
@@ -113,15 +123,15 @@ class RunFolder:
                 self._board.add_scalar(key, value, step)
 
     @contextmanager
-    def checkpoint(self, step: int, *, keep: int = 2) -> Iterator[Path]:
+    def checkpoint(self, step: int, *, keep: int = 2, needs: int | None = None) -> Iterator[Path]:
         """Yield an empty folder to fill; afterwards it is `checkpoints/<step>`, whole or absent.
 
         step: above the last checkpoint's. keep: how many of the newest stay, at least 1; those that
-        `checkpoints.link` has named, for instance `best`, stay too.
+        `checkpoints.link` has named, for instance `best`, stay too. needs: the step of the one
+        without which this one is of no use, None where it needs no other.
         """
-        assert self._metrics is not None, "this run is finished or closed"
-        os.fsync(self._metrics.fileno())
-        with self.checkpoints.save(step, keep) as folder:
+        self._require_own()
+        with self.checkpoints.save(step, keep, needs) as folder:
             yield folder
 
     def last_checkpoint(self) -> Path | None:
@@ -130,15 +140,42 @@ class RunFolder:
         return None if step is None else self.checkpoints.path(step)
 
     def finish(self) -> None:
-        """Write DONE after everything else, and close the run."""
-        assert self._metrics is not None, "this run is finished or closed"
+        """Write DONE after everything else, and close the run.
+
+        Raises ViddaError where the folder was deleted or replaced while the run used it.
+        """
+        self._require_own()
         log.info("finished %s", self.path)
         if self._wandb is not None:
             self._wandb.finish()
-        os.fsync(self._metrics.fileno())
         write_text(self.path / "DONE", "")
         self.finished = True
         self.close()
+
+    def remedy(self) -> str:
+        """How to get back results that were lost while this run was at work."""
+        if (self.path / "config.yaml").exists():
+            return "the same command with --resume makes them again"
+        return f"{self.path} was deleted meanwhile: delete what is left of it and start again"
+
+    def _require_own(self) -> None:
+        """Bring the metrics to the disk; ViddaError where the folder is not the run's any more."""
+        assert self._metrics is not None, "this run is finished or closed"
+        os.fsync(self._metrics.fileno())
+        try:
+            same = os.path.samestat(
+                os.fstat(self._metrics.fileno()), (self.path / "metrics.jsonl").stat()
+            )
+        except FileNotFoundError:
+            same = False
+        if not same:
+            raise ViddaError(self._gone())
+
+    def _gone(self) -> str:
+        return (
+            f"{self.path} was deleted or replaced while this run used it; delete what is left of it"
+            " and start again"
+        )
 
     def close(self) -> None:
         """Close the files and give the folder back; an unfinished run can be resumed."""
@@ -157,6 +194,8 @@ class RunFolder:
         if error is not None:
             log.error("stopped by %s: %s", type(error).__name__, error)
         self.close()
+        if isinstance(error, FileNotFoundError) and not (self.path / "config.yaml").exists():
+            raise ViddaError(self._gone()) from error
 
 
 def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: bool) -> bool:
@@ -172,20 +211,42 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         state = "a finished" if (path / "DONE").exists() else "an unfinished"
         way = "" if (path / "DONE").exists() else " or go on with --resume"
         raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
+    written = configs.read(path / "config.yaml")
+    if not written:
+        raise ViddaError(f"{path / 'config.yaml'}: empty; put it back, or choose another folder")
     free = configs.changeable(config)
     before, now = (
         {key: value for key, value in _flat(tree).items() if key not in free}
-        for tree in (configs.read(path / "config.yaml"), _resolved(config))
+        for tree in (written, _resolved(config))
     )
     changes = _changes(before, now)
-    if (path / "provenance.json").exists():
-        record = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    if (record := _provenance(path)) is not None:
         changed = _changes(record["fingerprints"], fingerprints)
         changes += [f"manifest {line}" for line in changed]
     if changes:
         listed = "\n".join(f"{path}: {change}" for change in changes)
-        raise ViddaError(f"{listed}\n{path}: changed since it started; use another folder")
+        raise ViddaError(
+            f"{listed}\n{path}: changed since it started, see its config.yaml; use another folder"
+        )
     return True
+
+
+def _provenance(path: Path) -> dict[str, Any] | None:
+    """What a run's provenance.json holds, None before it is written; ViddaError when damaged."""
+    file = path / "provenance.json"
+    try:
+        record = json.loads(file.read_text(encoding="utf-8"))
+        kinds = {"id": str, "fingerprints": dict, "sessions": list}
+        if not all(isinstance(record[key], kind) for key, kind in kinds.items()):
+            raise TypeError
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, TypeError):
+        raise ViddaError(
+            f"{file}: damaged; it tells which manifests the run began with: put it back, or delete"
+            " it where they are the same, and --resume writes it again"
+        ) from None
+    return dict(record)
 
 
 def _resolved(config: Config) -> dict[str, Any]:
@@ -217,13 +278,13 @@ def _record_session(
     """Write config.yaml once, and provenance.json with this session added to its list."""
     if not (path / "config.yaml").exists():
         write_text(path / "config.yaml", configs.dump(config))
-    file = path / "provenance.json"
-    if file.exists():
-        record = json.loads(file.read_text(encoding="utf-8"))
-    else:
-        record = {"id": secrets.token_hex(4), "fingerprints": dict(fingerprints), "sessions": []}
+    record = _provenance(path) or {
+        "id": secrets.token_hex(4),
+        "fingerprints": dict(fingerprints),
+        "sessions": [],
+    }
     record["sessions"].append(provenance.describe_session() | {"wandb": wandb})
-    write_text(file, json.dumps(record, indent=2) + "\n")
+    write_text(path / "provenance.json", json.dumps(record, indent=2) + "\n")
 
 
 def _cut_metrics(file: Path, step: int | None) -> None:
@@ -235,31 +296,53 @@ def _cut_metrics(file: Path, step: int | None) -> None:
         if not line.endswith(b"\n"):
             break
         try:
-            recorded = json.loads(line)["step"]
+            late = step is None or json.loads(line)["step"] > step
         except (ValueError, KeyError, TypeError):
             raise ViddaError(
                 f"{file}:{number}: not a line of metrics; delete it and resume"
             ) from None
-        if step is None or recorded > step:
+        if late:
             break
         good += len(line)
     os.truncate(file, good)
     fsync(file)
 
 
+class _ToFile(logging.FileHandler):
+    """Leaves out a line for which there is no room: whoever needs the disk says that it is full."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        if not isinstance(sys.exception(), OSError):
+            super().handleError(record)
+
+    def close(self) -> None:
+        with suppress(OSError):
+            super().close()
+
+
+class _Formatter(logging.Formatter):
+    """One record a line: further lines are indented, and control characters escaped."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return "\n  ".join(plain(line) for line in super().format(record).split("\n"))
+
+
 class _ToStderr(logging.Handler):
     """Prints to what sys.stderr is at that moment: rich replaces it while a bar is shown."""
 
     def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr)
+        with suppress(OSError):  # a terminal that hung up
+            print(self.format(record), file=sys.stderr)
 
 
 @contextmanager
 def _logging_to(file: Path) -> Iterator[None]:
     """Send vidda's log to `file`, with times, and to standard error."""
-    to_file = logging.FileHandler(file, encoding="utf-8")
-    to_file.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-    handlers = [to_file, _ToStderr()]
+    to_file = _ToFile(file, encoding="utf-8")
+    to_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
+    to_stderr = _ToStderr()
+    to_stderr.setFormatter(_Formatter())
+    handlers = [to_file, to_stderr]
     log.setLevel(logging.INFO)
     for handler in handlers:
         log.addHandler(handler)
@@ -292,7 +375,8 @@ def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -
         )
     import wandb
 
-    record = json.loads((path / "provenance.json").read_text(encoding="utf-8"))
+    record = _provenance(path)
+    assert record is not None, "_record_session has just written it"
     mirror = wandb.init(
         project="vidda",
         name=path.name,

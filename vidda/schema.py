@@ -3,7 +3,7 @@
 import json
 import types
 import typing
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any
 
@@ -32,8 +32,8 @@ def describe(schema: type[BaseModel], prefix: str = "") -> Iterator[Key]:
 
 def _describe_field(key: str, field: FieldInfo) -> Iterator[Key]:
     yield Key(key, _type_name(field.annotation), _default(field), field.description or "")
-    below = key + _step_into(field.annotation)
-    models = _models(field.annotation)
+    below = key + step_into(field.annotation)
+    models = models_in(field.annotation)
     for model in models:
         if len(models) > 1:
             first_line = (model.__doc__ or "").strip().partition("\n")[0]
@@ -51,18 +51,43 @@ def models_at(schema: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[
             inner
             for model in models
             if (field := model.model_fields.get(str(part)))
-            for inner in _models(field.annotation)
+            for inner in models_in(field.annotation)
         ]
         # A union's tag or a list's index names no field: stay, narrowed to the model with that tag.
         models = below or [m for m in models if tag(m)[1] == part] or models
     return models
 
 
-def _models(annotation: Any) -> list[type[BaseModel]]:
+def field_at(schema: type[BaseModel], data: Any, names: Sequence[str]) -> FieldInfo | None:
+    """Return the field at dotted names of a config's data; None where there is none.
+
+    An item of a list or a mapping has no field of its own.
+    """
+    models, field = [schema], None
+    for name in names:
+        if field is not None and step_into(field.annotation):
+            field = None  # the name is an item's
+        else:
+            chosen = [
+                m for m in models if isinstance(data, dict) and tag(m)[1] == data.get(tag(m)[0])
+            ]
+            fields = [m.model_fields[name] for m in chosen or models if name in m.model_fields]
+            if not fields:
+                return None
+            field = fields[0]
+            models = models_in(field.annotation)
+        if isinstance(data, list):
+            data = data[int(name)] if name.isdecimal() and int(name) < len(data) else None
+        else:
+            data = data.get(name) if isinstance(data, dict) else None
+    return field
+
+
+def models_in(annotation: Any) -> list[type[BaseModel]]:
     """Every model class inside an annotation such as `Annotated[A | B, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
-    return [m for arg in typing.get_args(annotation) for m in _models(arg)]
+    return [m for arg in typing.get_args(annotation) for m in models_in(arg)]
 
 
 def tag(model: type[BaseModel]) -> tuple[str, Any]:
@@ -79,14 +104,14 @@ def _union_name(model: type[BaseModel]) -> str:
     return f"{key}: {value}" if key else "mapping"
 
 
-def _step_into(annotation: Any) -> str:
+def step_into(annotation: Any) -> str:
     """What stands between a key and the keys of the models inside its value."""
     origin = typing.get_origin(annotation)
     if origin in (list, tuple):
         return "[]"
     if origin is dict:
         return ".NAME"
-    return next((step for arg in typing.get_args(annotation) if (step := _step_into(arg))), "")
+    return next((step for arg in typing.get_args(annotation) if (step := step_into(arg))), "")
 
 
 def _default(field: FieldInfo) -> str:

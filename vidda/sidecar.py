@@ -7,6 +7,7 @@ where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), 
 """
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -71,7 +72,7 @@ def rows_of(
         raise ViddaError(
             f"{path}: has no array {name!r}; write one, or take another source"
         ) from None
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ViddaError(f"{path}: damaged ({error}); write it again") from None
     if indices is None:
         indices = np.arange(count)

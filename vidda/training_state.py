@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 
 from vidda.errors import ViddaError
@@ -22,6 +22,20 @@ OPTIMIZER = "optimizer.safetensors"
 POSITION = "position.json"
 
 
+def read_tensors(file: Path) -> dict[str, torch.Tensor]:
+    """The tensors of a checkpoint's file, by their names; ViddaError where it is damaged."""
+    try:
+        return load_file(file)
+    except (SafetensorError, FileNotFoundError) as error:
+        raise _damaged(file, error) from None
+
+
+def _damaged(file: Path, error: Exception) -> ViddaError:
+    return ViddaError(
+        f"{file}: damaged ({error}); delete its folder, and --resume goes back to the one before"
+    )
+
+
 def save_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> None:
     """Write parameters by their names into an existing folder."""
     tensors = {name: value.detach().contiguous().cpu() for name, value in learned.items()}
@@ -30,8 +44,8 @@ def save_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> Non
 
 @torch.no_grad()
 def load_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> None:
-    """Restore what `save_learned` wrote, in place."""
-    saved = load_file(folder / LEARNED)
+    """Restore what `save_learned` wrote, in place; ViddaError where it is damaged."""
+    saved = read_tensors(folder / LEARNED)
     for name, parameter in learned.items():
         parameter.copy_(saved[name])
 
@@ -63,24 +77,28 @@ def load_state(
 ) -> dict[str, Any]:
     """Restore what `save_state` wrote, into an optimiser of the same parameters; the position.
 
-    Raises ViddaError for a checkpoint of an older version.
+    Raises ViddaError for a checkpoint of an older version, and for a damaged one.
     """
     if not (folder / POSITION).exists():
         raise ViddaError(
             f"{folder}: written by an older version of vidda; start again in another folder"
         )
     state: dict[Any, Any] = {}
+    tensors = read_tensors(folder / OPTIMIZER)
     with safe_open(folder / OPTIMIZER, framework="pt") as opened:
         numbers = {name: json.loads(value) for name, value in (opened.metadata() or {}).items()}
-    for key, value in (load_file(folder / OPTIMIZER) | numbers).items():
+    try:
+        position: dict[str, Any] = json.loads((folder / POSITION).read_text(encoding="utf-8"))
+        scale = position.pop("scaler")
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
+        raise _damaged(folder / POSITION, error) from None
+    for key, value in (tensors | numbers).items():
         number, *names, last = key.split(".")
         place = state.setdefault(int(number), {})
         for name in names:
             place = place.setdefault(name, {})
         place[last] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
-    position: dict[str, Any] = json.loads((folder / POSITION).read_text(encoding="utf-8"))
-    scale = position.pop("scaler")
     if scaler is not None:
         scaler.load_state_dict(scale)
     return position

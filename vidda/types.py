@@ -1,17 +1,29 @@
 """The values that travel between stages: frozen, without torch and without IO."""
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from vidda.errors import ViddaError
+from vidda.files import relative
 
 Domain = Literal["synthetic", "real", "translated"]
 View = Literal["ground", "air"]
+
+
+def require_distinct(classes: Sequence[str], where: str) -> None:
+    """Raise ViddaError, naming where, when two classes have one name."""
+    first: dict[str, int] = {}
+    for label, name in enumerate(classes):
+        if name in first:
+            raise ViddaError(
+                f"{where}: class {name!r} stands twice, as {first[name]} and {label}; rename one"
+            )
+        first[name] = label
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,23 +50,27 @@ class ClipRecord:
     meta: Mapping[str, str] = field(default_factory=dict, hash=False)
 
     def __post_init__(self) -> None:
-        parts = PurePosixPath(self.path).parts
-        if not parts or parts[0] == "/" or ".." in parts:
-            raise ViddaError(f"clip {self.id!r}: path {self.path!r} leaves the manifest's root")
+        try:
+            relative(self.path, "the manifest's root")
+        except ViddaError as error:
+            raise ViddaError(f"clip {self.id!r}: {error}") from None
 
 
 @dataclass(frozen=True, slots=True)
 class Manifest:
     """Clips under one root folder and the names of their classes, index by index.
 
-    Raises ViddaError when an id repeats or a label is not in 0..len(classes)-1.
+    gathered: no more is known of the classes than these clips' own labels tell, see `under`.
+    Raises ViddaError when an id or a class repeats or a label is not in 0..len(classes)-1.
     """
 
     root: Path
     classes: tuple[str, ...]
     clips: tuple[ClipRecord, ...]
+    gathered: bool = False
 
     def __post_init__(self) -> None:
+        require_distinct(self.classes, f"the manifest of {self.root}")
         seen: set[str] = set()
         for clip in self.clips:
             if clip.id in seen:
@@ -88,6 +104,25 @@ class Manifest:
     def unlabelled(self) -> "Manifest":
         """The same clips without labels."""
         return replace(self, clips=tuple(replace(clip, label=None) for clip in self.clips))
+
+    def under(self, classes: tuple[str, ...]) -> "Manifest":
+        """The same clips with the classes of others, where their own were gathered from labels.
+
+        A few clips need not show every class: labels without names count in `classes`, names are
+        looked up there, and clips without labels fit any. What does not fit stays as it is.
+        """
+        names = self.classes
+        if not self.gathered or names == classes:
+            return self
+        if all(clip.label is None for clip in self.clips):
+            return replace(self, classes=classes)
+        if names == tuple(str(label) for label in range(len(names))):
+            return replace(self, classes=classes) if len(names) <= len(classes) else self
+        if not set(names) <= set(classes):
+            return self
+        label = {number: classes.index(name) for number, name in enumerate(names)}
+        clips = (c if c.label is None else replace(c, label=label[c.label]) for c in self.clips)
+        return replace(self, classes=classes, clips=tuple(clips))
 
     def fingerprint(self) -> str:
         """Hex digest of the classes and of every clip's columns, in order; the root does not enter.

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.files import shipped
+from vidda.files import inside, shipped
 
 Variant = Annotated[
     str | None,
@@ -34,9 +34,8 @@ class Folder(Config):
             raise ViddaError(f"{key}: {path}: no such folder; correct {key}.path")
         return path
 
-    @property
-    def missing(self) -> str:
-        """What to do when something is not in it."""
+    def missing(self, key: str) -> str:
+        """Return what to do when something is not in it. key: of this config, for messages."""
         return "copy the folder again, or name another"
 
 
@@ -76,17 +75,21 @@ class Hub(Config):
                 f"the hub did not give it ({reason}); copy its folder here and name it with"
                 f" {key}.name=folder {key}.path=FOLDER"
                 if download
-                else "download: true fetches it"
+                else f"{_download(key)} fetches it"
             )
             raise ViddaError(
                 f"{key}: {self.repo} is not in this machine's cache: {remedy}"
             ) from None
         return Path(found)
 
-    @property
-    def missing(self) -> str:
-        """What to do when something is not in it."""
-        return "download: true fetches what the cache lacks, if the repository has it"
+    def missing(self, key: str) -> str:
+        """Return what to do when something is not in it. key: of this config, for messages."""
+        return f"{_download(key)} fetches what the cache lacks, if the repository has it"
+
+
+def _download(key: str) -> str:
+    """Return the key that allows to fetch what is at `key`, as it is written on a command line."""
+    return "weights.download=true" if key.startswith("weights.") else "download=true"
 
 
 SourceConfig = Annotated[Folder | Hub, Field(discriminator="name")]
@@ -101,11 +104,11 @@ def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, down
     place = source.find(key, [file or usual], download)
     if place.is_dir():
         others = sorted(place.glob("*.safetensors")) if isinstance(source, Folder) else []
-        chosen = place / (file or usual)
+        chosen = inside(place, file or usual)
         if file is None and not chosen.is_file() and len(others) == 1:
             chosen = others[0]
         if not chosen.is_file():
-            raise ViddaError(f"{key}: {_no_file(place, chosen.name, others, source)}")
+            raise ViddaError(f"{key}: {_no_file(place, chosen.name, others, source.missing(key))}")
         place = chosen
     elif file is not None:
         raise ViddaError(f"{key}: {place} is a file already; remove {key}.file")
@@ -117,12 +120,12 @@ def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, down
     return place
 
 
-def _no_file(place: Path, name: str, others: list[Path], source: Folder | Hub) -> str:
+def _no_file(place: Path, name: str, others: list[Path], missing: str) -> str:
     pickles = sorted([*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.ckpt")])
     if others:
         return f"{place}: no {name}; choose one of {', '.join(p.name for p in others)} with file"
     also = f" ({pickles[0].name} is a pickle, which vidda does not load)" if pickles else ""
-    return f"{place}: no {name}{also}; {source.missing}"
+    return f"{place}: no {name}{also}; {missing}"
 
 
 @contextmanager

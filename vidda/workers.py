@@ -4,8 +4,53 @@ import multiprocessing
 import os
 import signal
 import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from multiprocessing.context import (
+    ForkServerContext,
+    ForkServerProcess,
+    SpawnContext,
+    SpawnProcess,
+)
 
 import cv2
+
+
+@contextmanager
+def _left_to_parent() -> Iterator[None]:
+    """Hold Ctrl-C and hanging up back while a worker is started, which then never gets them.
+
+    `belong` comes too late for a worker that is still importing, and would print a traceback.
+    """
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+class _Spawned(SpawnProcess):
+    def start(self) -> None:
+        with _left_to_parent():
+            super().start()
+
+
+class _Forked(ForkServerProcess):
+    def start(self) -> None:
+        with _left_to_parent():
+            super().start()
+
+
+class Spawning(SpawnContext):
+    """Starts each worker as a new program, since CUDA and threads do not survive a fork."""
+
+    Process = _Spawned
+
+
+class ForkServing(ForkServerContext):
+    """Forks workers from a clean server process, which imports what they need once."""
+
+    Process = _Forked
 
 
 def start_worker() -> None:

@@ -114,6 +114,22 @@ def test_states_are_computed_once_for_all_runs(data: Path, tmp_path: Path) -> No
         states[3]
 
 
+def test_damaged_states_are_told_and_computed_again(
+    data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert adapt(on_states(data, tmp_path / "first", "coral")) == 0
+    files = sorted((tmp_path / "states").rglob("*.safetensors"))[:3]
+    before = [file.read_bytes() for file in files]
+    for file, content in zip(files, (before[0][:-1], b"", b"\xff" * 40), strict=True):
+        file.write_bytes(content)
+    capsys.readouterr()
+    assert adapt(on_states(data, tmp_path / "second", "coral")) == 0
+    assert_same_run(tmp_path / "first", tmp_path / "second")
+    assert [file.read_bytes() for file in files] == before
+    said = capsys.readouterr().err
+    assert all(f"{file}: damaged" in said for file in files)
+
+
 def test_a_run_on_states_resumes_exactly(
     data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -4,6 +4,7 @@ import csv
 import hashlib
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -19,7 +20,7 @@ import pytest
 
 from tests.clips import moving
 from tests.sidecars import rendered, write_clip
-from vidda import video
+from vidda import progress, video
 from vidda.config import ConfigError, load
 from vidda.control.controls import ControlReader
 from vidda.control.full_disk import FullDiskError
@@ -138,6 +139,24 @@ def test_killed_and_resumed_is_as_if_never_killed(tmp_path: Path) -> None:
     assert digests(out) == digests(tmp_path / "whole" / "out")
     assert {name: (out / name).stat().st_mtime_ns for name in done} == done
     assert start(config(tmp_path / "killed"), resume=True) == 0  # finished: nothing to do
+
+
+def test_what_is_lost_of_a_finished_run_is_made_again(tmp_path: Path) -> None:
+    videos(tmp_path, count=2)
+    job = config(tmp_path)
+    assert start(job) == 0
+    out = tmp_path / "out"
+    whole, clips = digests(out), out / "clips" / "deep"
+    for damage in (
+        lambda: (clips / "0.mp4" / "edges.mp4").write_bytes(b""),
+        lambda: (clips / "0.mp4" / "sheet.png").unlink(),
+        lambda: shutil.rmtree(clips / "0.mp4"),
+    ):
+        damage()
+        kept = (clips / "1.mp4" / "edges.mp4").stat().st_mtime_ns
+        assert start(job, resume=True) == 0
+        assert digests(out) == whole and (out / "DONE").exists()
+        assert (clips / "1.mp4" / "edges.mp4").stat().st_mtime_ns == kept
 
 
 def test_a_resume_with_other_settings_is_refused(tmp_path: Path) -> None:
@@ -294,3 +313,36 @@ def test_flow_is_shown_by_direction_size_and_occlusion() -> None:
     down = picture[0, 12].astype(int)
     assert down[1] == 255 and down[2] == pytest.approx(128, abs=1) and down[0] < 255
     assert picture[0, 17].tolist() == [0, 0, 0]
+
+
+def test_flow_that_nobody_asked_for_is_that_of_the_sheet_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    videos(tmp_path, count=1, frames=12)
+    file = tmp_path / "config.yaml"
+    content = {"input": str(tmp_path / "videos"), "out": str(tmp_path / "out"), "size": 48}
+    content |= {"columns": 3, "write": ["sheet", "videos", "npz"]}
+    file.write_text(json.dumps(content))
+    monkeypatch.setattr(progress, "PLAIN_INTERVAL_S", 0.0)
+    assert start(load(ControlJobConfig, file)) == 0
+    place = tmp_path / "out" / "clips" / "deep" / "0.mp4"
+    assert {path.name for path in place.iterdir()} == {"sheet.png", "controls.npz", "edges.mp4"}
+    with np.load(place / "controls.npz") as arrays:
+        assert arrays.files == ["edges"]
+    output = capsys.readouterr()
+    assert "controls: 12/12 frames, " in output.err and "ETA 0 s, clip 1/1" in output.err
+    assert "no poses: pose is null; pose.name=sidecar, mmpose or onnx finds them" in output.out
+    assert "optical flow only on sheets; flow.name=dis or raft gives every frame's" in output.out
+
+
+def test_only_the_wanted_rows_have_flow() -> None:
+    frames = moving(5, 48, 64, seed=0)
+    reader = ControlReader(ControlJobConfig(input=Path("x"), out=Path("y")), None)
+    clip, wanted = ClipRecord("c", "c.mp4", None, "", ""), np.array([0, 2, 4])
+    counts: list[int] = []
+    whole = reader.read(frames, clip, Path(), passed=counts.append)
+    some = reader.read(frames, clip, Path(), flow_rows=wanted)
+    assert sum(counts) == 5
+    assert whole.flow_anchor is not None and some.flow_anchor is not None
+    assert np.array_equal(some.flow_anchor[wanted], whole.flow_anchor[wanted])
+    assert not some.flow_anchor[[1, 3]].any() and whole.flow_anchor[[1, 3]].any()

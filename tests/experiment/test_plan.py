@@ -276,7 +276,7 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
         make(loaded(content))
     text = str(told.value)
     assert "recognizers.tiny: patience" in text
-    assert f"variants.ours: weights: base: {tmp_path / 'nowhere'}: no such folder" in text
+    assert f"variants.ours: weights.base: {tmp_path / 'nowhere'}: no such folder" in text
     assert len(text.splitlines()) == len(set(text.splitlines()))
 
 

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,12 +11,14 @@ import cv2
 import numpy as np
 import pytest
 
-from tests.translate.translations import write_source
+from tests.translate.translations import write_source, written
 from vidda import video
 from vidda.data import load_manifest
 from vidda.data import randomise_clip as picture
+from vidda.data.derived import RECORDS
 from vidda.data.joined import joined
 from vidda.data.randomise import RandomiseConfig, Version, randomised, run
+from vidda.data.versions import missing, versions_of
 from vidda.errors import ViddaError
 from vidda.sidecar import REGIONS, place_of
 from vidda.types import Manifest
@@ -145,6 +148,54 @@ def test_a_manifest_in_a_manifest_out_and_a_killed_job_goes_on(
     assert "2 to be made" in capsys.readouterr().out
     assert {clip.path: _digest(after.root / clip.path) for clip in after.clips} == digests
     assert load_manifest(tmp_path / "out") == after
+
+
+def test_videos_that_are_lost_or_damaged_are_made_again(source: Path, tmp_path: Path) -> None:
+    settings, out = config(source, tmp_path / "out", backgrounds=["colours"]), tmp_path / "out"
+    assert run(settings, dry_run=False, resume=False) == 0
+    whole = written(out)
+    places = [out / clip.path for clip in load_manifest(out).clips]
+    versions = versions_of(load_manifest(source), 1)
+    assert missing(versions, out) == []
+    flipped = bytearray(places[0].read_bytes())
+    flipped[-1] ^= 1
+    places[0].write_bytes(flipped)
+    places[1].write_bytes(b"")
+    places[2].unlink()
+    assert missing(versions, out) == versions
+    assert run(settings, dry_run=False, resume=True) == 0, "though DONE is there"
+    assert written(out) == whole and (out / "DONE").exists()
+    times = [place.stat().st_mtime_ns for place in places]
+    (out / RECORDS / f"{versions[1].place}.json").write_bytes(b"")
+    assert missing(versions, out) == versions[1:2]
+    assert run(settings, dry_run=False, resume=True) == 0
+    rows = (out / "manifest.csv").read_text().splitlines(keepends=True)
+    (out / "manifest.csv").write_text("".join(rows[:-1]))
+    (out / "dataset.json").write_bytes(b"")
+    assert run(settings, dry_run=False, resume=True) == 0
+    assert written(out) == whole
+    assert [a == p.stat().st_mtime_ns for a, p in zip(times, places, strict=True)] == [1, 0, 1]
+
+
+def test_a_folder_deleted_in_the_middle_is_not_finished(
+    source: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    out, made = tmp_path / "out", []
+
+    def second_deletes(*args: Any) -> tuple[np.ndarray, float]:
+        made.append(args)
+        if len(made) == 2:
+            shutil.rmtree(out)
+        return randomised(*args)
+
+    monkeypatch.setattr("vidda.data.randomise.randomised", second_deletes)
+    assert run(config(source, out, backgrounds=["colours"]), dry_run=False, resume=False) == 1
+    assert not (out / "DONE").exists() and not (out / "manifest.csv").exists()
+    said = capsys.readouterr().out
+    assert "1 of 3 videos were lost" in said and "start again" in said
 
 
 def test_two_runs_on_the_same_clips_can_be_trained_on_together(

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.jobs import job, loaded, of_tree, with_variants, write
+from tests.experiment.jobs import TRANSLATE, job, loaded, of_tree, with_variants, write
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.cli import main
 from vidda.data import load_manifest
@@ -72,11 +72,42 @@ def test_a_stage_that_was_begun_does_not_change(tmp_path: Path) -> None:
     (tmp_path / "out" / "stages").mkdir(parents=True)
     config = tmp_path / "out" / "stages" / "mini.yaml"
     config.write_text("out: elsewhere\nseed: 7\n")
+    (tmp_path / "out" / "data").mkdir()
+    (tmp_path / "out" / "data" / "mini.json").write_text("{}")
     with pytest.raises(ViddaError) as told:
         run(loaded(content), dry_run=False, resume=True)
     text = str(told.value)
     assert text.startswith("mini was begun with another config (now ")
     assert f"or delete {tmp_path / 'out' / 'data'} and {config}" in text
+
+
+def test_a_stage_that_never_began_takes_the_corrected_config(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    content = job(tmp_path / "out")
+    (tmp_path / "out" / "stages").mkdir(parents=True)
+    (tmp_path / "out" / "stages" / "mini.yaml").write_text("out: elsewhere\nseed: 7\n")
+    assert run(loaded(content), dry_run=True, resume=True) == 0
+    assert "stages, 0 complete" in capsys.readouterr().out
+
+
+def test_a_dry_run_refuses_what_a_later_stage_would(tmp_path: Path) -> None:
+    content = with_variants(tmp_path / "out", weights=str(tmp_path / "weights"))
+    base = write_tiny(tmp_path / "weights", size=32)
+    for number, kind in enumerate(("edges", "pose"), 1):
+        write_controlnet(tmp_path / "weights" / f"controlnet_{kind}", base, number)
+    content["variants"]["ours"]["change"] = {
+        **TRANSLATE, "control.edges": None, "sampling.scheduler.overrides": {"spacing": 3},
+    }  # fmt: skip
+    change = content["recognizers"]["tiny"]["change"]
+    change |= {"batch_size": 3, "accumulate": 2, "sampling": {"name": "views", "frames": 4}}
+    with pytest.raises(ViddaError) as told:
+        run(loaded(content), dry_run=True, resume=False)
+    text = str(told.value)
+    assert "ours-syn_ground_train-real_ground_train: weights.controlnets.0 is shown edges" in text
+    assert "scheduler.overrides.spacing: ddim has no such setting" in text
+    assert "train-tiny-syn_ground_train-0: batch_size: 3 is not a multiple of 2" in text
+    assert "train-tiny-syn_ground_train-0: sampling, transform: several views of a clip" in text
 
 
 def test_mistakes_of_the_config_are_told_by_the_command(
@@ -141,7 +172,10 @@ def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     said = capsys.readouterr().out
     assert "## Accuracy in %" in said and "| masks | " in said and "| source + ours | " in said
     assert f"report of tiny: {out / 'report' / 'tiny' / 'index.html'}" in said
-    assert (out / "report" / "tiny" / "index.html").is_file()
+    page = (out / "report" / "tiny" / "index.html").read_text()
+    commands = page[page.index('<pre class="commands">') :]
+    assert commands.startswith(f'<pre class="commands"><span>vidda run {out}/config.yaml</span>')
+    assert all(f" {out}/stages/{name}.yaml</span>" in commands for name in after)
     assert _rows(out) == ["masks", "source + ours", "source only"]
     ours = load_manifest(out / "translated" / "ours-syn_ground_train-real_ground_train")
     assert {clip.domain for clip in ours.clips} == {"translated"}

@@ -172,7 +172,7 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     for warning in (
         "The test clips are MiniRoCoG's: what is called real here is rendered too.",
         "gs2gr: 24 test clips; an accuracy of 50% is known to ±19 points at best.",
-        "gs2gr: 3 test subjects; the true uncertainty is larger than shown.",
+        "gs2gr: 3 test subjects; how far the figures hold for others is hardly known.",
         "3 of 4 results are of fewer than 3 seeds",
         "Results are of 1 to 4 seeds",
         "“b” has no result on as2ar.",

@@ -189,6 +189,25 @@ def test_images_stay_images(target: Path, tmp_path: Path) -> None:
     assert all(video.read(after.root / clip.path).shape == (1, 64, 64, 3) for clip in after.clips)
 
 
+def test_what_is_lost_of_a_finished_run_is_made_again(
+    source: Path, target: Path, tmp_path: Path
+) -> None:
+    out, still = tmp_path / "out", {"shake": False}  # so that there are sidecars
+    assert start(source, target, out, match=still) == 0
+    whole = written(out)
+    places = [out / clip.path for clip in load_manifest(out).clips]
+    sidecars = [path_of(clip, out) for clip in load_manifest(out).clips]
+    for damage in (
+        lambda: [place.write_bytes(b"") for place in (*places[:1], *sidecars[2:])],
+        lambda: [place.unlink() for place in (places[1], sidecars[0], out / "manifest.csv")],
+        lambda: (out / "camera.json").write_bytes(b""),
+        lambda: (out / "camera.json").unlink(),
+    ):
+        damage()
+        assert start(source, target, out, resume=True, match=still) == 0
+        assert written(out) == whole and (out / "DONE").exists()
+
+
 @pytest.mark.slow
 def test_killed_and_resumed_is_as_if_never_killed(
     source: Path, target: Path, taken: Path, tmp_path: Path

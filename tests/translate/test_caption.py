@@ -198,6 +198,9 @@ def test_nothing_is_written_over_or_in_a_dry_run(
         run(config, dry_run=False, resume=False)
     assert run(config, dry_run=False, resume=True) == 0
     assert out.read_text() == "mine"
+    out.write_text("")
+    assert run(config, dry_run=False, resume=True) == 0
+    assert read_captions(out)
 
 
 def test_public_weights_are_read_without_running_their_code(blip: Path, tmp_path: Path) -> None:

@@ -1,5 +1,6 @@
 """Frames, crops, objective, rates and prompts of `vidda personalize`, each alone."""
 
+import tracemalloc
 from itertools import pairwise
 from pathlib import Path
 
@@ -28,6 +29,7 @@ from vidda.translate.stable_diffusion.personalize.objective import (
     target,
 )
 from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.pictures import Spool
 from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion, Word
 from vidda.translate.stable_diffusion.personalize.training import order
 from vidda.translate.stable_diffusion.personalize.wording import token_ids, words
@@ -47,8 +49,8 @@ def clips(root: Path, count: int = 5, **meta: str) -> Manifest:
     return Manifest(root, (), tuple(records))
 
 
-def clip_of(frames: np.ndarray) -> list[int]:
-    return [round(float(frame.mean()) / 20) - 1 for frame in frames]
+def clip_of(frames: Spool) -> list[int]:
+    return [round(float(frame.mean()) / 20) - 1 for frame in frames[:]]
 
 
 @pytest.mark.parametrize(("count", "total"), [(3, 9), (9, 3), (1, 5), (7, 7), (4, 10)])
@@ -65,7 +67,7 @@ def test_spread_is_even_and_within(count: int, total: int) -> None:
 def test_frames_are_even_over_clips_and_held_out_ones_are_of_other_clips(tmp_path: Path) -> None:
     manifest = clips(tmp_path)
     drawn = draw(manifest, FramesConfig(count=8, held_out=1), 16)
-    assert drawn.train.shape == (8, 16, 16, 3) and drawn.train.dtype == np.uint8
+    assert drawn.train.shape == (8, 16, 16, 3) and drawn.train[:].dtype == np.uint8
     assert clip_of(drawn.held_out) == [2]
     assert clip_of(drawn.train) == [0, 0, 1, 1, 3, 3, 4, 4]
     again = draw(manifest, FramesConfig(count=8, held_out=1), 16)
@@ -247,10 +249,68 @@ def test_a_tiny_autoencoder_is_sure_of_its_latents() -> None:
     assert torch.equal(drawn, latents.mean[[8, 0]])
 
 
+def test_mirrored_frames_come_after_the_others() -> None:
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(8, 8),
+        decoder_block_out_channels=(8, 8),
+        num_encoder_blocks=(1, 1),
+        num_decoder_blocks=(1, 1),
+    )
+    frames = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
+    both = np.concatenate([frames, frames[:, :, ::-1]])
+    found, wanted = (
+        encode(vae, seen, torch.device("cpu"), "encoding", flip=flip)
+        for seen, flip in ((frames, True), (both, False))
+    )
+    torch.testing.assert_close(found.mean, wanted.mean)
+
+
+def spooled(pictures: np.ndarray) -> Spool:
+    spool = Spool(pictures.shape[1])
+    for picture in pictures:
+        spool.append(picture)
+    return spool
+
+
+def test_pictures_on_disk_are_those_that_were_kept() -> None:
+    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    spool = spooled(pictures)
+    assert len(spool) == 5 and spool.shape == pictures.shape
+    for numbers in (slice(1, 4), slice(None), slice(4, 9), [4, 0, 4], np.array([2])):
+        assert np.array_equal(spool[numbers], pictures[numbers])
+    assert spool[5:].shape == (0, 8, 8, 3)
+
+
+@pytest.mark.parametrize("flip", [False, True])
+def test_memory_does_not_grow_with_the_frames(tmp_path: Path, flip: bool) -> None:
+    """Drawing and encoding hold a few frames, and their latents, whatever their number."""
+    side, count = 64, 400
+    grey = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    write(tmp_path / "long.mp4", np.broadcast_to(grey, (count, side, side, 3)), 8)
+    manifest = Manifest(tmp_path, (), (ClipRecord("c", "long.mp4", None, "real", "air"),))
+    vae = AutoencoderTiny(
+        encoder_block_out_channels=(8,) * 4,
+        decoder_block_out_channels=(8,) * 4,
+        num_encoder_blocks=(1,) * 4,
+        num_decoder_blocks=(1,) * 4,
+    )
+    tracemalloc.start()  # numpy's arrays are traced, torch's are not
+    try:
+        drawn = draw(manifest, FramesConfig(count=count, held_out=0), side)
+        drawn.fingerprint()
+        latents = encode(vae, drawn.train, torch.device("cpu"), "encoding", flip=flip)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert latents.mean.shape == (count * (1 + flip), 4, 8, 8)
+    assert peak < count * side * side * 3 / 2
+
+
 def test_frames_tell_their_content() -> None:
-    one = np.zeros((2, 8, 8, 3), np.uint8)
-    other = one.copy()
-    other[0, 0, 0, 0] = 1
-    assert Frames(one, one, 0).fingerprint() == Frames(one.copy(), one, 0).fingerprint()
+    pictures = np.zeros((2, 8, 8, 3), np.uint8)
+    changed = pictures.copy()
+    changed[0, 0, 0, 0] = 1
+    one, other = spooled(pictures), spooled(changed)
+    assert Frames(one, one, 0).fingerprint() == Frames(spooled(pictures), one, 0).fingerprint()
     assert Frames(one, one, 0).fingerprint() != Frames(other, one, 0).fingerprint()
     assert Frames(one, other, 0).fingerprint() != Frames(other, one, 0).fingerprint()

@@ -1,6 +1,7 @@
 """A run of `vidda personalize` that is broken off and resumed is as if never broken off."""
 
 import json
+import shutil
 import signal
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from tests.translate.personalizing import (
 from tests.translate.target_clips import content
 from vidda import config
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.personalize import training
+from vidda.translate.stable_diffusion.personalize import dreambooth, training
 from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
 
 
@@ -53,6 +54,25 @@ def test_broken_off_and_resumed_is_as_if_never_broken_off(
     assert personalize(again, resume=True) == 0
     for early in ("000000", "000004"):
         (whole / "samples" / f"{early}.png").unlink()
+    assert_same_run(whole, broken)
+
+
+def test_resumed_after_its_last_step_is_as_if_never_broken_off(
+    base: Path, target: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole, broken = tmp_path / "whole", tmp_path / "broken"
+    method = {**DREAMBOOTH, "steps": 1, "prior": None}
+    assert personalize(content(base, target, whole, method)) == 0
+
+    def fail(models: Any, folder: Path) -> None:
+        raise KeyboardInterrupt
+
+    again = content(base, target, broken, method)
+    with monkeypatch.context() as patch:
+        patch.setattr(dreambooth, "save_pipeline", fail)
+        with pytest.raises(KeyboardInterrupt):
+            personalize(again)
+    assert personalize(again, resume=True) == 0
     assert_same_run(whole, broken)
 
 
@@ -101,6 +121,7 @@ def test_missing_class_images_are_drawn_as_they_were(
     (broken / "class_images").mkdir(parents=True)
     kept = broken / "class_images" / "00001.png"
     kept.write_bytes((whole / "class_images" / "00001.png").read_bytes())
+    (broken / "class_images" / "00000.png").write_bytes(b"")
     (broken / "config.yaml").write_text(
         config.dump(
             PersonalizeConfig.model_validate_json(
@@ -110,4 +131,26 @@ def test_missing_class_images_are_drawn_as_they_were(
     )
     personalize(content(base, target, broken, method), resume=True)
     assert files(whole / "class_images") == files(broken / "class_images")
+    assert files(whole / "records") == files(broken / "records")
     assert files(whole / "result") == files(broken / "result")
+
+
+def test_a_result_that_is_lost_or_damaged_is_written_again(
+    base: Path, target: Path, tmp_path: Path
+) -> None:
+    run = tmp_path / "run"
+    again = content(base, target, run, {**VAE, "steps": 1})
+    assert personalize(again) == 0
+    whole = files(run / "result")
+    for damage in (
+        lambda: (run / "result" / "diffusion_pytorch_model.safetensors").write_bytes(b""),
+        lambda: shutil.rmtree(run / "result"),
+    ):
+        damage()
+        assert personalize(again, resume=True) == 0
+        assert files(run / "result") == whole and (run / "DONE").exists()
+    # As if it had been killed after the last checkpoint was saved, before the one before it went.
+    shutil.copytree(run / "checkpoints" / "last", run / "checkpoints" / "000000")
+    (run / "DONE").unlink()
+    assert personalize(again, resume=True) == 0
+    assert {path.name for path in (run / "checkpoints").iterdir()} == {"000001", "last"}

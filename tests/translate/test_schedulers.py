@@ -5,6 +5,7 @@ import re
 import diffusers
 import pytest
 import torch
+from pydantic import ValidationError
 
 from vidda.config import ConfigError, load
 from vidda.errors import ViddaError
@@ -98,3 +99,12 @@ def test_a_value_that_diffusers_refuses_is_one_line() -> None:
     config = SchedulerConfig(name="ddim", overrides={"beta_schedule": "cubic"})
     with pytest.raises(ViddaError, match=r"ddim refuses .*beta_schedule=cubic"):
         build(config, FOLDER)
+
+
+@pytest.mark.parametrize("steps", [-5, 0, 10**12, "many"])
+def test_a_count_of_trained_steps_that_cannot_be_is_refused(steps: int | str) -> None:
+    with pytest.raises(ValidationError, match=rf"num_train_timesteps is {steps}; it lies in"):
+        SchedulerConfig(overrides={"num_train_timesteps": steps})
+    if steps == -5:
+        with pytest.raises(ViddaError, match=r"the folder's scheduler_config\.json"):
+            build(SchedulerConfig(name="ddim"), {"num_train_timesteps": steps})

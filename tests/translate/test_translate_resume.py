@@ -21,6 +21,7 @@ from tests.translate.translations import (
 from vidda.config import load
 from vidda.errors import ViddaError
 from vidda.translate.job_config import TranslateConfig
+from vidda.translate.shards import agree
 
 SCRIPT = """
 import sys
@@ -50,6 +51,29 @@ def test_shards_make_the_same_and_the_last_one_merges(
     (out / "manifest.csv").unlink()
     assert start({**content, "shard": "2/2"}, resume=True) == 0
     assert written(out) == written(translated)
+    (out / "videos/syn/ground/1.mp4").write_bytes(b"")  # of the second shard
+    (out / "manifest.csv").unlink()
+    assert start({**content, "shard": "1/2"}, resume=True) == 0
+    said = capsys.readouterr().out
+    assert "1 clips of other shards" in said and "shard 2/2 was finished but lost clips" in said
+    assert start({**content, "shard": "2/2"}, resume=True) == 0
+    assert written(out) == written(translated)
+
+
+@pytest.mark.parametrize("text", ["", '{"input": ', "[]", "\x00"])
+def test_what_shards_agreed_on_is_written_again_where_it_is_damaged(
+    tmp_path: Path, text: str
+) -> None:
+    agree(tmp_path, {"seed": 1})
+    file = tmp_path / "shards.json"
+    before = file.read_bytes()
+    (tmp_path / "shards").mkdir()
+    file.write_text(text)
+    with pytest.raises(ViddaError, match=r"^.*shards\.json: damaged; delete it, .*$"):
+        agree(tmp_path, {"seed": 1})
+    file.unlink()
+    agree(tmp_path, {"seed": 1})
+    assert file.read_bytes() == before
 
 
 def test_shards_are_written_as_parts() -> None:

@@ -56,6 +56,10 @@ class AdaptData(Data):
     def __post_init__(self) -> None:
         object.__setattr__(self, "target", self.target.unlabelled())
 
+    def trained_on(self) -> dict[str, Manifest]:
+        """See `Data.trained_on`."""
+        return {**super().trained_on(), "target": self.target}
+
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
         """The source's items of one epoch; with a method of pairs, these stand together."""
         items = super().order(config, epoch)
@@ -79,6 +83,6 @@ class AdaptData(Data):
 def load_adapt_data(config: AdaptConfig) -> AdaptData:
     """Read every manifest of a run; the target is watched too, for scores without labels."""
     data = load_data(config)
-    target = load_manifest(config.target).unlabelled()
+    target = load_manifest(config.target).unlabelled().under(data.train.classes)
     watch = {**data.watch, "target": target}
     return AdaptData(data.train, data.sizes, data.val, watch, target)

@@ -39,6 +39,7 @@ class Atcon(MethodBase):
     )
     every: int = Field(1, ge=1, description="epochs between two rounds of pseudo-labels")
     source_free: ClassVar[bool] = True
+    least: ClassVar[int] = 2
     pixels: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:

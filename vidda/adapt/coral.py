@@ -1,6 +1,6 @@
 """Correlation alignment (Deep CORAL)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -20,6 +20,7 @@ class Coral(MethodBase):
     name: Literal["coral"] = "coral"
     weight: float = Field(1.0, gt=0, description="of the distance")
     means: bool = Field(False, description="add the squared distance of the means, as TLlib does")
+    least: ClassVar[int] = 2
 
     def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
         return CorrelationAlignment(self, supervised)

@@ -5,10 +5,11 @@ FOLDER/<digest>/N.safetensors    states of clip N of a manifest, see `Framewise`
 """
 
 import hashlib
+import logging
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
 
@@ -23,6 +24,8 @@ from vidda.progress import meter
 from vidda.recognize.framewise import Framewise
 from vidda.types import Manifest
 from vidda.video.errors import VideoError
+
+log = logging.getLogger("vidda")
 
 STATES = "states"
 
@@ -47,7 +50,7 @@ class StatesDataset(ClipDataset):
             raise VideoError(f"{clip.path}: it could not be read, so it has no states") from None
         except SafetensorError as error:
             raise ViddaError(
-                f"{self.path(number)}: damaged ({error}); delete it to have it computed again"
+                f"{self.path(number)}: damaged ({error}); --resume computes it again"
             ) from None
         label = UNLABELLED if clip.label is None else clip.label
         return Clip(states[(...,) + (None,) * (4 - states.ndim)], label, number)
@@ -55,6 +58,17 @@ class StatesDataset(ClipDataset):
     def path(self, number: int) -> Path:
         """Where the states of a clip are."""
         return self.folder / f"{number}.safetensors"
+
+    def kept(self, number: int) -> bool:
+        """Whether the states of a clip are there, in full; a damaged file is told."""
+        try:
+            with safe_open(self.path(number), "pt") as file:
+                return STATES in file.keys()  # noqa: SIM118
+        except FileNotFoundError:
+            return False
+        except SafetensorError as error:
+            log.warning("%s: damaged (%s); it is computed again", self.path(number), error)
+            return False
 
 
 def states_loader(
@@ -74,12 +88,12 @@ def states_loader(
 def keep_states(
     config: AdaptConfig, model: Framewise, manifest: Manifest, device: torch.device
 ) -> None:
-    """Compute the states of a manifest's clips that are not there yet.
+    """Compute the states of a manifest's clips that are not there yet, or damaged.
 
     Raises VideoError where a clip cannot be read, unless such are to be skipped.
     """
     wanted = StatesDataset(config, model, manifest)
-    lacking = [n for n in range(len(manifest)) if not wanted.path(n).exists()]
+    lacking = [n for n in range(len(manifest)) if not wanted.kept(n)]
     if not lacking:
         return
     shown = ClipDataset(manifest, config.test_sampling, config.test_transform, cache=config.cache)

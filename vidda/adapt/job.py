@@ -13,6 +13,8 @@ The target's labels are dropped as its manifest is read; the epoch is chosen by 
 validation clips, or by another of these scores.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from accelerate import Accelerator
@@ -29,7 +31,7 @@ from vidda.recognize.framewise import Framewise
 from vidda.recognize.freezing import freeze
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved import load_model
-from vidda.recognize.train import problems
+from vidda.recognize.train import problems, tell_odd
 from vidda.recognize.training import supervised
 from vidda.recognize.weights import load_state
 
@@ -39,6 +41,7 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
     accelerator = config.accelerator()
     data = load_adapt_data(config)
     _check(config, data, accelerator)
+    tell_odd(data)
     torch.manual_seed(config.seed)
     model = config.model.build(len(data.train.classes))
     if config.start is not None:
@@ -134,6 +137,7 @@ def _check(config: AdaptConfig, data: AdaptData, accelerator: Accelerator) -> No
             f"target_batch_size: {config.target_clips} is not a multiple of accumulate,"
             f" {config.accumulate}"
         )
+    found += _lone(config)
     if accelerator.num_processes > 1:
         found.append("vidda adapt runs in one process; start it without torchrun or accelerate")
     if config.method.source_free and config.start is None:
@@ -151,6 +155,21 @@ def _check(config: AdaptConfig, data: AdaptData, accelerator: Accelerator) -> No
     found += config.method.problems(data.setting(config))
     if found:
         raise ViddaError("\n".join(dict.fromkeys(found)))
+
+
+def _lone(config: AdaptConfig) -> Iterator[str]:
+    """Sizes of batches that leave a method too few clips in every part of one."""
+    least = config.method.least
+    sizes = {"batch_size": config.batch_size, "target_batch_size": config.target_clips}
+    if config.method.source_free:
+        del sizes["batch_size"]
+    for key, size in sizes.items():
+        clips = size // config.accumulate
+        if 0 < clips < least:
+            yield (
+                f"{key}: {size} in accumulate={config.accumulate} parts leaves {clips} clip a part,"
+                f" and {config.method.name} compares {least} or more; raise it or lower accumulate"
+            )
 
 
 def _frozen_problems(config: AdaptConfig) -> list[str]:

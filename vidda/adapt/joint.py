@@ -31,13 +31,15 @@ class MethodBase(Config):
 
     source_free: whether its steps do without the source, beginning with a trained recognizer.
     paired: whether a clip and its translation are to be in one batch. views: how many draws of a
-    target clip are in a batch, one after another. pixels: whether it needs the clips themselves,
-    to change them or to look into the model, so that frozen features of them do not do.
+    target clip are in a batch, one after another. least: clips of each domain in a part of a batch
+    without which a term is left out of that step. pixels: whether it needs the clips themselves, to
+    change them or to look into the model, so that frozen features of them do not do.
     """
 
     source_free: ClassVar[bool] = False
     paired: ClassVar[bool] = False
     views: ClassVar[int] = 1
+    least: ClassVar[int] = 1
     pixels: ClassVar[bool] = False
 
     def problems(self, setting: Setting) -> list[str]:

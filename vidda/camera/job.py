@@ -3,6 +3,7 @@
 OUT/manifest.csv  the clips, with the labels and columns of their sources
 OUT/camera.json   the cameras of the target, measured once
 OUT/videos/       <path>.mp4, and <path>.1.mp4 ... for further copies
+OUT/records/      size and hash of what was written of each, by which a resumed job goes
 OUT/sidecar/      key points and masks, where no shake was added and they still hold
 
 No diffusion model takes part: on synthetic clips this is what a translation has to beat, on
@@ -21,11 +22,12 @@ from pydantic import Field
 from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.statistics import CameraStatistics
-from vidda.camera.target import CameraConfig, statistics, target_clips
+from vidda.camera.target import CameraConfig, measured, statistics, target_clips
 from vidda.data import load_manifest
-from vidda.data.manifest import save_manifest, shortened
+from vidda.data.derived import Derived
+from vidda.data.manifest import shortened
 from vidda.data.sampling import clip_rng
-from vidda.data.versions import Version, clashes, make_all, missing, versions_of
+from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
@@ -79,23 +81,27 @@ def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
     target = target_clips(config)
     versions = versions_of(manifest, config.copies)
     how = _look(config, manifest, versions, target)
-    _tell(config, versions, target, how)
+    waiting = missing(versions, config.out)
+    _tell(config, versions, len(waiting), target, how)
     if dry_run:
         return 0
     facts = {"input": manifest.fingerprint(), "target": target.fingerprint()}
-    with RunFolder.open(config.out, config, facts, resume=resume) as folder:
+    whole = not waiting and measured(config.out) and listed(config.out)
+    with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")
             return 0
         cameras = statistics(config.out, config, how.size, 1, how.rate)
-        write = partial(_write, config, manifest.root, cameras)
-        make_all(versions, config.out, write, jobs=config.jobs, label="filming")
-        records = tuple(_record(one, config) for one in versions)
-        out = Manifest(config.out.absolute(), manifest.classes, records)
-        save_manifest(out, config.out / "manifest.csv")
-        folder.finish()
-    print(f"written: {config.out / 'manifest.csv'}")
-    return 0
+        return write_all(
+            versions,
+            waiting,
+            manifest.classes,
+            folder,
+            partial(_write, config, manifest.root, cameras),
+            partial(_record, config),
+            jobs=config.jobs,
+            label="filming",
+        )
 
 
 def filmed(
@@ -140,10 +146,13 @@ def _probed(manifest: Manifest, label: str, problems: list[str]) -> list[VideoIn
 
 
 def _tell(
-    config: CameraJobConfig, versions: Sequence[Version], target: Manifest, how: Measuring
+    config: CameraJobConfig,
+    versions: Sequence[Version],
+    waiting: int,
+    target: Manifest,
+    how: Measuring,
 ) -> None:
-    """Print the plan."""
-    waiting = len(missing(versions, config.out))
+    """Print the plan. waiting: versions that are to be made."""
     effects = ", ".join(name for name, value in config.match if value is True) or "none"
     pace = f" and {how.rate:g} frames/s" if how.rate else ""
     print(
@@ -154,21 +163,23 @@ def _tell(
 
 
 def _write(
-    config: CameraJobConfig, root: Path, cameras: CameraStatistics, version: Version
-) -> None:
+    config: CameraJobConfig, root: Path, cameras: CameraStatistics, version: Version, place: Path
+) -> tuple[str, ...]:
     frames, fps = filmed(config, root, cameras, version)
-    if not config.match.shake:
-        place = inside(config.out, _sidecar(version))
-        write_sidecar(version.clip, root, np.arange(len(frames)), frames, place)
-    write_media(inside(config.out, version.place), frames, fps, config.crf)
+    write_media(place, frames, fps, config.crf)
+    beside, numbers = _sidecar(version), np.arange(len(frames))
+    if config.match.shake:
+        return ()
+    written = write_sidecar(version.clip, root, numbers, frames, inside(config.out, beside))
+    return (beside,) if written else ()
 
 
 def _sidecar(version: Version) -> str:
     return f"{SIDECARS}/{version.place}.npz"
 
 
-def _record(version: Version, config: CameraJobConfig) -> ClipRecord:
+def _record(config: CameraJobConfig, version: Version, derived: Derived) -> ClipRecord:
     """The record of a version; a translated clip stays one, a synthetic one too."""
     place = _sidecar(version)
-    beside = place if inside(config.out, place).exists() else ""
+    beside = place if place in derived.files else ""
     return version.record(config.name, domain=version.clip.domain, sidecar=beside)

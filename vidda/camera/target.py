@@ -1,5 +1,6 @@
 """The cameras of the target, measured once and kept in the run folder."""
 
+import logging
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,8 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.types import ClipRecord, Manifest
+
+log = logging.getLogger("vidda")
 
 FILE = "camera.json"
 Size = int | tuple[int, int] | None
@@ -48,15 +51,27 @@ def statistics(
     """How the target's clips were taken, at the size and frame rate of those that are to match.
 
     out: the run folder; they are read from it where an earlier session or another shard has written
-    them. size, multiple: see `fitted`. rate: frames a second, 0 where that is not known. Raises
-    ViddaError when a clip cannot be read, or none shows anything.
+    them, and measured again where the file is damaged. size, multiple: see `fitted`. rate: frames a
+    second, 0 where that is not known. Raises ViddaError when a clip cannot be read, or none shows
+    anything.
     """
     file = out / FILE
-    if not file.exists():
+    if not measured(out):
+        if file.exists():
+            log.warning("%s is damaged: the target is measured again", file)
         target = target_clips(camera)
         clips = track(target.clips, label="target's camera", total=len(target), unit="clips")
         estimate(_frames(clip, target.root, size, multiple, rate) for clip in clips).write(file)
     return CameraStatistics.read(file)
+
+
+def measured(out: Path) -> bool:
+    """Whether the target's cameras are in the run folder, and can be read."""
+    try:
+        CameraStatistics.read(out / FILE)
+    except ViddaError:
+        return False
+    return True
 
 
 def _frames(clip: ClipRecord, root: Path, size: Size, multiple: int, rate: float) -> np.ndarray:

@@ -1,10 +1,12 @@
 """Optical flow of a whole clip: to the frame before, or to the first frame."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
 
 from vidda.control.flow import Flow, occluded
+from vidda.progress import Passed, unseen
 
 Target = Literal["previous", "anchor"]
 """The frame that the flow of each frame points to: the one before, or frame 0."""
@@ -13,14 +15,24 @@ STEPS_PER_PIXEL = 32
 """Flow is kept in these steps, half of one being far below what it is wrong by."""
 
 
-def clip_flow(estimator: Flow, frames: np.ndarray, target: Target) -> dict[str, np.ndarray]:
+def clip_flow(
+    estimator: Flow,
+    frames: np.ndarray,
+    target: Target,
+    wanted: Iterable[int] | None = None,
+    passed: Passed = unseen,
+) -> dict[str, np.ndarray]:
     """Flow from each frame to its target, `steps` as `unpacked` takes them, and what is `occluded`.
 
     frames: (T, H, W, 3) uint8 RGB. Gives (T, H, W, 2) int16 and (T, H, W) bool; row 0 is zero.
+    wanted: rows that are computed, the others being zero; None: all. passed: called with each.
     """
     steps = np.zeros((*frames.shape[:3], 2), np.int16)
     hidden = np.zeros(frames.shape[:3], bool)
-    for f in range(1, len(frames)):
+    for f in range(len(frames)) if wanted is None else wanted:
+        passed(1)
+        if f == 0:
+            continue
         other = frames[f - 1 if target == "previous" else 0]
         forward = estimator.flow(frames[f], other)
         steps[f] = packed(forward)

@@ -24,6 +24,7 @@ from vidda.control.sidecar_poses import Sidecar
 from vidda.control.track import smooth, track
 from vidda.errors import ViddaError
 from vidda.files import sha256
+from vidda.progress import Passed, unseen
 from vidda.sidecar import path_of
 from vidda.types import ClipRecord
 
@@ -135,12 +136,17 @@ class ControlReader:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        *,
+        flow_rows: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Controls:
         """The controls of frames of a clip, at the frames' size.
 
         frames: (T, H, W, 3) uint8 RGB, T at least 1, the whole picture. clip, root: which clip of
         which manifest's root they are of. indices: (T,) which of the clip's frames, from 0; None:
-        all of them, in order. Raises ViddaError when the frames are too small or the pose source
+        all of them, in order. flow_rows: which of the frames have their flow computed, the others'
+        being zero; None: all. passed: called with how many frames more are done.
+        Raises ViddaError when the frames are too small or the pose source
         fails.
         """
         height, width = frames.shape[1:3]
@@ -151,8 +157,13 @@ class ControlReader:
             )
         content = "" if self._cache is None else _digest(frames)
         edges = self._edges(content, frames)
-        pose = self._pose(content, frames, clip, root, indices)
-        flow = {target: self._flow_to(target, content, frames) for target in self._targets}
+        pose = self._pose(content, frames, clip, root, indices, passed)
+        # Poses take longest; without them it is the flow whose frames are counted.
+        counted = passed if self.config.pose is None and flow_rows is None else unseen
+        flow = {}
+        for target in self._targets:
+            flow[target] = self._flow_to(target, content, frames, flow_rows, counted)
+            counted = unseen
         (previous, hidden), (anchor, hidden_anchor) = (
             flow.get(target, (None, None)) for target in ("previous", "anchor")
         )
@@ -183,12 +194,13 @@ class ControlReader:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None,
+        passed: Passed,
     ) -> Pose | None:
         if self.config.pose is None:
             return None
 
         def estimate() -> Mapping[str, np.ndarray]:
-            found = self._pose_source.estimate(frames, None, clip, root, indices)
+            found = self._pose_source.estimate(frames, None, clip, root, indices, passed)
             return {"keypoints": found.keypoints, "scores": found.scores}
 
         if isinstance(self.config.pose, Sidecar):
@@ -207,10 +219,17 @@ class ControlReader:
         return smooth(pose, self.config.threshold, how.longest_gap, how.window)
 
     def _flow_to(
-        self, target: Target, content: str, frames: np.ndarray
+        self,
+        target: Target,
+        content: str,
+        frames: np.ndarray,
+        wanted: np.ndarray | None,
+        passed: Passed,
     ) -> tuple[np.ndarray, np.ndarray]:
-        key = (f"flow to {target}", content, self._flow_identity)
-        kept = self._kept(key, lambda: clip_flow(self._flow, frames, target))
+        key: tuple[str, ...] = (f"flow to {target}", content, self._flow_identity)
+        if wanted is not None:
+            key += (repr(wanted.tolist()),)
+        kept = self._kept(key, lambda: clip_flow(self._flow, frames, target, wanted, passed))
         return unpacked(kept["steps"]), kept["occluded"]
 
     def _kept(

@@ -15,12 +15,18 @@ from vidda.control.networks import fill
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 
+SMALLEST = 16
+"""Pixels a side of a frame: below, OpenCV's DIS fails or has no patch to compare."""
+
 
 class Flow(Protocol):
     """What estimates optical flow."""
 
     def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB."""
+        """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB.
+
+        Raises ViddaError where a side has fewer than `SMALLEST` pixels.
+        """
 
 
 class Dis(Config):
@@ -92,8 +98,17 @@ def _targets(flow: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return x + flow[..., 0], y[:, None] + flow[..., 1]
 
 
+def _check_size(frame: np.ndarray) -> None:
+    height, width = frame.shape[:2]
+    if min(height, width) < SMALLEST:
+        raise ViddaError(
+            f"optical flow: frames of {width}x{height} pixels are too small, {SMALLEST} a side is"
+            " the least; take larger frames, or leave flow out with flow=null"
+        )
+
+
 class DisFlow:
-    """OpenCV's DIS on grey frames, at least 12 pixels a side."""
+    """OpenCV's DIS on grey frames."""
 
     def __init__(self, config: Dis) -> None:
         presets = {
@@ -105,6 +120,7 @@ class DisFlow:
 
     def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB."""
+        _check_size(a)
         grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (a, b)]
         found: np.ndarray = self._dis.calc(*grey, None)  # type: ignore[call-overload]
         return found
@@ -130,6 +146,7 @@ class RaftFlow:
         import torch
         from torch.nn.functional import interpolate
 
+        _check_size(a)
         height, width = a.shape[:2]
         taken = tuple(max(128, -(-side // 8) * 8) for side in (height, width))
         pair = torch.from_numpy(np.stack([a, b])).to(self.device).permute(0, 3, 1, 2)

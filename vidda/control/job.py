@@ -1,7 +1,15 @@
-"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets."""
+"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets.
+
+OUT/clips/<path>/         what was written of each clip
+OUT/records/              size and hash of these files, by which a resumed job goes
+OUT/failed.csv            the clips that failed, and why
+
+Where `flow` is not named, only the frames on a sheet have it, for it takes longest to compute.
+"""
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -22,14 +30,15 @@ from vidda.control.sheet import (
     save_png,
 )
 from vidda.data.chosen import choose, find_clips
+from vidda.data.derived import making_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
-from vidda.files import atomic, atomic_folder, inside
-from vidda.progress import track
+from vidda.files import atomic, inside
+from vidda.progress import Passed, meter
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
-FAILED = "failed.csv"
+CLIPS, FAILED = "clips", "failed.csv"
 Count = Annotated[int, Field(ge=1)]
 
 log = logging.getLogger("vidda")
@@ -55,6 +64,18 @@ class ControlJobConfig(ControlConfig):
     tile: int = Field(default=192, ge=32, description="width of each picture on a sheet, in pixels")
     cache: Path | None = Field(default=None, description="folder that keeps what was computed")
 
+    @property
+    def whole_flow(self) -> bool:
+        """Whether flow was asked for; else only the frames on the sheet have any."""
+        return self.flow is not None and "flow" in self.model_fields_set
+
+    @property
+    def flows(self) -> tuple[Target, ...]:
+        """The flow that is shown or written; videos do not show that to the first frame."""
+        if not self.whole_flow and "sheet" not in self.write:
+            return ()
+        return ("previous",) if self.write == ("videos",) else ("previous", "anchor")
+
 
 def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     """Write the controls of every clip; 0 when all could be, else 1."""
@@ -63,17 +84,19 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         ControlReader(config, None).load()
         print(f"dry run: would write {', '.join(config.write)} of {len(chosen)} clips")
+        for line in _not_made(config):
+            print(line)
         return 0
-    both: tuple[Target, ...] = ("previous", "anchor")
-    # Videos do not show the flow to the first frame.
-    reader = ControlReader(config, config.cache, both[:1] if config.write == ("videos",) else both)
+    reader = ControlReader(config, config.cache, config.flows)
     reader.load()
     prints = {"input": chosen.fingerprint()}
-    with RunFolder.open(config.out, config, prints, resume=resume) as opened:
+    waiting = _missing(config.out, chosen)
+    whole = not waiting
+    with RunFolder.open(config.out, config, prints, resume=resume, whole=whole) as opened:
         if opened.finished:
             print(f"{config.out}: is finished")
             return 0
-        failed = _write_all(config, reader, chosen)
+        failed = _write_all(config, reader, chosen, waiting)
         if failed:
             lines = [csv_line(pair) for pair in failed]
             write_csv(config.out / FAILED, csv_line(("id", "reason")), lines)
@@ -81,9 +104,29 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
             print("mend them; the same command with --resume tries them again")
             return 1
         (config.out / FAILED).unlink(missing_ok=True)
+        lost = len(_missing(config.out, chosen, content=False))
+        if lost:
+            print(f"{lost} clips were lost while others were at work; {opened.remedy()}")
+            return 1
         opened.finish()
-    print(f"written: {config.out / 'clips'}")
+    for line in _not_made(config):
+        print(line)
+    print(f"written: {config.out / CLIPS}")
     return 0
+
+
+def _not_made(config: ControlJobConfig) -> list[str]:
+    """Say which controls are not made, and what makes them."""
+    lines = []
+    if config.pose is None:
+        lines.append("no poses: pose is null; pose.name=sidecar, mmpose or onnx finds them")
+    if config.edges is None:
+        lines.append("no edges: edges is null")
+    if config.flow is None:
+        lines.append("no optical flow: flow is null")
+    elif not config.whole_flow and config.write != ("sheet",):
+        lines.append("optical flow only on sheets; flow.name=dis or raft gives every frame's")
+    return lines
 
 
 def _require_own_places(chosen: Manifest) -> None:
@@ -98,28 +141,65 @@ def _require_own_places(chosen: Manifest) -> None:
         first[clip.path] = clip.id
 
 
+def _missing(out: Path, chosen: Manifest, *, content: bool = True) -> list[ClipRecord]:
+    """The clips that are not whole there; content: compare hashes, not only sizes."""
+    return missing(out, chosen.clips, lambda clip: (_place(clip), clip.id), content=content)
+
+
+def _place(clip: ClipRecord) -> str:
+    """A clip's folder, relative to OUT."""
+    return f"{CLIPS}/{clip.path}"
+
+
 def _write_all(
-    config: ControlJobConfig, reader: ControlReader, chosen: Manifest
+    config: ControlJobConfig, reader: ControlReader, chosen: Manifest, waiting: list[ClipRecord]
 ) -> list[tuple[str, str]]:
-    """Write what is not there yet; the ids of clips that failed, and why."""
-    places = {clip.id: inside(config.out / "clips", clip.path) for clip in chosen.clips}
-    missing = [clip for clip in chosen.clips if not places[clip.id].exists()]
-    total, done = len(chosen), len(chosen) - len(missing)
+    """Write the waiting clips; the ids of clips that failed, and why."""
+    lengths = {clip.id: _length(config, inside(chosen.root, clip.path)) for clip in chosen.clips}
+    total = sum(lengths.values())
+    done = total - sum(lengths[clip.id] for clip in waiting)
     failed: list[tuple[str, str]] = []
-    for clip in track(missing, label="controls", total=total, unit="clips", done=done):
-        try:
-            with full_disk_told(config.out):
-                _write_clip(config, reader, clip, chosen.root, places[clip.id])
-        except FullDiskError:
-            raise
-        except ViddaError as error:
-            log.warning("clip %r failed: %s", clip.id, error)
-            failed.append((clip.id, str(error)))
+    with meter(label="controls", total=total, unit="frames", done=done) as passed:
+        for number, clip in enumerate(waiting, len(chosen) - len(waiting) + 1):
+            count = _Counted(passed, f"clip {number}/{len(chosen)}")
+            try:
+                with full_disk_told(config.out):
+                    _write_clip(config, reader, clip, chosen.root, count)
+            except FullDiskError:
+                raise
+            except ViddaError as error:
+                log.warning("clip %r failed: %s", clip.id, error)
+                failed.append((clip.id, str(error)))
+            count(lengths[clip.id] - count.frames)
     return failed
 
 
+class _Counted:
+    """Passes on how many frames of a clip are done, and adds them up."""
+
+    def __init__(self, passed: Callable[..., None], note: str) -> None:
+        self._passed, self._note = passed, note
+        self.frames = 0
+
+    def __call__(self, count: int) -> None:
+        self.frames += count
+        self._passed(count, self._note)
+
+
+def _length(config: ControlJobConfig, path: Path) -> int:
+    """How many frames of a clip are looked at; 0 where it cannot be read, which is told later."""
+    try:
+        return min(video.probe(path).frames, config.frames)
+    except ViddaError:
+        return 0
+
+
 def _write_clip(
-    config: ControlJobConfig, reader: ControlReader, clip: ClipRecord, root: Path, place: Path
+    config: ControlJobConfig,
+    reader: ControlReader,
+    clip: ClipRecord,
+    root: Path,
+    passed: Passed,
 ) -> None:
     path = inside(root, clip.path)
     info = video.probe(path)
@@ -132,25 +212,34 @@ def _write_clip(
             info.frames,
         )
     frames = video.read(path, numbers, config.size)
-    controls = reader.read(frames, clip, root, numbers)
+    shown = evenly(len(frames), config.columns)
+    flow_rows = None if config.whole_flow else shown
+    controls = reader.read(frames, clip, root, numbers, flow_rows=flow_rows, passed=passed)
     height, width = frames.shape[1:3]
     mask = None
     if controls.pose is not None or has_mask(clip, root):
         mask = person_mask(
             clip, root, controls.pose, height, width, numbers, threshold=config.threshold
         )
-    with atomic_folder(place) as folder:
+    with making_folder(config.out, _place(clip), clip.id) as folder:
         if "sheet" in config.write:
-            shown = evenly(len(frames), config.columns)
             found = rows(frames, controls, mask, shown)
             sheet = contact_sheet(clip.id, found, numbers[shown].tolist(), config.tile)
             save_png(sheet, folder / "sheet.png")
         if "videos" in config.write:
-            for name, pictures in _pictures(controls, mask):
+            for name, pictures in _pictures(_written(config, controls), mask):
                 video.write(folder / f"{name}.mp4", pictures, info.fps or 1.0)
         if "npz" in config.write:
             with atomic(folder / "controls.npz") as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **_arrays(controls, mask))  # type: ignore[arg-type]
+                np.savez_compressed(file, **_arrays(_written(config, controls), mask))  # type: ignore[arg-type]
+
+
+def _written(config: ControlJobConfig, controls: Controls) -> Controls:
+    """The controls of all frames, without flow that only the sheet's frames have."""
+    if config.whole_flow:
+        return controls
+    names = ("flow_previous", "flow_anchor", "occluded_previous", "occluded_anchor")
+    return replace(controls, **dict.fromkeys(names))
 
 
 def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:

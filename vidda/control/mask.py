@@ -1,6 +1,7 @@
 """Where the people of a clip are: the dataset's own mask, or what a skeleton suggests."""
 
 import zipfile
+import zlib
 from pathlib import Path
 
 import cv2
@@ -39,7 +40,7 @@ def has_mask(clip: ClipRecord, root: Path) -> bool:
             return "mask" in content
     except FileNotFoundError:
         return False
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile):
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error):
         return True  # reading it says what is wrong
 
 

@@ -23,6 +23,7 @@ from vidda.control.topdown import over_people
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import shipped
+from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
 
@@ -100,11 +101,12 @@ class MMPoseEstimator:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Pose:
         """The poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
-        return over_people(frames, boxes, self.config.batch, self._predict)
+        return over_people(frames, boxes, self.config.batch, self._predict, passed)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

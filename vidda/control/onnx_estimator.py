@@ -18,6 +18,7 @@ from vidda.control.boxes import BoxConfig, WholeFrame
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.control.topdown import over_people
 from vidda.errors import ViddaError
+from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
@@ -91,12 +92,13 @@ class RtmposeOnnxEstimator:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Pose:
         """The poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
         batch = self._fixed_batch or self.config.batch
-        return over_people(frames, boxes, batch, self._predict)
+        return over_people(frames, boxes, batch, self._predict, passed)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

@@ -13,6 +13,7 @@ from vidda.control.keypoints import people_boxes as people_boxes
 from vidda.control.mmpose_estimator import MMPose
 from vidda.control.onnx_estimator import RtmposeOnnx
 from vidda.control.sidecar_poses import Sidecar
+from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
 PoseConfig = Annotated[Sidecar | MMPose | RtmposeOnnx, Field(discriminator="name")]
@@ -28,6 +29,7 @@ class PoseSource(Protocol):
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Pose:
         """The poses in frames of a clip.
 
@@ -36,5 +38,6 @@ class PoseSource(Protocol):
         there; None leaves it to the config's `boxes`. A sidecar needs none.
         clip, root: which clip of which manifest's root the frames are of.
         indices: (T,) which of the clip's frames they are, from 0; None: all of them, in order.
+        passed: called with how many frames more are done, where that takes long.
         Raises ViddaError.
         """

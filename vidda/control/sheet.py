@@ -45,7 +45,7 @@ def rows(
         ("flow to the first frame", controls.flow_anchor, controls.occluded_anchor),
     ):
         if flow is not None and hidden is not None:
-            full = full_colour(flow)
+            full = full_colour(flow[shown])
             legend = f"full colour: {full:.1f} px; hue: direction; black: occluded"
             found.append((f"{name} ({legend})", flow_pictures(flow[shown], hidden[shown], full)))
     if mask is not None:

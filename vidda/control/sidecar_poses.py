@@ -9,6 +9,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.errors import ViddaError
+from vidda.progress import Passed, unseen
 from vidda.sidecar import path_of, rows_of, scale_to
 from vidda.types import ClipRecord
 
@@ -36,6 +37,7 @@ class SidecarPoses:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
+        passed: Passed = unseen,
     ) -> Pose:
         """The poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not used.
 

@@ -3,44 +3,30 @@
     DIR/keys/<hash of path, time and size>     the SHA-256 of that file's content, as text
     DIR/frames/<ab>/<content>-<size>-<recipe>.npy    (N, H, W, 3) uint8, memory-mapped
 
-Files are written under another name and renamed, so each is whole or absent, whoever is killed and
-however many processes write the same one. A video that changes gets another key.
+A video that changes gets another key.
 """
 
 import hashlib
-import shutil
-import time
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
 
-from vidda.errors import ViddaError
-from vidda.files import atomic, sha256, write_text
+from vidda.cache_folder import CacheFolder
+from vidda.files import sha256
 from vidda.video.errors import VideoError
 from vidda.video.reading import Size
 
-STALE_S = 3600.0
-
 
 class FrameCache:
-    """A folder of decoded frames that several processes and runs may share.
-
-    folder: made where it does not exist. min_free_gib: nothing more is kept (with one warning)
-    where less disk than this would stay free. Raises ViddaError where the folder cannot be written.
-    """
+    """A folder of decoded frames; see `CacheFolder` for where it cannot be written."""
 
     def __init__(self, folder: Path | str, *, min_free_gib: float = 5.0) -> None:
-        self.folder = Path(folder)
-        self.min_free_gib = min_free_gib
+        without = "further clips are decoded each time"
+        self._disk = CacheFolder(Path(folder), min_free_gib, without, ("keys", "frames"))
         self._content: dict[str, str] = {}
-        try:
-            (self.folder / "keys").mkdir(parents=True, exist_ok=True)
-            (self.folder / "frames").mkdir(exist_ok=True)
-            self._remove_leftovers()
-        except OSError as error:
-            raise ViddaError(f"cache {folder}: cannot be written to: {error.strerror}") from None
 
     def frames(
         self, path: Path, size: Size, recipe: str, make: Callable[[], np.ndarray]
@@ -53,28 +39,18 @@ class FrameCache:
         """
         shape = "own" if size is None else "x".join(map(str, np.atleast_1d(size)))
         content = self._content_of(path)
-        place = self.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}.npy"
+        place = self._disk.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}.npy"
         try:
             return np.load(place, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             pass
-        except (ValueError, EOFError):
+        except (ValueError, EOFError, OSError):
             warnings.warn(f"cache: {place} is damaged and is made again", stacklevel=2)
         frames = make()
-        self._store(place, frames)
+        self._disk.write(
+            place, frames.nbytes, lambda file: np.save(file, frames, allow_pickle=False)
+        )
         return frames
-
-    def _store(self, place: Path, frames: np.ndarray) -> None:
-        free = shutil.disk_usage(self.folder).free - frames.nbytes
-        if free < self.min_free_gib * 2**30:
-            warnings.warn(
-                f"cache {self.folder}: less than {self.min_free_gib} GiB would stay free;"
-                " further clips are decoded each time",
-                stacklevel=3,
-            )
-            return
-        with atomic(place) as temporary:
-            np.save(temporary, frames, allow_pickle=False)
 
     def _content_of(self, path: Path) -> str:
         """The SHA-256 of a file, read anew only where its path, time or size changed."""
@@ -82,16 +58,31 @@ class FrameCache:
             stat = path.stat()
             identity = f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
             if identity not in self._content:
-                key = self.folder / "keys" / hashlib.sha256(identity.encode()).hexdigest()
-                if not key.exists():
-                    write_text(key, sha256(path))
-                self._content[identity] = key.read_text(encoding="ascii")
+                key = self._disk.folder / "keys" / hashlib.sha256(identity.encode()).hexdigest()
+                self._content[identity] = _digest_in(key) or self._kept(key, sha256(path))
         except OSError as error:
             raise VideoError(f"{path}: cannot be read: {error.strerror}") from None
         return self._content[identity]
 
-    def _remove_leftovers(self) -> None:
-        """Half-written files of processes that were killed; fresh ones may be another's work."""
-        for part in self.folder.rglob(".*.part*"):
-            if time.time() - part.stat().st_mtime > STALE_S:
-                part.unlink(missing_ok=True)
+    def _kept(self, key: Path, digest: str) -> str:
+        self._disk.write(key, len(digest), lambda file: _write_ascii(file, digest))
+        return digest
+
+
+def _digest_in(key: Path) -> str | None:
+    """The digest in a file of keys; None where there is none or it is damaged."""
+    try:
+        text = key.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    # An empty one would stand for every video whose key is empty too.
+    warnings.warn(f"cache: {key} is damaged and is made again", stacklevel=2)
+    return None
+
+
+def _write_ascii(file: Path, text: str) -> None:
+    file.write_text(text, encoding="ascii")

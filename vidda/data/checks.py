@@ -1,22 +1,27 @@
 """Lists against files: what is missing, misplaced, unlisted or broken, and what is left."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
-from vidda.data.listing import Listing, Problem, Tree, is_media
+from vidda.data.listing import WHOLE, Listing, Problem, Tree, is_media
+from vidda.data.shared_clips import Shared, SharedClips
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What can be written: clips and lists without those dropped, and why lists are left out."""
+    """What can be written: clips and lists without those dropped, and why lists are left out.
+
+    shared: clips of a test that are trained or chosen on as well, and of a val that are trained on.
+    """
 
     clips: dict[str, ClipRecord]
     lists: dict[str, list[str]]
     left_out: dict[str, str]
     problems: list[Problem]
     dropped: int
+    shared: list[Shared]
 
 
 def check(
@@ -65,7 +70,37 @@ def check(
     }
     left_out |= {name: "none of its clips is usable" for name, kept in lists.items() if not kept}
     reasons = _experiments_left_out(listing, left_out)
-    return Result(clips, lists, reasons, problems, len(gone))
+    shared = list(_shared(listing, lists, reasons))
+    return Result(clips, lists, reasons, problems, len(gone), shared)
+
+
+def _shared(
+    listing: Listing, lists: dict[str, list[str]], left_out: dict[str, str]
+) -> Iterator[Shared]:
+    """The clips that two lists share which should be apart, by path or by what their files hold."""
+    search = SharedClips()
+    apart: dict[tuple[str, str], None] = {}
+    # Where no experiment is planned, the lists have the names of the parts.
+    for experiment, parts in (listing.experiments or {"": {name: name for name in lists}}).items():
+        if experiment not in left_out:
+            apart.update(dict.fromkeys(_to_be_apart(parts, lists)))
+    for first, second in apart:
+        here, there = (
+            {path: listing.root / path for path in lists[name]} for name in (first, second)
+        )
+        if pairs := search.between(here, there):
+            yield Shared(first.removesuffix(WHOLE), second, pairs)
+
+
+def _to_be_apart(parts: dict[str, str], lists: Container[str]) -> Iterator[tuple[str, str]]:
+    """The lists of an experiment that may share no clip."""
+    whole = parts.get("train", "") + WHOLE
+    if whole in lists:
+        # What was held out of it for val is said to be of train: there the user finds it.
+        parts = {**{part: parts[part] for part in parts.keys() - {"val"}}, "train": whole}
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test"), ("target", "test")):
+        if parts.get(first) in lists and parts.get(second) in lists:
+            yield parts[first], parts[second]
 
 
 def _wrong_folders(listing: Listing, paths: list[str]) -> Iterator[Problem]:

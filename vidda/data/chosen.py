@@ -1,9 +1,10 @@
 """Which clips a command looks at: those of a manifest, of a folder, or one video."""
 
+import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vidda.data.listing import is_media
+from vidda.data.listing import first_of, media_in, walk
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, Manifest
@@ -12,15 +13,21 @@ from vidda.types import ClipRecord, Manifest
 def find_clips(path: Path) -> Manifest:
     """The clips of a manifest, of a folder (and those below it), or a single video.
 
+    What a folder holds besides is told on standard error; hidden files are not looked at.
+
     Raises ViddaError when there are none.
     """
     if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
         found = load_manifest(path)
     elif path.is_dir():
-        names = sorted(p.relative_to(path).as_posix() for p in path.rglob("*") if p.is_file())
-        found = _unlisted(path, [name for name in names if is_media(name)])
-        if not found.clips:
-            raise ViddaError(f"{path}: holds no video; give a folder of videos, or one video")
+        names, others = media_in(walk(path))
+        if not names:
+            raise ViddaError(
+                f"{path}: holds no video{first_of(others)}; give a folder of videos, or one video"
+            )
+        if others:
+            print(f"note: {path}{first_of(others)}", file=sys.stderr)
+        found = _unlisted(path, names)
     elif path.is_file():
         found = _unlisted(path.parent, [path.name])
     else:

@@ -12,6 +12,7 @@ from vidda.data.cache import FrameCache
 from vidda.data.sampling import SamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.files import inside
+from vidda.shared_memory import share
 from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, read
 
@@ -60,7 +61,7 @@ class ClipDataset(Dataset[Clip]):
         self.checked = checked
         self.repeats = repeats
         # In shared memory: a worker that lives on after an epoch has to see the next one's number.
-        self._epoch = torch.zeros((), dtype=torch.int64).share_memory_()
+        self._epoch = share(torch.zeros((), dtype=torch.int64))
 
     def __len__(self) -> int:
         return len(self.manifest)

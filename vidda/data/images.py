@@ -6,7 +6,16 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.listing import Listing, Tree, is_media, lines_of, require_lists
+from vidda.data.listing import (
+    Listing,
+    Tree,
+    first_of,
+    is_media,
+    lines_of,
+    media_in,
+    names_clip,
+    require_lists,
+)
 from vidda.data.rows import Part, Row, Split, add_experiments, fill
 from vidda.errors import ViddaError
 
@@ -37,13 +46,20 @@ class Visda2017(Config):
             parts.append(Part(split="test", path=Path("test"), view="object"))
         require_lists(root / part.path / "image_list.txt" for part in parts)
         rows: list[Row] = []
+        notes: list[str] = []
         for part in parts:
             folder = part.path.as_posix()
-            for number, line in lines_of(root / folder / "image_list.txt"):
+
+            def named(line: str, folder: str = folder) -> str | None:
+                path = f"{folder}/{line.rsplit(None, 1)[0]}"
+                return path if path in tree or is_media(path) else None
+
+            file = root / folder / "image_list.txt"
+            for number, line in lines_of(file, notes, names_clip(tree, named)):
                 path, *label = line.rsplit(None, 1)
                 where = f"{folder}/image_list.txt:{number}"
                 rows.append(Row(part, where, f"{folder}/{path}", label[0] if label else None))
-        listing = fill(root, rows, None)
+        listing = fill(root, rows, None, notes=notes)
         if not tested:
             listing.notes.append(
                 "no test/image_list.txt: validation/ is the test set, so main/adapted, whose target"
@@ -73,21 +89,26 @@ class S2rda49(Config):
         """
         require_lists(root / self.splits / name for name in ("real_val.txt", "real_test.txt"))
         source = Part(split="train", path=Path("synthetic"), domain="synthetic", view="object")
-        paths = [p for p in sorted(tree) if p.startswith("synthetic/") and is_media(p)]
+        paths, others = media_in(tree, "synthetic/")
         if not paths:
-            raise ViddaError(f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it")
+            raise ViddaError(
+                f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it{first_of(others)}"
+            )
         rows = [Row(source, path, path, PurePosixPath(path).parent.name) for path in paths]
         targets: tuple[tuple[Split, str], ...] = (
             ("target", "real_val.txt"),
             ("test", "real_test.txt"),
         )
+        notes: list[str] = []
+        is_row = names_clip(tree, lambda line: line if line in tree or is_media(line) else None)
         for split, name in targets:
             part = Part(split=split, path=self.splits / name, view="object")
             rows += [
                 Row(part, f"{name}:{number}", line, PurePosixPath(line).parent.name)
-                for number, line in lines_of(root / self.splits / name)
+                for number, line in lines_of(root / self.splits / name, notes, is_row)
             ]
-        listing = fill(root, rows, None)
+        listing = fill(root, rows, None, notes=notes)
+        listing.not_media(others)
         listing.covered = ("synthetic/", "real/")
         add_experiments(listing, "main", self.val_share)
         return listing

@@ -17,6 +17,7 @@ def joined(manifests: Sequence[Manifest]) -> Manifest:
     first = manifests[0]
     if len(manifests) == 1:
         return first
+    manifests = [first, *(other.under(first.classes) for other in manifests[1:])]
     for other in manifests[1:]:
         if other.classes != first.classes:
             raise ViddaError(

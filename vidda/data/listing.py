@@ -1,21 +1,31 @@
 """What a dataset's lists say, before anything is written: clips, experiments and problems."""
 
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from vidda.data.manifest import is_label
 from vidda.errors import ViddaError
-from vidda.types import ClipRecord
+from vidda.types import ClipRecord, require_distinct
 
-VIDEOS = frozenset((".mp4", ".avi", ".mkv", ".mov", ".webm", ".mpg", ".mpeg", ".m4v", ".wmv"))
+VIDEOS = frozenset((
+    ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mj2", ".mkv", ".mk3d", ".webm",
+    ".avi", ".divx", ".mpg", ".mpeg", ".mpe", ".vob", ".mod", ".ts", ".m2t", ".m2ts", ".mts",
+    ".tod", ".wmv", ".asf", ".flv", ".gif", ".ogv", ".ogg", ".ogm", ".ivf", ".mxf", ".dv", ".dif",
+    ".h264", ".264", ".avc", ".h265", ".265", ".hevc",
+))  # fmt: skip
+"""Suffixes of the containers that `vidda.video` opens; a listed file may have any other."""
+
 IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp"))
 
 Tree = dict[str, tuple[int, int]]
 """Every file under a root, by its path with forward slashes: (size in bytes, mtime in ns)."""
 
-Kind = Literal["line", "class", "missing", "unreadable", "duplicate", "unlisted", "columns"]
+Kind = Literal[
+    "line", "class", "missing", "unreadable", "duplicate", "unlisted", "suffix", "columns"
+]
 
 BLOCKING: dict[Kind, str] = {
     "line": "mend the list",
@@ -28,6 +38,9 @@ DROPPING: dict[Kind, str] = {
     "unreadable": "get the files again, or go on without them by allow_missing=true",
 }
 """Clips that can be left out where the user says so, with the remedy."""
+
+WHOLE = "_whole"
+"""Ends the name of a list as it was before a part of it was held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,6 +81,11 @@ class Listing:
     def problem(self, kind: Kind, where: str, text: str) -> None:
         """Note a problem."""
         self.problems.append(Problem(kind, where, text))
+
+    def not_media(self, paths: Iterable[str]) -> None:
+        """Note the files that are left out because their suffix is no video's or image's."""
+        for path in dict.fromkeys(paths):
+            self.problem("suffix", path, "")
 
     def add(self, list_name: str, where: str, clip: ClipRecord) -> None:
         """Add a clip to a list; a line that says the same twice, or otherwise, is a problem."""
@@ -132,6 +150,21 @@ def is_media(path: str) -> bool:
     return suffix(path) in VIDEOS or suffix(path) in IMAGES
 
 
+def media_in(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
+    """The videos and images below a prefix, and the files whose suffix is of neither, sorted."""
+    below = sorted(path for path in tree if path.startswith(prefix))
+    return [p for p in below if is_media(p)], [p for p in below if not is_media(p)]
+
+
+def first_of(others: Sequence[str]) -> str:
+    """Say how many files are left out for their suffix, to stand at the end of a message."""
+    if not others:
+        return ""
+    kinds = sorted({suffix(path) or "none" for path in others})
+    shown = ", ".join(kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+    return f"; left out for their suffixes ({shown}): {len(others)} files, first {others[0]}"
+
+
 def require_lists(files: Iterable[Path]) -> None:
     """Raise ViddaError with a line for each list that is not there."""
     missing = [f"{file}: no such list" for file in files if not file.is_file()]
@@ -139,58 +172,82 @@ def require_lists(files: Iterable[Path]) -> None:
         raise ViddaError("\n".join(missing))
 
 
-def lines_of(file: Path) -> Iterator[tuple[int, str]]:
-    """The numbered lines of a text file, stripped, without blank and comment (`#`) lines."""
+def lines_of(
+    file: Path, notes: list[str], is_row: Callable[[str], bool] = lambda line: False
+) -> Iterator[tuple[int, str]]:
+    """Yield the numbered lines of a text file, stripped, without blank lines and comments.
+
+    is_row: whether a line that begins with `#` is none the less no comment, see `names_clip`.
+    notes: gets a line on what was taken for comments.
+    """
     try:
         text = file.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         reason = error.strerror if isinstance(error, OSError) else error
         raise ViddaError(f"{file}: cannot be read as a list: {reason}") from None
+    comments: list[tuple[int, str]] = []
     # Not splitlines(): it also splits at characters that may stand in a file name.
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
-        if stripped and not stripped.startswith("#"):
+        if stripped.startswith("#") and not is_row(stripped):
+            comments.append((number, stripped))
+        elif stripped:
             yield number, stripped
+    if comments:
+        number, first = comments[0]
+        notes.append(
+            f"{file.name}: {len(comments)} lines that begin with # are taken for comments, first"
+            f" {first[:60]!r} on line {number}"
+        )
 
 
-def relative(path: str) -> str:
-    """A list's path with forward slashes and without `./`.
+def names_clip(tree: Tree, named: Callable[[str], str | None]) -> Callable[[str], bool]:
+    """Return the rule by which a line that begins with `#` names a clip, as HMDB51's #20_clap.avi.
 
-    Raises ViddaError when it is absolute or leaves its root.
+    named: the path that a line names, None where it does not read as a row. The line is a row where
+    that file is there. Otherwise it is a comment where a space follows the `#`, or where the line
+    without `#` names a file that is there: a row that was commented out.
     """
-    path = path.replace("\\", "/")
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if not parts or path.startswith("/") or ".." in parts or parts[0].endswith(":"):
-        raise ViddaError(f"path {path!r} leaves the root; give it relative to the root")
-    return "/".join(parts)
+
+    def is_row(line: str) -> bool:
+        path = named(line)
+        if path is None or path in tree:
+            return path is not None
+        return not line[1:2].isspace() and named(line.lstrip("#").strip()) not in tree
+
+    return is_row
 
 
-def label_of(text: str, count: int | None) -> int:
-    """A label written as text; ViddaError unless it is a number in 0..count-1."""
+def label_of(text: str, count: int, first: int = 0) -> int:
+    """A label in 0..count-1 from text that counts from `first`; ViddaError where it is none."""
     if not (text.isascii() and text.isdigit()):
-        raise ViddaError(f"label {text!r} is not a number; a line is `path label`")
-    if count is not None and int(text) >= count:
-        raise ViddaError(f"label {text} not in 0..{count - 1}")
-    return int(text)
+        raise ViddaError(f"label {text[:40]!r} is not a number; a line is `path label`")
+    if not is_label(text) or not first <= int(text) < first + count:
+        raise ViddaError(f"label {text[:40]} not in {first}..{first + count - 1}")
+    return int(text) - first
 
 
-def read_classes(file: Path) -> tuple[str, ...]:
-    """Class names from a text file: one a line, or `index name` lines counting from 0.
+def read_classes(file: Path, notes: list[str]) -> tuple[tuple[str, ...], int]:
+    """Class names from a text file, and the number of the first: 0, or 1 where the file says so.
 
+    One name a line, or `index name` lines counting from 0, or from 1 as UCF101's classInd.txt does.
     Raises ViddaError when the indices leave a gap or a name stands twice.
     """
-    lines = [line for _, line in lines_of(file)]
+    lines = [line for _, line in lines_of(file, notes)]
     pairs = [line.split(None, 1) for line in lines]
-    if all(len(pair) == 2 and pair[0].isdecimal() for pair in pairs):
+    if all(len(pair) == 2 and is_label(pair[0]) for pair in pairs):
         # Several names may share an index (TA3N's UCF list does): the first one names the class.
         names: dict[int, str] = {}
         for index, name in pairs:
             names.setdefault(int(index), name)
     else:
         names = dict(enumerate(lines))
-    if sorted(names) != list(range(len(names))) or not names:
-        raise ViddaError(f"{file}: the class indices must be 0, 1, 2 ... without a gap")
-    found = tuple(names[index] for index in range(len(names)))
-    if len(set(found)) != len(found):
-        raise ViddaError(f"{file}: a class name stands twice")
-    return found
+    first = min(names, default=0)
+    if sorted(names) != list(range(first, first + len(names))) or first > 1 or not names:
+        raise ViddaError(
+            f"{file}: the class indices must be 0, 1, 2 ... or 1, 2, 3 ... without a gap; correct"
+            " them, or leave names alone, one a line"
+        )
+    found = tuple(names[index] for index in sorted(names))
+    require_distinct(found, str(file))
+    return found, first

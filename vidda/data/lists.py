@@ -12,8 +12,17 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.config import Config
-from vidda.data.listing import Listing, Tree, is_media, lines_of, require_lists
+from vidda.config import Config, FileName
+from vidda.data.listing import (
+    Listing,
+    Tree,
+    first_of,
+    is_media,
+    lines_of,
+    media_in,
+    names_clip,
+    require_lists,
+)
 from vidda.data.rows import Mistake, Part, Row, add_experiments, by_stem, fill
 from vidda.errors import ViddaError
 
@@ -21,9 +30,7 @@ from vidda.errors import ViddaError
 class _Layout(Config):
     """The keys of the three layouts."""
 
-    task: str = Field(
-        default="main", pattern=r"^[\w.-]+$", description="name of the task, for splits/TASK"
-    )
+    task: FileName = Field(default="main", description="name of the task, for splits/TASK")
     parts: tuple[Part, ...] = Field(min_length=1, description="the lists or folders")
     classes: Path | None = Field(
         default=None,
@@ -43,12 +50,16 @@ class Lists(_Layout):
     def read(self, root: Path, tree: Tree) -> Listing:
         """The listing of all parts."""
         require_lists(root / part.path for part in self.parts)
-        rows = [
-            _spaced(part, f"{part.path}:{number}", line)
-            for part in self.parts
-            for number, line in lines_of(root / part.path)
-        ]
-        return _finish(self, root, rows, self.strip)
+        notes: list[str] = []
+        rows: list[Row] = []
+        for part in self.parts:
+
+            def named(line: str, part: Part = part) -> str | None:
+                return _named(_spaced(part, "", line).path, self.strip, tree)
+
+            lines = lines_of(root / part.path, notes, names_clip(tree, named))
+            rows += [_spaced(part, f"{part.path}:{number}", line) for number, line in lines]
+        return _finish(self, root, rows, self.strip, notes=notes)
 
 
 class Folders(_Layout):
@@ -59,16 +70,19 @@ class Folders(_Layout):
     def read(self, root: Path, tree: Tree) -> Listing:
         """The listing of all parts."""
         rows: list[Row] = []
+        others: list[str] = []
         for part in self.parts:
             prefix = "" if part.path == Path() else part.path.as_posix() + "/"
-            found = [p for p in sorted(tree) if p.startswith(prefix) and is_media(p)]
+            found, rest = media_in(tree, prefix)
             if not found:
-                raise ViddaError(f"{root / part.path}: holds no video or image")
+                raise ViddaError(f"{root / part.path}: holds no video or image{first_of(rest)}")
+            others += rest
             for path in found:
                 inner = PurePosixPath(path.removeprefix(prefix)).parts
                 label = inner[0] if len(inner) > 1 else None
                 rows.append(Row(part, path, path, label))
-        listing = _finish(self, root, rows, "")
+        listing = _finish(self, root, rows, "", numbers=False)
+        listing.not_media(others)
         listing.covered = ()
         return listing
 
@@ -84,18 +98,41 @@ class CsvFiles(_Layout):
         require_lists(root / part.path for part in self.parts)
         stems = by_stem(tree)
         mistakes: list[Mistake] = []
-        rows = [
-            row for part in self.parts for row in _csv_rows(part, root / part.path, stems, mistakes)
-        ]
-        return _finish(self, root, rows, self.strip, mistakes)
+        notes: list[str] = []
+        rows: list[Row] = []
+
+        def named(line: str) -> str | None:
+            # With a header the path is a cell; without, it may hold commas that nothing quotes.
+            whole = line.rpartition(",")[0] or _spaced(self.parts[0], "", line).path
+            paths = [_named(path, self.strip, tree) for path in (*_cells_of(line)[:1], whole)]
+            found = [path for path in paths if path]
+            return next((path for path in found if path in tree), found[0] if found else None)
+
+        for part in self.parts:
+            lines = list(lines_of(root / part.path, notes, names_clip(tree, named)))
+            rows += _csv_rows(part, lines, stems, mistakes)
+        return _finish(self, root, rows, self.strip, mistakes, notes)
 
 
 def _finish(
-    layout: _Layout, root: Path, rows: list[Row], strip: str, mistakes: Sequence[Mistake] = ()
+    layout: _Layout,
+    root: Path,
+    rows: list[Row],
+    strip: str,
+    mistakes: Sequence[Mistake] = (),
+    notes: Sequence[str] = (),
+    *,
+    numbers: bool = True,
 ) -> Listing:
-    listing = fill(root, rows, layout.classes, strip, mistakes)
+    listing = fill(root, rows, layout.classes, strip, mistakes, notes, numbers=numbers)
     add_experiments(listing, layout.task, layout.val_share)
     return listing
+
+
+def _named(path: str, strip: str, tree: Tree) -> str | None:
+    """The path under the root; None where nothing is there and its suffix is no clip's."""
+    path = path.removeprefix(strip)
+    return path if path in tree or is_media(path) else None
 
 
 def _spaced(part: Part, where: str, line: str) -> Row:
@@ -107,10 +144,12 @@ def _spaced(part: Part, where: str, line: str) -> Row:
 
 
 def _csv_rows(
-    part: Part, file: Path, stems: dict[str, list[str]], mistakes: list[Mistake]
+    part: Part,
+    lines: list[tuple[int, str]],
+    stems: dict[str, list[str]],
+    mistakes: list[Mistake],
 ) -> Iterator[Row]:
-    lines = list(lines_of(file))
-    header = next(csv.reader([lines[0][1]]), []) if lines else []
+    header = _cells_of(lines[0][1]) if lines else []
     if "youtube_id" in header:
         yield from _kinetics(part, _cells(part, lines, header, mistakes), stems, mistakes)
     elif "path" in header:
@@ -118,8 +157,31 @@ def _csv_rows(
     else:
         for number, line in lines:
             where = f"{part.path}:{number}"
-            path, comma, label = line.rpartition(",")
-            yield Row(part, where, path, label.strip()) if comma else _spaced(part, where, line)
+            try:
+                yield _plain(part, where, line)
+            except ViddaError as error:
+                mistakes.append((where, str(error)))
+
+
+def _plain(part: Part, where: str, line: str) -> Row:
+    """A line without a header: `path,label` or `path label`, the path in quotes or not."""
+    if not line.startswith('"'):
+        path, comma, label = line.rpartition(",")
+        return Row(part, where, path, label.strip(' "')) if comma else _spaced(part, where, line)
+    for separator in (",", " ", "\t"):
+        cells = [cell.strip() for cell in _cells_of(line, separator) if cell]
+        if cells and len(cells) <= 2:
+            return Row(part, where, cells[0], cells[1] if len(cells) > 1 else None)
+    raise ViddaError(f'{line[:60]!r} is not `"path",label`')
+
+
+def _cells_of(line: str, separator: str = ",") -> list[str]:
+    """The cells of a line; none where it is not CSV."""
+    reader = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
+    try:
+        return next(reader, [])
+    except csv.Error:
+        return []
 
 
 def _cells(
@@ -127,9 +189,11 @@ def _cells(
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line after the header as (where, cells by column)."""
     for number, line in lines[1:]:
-        cells = next(csv.reader([line]))
+        cells = _cells_of(line)
         where = f"{part.path}:{number}"
-        if len(cells) == len(header):
+        if not cells:
+            mistakes.append((where, f"{line[:60]!r} cannot be read as CSV; correct its quotes"))
+        elif len(cells) == len(header):
             yield where, dict(zip(header, cells, strict=True))
         else:
             mistakes.append((where, f"{len(cells)} cells, the header has {len(header)}"))

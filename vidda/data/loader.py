@@ -1,17 +1,18 @@
 """Batches of clips: in the same order and with the same frames whatever the number of workers."""
 
-import multiprocessing
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 import numpy as np
 import torch
-from torch.utils.data import DataLoader, Dataset, Sampler
+from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vidda.data.dataset import Clip, ClipDataset
+from vidda.errors import ViddaError
+from vidda.shared_memory import no_room, share
 from vidda.video.errors import VideoError
-from vidda.workers import start_worker
+from vidda.workers import ForkServing, start_worker
 
 Order = Callable[[int], np.ndarray]
 """From an epoch's number to the clip numbers (N,) of that epoch, in order."""
@@ -31,10 +32,18 @@ class Batch(NamedTuple):
 
 
 class BadClip(NamedTuple):
-    """A clip that could not be read, on its way from a worker to the main process."""
+    """A clip that could not be read, on its way from a worker to the main process.
+
+    own: whether the fault is the clip's, so that the others may do without it.
+    """
 
     number: int
     error: str
+    own: bool = True
+
+
+KILLED = "DataLoader worker (pid"
+"""Begins what torch says of a worker that has died."""
 
 
 class ClipLoader:
@@ -83,12 +92,28 @@ class ClipLoader:
         """
         self.dataset.set_epoch(number)
         self._sampler.numbers = self._order(number)[start * self._sampler.batch_size :]
-        for batch, bad_clips in self._loader:
+        for batch, bad_clips in self._batches():
             for bad in bad_clips:
                 self._meet(bad)
             yield batch
 
+    def _batches(self) -> Iterator[tuple[Batch | None, list[BadClip]]]:
+        try:
+            yield from self._loader
+        except RuntimeError as error:
+            if "shared memory" in str(error):
+                raise ViddaError(no_room(error)) from None
+            if not str(error).startswith(KILLED):
+                raise
+            raise ViddaError(
+                "a process that reads clips was killed, perhaps for lack of memory"
+                f" ({str(error).splitlines()[0]}); the same command with --resume goes on, with"
+                " fewer workers if it happens again"
+            ) from None
+
     def _meet(self, bad: BadClip) -> None:
+        if not bad.own:
+            raise ViddaError(bad.error)
         if self.on_error == "error":
             raise VideoError(bad.error)
         clip_id = self.dataset.manifest.clips[bad.number].id
@@ -110,8 +135,8 @@ class _Guarded(Dataset[Clip | BadClip]):
     def __getitem__(self, number: int) -> Clip | BadClip:
         try:
             return self.dataset[number]
-        except VideoError as error:
-            return BadClip(number, str(error))
+        except ViddaError as error:
+            return BadClip(number, str(error), own=isinstance(error, VideoError))
 
 
 class _Numbers(Sampler[list[int]]):
@@ -139,6 +164,13 @@ def _collate(items: Sequence[Clip | BadClip]) -> tuple[Batch | None, list[BadCli
         torch.tensor([clip.label for clip in good]),
         torch.tensor([clip.number for clip in good]),
     )
+    if get_worker_info() is not None:
+        # Else torch does it in a thread, whose error nobody hears: the reader would wait for ever.
+        try:
+            for tensor in batch:
+                share(tensor)
+        except ViddaError as error:
+            return None, [BadClip(-1, str(error), own=False)]
     return batch, bad
 
 
@@ -146,11 +178,11 @@ def _start(worker: int) -> None:
     start_worker()
 
 
-def worker_context() -> multiprocessing.context.BaseContext:
+def worker_context() -> ForkServing:
     """Workers are forked from a clean server process, which imports torch once for all of them.
 
     A fork of this process could hang in what its libraries' threads held at that moment.
     """
-    context = multiprocessing.get_context("forkserver")
+    context = ForkServing()
     context.set_forkserver_preload(["vidda.data.loader"])
     return context

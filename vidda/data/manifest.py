@@ -15,7 +15,7 @@ from typing import Any
 
 from vidda.errors import ViddaError
 from vidda.files import atomic, write_text
-from vidda.types import ClipRecord, Manifest
+from vidda.types import ClipRecord, Manifest, require_distinct
 
 FORMAT = "vidda-dataset-1"
 DATASET = "dataset.json"
@@ -43,31 +43,33 @@ def load_manifest(path: Path | str) -> Manifest:
     place = _dataset_of(file)
     if place is None:
         root, classes = file.parent.absolute(), _classes_from(header, rows)
+        require_distinct(classes, str(file))
     else:
         root, classes = _read_dataset(place)
     problems: list[str] = []
     clips = _records(file.name, header, rows, classes, problems)
     if problems:
         raise ViddaError("\n".join(shortened(problems)))
-    return Manifest(root, classes, tuple(clips))
+    return Manifest(root, classes, tuple(clips), gathered=place is None)
 
 
 def save_manifest(manifest: Manifest, path: Path | str) -> None:
     """Write a manifest as CSV and, last, the `dataset.json` beside it, each atomically.
 
     An existing `dataset.json` beside it must say the same, else ViddaError: it serves the CSVs
-    that are there already.
+    that are there already. An empty one is written again.
     """
     file = Path(path)
     place = file.parent / DATASET
-    if place.exists():
+    there = place.exists() and place.stat().st_size > 0
+    if there:
         root, classes = _read_dataset(place)
         if (root, classes) != (manifest.root.absolute(), manifest.classes):
             raise ViddaError(f"{place}: has another root or other classes; choose another folder")
     columns = meta_columns(manifest.clips)
     lines = csv_lines(manifest.clips, manifest.classes, columns)
     write_csv(file, csv_header(columns), lines)
-    if not place.exists():
+    if not there:
         write_dataset(file.parent, manifest.root, manifest.classes, {})
 
 
@@ -124,6 +126,11 @@ def write_csv(file: Path, header: str, lines: Iterable[str]) -> None:
     with atomic(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         stream.write(header)
         stream.writelines(lines)
+
+
+def is_label(text: str) -> bool:
+    """Whether text is a whole number, and none so long that it can be no label and no int64."""
+    return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def shortened(problems: Sequence[str]) -> list[str]:
@@ -183,7 +190,9 @@ def _read_dataset(place: Path) -> tuple[Path, tuple[str, ...]]:
         raise ViddaError(
             f'{place}: root {folder} is not there; move the data back or correct "root"'
         )
-    return folder, tuple(str(name) for name in classes)
+    names = tuple(str(name) for name in classes)
+    require_distinct(names, str(place))
+    return folder, names
 
 
 def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
@@ -214,7 +223,7 @@ def _classes_from(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple
     names: dict[int, str] = {}
     for row in whole:
         text = row[place["label"]]
-        if text.isdecimal() and int(text) < MOST_CLASSES:
+        if is_label(text) and int(text) < MOST_CLASSES:
             name = row[place["class"]] if "class" in place else ""
             names.setdefault(int(text), name or text)
     return tuple(names.get(index, str(index)) for index in range(max(names, default=-1) + 1))
@@ -251,8 +260,8 @@ def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRec
     """One clip from its cells, which are used up; `index` gives each class its label."""
     path = cells.pop("path")
     label, named = cells.pop("label", ""), cells.pop("class", "")
-    if label and not (label.isdecimal() and int(label) < count):
-        raise ViddaError(f"label {label} not in 0..{count - 1}")
+    if label and not (is_label(label) and int(label) < count):
+        raise ViddaError(f"label {label[:40]} not in 0..{count - 1}")
     if named and index.get(named) is None:
         raise ViddaError(f"class {named!r} is not one of {', '.join(index)}")
     if named and label and index[named] != label:

@@ -7,6 +7,7 @@
 `numpy.load` alone reads it.
 """
 
+import math
 import zipfile
 import zlib
 from collections.abc import Mapping, Sequence
@@ -21,6 +22,8 @@ from vidda.types import Predictions
 
 FORMAT = "vidda-predictions-1"
 COLUMN = "clip."
+ALTITUDE = "altitude_m"
+"""The one column of numbers, as text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,9 +77,8 @@ def load_predictions(path: Path) -> SavedPredictions:
     columns = {n.removeprefix(COLUMN): a for n, a in arrays.items() if n.startswith(COLUMN)}
     texts = {"ids": ids, "classes": classes, **columns}
     problem = next((f"{n} is not text" for n, a in texts.items() if a.dtype.kind != "U"), "")
-    count = ids.size
     if not problem:
-        problem = _mismatch(count, logits, classes, columns, arrays.get("labels"))
+        problem = _mismatch(ids, logits, classes, columns, arrays.get("labels"))
     if problem:
         raise ViddaError(f"{path}: damaged or not made by vidda: {problem}; predict again")
     predictions = Predictions(tuple(ids.tolist()), logits, arrays.get("labels"))
@@ -97,13 +99,20 @@ def _read(path: Path) -> dict[str, np.ndarray]:
 
 
 def _mismatch(
-    count: int,
+    ids: np.ndarray,
     logits: np.ndarray,
     classes: np.ndarray,
     columns: Mapping[str, np.ndarray],
     labels: np.ndarray | None,
 ) -> str:
     """Which array does not go with the others, or nothing."""
+    for name, values in (("ids", ids), ("classes", classes)):
+        if values.ndim != 1:
+            return f"{name} has shape {values.shape}"
+        found, counts = np.unique(values, return_counts=True)
+        if (counts > 1).any():
+            return f"{name} holds {str(found[counts.argmax()])!r} {counts.max()} times"
+    count = ids.size
     if logits.dtype != np.float32 or logits.shape != (count, classes.size):
         shape = f"{logits.dtype} logits of shape {logits.shape}"
         return f"{shape} for {count} clips and {classes.size} classes"
@@ -112,8 +121,18 @@ def _mismatch(
     for name, values in columns.items():
         if values.shape != (count,):
             return f"column {name} has shape {values.shape} for {count} clips"
+    strange = [text for text in columns.get(ALTITUDE, []) if text and not _is_number(text)]
+    if strange:
+        return f"column {ALTITUDE} holds {str(strange[0])!r}, which is no number"
     if labels is not None and (labels.dtype != np.int64 or labels.shape != (count,)):
         return f"{labels.dtype} labels of shape {labels.shape} for {count} clips"
     if labels is not None and count and not 0 <= labels.min() <= labels.max() < classes.size:
         return f"labels reach from {labels.min()} to {labels.max()}, not in 0..{classes.size - 1}"
     return ""
+
+
+def _is_number(text: str) -> bool:
+    try:
+        return math.isfinite(float(text))
+    except ValueError:
+        return False

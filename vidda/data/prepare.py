@@ -2,6 +2,7 @@
 
 OUT/config.yaml      the config, written first
 OUT/problems.csv     everything that is wrong, file by file
+OUT/shared.csv       clips of a test, or val, that are trained on too; only where there are any
 OUT/verified.jsonl   what verify=true found, kept for the next run
 OUT/manifest.csv     every clip
 OUT/splits/<task>/<setting>/{train,target,val,test}.csv
@@ -12,6 +13,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,11 +37,12 @@ from vidda.data.manifest import (
 )
 from vidda.data.rocog import RocogV2
 from vidda.data.rocog_zips import unpack_zips
+from vidda.data.shared_clips import Shared
 from vidda.data.summary import MEANING, print_problems, print_summary
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
-from vidda.files import write_text
+from vidda.files import discard_partial, lock, write_text
 from vidda.screen import console
 
 Dataset = Annotated[
@@ -49,6 +52,7 @@ Dataset = Annotated[
 
 
 VERIFIED = "verified.jsonl"
+SHARED = "shared.csv"
 
 
 class PrepareConfig(Config):
@@ -60,6 +64,10 @@ class PrepareConfig(Config):
     verify: bool = Field(default=False, description="decode every clip to its end")
     allow_missing: bool = Field(
         default=False, description="go on without clips that are missing or cannot be decoded"
+    )
+    strict: bool = Field(
+        default=False,
+        description="refuse clips that are trained on and tested on, by path or content",
     )
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
@@ -75,12 +83,15 @@ def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     if not config.root.is_dir():
         raise ViddaError(f"{config.root}: no such folder; set root=DIR to where the videos are")
     _check_out(config)
+    with nullcontext() if dry_run else _started(config):
+        return _prepare(config, dry_run=dry_run, resume=resume)
+
+
+def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     notes: list[str] = []
     zipped: Tree = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(config.root, notes, dry_run=dry_run)
-    if not dry_run:
-        _start(config)
     tree = zipped | walk(config.root)
     listing = config.dataset.read(config.root.absolute(), tree)
     result = check(listing, tree, partial(_unreadable, config, tree, dry_run))
@@ -94,12 +105,14 @@ def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
 def _show(
     config: PrepareConfig, notes: list[str], listing: Listing, result: Result, tree: Tree
 ) -> None:
-    """Notes, what is left out and problems on standard error, the summary on standard output."""
+    """Notes, warnings and problems on standard error, the summary on standard output."""
     empty = [path for path in result.clips if tree[path][0] == 0]
     if empty:
         notes.append(f"{len(empty)} files are empty, first {empty[0]}; verify=true reports them")
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
+    for one in result.shared:
+        print(f"warning: {one}", file=sys.stderr)
     for experiment, reason in result.left_out.items():
         print(f"left out: {experiment}: {reason}", file=sys.stderr)
     print_problems(console(sys.stderr), result.problems)
@@ -115,12 +128,14 @@ def _check_out(config: PrepareConfig) -> None:
         return
     if not config.out.is_dir():
         raise ViddaError(f"{config.out}: is a file; choose a folder")
-    if not any(config.out.iterdir()):
+    # Names with a dot are the lock and what a killed start may have left.
+    if all(path.name.startswith(".") for path in config.out.iterdir()):
         return
     present = config.out / "config.yaml"
     if not present.is_file():
         raise ViddaError(f"{config.out}: not empty and not made by prepare; choose another folder")
-    old, new = (_what_counts(text) for text in (present.read_text(encoding="utf-8"), dump(config)))
+    before = present.read_text(encoding="utf-8", errors="replace")
+    old, new = (_what_counts(text) for text in (before, dump(config)))
     if old != new:
         raise ViddaError(
             f"{config.out}: was prepared from another root or dataset, see {present};"
@@ -128,17 +143,25 @@ def _check_out(config: PrepareConfig) -> None:
         )
 
 
-def _start(config: PrepareConfig) -> None:
-    try:
-        config.out.mkdir(parents=True, exist_ok=True)
-        write_text(config.out / "config.yaml", dump(config))
-    except OSError as error:
-        raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None
+@contextmanager
+def _started(config: PrepareConfig) -> Iterator[None]:
+    """Hold OUT against other processes, with the config in it."""
+    with ExitStack() as held:
+        try:
+            config.out.mkdir(parents=True, exist_ok=True)
+            held.enter_context(lock(config.out))
+            # Again, now that nobody else can change it: another process may just have been here.
+            _check_out(config)
+            discard_partial(config.out)
+            write_text(config.out / "config.yaml", dump(config))
+        except OSError as error:
+            raise ViddaError(f"{config.out}: cannot be written: {error.strerror}") from None
+        yield
 
 
 def _what_counts(text: str) -> list[str]:
     """The lines of a dumped config without the keys that do not say what is prepared."""
-    free = ("verify:", "allow_missing:", "summary:", "jobs:", "out:")
+    free = ("verify:", "allow_missing:", "strict:", "summary:", "jobs:", "out:")
     return [line for line in text.splitlines() if not line.startswith(free)]
 
 
@@ -149,6 +172,13 @@ def _unreadable(
         return {}
     jobs = config.jobs or os.cpu_count() or 1
     checked = verify(config.root, paths, tree, config.out / VERIFIED, jobs)
+    odd = [path for path in paths if checked[path].notes]
+    if odd:
+        first = f"{odd[0]}: {checked[odd[0]].notes[0]}"
+        told = config.out / VERIFIED
+        print(
+            f"note: {len(odd)} clips are odd but read, first {first}; see {told}", file=sys.stderr
+        )
     return {path: error for path in paths if (error := checked[path].error) is not None}
 
 
@@ -160,6 +190,11 @@ def _refuse(config: PrepareConfig, result: Result, dry_run: bool) -> None:
         found = [problem for problem in result.problems if problem.kind == kind]
         if found:
             lines.append(f"{len(found)} {MEANING[kind]}, first {found[0]}; {remedy}")
+    if config.strict and result.shared:
+        lines += [f"{one}; take them out of one of the lists" for one in result.shared]
+        if not dry_run:
+            _write_shared(config.out, result.shared)
+            lines.append(f"{config.out / SHARED} names every such clip")
     if lines:
         if not dry_run:
             lines.append(f"nothing was prepared; {config.out / 'problems.csv'} names every file")
@@ -188,6 +223,7 @@ def _finish(
         raise ViddaError(
             f"{config.out}: already prepared, and {change} would change; --resume writes it again"
         )
+    _write_shared(config.out, result.shared)
     if change:
         (config.out / DATASET).unlink(missing_ok=True)
         shutil.rmtree(config.out / "splits", ignore_errors=True)
@@ -242,3 +278,12 @@ def _change(out: Path, listing: Listing, result: Result) -> str | None:
 def _write_problems(out: Path, problems: list[Problem]) -> None:
     rows = (csv_line((p.kind, p.where, p.text)) for p in problems)
     write_csv(out / "problems.csv", "kind,where,text\n", rows)
+
+
+def _write_shared(out: Path, shared: list[Shared]) -> None:
+    """Write every shared clip; no file where there is none."""
+    if not shared:
+        (out / SHARED).unlink(missing_ok=True)
+        return
+    cells = ((one.second, b, one.first, a) for one in shared for a, b in one.pairs)
+    write_csv(out / SHARED, "list,clip,other_list,other_clip\n", map(csv_line, cells))

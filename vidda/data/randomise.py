@@ -2,6 +2,7 @@
 
 OUT/manifest.csv  the clips, with the labels and the motion of their sources
 OUT/videos/       <path>.mp4, and <path>.1.mp4 ... for further copies
+OUT/records/      size and hash of each video, by which a resumed job knows what is done
 
 Domain randomisation (arXiv 1703.06907) on finished videos, without any model: what a translation
 has to beat. The masks are the dataset's own sidecars, with MiniRoCoG's regions.
@@ -21,10 +22,10 @@ from vidda import video
 from vidda.config import Config
 from vidda.data import load_manifest
 from vidda.data import randomise_clip as picture
-from vidda.data.manifest import save_manifest, shortened
+from vidda.data.manifest import shortened
 from vidda.data.randomise_clip import Background
 from vidda.data.sampling import clip_rng
-from vidda.data.versions import Version, clashes, make_all, missing, versions_of
+from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.run import RunFolder
@@ -64,26 +65,29 @@ def run(config: RandomiseConfig, *, dry_run: bool, resume: bool) -> int:
     manifest = replace(manifest, root=manifest.root.absolute())
     versions = versions_of(manifest, config.copies)
     _check(manifest, versions, config)
-    kinds = ", ".join(config.backgrounds)
+    kinds, waiting = ", ".join(config.backgrounds), missing(versions, config.out)
     print(
-        f"{len(manifest)} clips x {config.copies}, {len(missing(versions, config.out))} to be made;"
+        f"{len(manifest)} clips x {config.copies}, {len(waiting)} to be made;"
         f" backgrounds: {kinds}; clothes: {'others' if config.clothes else 'the same'}"
     )
     if dry_run:
         return 0
     facts = {"input": manifest.fingerprint()}
-    with RunFolder.open(config.out, config, facts, resume=resume) as folder:
+    whole = not waiting and listed(config.out)
+    with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")
             return 0
-        write = partial(_write, config, manifest)
-        make_all(versions, config.out, write, jobs=config.jobs, label="randomising")
-        records = tuple(one.record(config.name, domain="randomised") for one in versions)
-        out = Manifest(config.out.absolute(), manifest.classes, records)
-        save_manifest(out, config.out / "manifest.csv")
-        folder.finish()
-    print(f"written: {config.out / 'manifest.csv'}")
-    return 0
+        return write_all(
+            versions,
+            waiting,
+            manifest.classes,
+            folder,
+            partial(_write, config, manifest),
+            lambda version, _: version.record(config.name, domain="randomised"),
+            jobs=config.jobs,
+            label="randomising",
+        )
 
 
 def randomised(
@@ -147,6 +151,9 @@ def _check(manifest: Manifest, versions: Sequence[Version], config: RandomiseCon
         raise ViddaError("\n".join(shortened(problems)))
 
 
-def _write(config: RandomiseConfig, manifest: Manifest, version: Version) -> None:
+def _write(
+    config: RandomiseConfig, manifest: Manifest, version: Version, place: Path
+) -> tuple[str, ...]:
     frames, fps = randomised(config, manifest, version)
-    video.write(inside(config.out, version.place), frames, fps, crf=config.crf)
+    video.write(place, frames, fps, crf=config.crf)
+    return ()

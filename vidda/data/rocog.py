@@ -10,10 +10,11 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.listing import Listing, Tree, label_of, lines_of, relative
+from vidda.data.listing import Listing, Tree, label_of, lines_of
 from vidda.data.simulation import Simulation, find_simulation
 from vidda.errors import ViddaError
-from vidda.types import ClipRecord
+from vidda.files import relative
+from vidda.types import ClipRecord, require_distinct
 
 DOMAINS = {"syn": "synthetic", "real": "real"}
 VIEWS = {"ground": ("rocog_ground",), "air": ("rocog_air", "rocog_hover")}
@@ -119,7 +120,9 @@ def _classes(folders: Sequence[Path]) -> tuple[str, ...]:
                 raise ViddaError(f"{file}: not a dictionary of class ids: {error}") from None
             if sorted(names) != list(range(len(names))):
                 raise ViddaError(f"{file}: class ids must be 0, 1, 2 ... without a gap")
-            return tuple(names[index] for index in range(len(names)))
+            found = tuple(names[index] for index in range(len(names)))
+            require_distinct(found, str(file))
+            return found
     raise ViddaError(f"class_dict.json is in none of {', '.join(str(f) for f in folders)}")
 
 
@@ -128,7 +131,7 @@ def _read_list(
 ) -> None:
     listing.lists[file.stem] = {}
     split = next(part for part in ("train", "val", "test") if f"_{part}" in file.stem)
-    for number, line in lines_of(file):
+    for number, line in lines_of(file, listing.notes):
         where = f"{file.name}:{number}"
         try:
             path, label = _fields(line, len(listing.classes))

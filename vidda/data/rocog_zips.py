@@ -5,8 +5,9 @@ from pathlib import Path
 
 from vidda.data.listing import Tree, is_media
 from vidda.data.rocog import DOMAINS, VIEWS
-from vidda.data.unpack import Member, plan, unpack
+from vidda.data.unpack import Member, missing, plan, unpack
 from vidda.errors import ViddaError
+from vidda.files import lock
 
 ZIPS = tuple(f"{domain}_{view}.zip" for domain in DOMAINS for view in VIEWS)
 UNUSED = ("syn_orbital.zip", "real_uncropped.zip")
@@ -20,7 +21,8 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
 
     Whether members start with `real/ground/`, `ground/` or right with the class folder makes no
     difference. Returns the files that are there now (in a dry run: that would be), without their
-    time of change. Raises ViddaError as `plan` and `unpack` do.
+    time of change. Raises ViddaError as `plan` and `unpack` do, and when another process unpacks
+    there.
     """
     archives = [root / name for name in ZIPS if (root / name).is_file()]
     notes += [
@@ -39,8 +41,10 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
     if left:
         notes.append(f"{len(left)} zip members have no place in the tree, first {left[0]}")
     notes.append(_said(members, dry_run))
-    if not dry_run:
-        unpack(members, root)
+    if not dry_run and missing(members, root):
+        # Not where all is there: such a root may be read-only.
+        with lock(root):
+            unpack(members, root)
     return {member.place: (member.info.file_size, 0) for member in members}
 
 

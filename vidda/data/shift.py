@@ -4,6 +4,7 @@ from pathlib import Path
 
 from vidda.data.manifest import DATASET, load_manifest, read_description
 from vidda.errors import ViddaError
+from vidda.files import inside
 from vidda.types import Shift
 
 
@@ -13,7 +14,7 @@ def load_shift(out: Path | str, task: str, setting: str) -> Shift:
     Raises ViddaError when it was not written, with the reason where prepare gave one.
     """
     out = Path(out)
-    folder = out / "splits" / task / setting
+    folder = inside(out / "splits", f"{task}/{setting}")
     if not folder.is_dir():
         known = sorted(f"{p.parent.name}/{p.name}" for p in (out / "splits").glob("*/*"))
         left_out = read_description(out / DATASET).get("left_out", {})

@@ -16,6 +16,7 @@ MEANING = {
     "missing": "listed clips that are not there",
     "unreadable": "clips that cannot be decoded",
     "duplicate": "lines that say the same twice (read once)",
+    "suffix": "files that are no video or image by their suffix (not used)",
     "unlisted": "videos that stand in no list (not used)",
     "columns": "clips whose name or simulation XML tells less (columns stay empty)",
 }

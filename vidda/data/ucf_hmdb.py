@@ -10,7 +10,7 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.listing import Listing, Tree, lines_of, require_lists
+from vidda.data.listing import Listing, Tree, lines_of, names_clip, require_lists
 from vidda.data.rows import Mistake, Part, Row, Split, by_stem, fill, hold_out
 
 SETS = {"ucf": "ucf101", "hmdb": "hmdb51"}
@@ -26,6 +26,7 @@ class UcfHmdb(Config):
     )
     suffix: str = Field(
         default="_hmdb_ucf-feature",
+        pattern=r"^[^/\\]*$",
         description="end of the lists' names, list_{ucf101,hmdb51}_{train,val}SUFFIX.txt",
     )
     classes: Path | None = Field(
@@ -46,10 +47,11 @@ class UcfHmdb(Config):
         """
         require_lists(root / self._file(name, split) for name in SETS for split in SPLITS)
         stems = by_stem(tree)
-        listings = {name: self._read_set(root, name, stems) for name in SETS}
+        listings = {name: self._read_set(root, name, stems, tree) for name in SETS}
         whole = Listing(root, max((found.classes for found in listings.values()), key=len))
         for name, found in listings.items():
             whole.problems += found.problems
+            whole.notes += [note for note in found.notes if note not in whole.notes]
             for split, members in found.lists.items():
                 for path in members:
                     whole.add(f"{name}_{split}", path, found.clips[path])
@@ -73,13 +75,25 @@ class UcfHmdb(Config):
     def _file(self, name: str, split: Split) -> Path:
         return self.lists / f"list_{SETS[name]}_{split}{self.suffix}.txt"
 
-    def _read_set(self, root: Path, name: str, stems: dict[str, list[str]]) -> Listing:
+    def _read_set(self, root: Path, name: str, stems: dict[str, list[str]], tree: Tree) -> Listing:
         rows: list[Row] = []
         mistakes: list[Mistake] = []
+        notes: list[str] = []
+
+        def named(line: str) -> str | None:
+            fields = line.rsplit(None, 2)
+            whole = len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal()
+            # The folder is not looked at, so a `#` before one is a comment's.
+            if not whole or (line.startswith("#") and "/" in fields[0]):
+                return None
+            name = PurePosixPath(fields[0]).name
+            return stems.get(name, [name])[0]
+
+        is_row = names_clip(tree, named)
         for split in SPLITS:
             file = self._file(name, split)
             part = Part(split=split, path=file, domain=SETS[name])
-            for number, line in lines_of(root / file):
+            for number, line in lines_of(root / file, notes, is_row):
                 where = f"{file.name}:{number}"
                 fields = line.rsplit(None, 2)
                 if len(fields) != 3 or not fields[1].isdecimal():
@@ -90,7 +104,7 @@ class UcfHmdb(Config):
                 if len(found) > 1:
                     mistakes.append((where, f"{video} is {' and '.join(found)}; keep one"))
                 rows.append(Row(part, where, found[0], fields[2], {"num_frames": fields[1]}))
-        listing = fill(root, rows, self.classes, mistakes=mistakes)
+        listing = fill(root, rows, self.classes, mistakes=mistakes, notes=notes)
         listing.lists = {split: listing.lists.get(split, {}) for split in SPLITS}
         return listing
 

@@ -68,13 +68,18 @@ def plan(
     return members, left
 
 
+def missing(members: Sequence[Member], folder: Path) -> list[Member]:
+    """The members that are not under `folder` in full."""
+    return [m for m in members if not _is_there(inside(folder, m.place), m.info)]
+
+
 def unpack(members: Sequence[Member], folder: Path) -> None:
     """Write the members under `folder`; those that are there in full are passed over.
 
     Each file appears under its name only when its checksum was right. Raises ViddaError when the
     disk is too small, before anything is written, and at the end for all corrupt members together.
     """
-    todo = [m for m in members if not _is_there(inside(folder, m.place), m.info)]
+    todo = missing(members, folder)
     require_free(folder, sum(member.info.file_size for member in todo))
     problems: list[str] = []
     opened: zipfile.ZipFile | None = None
@@ -131,6 +136,7 @@ def _mistakes(archive: Path, infos: Sequence[zipfile.ZipInfo], folder: Path) -> 
 
 
 def _is_there(file: Path, info: zipfile.ZipInfo) -> bool:
+    """By size alone: checksums of a dataset that is there would take as long as to unpack it."""
     try:
         return file.stat().st_size == info.file_size
     except FileNotFoundError:

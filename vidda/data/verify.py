@@ -1,7 +1,6 @@
 """Decoding every clip once, in parallel, with results that outlive the run."""
 
 import json
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -12,7 +11,7 @@ from typing import IO
 from vidda.data.listing import Tree
 from vidda.errors import ViddaError
 from vidda.progress import track
-from vidda.workers import belong
+from vidda.workers import Spawning, belong
 
 CHUNK = 16
 """Files a task: enough to make the pool's own work vanish, few enough to lose little to a crash."""
@@ -20,10 +19,14 @@ CHUNK = 16
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """What decoding one file gave: a mistake as text, or None and the length in seconds."""
+    """The outcome of decoding one file: a mistake as text, or None and the length in seconds.
+
+    notes: what is odd about a file that reads nevertheless, see `VideoInfo`.
+    """
 
     error: str | None
     seconds: float
+    notes: tuple[str, ...] = ()
 
 
 def verify(
@@ -64,7 +67,8 @@ def decode(path: Path) -> Checked:
     from vidda import video
 
     try:
-        return Checked(None, video.check(path).duration_s)
+        info = video.check(path)
+        return Checked(None, info.duration_s, info.notes)
     except ViddaError as error:
         return Checked(str(error), 0.0)
 
@@ -122,20 +126,20 @@ def _decode_some(root: Path, paths: Sequence[str]) -> list[tuple[str, Checked]]:
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     return ProcessPoolExecutor(jobs, mp_context=context, initializer=belong)
 
 
 def _known(results: Path) -> dict[tuple[str, int, int], Checked]:
     known: dict[tuple[str, int, int], Checked] = {}
     if results.exists():
-        for line in results.read_text(encoding="utf-8").split("\n"):
+        for line in results.read_text(encoding="utf-8", errors="replace").split("\n"):
             try:
                 row = json.loads(line)
                 key = (row["path"], row["size"], row["mtime_ns"])
-                known[key] = Checked(row["error"], row["seconds"])
+                known[key] = Checked(row["error"], row["seconds"], tuple(row["notes"]))
             except (ValueError, KeyError, TypeError):
-                continue  # the half line of a killed run; its file is decoded again
+                continue  # of a killed run, or damaged: its file is decoded again
     return known
 
 

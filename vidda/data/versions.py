@@ -1,11 +1,10 @@
 """Versions of clips, made in parallel processes: how a manifest becomes another one, model or not.
 
-OUT/videos/   <path>.mp4, and <path>.1.mp4 ... for further copies; .png for an image
-
-A video is written last of what belongs to a version, and is what a resumed job goes by.
+OUT/videos/    <path>.mp4, and <path>.1.mp4 ... for further copies; .png for an image
+OUT/records/   what was written of each, see `vidda.data.derived`: what a resumed job goes by
+OUT/manifest.csv
 """
 
-import multiprocessing
 import os
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
@@ -14,14 +13,17 @@ from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path, PurePosixPath
 
+from vidda.data import derived
+from vidda.data.derived import Derived
 from vidda.data.listing import IMAGES
+from vidda.data.manifest import DATASET, save_manifest
 from vidda.errors import ViddaError
-from vidda.files import discard_partial, inside
 from vidda.progress import track
+from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 
-VIDEOS = "videos"
+VIDEOS, MANIFEST = "videos", "manifest.csv"
 CHUNK = 8
 """Most versions that a process is given at a time."""
 
@@ -52,6 +54,10 @@ class Version:
         )
 
 
+Write = Callable[[Version, Path], tuple[str, ...]]
+"""Writes a version's video to a path; returns what else it has written, relative to OUT."""
+
+
 def versions_of(manifest: Manifest, copies: int) -> list[Version]:
     """All versions, clip by clip. copies: of every clip, at least 1."""
     return [
@@ -70,30 +76,55 @@ def clashes(versions: Sequence[Version], manifest: Path) -> list[str]:
 
 
 def missing(versions: Sequence[Version], out: Path) -> list[Version]:
-    """Those that are not under `out` yet."""
-    return [version for version in versions if not inside(out, version.place).exists()]
+    """Return those that are not whole under `out`."""
+    return derived.missing(out, versions, lambda one: (one.place, one.clip.id))
 
 
-def make_all(
+def listed(out: Path) -> bool:
+    """Return whether the manifest is as `write_all` wrote it."""
+    return derived.done(out, MANIFEST, MANIFEST) is not None
+
+
+def write_all(
     versions: Sequence[Version],
-    out: Path,
-    write: Callable[[Version], None],
+    waiting: Sequence[Version],
+    classes: tuple[str, ...],
+    folder: RunFolder,
+    write: Write,
+    record: Callable[[Version, Derived], ClipRecord],
     *,
     jobs: int,
     label: str,
-) -> None:
-    """Make the missing versions in parallel, with progress.
+) -> int:
+    """Make the waiting versions in parallel, then the manifest of all; 0 when finished, else 1.
 
-    write: makes one and writes it under `out`, its video last; it can be sent to another process.
-    jobs: processes; 0 takes one for each core. Raises what `write` raises, and ViddaError when a
-    process was killed.
+    write: makes one; it can be sent to another process. record: the row of one, given what was
+    written of it. jobs: processes; 0 takes one for each core. Raises what `write` raises, and
+    ViddaError when a process was killed.
     """
-    discard_partial(out)
-    waiting = missing(versions, out)
-    done = len(versions) - len(waiting)
-    made = _made(waiting, write, jobs)
-    for _ in track(made, label=label, total=len(versions), unit="clips", done=done):
+    out = folder.path
+    finished = len(versions) - len(waiting)
+    done = _made(waiting, write, out, jobs)
+    for _ in track(done, label=label, total=len(versions), unit="clips", done=finished):
         pass
+    found = [derived.done(out, one.place, one.clip.id, content=False) for one in versions]
+    rows = tuple(
+        record(version, made)
+        for version, made in zip(versions, found, strict=True)
+        if made is not None
+    )
+    if len(rows) < len(versions):
+        lost = len(versions) - len(rows)
+        print(
+            f"{lost} of {len(versions)} videos were lost while others were made; {folder.remedy()}"
+        )
+        return 1
+    save_manifest(Manifest(out.absolute(), classes, rows), out / MANIFEST)
+    files = derived.files_of(out, [MANIFEST, DATASET])
+    Derived(id=MANIFEST, files=files).write(derived.record_of(out, MANIFEST))
+    folder.finish()
+    print(f"written: {out / MANIFEST}")
+    return 0
 
 
 def _place(clip: ClipRecord, copy: int) -> str:
@@ -104,22 +135,20 @@ def _place(clip: ClipRecord, copy: int) -> str:
     return f"{VIDEOS}/{stem}{f'.{copy}' if copy else ''}{suffix}"
 
 
-def _made(
-    versions: Sequence[Version], write: Callable[[Version], None], jobs: int
-) -> Iterator[None]:
+def _made(versions: Sequence[Version], write: Write, out: Path, jobs: int) -> Iterator[None]:
     """Make versions; yields once for each."""
     workers = min(jobs or os.cpu_count() or 1, len(versions))
     if workers <= 1:
         # Starting a process takes longer than making a few versions.
         for version in versions:
-            write(version)
+            _make(write, out, version)
             yield
         return
     size = min(CHUNK, -(-len(versions) // workers))
     chunks = [versions[at : at + size] for at in range(0, len(versions), size)]
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
-        pending = [pool.submit(_write_all, write, chunk) for chunk in chunks]
+        pending = [pool.submit(_make_all, write, out, chunk) for chunk in chunks]
         try:
             for future in as_completed(pending):
                 yield from [None] * future.result()
@@ -132,8 +161,12 @@ def _made(
             pool.shutdown(cancel_futures=True)
 
 
-def _write_all(write: Callable[[Version], None], versions: Sequence[Version]) -> int:
-    """Write these versions; how many."""
+def _make_all(write: Write, out: Path, versions: Sequence[Version]) -> int:
+    """Make these versions; how many."""
     for version in versions:
-        write(version)
+        _make(write, out, version)
     return len(versions)
+
+
+def _make(write: Write, out: Path, version: Version) -> None:
+    derived.make(out, version.place, version.clip.id, lambda place: write(version, place))

@@ -68,7 +68,7 @@ GROUPS = {
             "public weights",
             models.check_weights,
             required=False,
-            remedy="fetched when first used, or by: hf download NAME",
+            remedy="or copy their folders here and name them",
         ),
     ),
 }

@@ -1,23 +1,18 @@
 """Checks of the libraries that models come from, each by a tiny model with random weights."""
 
 import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from vidda.doctor.findings import Missing
+from vidda.errors import ViddaError
 from vidda.provenance import version
 
-# What the recipes of this package load by name; each is fetched when it is first used.
-WEIGHTS = (
-    "stable-diffusion-v1-5/stable-diffusion-v1-5",
-    "lllyasviel/control_v11p_sd15_canny",
-    "lllyasviel/control_v11p_sd15_openpose",
-    "Salesforce/blip-image-captioning-base",
-    "MCG-NJU/videomae-base",
-    "MCG-NJU/videomae-base-finetuned-kinetics",
-)
+# Recognizers that the recipes of this package load by name.
+RECOGNIZERS = ("MCG-NJU/videomae-base", "MCG-NJU/videomae-base-finetuned-kinetics")
 
 
 def check_torchvision() -> str:
@@ -185,21 +180,25 @@ def check_wandb() -> str:
 
 
 def check_weights() -> str:
-    from huggingface_hub import scan_cache_dir
-    from huggingface_hub.errors import CacheNotFound
+    """Look for the public weights as the commands do that use them, without fetching any."""
+    from vidda.recognize.videomae_start import Hub
+    from vidda.translate.caption import CaptionerConfig, find_captioner
+    from vidda.translate.stable_diffusion.parts import find_parts
+    from vidda.translate.stable_diffusion.weights import WeightsConfig
 
-    try:
-        repositories = scan_cache_dir().repos
-    except CacheNotFound:
-        repositories = frozenset()
-    cached = {
-        repository.repo_id: repository.size_on_disk_str
-        for repository in repositories
-        for revision in repository.revisions
-        if any(file.file_name.endswith((".safetensors", ".bin")) for file in revision.files)
+    uses: dict[str, Callable[[], object]] = {
+        "translate": lambda: find_parts(WeightsConfig()),
+        "caption": lambda: find_captioner(CaptionerConfig(), download=False),
+        **{f"train {name}": Hub(repo=name).find for name in RECOGNIZERS},
     }
-    there = [f"{name} ({cached[name]})" for name in WEIGHTS if name in cached]
-    absent = [name for name in WEIGHTS if name not in cached]
-    if absent:
-        raise Missing(f"in the cache: {', '.join(there) or 'none'}; not there: {', '.join(absent)}")
-    return f"in the cache: {', '.join(there)}"
+    there, problems = [], []
+    for name, find in uses.items():
+        try:
+            find()
+            there.append(name)
+        except ViddaError as error:
+            problems += str(error).splitlines()
+    found = f"in the cache: those of {', '.join(there) or 'none'}"
+    if problems:
+        raise Missing("; ".join([found, *problems]))
+    return found

@@ -6,7 +6,7 @@ import torch
 
 from vidda.data.predictions import SavedPredictions
 from vidda.evaluate.predictions import join, require_labels, require_same_classes
-from vidda.recognize.inference import predict
+from vidda.recognize.inference import predict, require_finite
 from vidda.recognize.saved import load_card, load_model
 from vidda.recognize.showing import Showing
 from vidda.types import Manifest
@@ -19,7 +19,7 @@ def check_model(model: Path, manifest: Manifest, name: str, showing: Showing) ->
     """
     require_labels(manifest, name)
     folder, card = load_card(model)
-    require_same_classes(manifest.classes, name, card.classes, str(model))
+    require_same_classes(manifest.under(card.classes).classes, name, card.classes, str(model))
     size = showing.transform(card).size
     card.model.check_input(showing.sampling(card).frames, size, size)
     return folder
@@ -30,9 +30,11 @@ def predict_labelled(
 ) -> SavedPredictions:
     """What a model says of each clip, with the manifest's labels and columns.
 
-    Raises ViddaError at the first clip that cannot be read: without it the figures would be others.
+    Raises ViddaError at the first clip that cannot be read: without it the figures would be others;
+    and when a logit is not finite.
     """
     recognizer, card = load_model(model)
     loader = showing.loader(card, manifest, on_error="error")
     found = predict(recognizer.to(device), loader, device, showing.precision, label=str(model))
+    require_finite(found.logits, found.ids, str(model))
     return join(SavedPredictions(str(model), found, card.classes), manifest, name)

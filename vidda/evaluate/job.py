@@ -1,6 +1,7 @@
 """`vidda evaluate`: measure a model or its predictions, compare two, or make a transfer table.
 
-OUT/predictions.npz    what the model said of each clip, with labels, view, altitude and subject
+OUT/predictions.npz    what the model said of each clip, with labels, view, altitude and subject;
+                       of a single model OUT is RUN/evaluations/NAME where nothing else is named
 OUT/metrics.json       everything that is measured from it; or comparison.json, epochs.json
 OUT/transfer.{csv,md,json} and OUT/predictions/<row>/<task>_<n>.npz for a transfer table
 """
@@ -37,7 +38,7 @@ SHOWING = frozenset(Showing.model_fields)
 """The keys that only a job which runs a model can use."""
 
 JOBS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "model": (frozenset({"manifest", "out"}), SHOWING),
+    "model": (frozenset({"manifest"}), SHOWING | {"out"}),
     "predictions": (frozenset(), frozenset({"manifest", "out"})),
     "compare": (frozenset(), frozenset({"manifest", "out"})),
     "epochs": (frozenset({"manifest"}), frozenset({"out"})),
@@ -65,7 +66,11 @@ class EvaluateConfig(Showing):
         default=None, description="runs, tested on the test clips of every task, in one table"
     )
     manifest: Path | None = Field(default=None, description="labelled clips to test on")
-    out: Path | None = Field(default=None, description="folder to write")
+    out: Path | None = Field(
+        default=None,
+        description="folder to write; null, with model: RUN/evaluations/NAME, after the manifest;"
+        " null else: nothing is written",
+    )
     intervals: Intervals = Field(default=Intervals(), description="confidence of what is measured")
 
     @model_validator(mode="after")
@@ -115,24 +120,41 @@ def _test(
     config: EvaluateConfig, model: Path, manifest: Manifest, dry_run: bool, resume: bool
 ) -> None:
     """Predict the clips of the manifest, keep the predictions, measure them."""
-    assert config.out is not None
+    assert config.manifest is not None
     name = str(config.manifest)
     weights = check_model(model, manifest, name, config) / WEIGHTS
     device = config.torch_device()
+    out = config.out or place_of(model, config.manifest)
+    config = config.model_copy(update={"out": out})
     if dry_run:
         print(f"dry run: would test {weights.parent} on {len(manifest)} clips, on {device}")
+        print(f"dry run: into {out}")
         return
     fingerprints = {"test": manifest.fingerprint(), "weights": sha256(weights)}
-    file = config.out / "predictions.npz"
-    with RunFolder.open(config.out, config, fingerprints, resume=resume) as folder:
+    file = out / "predictions.npz"
+    with RunFolder.open(out, config, fingerprints, resume=resume) as folder:
         if not file.exists():
             found = predict_labelled(model, manifest, name, config, device)
             save_predictions(file, found.predictions, found.classes, found.columns)
         content = _measured(config, load_predictions(file))
         if not folder.finished:
-            _write(config.out / "metrics.json", content)
+            _write(out / "metrics.json", content)
             folder.finish()
     print(f"written: {file} and metrics.json")
+
+
+def place_of(model: Path, manifest: Path) -> Path:
+    """Return the folder of a model's test where none is named: RUN/evaluations/NAME.
+
+    NAME is made of the manifest's path, below `splits` where it has one (gs2gr_source_only_test),
+    else of its file and folder, and of the checkpoint where one is named.
+    """
+    parts = manifest.absolute().with_suffix("").parts
+    names = [part.replace(" ", "_") for part in parts]
+    below = names[len(names) - names[::-1].index("splits") :] if "splits" in names else names[-2:]
+    if model.parent.name == "checkpoints":
+        model, below = model.parent.parent, [*below, model.name]
+    return model / "evaluations" / "_".join(below)
 
 
 def _labelled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> SavedPredictions:

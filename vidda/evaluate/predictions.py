@@ -16,6 +16,7 @@ def join(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredict
     name: the manifest's, for messages. Raises ViddaError, one line, when clips are missing or left
     over, a clip has no label, the classes differ or labels that the file holds are others.
     """
+    manifest = manifest.under(saved.classes)
     require_same_classes(manifest.classes, name, saved.classes, saved.source)
     require_labels(manifest, name)
     ids = tuple(clip.id for clip in manifest.clips)

@@ -1,5 +1,7 @@
 """The scores without target labels by name, of what a run has kept of one of its epochs."""
 
+import zipfile
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
@@ -67,7 +69,7 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in ("features", "weight")}
-    except (OSError, ValueError, KeyError, EOFError) as error:
+    except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ViddaError(f"{file}: not the features that vidda adapt keeps: {error}") from None
 
 

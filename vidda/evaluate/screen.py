@@ -15,7 +15,7 @@ from vidda.evaluate.transfer_tables import Grid
 def print_summary(console: Console, summary: Summary, confidence: float) -> None:
     """Accuracy with its intervals, the other metrics, the strata and the confusions."""
     clustered = (
-        f"{_ends(summary.bootstrap)} bootstrap over {summary.subjects} subjects"
+        f"{_ends(summary.bootstrap)} bootstrap over {_drawn(summary)}"
         if summary.bootstrap
         else "no bootstrap: the clips are of one subject"
     )
@@ -44,6 +44,15 @@ def print_summary(console: Console, summary: Summary, confidence: float) -> None
     console.print(confusion)
 
 
+def _drawn(summary: Summary) -> str:
+    """Say what the bootstrap draws."""
+    known, without = summary.subjects, summary.without_subject
+    if not known:
+        return "clips of unknown subjects"
+    subjects = f"{known} subject{'s' if known > 1 else ''}"
+    return f"{subjects} and {without} clips of unknown ones" if without else subjects
+
+
 def print_comparison(
     console: Console,
     names: Sequence[str],
@@ -55,11 +64,12 @@ def print_comparison(
     for name, accuracy in zip(names, accuracies, strict=True):
         console.print(f"{_percent(accuracy)}  {name}")
     gain = 100 * (accuracies[1] - accuracies[0])
-    interval = f" {_ends(difference)} (bootstrap over subjects)" if difference else ""
+    interval = f" {_ends(difference)} (bootstrap)" if difference else ""
     console.print(f"second minus first: {gain:+.1f} points{interval}")
     console.print(
         f"recognized by one alone: {test.only_first} the first, {test.only_second} the second;"
-        f" McNemar's test: p = {test.mid_p:.4f} (mid-p), {test.exact_p:.4f} (exact)"
+        f" McNemar's test: p = {test.mid_p:.4f} (mid-p), {test.exact_p:.4f} (exact),"
+        " as of independent clips"
     )
 
 

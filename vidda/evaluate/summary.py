@@ -24,7 +24,7 @@ class Intervals(Config):
         return wilson(share, clips, self.confidence)
 
     def bootstrap(self, values: np.ndarray, clusters: np.ndarray) -> Interval | None:
-        """Of the mean of `values`, (N,) or (R, N); see `bootstrap_mean`."""
+        """Of the mean of hits (bool) or gains (float), (N,) or (R, N); see `bootstrap_mean`."""
         return bootstrap_mean(
             values, clusters, samples=self.samples, seed=self.seed, confidence=self.confidence
         )
@@ -45,9 +45,9 @@ class Stratum:
 class Summary:
     """A model's results on one list of clips.
 
-    bootstrap: with the clips of a subject drawn together; None where there is one subject alone.
-    subjects: how many there are; a clip without a subject counts as one of its own.
-    confusion: clips of each class (row) that were taken for each (column).
+    bootstrap: with the clips of a subject drawn together, and those without one by themselves; None
+    where there is one subject alone. subjects: how many are known. confusion: clips of each class
+    (row) that were taken for each (column). without_subject: clips whose subject is not known.
     """
 
     clips: int
@@ -61,6 +61,7 @@ class Summary:
     calibration_error: float
     confusion: tuple[tuple[int, ...], ...]
     strata: tuple[Stratum, ...]
+    without_subject: int = 0
 
 
 def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:
@@ -68,7 +69,7 @@ def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:
     labels, logits = labels_of(saved), saved.predictions.logits
     hits = metrics.right(logits, labels)
     confusion = metrics.confusion_matrix(logits, labels)
-    clusters = clusters_of(saved)
+    subjects, without_subject = count_subjects(subjects_of(saved))
     accuracy = float(hits.mean())
     names = np.array(saved.classes)[labels]
     columns = {name: saved.columns[name] for name in STRATA if name in saved.columns}
@@ -77,8 +78,8 @@ def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:
         classes=saved.classes,
         accuracy=accuracy,
         wilson=intervals.wilson(accuracy, len(hits)),
-        bootstrap=intervals.bootstrap(hits, clusters),
-        subjects=len(np.unique(clusters)),
+        bootstrap=intervals.bootstrap(hits, clusters_of(saved)),
+        subjects=subjects,
         mean_class_accuracy=metrics.mean_class_accuracy(confusion),
         macro_f1=metrics.macro_f1(confusion),
         calibration_error=metrics.calibration_error(logits, labels),
@@ -88,14 +89,27 @@ def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:
             for column, values in (columns | {"class": names}).items()
             for stratum in _strata(column, values, hits, intervals)
         ),
+        without_subject=without_subject,
     )
 
 
 def clusters_of(saved: SavedPredictions) -> np.ndarray:
     """What is drawn together in a bootstrap, (N,) text: the subject, or else the clip alone."""
     ids = np.array([f"clip {clip_id}" for clip_id in saved.predictions.ids], dtype=np.str_)
-    subjects = saved.columns.get("subject")
-    return ids if subjects is None else np.where(subjects == "", ids, subjects)
+    subjects = subjects_of(saved)
+    return np.where(subjects == "", ids, np.char.add("subject ", subjects))
+
+
+def subjects_of(saved: SavedPredictions) -> np.ndarray:
+    """Return the subject of each clip, (N,) text, "" where it is not known."""
+    unknown = np.full(len(saved.predictions.ids), "", dtype=np.str_)
+    return saved.columns.get("subject", unknown)
+
+
+def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
+    """Count the known subjects, and the clips without one. subjects: see `subjects_of`."""
+    known = subjects[subjects != ""]
+    return len(np.unique(known)), len(subjects) - len(known)
 
 
 def _strata(

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from pydantic import Field
 
-from vidda.config import Config
+from vidda.config import Config, FileName
 from vidda.data import load_manifest
 from vidda.data.predictions import SavedPredictions
 from vidda.errors import ViddaError
@@ -15,7 +15,7 @@ from vidda.evaluate.epochs import SELECTION, read_epochs, watched
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.metrics import right
 from vidda.evaluate.predictions import labels_of
-from vidda.evaluate.summary import Intervals, clusters_of
+from vidda.evaluate.summary import Intervals, clusters_of, count_subjects, subjects_of
 from vidda.types import Manifest
 
 TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
@@ -25,7 +25,7 @@ ALL = "all"
 class Row(Config):
     """Recognizers of one kind: a run for each task and seed."""
 
-    name: str = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
+    name: FileName = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
     runs: dict[str, tuple[Path, ...]] = Field(
         description="runs of vidda train by task, one a seed; one run may serve several tasks"
     )
@@ -35,7 +35,9 @@ class Transfer(Config):
     """Rows of recognizers, tested on the test clips of each task."""
 
     data: Path = Field(description="folder that vidda prepare wrote")
-    tasks: tuple[str, ...] = Field(default=TASKS, min_length=1, description="columns of the table")
+    tasks: tuple[FileName, ...] = Field(
+        default=TASKS, min_length=1, description="columns of the table"
+    )
     rows: tuple[Row, ...] = Field(min_length=1, description="rows of the table")
 
     def check(self) -> None:
@@ -62,8 +64,9 @@ class Cell:
     """What the runs of one row reach on one task.
 
     part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: between
-    them, None for one. wilson: of the mean, as of one model on this many clips. bootstrap: subjects
-    and seeds drawn anew; None where there is one subject.
+    them, None for one. subjects: how many are known. wilson: of the mean, as of one model on this
+    many clips. bootstrap: subjects and seeds drawn anew, see `bootstrap_mean`; None where there is
+    one subject. without_subject: clips whose subject is not known.
     """
 
     row: str
@@ -76,6 +79,7 @@ class Cell:
     subjects: int
     wilson: Interval
     bootstrap: Interval | None
+    without_subject: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,31 +115,37 @@ def cells(
     runs: predictions of the same clips in the same order, one a seed.
     """
     hits = np.stack([right(run.predictions.logits, labels_of(run)) for run in runs])
-    clusters = clusters_of(runs[0])
+    clusters, subjects = clusters_of(runs[0]), subjects_of(runs[0])
     altitudes = runs[0].columns["altitude_m"]
     parts = {ALL: np.full(hits.shape[1], True)}
     for altitude in sorted(set(altitudes.tolist()) - {""}, key=float):
         parts[f"{altitude} m"] = altitudes == altitude
     return [
-        _cell((row, task, part), hits[:, chosen], clusters[chosen], intervals)
+        _cell((row, task, part), hits[:, chosen], clusters[chosen], subjects[chosen], intervals)
         for part, chosen in parts.items()
     ]
 
 
 def _cell(
-    place: tuple[str, str, str], hits: np.ndarray, clusters: np.ndarray, intervals: Intervals
+    place: tuple[str, str, str],
+    hits: np.ndarray,
+    clusters: np.ndarray,
+    subjects: np.ndarray,
+    intervals: Intervals,
 ) -> Cell:
     accuracies = hits.mean(1)
     mean = float(accuracies.mean())
+    known, without_subject = count_subjects(subjects)
     return Cell(
         *place,
         runs=tuple(accuracies.tolist()),
         mean=mean,
         deviation=float(accuracies.std(ddof=1)) if len(hits) > 1 else None,
         clips=hits.shape[1],
-        subjects=len(np.unique(clusters)),
+        subjects=known,
         wilson=intervals.wilson(mean, hits.shape[1]),
         bootstrap=intervals.bootstrap(hits, clusters),
+        without_subject=without_subject,
     )
 
 

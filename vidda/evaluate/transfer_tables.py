@@ -10,7 +10,6 @@ from vidda.evaluate.transfer import ALL, Cell, EpochCell
 from vidda.files import write_text
 
 NONE = "-"
-FEW_SUBJECTS = 10
 
 Rows = dict[str, dict[str, str]]
 """Texts by the head of their row, then by task."""
@@ -53,7 +52,8 @@ def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float
     seeds = sorted({len(cell.runs) for cell in cells})
     lines = [
         f"Mean over {' to '.join(str(n) for n in seeds)} seeds, ± standard deviation between them,"
-        f" [{confidence:.0%} interval: subjects and seeds drawn with replacement]."
+        f" [{confidence:.0%} interval: subjects and seeds drawn with replacement, longer where they"
+        " are few, and never shorter than for as many independent clips]."
     ]
     if any(cell.bootstrap is None for cell in cells):
         lines.append(
@@ -61,12 +61,12 @@ def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float
         )
     sizes: Rows = {}
     for cell in cells:
-        said = f"{cell.part} {cell.clips} ({cell.subjects})"
+        said = f"{cell.part} {cell.clips} ({listed_subjects(cell.subjects, cell.without_subject)})"
         sizes.setdefault(cell.task, {})[cell.part] = said
     listed = "; ".join(f"{task} {', '.join(sizes[task].values())}" for task in sorted(sizes))
     lines.append(f"Test clips (subjects): {listed}.")
-    if any(cell.subjects < FEW_SUBJECTS for cell in cells):
-        lines.append(f"With fewer than {FEW_SUBJECTS} subjects the intervals are too narrow.")
+    if any(cell.without_subject for cell in cells):
+        lines.append("Clips of unknown subjects are taken for independent.")
     if epochs:
         lines.append(
             "selected: the best epoch on the source's validation clips, or by the score without"
@@ -75,6 +75,13 @@ def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float
             " and is no result. All three as predicted while training."
         )
     return lines
+
+
+def listed_subjects(subjects: int, without: int) -> str:
+    """Say how many subjects a list of clips has. without: clips whose subject is unknown."""
+    if not without:
+        return str(subjects)
+    return f"{subjects} and {without} clips of unknown subjects" if subjects else "unknown"
 
 
 def write_tables(
@@ -108,6 +115,7 @@ def write_tables(
 COLUMNS = (
     "trained_on", "task", "part", "clips", "subjects", "seeds", "accuracy", "deviation",
     "wilson_low", "wilson_high", "bootstrap_low", "bootstrap_high", "accuracy_of_each_seed",
+    "clips_without_subject",
 )  # fmt: skip
 
 
@@ -119,7 +127,7 @@ def _csv(cell: Cell) -> str:
             cell.row, cell.task, cell.part, cell.clips, cell.subjects, len(cell.runs),
             f"{cell.mean:.6f}", "" if cell.deviation is None else f"{cell.deviation:.6f}",
             f"{cell.wilson.low:.6f}", f"{cell.wilson.high:.6f}", *ends,
-            " ".join(f"{accuracy:.6f}" for accuracy in cell.runs),
+            " ".join(f"{accuracy:.6f}" for accuracy in cell.runs), cell.without_subject,
         ]
     )  # fmt: skip
 

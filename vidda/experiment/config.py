@@ -11,11 +11,11 @@ from typing import Annotated, Any, Literal, TypeVar
 from pydantic import Field
 
 from vidda import config as configs
-from vidda.config import Config
+from vidda.config import Config, FileName
 from vidda.evaluate.transfer import TASKS
 
 C = TypeVar("C", bound=Config)
-Name = Annotated[str, Field(pattern=r"^\w[\w .+-]*$")]
+Name = Annotated[FileName, Field(pattern=r"^\w[\w .+-]*$")]
 Keys = dict[str, Any]
 """Keys of a command's config as on its command line: dotted names and their values."""
 
@@ -124,7 +124,7 @@ class DataConfig(Config):
         description="keys of vidda prepare, which writes OUT/prepared unless its out says"
         " otherwise; root only without mini"
     )
-    tasks: tuple[str, ...] = Field(default=TASKS, min_length=1, description="transfer tasks")
+    tasks: tuple[FileName, ...] = Field(default=TASKS, min_length=1, description="transfer tasks")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(0,), min_length=1, description="of training; each is a training of its own"
     )

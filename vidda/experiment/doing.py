@@ -36,7 +36,9 @@ def pending(stages: Sequence[Stage], out: Path) -> list[Stage]:
     problems = []
     for stage in waiting:
         known = stage.known(out)
-        if known is None or stage.derived or not stage.ready():
+        # Refused by its command before it wrote anything, it takes the corrected config.
+        begun = stage.out.is_dir() and any(not p.name.startswith(".") for p in stage.out.iterdir())
+        if known is None or stage.derived or not stage.ready() or not begun:
             continue
         before, now = known.splitlines(), dump(stage.settled().config).splitlines()
         changed = [line.strip() for line in now if line not in before]

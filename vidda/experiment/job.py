@@ -18,6 +18,7 @@ from vidda.config import dump
 from vidda.data.listing import walk
 from vidda.experiment.config import ExperimentConfig
 from vidda.experiment.doing import check_out, dry_runs, pending
+from vidda.experiment.early import check
 from vidda.experiment.plan import Plan, make
 from vidda.experiment.records import Records
 from vidda.experiment.side_by_side import do_all
@@ -31,6 +32,7 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
     plan = make(config)
     check_out(config.out, "vidda run", resume or dry_run)
     waiting = pending(plan.stages, config.out)
+    check(waiting)
     _tell(config, plan, waiting)
     if dry_run:
         _tell_hours(config, plan)

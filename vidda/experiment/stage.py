@@ -7,7 +7,11 @@ from pathlib import Path
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, dump
 from vidda.data import load_manifest
+from vidda.data.derived import nothing_lost
 from vidda.recognize.train_config import TrainConfig
+
+MAKE_CLIPS = ("randomise", "translate", "camera")
+"""Commands that make clips from clips."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,15 +55,18 @@ class Stage:
         return out / "stages" / f"{self.name}.log"
 
     def complete(self, out: Path) -> bool:
-        """Whether it has been run to its end with this very config."""
+        """Whether it has been run to its end with this very config, and no clip was lost since."""
         return (
-            self.done.exists() and self.ready() and self.known(out) == dump(self.settled().config)
+            self.done.exists()
+            and self.ready()
+            and self.known(out) == dump(self.settled().config)
+            and (self.command not in MAKE_CLIPS or nothing_lost(self.out))
         )
 
     def known(self, out: Path) -> str | None:
         """The config that it was last started with, None before."""
         file = self.file(out)
-        return file.read_text(encoding="utf-8") if file.is_file() else None
+        return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 def steps_per_epoch(config: TrainConfig) -> int:

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
+from vidda.errors import plain
 from vidda.experiment.records import Record, clock
 from vidda.experiment.stage import Stage
 
@@ -45,8 +46,13 @@ def told(
     seconds, whole = estimate(pending, records)
     if not seconds and not whole:
         return so_far
-    left = clock(max(0.0, seconds / at_once - spent))
-    return f"{so_far}, {'about' if whole else 'more than'} {left} to go"
+    left = f"{so_far}, about {clock(max(0.0, seconds / at_once - spent))} to go"
+    if whole:
+        return left
+    timed = {record.kind for record in records if record.status == 0}
+    unknown = [stage.kind for stage in pending if stage.kind not in timed]
+    stages = f"{len(unknown)} stage{'s' if len(unknown) > 1 else ''}"
+    return f"{left} and {stages} of unknown length ({', '.join(dict.fromkeys(unknown))})"
 
 
 @contextmanager
@@ -60,7 +66,9 @@ def showing(text: Callable[[], str], line: Callable[[], str]) -> Iterator[Callab
     if console.is_terminal:
         # As Text, because a file's name may hold what rich takes for markup.
         with console.status(Text(text())) as status:
-            yield lambda: status.update(Text(_cut(f"{text()} | {line()}", console.width - 3)))
+            yield lambda: status.update(
+                Text(_cut(plain(f"{text()} | {line()}"), console.width - 3))
+            )
         return
     print(text(), file=sys.stderr, flush=True)
     last = time.monotonic()
@@ -69,7 +77,7 @@ def showing(text: Callable[[], str], line: Callable[[], str]) -> Iterator[Callab
         nonlocal last
         if time.monotonic() - last >= PLAIN_INTERVAL_S:
             last = time.monotonic()
-            print(f"{text()} | {line()}", file=sys.stderr, flush=True)
+            print(plain(f"{text()} | {line()}"), file=sys.stderr, flush=True)
 
     yield passing
 

@@ -2,11 +2,11 @@
 
 import io
 import json
-import multiprocessing
 import os
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -15,6 +15,7 @@ from pydantic import Field
 
 from vidda import video
 from vidda.config import Config
+from vidda.data import derived
 from vidda.errors import ViddaError
 from vidda.files import atomic, discard_partial, inside, require_free, write_text
 from vidda.mini import layout, simulation_info
@@ -22,10 +23,10 @@ from vidda.mini.clip import FACTORS, draw_style, render
 from vidda.mini.gestures import GESTURES
 from vidda.progress import track
 from vidda.sidecar import place_of
-from vidda.workers import start_worker
+from vidda.workers import Spawning, start_worker
 
 SETTINGS = "mini.json"
-BYTES_PER_CLIP = 120_000
+BYTES_PER_CLIP = 120_000  # of 16 frames of 112x112
 CHUNK = 8
 
 Count = Annotated[int, Field(ge=1)]
@@ -62,8 +63,9 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     plans = layout.plans(config.seed, config.sizes, frozenset(config.real_factors))
     settings = json.dumps(config.model_dump(mode="json", exclude={"out", "jobs"}), indent=1) + "\n"
     _check_folder(config.out, settings, resume)
-    missing = [plan for plan in plans if not _complete(config.out, plan)]
-    require_free(config.out, BYTES_PER_CLIP * len(missing) * (config.size * config.size) // 112**2)
+    missing = _missing(config.out, plans)
+    pixels = config.frames * config.size * config.size
+    require_free(config.out, BYTES_PER_CLIP * len(missing) * pixels // (16 * 112**2))
     print(f"MiniRoCoG, seed {config.seed}: {len(plans)} clips of {config.frames} frames at")
     print(f"{config.size}x{config.size} in {config.out}, {len(plans) - len(missing)} already there")
     if dry_run:
@@ -79,6 +81,11 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     )
     for _ in progress:
         pass
+    lost = len(_missing(config.out, plans, content=False))
+    if lost:
+        write_text(config.out / SETTINGS, settings)  # or --resume would not know the folder
+        print(f"{lost} clips were lost while others were rendered; --resume renders them again")
+        return 1
     _write_lists(config, plans)
     print(
         f"done: {config.out}; next: vidda prepare configs/prepare/rocog_v2.yaml root={config.out}"
@@ -93,7 +100,10 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
     present = out / SETTINGS
     if not present.exists():
         raise ViddaError(f"{out}: not empty and not a MiniRoCoG; choose another folder")
-    old, new = json.loads(present.read_text()), json.loads(settings)
+    try:
+        old, new = dict(json.loads(present.read_text(encoding="utf-8"))), json.loads(settings)
+    except (ValueError, TypeError):
+        raise ViddaError(f"{present}: damaged; put it back, or choose another folder") from None
     changed = [
         f"{key} is {old.get(key)!r} there, {new[key]!r} now"
         for key in new
@@ -105,14 +115,15 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
         raise ViddaError(f"{out}: already holds this MiniRoCoG; --resume renders what is missing")
 
 
-def _complete(out: Path, plan: layout.Plan) -> bool:
-    return inside(out, plan.path).exists() and inside(out, place_of(plan.path)).exists()
+def _missing(out: Path, plans: list[layout.Plan], *, content: bool = True) -> list[layout.Plan]:
+    """The clips that are not whole there; content: compare hashes, not only sizes."""
+    return derived.missing(out, plans, lambda plan: (plan.path, plan.path), content=content)
 
 
 def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
     """Render in parallel; yields each clip's path as it is done."""
     chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
-    context = multiprocessing.get_context("spawn")
+    context = Spawning()
     workers = config.jobs or os.cpu_count() or 1
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_render_chunk, config, chunk) for chunk in chunks]
@@ -130,15 +141,22 @@ def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
 
 def _render_chunk(config: MiniConfig, plans: list[layout.Plan]) -> list[str]:
     for plan in plans:
-        clip = render(plan.scene, config.frames, config.fps, config.size)
-        truth = io.BytesIO()
-        np.savez_compressed(
-            truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
-        )
-        with atomic(inside(config.out, place_of(plan.path))) as temporary:
-            temporary.write_bytes(truth.getvalue())
-        video.write(inside(config.out, plan.path), clip.frames, config.fps, crf=clip.crf)
+        derived.make(config.out, plan.path, plan.path, partial(_render, config, plan))
     return [plan.path for plan in plans]
+
+
+def _render(config: MiniConfig, plan: layout.Plan, place: Path) -> tuple[str, ...]:
+    """Write one clip's video to `place`, and the truth about it; where that lies."""
+    clip = render(plan.scene, config.frames, config.fps, config.size)
+    truth = io.BytesIO()
+    np.savez_compressed(
+        truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
+    )
+    beside = place_of(plan.path)
+    with atomic(inside(config.out, beside)) as temporary:
+        temporary.write_bytes(truth.getvalue())
+    video.write(place, clip.frames, config.fps, crf=clip.crf)
+    return (beside,)
 
 
 def _write_lists(config: MiniConfig, plans: list[layout.Plan]) -> None:

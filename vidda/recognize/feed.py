@@ -25,7 +25,9 @@ class Pair(NamedTuple):
         """The pair in at most `count` parts, on the device."""
         source = [tensor.to(device, non_blocking=True) for tensor in self.source]
         target = [tensor.to(device, non_blocking=True) for tensor in self.target]
-        count = min(count, self.clips)
+        # An incomplete batch may have fewer clips of one domain; no part is without either.
+        sizes = (len(self.source.video), len(self.target.video))
+        count = min(count, *(size for size in sizes if size))
         sources = zip(*(tensor.tensor_split(count) for tensor in source), strict=True)
         targets = zip(*(tensor.tensor_split(count) for tensor in target), strict=True)
         return [Pair(Source(*s), Target(*t)) for s, t in zip(sources, targets, strict=True)]

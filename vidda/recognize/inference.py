@@ -1,6 +1,7 @@
 """A recognizer's predictions on the clips of a manifest."""
 
 import math
+from collections.abc import Sequence
 from contextlib import nullcontext
 
 import numpy as np
@@ -9,6 +10,7 @@ from torch import nn
 
 from vidda.data.loader import ClipLoader
 from vidda.device import Precision, torch_dtype
+from vidda.errors import ViddaError
 from vidda.progress import meter
 from vidda.types import Predictions
 
@@ -40,6 +42,19 @@ def predict(
     order = np.argsort(np.concatenate(numbers), kind="stable")
     ids = tuple(clips[number].id for number in np.concatenate(numbers)[order])
     return Predictions(ids, np.concatenate(logits)[order])
+
+
+def require_finite(answers: np.ndarray, clips: Sequence[str], model: str) -> None:
+    """Raise ViddaError, one line, unless all that a model says is finite.
+
+    answers: (N, K) logits or probabilities. clips: what each is of. model: what to call it.
+    """
+    bad = np.flatnonzero(~np.isfinite(answers).all(1))
+    if len(bad):
+        raise ViddaError(
+            f"{model}: what it says of {len(bad)} of {len(answers)} clips is nan or inf, first of"
+            f" {clips[bad[0]]!r}; try precision=fp32, or take another checkpoint"
+        )
 
 
 @torch.inference_mode()

@@ -16,7 +16,6 @@ from typing import Any
 import numpy as np
 import torch
 from accelerate import Accelerator
-from safetensors.torch import load_file
 from torch import nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
@@ -27,7 +26,7 @@ from vidda.recognize.optim import ScheduleConfig, set_rate
 from vidda.recognize.saved import WEIGHTS, save_weights
 from vidda.recognize.step import Method, Seen
 from vidda.run import RunFolder
-from vidda.training_state import load_state, save_state
+from vidda.training_state import load_state, read_tensors, save_state
 
 log = logging.getLogger("vidda")
 
@@ -133,6 +132,8 @@ def train(
                 if pace.save_every and within and position.step % pace.save_every == 0:
                     _save(run, parts, position, pace, save_model)
             _finish_epoch(run, parts, position, pace, end_epoch, save_model)
+    if parts.accelerator.is_main_process:
+        run.checkpoints.prune(pace.keep)
     return position
 
 
@@ -225,7 +226,7 @@ def _save(
     """Write a checkpoint, by the main process alone: all processes hold the same."""
     if not parts.accelerator.is_main_process:
         return
-    with run.checkpoint(position.step, keep=pace.keep) as folder:
+    with run.checkpoint(position.step, keep=pace.keep, needs=position.best_step) as folder:
         save_model(folder, parts.tested)
         if parts.average is not None:
             save_weights(folder / TRAINED, parts.model)
@@ -241,15 +242,15 @@ def _restored(run: RunFolder, parts: Parts) -> Position:
     folder = run.last_checkpoint()
     if folder is None:
         return Position()
-    weights = load_file(folder / WEIGHTS)
+    weights = read_tensors(folder / WEIGHTS)
     if parts.average is not None:
         parts.average.module.load_state_dict(weights)
         # Only its being above zero counts: the first update copies, later ones average.
         parts.average.n_averaged.fill_(1)
-        weights = load_file(folder / TRAINED)
+        weights = read_tensors(folder / TRAINED)
     parts.model.load_state_dict(weights)
     if parts.method.state_dict():
-        parts.method.load_state_dict(load_file(folder / METHOD))
+        parts.method.load_state_dict(read_tensors(folder / METHOD))
     position = Position(**load_state(folder, parts.optimizer, parts.accelerator.scaler))
     if position.best_step is not None and parts.accelerator.is_main_process:
         run.checkpoints.link("best", position.best_step)

@@ -93,13 +93,18 @@ class LoopConfig(Config):
             found.append(
                 f"batch_size: {self.batch_size} is more than the {clips} clips there are; lower it"
             )
+        return [*found, *self.own_problems(accelerator.num_processes, repeats)]
+
+    def own_problems(self, processes: int, repeats: int) -> list[str]:
+        """Return those that the config alone tells. processes: that train together."""
+        found = []
         if self.sampling.name == "views" or self.transform.crop.name == "three_crops":
             found.append("sampling, transform: several views of a clip are for testing; take one")
-        parts = accelerator.num_processes * self.accumulate * repeats
+        parts = processes * self.accumulate * repeats
         if self.batch_size % parts:
             found.append(
                 f"batch_size: {self.batch_size} is not a multiple of {parts}"
-                f" ({accelerator.num_processes} processes x accumulate x repeats)"
+                f" ({processes} processes x accumulate x repeats)"
             )
         return found
 

@@ -17,7 +17,7 @@ from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.recognize.annotate import annotate
-from vidda.recognize.inference import predict
+from vidda.recognize.inference import predict, require_finite
 from vidda.recognize.saved import ModelCard, load_card, load_model
 from vidda.recognize.showing import Showing
 from vidda.recognize.timeline import Timeline, timeline, windows
@@ -68,7 +68,7 @@ class Line:
 
 
 def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
-    """Predict; 0 when every video could be read, else 1."""
+    """Predict; 0 when every video could be read, else 1, and without any nothing is written."""
     clips = find_clips(config.input)
     _, card = load_card(config.model)
     _check(config, card, len(clips))
@@ -78,6 +78,10 @@ def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
     whole = config.window is None
     heads = ("clip",) if whole else ("clip", "start_s", "end_s")
     lines, skipped = _whole(config, clips) if whole else _along(config, clips)
+    if skipped > 1:
+        print(f"{skipped} of {len(clips)} clips could not be read", file=sys.stderr, flush=True)
+    if not lines:
+        return 1
     _print(heads, lines, card.classes)
     if config.out is not None:
         names = [f"p_{name}" for name in card.classes]
@@ -113,6 +117,9 @@ def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
     device = config.torch_device()
     loader = config.loader(card, clips, on_error="skip")
     found = predict(model.to(device), loader, device, config.precision, label="predicting")
+    if not found.ids:
+        return [], len(loader.skipped)
+    require_finite(found.logits, found.ids, str(config.model))
     probabilities = softmax(found.logits.astype(np.float64), axis=1)
     lines = [Line((name,), row) for name, row in zip(found.ids, probabilities, strict=True)]
     return lines, len(loader.skipped)
@@ -134,6 +141,7 @@ def _along(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
             found = timeline(
                 model, path, spans, sampling, transform, device, config.precision, batch
             )
+            require_finite(found.probabilities, [clip.id] * len(spans), str(config.model))
         except VideoError as error:
             print(f"skipped clip {clip.id!r}: {error}", file=sys.stderr, flush=True)
             skipped += 1

@@ -3,9 +3,11 @@
 RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of training
 RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
 RUN/predictions/val.npz          of the best epoch
-RUN/predictions/NAME/epoch_E.npz logits on the watched clips, whose labels are never read
+RUN/predictions/NAME/epoch_E.npz logits on the watched clips, without their labels
 RUN/selection.json               the selected and the last epoch, and what chose by which scores
 """
+
+import sys
 
 import torch
 from accelerate import Accelerator
@@ -16,6 +18,9 @@ from vidda.recognize.freezing import freeze
 from vidda.recognize.train_config import LAST, Data, TrainConfig, load_data
 from vidda.recognize.training import Training, supervised
 
+OWN_NAMES = {"train", "val", "val.npz"}
+"""Names in RUN/predictions and among the fingerprints that are not for watched manifests."""
+
 
 def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     """Check everything, train, and leave the chosen epoch's predictions; 0 when finished."""
@@ -23,6 +28,8 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     data = load_data(config)
     if found := problems(config, data, accelerator):
         raise ViddaError("\n".join(found))
+    if accelerator.is_main_process:
+        tell_odd(data)
     torch.manual_seed(config.seed)
     model = config.model.build(len(data.train.classes))
     frozen = freeze(model, config.freeze)
@@ -51,6 +58,21 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     return 0
 
 
+def tell_odd(data: Data) -> None:
+    """Say on standard error what is allowed but seldom meant."""
+    for one in data.shared():
+        print(f"warning: {one}", file=sys.stderr)
+    used = {clip.label for clip in data.train.clips}
+    empty = [name for label, name in enumerate(data.train.classes) if label not in used]
+    if empty:
+        more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+        print(
+            f"note: train has no clip of the classes {', '.join(empty[:5])}{more}; if its labels"
+            " count from 1, let them count from 0, or give class names alone",
+            file=sys.stderr,
+        )
+
+
 def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[str]:
     """Every mistake that can be known before the first step, a line each."""
     found = []
@@ -72,16 +94,26 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
                 f"{name}: its classes {', '.join(manifest.classes)} are not those of train,"
                 f" {', '.join(data.train.classes)}"
             )
+    if config.strict:
+        found += [f"{one}; take them out of one of the two" for one in data.shared()]
+    found += config.problems(len(data.train), accelerator, config.repeats)
+    return list(dict.fromkeys([*found, *config_problems(config, accelerator.num_processes)]))
+
+
+def config_problems(config: TrainConfig, processes: int = 1) -> list[str]:
+    """Return the mistakes that the config alone tells, a line each."""
+    found = config.own_problems(processes, config.repeats)
+    for name in sorted(OWN_NAMES & config.watch.keys()):
+        found.append(f"watch.{name}: the run keeps its own under this name; take another")
     if config.patience is not None and config.select == LAST:
         found.append("patience: with select=last no epoch is the best one; leave one of them out")
     if config.weights is not None and len(config.weights) != len(config.train):
         found.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
         )
-    found += config.problems(len(data.train), accelerator, config.repeats)
     for sampling in (config.sampling, config.test_sampling):
         try:
             config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
         except ViddaError as error:
             found += str(error).splitlines()
-    return list(dict.fromkeys(found))
+    return found

@@ -3,14 +3,16 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Final, Literal
+from typing import Annotated, ClassVar, Final, Literal
 
 import numpy as np
 from pydantic import Field
 
+from vidda.config import FileName
 from vidda.data import load_manifest
 from vidda.data.joined import joined
 from vidda.data.sampling import SamplingConfig, Uniform
+from vidda.data.shared_clips import Shared, SharedClips, files_of
 from vidda.data.transforms import CentreCrop, TransformConfig
 from vidda.recognize.loop_config import LoopConfig
 from vidda.recognize.models import ModelConfig
@@ -26,12 +28,19 @@ Alpha = Annotated[float, Field(ge=0)]
 class TrainConfig(LoopConfig):
     """What is trained, on what, and how."""
 
+    may_change: ClassVar[frozenset[str]] = LoopConfig.may_change | {"strict"}
+
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         None, description="share of each manifest in an epoch; null: every clip once"
     )
     val: Path = Field(description="labelled manifest of the source that chooses the epoch")
-    watch: dict[str, Path] = Field(
-        {}, description="manifests to predict after each epoch, by name; their labels are not read"
+    watch: dict[FileName, Path] = Field(
+        {},
+        description="manifests to predict after each epoch, by name; their labels are read at the"
+        " end, to print the accuracy; a new watch.NAME=FILE replaces those of a config's file",
+    )
+    strict: bool = Field(
+        False, description="refuse clips of val or watch that are trained on, by path or content"
     )
     model: ModelConfig = Field(description="the recognizer, chosen by its name")
     test_sampling: SamplingConfig = Field(Uniform(jitter=False), description="frames in testing")
@@ -74,6 +83,24 @@ class Data:
         named = {"train": self.train, "val": self.val, **self.watch}
         return {name: manifest.fingerprint() for name, manifest in named.items()}
 
+    def trained_on(self) -> dict[str, Manifest]:
+        """What the weights learn from, by the name of each part."""
+        return {"train": self.train}
+
+    def shared(self) -> list[Shared]:
+        """Clips that are trained or chosen on and stand in a watched manifest, or in val."""
+        learned = {name: files_of(manifest) for name, manifest in self.trained_on().items()}
+        new = {"val": files_of(self.val)}
+        new |= {name: files_of(m) for name, m in self.watch.items() if name not in learned}
+        apart = [(first, second) for second in new for first in (*learned, "val")]
+        search, files = SharedClips(), learned | new
+        found = [
+            Shared(first, second, search.between(files[first], files[second]))
+            for first, second in apart
+            if first != second and (first, second) != ("target", "val")
+        ]
+        return [one for one in found if one.pairs]
+
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
         """The items of one epoch; the repeats of a clip stand together, in one batch."""
         labels = np.array([clip.label for clip in self.train.clips])
@@ -91,6 +118,10 @@ class Data:
 def load_data(config: TrainConfig) -> Data:
     """Read every manifest of a run; the watched ones without their labels."""
     parts = [load_manifest(path) for path in config.train]
-    watched = {name: load_manifest(path).unlabelled() for name, path in config.watch.items()}
+    train = joined(parts)
+    watched = {
+        name: load_manifest(path).unlabelled().under(train.classes)
+        for name, path in config.watch.items()
+    }
     sizes = tuple(len(part) for part in parts)
-    return Data(joined(parts), sizes, load_manifest(config.val), watched)
+    return Data(train, sizes, load_manifest(config.val).under(train.classes), watched)

@@ -3,6 +3,7 @@
 import json
 import math
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import torch
@@ -11,9 +12,11 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.nn import functional as F
 
+from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.predictions import load_predictions, save_predictions
+from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.recognize.feed import Feed
 from vidda.recognize.inference import predict
@@ -118,13 +121,30 @@ class Training:
         save_predictions(run / "predictions" / "val.npz", found.predictions, found.classes)
         self.folder.finish()
         print(f"done: {run}; epoch {best} by {name} ({scores[best]:.4g}) of {len(scores)}")
+        self._tell_watched(best, len(scores) - 1)
+
+    def _tell_watched(self, best: int, last: int) -> None:
+        """Print the accuracy on the watched clips, whose labels are read only now, at the end."""
+        for name, file in self.config.watch.items():
+            labels = {clip.id: clip.label for clip in load_manifest(file).clips}
+            said = []
+            for epoch in dict.fromkeys((best, last)):
+                found = load_predictions(self._place(name, epoch)).predictions
+                known = [n for n, one in enumerate(found.ids) if labels.get(one) is not None]
+                right = [found.logits[n].argmax() == labels[found.ids[n]] for n in known]
+                if known:
+                    said.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
+            print(f"watched {name}: {', '.join(said) or 'no labels'}")
 
     def _predict(self, loader: ClipLoader) -> Predictions:
         """Of all processes together, in the manifest's order."""
         own = predict(self.parts.tested, loader, self.accelerator.device, self.config.precision)
         if self.accelerator.num_processes == 1:
-            return own
+            return own if own.ids else _nothing(loader)
         everyone = gather_object([(own.ids, own.logits)])
+        everyone = [(ids, logits) for ids, logits in everyone if ids]
+        if not everyone:
+            return _nothing(loader)
         ids = [clip_id for part, _ in everyone for clip_id in part]
         logits = np.concatenate([part for _, part in everyone])
         place = {clip.id: n for n, clip in enumerate(loader.dataset.manifest.clips)}
@@ -149,3 +169,12 @@ class Training:
             workers=c.workers,
             on_error=c.on_error,
         )
+
+
+def _nothing(loader: ClipLoader) -> NoReturn:
+    clips = loader.dataset.manifest.clips
+    why = next(iter(loader.skipped.values()), "")
+    raise ViddaError(
+        f"none of {len(clips)} clips to predict can be read, first {clips[0].id!r}: {why};"
+        " on_error=skip skips all of them"
+    )

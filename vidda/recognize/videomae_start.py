@@ -103,14 +103,14 @@ class Hub(Config):
                 local_files_only=not self.download,
             )
         except HFValidationError:
-            raise ViddaError(f"start.repo {self.repo!r} is not written owner/name") from None
+            raise ViddaError(f"model.start.repo {self.repo!r} is not written owner/name") from None
         except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
             reason = str(error).partition("\n")[0].rstrip(".")
             remedy = (
                 f"the hub did not give it ({reason}); copy its folder here and name it with"
-                " start.name=folder start.path=FOLDER"
+                " model.start.name=folder model.start.path=FOLDER"
                 if self.download
-                else "start.download=true fetches it"
+                else "model.start.download=true fetches it"
             )
             raise ViddaError(f"{self.repo} is not in this machine's cache: {remedy}") from None
         return Folder(path=Path(folder)).find()
@@ -129,7 +129,10 @@ def check_seen(start: Scratch | Folder | Hub, seen: VideoInput) -> None:
     if isinstance(start, Scratch):
         return
     file = start.find() / "config.json"
-    learned = json.loads(file.read_text(encoding="utf-8")).get(SEEN, "rgb")
+    try:
+        learned = json.loads(file.read_text(encoding="utf-8")).get(SEEN, "rgb")
+    except (ValueError, AttributeError) as error:
+        raise ViddaError(f"{file}: damaged ({error}); copy the folder again") from None
     if learned != seen:
         raise ViddaError(f"{file.parent}: has learned from input {learned}; set input: {learned}")
 

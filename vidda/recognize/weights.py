@@ -61,7 +61,7 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
     """Fill every parameter and buffer of a module.
 
     ignore: prefixes of names in `state` that the module need not have. Raises ViddaError, one line,
-    when a tensor is missing, left over or of another shape.
+    when a tensor is missing, left over or of another shape, or holds nan or inf.
     """
     own = module.state_dict()
     counters = "num_batches_tracked"  # absent in files older than it, and without effect
@@ -78,6 +78,12 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
         raise ViddaError(
             f"{source}: not the weights of this model: {', '.join(problems)};"
             " name a file of the same architecture"
+        )
+    broken = [name for name in own if name in state and not bool(state[name].isfinite().all())]
+    if broken:
+        raise ViddaError(
+            f"{source}: {len(broken)} of {len(own)} tensors hold nan or inf (first {broken[0]}):"
+            " the training diverged, or the file is damaged; take another checkpoint"
         )
     module.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 

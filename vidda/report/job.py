@@ -8,7 +8,7 @@ OUT/report.json     what it was made from, written last
 
 import json
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from vidda import provenance
@@ -19,6 +19,7 @@ from vidda.files import atomic_folder, write_text
 from vidda.report import gallery, latex
 from vidda.report.config import ReportConfig
 from vidda.report.found import Found, TransferFound, find
+from vidda.report.labels import Place, saw_labels
 from vidda.report.page import render
 from vidda.report.records import session_of
 from vidda.report.translations import Translation
@@ -62,21 +63,22 @@ def _write(config: ReportConfig, found: Found, chosen: gallery.Chosen | None, fo
     clips = []
     if config.gallery and chosen:
         clips = gallery.write(config.gallery, chosen, found.translations, folder)
+    informed = saw_labels(found, config.gap.target)
     if found.transfer:
-        _write_transfer(found.transfer, folder / "tables")
+        _write_transfer(found.transfer, informed, folder / "tables")
     if found.translations:
         _write_quality(found.translations, folder / "tables" / "quality.csv")
     stored = provenance.describe_session()
     made = session_of(stored)
-    write_text(folder / "index.html", render(config, found, clips, made, made.command))
+    write_text(folder / "index.html", render(config, found, informed, clips, made, made.command))
     content = {"format": FORMAT, "config": config.model_dump(mode="json"), "session": stored}
     write_text(folder / STAMP, json.dumps(content, indent=1) + "\n")
 
 
-def _write_transfer(found: TransferFound, folder: Path) -> None:
+def _write_transfer(found: TransferFound, informed: Collection[Place], folder: Path) -> None:
     tasks, confidence = found.transfer.tasks, found.intervals.confidence
     write_tables(folder, found.cells, found.epochs, tasks, confidence)
-    write_text(folder / "transfer.tex", latex.table(found.cells, tasks, confidence))
+    write_text(folder / "transfer.tex", latex.table(found.cells, tasks, confidence, informed))
 
 
 def _write_quality(translations: Mapping[str, Translation], file: Path) -> None:

@@ -1,8 +1,9 @@
 """The transfer table for LaTeX, with the rules of the package booktabs."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from vidda.evaluate.transfer import ALL, Cell
+from vidda.report.labels import best_places
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -19,20 +20,26 @@ def escape(text: str) -> str:
     return "".join(SPECIAL.get(sign, sign) for sign in text)
 
 
-def table(cells: Sequence[Cell], tasks: Sequence[str], confidence: float) -> str:
+def table(
+    cells: Sequence[Cell],
+    tasks: Sequence[str],
+    confidence: float,
+    informed: Collection[tuple[str, str]] = (),
+) -> str:
     """A `table` environment: accuracy in % with deviation, and the interval below it.
 
-    The best row of a task is bold. Intervals are the bootstrap's, Wilson's where there is none.
+    The best row of a task is bold; informed: rows and tasks that are not, because they have seen
+    labels of the target. Intervals are the bootstrap's, Wilson's where there is none.
     """
     whole = [cell for cell in cells if cell.part == ALL]
     by_place = {(cell.row, cell.task): cell for cell in whole}
-    best = {t: max((c.mean for c in whole if c.task == t), default=None) for t in tasks}
+    best = best_places(whole, informed)
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
         "  \\centering",
         f"  \\caption{{Accuracy in \\%, mean $\\pm$ standard deviation over seeds, and the"
-        f" {100 * confidence:g}\\% interval.}}",
+        f" {100 * confidence:g}\\% interval. Bold: the best that saw no label of the target.}}",
         f"  \\begin{{tabular}}{{l{'c' * len(tasks)}}}",
         "    \\toprule",
         f"    trained on & {' & '.join(map(escape, tasks))} \\\\",
@@ -40,7 +47,7 @@ def table(cells: Sequence[Cell], tasks: Sequence[str], confidence: float) -> str
     ]
     for row in dict.fromkeys(cell.row for cell in whole):
         own = [by_place.get((row, task)) for task in tasks]
-        means = [_mean(c, c is not None and c.mean == best[c.task]) for c in own]
+        means = [_mean(c, c is not None and (c.row, c.task) in best) for c in own]
         lines.append(f"    {escape(row)} & {' & '.join(means)} \\\\")
         lines.append(f"     & {' & '.join(map(_interval, own))} \\\\")
     lines += ["    \\bottomrule", "  \\end{tabular}", "\\end{table}"]

@@ -2,7 +2,7 @@
 
 import base64
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
@@ -13,7 +13,9 @@ from vidda.report.choosing import choices
 from vidda.report.config import ReportConfig
 from vidda.report.found import Found
 from vidda.report.gallery import ShownClip
+from vidda.report.labels import Place
 from vidda.report.records import Session
+from vidda.report.reproduce import commands
 from vidda.report.warnings import warnings
 
 FOLDER = Path(__file__).parent / "template"
@@ -32,11 +34,17 @@ SECTIONS = {
 
 
 def render(
-    config: ReportConfig, found: Found, clips: Sequence[ShownClip], made: Session, extra: str
+    config: ReportConfig,
+    found: Found,
+    informed: Collection[Place],
+    clips: Sequence[ShownClip],
+    made: Session,
+    extra: str,
 ) -> str:
     """The page as HTML; whatever comes from a file or a config is escaped.
 
-    clips: of the gallery. made: this session. extra: its command, shown after those of the runs.
+    informed: see `saw_labels`. clips: of the gallery. made: this session. extra: its command, the
+    last of all.
     """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -64,7 +72,7 @@ def render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
         warnings=warnings(found),
-        transfer=views.transfer_view(transfer) if transfer else None,
+        transfer=views.transfer_view(transfer, informed) if transfer else None,
         gap=config.gap,
         gaps_by_task=views.gap_views(transfer, config.gap) if transfer else [],
         tested=views.tested_views(found.tested),
@@ -73,7 +81,7 @@ def render(
         choices=choices(found),
         clips=clips,
         quality=views.quality_view(found.translations, config.worst),
-        commands=[*views.commands(records), extra],
+        commands=commands(records, extra),
         version_rows=views.version_rows(records),
         records=records,
         made=made,

@@ -81,7 +81,7 @@ def read_record(path: Path) -> Record:
     provenance = path / "provenance.json"
     if provenance.exists():
         try:
-            stored = _json(provenance)
+            stored = read_json(provenance)
             sessions = tuple(session_of(one) for one in stored["sessions"])
         except (KeyError, TypeError, AttributeError) as error:
             raise ViddaError(f"{provenance}: not what vidda writes: no {error}") from None
@@ -105,7 +105,7 @@ def read_training(path: Path) -> Training:
     selected = last = None
     chosen = True
     if selection.exists():
-        stored = _json(selection)
+        stored = read_json(selection)
         try:
             selected, last = int(stored["selected"]), int(stored["last"])
             chosen = stored.get("select") != "last"
@@ -127,7 +127,8 @@ def _points(file: Path) -> Iterable[Mapping[str, float | None]]:
         yield point
 
 
-def _json(file: Path) -> Any:
+def read_json(file: Path) -> Any:
+    """Return what a file of JSON holds; ViddaError where it cannot be read."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
-from vidda.config import Config
+from vidda.data.derived import Derived
 from vidda.errors import ViddaError
 from vidda.report.records import Record, read_record
 
@@ -34,10 +34,9 @@ FIGURES: Mapping[str, Figure] = {
 STATUSES = ("failed", "rejected", "kept")
 
 
-class ClipFigures(Config):
+class ClipFigures(Derived):
     """What `vidda translate` writes beside each clip's video."""
 
-    id: str = Field(description="of the source's clip")
     status: Literal["kept", "rejected", "failed"] = Field(description="whether it is used")
     reasons: tuple[str, ...] = Field(default=(), description="why it is not")
     path: str | None = Field(default=None, description="of the video, in the folder")

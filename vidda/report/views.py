@@ -1,7 +1,7 @@
 """The figures of a report in the shape in which the page shows them; nothing is computed anew."""
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,7 @@ from vidda.evaluate.transfer_tables import Grid, grids, legend
 from vidda.report.config import Gap
 from vidda.report.found import Found, Tested, TransferFound
 from vidda.report.gap import TaskGap, close_gaps
+from vidda.report.labels import Place, best_places
 from vidda.report.records import Record, Training
 from vidda.report.seeds import Merged, merge, most_confused
 from vidda.report.svg import Line, histogram, line_chart
@@ -28,13 +29,13 @@ KINDS = ("s0", "s1", "s2", "s3", "s4", "s5")
 View = dict[str, Any]
 
 
-def transfer_view(found: TransferFound) -> View:
-    """The transfer table, and the strips below it."""
+def transfer_view(found: TransferFound, informed: Collection[Place]) -> View:
+    """The transfer table, and the strips below it. informed: see `saw_labels`."""
     tasks = found.transfer.tasks
     whole = {(cell.row, cell.task): cell for cell in found.cells if cell.part == ALL}
     names = [row.name for row in found.transfer.rows]
-    best = {t: max((c.mean for c in whole.values() if c.task == t), default=None) for t in tasks}
-    cells = {place: _cell(cell, cell.mean == best[cell.task]) for place, cell in whole.items()}
+    best = best_places([*whole.values()], informed)
+    cells = {place: _cell(cell, place in best) for place, cell in whole.items()}
     confidence = found.intervals.confidence
     return {
         "confidence": f"{confidence:.0%}",
@@ -276,11 +277,3 @@ def _listed(counts: Counter[str]) -> str:
         f"{version} ({count} run{'s' if count > 1 else ''})"
         for version, count in counts.most_common()
     )
-
-
-def commands(records: Sequence[Record]) -> list[str]:
-    """The command of each session once, in the order in which they ran."""
-    sessions = sorted((s for r in records for s in r.sessions), key=lambda s: s.started)
-    # A resumed run is one command.
-    lines = [session.command.replace(" --resume", "") for session in sessions]
-    return list(dict.fromkeys(lines))

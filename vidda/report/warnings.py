@@ -3,15 +3,16 @@
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.evaluate.intervals import wilson
-from vidda.evaluate.transfer import ALL, find_tests
-from vidda.evaluate.transfer_tables import FEW_SUBJECTS
+from vidda.evaluate.summary import Summary
+from vidda.evaluate.transfer import ALL, Cell, find_tests
 from vidda.report.found import Found, TransferFound
+from vidda.report.labels import Manifests
 from vidda.report.records import Record, Training
 from vidda.types import Manifest
 
+FEW_SUBJECTS = 10
 WIDE = 0.05
 """Half an interval's width that makes test clips few."""
 FEW_SEEDS = 3
@@ -23,36 +24,21 @@ RENDERED = "mini.json"
 
 def warnings(found: Found) -> list[str]:
     """A sentence each, the gravest first; empty where there is nothing to say."""
-    manifests = _Manifests()
+    manifests = Manifests()
     lines: list[str] = []
     if found.transfer:
         lines += _selection(found.transfer, found.trainings, manifests)
         lines += _simulated(found.transfer)
         lines += _sizes(found.transfer)
-    lines += _few({t.record.path.name: (t.summary.clips, t.summary.subjects) for t in found.tested})
+    lines += _few({test.record.path.name: test.summary for test in found.tested})
     lines += _unfinished(found)
     lines += [f"Not reported, because it is gone or damaged: {line}." for line in found.absent]
     lines += _mixed(found.records())
     return list(dict.fromkeys(lines))
 
 
-class _Manifests:
-    """Manifests by path, each read once; None where it cannot be read."""
-
-    def __init__(self) -> None:
-        self._read: dict[Path, Manifest | None] = {}
-
-    def get(self, path: Path) -> Manifest | None:
-        if path not in self._read:
-            try:
-                self._read[path] = load_manifest(path)
-            except ViddaError:
-                self._read[path] = None
-        return self._read[path]
-
-
 def _selection(
-    found: TransferFound, trainings: Mapping[Path, Training], manifests: _Manifests
+    found: TransferFound, trainings: Mapping[Path, Training], manifests: Manifests
 ) -> Iterator[str]:
     """Rows that have seen what they are tested on, or were chosen by labels of the target."""
     try:
@@ -118,7 +104,7 @@ def _simulated(found: TransferFound) -> Iterator[str]:
 
 def _sizes(found: TransferFound) -> Iterator[str]:
     whole = [cell for cell in found.cells if cell.part == ALL]
-    yield from _few({cell.task: (cell.clips, cell.subjects) for cell in whole})
+    yield from _few({cell.task: cell for cell in whole})
     seeds = {len(cell.runs) for cell in whole}
     if min(seeds) < FEW_SEEDS:
         few = sum(len(cell.runs) < FEW_SEEDS for cell in whole)
@@ -135,13 +121,17 @@ def _sizes(found: TransferFound) -> Iterator[str]:
             yield f"“{row.name}” has no result on {', '.join(lacking)}."
 
 
-def _few(tests: Mapping[str, tuple[int, int]]) -> Iterator[str]:
+def _few(tests: Mapping[str, Cell | Summary]) -> Iterator[str]:
     """Tests of few clips or subjects; those that have the same number share a line."""
     by_clips: dict[int, list[str]] = {}
     by_subjects: dict[int, list[str]] = {}
-    for name, (clips, subjects) in tests.items():
-        by_clips.setdefault(clips, []).append(name)
-        by_subjects.setdefault(subjects, []).append(name)
+    unknown: dict[int, list[str]] = {}
+    for name, test in tests.items():
+        by_clips.setdefault(test.clips, []).append(name)
+        if test.without_subject:
+            unknown.setdefault(test.without_subject, []).append(name)
+        if test.subjects:
+            by_subjects.setdefault(test.subjects, []).append(name)
     for clips, names in by_clips.items():
         middle = wilson(0.5, clips)
         half = (middle.high - middle.low) / 2
@@ -153,9 +143,14 @@ def _few(tests: Mapping[str, tuple[int, int]]) -> Iterator[str]:
     for subjects, names in by_subjects.items():
         if subjects < FEW_SUBJECTS:
             yield (
-                f"{', '.join(names)}: {subjects} test subjects; the true uncertainty is larger than"
-                " shown."
+                f"{', '.join(names)}: {subjects} test subjects; how far the figures hold for others"
+                " is hardly known."
             )
+    for clips, names in unknown.items():
+        yield (
+            f"{', '.join(names)}: the subjects of {clips} test clips are not known; where several"
+            " clips are of one, the true uncertainty is larger than shown."
+        )
 
 
 def _unfinished(found: Found) -> Iterator[str]:

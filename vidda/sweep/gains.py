@@ -20,8 +20,7 @@ Answers = Mapping[tuple[str, str], Mapping[int, SavedPredictions]]
 class Gain:
     """How much higher a method's accuracy is on a task.
 
-    runs: by seed. interval: of their mean, subjects and seeds drawn with replacement; None where
-    there is one subject.
+    runs: by seed. interval: of their mean, see `bootstrap_mean`; None where there is one subject.
     """
 
     method: str

@@ -104,15 +104,18 @@ def written(results: Results, transfer: Transfer, place: Path) -> bool:
     """Whether a finished folder holds these very results."""
     if not (place / "DONE").exists():
         return False
-    before = json.loads((place / "transfer.json").read_text(encoding="utf-8"))
+    try:
+        before = dict(json.loads((place / "transfer.json").read_text(encoding="utf-8")))
+        settings = (place / "config.yaml").read_text(encoding="utf-8")
+    except (FileNotFoundError, ValueError, TypeError):
+        return False  # gone or damaged: they are written again
     now = {
         "cells": [asdict(cell) for cell in results.cells],
         "epochs": [asdict(cell) for cell in results.epochs],
     }
     # Through JSON, which has no tuples.
     same = json.loads(json.dumps(now)) == {key: before.get(key) for key in now}
-    settings = dump(_settings(results, transfer, place))
-    return same and (place / "config.yaml").read_text(encoding="utf-8") == settings
+    return same and settings == dump(_settings(results, transfer, place))
 
 
 def write(results: Results, transfer: Transfer, place: Path) -> None:

@@ -113,7 +113,7 @@ def find_captioner(config: CaptionerConfig, download: bool) -> Path:
             f"{folder}: holds a {shown}; name a BLIP for captions (BlipForConditionalGeneration)"
         )
     if not any((folder / name).is_file() for name in _FILES[2:]):
-        raise ViddaError(f"{folder}: no model.safetensors; {source.missing}")
+        raise ViddaError(f"{folder}: no model.safetensors; {source.missing('captioner.source')}")
     return folder
 
 

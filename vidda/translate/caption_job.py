@@ -51,7 +51,8 @@ class CaptionConfig(Config):
 
 def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
     """Describe the target's frames and hand the captions out; 1 when a video was left out."""
-    if config.out.exists():
+    # An empty file is none; what else is there may be someone's own work, and stays.
+    if config.out.exists() and (not resume or config.out.stat().st_size):
         if resume:
             print(f"{config.out} is there already: nothing to do")
             return 0

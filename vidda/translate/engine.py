@@ -4,7 +4,6 @@ Every engine gives the same files: what a group of clips becomes depends on noth
 """
 
 import logging
-import multiprocessing
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
@@ -19,7 +18,7 @@ from vidda.translate.ray_engine import by_ray
 from vidda.translate.remote import Remote, Said, report
 from vidda.translate.shards import Group
 from vidda.translate.worker import Done, Setup, Worker
-from vidda.workers import belong
+from vidda.workers import Spawning, belong
 
 log = logging.getLogger("vidda")
 
@@ -50,7 +49,7 @@ def devices(config: TranslateConfig) -> list[str]:
 
 
 def _by_processes(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
-    context = multiprocessing.get_context("spawn")  # CUDA does not survive a fork
+    context = Spawning()  # CUDA does not survive a fork
     names: Any = context.SimpleQueue()
     wanted = devices(setup.config)
     for name in wanted:

@@ -8,26 +8,27 @@ OUT/camera.json    the target's cameras, where they are matched
 OUT/shards/i-of-n  the run folder of each shard; without shards it is OUT itself
 OUT/shards.json    what all shards must have in common
 
-A clip's JSON is written last, and is what a resumed job goes by. Whoever writes the last one of the
-whole job, whichever shard that is, writes the manifest.
+A clip's JSON is written last and lists its files with size and hash: a resumed job, a finished one
+too, goes by it. Whoever writes the last one of the whole job, whichever shard that is, writes the
+manifest.
 """
 
 import logging
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from vidda.camera.target import statistics
+from vidda.camera.target import measured, statistics
 from vidda.data.manifest import shortened
 from vidda.files import require_free
-from vidda.progress import meter
+from vidda.progress import meter, track
 from vidda.run import RunFolder
 from vidda.translate import rows
 from vidda.translate.engine import translate
 from vidda.translate.identity import config_print, translation_print
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.outputs import ClipResult, Places, Status, remove_leftovers
+from vidda.translate.outputs import Status, remove_leftovers, result_of
 from vidda.translate.plan import Looked, Plan, load_estimators, look, make
-from vidda.translate.shards import Group, Shard, agree
+from vidda.translate.shards import Group, Shard, agree, grouped
 from vidda.translate.worker import Done, Setup
 from vidda.translate.workload import disks, told
 from vidda.types import ClipRecord
@@ -36,7 +37,7 @@ log = logging.getLogger("vidda")
 
 
 def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
-    """Translate every clip that is not there yet; 0 when none of this shard's failed, else 1."""
+    """Translate every clip that is not there yet; 0 when all of this shard's are, else 1."""
     plan = make(config)
     looked = look(plan, config)
     missing = _missing(plan.groups, config.out)
@@ -50,11 +51,15 @@ def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
     if shard.count > 1:
         keep_if = config.keep_if.model_dump_json()
         agree(config.out, {**facts, "batch": config.batch, "keep_if": keep_if})
-    with RunFolder.open(shard.folder(config.out), config, facts, resume=resume) as opened:
+    folder, whole = shard.folder(config.out), not missing and _camera_known(config)
+    with RunFolder.open(folder, config, facts, resume=resume, whole=whole) as opened:
         if not opened.finished:
             _work(config, plan, looked, missing, prints)
-        _merge(config, plan, translation_print(*prints))
-        failed = list(_statuses(plan.clips, config.out).values()).count("failed")
+        lost = _merge(config, plan, shard, translation_print(*prints))
+        if lost:
+            print(f"{lost} clips were lost while others were translated; {opened.remedy()}")
+            return 1
+        failed = list(_statuses(plan.clips, config.out, content=False).values()).count("failed")
         if failed:
             print(f"{failed} clips failed; mend them, --resume tries them again")
             return 1
@@ -64,14 +69,25 @@ def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _missing(groups: Sequence[Group], out: Path) -> list[Group]:
-    """The groups that are to be translated: those in which a clip has no video yet."""
-    return [group for group in groups if {None, "failed"} & set(_statuses(group, out).values())]
+    """The groups that are to be translated: those in which a clip has no whole result yet."""
+    if not out.exists():
+        return list(groups)
+    clips = [clip for group in groups for clip in group]
+    seen = track(clips, label="checking what is there", total=len(clips), unit="clips")
+    found = _statuses(seen, out)
+    return [group for group in groups if any(found[c.id] in (None, "failed") for c in group)]
 
 
-def _statuses(clips: Sequence[ClipRecord], out: Path) -> dict[str, Status | None]:
-    """What became of each clip so far, by id."""
-    found = {clip.id: ClipResult.read(Places.of(clip, out).result) for clip in clips}
+def _statuses(
+    clips: Iterable[ClipRecord], out: Path, *, content: bool = True
+) -> dict[str, Status | None]:
+    """What became of each clip so far, by id; content: see `result_of`."""
+    found = {clip.id: result_of(clip, out, content=content) for clip in clips}
     return {name: result.status if result else None for name, result in found.items()}
+
+
+def _camera_known(config: TranslateConfig) -> bool:
+    return config.camera is None or measured(config.out)
 
 
 def _tell(config: TranslateConfig, plan: Plan, looked: Looked, missing: Sequence[Group]) -> None:
@@ -126,12 +142,19 @@ def _log(done: Done) -> None:
         log.warning("clip %r %s: %s", done.id, done.status, done.why)
 
 
-def _merge(config: TranslateConfig, plan: Plan, print_: str) -> None:
-    """Write the manifest where every clip of the job has its result, and say how it stands."""
+def _merge(config: TranslateConfig, plan: Plan, shard: Shard, print_: str) -> int:
+    """Write the manifest where every clip of the job has its result, and say how it stands.
+
+    Gives how many clips of this shard lack theirs.
+    """
     merged = rows.merge(config.out, plan.manifest, print_)
-    if isinstance(merged, int):
-        print(f"{merged} clips of other shards are to come; the last shard writes the manifest")
-        return
+    if isinstance(merged, list):
+        own = {clip.id for clip in plan.clips}
+        others = [clip for clip in merged if clip.id not in own]
+        if others:
+            groups = grouped(plan.manifest.clips, config.batch)
+            _tell_others(config.out, len(others), shard.owners(groups, others))
+        return len(merged) - len(others)
     counts = {status: merged.count(status) for status in ("kept", "rejected", "failed")}
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if merged.medians():
@@ -140,3 +163,12 @@ def _merge(config: TranslateConfig, plan: Plan, print_: str) -> None:
         if counts[status]:
             print(f"why {status}: {config.out / file}")
     print(f"written: {config.out / rows.MANIFEST}")
+    return 0
+
+
+def _tell_others(out: Path, count: int, shards: Sequence[Shard]) -> None:
+    """Say that clips of these other shards have no result."""
+    print(f"{count} clips of other shards are to come; the last shard writes the manifest")
+    for one in shards:
+        if (one.folder(out) / "DONE").exists():
+            print(f"shard {one.number}/{one.count} was finished but lost clips: --resume it")

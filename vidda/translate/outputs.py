@@ -7,20 +7,21 @@ OUT/shown/<path>.mp4, .png                 to look at
 
 import shutil
 import zipfile
+import zlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import numpy as np
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from vidda import video
-from vidda.config import Config
 from vidda.control.sheet import save_png
+from vidda.data.derived import Derived
 from vidda.data.listing import IMAGES
 from vidda.errors import ViddaError
-from vidda.files import atomic, inside, write_text
+from vidda.files import atomic, inside
 from vidda.sidecar import path_of, scale_to
 from vidda.types import ClipRecord
 
@@ -29,32 +30,27 @@ VIDEOS, SIDECARS, SHOWN = "videos", "sidecar", "shown"
 Status = Literal["kept", "rejected", "failed"]
 
 
-class ClipResult(Config):
-    """What became of one clip."""
+class ClipResult(Derived):
+    """What became of one clip, and the files that were written of it."""
 
-    id: str = Field(description="of the source's clip")
     status: Status = Field(description="kept: in the manifest; rejected, failed: in their lists")
     reasons: tuple[str, ...] = Field(default=(), description="why it is not kept")
     path: str | None = Field(default=None, description="of the video, relative to OUT")
     columns: dict[str, str] = Field(default={}, description="further columns of the manifest")
     quality: dict[str, float | None] = Field(default={}, description="the figures by name")
 
-    def write(self, file: Path) -> None:
-        """Write as JSON, atomically."""
-        write_text(file, self.model_dump_json(indent=1) + "\n")
 
-    @classmethod
-    def read(cls, file: Path) -> "ClipResult | None":
-        """What `write` wrote; None where there is none, and the clip has to be translated."""
-        try:
-            return cls.model_validate_json(file.read_text(encoding="utf-8"), strict=True)
-        except FileNotFoundError:
-            return None
-        except (OSError, UnicodeDecodeError, ValidationError) as error:
-            reason = str(error).splitlines()[0]
-            raise ViddaError(
-                f"{file}: not a clip's result ({reason}); delete it and --resume"
-            ) from None
+def result_of(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
+    """What became of a clip; None where that is not known, or its files are not whole.
+
+    content: see `Derived.whole`.
+    """
+    result = ClipResult.read(Places.of(clip, out).result)
+    if result is None or result.id != clip.id:
+        return None
+    if result.status != "failed" and not result.whole(out, content=content):
+        return None
+    return result
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,7 +113,7 @@ def write_sidecar(
     try:
         with np.load(source, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ViddaError(f"{source}: damaged ({error}); write it again") from None
     short = [name for name, rows in arrays.items() if rows.ndim == 0 or len(rows) <= numbers[-1]]
     if short:

@@ -91,7 +91,7 @@ def make(config: TranslateConfig) -> Plan:
     if config.camera:
         trying.call(target_clips, config.camera)
     if trying.problems:
-        raise ViddaError("\n".join(trying.problems))
+        raise ViddaError("\n".join(dict.fromkeys(trying.problems)))
     assert backbone
     groups = Shard.parse(config.shard).of(grouped(manifest.clips, config.batch))
     return Plan(manifest, groups, backbone, *_seen(config, manifest, backbone.multiple))
@@ -121,6 +121,15 @@ def look(plan: Plan, config: TranslateConfig) -> Looked:
         height, width = fitted(info, config.size, plan.backbone.multiple)
         pixels += frames[clip.id] * height * width
     return Looked(frames, pixels, problems)
+
+
+def config_problems(config: TranslateConfig) -> list[str]:
+    """Return the mistakes that can be told without clips and without the model, a line each."""
+    trying = _Trying()
+    trying.problems += _contradictions(config)
+    trying.call(torch_device, config.device, "device")
+    trying.call(Shard.parse, config.shard)
+    return trying.problems
 
 
 def _contradictions(config: TranslateConfig) -> Iterator[str]:

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vidda.data.manifest import csv_line, save_manifest, write_csv
-from vidda.translate.outputs import ClipResult, Places
+from vidda.translate.outputs import ClipResult, result_of
 from vidda.types import ClipRecord, Manifest
 
 MANIFEST, FAILED, REJECTED = "manifest.csv", "failed.csv", "rejected.csv"
@@ -36,16 +36,17 @@ class Merged:
         return ", ".join(shown)
 
 
-def merge(out: Path, source: Manifest, print_: str) -> Merged | int:
-    """Write OUT/manifest.csv and the lists, once every clip of the job has a result.
+def merge(out: Path, source: Manifest, print_: str) -> Merged | list[ClipRecord]:
+    """Write OUT/manifest.csv and the lists, once every clip of the job has a whole result.
 
-    source: the clips of the whole job. print_: of this translation, for the ids. Gives how many
-    clips still lack a result, and writes nothing then.
+    source: the clips of the whole job. print_: of this translation, for the ids. Gives the clips
+    that still lack a result, and writes nothing then.
     """
-    found = [ClipResult.read(Places.of(clip, out).result) for clip in source.clips]
+    # By size alone: each shard has compared what it found with its hashes.
+    found = [result_of(clip, out, content=False) for clip in source.clips]
     results = tuple(result for result in found if result is not None)
     if len(results) < len(found):
-        return len(found) - len(results)
+        return [clip for clip, result in zip(source.clips, found, strict=True) if result is None]
     kept = [
         translated(clip, result, print_)
         for clip, result in zip(source.clips, results, strict=True)

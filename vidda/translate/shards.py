@@ -6,7 +6,7 @@ the same to the last bit, however many shards and workers there are and whatever
 
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.types import ClipRecord
 
-AGREED = "shards.json"
+AGREED, SHARDS = "shards.json", "shards"
 
 Group = tuple[ClipRecord, ...]
 
@@ -39,11 +39,17 @@ class Shard:
 
     def folder(self, out: Path) -> Path:
         """The run folder of this part: OUT itself where there is only one."""
-        return out if self.count == 1 else out / "shards" / f"{self.number}-of-{self.count}"
+        return out if self.count == 1 else out / SHARDS / f"{self.number}-of-{self.count}"
 
     def of(self, groups: Sequence[Group]) -> list[Group]:
         """The groups of this part."""
         return list(groups[self.number - 1 :: self.count])
+
+    def owners(self, groups: Sequence[Group], clips: Iterable[ClipRecord]) -> list["Shard"]:
+        """The parts that have any of these clips. groups: of all parts."""
+        ids = {clip.id for clip in clips}
+        parts = (Shard(number, self.count) for number in range(1, self.count + 1))
+        return [one for one in parts if any(c.id in ids for group in one.of(groups) for c in group)]
 
 
 def grouped(clips: Sequence[ClipRecord], size: int) -> list[Group]:
@@ -61,10 +67,10 @@ def agree(out: Path, facts: Mapping[str, str | int]) -> None:
     # Listed once, for another shard may be writing the file at this moment; names with a dot too.
     names = {path.name for path in out.iterdir()} if out.exists() else set()
     if AGREED not in names:
-        if any(not name.startswith(".") for name in names):
+        if SHARDS not in names and any(not name.startswith(".") for name in names):
             raise ViddaError(f"{out} is not empty and holds no shards; choose another folder")
         write_text(file, json.dumps(dict(facts), indent=1) + "\n")
-    there = json.loads(file.read_text(encoding="utf-8"))
+    there = _read(file)
     changes = [
         f"{file}: {key} is {there.get(key)!r} there, {facts[key]!r} now; all shards take the same"
         for key in facts
@@ -72,3 +78,16 @@ def agree(out: Path, facts: Mapping[str, str | int]) -> None:
     ]
     if changes:
         raise ViddaError("\n".join([*changes, f"{out}: choose another folder"]))
+
+
+def _read(file: Path) -> dict[str, object]:
+    try:
+        there = json.loads(file.read_text(encoding="utf-8"))
+        if isinstance(there, dict):
+            return there
+    except ValueError:
+        pass
+    raise ViddaError(
+        f"{file}: damaged; delete it, and the next shard that is resumed writes it again from its"
+        " own config"
+    )

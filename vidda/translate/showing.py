@@ -25,15 +25,16 @@ def show(
     translated: np.ndarray,
     final: np.ndarray,
     fps: float,
-) -> None:
-    """Write what `config.show` asks for.
+) -> list[str]:
+    """Write what `config.show` asks for; the paths relative to OUT.
 
     numbers: (T,) of the frames in the source. translated, final: (T, H, W, 3) uint8 RGB, before and
     after the target's camera.
     """
-    place = config.out / places.shown
+    written = []
     if "side_by_side" in config.show:
-        video.write(place.with_name(place.name + ".mp4"), beside(job.frames, final), fps or 1.0)
+        written.append(f"{places.shown}.mp4")
+        video.write(config.out / written[-1], beside(job.frames, final), fps or 1.0)
     if "sheet" in config.show:
         shown = evenly(len(translated), COLUMNS)
         found: list[Row] = rows(job.frames, job.controls, job.mask, shown)
@@ -41,7 +42,9 @@ def show(
         if final is not translated:
             found.append(("translated, with the target's camera", final[shown]))
         sheet = contact_sheet(title, found, numbers[shown].tolist(), TILE)
-        save_png(sheet, place.with_name(place.name + ".png"))
+        written.append(f"{places.shown}.png")
+        save_png(sheet, config.out / written[-1])
+    return written
 
 
 def beside(source: np.ndarray, final: np.ndarray) -> Iterator[np.ndarray]:

@@ -20,6 +20,7 @@ from vidda.control.flow import Dis
 from vidda.control.full_disk import FullDiskError, full_disk_told
 from vidda.control.keypoints import nobody
 from vidda.control.mask import has_mask, person_mask
+from vidda.data.derived import files_of
 from vidda.data.sampling import clip_rng
 from vidda.device import torch_device
 from vidda.errors import ViddaError
@@ -215,13 +216,16 @@ class Worker:
         places = Places.of(clip, config.out)
         fps = config.frames.rate(source.info.fps, source.info.frames)
         write_media(config.out / places.media, final, fps, config.crf)
-        show(config, places, clip.id, job, source.numbers, translated, final, fps)
+        shown = show(config, places, clip.id, job, source.numbers, translated, final, fps)
+        columns = self._columns(source, final, places)
+        beside = [columns["sidecar"]] if columns["sidecar"] else []
         result = ClipResult(
             id=clip.id,
+            files=files_of(config.out, [places.media, *beside, *shown]),
             status="rejected" if reasons else "kept",
             reasons=reasons,
             path=places.media,
-            columns=self._columns(source, final, places) | quality.columns(),
+            columns=columns | quality.columns(),
             quality=quality.named(),
         )
         result.write(places.result)  # last: it says that the rest is there

@@ -1,11 +1,14 @@
 """Open a video file for reading, and refuse what is not one."""
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
+from itertools import islice
 from pathlib import Path
 
 import av
 from av.container import InputContainer
+from av.stream import Disposition
 from av.video.stream import VideoStream
 
 from vidda.video.errors import VideoError
@@ -13,26 +16,77 @@ from vidda.video.errors import VideoError
 # FFmpeg would take a text file for ANSI art, and a playlist for an order to open other files and
 # addresses: only these containers, and only this very file.
 OPEN_OPTIONS = {
-    "format_whitelist": "mov,matroska,avi,mpegts,mpeg,m4v,h264,hevc,flv,asf,ogg,gif,ivf,mxf,dv",
+    "format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,gif,ivf,"
+    "obu,mjpeg,mxf,dv",
     "protocol_whitelist": "file",
 }
 
+# A cover or the thumbnails of chapters, which FFmpeg gives as video tracks.
+PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+
+# Tracks made for some viewers only, or that mean nothing without another one.
+BESIDE = (
+    Disposition.hearing_impaired
+    | Disposition.visual_impaired
+    | Disposition.comment
+    | Disposition.dependent
+)
+
+
+# How many packets of several tracks are looked at to tell pictures from videos.
+SEARCHED = 500
+
 
 @contextmanager
-def opened(path: Path) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """The container and its best video stream, to be decoded by one thread.
+def opened(path: Path, *, edit_lists: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
+    """Yield the container and the video track that a person would watch, for one decoding thread.
+
+    edit_lists: whether the edit lists of an MP4 hide what they cut away, as in a player.
 
     What FFmpeg raises inside the block becomes a VideoError that names the file.
     """
+    options = OPEN_OPTIONS | ({} if edit_lists else {"ignore_editlist": "1"})
     try:
-        # An absolute path, for FFmpeg reads "word:rest" as a protocol.
-        with av.open(str(path.absolute()), options=OPEN_OPTIONS) as container:
-            stream = container.streams.best("video")
-            if not isinstance(stream, VideoStream):
-                raise VideoError(f"{path}: has no video stream; give a video file")
+        # An absolute path, for FFmpeg reads "word:rest" as a protocol. Tags may be in any encoding.
+        name = str(path.absolute())
+        with av.open(name, options=options, metadata_errors="replace") as container:
+            stream = _watched(path, container, options)
             # Loader workers are the parallelism; threads in each of them only get in their way.
             stream.codec_context.thread_count = 1
             yield container, stream
-    except (av.FFmpegError, UnicodeDecodeError) as error:
+    except (av.FFmpegError, UnicodeError) as error:
         what = error.strerror if isinstance(error, av.FFmpegError) else error
         raise VideoError(f"{path}: corrupt or not a video: {what}") from error
+
+
+def _watched(path: Path, container: InputContainer, options: dict[str, str]) -> VideoStream:
+    """Return the track that players choose: no picture, marked as default, the largest, first."""
+    tracks = [stream for stream in container.streams.video if stream.codec_context is not None]
+    if not tracks:
+        missing = "no decoder here for its video" if container.streams.video else "no video stream"
+        raise VideoError(f"{path}: has {missing}; give another video file")
+    if len(tracks) == 1:
+        return tracks[0]
+    moving = _moving(container.name, options)
+
+    def rank(track: VideoStream) -> tuple[bool, bool, bool, bool, int, int]:
+        marks, codec = track.disposition, track.codec_context
+        return (
+            not marks & PICTURES,
+            track.index in moving,
+            not marks & BESIDE,
+            bool(marks & Disposition.default),
+            codec.width * codec.height,
+            -track.index,
+        )
+
+    return max(tracks, key=rank)
+
+
+def _moving(name: str, options: dict[str, str]) -> set[int]:
+    """Return the indices of the video tracks that hold more than one frame."""
+    packets: Counter[int] = Counter()
+    with av.open(name, options=options, metadata_errors="replace") as container:
+        for packet in islice(container.demux(*container.streams.video), SEARCHED):
+            packets[packet.stream_index] += packet.size > 0
+    return {index for index, count in packets.items() if count > 1}

@@ -1,6 +1,6 @@
 """The two readers: PyAV in one pass, decord by seeking. Both give the same pixels."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 from av.video.frame import VideoFrame
@@ -10,6 +10,7 @@ from vidda.video._decord import decord
 from vidda.video.container import opened
 from vidda.video.errors import VideoError
 from vidda.video.index import Index
+from vidda.video.sequence import in_order, sound
 
 Picture = tuple[int, np.ndarray]
 
@@ -20,7 +21,7 @@ def by_decord(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
     The reader lives for this call only: one that is kept across a fork hangs in the child. Raises
     decord's DECORDError where it cannot read the file at all.
     """
-    reader = decord.VideoReader(str(index.info.path), num_threads=1)
+    reader = decord.VideoReader(str(index.info.path.absolute()), num_threads=1)
     if len(reader) != index.info.frames:
         raise decord.DECORDError(f"{len(reader)} frames, the index has {index.info.frames}")
     yield from zip(wanted, reader.get_batch(list(wanted)).asnumpy(), strict=True)
@@ -40,9 +41,10 @@ def by_pyav(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
 
 
 def decode_everything(index: Index) -> None:
-    """Decode every frame and convert none; raises VideoError where one is damaged or missing."""
-    for _ in _all(index, range(index.info.frames)):
-        pass
+    """Decode every frame and convert none, unless counting them did so; raises VideoError."""
+    if not index.decoded:
+        for _ in _all(index, range(index.info.frames)):
+            pass
 
 
 def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
@@ -55,7 +57,7 @@ def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFra
     order = np.argsort(index.pts)
     number_of = {int(index.pts[order[n]]): n for n in wanted}
     last_of = {int(index.groups[p]): int(p) for p in np.sort(order[list(wanted)])}
-    sound: set[int | None] = set()
+    stamps: set[int | None] = set()
     with opened(path) as (container, stream):
         codec = stream.codec_context
         position = -1
@@ -70,41 +72,32 @@ def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFra
                 frames += codec.decode(None)
                 codec.flush_buffers()
                 del last_of[int(index.groups[position])]
-            for frame in _checked(path, frames):
-                sound.add(frame.pts)
+            for frame in sound(path, frames, index.size):
+                stamps.add(frame.pts)
                 if frame.pts in number_of:
                     yield number_of.pop(frame.pts), frame
             if not last_of:
                 break
     if number_of:
         raise VideoError(f"{path}: corrupt: frame {min(number_of.values())} does not decode")
-    index.sound.update(sound)
+    index.sound.update(stamps)
 
 
 def _all(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
     """Decode every frame up to the last wanted one, and count."""
     path, last = index.info.path, wanted[-1]
     left = set(wanted)
-    sound: set[int | None] = set()
+    stamps: set[int | None] = set()
     number = -1
-    with opened(path) as (container, stream):
-        for number, frame in enumerate(_checked(path, container.decode(stream))):
-            sound.add(frame.pts)
-            if number in left:
-                yield number, frame
-            if number == last:
-                break
+    for number, frame in enumerate(in_order(path)):
+        stamps.add(frame.pts)
+        if number in left:
+            yield number, frame
+        if number == last:
+            break
     if number < last:
         raise VideoError(
             f"{path}: corrupt: {number + 1} of its {index.info.frames} frames decode;"
             " fetch it again"
         )
-    index.sound.update(sound)
-
-
-def _checked(path: object, frames: Iterable[VideoFrame]) -> Iterator[VideoFrame]:
-    for frame in frames:
-        if frame.is_corrupt:
-            seconds = f"{float(frame.time or 0):.2f} s"
-            raise VideoError(f"{path}: corrupt: the frame at {seconds} is damaged; fetch it again")
-        yield frame
+    index.sound.update(stamps)

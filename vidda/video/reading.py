@@ -3,12 +3,12 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from vidda.video import still
 from vidda.video._decord import decord
 from vidda.video.decode import Picture, by_decord, by_pyav, decode_everything
+from vidda.video.display import fit
 from vidda.video.errors import VideoError
 from vidda.video.index import Index, index_of
 from vidda.video.info import VideoInfo
@@ -21,7 +21,7 @@ JUMP = 0.5
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """What a video is, from its packets and its first frame.
+    """Return what a video is, from its packets and its first frame; odd ones are decoded once.
 
     Raises VideoError where the file is missing, empty, truncated, or no video.
     """
@@ -29,10 +29,11 @@ def probe(path: Path | str) -> VideoInfo:
 
 
 def check(path: Path | str) -> VideoInfo:
-    """Decode every frame: the video's info, or VideoError where a frame is damaged or missing."""
+    """Decode every frame and return the info; raises VideoError exactly where reading does."""
     index = index_of(Path(path))
     if index.info.reader == "pillow":
-        still.read(index.info.path)
+        for _ in still.read(index.info.path, range(index.info.frames)):
+            pass
         return index.info
     decode_everything(index)
     return index.info
@@ -45,7 +46,11 @@ def read(
     *,
     checked: bool = False,
 ) -> np.ndarray:
-    """Frames of a video or image, (T, H, W, 3) uint8 RGB, turned upright.
+    """Return frames of a video or image, (T, H, W, 3) uint8 RGB, as a player shows them.
+
+    That is turned and mirrored as the file asks, and with square pixels; see `VideoInfo`. What
+    PyAV decodes in order is what a video holds: files that are odd but decode are read, and
+    `VideoInfo.notes` says what is odd. Animated WebP and PNG have several frames, as GIF has.
 
     indices: frame numbers in 0..frames-1, in any order, repeats allowed; None for all frames.
     size: (height, width) in pixels, or the length of the shorter side with the shape kept, or None
@@ -64,7 +69,7 @@ def read(
     out = np.empty((len(wanted), height, width, 3), np.uint8)
     row_of = {int(number): row for row, number in enumerate(wanted)}
     for number, picture in _pictures(index, [int(n) for n in wanted], checked):
-        out[row_of[number]] = _fit(index.info, picture, height, width)
+        out[row_of[number]] = fit(index.info, picture, height, width)
     ascending = len(wanted) == len(numbers) and np.array_equal(wanted, numbers)
     return out if ascending else out[inverse]
 
@@ -77,20 +82,20 @@ def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
     index = index_of(Path(path))
     height, width = _target(index.info, size)
     for _, picture in _pictures(index, list(range(index.info.frames)), checked=False):
-        yield _fit(index.info, picture, height, width)
+        yield fit(index.info, picture, height, width)
 
 
 def _pictures(index: Index, wanted: list[int], checked: bool) -> Iterator[Picture]:
     if not wanted:
         return
     if index.info.reader == "pillow":
-        yield 0, still.read(index.info.path)
+        yield from still.read(index.info.path, wanted)
         return
     if index.info.reader == "decord" and _jumps(index, wanted, checked):
         try:
             yield from by_decord(index, wanted)
             return
-        except decord.DECORDError:
+        except (decord.DECORDError, UnicodeEncodeError):  # or a name that is not UTF-8
             pass  # PyAV then reads it, or says what is wrong with it
     yield from by_pyav(index, wanted)
 
@@ -133,18 +138,3 @@ def _target(info: VideoInfo, size: Size) -> tuple[int, int]:
     if min(height, width) < 1:
         raise VideoError(f"{info.path}: size {size} is not in pixels above 0")
     return height, width
-
-
-def _fit(info: VideoInfo, picture: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A decoded frame turned upright and resized."""
-    picture = np.rot90(picture, -info.rotation // 90)
-    if picture.shape[:2] != (info.height, info.width):
-        raise VideoError(
-            f"{info.path}: its frames change size, from {(info.height, info.width)} to"
-            f" {picture.shape[:2]} (height, width); write it again at one size"
-        )
-    if picture.shape[:2] == (height, width):
-        return picture
-    shrinks = height <= info.height and width <= info.width
-    interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-    return cv2.resize(np.ascontiguousarray(picture), (width, height), interpolation=interpolation)

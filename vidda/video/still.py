@@ -1,5 +1,7 @@
-"""Images as videos of one frame."""
+"""Images as videos of one frame, and animated WebP and PNG as videos of all theirs."""
 
+from collections.abc import Iterable, Iterator
+from fractions import Fraction
 from pathlib import Path
 
 import numpy as np
@@ -10,38 +12,97 @@ from vidda.video.info import VideoInfo
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
+# What further images of a file are frames in; those of a JPEG are previews or the other eye's.
+ANIMATED = ("WEBP", "PNG")
+
+# Browsers show a frame so long that gives no time of its own.
+UNTIMED_MS = 100
+
+FAULTS = (
+    OSError,
+    UnidentifiedImageError,
+    Image.DecompressionBombError,
+    SyntaxError,
+    ValueError,
+    EOFError,
+)
+
 
 def info(path: Path) -> VideoInfo:
-    """What is known of an image without decoding its pixels; raises VideoError."""
+    """Return what is known of an image without decoding its pixels; raises VideoError."""
     try:
         with Image.open(path) as image:
             codec, mode = str(image.format).lower(), image.mode
             turned = image.getexif().get(0x0112, 1) in (5, 6, 7, 8)
             width, height = image.size[::-1] if turned else image.size
-    except (OSError, UnidentifiedImageError, Image.DecompressionBombError, SyntaxError) as error:
+            frames = len(_numbers(image))
+            durations = _durations(image) if frames > 1 else [0.0]
+    except FAULTS as error:
         raise VideoError(f"{path}: corrupt or not an image: {error}") from None
+    seconds = sum(durations)
     return VideoInfo(
         path=path,
         container="image",
         codec=codec,
         pixel_format=mode,
-        frames=1,
-        fps=0.0,
+        frames=frames,
+        fps=frames / seconds if seconds else 0.0,
         width=width,
         height=height,
-        duration_s=0.0,
+        duration_s=seconds,
+        sample_aspect_ratio=Fraction(1),
         rotation=0,
-        variable_frame_rate=False,
+        mirrored=False,
+        variable_frame_rate=len(set(durations)) > 1,
         b_frames=False,
+        track=0,
+        tracks=1,
         reader="pillow",
-        reason="a still image",
+        reason="a still image" if frames == 1 else "an animated image",
+        notes=(),
     )
 
 
-def read(path: Path) -> np.ndarray:
-    """The pixels, (H, W, 3) uint8 RGB, turned as its EXIF data asks; raises VideoError."""
+def read(path: Path, wanted: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames, (number, (H, W, 3) uint8 RGB), turned as EXIF data asks; raises VideoError.
+
+    wanted: frame numbers, ascending. Of 16 bits the upper 8 are kept, and what is transparent is
+    black.
+    """
     try:
         with Image.open(path) as image:
-            return np.asarray(ImageOps.exif_transpose(image).convert("RGB"))
-    except (OSError, Image.DecompressionBombError, SyntaxError, ValueError) as error:
+            numbers = _numbers(image)
+            for number in wanted:
+                image.seek(numbers[number])
+                yield number, _rgb(ImageOps.exif_transpose(image))
+    except FAULTS as error:
         raise VideoError(f"{path}: corrupt or truncated image: {error}") from None
+
+
+def _rgb(image: Image.Image) -> np.ndarray:
+    if image.mode.startswith("I"):  # 16-bit grey, which Pillow clips to 8 bits
+        grey = (np.asarray(image).astype(np.int32) >> 8).clip(0, 255).astype(np.uint8)
+        return grey[..., None].repeat(3, axis=2)
+    if image.has_transparency_data:
+        layer = image.convert("RGBA")
+        image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)
+    return np.asarray(image.convert("RGB"))
+
+
+def _numbers(image: Image.Image) -> range:
+    """Return which of the images in a file are frames."""
+    if image.format not in ANIMATED:
+        return range(1)
+    # An animated PNG may begin with an image for those who cannot show the animation.
+    count = getattr(image, "n_frames", 1)
+    return range(1 if count > 1 and image.info.get("default_image") else 0, count)
+
+
+def _durations(image: Image.Image) -> list[float]:
+    """Return how long each frame of an animation is shown, in seconds."""
+    durations = []
+    for number in _numbers(image):
+        image.seek(number)
+        image.load()  # only then WebP knows
+        durations.append(float(image.info.get("duration") or UNTIMED_MS) / 1000)
+    return durations

@@ -21,17 +21,22 @@ IN_SEGMENT = {0x114D9B74, 0x1549A966, 0x1654AE6B, 0x1C53BB6B, 0x1043A770, 0x1254
 IN_CLUSTER = {0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854}
 
 
-def require_whole(path: Path) -> None:
-    """Raise VideoError where a file is missing, empty, or shorter than its headers declare.
+# The boxes of an MP4 without which frames are missing.
+WITH_FRAMES = (b"moov", b"mdat", b"moof")
 
-    MP4, AVI and Matroska (with WebM) are known; of other containers only the first two are checked.
+
+def require_whole(path: Path) -> int:
+    """Return how many bytes follow the last box of an MP4, 0 for all else.
+
+    Raises VideoError where a file is missing, empty, or shorter than its headers declare. MP4, AVI
+    and Matroska (with WebM) are known; of other containers only the first two are checked.
     """
     try:
         size = path.stat().st_size
         if size == 0:
             raise VideoError(f"{path}: the file is empty (0 bytes); fetch it again")
         with path.open("rb") as file:
-            declared = _declared(path, file, size)
+            declared, extra = _declared(path, file, size)
     except FileNotFoundError:
         raise VideoError(f"{path}: no such file") from None
     except OSError as error:
@@ -40,24 +45,29 @@ def require_whole(path: Path) -> None:
         raise VideoError(
             f"{path}: truncated: {size} bytes of the {declared} its header declares; fetch it again"
         )
+    return extra
 
 
-def _declared(path: Path, file: BinaryIO, size: int) -> int:
-    """The number of bytes that the file's header declares, 0 where it does not."""
+def _declared(path: Path, file: BinaryIO, size: int) -> tuple[int, int]:
+    """Return the bytes that the file's header declares, 0 where it does not, and those after it."""
     head = file.read(HEAD_BYTES)
     if head[4:8] == b"ftyp":
         return _end_of_boxes(file, size)
     if head[:4] == b"RIFF":
         # Only the first chunk: a long AVI adds others. A recording that was broken off has size 0.
         length = struct.unpack("<I", head[4:8].ljust(4, b"\0"))[0]
-        return 0 if length in (0, 0xFFFFFFFF) else 8 + length
+        return (0 if length in (0, 0xFFFFFFFF) else 8 + length), 0
     if head[:4] == b"\x1a\x45\xdf\xa3":
-        return _end_of_segment(path, file, head, size)
-    return 0
+        return _end_of_segment(path, file, head, size), 0
+    return 0, 0
 
 
-def _end_of_boxes(file: BinaryIO, size: int) -> int:
-    """Where the last top-level box of an MP4 ends."""
+def _end_of_boxes(file: BinaryIO, size: int) -> tuple[int, int]:
+    """Return where the last top-level box of an MP4 ends, and how many bytes follow it.
+
+    What does not fit into the file and could not hold frames is no box: cameras and editors append
+    their own data there.
+    """
     position = 0
     while position < size:
         file.seek(position)
@@ -65,10 +75,13 @@ def _end_of_boxes(file: BinaryIO, size: int) -> int:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length == 0:  # this box goes on to the end of the file
-            return size
-        position += max(length, 8)
-    return position
+        if length == 0 and head[4:8] in WITH_FRAMES:  # this box goes on to the end of the file
+            return size, 0
+        end = position + max(length, 8)
+        if (length < 8 or end > size) and head[4:8] not in WITH_FRAMES:
+            return position, size - position
+        position = end
+    return position, 0
 
 
 def _end_of_segment(path: Path, file: BinaryIO, head: bytes, size: int) -> int:
@@ -109,3 +122,29 @@ def _number(data: bytes, at: int) -> tuple[int, int, bool]:
     largest = (1 << 7 * width) - 1
     number = int.from_bytes(data[at : at + width], "big") & largest
     return number, at + width, number == largest
+
+
+def avi_chunks(path: Path, track: int) -> tuple[int, int]:
+    """Count the filled and the empty chunks of one track of an AVI.
+
+    A recorder writes an empty chunk where it dropped a frame. Raises VideoError where the chain of
+    chunks is broken.
+    """
+    wanted, counts = f"{track:02d}".encode(), [0, 0]
+    size = path.stat().st_size
+    with path.open("rb") as file:
+        at = end = 0
+        while at + 8 <= size:
+            file.seek(at)
+            name, length = struct.unpack("<4sI", file.read(8))
+            if name == b"RIFF":
+                end = min(size, at + 8 + length) if length else size
+            elif at >= end:  # what follows the last RIFF is not video
+                break
+            elif not name.strip().isalnum():
+                raise VideoError(f"{path}: corrupt at byte {at}; fetch it again")
+            if name[:2] == wanted and name[2:] in (b"dc", b"db"):
+                counts[length == 0] += 1
+            inside = name == b"RIFF" or (name == b"LIST" and file.read(4) in (b"movi", b"rec "))
+            at += 12 if inside else 8 + length + length % 2
+    return counts[0], counts[1]

@@ -1,5 +1,6 @@
 """Encode frames: H.264 through PyAV, the same bytes for the same frames."""
 
+import errno
 from collections.abc import Iterable, Iterator
 from fractions import Fraction
 from itertools import chain
@@ -59,7 +60,9 @@ def write(
         with atomic(path) as temporary:
             _encode(temporary, chain([first], checked), first.shape, rate, crf, preset)
     except (av.FFmpegError, OSError) as error:
-        raise VideoError(f"{path}: cannot be written: {error}") from error
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "; free some space, and --resume goes on" if full else ""
+        raise VideoError(f"{path}: cannot be written: {error}{remedy}") from error
 
 
 def _checked(path: Path, frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -20,6 +20,8 @@ def supervised_contrast(
     0.07 and takes a clip without a partner as nan; here such a clip is left out, and with none at
     all the loss is 0.
     """
+    if len(features) < 2:
+        return 0 * features.sum()
     with exact(features):
         unit = F.normalize(features, dim=1) if normalise else features
         near = unit @ unit.T / temperature

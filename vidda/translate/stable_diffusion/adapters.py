@@ -1,7 +1,10 @@
 """LoRAs and textual-inversion embeddings, put into the models for good by diffusers' loaders."""
 
 import logging
+import re
 from contextlib import AbstractContextManager
+from itertools import chain
+from math import isclose
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +13,9 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.lora_file import read_lora, strength
 from vidda.translate.stable_diffusion.weights import EmbeddingConfig, LoraConfig
+from vidda.translate.stable_diffusion.words import add_words, names, problem
 from vidda.weights import quieted
 
 log = logging.getLogger("vidda")
@@ -18,8 +23,7 @@ log = logging.getLogger("vidda")
 # What AUTOMATIC1111 calls the vectors in a file that does not name its word.
 _NAMELESS = "emb_params"
 _NAME = "lora"
-# The first of the two matrices of a layer, as one trainer or another names it.
-_FIRST = ("lora_A.", "lora.down.", "lora_linear_layer.down.")
+_TEXT_ATTENTION = re.compile(r"(?<=\.self_attn)\.to_(q|k|v|out)_lora\.")
 
 
 def carrier(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
@@ -40,61 +44,76 @@ def carrier(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
 
 
 def fuse_lora(pipeline: Any, file: Path, config: LoraConfig) -> None:
-    """Add a LoRA's product, times its scale, to the weights that it was made for.
+    """Add a LoRA's product, times alpha / rank of each layer and the config's scale, to the models.
 
     The layers stay the base's own classes: no adapter runs while sampling. Raises ViddaError when
     the file is no LoRA, or has a layer that the models have not, or one of another shape.
     """
-    from peft.tuners.tuners_utils import BaseTunerLayer
-
     with quiet():
         try:
-            wanted = _load_lora(pipeline, file)
+            strengths = _load_lora(pipeline, file)
             models = {"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}
-            layers = {
-                part: sum(isinstance(module, BaseTunerLayer) for module in model.modules())
-                for part, model in models.items()
-            }
-            found = sum(layers.values())
-            if found != wanted:
+            applied = {part: _strengths(model) for part, model in models.items()}
+            found = sum(map(len, applied.values()))
+            if found != len(strengths):
                 raise ViddaError(
-                    f"{file}: {wanted - found} of its {wanted} layers are not in this model;"
-                    " name a LoRA of its base"
+                    f"{file}: {len(strengths) - found} of its {len(strengths)} layers are not in"
+                    " this model; name a LoRA of its base"
                 )
-            parts = [part for part, own in layers.items() if own]
+            together = zip(sorted(strengths), sorted(chain(*applied.values())), strict=True)
+            if not all(isclose(own, other, rel_tol=1e-4) for own, other in together):
+                raise ViddaError(
+                    f"{file}: diffusers would add some layers at another strength than the file's"
+                    " alpha / rank; save it anew with diffusers' save_lora_weights"
+                )
+            parts = [part for part, own in applied.items() if own]
             pipeline.fuse_lora(components=parts, lora_scale=config.scale, adapter_names=[_NAME])
         finally:  # one that does not fit must not be in the way of the next
             pipeline.unload_lora_weights()
     log.info("LoRA %s: %d layers, scale %g", file, found, config.scale)
 
 
-def _load_lora(pipeline: Any, file: Path) -> int:
-    """Load a file as the adapter `_NAME`; gives how many layers it should have."""
+def _load_lora(pipeline: Any, file: Path) -> list[float]:
+    """Load a file as the adapter `_NAME`; gives the strength that each layer should have."""
     try:
-        wanted = _lora_layers(pipeline, file)
-        pipeline.load_lora_weights(
-            file.parent,
-            weight_name=file.name,
-            adapter_name=_NAME,
-            local_files_only=True,
-            use_safetensors=True,
-        )
+        lora = read_lora(file)
+        state, _ = pipeline.lora_state_dict(lora.state)
+        # As diffusers reads kohya's text encoder, its attention would be lost beside its MLP.
+        named = {
+            _TEXT_ATTENTION.sub(r".\1_proj.lora_linear_layer.", k): v for k, v in state.items()
+        }
+        pipeline.load_lora_weights(named, adapter_name=_NAME)
     except (SafetensorError, ValueError, RuntimeError, KeyError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ViddaError(
             f"{file}: cannot be added to this model ({reason:.200}); name a LoRA of its base"
         ) from None
-    return wanted
+    return lora.strengths
+
+
+def _strengths(model: Any) -> list[float]:
+    """The strength at which each layer of the adapter `_NAME` is about to be added."""
+    from peft.tuners.lora import LoraLayer
+
+    layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
+    return [
+        abs(layer.scaling[_NAME]) * strength(layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight)
+        for layer in layers
+    ]
 
 
 def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
     """Teach tokenizer and text encoder a new word; gives the word. Raises as `read_embedding`."""
     width = pipeline.text_encoder.config.hidden_size
-    (token, *others), vectors = read_embedding(file, config, pipeline.tokenizer, width)
+    words, vectors = read_embedding(file, config, pipeline.tokenizer, width)
+    first = len(pipeline.tokenizer)
+    add_words(pipeline.tokenizer, words)
     with quiet():
-        pipeline.load_textual_inversion({token: vectors}, token=token)
-    log.info("embedding %s: %s, %d vectors", file, token, 1 + len(others))
-    return token
+        pipeline.text_encoder.resize_token_embeddings(len(pipeline.tokenizer))
+    table = pipeline.text_encoder.get_input_embeddings().weight
+    table.data[first:] = vectors.reshape(len(words), width)
+    log.info("embedding %s: %s, %d vectors", file, words[0], len(words))
+    return words[0]
 
 
 def read_embedding(
@@ -103,7 +122,7 @@ def read_embedding(
     """The tokens that a new word is to be, as diffusers names them, and its vectors.
 
     width: of the text encoder's words. Raises ViddaError when the file is no embedding, has another
-    width than the text encoder, or its word is known already.
+    width than the text encoder, or its word cannot be taught, see `words.problem`.
     """
     tensors = _tensors(file)
     if len(tensors) != 1:
@@ -117,23 +136,11 @@ def read_embedding(
         )
     if name == _NAMELESS and config.token is None:
         raise ViddaError(f"{file}: does not name its word; give it, for instance token: <realism>")
-    token = config.token or name
-    names = [token, *(f"{token}_{n}" for n in range(1, vectors.numel() // width))]
-    taken = tokenizer.get_vocab().keys() & names
-    if taken:
-        raise ViddaError(f"{file}: the word {min(taken)!r} is known already; give another as token")
-    return names, vectors
-
-
-def _lora_layers(pipeline: Any, file: Path) -> int:
-    """How many layers a file has, in whichever format; raises ValueError when it is no LoRA."""
-    state, _ = pipeline.lora_state_dict(
-        file.parent, weight_name=file.name, local_files_only=True, use_safetensors=True
-    )
-    down = [key for key in state if any(name in key for name in _FIRST)]
-    if not down:
-        raise ValueError("it holds no LoRA's layers")
-    return len(down)
+    words = names(config.token or name, vectors.numel() // width)
+    wrong = problem(tokenizer, words)
+    if wrong:
+        raise ViddaError(f"{file}: {wrong}; give another as token, such as <realism>")
+    return words, vectors
 
 
 def _tensors(file: Path) -> dict[str, torch.Tensor]:

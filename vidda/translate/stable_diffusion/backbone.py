@@ -54,7 +54,12 @@ class StableDiffusionConfig(Config):
 
     def problems(self, control: ControlConfig) -> list[str]:
         """See `vidda.translate.backbone.BackboneChoice`."""
-        return list(self._problems(control))
+        problems = list(self._problems(control))
+        try:
+            schedulers.build(self.sampling.scheduler, schedulers.SD15_NOISE)
+        except ViddaError as error:
+            problems += str(error).splitlines()
+        return problems
 
     def _problems(self, control: ControlConfig) -> Iterator[str]:
         for number, net in enumerate(self.weights.controlnets):

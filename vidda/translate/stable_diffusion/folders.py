@@ -60,7 +60,7 @@ def weights_in(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]
     return files if all(file.is_file() for file in files) else ()
 
 
-def why_no_weights(folder: Path, stem: str, source: Folder | Hub) -> str:
+def why_no_weights(folder: Path, stem: str, source: Folder | Hub, key: str) -> str:
     """Which weights are missing from a folder, and what to do."""
     dot = f".{source.variant}" if source.variant else ""
     pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt")])
@@ -71,7 +71,7 @@ def why_no_weights(folder: Path, stem: str, source: Folder | Hub) -> str:
         )
     others = sorted(file.name for file in folder.glob("*.safetensors"))
     also = f" (there is {', '.join(others)}; is it another variant?)" if others else ""
-    return f"no {stem}{dot}.safetensors{also}; {source.missing}"
+    return f"no {stem}{dot}.safetensors{also}; {source.missing(key)}"
 
 
 def what_instead(place: Path) -> str:

@@ -107,12 +107,13 @@ class _Finder:
 
     def __init__(self, config: WeightsConfig) -> None:
         self.config = config
+        self.key = config.key
         self.problems: list[str] = []
 
     def pipeline(self) -> Path | None:
         """The base's folder, when it is a pipeline of the right kind."""
         base = self.config.base
-        folder = self._place("base", base, pipeline_files(base.variant))
+        folder = self._place(f"{self.key}base", base, pipeline_files(base.variant))
         if folder is None:
             return None
         index = folder / "model_index.json"
@@ -132,21 +133,21 @@ class _Finder:
         source = self.config.vae
         if source is None:
             return self.part(base / "vae", AUTOENCODERS, self.config.base) if base else None
-        return self._alone("vae", source, AUTOENCODERS)
+        return self._alone(f"{self.key}vae", source, AUTOENCODERS)
 
     def unet(self, base: Path | None) -> Part | None:
         """The base's, or DreamBooth's."""
         source = self.config.dreambooth
         if source is None:
             return self.part(base / "unet", UNETS, self.config.base) if base else None
-        return self._alone("dreambooth", source, UNETS, "unet")
+        return self._alone(f"{self.key}dreambooth", source, UNETS, "unet")
 
     def home(self, below: str, base: Path | None) -> tuple[Folder | Hub, Path] | None:
         """The source and folder of the text encoder or tokenizer: DreamBooth's if it has one."""
         source = self.config.dreambooth
         if source is not None:
             try:
-                place = source.find("dreambooth", (), download=False) / below
+                place = source.find(f"{self.key}dreambooth", (), download=False) / below
             except ViddaError:  # said already, for its UNet
                 return None
             if place.is_dir():
@@ -156,7 +157,7 @@ class _Finder:
     def controlnet(self, number: int) -> Part | None:
         """The ControlNet of this number in the config."""
         source = self.config.controlnets[number].source
-        return self._alone(f"controlnets.{number}", source, ("ControlNetModel",))
+        return self._alone(f"{self.key}controlnets.{number}.source", source, ("ControlNetModel",))
 
     def tokenizer(self, folder: Path, source: Folder | Hub) -> Path | None:
         """The tokenizer's folder, when its words are there."""
@@ -164,14 +165,15 @@ class _Finder:
         if whole or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
             return folder
         self.problems.append(
-            f"{folder}: neither tokenizer.json nor vocab.json and merges.txt; {source.missing}"
+            f"{folder}: neither tokenizer.json nor vocab.json and merges.txt;"
+            f" {source.missing(self.key)}"
         )
         return None
 
     def file(self, key: str, source: Folder | Hub, file: str | None, usual: str) -> Path | None:
         """One *.safetensors; see `find_file`."""
         try:
-            return find_file(source, f"{key}.source", file, usual, self.config.download)
+            return find_file(source, f"{self.key}{key}.source", file, usual, self.config.download)
         except ViddaError as error:
             self.problems.append(str(error))
             return None
@@ -190,7 +192,7 @@ class _Finder:
             return None
         files = weights_in(folder, stem, source.variant)
         if not files:
-            self.problems.append(f"{folder}: {why_no_weights(folder, stem, source)}")
+            self.problems.append(f"{folder}: {why_no_weights(folder, stem, source, self.key)}")
             return None
         return Part(folder, config, files, source.variant)
 
@@ -199,7 +201,7 @@ class _Finder:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            self.problems.append(f"{file.parent}: no {file.name}; {source.missing}")
+            self.problems.append(f"{file.parent}: no {file.name}; {source.missing(self.key)}")
             return None
         except (OSError, ValueError) as error:
             self.problems.append(f"{file}: cannot be read as JSON ({error}); copy it again")

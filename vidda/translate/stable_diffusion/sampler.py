@@ -87,7 +87,7 @@ class Translator:
                 ),
                 timestep,
                 latents,
-                **self._drawn(scheduler, clips, step),
+                **self._arguments(scheduler, clips, step),
                 return_dict=False,
             )[0]
             latents = self._blend(latents, mask, given, step + 1)
@@ -141,12 +141,16 @@ class Translator:
             return latents
         return keep.blend(latents, mask, given, given.timesteps[step])
 
-    def _drawn(self, scheduler: Any, clips: Sequence[ClipJob], step: int) -> dict[str, Any]:
-        """How much noise a scheduler that adds some in every step adds, and where it draws it."""
+    def _arguments(self, scheduler: Any, clips: Sequence[ClipJob], step: int) -> dict[str, Any]:
+        """What a step of a scheduler is given beside latents: its noise, and LMS's order."""
         eta = schedulers.step_eta(self._config.scheduler, scheduler)
         given: dict[str, Any] = {} if eta is None else {"eta": eta}
-        if "generator" in inspect.signature(scheduler.step).parameters:
+        accepted = inspect.signature(scheduler.step).parameters
+        if "generator" in accepted:
             draw = self._config.noise.step_generators
             each = [draw(clip.seed, step, len(clip.frames)) for clip in clips]
             given["generator"] = [generator for clip in each for generator in clip]
+        if "order" in accepted:
+            # LMS knows the levels before its start, but not what the network said there.
+            given["order"] = min(accepted["order"].default, step + 1)
         return given

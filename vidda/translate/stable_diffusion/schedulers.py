@@ -39,6 +39,8 @@ SD15_NOISE = {
     "skip_prk_steps": True,
     "steps_offset": 1,
 }
+MOST_STEPS = 100_000
+"""Of the noise that a model learns; a scheduler keeps numbers for each."""
 _BY_CLASS = {name.lower(): short for short, name in SCHEDULERS.items()}
 
 # What the model learned, rather than how it is sampled: a scheduler without it gives wrong noise.
@@ -71,6 +73,14 @@ class SchedulerConfig(Config):
         hint = f"; did you mean {_BY_CLASS.get(names[0], names[0])!r}?" if names else ""
         raise ValueError(f"no scheduler {name!r}{hint} known are {', '.join(SCHEDULERS)}")
 
+    @field_validator("overrides")
+    @classmethod
+    def _trained_steps(cls, overrides: dict[str, Any]) -> dict[str, Any]:
+        steps = overrides.get("num_train_timesteps", 1)
+        if not (isinstance(steps, int) and 1 <= steps <= MOST_STEPS):
+            raise ValueError(f"num_train_timesteps is {steps}; it lies in 1..{MOST_STEPS}")
+        return overrides
+
 
 def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
     """A new scheduler of diffusers; it keeps state, so every run of the sampler takes its own.
@@ -101,7 +111,7 @@ def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
         settings.setdefault("clip_sample", False)
     try:
         return kind.from_config(settings, **config.overrides)
-    except (ValueError, NotImplementedError, TypeError, ImportError) as error:
+    except (ValueError, NotImplementedError, TypeError, ImportError, RuntimeError) as error:
         reason = str(error).strip().partition("\n")[0]
         shown = ", ".join(f"{key}={value}" for key, value in config.overrides.items()) or "none"
         raise ViddaError(

@@ -106,10 +106,12 @@ StartConfig = Annotated[FromNoise | FromImage | Zodi | DdimInversion, Field(disc
 def schedule(scheduler: Any, steps: int, strength: float, key: str = "sampling") -> torch.Tensor:
     """Set a scheduler up for so many steps; the timesteps of the last `strength` of them.
 
-    The same rule as diffusers' image-to-image pipelines. They stay on the CPU, where comparing
-    them does not wait for the device. key: of the config that asks for them, for the message.
-    Raises ViddaError when the scheduler cannot take so many.
+    The same rule as diffusers' image-to-image pipelines, but for PNDM: see `_pndm`. They stay on
+    the CPU, where comparing them does not wait for the device. key: of the config that asks for
+    them, for the message. Raises ViddaError when the scheduler cannot take so many.
     """
+    from diffusers import PNDMScheduler
+
     try:
         scheduler.set_timesteps(steps, device="cpu")
     except ValueError as error:
@@ -119,10 +121,36 @@ def schedule(scheduler: Any, steps: int, strength: float, key: str = "sampling")
             f" it or {key}.scheduler.overrides"
         ) from None
     skipped = (steps - int(steps * strength)) * scheduler.order
+    if isinstance(scheduler, PNDMScheduler) and skipped:
+        return _pndm(scheduler, skipped, key)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(skipped)
     timesteps: torch.Tensor = scheduler.timesteps[skipped:]
     return timesteps
+
+
+def _pndm(scheduler: Any, skipped: int, key: str) -> torch.Tensor:
+    """The timesteps of PNDM without the first `skipped` levels, begun as it begins.
+
+    It takes its second level twice (or begins by Runge-Kutta), wherever it starts; diffusers'
+    image-to-image pipelines cut that off, so that noise is left in the result. Raises ViddaError
+    where too few levels are left for Runge-Kutta.
+    """
+    whole = scheduler.timesteps
+    if scheduler.config.skip_prk_steps:
+        levels = torch.unique(whole).flip(0)[skipped:]
+        return torch.cat([levels[:2], levels[1:]])
+    count, ramp = len(scheduler.prk_timesteps), 3  # levels by Runge-Kutta, of four passes each
+    levels = torch.cat([whole[:count:4], whole[count:]])[skipped:]
+    if len(levels) <= ramp:
+        raise ViddaError(
+            f"{key}.start.strength: leaves {len(levels)} of PNDM's steps, and its Runge-Kutta start"
+            f" takes {ramp + 1}; raise it, or set {key}.scheduler.overrides.skip_prk_steps=true"
+        )
+    middle = levels[1 : ramp + 1] + whole[1] - whole[3]
+    first = torch.stack([levels[:ramp], middle, middle, levels[1 : ramp + 1]], dim=1).flatten()
+    scheduler.prk_timesteps = first.numpy()
+    return torch.cat([first, levels[ramp:]])
 
 
 def noised(

@@ -5,10 +5,10 @@ from functools import lru_cache
 from typing import Any
 
 import torch
-from diffusers.loaders import TextualInversionLoaderMixin
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.adapters import quiet
+from vidda.translate.stable_diffusion.words import spelled
 
 REMEMBERED = 256
 """So many prompts' embeddings are kept; at SD 1.5's size one is 0.1 to 0.2 MB."""
@@ -69,6 +69,4 @@ def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
 
 
 def _spelt(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
-    # Its only method that is used here needs no more of a pipeline than the tokenizer.
-    spelt: list[str] = TextualInversionLoaderMixin().maybe_convert_prompt(list(prompts), tokenizer)
-    return spelt
+    return [spelled(tokenizer, prompt) for prompt in prompts]

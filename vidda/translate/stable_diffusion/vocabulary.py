@@ -6,6 +6,7 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.adapters import quiet, read_embedding
 from vidda.translate.stable_diffusion.parts import Parts
 from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.translate.stable_diffusion.words import add_words
 
 
 def load_tokenizer(parts: Parts) -> Any:
@@ -36,7 +37,7 @@ def load_vocabulary(config: WeightsConfig, parts: Parts) -> Any:
         except ViddaError as error:
             problems.append(str(error))
         else:
-            tokenizer.add_tokens(words)
+            add_words(tokenizer, words)
     if problems:
         raise ViddaError("\n".join(problems))
     return tokenizer

@@ -1,6 +1,6 @@
 """Which weights a translator is made of: the config that `loading` reads."""
 
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -53,8 +53,12 @@ class EmbeddingConfig(Config):
 
 
 class WeightsConfig(Config):
-    """The weights of the translator; by default the public ones of Stable Diffusion 1.5."""
+    """The weights of the translator; by default the public ones of Stable Diffusion 1.5.
 
+    key: begins its keys as the command line writes them, for messages.
+    """
+
+    key: ClassVar[str] = "weights."
     base: SourceConfig = Field(
         default=Hub(repo="stable-diffusion-v1-5/stable-diffusion-v1-5"),
         description="the whole pipeline: VAE, UNet, text encoder, tokenizer, scheduler's config",

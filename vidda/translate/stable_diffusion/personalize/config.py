@@ -1,7 +1,7 @@
 """What `vidda personalize` is told."""
 
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import Annotated, ClassVar, Literal, Self
 
 import torch
 from accelerate import Accelerator
@@ -22,11 +22,18 @@ from vidda.translate.stable_diffusion.personalize.training import Pace
 from vidda.translate.stable_diffusion.personalize.vae_decoder import VaeDecoder
 from vidda.weights import Folder, Hub, SourceConfig
 
+RESULT = "result"
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 MethodConfig = Annotated[
     DreamBooth | TextualInversion | Lora | VaeDecoder, Field(discriminator="name")
 ]
+
+
+class _Base(WeightsConfig):
+    """Weights whose keys are the personalization's own."""
+
+    key: ClassVar[str] = ""
 
 
 class PersonalizeConfig(Config):
@@ -67,7 +74,7 @@ class PersonalizeConfig(Config):
     @property
     def result(self) -> Path:
         """The folder or the file's folder that `vidda translate` takes."""
-        return self.run / "result"
+        return self.run / RESULT
 
     def with_base(self, folder: Path) -> Self:
         """Return the same, starting from the pipeline in a folder."""
@@ -86,7 +93,7 @@ class PersonalizeConfig(Config):
     @property
     def weights(self) -> WeightsConfig:
         """What is loaded: the base alone."""
-        return WeightsConfig(base=self.base, vae=self.vae, controlnets=(), download=self.download)
+        return _Base(base=self.base, vae=self.vae, controlnets=(), download=self.download)
 
     @property
     def pace(self) -> Pace:

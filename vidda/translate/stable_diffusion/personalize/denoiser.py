@@ -74,8 +74,7 @@ class Denoiser:
         self._scale = setting.models.vae.config.scaling_factor
         vae, device = setting.models.vae, setting.accelerator.device
         frames = setting.frames.train
-        seen = np.concatenate([frames, frames[:, :, ::-1]]) if setting.flip else frames
-        self._train = encode(vae, seen, device, "encoding frames")
+        self._train = encode(vae, frames, device, "encoding frames", flip=setting.flip)
         self._held_out: Latents | None = None
         if len(setting.frames.held_out):
             self._held_out = encode(vae, setting.frames.held_out, device, "encoding held-out")

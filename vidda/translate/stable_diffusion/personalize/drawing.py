@@ -53,6 +53,9 @@ def save_pipeline(models: Models, folder: Path) -> None:
     """Write the models as a pipeline's folder, with the scheduler that their own folder named."""
     kind = getattr(diffusers, models.scheduler_config["_class_name"])
     pipe = pipeline(models, kind.from_config(dict(models.scheduler_config)))
+    # What the last prompts were cut and padded to is no part of the result.
+    models.tokenizer.backend_tokenizer.no_truncation()
+    models.tokenizer.backend_tokenizer.no_padding()
     pipe.save_pretrained(folder, safe_serialization=True)
 
 

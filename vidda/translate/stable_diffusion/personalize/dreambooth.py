@@ -27,7 +27,9 @@ class DreamBooth(TrainingConfig):
         default=True, description="less memory for a quarter more time: compute activations twice"
     )
     token: str = Field(default="sks", description="a rare word that comes to stand for the target")
-    prompt: str = Field(default="{token} object", description="of a target frame")
+    prompt: str = Field(
+        default="an object in the style of {token} object", description="of a target frame"
+    )
     prior: PriorConfig | None = Field(
         default=PriorConfig(), description="prior preservation; null: the class may be forgotten"
     )

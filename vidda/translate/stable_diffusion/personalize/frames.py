@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Annotated
 
 import cv2
@@ -14,8 +15,12 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.translate.stable_diffusion.personalize.crops import CropConfig, Whole
+from vidda.translate.stable_diffusion.personalize.pictures import Spool
 from vidda.types import ClipRecord, Manifest
-from vidda.video import probe, read
+from vidda.video import probe, read, stream
+
+AT_ONCE = 16
+"""Frames of a clip that are read together, which spares decoding those between them."""
 
 
 class FramesConfig(Config):
@@ -39,20 +44,21 @@ class FramesConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What was drawn: train (N, S, S, 3) and held_out (M, S, S, 3), uint8 RGB.
+    """What was drawn: N frames to learn from and M held out, S x S pixels, uint8 RGB, on disk.
 
     boxless: of how many of the N + M frames it is not known where the person is.
     """
 
-    train: np.ndarray
-    held_out: np.ndarray
+    train: Spool
+    held_out: Spool
     boxless: int
 
     def fingerprint(self) -> str:
         """Hex digest of all pixels."""
         digest = hashlib.sha256(repr((self.train.shape, self.held_out.shape)).encode())
-        digest.update(self.train.tobytes())
-        digest.update(self.held_out.tobytes())
+        for pictures in (self.train, self.held_out):
+            for number in range(len(pictures)):
+                digest.update(pictures[number : number + 1].data)
         return digest.hexdigest()
 
 
@@ -84,16 +90,14 @@ def draw(manifest: Manifest, config: FramesConfig, size: int) -> Frames:
     learnt = [number for number in range(len(clips)) if number not in held]
     shares = np.bincount(spread(config.count, len(learnt)), minlength=len(learnt))
     wanted = dict(zip(learnt, shares.tolist(), strict=True)) | dict.fromkeys(held, 1)
-    train: list[np.ndarray] = []
-    held_out: list[np.ndarray] = []
+    train, held_out = Spool(size), Spool(size)
     boxless = 0
     used = [number for number in range(len(clips)) if wanted[number]]
     for number in track(used, label="drawing frames", total=len(used), unit="clips"):
         for picture, has_box in _of_clip(manifest, clips[number], wanted[number], config, size):
             (held_out if number in held else train).append(picture)
             boxless += not has_box
-    empty = np.zeros((0, size, size, 3), np.uint8)
-    return Frames(np.stack(train), np.stack(held_out) if held_out else empty, boxless)
+    return Frames(train, held_out, boxless)
 
 
 def _of_clip(
@@ -109,9 +113,20 @@ def _of_clip(
         )
     numbers = spread(count, length)
     boxes = config.crop.boxes(clip, manifest.root, numbers)
-    for frame, box in zip(read(path, numbers), boxes, strict=True):
+    for frame, box in zip(_frames(path, numbers), boxes, strict=True):
         top, left, side = config.crop.square(box, *frame.shape[:2])
         yield resized(frame[top : top + side, left : left + side], size), box is not None
+
+
+def _frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """A video's frames of these ascending numbers; where they are many, one at a time."""
+    if len(numbers) <= AT_ONCE:
+        yield from read(path, numbers)
+        return
+    wanted = set(numbers.tolist())
+    for number, frame in enumerate(stream(path)):
+        if number in wanted:
+            yield frame
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:

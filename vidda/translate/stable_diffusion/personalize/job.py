@@ -6,13 +6,15 @@ RUN/result/        the weights in diffusers' own format, and personalized.json
 RUN/samples/       sheets of what the model makes, 000000.png before the first step
 RUN/metrics.jsonl  the loss, step by step, and on held-out clips
 RUN/class_images/  of the base, where the class's prior is preserved
+RUN/records/       size and hash of the weights, by which a resumed run knows that they are whole
 """
 
 import torch
 
 from vidda.data import load_manifest
+from vidda.data.derived import done, making_folder
 from vidda.errors import ViddaError
-from vidda.files import atomic_folder, require_free
+from vidda.files import require_free
 from vidda.run import RunFolder
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.latents import factor
@@ -20,7 +22,7 @@ from vidda.translate.stable_diffusion.loading import Models, load
 from vidda.translate.stable_diffusion.parts import find_parts
 from vidda.translate.stable_diffusion.personalize import frames
 from vidda.translate.stable_diffusion.personalize.card import write_card
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize.config import RESULT, PersonalizeConfig
 from vidda.translate.stable_diffusion.personalize.frames import Frames
 from vidda.translate.stable_diffusion.personalize.learner import Learner, Setting
 from vidda.translate.stable_diffusion.personalize.training import train
@@ -54,6 +56,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
         config,
         fingerprints,
         resume=resume,
+        whole=done(config.run, RESULT, RESULT) is not None,
         wandb=config.wandb,
         tensorboard=config.tensorboard,
     ) as folder:
@@ -126,11 +129,10 @@ def _plan(
 
 def _save(config: PersonalizeConfig, learner: Learner, base: str, drawn: Frames, size: int) -> None:
     """Write RUN/result, whole or not at all; a run killed after it has it already."""
-    place = config.result
-    if place.exists():
+    if done(config.run, RESULT, RESULT) is not None:
         return
     method = config.method
-    with atomic_folder(place) as folder:
+    with making_folder(config.run, RESULT, RESULT) as folder:
         learner.save(folder)
         write_card(
             folder,

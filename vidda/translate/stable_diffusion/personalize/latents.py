@@ -1,6 +1,7 @@
 """Frames as the autoencoder sees them: encoded once, drawn from at every step."""
 
 from dataclasses import dataclass
+from itertools import product
 from typing import Any
 
 import numpy as np
@@ -8,6 +9,7 @@ import torch
 from diffusers import AutoencoderTiny
 
 from vidda.progress import meter
+from vidda.translate.stable_diffusion.personalize.pictures import Pictures
 
 CHUNK = 8
 
@@ -32,17 +34,28 @@ class Latents:
 
 
 @torch.no_grad()
-def encode(vae: Any, frames: np.ndarray, device: torch.device, label: str) -> Latents:
-    """Encode frames, (N, H, W, 3) uint8 RGB, on a device where the autoencoder already is."""
-    means, deviations = [], []
-    with meter(label=label, total=len(frames), unit="frames") as passed:
-        for start in range(0, len(frames), CHUNK):
-            pixels = to_pixels(frames[start : start + CHUNK]).to(device)
-            mean, deviation = _distribution(vae, pixels)
-            means.append(mean.float().cpu())
-            deviations.append(deviation.float().cpu())
-            passed(len(pixels))
-    return Latents(torch.cat(means), torch.cat(deviations))
+def encode(
+    vae: Any, frames: Pictures, device: torch.device, label: str, *, flip: bool = False
+) -> Latents:
+    """Encode frames, a few at a time, on a device where the autoencoder already is.
+
+    flip: the same frames mirrored come after them, N further ones.
+    """
+    starts = range(0, len(frames), CHUNK)
+    mean = deviation = torch.empty(0)
+    at = 0
+    with meter(label=label, total=len(frames) * (1 + flip), unit="frames") as passed:
+        for mirrored, start in product((False, True)[: 1 + flip], starts):
+            part = frames[start : start + CHUNK]
+            pixels = to_pixels(part[:, :, ::-1] if mirrored else part).to(device)
+            found = _distribution(vae, pixels)
+            if not at:  # the whole at once: parts to be joined would be there twice
+                shape = (len(frames) * (1 + flip), *found[0].shape[1:])
+                mean, deviation = torch.empty(shape), torch.empty(shape)
+            mean[at : at + len(part)], deviation[at : at + len(part)] = found
+            at += len(part)
+            passed(len(part))
+    return Latents(mean, deviation)
 
 
 def _distribution(vae: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -27,7 +27,9 @@ class Lora(TrainingConfig):
     name: Literal["lora"] = "lora"
     lr: float = Field(default=1e-4, gt=0, description="highest learning rate")
     token: str = Field(default="sks", description="a rare word that comes to stand for the target")
-    prompt: str = Field(default="{token} object", description="of a target frame")
+    prompt: str = Field(
+        default="an object in the style of {token} object", description="of a target frame"
+    )
     rank: int = Field(default=4, ge=1, description="of the additions")
     targets: tuple[str, ...] = Field(
         default=("to_q", "to_k", "to_v", "to_out.0"),

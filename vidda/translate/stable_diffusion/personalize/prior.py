@@ -3,6 +3,7 @@
 Ruiz et al. 2023, DreamBooth, arXiv 2208.12242, section 3.3.
 """
 
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -10,11 +11,13 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.data.derived import make, missing
 from vidda.progress import meter
 from vidda.translate.stable_diffusion.personalize.denoiser import Prior
-from vidda.translate.stable_diffusion.personalize.drawing import draw, read_png, seed_of, write_png
+from vidda.translate.stable_diffusion.personalize.drawing import draw, seed_of, write_png
 from vidda.translate.stable_diffusion.personalize.latents import encode
 from vidda.translate.stable_diffusion.personalize.learner import Setting
+from vidda.translate.stable_diffusion.personalize.pictures import Files
 
 FOLDER = "class_images"
 CLASS_IMAGES = 1
@@ -40,28 +43,34 @@ def prepare(setting: Setting, config: PriorConfig, number: int) -> Prior:
     return Prior(latents, number, config.weight)
 
 
-def class_pictures(setting: Setting, config: PriorConfig) -> np.ndarray:
-    """The class pictures, (N, H, W, 3) uint8, from RUN/class_images or drawn into it.
+def class_pictures(setting: Setting, config: PriorConfig) -> Files:
+    """The class pictures, in RUN/class_images or drawn into it.
 
     To be called while the model is still the base. Killed at any moment, it goes on with the first
     batch that is not whole; seeds and batches do not depend on where it was killed.
     """
-    files = [setting.folder / FOLDER / f"{number:05d}.png" for number in range(config.count)]
-    done = sum(file.exists() for file in files)
+    files = [f"{FOLDER}/{number:05d}.png" for number in range(config.count)]
+    lacking = set(missing(setting.folder, files, lambda file: (file, file)))
+    done = len(files) - len(lacking)
     with meter(label="class images", total=len(files), unit="images", done=done) as passed:
         for start in range(0, len(files), config.batch_size):
             batch = files[start : start + config.batch_size]
-            missing = sum(not file.exists() for file in batch)
-            if missing:
+            count = len(lacking.intersection(batch))
+            if count:
                 _draw_batch(setting, config, batch, start)
-                passed(missing)
-    return np.stack([read_png(file) for file in files])
+                passed(count)
+    return Files([setting.folder / file for file in files])
 
 
 @torch.no_grad()
-def _draw_batch(setting: Setting, config: PriorConfig, files: list[Path], start: int) -> None:
+def _draw_batch(setting: Setting, config: PriorConfig, files: list[str], start: int) -> None:
     seeds = [seed_of(setting.seed, CLASS_IMAGES, start + at) for at in range(len(files))]
     with setting.accelerator.autocast():
         made = draw(setting.models, setting.drawing, config.prompt, setting.size, seeds)
     for file, picture in zip(files, made, strict=True):
-        write_png(file, picture)
+        make(setting.folder, file, file, partial(_write, picture))
+
+
+def _write(picture: np.ndarray, place: Path) -> tuple[str, ...]:
+    write_png(place, picture)
+    return ()

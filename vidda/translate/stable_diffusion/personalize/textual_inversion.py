@@ -15,6 +15,7 @@ from vidda.translate.stable_diffusion.personalize.denoiser import Denoiser
 from vidda.translate.stable_diffusion.personalize.learner import Setting
 from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
 from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids, words
+from vidda.translate.stable_diffusion.words import add_words, names, problem
 
 FILE = "learned_embeds.safetensors"
 
@@ -72,7 +73,7 @@ class TextualInversion(TrainingConfig):
     @property
     def names(self) -> list[str]:
         """The tokens of the word, as diffusers names those of a word of several vectors."""
-        return [self.token, *(f"{self.token}_{number}" for number in range(1, self.vectors))]
+        return names(self.token, self.vectors)
 
     @property
     def captions(self) -> list[str]:
@@ -88,13 +89,8 @@ class TextualInversion(TrainingConfig):
 
     def check(self, models: Models) -> None:
         """Raise ViddaError where the word, its start or the prompts do not suit the base."""
-        known = models.tokenizer.get_vocab().keys()
-        problems = [
-            f"method.token: {name!r} is in the base's vocabulary already; take a new word"
-            for name in self.names
-            # CLIP's vocabulary has words that end there as "word</w>", in lower case.
-            if not known.isdisjoint({name, f"{name.lower()}</w>"})
-        ]
+        wrong = problem(models.tokenizer, self.names)
+        problems = [f"method.token: {wrong}; take a new one, such as <realism>"] * bool(wrong)
         ids = words(models.tokenizer, self.initializer)
         if models.tokenizer.unk_token_id in ids:
             problems.append(
@@ -127,7 +123,7 @@ class TextualInversion(TrainingConfig):
         embedding = models.text_encoder.get_input_embeddings()
         # New tokens are numbered from the tokenizer's length, which need not be the embedding's.
         first = len(models.tokenizer)
-        models.tokenizer.add_tokens(self.names)
+        add_words(models.tokenizer, self.names)
         initial = embedding.weight[start].detach().float().repeat(self.vectors, 1)
         word = Word(embedding, first, initial)
         models.text_encoder.set_input_embeddings(word)

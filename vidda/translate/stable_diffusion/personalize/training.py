@@ -66,6 +66,7 @@ def train(
                 with run.checkpoint(step, keep=pace.keep) as folder:
                     save_learned(folder, learner.learned)
                     save_state(folder, optimizer, accelerator.scaler, {"step": step})
+    run.checkpoints.prune(pace.keep)
 
 
 def order(position: int, count: int, size: int, seed: int) -> torch.Tensor:

@@ -76,9 +76,8 @@ class Painter:
             parameter.requires_grad_(True)
         device, frames = setting.accelerator.device, setting.frames
         seen = frames.train
-        self._frames = np.concatenate([seen, seen[:, :, ::-1]]) if setting.flip else seen
-        self._train = encode(self._vae, self._frames, device, "encoding frames")
-        shown = frames.held_out if len(frames.held_out) else frames.train[: setting.samples]
+        self._train = encode(self._vae, seen, device, "encoding frames", flip=setting.flip)
+        shown = frames.held_out[:] if len(frames.held_out) else seen[: setting.samples]
         self._shown = shown
         self._shown_latents = encode(self._vae, shown, device, "encoding shown frames")
 
@@ -92,7 +91,7 @@ class Painter:
             numbers = numbers + self.size * torch.randint(2, numbers.shape, generator=generator)
         device = self._setting.accelerator.device
         latents = self._train.draw(numbers, generator).to(device)
-        wanted = to_pixels(self._frames[numbers.numpy()]).to(device)
+        wanted = to_pixels(self._pictures(numbers)).to(device)
         return {"loss": squared_error(self._vae.decode(latents).sample, wanted).mean()}
 
     def measure(self) -> dict[str, float]:
@@ -111,6 +110,13 @@ class Painter:
     def save(self, folder: Path) -> None:
         """Write the autoencoder in diffusers' format."""
         self._vae.save_pretrained(folder, safe_serialization=True)
+
+    def _pictures(self, numbers: torch.Tensor) -> np.ndarray:
+        """The frames of these numbers, mirrored from N on, (B, S, S, 3) uint8."""
+        pictures = self._setting.frames.train[(numbers % self.size).numpy()]
+        mirrored = (numbers >= self.size).numpy()
+        pictures[mirrored] = pictures[mirrored, :, ::-1]
+        return pictures
 
     @torch.no_grad()
     def _painted(self) -> torch.Tensor:

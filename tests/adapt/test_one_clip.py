@@ -1,0 +1,107 @@
+"""One clip of each domain in a part of a batch, as `on_error: skip` may leave it."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from pydantic import TypeAdapter
+
+from tests.adapt.tiny_adapt import METHODS, adapt, adapt_config, method, write_clips
+from tests.tiny import BICONVLSTM
+from vidda.adapt.joint import Setting
+from vidda.adapt.losses.contrastive import supervised_contrast
+from vidda.adapt.losses.coral import coral
+from vidda.adapt.methods import MethodConfig
+from vidda.adapt.online import Online
+from vidda.errors import ViddaError
+from vidda.recognize.feed import Pair
+from vidda.recognize.models import ModelConfig
+from vidda.recognize.recognizer import Recognizer
+from vidda.recognize.step import Method, Seen, Source, Supervised, Target
+
+CLASSES = 3
+
+
+def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
+    """A method's config, a tiny model and the method, at the start of a run."""
+    torch.manual_seed(0)
+    config: Any = TypeAdapter(MethodConfig).validate_python(method(name))
+    recognizer: Any = TypeAdapter(ModelConfig).validate_python(BICONVLSTM)
+    model = recognizer.build(CLASSES).train()
+    supervised = Supervised(CLASSES, smoothing=0.1, mixup=0.0, cutmix=0.0)
+    setting = Setting(size=32, target=4, parents=np.array([-1, 0]), mixes=False, compiled=False)
+    made = config.build(model, supervised, setting)
+
+    def look() -> Seen:
+        out = model(torch.rand(4, 3, 8, 32, 32))
+        return Seen(out.features.detach(), out.logits.detach())
+
+    def show(number: torch.Tensor) -> torch.Tensor:
+        return torch.zeros(len(number), CLASSES)
+
+    if isinstance(made, Online):
+        made.begin(model, folder, look, show)
+    made.before_epoch(0, look)
+    return config, model, made
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_every_loss_and_gradient_is_finite(name: str, tmp_path: Path) -> None:
+    config, model, made = built(name, tmp_path)
+    clips = 0 if config.source_free else 1
+    source = Source(
+        torch.rand(clips, 3, 8, 32, 32),
+        torch.zeros(clips, dtype=torch.int64),
+        torch.ones(clips, dtype=torch.int64),
+    )
+    views = config.views
+    target = Target(torch.rand(views, 3, 8, 32, 32), torch.zeros(views, dtype=torch.int64))
+    terms = made.step(model, source, target)
+    assert all(bool(torch.isfinite(value)) for value in [*terms.losses.values()]), terms
+    assert all(bool(torch.isfinite(value)) for value in [*terms.shown.values()]), terms
+    torch.stack(list(terms.losses.values())).sum().backward()
+    for module in (model, made):
+        for key, weight in module.named_parameters():
+            assert weight.grad is None or bool(torch.isfinite(weight.grad).all()), key
+
+
+def test_no_part_of_an_incomplete_batch_is_without_a_domain() -> None:
+    def clips(count: int) -> tuple[torch.Tensor, torch.Tensor]:
+        return torch.rand(count, 3, 2, 4, 4), torch.arange(count)
+
+    for here, there in ((8, 2), (2, 8), (1, 3), (0, 5)):
+        video, number = clips(here)
+        pair = Pair(Source(video, number, number), Target(*clips(there)))
+        parts = pair.parts(4, torch.device("cpu"))
+        assert [len(p.source.video) > 0 for p in parts] == [here > 0] * len(parts)
+        assert all(len(part.target.video) for part in parts)
+        assert sum(part.clips for part in parts) == pair.clips
+
+
+def test_a_lone_clip_has_no_covariance_and_no_partner() -> None:
+    many, one = torch.randn(4, 5), torch.randn(1, 5, requires_grad=True)
+    assert coral(many, one) == coral(one, many) == coral(one, one, means=True) == 0
+    loss = supervised_contrast(one, torch.zeros(1))
+    loss.backward()
+    assert loss == 0 and one.grad is not None and bool((one.grad == 0).all())
+
+
+@pytest.mark.parametrize(
+    ("key", "sizes"),
+    [
+        ("batch_size", {"batch_size": 1}),
+        ("target_batch_size", {"target_batch_size": 1}),
+        ("batch_size", {"batch_size": 4, "accumulate": 4, "target_batch_size": 8}),
+    ],
+)
+def test_coral_that_would_never_act_is_refused(
+    tmp_path: Path, key: str, sizes: dict[str, int]
+) -> None:
+    data = write_clips(tmp_path / "data")
+    with pytest.raises(
+        ViddaError, match=rf"^{key}: .*1 clip a part, and coral compares 2"
+    ) as error:
+        adapt(adapt_config(data, tmp_path / "run", "coral", **sizes), dry_run=True)
+    assert "\n" not in str(error.value)

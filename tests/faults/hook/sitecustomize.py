@@ -1,0 +1,64 @@
+"""Kills a job, or one of its workers, before a chosen change to files under a folder.
+
+Python imports this in every process whose PYTHONPATH names its folder: workers and stages too. It
+hears of each change by the interpreter's own audit events, so nothing of vidda is replaced.
+
+FAULTS_UNDER    the folder. Without it nothing happens.
+FAULTS_JOURNAL  a file; a letter is added for each change, by whichever process makes it
+FAULTS_AT       before which change to kill, from 1; 0 only counts
+FAULTS_WORKER   1: count what workers change, and kill the worker alone; else all of the session
+"""
+
+import os
+import signal
+import sys
+
+LETTERS = {
+    "open": "w",
+    "os.rename": "r",
+    "os.remove": "d",
+    "os.rmdir": "d",
+    "os.symlink": "l",
+    "os.mkdir": "m",
+    "os.truncate": "t",
+}
+"""What each event is in the journal: write, rename, delete, link, make a folder, truncate."""
+
+WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
+
+
+def install(under: str, journal: str, at: int, worker: bool) -> None:
+    """Count from here on, and kill before change number `at`."""
+    descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+
+    def hear(event: str, arguments: tuple[object, ...]) -> None:
+        letter = LETTERS.get(event)
+        if letter is None or not _counts(event, arguments, under):
+            return
+        if worker and os.getpid() == os.getsid(0):
+            return
+        os.write(descriptor, letter.encode())
+        if os.fstat(descriptor).st_size == at:
+            os.kill(os.getpid() if worker else -os.getpgrp(), signal.SIGKILL)
+
+    sys.addaudithook(hear)
+
+
+def _counts(event: str, arguments: tuple[object, ...], under: str) -> bool:
+    if event == "open" and not (isinstance(arguments[2], int) and arguments[2] & WRITING):
+        return False
+    # A link's own path is its second argument; what rmtree deletes is named within its folder.
+    path = arguments[1] if event == "os.symlink" else arguments[0]
+    if not isinstance(path, str | os.PathLike):
+        return False
+    name = os.fspath(path)
+    return name.startswith(under) or (event in ("os.remove", "os.rmdir") and arguments[1] != -1)
+
+
+if "FAULTS_UNDER" in os.environ:
+    install(
+        os.environ["FAULTS_UNDER"],
+        os.environ["FAULTS_JOURNAL"],
+        int(os.environ["FAULTS_AT"]),
+        os.environ["FAULTS_WORKER"] == "1",
+    )

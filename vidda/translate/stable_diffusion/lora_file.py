@@ -1,0 +1,109 @@
+"""LoRA files of any trainer, read with each layer's strength in its weights."""
+
+import json
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import safe_open
+
+# The two matrices of a layer, as one trainer or another names them.
+_PAIRS = {
+    "lora_A.": "lora_B.",
+    "lora_down.": "lora_up.",  # kohya-ss
+    "lora.down.": "lora.up.",
+    "lora_linear_layer.down.": "lora_linear_layer.up.",
+}
+_PEFT = "lora_adapter_metadata"
+_KOHYA = "ss_network_alpha"
+
+
+@dataclass(frozen=True, slots=True)
+class LoraFile:
+    """A LoRA as diffusers reads it, with alpha / rank multiplied in: each layer adds up @ down.
+
+    strengths: of each layer, |scale| |up| |down|, to compare with what was applied.
+    """
+
+    state: dict[str, torch.Tensor]
+    strengths: list[float]
+
+
+def read_lora(file: Path) -> LoraFile:
+    """Read a safetensors file.
+
+    A layer's scale is alpha / rank: alpha from its own tensor, else from the file's metadata; 1
+    where neither names it, as diffusers and peft have it. Raises ValueError when the file holds no
+    LoRA, or names what cannot be applied; SafetensorError or OSError when it cannot be read.
+    """
+    with safe_open(file, framework="pt") as opened:
+        metadata = opened.metadata() or {}
+        state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+    if any("dora_scale" in key for key in state):
+        raise ValueError("a DoRA of kohya-ss, whose magnitudes diffusers leaves out")
+    alphas = {k: float(state.pop(k)) for k in list(state) if k.endswith((".alpha", "_alpha"))}
+    metadata = {} if alphas else metadata
+    strengths = []
+    for down in list(state):
+        pair = next((pair for pair in _PAIRS.items() if pair[0] in down), None)
+        if pair is None:
+            continue
+        first, second = pair
+        up = down.replace(first, second)
+        if up not in state:
+            raise ValueError(f"{down} has no {second}weight beside it")
+        alpha = _own(alphas, down, first)
+        if alpha is None:
+            scale = _from_metadata(metadata, down.partition(first)[0].rstrip("._"), state[down])
+        else:
+            scale = alpha / len(state[down])
+        strengths.append(abs(scale) * strength(state[down], state[up]))
+        if scale != 1:
+            state[up] = state[up].float() * scale
+    if not strengths:
+        raise ValueError("it holds no LoRA's layers")
+    if alphas:
+        raise ValueError(f"{min(alphas)} is of no layer in it")
+    return LoraFile(state, strengths)
+
+
+def strength(down: torch.Tensor, up: torch.Tensor) -> float:
+    """The product of the norms of a layer's two matrices: linear in the layer's scale."""
+    return float(down.detach().float().norm() * up.detach().float().norm())
+
+
+def _own(alphas: dict[str, float], down: str, first: str) -> float | None:
+    """A layer's alpha, taken out of those that the file's tensors name."""
+    layer = down.partition(first)[0].rstrip(".")
+    for key in (f"{layer}.alpha", f"{layer}.lora.alpha", f"{layer}.lora_alpha"):
+        if key in alphas:
+            return alphas.pop(key)
+    return None
+
+
+def _from_metadata(metadata: Mapping[str, str], layer: str, down: torch.Tensor) -> float:
+    """The scale of a layer that only the file's metadata can name; 1 where that is silent.
+
+    The metadata are peft's config, as diffusers saves it, or kohya-ss's arguments.
+    """
+    rank = len(down)
+    if _PEFT in metadata:
+        from peft.utils.other import get_pattern_key
+
+        part, _, name = layer.partition(".")
+        config: dict[str, Any] = json.loads(metadata[_PEFT])
+        patterns = config.get(f"{part}.alpha_pattern") or {}
+        usual = config.get(f"{part}.lora_alpha", rank)
+        alpha = float(patterns.get(get_pattern_key(list(patterns), name), usual))
+        return alpha / (math.sqrt(rank) if config.get(f"{part}.use_rslora") else rank)
+    if _KOHYA in metadata:
+        alpha = float(metadata[_KOHYA])
+        if down.ndim == 4 and down.shape[-1] > 1:  # its 3x3 convolutions may have their own
+            arguments = json.loads(metadata.get("ss_network_args") or "{}") or {}
+            if arguments.get("conv_dim") is not None:
+                alpha = float(arguments.get("conv_alpha") or 1.0)
+        return alpha / rank
+    return 1.0

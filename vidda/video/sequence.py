@@ -1,0 +1,36 @@
+"""Frames in the order in which PyAV decodes them, or an error where one is damaged."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from av.video.frame import VideoFrame
+
+from vidda.video.container import opened
+from vidda.video.errors import VideoError
+
+
+def in_order(path: Path) -> Iterator[VideoFrame]:
+    """Decode every frame of a video; raises VideoError on the first fault that can be seen."""
+    with opened(path) as (container, stream):
+        yield from sound(path, container.decode(stream))
+
+
+def sound(
+    path: Path, frames: Iterable[VideoFrame], size: tuple[int, int] | None = None
+) -> Iterator[VideoFrame]:
+    """Pass frames on, or raise VideoError at one that is damaged or of another size.
+
+    size: height and width as stored; None for those of the first frame.
+    """
+    for frame in frames:
+        if frame.is_corrupt:
+            seconds = f"{float(frame.time or 0):.2f} s"
+            raise VideoError(f"{path}: corrupt: the frame at {seconds} is damaged; fetch it again")
+        found = (frame.height, frame.width)
+        size = size or found
+        if found != size:
+            raise VideoError(
+                f"{path}: its frames change size, from {size} to {found} (height, width);"
+                " write it again at one size"
+            )
+        yield frame
