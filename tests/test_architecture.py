@@ -15,6 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {
     *("types", "errors", "schema", "config", "files", "progress", "screen", "workers", "device"),
     *("provenance", "checkpoints", "training_state", "run", "weights", "plugins", "command"),
+    "guard",
     *("overrides", "yaml_data", "shared_memory", "cache_folder"),
 }
 ORDER = (
@@ -34,7 +35,7 @@ KNOWN_BY = {
 }
 
 # Read before any device is needed: these import torch inside functions at most.
-WITHOUT_TORCH = GROUND - {"training_state"} | {"cli", "__init__"}
+WITHOUT_TORCH = GROUND - {"training_state", "cache_folder", "shared_memory"} | {"cli", "__init__"}
 
 # What belongs to one diffusion model and is named nowhere above the seam.
 OF_STABLE_DIFFUSION = re.compile(

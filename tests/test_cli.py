@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from vidda import cli
-from vidda.cli import COMMANDS, Command, main
+from vidda.cli import main
+from vidda.command import COMMANDS, Command
 from vidda.config import Config
 from vidda.errors import ViddaError
 
@@ -66,7 +66,7 @@ def test_help_needs_neither_torch_nor_pydantic() -> None:
         "sys.exit(bool({'torch', 'pydantic', 'rich', 'numpy', 'yaml'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", code], check=True, capture_output=True, text=True)
-    for name, command in cli.COMMANDS.items():
+    for name, command in COMMANDS.items():
         if name != "toy":
             assert name in done.stdout and command.help in done.stdout
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vidda import config
-from vidda.cli import COMMANDS
+from vidda.command import COMMANDS
 from vidda.experiment.config import ExperimentConfig
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig

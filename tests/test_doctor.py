@@ -119,5 +119,5 @@ def test_weights_are_told_as_the_commands_tell_them(
         find_parts(WeightsConfig())
     said = str(told.value)
     for line in str(refused.value).splitlines():
-        assert "weights.download=true fetches it" in line and line in said
+        assert "backbone.weights.download=true fetches it" in line and line in said
     assert "captioner.source: " in said and "model.start.download=true fetches it" in said

@@ -101,3 +101,14 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         video.write(path, broken(), 8)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("length", [1, 6])
+def test_images_keep_every_frame_and_value(tmp_path: Path, length: int) -> None:
+    """An animated PNG keeps frames that are alike too, which many writers merge."""
+    frames = np.random.default_rng(0).integers(0, 256, (length, 48, 64, 3), dtype=np.uint8)
+    frames[length // 2 :] = frames[-1]
+    video.write_clip(tmp_path / "clip.png", frames, 12.5 if length > 1 else 0.0, 18)
+    info = video.probe(tmp_path / "clip.png")
+    assert (info.frames, round(info.fps, 3)) == (length, 12.5 if length > 1 else 0.0)
+    np.testing.assert_array_equal(video.read(tmp_path / "clip.png"), frames)

@@ -1,14 +1,19 @@
-"""The commands by name, resolved only when one is called.
+"""The commands by name, imported only when one is called.
 
 A command is a function `run(config, *, dry_run, resume) -> int` whose first parameter's annotation
 is its config class.
 """
 
+import difflib
 import importlib
 import inspect
-from collections.abc import Callable
+import json
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+
+from vidda.errors import ViddaError
 
 
 @dataclass(frozen=True)
@@ -90,14 +95,81 @@ COMMANDS = {
 }
 
 
-def resolve(name: str) -> tuple[Callable[..., int], Any]:
-    """Return a command's function and its config class, importing what they need."""
-    module, _, attribute = COMMANDS[name].target.partition(":")
+def command_of(name: str) -> Command:
+    """Return a command; ViddaError, with the nearest real name, for one that is not there."""
+    command = COMMANDS.get(name)
+    if command is None:
+        near = difflib.get_close_matches(name, COMMANDS, n=1)
+        hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(COMMANDS)}"
+        raise ViddaError(f"unknown command {name!r}; {hint}")
+    return command
+
+
+def schema_of(name: str) -> Any:
+    """Return a command's config class, importing what the command needs."""
+    return _resolved(command_of(name))[1]
+
+
+def execute(name: str, arguments: Sequence[str]) -> int:
+    """Run a command as its line says, `[CONFIG.yaml] [key=value ...] [--flag ...]`; its status.
+
+    Raises ViddaError for what the user has to mend.
+    """
+    command = command_of(name)
+    function, schema = _resolved(command)
+
+    from vidda import config
+    from vidda.files import naming
+
+    switches, file, overrides = _sort(command, schema, arguments)
+    settings = config.load(schema, file, overrides)
+    with naming(getattr(settings, "out", None) or getattr(settings, "run", None)):
+        return function(settings, **switches)
+
+
+def _resolved(command: Command) -> tuple[Callable[..., int], Any]:
+    """A command's function and its config class."""
+    module, _, attribute = command.target.partition(":")
     function: Callable[..., int] = getattr(importlib.import_module(module), attribute)
     first = next(iter(inspect.signature(function, eval_str=True).parameters.values()))
     return function, first.annotation
 
 
-def schema_of(name: str) -> Any:
-    """Return a command's config class."""
-    return resolve(name)[1]
+def _sort(
+    command: Command, schema: Any, arguments: Sequence[str]
+) -> tuple[dict[str, bool], Path | None, list[str]]:
+    """The switches, the config file and the overrides among a command's arguments."""
+    switches = {"dry_run": "--dry-run" in arguments, "resume": "--resume" in arguments}
+    bare = list(command.positional)
+    file: Path | None = None
+    several: list[str] = []
+    overrides: list[str] = []
+    problems: list[str] = []
+    for argument in arguments:
+        flag = argument.removeprefix("--").replace("-", "_")
+        key, equals, _ = argument.partition("=")
+        is_key = bool(equals) and "/" not in key  # runs/lr=1e-4/config.yaml is a path
+        if argument in ("--dry-run", "--resume"):
+            continue
+        if argument.startswith("-"):
+            field = schema.model_fields.get(flag)
+            if field is None or field.annotation is not bool:
+                problems.append(f"unknown flag {argument!r}; see --help")
+            overrides.append(f"{flag}=true")
+        elif argument.endswith((".yaml", ".yml")) and not is_key:
+            if file is not None:
+                problems.append(f"two config files: {file} and {argument}; give one")
+            file = Path(argument)
+        elif is_key:
+            overrides.append(argument)
+        elif bare and bare[0].endswith("..."):
+            several.append(argument)
+        elif bare:
+            overrides.append(f"{bare.pop(0)}={json.dumps(argument)}")  # text, even if it is 2024
+        else:
+            problems.append(f"{argument!r} is neither CONFIG.yaml nor key=value nor a flag")
+    if problems:
+        raise ViddaError("\n".join(problems))
+    if several:
+        overrides.append(f"{bare[0].removesuffix('...')}={json.dumps(several)}")
+    return switches, file, overrides

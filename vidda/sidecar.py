@@ -6,6 +6,7 @@ where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), 
 0 where nobody is seen; `mask` (T, H, W) and `depth` (T, H, W).
 """
 
+import shutil
 import zipfile
 import zlib
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 
 from vidda import video
 from vidda.errors import ViddaError
-from vidda.files import inside
+from vidda.files import atomic, inside
 from vidda.types import ClipRecord
 
 COCO_17 = (
@@ -95,3 +96,50 @@ def scale_to(frames: np.ndarray, clip: ClipRecord, root: Path) -> np.ndarray:
     info = video.probe(inside(root, clip.path))
     height, width = frames.shape[1:3]
     return np.array([width / info.width, height / info.height])
+
+
+def write_sidecar(
+    clip: ClipRecord, root: Path, numbers: np.ndarray, frames: np.ndarray, place: Path
+) -> bool:
+    """Write what of a source clip's sidecar holds for its translation; False where it has none.
+
+    numbers: (T,) which of the clip's frames became frames (T, H, W, 3). Key points and boxes come
+    in pixels of these; masks and the like keep their own size. Raises ViddaError when the sidecar
+    is damaged, or does not have a row for each frame.
+    """
+    source = path_of(clip, root)
+    if not source.is_file():
+        return False
+    scale = scale_to(frames, clip, root)
+    try:
+        with np.load(source, allow_pickle=False) as content:
+            arrays = {name: content[name] for name in content.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
+        raise ViddaError(f"{source}: damaged ({error}); write it again") from None
+    short = [name for name, rows in arrays.items() if rows.ndim == 0 or len(rows) <= numbers[-1]]
+    if short:
+        raise ViddaError(
+            f"{source}: {short[0]} has no row for frame {numbers[-1]} of clip {clip.id!r};"
+            " write it again"
+        )
+    same = (scale == 1).all() and all(len(rows) == len(numbers) for rows in arrays.values())
+    place.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(place) as temporary:
+        if same:
+            shutil.copyfile(source, temporary)
+            return True
+        kept = {name: _scaled(name, rows[numbers], scale) for name, rows in arrays.items()}
+        with temporary.open("wb") as file:
+            np.savez_compressed(file, **kept)  # type: ignore[arg-type]
+    return True
+
+
+def _scaled(name: str, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Rows of a sidecar for frames that are `scale` (x, y) times as large."""
+    if name == "keypoints":
+        # The centre of the first pixel is 0 at both sizes.
+        at = (rows[..., :2] + 0.5) * scale - 0.5
+        return np.concatenate([at, rows[..., 2:]], axis=-1).astype(rows.dtype)
+    if name == "box":
+        return (rows * np.tile(scale, 2)).astype(rows.dtype)
+    return rows

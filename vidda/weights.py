@@ -89,7 +89,8 @@ class Hub(Config):
 
 def _download(key: str) -> str:
     """Return the key that allows to fetch what is at `key`, as it is written on a command line."""
-    return "weights.download=true" if key.startswith("weights.") else "download=true"
+    within, dot, _ = key.partition("weights.")
+    return f"{within}{dot}download=true" if dot else "download=true"
 
 
 SourceConfig = Annotated[Folder | Hub, Field(discriminator="name")]

@@ -194,12 +194,12 @@ def test_a_translation_gets_the_job_s_model_and_what_was_learnt_of_its_own_targe
     ground, air = (stage.config for stage in named(plan, "translate"))
     assert isinstance(ground, TranslateConfig) and isinstance(air, TranslateConfig)
     assert ground.input == air.input
-    assert ground.weights.base == Folder(path=weights)
-    assert [net.source for net in ground.weights.controlnets] == [
+    assert ground.backbone.weights.base == Folder(path=weights)
+    assert [net.source for net in ground.backbone.weights.controlnets] == [
         Folder(path=weights / "controlnet_edges"),
         Folder(path=weights / "controlnet_pose"),
     ]
-    assert ground.weights.vae == Folder(
+    assert ground.backbone.weights.vae == Folder(
         path=tmp_path / "out" / "personalized" / "decoder-real_ground_train" / "result"
     )
     assert air.camera and "gs2ar/adapted/target.csv" in air.camera.target.as_posix()
@@ -276,7 +276,7 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
         make(loaded(content))
     text = str(told.value)
     assert "recognizers.tiny: patience" in text
-    assert f"variants.ours: weights.base: {tmp_path / 'nowhere'}: no such folder" in text
+    assert f"variants.ours: backbone.weights.base: {tmp_path / 'nowhere'}: no such folder" in text
     assert len(text.splitlines()) == len(set(text.splitlines()))
 
 

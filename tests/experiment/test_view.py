@@ -82,9 +82,9 @@ def test_clock() -> None:
 
 def test_a_command_is_measured_and_its_output_kept(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
-    found = run_vidda(["--version"], log, lambda: None)
+    found = run_vidda(["mini", str(tmp_path / "out"), "--dry-run"], log, lambda: None)
     assert found.status == 0 and found.cpu_s > 0
-    assert log.read_text().startswith("vidda ")
+    assert log.read_text().startswith("MiniRoCoG")
     size = log.stat().st_size
     assert run_vidda(["prepaer"], log, lambda: None).status == 2
     assert "did you mean 'prepare'" in last_line(log, size)

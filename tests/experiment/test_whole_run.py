@@ -97,14 +97,17 @@ def test_a_dry_run_refuses_what_a_later_stage_would(tmp_path: Path) -> None:
     for number, kind in enumerate(("edges", "pose"), 1):
         write_controlnet(tmp_path / "weights" / f"controlnet_{kind}", base, number)
     content["variants"]["ours"]["change"] = {
-        **TRANSLATE, "control.edges": None, "sampling.scheduler.overrides": {"spacing": 3},
+        **TRANSLATE, "control.edges": None, "backbone.sampling.scheduler.overrides": {"spacing": 3},
     }  # fmt: skip
     change = content["recognizers"]["tiny"]["change"]
     change |= {"batch_size": 3, "accumulate": 2, "sampling": {"name": "views", "frames": 4}}
     with pytest.raises(ViddaError) as told:
         run(loaded(content), dry_run=True, resume=False)
     text = str(told.value)
-    assert "ours-syn_ground_train-real_ground_train: weights.controlnets.0 is shown edges" in text
+    assert (
+        "ours-syn_ground_train-real_ground_train: backbone.weights.controlnets.0 is shown edges"
+        in text
+    )
     assert "scheduler.overrides.spacing: ddim has no such setting" in text
     assert "train-tiny-syn_ground_train-0: batch_size: 3 is not a multiple of 2" in text
     assert "train-tiny-syn_ground_train-0: sampling, transform: several views of a clip" in text

@@ -86,7 +86,7 @@ def _resize(place: str, kib: int) -> None:
 
 def main(command: str) -> None:
     """Do what standard input asks for."""
-    from vidda.cli import COMMANDS
+    from vidda.command import COMMANDS
 
     # torch starts no threads by being imported, so that it may be forked.
     importlib.import_module(COMMANDS[command].target.partition(":")[0])

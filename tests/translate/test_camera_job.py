@@ -18,11 +18,11 @@ from vidda import video
 from vidda.camera.estimate import measure
 from vidda.camera.job import CameraJobConfig, filmed, run
 from vidda.camera.statistics import CameraStatistics
-from vidda.control.sheet import save_png
 from vidda.data import load_manifest
+from vidda.data.derived import VIDEOS
 from vidda.data.joined import joined
 from vidda.data.manifest import save_manifest
-from vidda.data.versions import VIDEOS, Version
+from vidda.data.versions import Version
 from vidda.errors import ViddaError
 from vidda.mini.clip import FACTORS, render
 from vidda.mini.layout import Sizes, plans
@@ -178,7 +178,7 @@ def test_images_stay_images(target: Path, tmp_path: Path) -> None:
     picture = video.read(target.parent / "0.mp4")[0]
     for name in ("a.png", "b.jpg.png"):
         (root / name).parent.mkdir(exist_ok=True)
-        save_png(picture, root / name)
+        video.write_png(root / name, picture[None])
     records = tuple(
         ClipRecord(name, name, None, "synthetic", "object") for name in ("a.png", "b.jpg.png")
     )

@@ -293,11 +293,12 @@ def test_a_hub_name_is_read_from_the_cache_alone(
         monkeypatch.setenv(key, value)
     lines = refusal(WeightsConfig())
     assert lines[0] == (
-        "weights.base: stable-diffusion-v1-5/stable-diffusion-v1-5 is not in this machine's cache:"
-        " weights.download=true fetches it"
+        "backbone.weights.base: stable-diffusion-v1-5/stable-diffusion-v1-5 is not in this machine's"
+        " cache: backbone.weights.download=true fetches it"
     )
     assert [line.split(":")[0] for line in lines] == [
-        "weights.base", "weights.controlnets.0.source", "weights.controlnets.1.source",
+        "backbone.weights.base", "backbone.weights.controlnets.0.source",
+        "backbone.weights.controlnets.1.source",
     ]  # fmt: skip
     snapshot = tmp_path / "models--me--mine" / "snapshots" / "abc"
     shutil.copytree(disk / "base", snapshot)

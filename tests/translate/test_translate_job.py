@@ -22,7 +22,6 @@ from tests.translate.translations import (
     write_source,
 )
 from vidda import video
-from vidda.control.sheet import save_png
 from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.joined import joined
@@ -174,7 +173,7 @@ def test_ordinary_videos_of_any_size_and_codec(models: Path, tmp_path: Path) -> 
 
 def test_a_single_video_and_an_image(models: Path, tmp_path: Path) -> None:
     picture = moving(1, 33, 50)[0]
-    save_png(picture, tmp_path / "still.png")
+    video.write_png(tmp_path / "still.png", picture[None])
     encode(tmp_path / "one.mkv", moving(2, 32, 32))
     for name, place in (("still.png", "still.png"), ("one.mkv", "one.mkv.mp4")):
         out = tmp_path / place.partition(".")[0]

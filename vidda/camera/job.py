@@ -24,7 +24,7 @@ from vidda.camera import match as camera_match
 from vidda.camera.statistics import CameraStatistics
 from vidda.camera.target import CameraConfig, measured, statistics, target_clips
 from vidda.data import load_manifest
-from vidda.data.derived import Derived
+from vidda.data.derived import SIDECARS, Derived
 from vidda.data.manifest import shortened
 from vidda.data.sampling import clip_rng
 from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
@@ -32,7 +32,7 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.run import RunFolder
-from vidda.translate.outputs import SIDECARS, write_media, write_sidecar
+from vidda.sidecar import write_sidecar
 from vidda.types import ClipRecord, Manifest
 from vidda.video.info import VideoInfo
 
@@ -166,7 +166,7 @@ def _write(
     config: CameraJobConfig, root: Path, cameras: CameraStatistics, version: Version, place: Path
 ) -> tuple[str, ...]:
     frames, fps = filmed(config, root, cameras, version)
-    write_media(place, frames, fps, config.crf)
+    video.write_clip(place, frames, fps, config.crf)
     beside, numbers = _sidecar(version), np.arange(len(frames))
     if config.match.shake:
         return ()

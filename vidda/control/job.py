@@ -27,7 +27,6 @@ from vidda.control.sheet import (
     flow_pictures,
     full_colour,
     rows,
-    save_png,
 )
 from vidda.data.chosen import choose, find_clips
 from vidda.data.derived import making_folder, missing
@@ -225,7 +224,7 @@ def _write_clip(
         if "sheet" in config.write:
             found = rows(frames, controls, mask, shown)
             sheet = contact_sheet(clip.id, found, numbers[shown].tolist(), config.tile)
-            save_png(sheet, folder / "sheet.png")
+            video.write_png(folder / "sheet.png", sheet[None])
         if "videos" in config.write:
             for name, pictures in _pictures(_written(config, controls), mask):
                 video.write(folder / f"{name}.mp4", pictures, info.fps or 1.0)

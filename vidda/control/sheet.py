@@ -1,13 +1,11 @@
 """A contact sheet: what controls a clip, frame by frame, for a person to look at."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 
 from vidda.control.controls import Controls
-from vidda.files import atomic
 
 PAPER, INK, FAINT = (255, 255, 255), (20, 20, 20), (110, 110, 110)
 GAP = 6
@@ -96,13 +94,6 @@ def contact_sheet(
             sheet[top : top + tall, left : left + tile] = _fitted(picture, tall, tile)
         top += tall
     return sheet
-
-
-def save_png(picture: np.ndarray, path: Path) -> None:
-    """Write a picture (H, W, 3) uint8 RGB as PNG, atomically."""
-    _, content = cv2.imencode(".png", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR))
-    with atomic(path) as temporary:
-        temporary.write_bytes(content.tobytes())
 
 
 def _flow_picture(flow: np.ndarray, hidden: np.ndarray, full: float) -> np.ndarray:

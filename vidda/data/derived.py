@@ -9,21 +9,32 @@ that the work is done. It is written before OUT/<path> itself gets its name, and
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 
 from pydantic import Field, ValidationError
 
 from vidda.config import Config
+from vidda.data.listing import IMAGES
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
 from vidda.files import atomic, atomic_folder, inside, sha256, write_text
 from vidda.progress import track
+from vidda.types import ClipRecord
 from vidda.video.errors import VideoError
 
 T = TypeVar("T")
 
-RECORDS = "records"
+RECORDS, VIDEOS, SIDECARS = "records", "videos", "sidecar"
+
+
+def place_of(clip: ClipRecord, copy: int = 0) -> str:
+    """Return where a clip's video goes, relative to OUT. copy: its number of several."""
+    path = PurePosixPath(clip.path)
+    suffix = ".png" if path.suffix.lower() in IMAGES else ".mp4"
+    # The suffix stays in the name unless it is usual: x.avi and x.mp4 are two clips.
+    stem = path.with_suffix("") if path.suffix == suffix else path
+    return f"{VIDEOS}/{stem}{f'.{copy}' if copy else ''}{suffix}"
 
 
 class FileRecord(Config):

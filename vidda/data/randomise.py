@@ -155,5 +155,5 @@ def _write(
     config: RandomiseConfig, manifest: Manifest, version: Version, place: Path
 ) -> tuple[str, ...]:
     frames, fps = randomised(config, manifest, version)
-    video.write(place, frames, fps, crf=config.crf)
+    video.write_clip(place, frames, fps, config.crf)
     return ()

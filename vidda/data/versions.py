@@ -11,11 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 
 from vidda.data import derived
-from vidda.data.derived import Derived
-from vidda.data.listing import IMAGES
+from vidda.data.derived import Derived, place_of
 from vidda.data.manifest import DATASET, save_manifest
 from vidda.errors import ViddaError
 from vidda.progress import track
@@ -23,7 +22,7 @@ from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 from vidda.workers import Spawning, start_worker
 
-VIDEOS, MANIFEST = "videos", "manifest.csv"
+MANIFEST = "manifest.csv"
 CHUNK = 8
 """Most versions that a process is given at a time."""
 
@@ -61,7 +60,9 @@ Write = Callable[[Version, Path], tuple[str, ...]]
 def versions_of(manifest: Manifest, copies: int) -> list[Version]:
     """All versions, clip by clip. copies: of every clip, at least 1."""
     return [
-        Version(clip, copy, _place(clip, copy)) for clip in manifest.clips for copy in range(copies)
+        Version(clip, copy, place_of(clip, copy))
+        for clip in manifest.clips
+        for copy in range(copies)
     ]
 
 
@@ -125,14 +126,6 @@ def write_all(
     folder.finish()
     print(f"written: {out / MANIFEST}")
     return 0
-
-
-def _place(clip: ClipRecord, copy: int) -> str:
-    path = PurePosixPath(clip.path)
-    suffix = ".png" if path.suffix.lower() in IMAGES else ".mp4"
-    # The suffix stays in the name unless it is usual: x.avi and x.mp4 are two clips.
-    stem = path.with_suffix("") if path.suffix == suffix else path
-    return f"{VIDEOS}/{stem}{f'.{copy}' if copy else ''}{suffix}"
 
 
 def _made(versions: Sequence[Version], write: Write, out: Path, jobs: int) -> Iterator[None]:

@@ -9,7 +9,8 @@ import os
 import signal
 import sys
 
-from vidda.cli import main
+from vidda.command import execute
+from vidda.guard import guarded
 
 PR_SET_PDEATHSIG = 1
 
@@ -28,5 +29,4 @@ def end_with_parent(parent: int) -> None:
 
 if __name__ == "__main__":
     end_with_parent(int(sys.argv[1]))
-    sys.argv = ["vidda", *sys.argv[2:]]
-    sys.exit(main())
+    sys.exit(guarded(lambda: execute(sys.argv[2], sys.argv[3:])))

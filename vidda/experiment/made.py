@@ -216,8 +216,7 @@ class Maker:
         backbone = config.backbone
         if self.config.weights is not None and backbone.takes_base and not variant.own_weights:
             backbone = backbone.with_base(self.config.weights)
-        where = f"variants.{name}: backbone"
-        self.problems += [f"{where}.{problem}" for problem in backbone.folder_problems()]
+        self.problems += [f"variants.{name}: {line}" for line in backbone.folder_problems()]
         for method, result in results.values():
             backbone = backbone.with_personalized(method, result)
         config = config.model_copy(update={"backbone": backbone})

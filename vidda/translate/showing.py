@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import numpy as np
 
 from vidda import video
-from vidda.control.sheet import Row, contact_sheet, evenly, rows, save_png
+from vidda.control.sheet import Row, contact_sheet, evenly, rows
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import Places
@@ -43,7 +43,7 @@ def show(
             found.append(("translated, with the target's camera", final[shown]))
         sheet = contact_sheet(title, found, numbers[shown].tolist(), TILE)
         written.append(f"{places.shown}.png")
-        save_png(sheet, config.out / written[-1])
+        video.write_png(config.out / written[-1], sheet[None])
     return written
 
 

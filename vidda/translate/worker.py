@@ -25,12 +25,13 @@ from vidda.data.sampling import clip_rng
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside, sha256
+from vidda.sidecar import write_sidecar
 from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
 from vidda.translate.clip_job import ClipJob, padded
 from vidda.translate.identity import clip_seed
 from vidda.translate.job_config import TranslateConfig
-from vidda.translate.outputs import ClipResult, Places, Status, write_media, write_sidecar
+from vidda.translate.outputs import ClipResult, Places, Status
 from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure
 from vidda.translate.shards import Group
@@ -215,7 +216,7 @@ class Worker:
             final = camera_match.apply(translated, setup.camera, config.camera.match, rng)
         places = Places.of(clip, config.out)
         fps = config.frames.rate(source.info.fps, source.info.frames)
-        write_media(config.out / places.media, final, fps, config.crf)
+        video.write_clip(config.out / places.media, final, fps, config.crf)
         shown = show(config, places, clip.id, job, source.numbers, translated, final, fps)
         columns = self._columns(source, final, places)
         beside = [columns["sidecar"]] if columns["sidecar"] else []

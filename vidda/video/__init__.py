@@ -3,6 +3,16 @@
 from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
 from vidda.video.reading import check, probe, read, stream
-from vidda.video.writing import write
+from vidda.video.writing import write, write_clip, write_png
 
-__all__ = ["VideoError", "VideoInfo", "check", "probe", "read", "stream", "write"]
+__all__ = [
+    "VideoError",
+    "VideoInfo",
+    "check",
+    "probe",
+    "read",
+    "stream",
+    "write",
+    "write_clip",
+    "write_png",
+]

@@ -1,4 +1,4 @@
-"""Encode frames: H.264 through PyAV, the same bytes for the same frames."""
+"""Encode frames: H.264 or PNG, the same bytes for the same frames."""
 
 import errno
 from collections.abc import Iterable, Iterator
@@ -7,6 +7,7 @@ from itertools import chain
 from pathlib import Path
 
 import av
+import cv2
 import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
@@ -63,6 +64,43 @@ def write(
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
         remedy = "; free some space, and --resume goes on" if full else ""
         raise VideoError(f"{path}: cannot be written: {error}{remedy}") from error
+
+
+def write_clip(path: Path, frames: np.ndarray, fps: float, crf: int | None) -> None:
+    """Write a clip (T, H, W, 3) uint8 RGB as `write` does, or as `write_png` where `path` says so.
+
+    fps: frames per second; 0, as an image has it, where T is 1.
+    """
+    if path.suffix == ".png":
+        write_png(path, frames, fps)
+    else:
+        write(path, frames, fps or 1.0, crf=crf)
+
+
+def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
+    """Write frames (T, H, W, 3) uint8 RGB as a PNG, atomically; several as an animated one.
+
+    fps: frames per second, above 0 where T is more than 1. Every value is kept. Raises VideoError.
+    """
+    if len(frames) == 1:
+        _, content = cv2.imencode(".png", cv2.cvtColor(frames[0], cv2.COLOR_RGB2BGR))
+        with atomic(path) as temporary:
+            temporary.write_bytes(content.tobytes())
+        return
+    rate = Fraction(fps).limit_denominator(1001)
+    with (
+        atomic(path) as temporary,
+        av.open(str(temporary), "w", format="apng", options={"fflags": "+bitexact"}) as container,
+    ):
+        stream = container.add_stream("apng", rate=rate)
+        stream.height, stream.width = frames.shape[1:3]
+        stream.pix_fmt = "rgb24"
+        stream.codec_context.thread_count = 1
+        for number, frame in enumerate(frames):
+            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            picture.pts, picture.time_base = number, 1 / rate
+            container.mux(stream.encode(picture))
+        container.mux(stream.encode())
 
 
 def _checked(path: Path, frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:

@@ -113,7 +113,7 @@ class StableDiffusionConfig(Config):
         try:
             find_parts(self.weights)
         except ViddaError as error:
-            return [f"weights: {line}" for line in str(error).splitlines()]
+            return str(error).splitlines()
         return []
 
     def with_base(self, folder: Path) -> Self:

@@ -58,7 +58,7 @@ class WeightsConfig(Config):
     key: begins its keys as the command line writes them, for messages.
     """
 
-    key: ClassVar[str] = "weights."
+    key: ClassVar[str] = "backbone.weights."
     base: SourceConfig = Field(
         default=Hub(repo="stable-diffusion-v1-5/stable-diffusion-v1-5"),
         description="the whole pipeline: VAE, UNet, text encoder, tokenizer, scheduler's config",

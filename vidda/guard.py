@@ -1,0 +1,113 @@
+"""What a command's process does around it: signals, escaped output, and errors as lines."""
+
+import errno
+import os
+import re
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
+from typing import Any, NoReturn, TextIO, cast
+
+from vidda.errors import ViddaError, plain
+
+_FREE = "; free some space: what is done is kept, and the same command with --resume goes on"
+
+# What a machine refuses and its user can mend, and how where its own words do not say it.
+MACHINE_ERRORS = {
+    errno.EACCES: "",
+    errno.EPERM: "",
+    errno.EROFS: "",
+    errno.ENOSPC: _FREE,
+    errno.EDQUOT: _FREE,
+    errno.EFBIG: "; a limit (ulimit -f) or this kind of disk forbids files of that size",
+    errno.EIO: "; the disk fails, or its server: see the system's log",
+    errno.EMFILE: "; too many files are open at once: raise ulimit -n, or take fewer workers",
+}
+
+
+class _EndedError(KeyboardInterrupt):
+    """SIGTERM or SIGHUP came; whatever cleans up after Ctrl-C does so after these too."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(signal.Signals(number).name)
+        self.status = 128 + number
+
+
+class _Plain:
+    """A standard stream that shows control characters escaped, whatever a file's name holds.
+
+    kept: pattern of what passes as it is, in one group.
+    """
+
+    def __init__(self, stream: TextIO, kept: str) -> None:
+        self._stream = stream
+        self._kept = re.compile(kept)
+
+    def write(self, text: str) -> int:
+        parts = self._kept.split(text)
+        parts[::2] = [plain(part) for part in parts[::2]]
+        self._stream.write("".join(parts))
+        return len(text)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._stream, name)
+
+
+@contextmanager
+def _plain_streams() -> Iterator[None]:
+    """Standard output keeps colors, and standard error on a terminal what moves a bar."""
+    moves = r"|\x1b\[[0-9;?]*[A-Za-z]" if sys.stderr.isatty() else ""
+    out = _Plain(sys.stdout, r"(\n|\x1b\[[0-9;]*m)")
+    error = _Plain(sys.stderr, rf"(\n|\r{moves})")
+    with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, error)):
+        yield
+
+
+def guarded(work: Callable[[], int]) -> int:
+    """Return the exit status of `work`: its own, or 2 for anything the user has to mend."""
+    try:
+        with _signals(), _plain_streams():
+            status = work()
+            sys.stdout.flush()
+        return status
+    except ViddaError as error:
+        for line in str(error).split("\n"):
+            print(f"error: {plain(line)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt as error:
+        what = f"ended by {error}" if isinstance(error, _EndedError) else "interrupted"
+        with suppress(OSError):  # a terminal that hung up takes no line
+            print(f"{what}; the same command with --resume goes on from here", file=sys.stderr)
+        return error.status if isinstance(error, _EndedError) else 130
+    except BrokenPipeError:
+        # `vidda ... | head`: the reader has left, and Python would complain again while it exits.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except OSError as error:
+        if error.errno not in MACHINE_ERRORS:
+            raise
+        print(f"error: {plain(str(error))}{MACHINE_ERRORS[error.errno]}", file=sys.stderr)
+        return 2
+
+
+@contextmanager
+def _signals() -> Iterator[None]:
+    """Let SIGTERM and SIGHUP end a command as Ctrl-C does; a second one ends it at once."""
+    here = threading.current_thread() is threading.main_thread()
+    numbers = (signal.SIGTERM, signal.SIGHUP) if here else ()
+    # nohup has a command ignore SIGHUP.
+    before = {n: signal.getsignal(n) for n in numbers if signal.getsignal(n) != signal.SIG_IGN}
+    for number in before:
+        signal.signal(number, _end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def _end(number: int, _: Any) -> NoReturn:
+    signal.signal(number, signal.SIG_DFL)
+    raise _EndedError(number)
