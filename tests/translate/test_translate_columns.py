@@ -97,7 +97,7 @@ def test_the_targets_camera_is_measured_at_the_size_of_the_translations(
         job = job.model_copy(update={"camera": CameraConfig(target=target, clips=2)})
         plan = make(job)
         assert job.camera is not None
-        found.append(statistics(job.out, job.camera, plan.size, plan.multiple, plan.rate))
+        found.append(statistics(job.out, job.camera, plan.size, plan.backbone.multiple, plan.rate))
     assert found[0] == found[1] != found[2]
 
 

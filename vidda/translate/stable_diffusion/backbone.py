@@ -36,7 +36,9 @@ class StableDiffusionConfig(Config):
 
     takes_base: ClassVar[bool] = True
 
-    name: Literal["stable_diffusion"] = "stable_diffusion"
+    name: Literal["stable_diffusion"] = Field(
+        default="stable_diffusion", description="Stable Diffusion 1.x or 2.x, frame by frame"
+    )
     weights: WeightsConfig = Field(default=WeightsConfig(), description="the model")
     sampling: SamplingConfig = Field(default=SamplingConfig(), description="how it samples")
     precision: Precision = Field(default="fp32", description="of the model")
