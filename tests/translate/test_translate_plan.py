@@ -42,7 +42,7 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
         "check_pose.name: a sidecar says what the source shows",
         "engine=processes",
         "template names {weather}",
-        "no such folder; correct base.path",
+        "no such folder; correct weights.base.path",
         "none.csv: no such manifest",
     ):
         assert part in text, part
