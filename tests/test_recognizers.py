@@ -25,6 +25,7 @@ from vidda.recognize.torchvision_video import TorchvisionVideo
 from vidda.recognize.videomae import VideoMae
 from vidda.recognize.videomae_start import Scratch
 from vidda.recognize.weights import FileWeights, LibraryWeights
+from vidda.yaml_data import parse
 
 TINY_MAE = Scratch(patch=8, width=16, layers=2, heads=2, mlp=32)
 FLAT = FlatHead(grid=2, hidden=(12,))
@@ -104,7 +105,7 @@ def test_a_checkpoint_needs_no_pretrained_weights(case: str) -> None:
     config, _ = CASES[case]
     plain: Config = config.without_weights()
     text = configs.dump(plain)
-    again = TypeAdapter(ModelConfig).validate_python(configs._parse(text, "yaml"))
+    again = TypeAdapter(ModelConfig).validate_python(parse(text, "yaml"))
     assert again == plain
     with torch.device("meta"):
         shapes = [

@@ -18,6 +18,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 from typing import Any
 
@@ -27,8 +28,16 @@ from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-MOVED_KEYS: dict[str, str] = {}
-"""Dotted keys of configs and results, or the beginnings of them, as they were and as they are."""
+OF_TRANSLATIONS = ("translated/config.yaml", "whole/translated/*/config.yaml", "whole/stages/cons*")
+MOVED_KEYS = [
+    *((files, key, f"backbone.{key}") for files in OF_TRANSLATIONS
+      for key in ("weights", "sampling", "precision")),
+    *((file, f"variants.consistent.change.{key}", f"variants.consistent.change.backbone.{key}")
+      for file in ("whole.yaml", "whole/config.yaml") for key in ("sampling",)),
+]  # fmt: skip
+"""Files, and dotted keys in them, or the beginnings of keys, as they were and as they are."""
+NEW_KEYS = [(files, "backbone.name") for files in OF_TRANSLATIONS]
+"""Keys that only the new checkout has."""
 MOVED_FILES: dict[str, str] = {}
 """Beginnings of the paths of files that a job writes."""
 MOVED_WORDS: dict[str, str] = {}
@@ -242,11 +251,18 @@ def _content(file: Path, places: Places, *, moved: bool) -> dict[str, Any]:
     else:
         tree = json.loads(text)
     flat = dict(_leaves(tree, ""))
+    name = file.relative_to(places[0]).as_posix()
     if moved:
-        flat = {_moved(key, MOVED_KEYS): value for key, value in flat.items()}
+        table = {old: new for files, old, new in MOVED_KEYS if fnmatch(name, files)}
+        flat = {_moved(key, table): value for key, value in flat.items()}
         flat = {key: MOVED_WORDS.get(value, value) if isinstance(value, str) else value
                 for key, value in flat.items()}  # fmt: skip
-    return {key: value for key, value in flat.items() if key.rpartition(".")[2] not in VOLATILE}
+    new = set() if moved else {key for files, key in NEW_KEYS if fnmatch(name, files)}
+    return {
+        key: value
+        for key, value in flat.items()
+        if key not in new and key.rpartition(".")[2] not in VOLATILE
+    }
 
 
 def _leaves(tree: Any, prefix: str) -> Iterator[tuple[str, Any]]:

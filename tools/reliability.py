@@ -26,7 +26,7 @@ is one fault injected and the job resumed.
 
     .venv/bin/python tools/reliability.py
 
-ran them on {date} with {machine}; `bash tools/test.sh deep` runs the same.
+ran them on {date} with {machine}; `bash tools/test.sh deep` runs the checks alone.
 
 | check | tries | of |
 | --- | ---: | --- |

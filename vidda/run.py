@@ -212,7 +212,7 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         way = "" if (path / "DONE").exists() else " or go on with --resume"
         raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
     written = configs.read(path / "config.yaml")
-    if not written:
+    if not (path / "config.yaml").read_text(encoding="utf-8").strip():
         raise ViddaError(f"{path / 'config.yaml'}: empty; put it back, or choose another folder")
     free = configs.changeable(config)
     before, now = (

@@ -76,7 +76,10 @@ def test_too_little_shared_memory_is_told_with_what_helps(training: Driver) -> N
 def test_a_worker_that_is_killed_is_told_and_a_resume_goes_on(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     # Of a training the workers write the cache, and nothing else.
-    more = {"translate": ["workers=2"], "train": ["workers=1", f"cache={out / 'cache'}"]}
+    more = {
+        "translate": ["engine=processes", "workers=2"],
+        "train": ["workers=1", f"cache={out / 'cache'}"],
+    }
     argv = JOBS[name](tmp_path, out) + more.get(name, ["jobs=2"])
     with Driver(argv, out, tmp_path) as driver:
         moments = (2, 7)

@@ -107,7 +107,7 @@ def test_it_lowers_the_loss_on_held_out_frames_and_plain_diffusers_reads_it(
     assert len(card["base"]) == len(card["frames"]) == 64 and card["token"] in card["prompt"]
     assert all(p.suffix != ".bin" for p in result.rglob("*"))
     plain = load(base, result)
-    held_out = draw(load_manifest(target), FramesConfig(count=12, held_out=2), SIZE).held_out
+    held_out = draw(load_manifest(target), FramesConfig(count=12, held_out=2), SIZE).held_out[:]
     unchanged = plain_loss(StableDiffusionPipeline.from_pretrained(base), held_out, start)
     assert plain_loss(plain, held_out, card["prompt"]) < share * unchanged
 
@@ -146,7 +146,7 @@ def test_the_decoder_learns_to_paint_the_target(base: Path, target: Path, tmp_pa
     assert after > before + 1
     tuned = AutoencoderKL.from_pretrained(run / "result")
     first = AutoencoderKL.from_pretrained(base / "vae")
-    held_out = draw(load_manifest(target), FramesConfig(count=12, held_out=2), SIZE).held_out
+    held_out = draw(load_manifest(target), FramesConfig(count=12, held_out=2), SIZE).held_out[:]
     pixels = torch.from_numpy(held_out).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
         latents = tuned.encode(pixels).latent_dist.mode()

@@ -12,9 +12,8 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
-from vidda.config import Config
 from vidda.data.listing import IMAGES
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
@@ -37,14 +36,14 @@ def place_of(clip: ClipRecord, copy: int = 0) -> str:
     return f"{VIDEOS}/{stem}{f'.{copy}' if copy else ''}{suffix}"
 
 
-class FileRecord(Config):
+class FileRecord(BaseModel, frozen=True, extra="forbid"):
     """A file as it was written."""
 
     size: int = Field(ge=0, description="bytes")
     sha256: str = Field(description="hex digest of the content")
 
 
-class Derived(Config):
+class Derived(BaseModel, frozen=True, extra="forbid"):
     """What was made of one clip."""
 
     id: str = Field(description="of the source's clip")
