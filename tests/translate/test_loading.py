@@ -293,8 +293,8 @@ def test_a_hub_name_is_read_from_the_cache_alone(
         monkeypatch.setenv(key, value)
     lines = refusal(WeightsConfig())
     assert lines[0] == (
-        "backbone.weights.base: stable-diffusion-v1-5/stable-diffusion-v1-5 is not in this machine's"
-        " cache: backbone.weights.download=true fetches it"
+        "backbone.weights.base: stable-diffusion-v1-5/stable-diffusion-v1-5 is not in this"
+        " machine's cache: backbone.weights.download=true fetches it"
     )
     assert [line.split(":")[0] for line in lines] == [
         "backbone.weights.base", "backbone.weights.controlnets.0.source",

@@ -42,11 +42,7 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
         "check_pose.name: a sidecar says what the source shows",
         "engine=processes",
         "template names {weather}",
-<<<<<<< HEAD
         "no such folder; correct backbone.weights.base.path",
-=======
-        "no such folder; correct weights.base.path",
->>>>>>> main
         "none.csv: no such manifest",
     ):
         assert part in text, part

@@ -34,7 +34,7 @@ FIGURES: Mapping[str, Figure] = {
 STATUSES = ("failed", "rejected", "kept")
 
 
-class ClipFigures(Derived):
+class ClipFigures(Derived, frozen=True):
     """What `vidda translate` writes beside each clip's video."""
 
     status: Literal["kept", "rejected", "failed"] = Field(description="whether it is used")
