@@ -53,38 +53,48 @@ class Hub(Config):
         key: of this config, for messages. patterns: of the files to fetch. download: fetch what the
         cache lacks. Raises ViddaError when it is not there or cannot be fetched.
         """
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-
-        try:
-            found = snapshot_download(
-                self.repo,
-                revision=self.revision,
-                allow_patterns=list(patterns),
-                local_files_only=not download,
-            )
-        except HFValidationError:
-            raise ViddaError(f"{key}: repo {self.repo!r} is not written owner/name") from None
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            remedy = (
-                f"the hub did not give it ({reason}); copy its folder here and name it with"
-                f" {key}.name=folder {key}.path=FOLDER"
-                if download
-                else f"{_download(key)} fetches it"
-            )
-            raise ViddaError(
-                f"{key}: {self.repo} is not in this machine's cache: {remedy}"
-            ) from None
-        return Path(found)
+        return hub_folder(self.repo, self.revision, patterns, key, download, _download(key))
 
     def missing(self, key: str) -> str:
         """Return what to do when something is not in it. key: of this config, for messages."""
         return f"{_download(key)} fetches what the cache lacks, if the repository has it"
+
+
+def hub_folder(
+    repo: str, revision: str | None, patterns: Sequence[str], key: str, download: bool, fetch: str
+) -> Path:
+    """Return the folder of a hub's repository in this machine's cache.
+
+    patterns: of the files that are wanted. key: of the repository's config, for messages. download:
+    fetch what the cache lacks; fetch: what turns that on, as a command line writes it. Raises
+    ViddaError when it is not there or cannot be fetched.
+    """
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import (
+        HfHubHTTPError,
+        HFValidationError,
+        LocalEntryNotFoundError,
+    )
+
+    try:
+        found = snapshot_download(
+            repo,
+            revision=revision,
+            allow_patterns=list(patterns),
+            local_files_only=not download,
+        )
+    except HFValidationError:
+        raise ViddaError(f"{key}: repo {repo!r} is not written owner/name") from None
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        remedy = (
+            f"the hub did not give it ({reason}); copy its folder here and name it with"
+            f" {key}.name=folder {key}.path=FOLDER"
+            if download
+            else f"{fetch} fetches it"
+        )
+        raise ViddaError(f"{key}: {repo} is not in this machine's cache: {remedy}") from None
+    return Path(found)
 
 
 def _download(key: str) -> str:

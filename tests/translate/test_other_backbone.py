@@ -209,9 +209,9 @@ def test_it_is_an_arm_of_vidda_run_and_counted_in_the_hours(plugins: Path, tmp_p
     )
     file = tmp_path / "run.yaml"
     file.write_text(json.dumps(content))
-    dry, done = vidda(plugins, ["run", str(file), "--dry-run"], ["run", str(file)])
-    assert dry[0] == 0 and "translate blurred: 1 x" in dry[1] and "GPU hours" in dry[1]
+    done, dry = vidda(plugins, ["run", str(file)], ["run", str(file), "--dry-run", "--resume"])
     assert done[0] == 0, done[1]
+    assert dry[0] == 0 and "translate blurred: 1 x" in dry[1] and "GPU hours" in dry[1], dry[1]
     (manifest,) = (tmp_path / "out" / "translated").glob("*/manifest.csv")
     clip = manifest.parent / next(csv.DictReader(manifest.open(newline="")))["path"]
     assert np.ptp(video.read(clip)) > 0

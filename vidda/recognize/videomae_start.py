@@ -13,6 +13,7 @@ from safetensors import SafetensorError
 from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.recognize.motion import VideoInput
+from vidda.weights import hub_folder
 
 if TYPE_CHECKING:  # transformers takes seconds to import
     from transformers import PreTrainedModel, VideoMAEConfig
@@ -21,6 +22,8 @@ if TYPE_CHECKING:  # transformers takes seconds to import
 
 Count = Annotated[int, Field(ge=1)]
 
+KEY = "model.start"
+"""Of these configs in those of vidda train, for messages."""
 SEEN = "vidda_input"
 """The key of a folder's config.json that says which input vidda pre-trained it on."""
 
@@ -88,32 +91,9 @@ class Hub(Config):
 
     def find(self) -> Path:
         """The folder in the cache; raises ViddaError when it is not there or cannot be fetched."""
-        from huggingface_hub import snapshot_download
-        from huggingface_hub.errors import (
-            HfHubHTTPError,
-            HFValidationError,
-            LocalEntryNotFoundError,
-        )
-
-        try:
-            folder = snapshot_download(
-                self.repo,
-                revision=self.revision,
-                allow_patterns=["config.json", "*.safetensors"],
-                local_files_only=not self.download,
-            )
-        except HFValidationError:
-            raise ViddaError(f"model.start.repo {self.repo!r} is not written owner/name") from None
-        except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
-            reason = str(error).partition("\n")[0].rstrip(".")
-            remedy = (
-                f"the hub did not give it ({reason}); copy its folder here and name it with"
-                " model.start.name=folder model.start.path=FOLDER"
-                if self.download
-                else "model.start.download=true fetches it"
-            )
-            raise ViddaError(f"{self.repo} is not in this machine's cache: {remedy}") from None
-        return Folder(path=Path(folder)).find()
+        wanted, fetch = ("config.json", "*.safetensors"), f"{KEY}.download=true"
+        folder = hub_folder(self.repo, self.revision, wanted, KEY, self.download, fetch)
+        return Folder(path=folder).find()
 
 
 StartConfig = Annotated[Scratch | Folder | Hub, Field(discriminator="name")]
