@@ -2,7 +2,7 @@
 # diffusers 0.42.1 (numpy 2.4.6): export_to_video writes uint8 frames as their negative.
 #
 # Expected: export_to_video(frames, path) writes a list of PIL images or of numpy arrays; no range
-#   or type of the arrays is named, and images in numpy are uint8 of 0 to 255 everywhere else.
+#   or type of the arrays is named, and frames read from a video are uint8 arrays of 0 to 255.
 # Seen: every array is multiplied by 255 and cast to uint8. For uint8 frames the product wraps
 #   around modulo 256, and 255 * x is -x: the file holds the negative of the video. As it is still
 #   a clean, smooth video of the right shapes and motion, programs do not notice.
