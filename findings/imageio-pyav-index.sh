@@ -4,10 +4,11 @@
 # Expected: imageio.v3.imread(file, plugin="pyav", index=i) returns the frame that is i-th when the
 #   file is read through; whether it may seek by the rate is decided from the container, and these
 #   files do have a constant rate.
-# Seen: in .ts (H.264) and .mpg (MPEG-2) the index is turned into a time counted from 0 and seeked,
-#   but the clock of these streams starts later (at 0.5 s or 1.4 s, say). Nearly every index gives
-#   another frame, and many of them the same one. mp4 and mkv of the same frames are right, as
-#   they are read through.
+# Seen: for .ts (H.264) and .mpg (MPEG-2) the index is turned into a time counted from 0, and
+#   seeked. Their clocks start later, and a seek in them lands on a keyframe before or *after* that
+#   time; the frame is then counted from there by its clock. Nearly every index gives another
+#   frame, and many of them the same one. mp4 and mkv of the same frames are right, as they are
+#   read through.
 # Hurts: broadcast, surveillance and body-camera recordings (.ts) and old action data sets (.mpg):
 #   sparse sampling by index trains on repeated and wrong frames, and frame-wise labels do not fit.
 # Remedy: iio.imiter and count, or imread(..., constant_framerate=False).

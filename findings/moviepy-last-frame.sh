@@ -8,7 +8,7 @@
 #   through [0, duration) by 1 / fps in floating point, and for many lengths stops one frame early.
 #   Whether a frame is lost depends on the length and the rate. Nothing is said.
 # Hurts: frame-wise labels, poses and masks that no longer count as many rows as the video has
-#   frames; clips cut into many short pieces lose a frame each; every read-edit-write round
+#   frames; clips cut into many short pieces can lose a frame each; every read-edit-write round
 #   can shorten the clip again.
 # Remedy: count frames (PyAV: sum(1 for _ in container.decode(video=0))) and read and write with a
 #   library that works by frames.
