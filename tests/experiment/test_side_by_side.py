@@ -64,6 +64,7 @@ def test_a_personalization_whose_result_was_lost_is_not_complete(tmp_path: Path)
     assert not stage.complete(tmp_path)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_what_needs_another_stage_waits_for_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], at_once: int
