@@ -229,3 +229,27 @@ def test_an_edit_list_that_shows_a_part_twice(tmp_path: Path) -> None:
     info = assert_read_as_decoded(path)
     assert info.frames == 50
     assert info.reader == "pyav"
+
+
+@pytest.mark.parametrize(
+    ("name", "form", "codec"),
+    [
+        ("clip.m1v", "mpeg1video", "mpeg1video"),
+        ("clip.m2v", "mpeg2video", "mpeg2video"),
+        ("clip.y4m", "yuv4mpegpipe", "wrapped_avframe"),
+    ],
+)
+def test_streams_without_a_container_are_read(
+    tmp_path: Path, name: str, form: str, codec: str
+) -> None:
+    path = tmp_path / name
+    with av.open(str(path), "w", format=form) as output:
+        stream = output.add_stream(codec, rate=25)
+        stream.width, stream.height, stream.pix_fmt = 64, 48, "yuv420p"
+        for pixels in moving(8, 48, 64):
+            frame = av.VideoFrame.from_ndarray(pixels).reformat(format="yuv420p")
+            output.mux(stream.encode(frame))
+        output.mux(stream.encode())
+    whole = video.read(path)
+    np.testing.assert_array_equal(whole, sequential(path))
+    np.testing.assert_array_equal(video.read(path, [5, 2]), whole[[5, 2]])

@@ -71,7 +71,8 @@ def test_every_problem_is_told_at_once(disk: Path, tmp_path: Path) -> None:
     )
     wanted = [
         r"base/unet: holds a UNet2DConditionModel; name a folder with a ControlNetModel",
-        r"controlnets.2.source: .*nowhere: no such folder; correct weights.controlnets.2.source.path",
+        r"controlnets.2.source: .*nowhere: no such folder;"
+        r" correct weights.controlnets.2.source.path",
         r"loras.0.source: .*pytorch_lora_weights.bin is a pickle, which vidda does not load",
         r"embeddings.0.source: .*learned_embeds.pt: no such folder",
         r"stranger: not a ControlNet of this UNet: cross_attention_dim is 48, the UNet's 32; "

@@ -2,7 +2,7 @@
 
 from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
-from vidda.video.reading import check, probe, read, stream
+from vidda.video.reading import READER, check, probe, read, stream
 from vidda.video.writing import write
 
-__all__ = ["VideoError", "VideoInfo", "check", "probe", "read", "stream", "write"]
+__all__ = ["READER", "VideoError", "VideoInfo", "check", "probe", "read", "stream", "write"]
