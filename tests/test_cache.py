@@ -63,6 +63,16 @@ def test_size_recipe_and_content_are_told_apart(tmp_path: Path, clip: Path) -> N
     assert make.calls == 5
 
 
+def test_frames_that_another_reader_gave_are_not_taken(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Maker(clip)
+    FrameCache(tmp_path / "cache").frames(clip, 24, "all", make)
+    monkeypatch.setattr("vidda.data.cache.READER", 0)
+    FrameCache(tmp_path / "cache").frames(clip, 24, "all", make)
+    assert make.calls == 2
+
+
 def test_a_copy_elsewhere_is_the_same_content(tmp_path: Path, clip: Path) -> None:
     cache = FrameCache(tmp_path / "cache")
     cache.frames(clip, 24, "all", Maker(clip))

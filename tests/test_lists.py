@@ -461,7 +461,7 @@ def test_a_label_of_thousands_of_digits_is_one_line(root: Path) -> None:
 
 
 SUFFIXES = [".mp4", ".MP4", ".flv", ".3gp", ".ts", ".mts", ".m2ts", ".gif", ".mpeg", ".ogv", ".asf",
-            ".vob", ".wmv", ".mov", ".webm", ".h264", ".mxf"]  # fmt: skip
+            ".vob", ".wmv", ".mov", ".webm", ".h264", ".mxf", ".m1v", ".m2v", ".y4m"]  # fmt: skip
 
 
 @pytest.mark.parametrize("name", ["folders", "s2rda49"])

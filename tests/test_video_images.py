@@ -3,6 +3,7 @@
 import struct
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -76,6 +77,42 @@ def test_animations_are_clips(tmp_path: Path, name: str) -> None:
     np.testing.assert_array_equal(np.stack(list(video.stream(path))), frames)
     with pytest.raises(video.VideoError, match=rf"{name}: frame 6 not in 0\.\.5"):
         video.read(path, [6])
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2])
+def test_a_frame_of_an_animation_does_not_depend_on_those_read_before(
+    tmp_path: Path, disposal: int
+) -> None:
+    """FFmpeg is right; Pillow leaves in a frame what was to be taken back, once it was loaded."""
+    spots = np.zeros((4, 32, 64, 4), np.uint8)
+    for number, spot in enumerate(spots):
+        spot[8:16, 8 * number : 8 * number + 8] = (255, 0, 0, 255)
+    spots[0, ..., 3] = 255
+    first, *others = [Image.fromarray(spot) for spot in spots]
+    path = tmp_path / "clip.png"
+    first.save(path, save_all=True, append_images=others, disposal=disposal, blend=1)
+    with av.open(str(path), format="apng") as container:
+        truth = [frame.to_ndarray(format="rgba") for frame in container.decode(video=0)]
+    black = np.stack([frame[..., :3] * (frame[..., 3:] > 0) for frame in truth])
+    np.testing.assert_array_equal(video.read(path), black)
+    np.testing.assert_array_equal(video.read(path, [3, 1]), black[[3, 1]])
+
+
+@pytest.mark.parametrize("disposal", [0, 1, 2])
+def test_what_is_transparent_in_a_gif_is_black_whatever_its_name(
+    tmp_path: Path, disposal: int
+) -> None:
+    spots = np.zeros((4, 32, 64, 4), np.uint8)
+    for number, spot in enumerate(spots):
+        spot[8:16, 8 * number : 8 * number + 8] = (255, 0, 0, 255)
+    first, *others = [Image.fromarray(spot) for spot in spots]
+    path = tmp_path / "clip.gif"
+    first.save(path, save_all=True, append_images=others, disposal=disposal, duration=100)
+    frames = video.read(path)
+    assert frames.shape[0] == 4
+    np.testing.assert_array_equal(frames[0], spots[0, ..., :3])
+    misnamed = path.rename(tmp_path / "clip.png")
+    np.testing.assert_array_equal(video.read(misnamed), frames)
 
 
 def test_the_image_for_those_who_show_no_animation_is_no_frame(tmp_path: Path) -> None:

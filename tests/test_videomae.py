@@ -198,7 +198,9 @@ def test_the_hub_without_a_network(
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
     start = Hub(repo="nobody/no-such-videomae", download=download)
     message = refused(lambda: VideoMae(start=start).build(7))
-    assert message.startswith("model.start: nobody/no-such-videomae is not in this machine's cache: ")
+    assert message.startswith(
+        "model.start: nobody/no-such-videomae is not in this machine's cache: "
+    )
     assert ("start.name=folder" if download else "start.download=true fetches it") in message
     assert "owner/name" in refused(lambda: VideoMae(start=Hub(repo="a/b/c")).build(7))
 

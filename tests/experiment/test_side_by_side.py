@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from vidda.config import dump
+from vidda.data.derived import make, making_folder
 from vidda.errors import ViddaError
 from vidda.experiment.process import run_vidda
 from vidda.experiment.records import Records
@@ -37,6 +39,32 @@ def processes(folder: Path) -> list[Path]:
     return found
 
 
+def test_a_stage_whose_videos_were_lost_is_not_complete(tmp_path: Path) -> None:
+    stage = rendering(tmp_path / "first", 1)
+    (tmp_path / "stages").mkdir()
+    stage.file(tmp_path).write_text(dump(stage.config))
+    make(stage.out, "syn/a.mp4", "a", lambda place: [place.write_bytes(b"frames")][:0])
+    assert not stage.complete(tmp_path)
+    stage.done.write_text("{}")
+    assert stage.complete(tmp_path)
+    (stage.out / "syn" / "a.mp4").write_bytes(b"")
+    assert not stage.complete(tmp_path)
+
+
+def test_a_personalization_whose_result_was_lost_is_not_complete(tmp_path: Path) -> None:
+    run = tmp_path / "learnt"
+    stage = Stage("learnt", "", "personalize", MiniConfig(out=run), run, run / "DONE", ())
+    (tmp_path / "stages").mkdir()
+    stage.file(tmp_path).write_text(dump(stage.config))
+    with making_folder(run, "result", "result") as folder:
+        (folder / "weights.safetensors").write_bytes(b"weights")
+    stage.done.write_text("")
+    assert stage.complete(tmp_path)
+    (run / "result" / "weights.safetensors").unlink()
+    assert not stage.complete(tmp_path)
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("at_once", [1, 2])
 def test_what_needs_another_stage_waits_for_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], at_once: int

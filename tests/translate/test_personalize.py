@@ -79,7 +79,7 @@ def from_inversion(base: Path, result: Path) -> Any:
 @pytest.mark.parametrize(
     ("method", "load", "start", "share"),
     [
-        (DREAMBOOTH, from_dreambooth, "sks object", 0.9),
+        pytest.param(DREAMBOOTH, from_dreambooth, "sks object", 0.9, marks=pytest.mark.slow),
         (LORA, from_lora, "sks object", 0.95),
         # The vectors of one word cannot do as much to a UNet that was never trained on words.
         (INVERSION, from_inversion, "a person person", 0.98),

@@ -61,7 +61,15 @@ def final_alpha(name: str) -> float:
 
 
 @pytest.mark.parametrize("start", [FromImage, Zodi, DdimInversion])
-@pytest.mark.parametrize("name", [name for name in SCHEDULERS if name not in FRESH])
+@pytest.mark.parametrize(
+    "name",
+    # kdpm2 takes half a second to be built.
+    [
+        pytest.param(name, marks=[pytest.mark.slow] if name == "kdpm2" else [])
+        for name in SCHEDULERS
+        if name not in FRESH
+    ],
+)
 def test_nothing_of_the_noise_is_left(models: Models, name: str, start: Any) -> None:
     scheduler = SchedulerConfig(name=name, eta=0.0 if name == "tcd" else None)
     found = [error(models, scheduler, start(strength=share), steps) for steps, share in CASES]

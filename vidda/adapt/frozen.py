@@ -23,6 +23,7 @@ from vidda.files import atomic
 from vidda.progress import meter
 from vidda.recognize.framewise import Framewise
 from vidda.types import Manifest
+from vidda.video import READER
 from vidda.video.errors import VideoError
 
 log = logging.getLogger("vidda")
@@ -146,6 +147,7 @@ def _digest(config: AdaptConfig, model: Framewise, manifest: Manifest) -> str:
         config.test_sampling.model_dump_json(),
         config.test_transform.model_dump_json(),
         config.precision,
+        str(READER),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 

@@ -1,9 +1,9 @@
 """Decoded, resized frames kept on disk, so that later epochs do not decode.
 
     DIR/keys/<hash of path, time and size>     the SHA-256 of that file's content, as text
-    DIR/frames/<ab>/<content>-<size>-<recipe>.npy    (N, H, W, 3) uint8, memory-mapped
+    DIR/frames/<ab>/<content>-<size>-<recipe>-<reader>.npy    (N, H, W, 3) uint8, memory-mapped
 
-A video that changes gets another key.
+A video that changes gets another key, and so does one that this reader reads otherwise.
 """
 
 import hashlib
@@ -17,7 +17,7 @@ import numpy as np
 from vidda.cache_folder import CacheFolder
 from vidda.files import sha256
 from vidda.video.errors import VideoError
-from vidda.video.reading import Size
+from vidda.video.reading import READER, Size
 
 
 class FrameCache:
@@ -39,7 +39,9 @@ class FrameCache:
         """
         shape = "own" if size is None else "x".join(map(str, np.atleast_1d(size)))
         content = self._content_of(path)
-        place = self._disk.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}.npy"
+        place = (
+            self._disk.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}-{READER}.npy"
+        )
         try:
             return np.load(place, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:

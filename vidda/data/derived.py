@@ -158,6 +158,12 @@ def nothing_lost(out: Path) -> bool:
         return False
 
 
+def all_kept(out: Path) -> bool:
+    """Return whether all that the records in OUT name is there, by size; quick as the above."""
+    records = [Derived.read(file) for file in (out / RECORDS).rglob("*.json")]
+    return all(record is not None and record.whole(out, content=False) for record in records)
+
+
 def _file(place: Path) -> FileRecord:
     return FileRecord(size=place.stat().st_size, sha256=sha256(place))
 

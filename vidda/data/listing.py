@@ -14,7 +14,7 @@ VIDEOS = frozenset((
     ".mp4", ".m4v", ".mov", ".qt", ".3gp", ".3g2", ".f4v", ".mj2", ".mkv", ".mk3d", ".webm",
     ".avi", ".divx", ".mpg", ".mpeg", ".mpe", ".vob", ".mod", ".ts", ".m2t", ".m2ts", ".mts",
     ".tod", ".wmv", ".asf", ".flv", ".gif", ".ogv", ".ogg", ".ogm", ".ivf", ".mxf", ".dv", ".dif",
-    ".h264", ".264", ".avc", ".h265", ".265", ".hevc",
+    ".h264", ".264", ".avc", ".h265", ".265", ".hevc", ".m1v", ".m2v", ".y4m",
 ))  # fmt: skip
 """Suffixes of the containers that `vidda.video` opens; a listed file may have any other."""
 

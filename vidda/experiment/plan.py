@@ -15,13 +15,12 @@ from vidda.experiment.made import Maker
 from vidda.experiment.names import problems as name_problems
 from vidda.experiment.names import slug
 from vidda.experiment.stage import Stage
+from vidda.files import LONGEST_NAME
 from vidda.recognize.train_config import TrainConfig
 from vidda.report.config import ReportConfig
 
 C = TypeVar("C", bound=Config)
 GALLERY = "gallery"
-LONGEST_NAME = 200
-"""In bytes, of a stage; file systems take 255, and its files have more to their names."""
 REPORTED = "report.json"
 """What vidda report writes last."""
 

@@ -7,8 +7,9 @@ from pathlib import Path
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, dump
 from vidda.data import load_manifest
-from vidda.data.derived import nothing_lost
+from vidda.data.derived import all_kept, done, nothing_lost
 from vidda.recognize.train_config import TrainConfig
+from vidda.translate.stable_diffusion.personalize.job import RESULT
 
 MAKE_CLIPS = ("randomise", "translate", "camera")
 """Commands that make clips from clips."""
@@ -55,13 +56,21 @@ class Stage:
         return out / "stages" / f"{self.name}.log"
 
     def complete(self, out: Path) -> bool:
-        """Whether it has been run to its end with this very config, and no clip was lost since."""
+        """Whether it has been run to its end with this very config, and nothing was lost since."""
         return (
             self.done.exists()
             and self.ready()
             and self.known(out) == dump(self.settled().config)
-            and (self.command not in MAKE_CLIPS or nothing_lost(self.out))
+            and self._whole()
         )
+
+    def _whole(self) -> bool:
+        """Whether the files that later stages read are there; a resume makes lost ones again."""
+        if self.command in MAKE_CLIPS:
+            return nothing_lost(self.out)
+        if self.command == "personalize":
+            return done(self.out, RESULT, RESULT, content=False) is not None
+        return self.command != "mini" or all_kept(self.out)
 
     def known(self, out: Path) -> str | None:
         """The config that it was last started with, None before."""

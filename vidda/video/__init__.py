@@ -2,10 +2,11 @@
 
 from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
-from vidda.video.reading import check, probe, read, stream
+from vidda.video.reading import READER, check, probe, read, stream
 from vidda.video.writing import write, write_clip, write_png
 
 __all__ = [
+    "READER",
     "VideoError",
     "VideoInfo",
     "check",

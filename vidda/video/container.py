@@ -17,7 +17,7 @@ from vidda.video.errors import VideoError
 # addresses: only these containers, and only this very file.
 OPEN_OPTIONS = {
     "format_whitelist": "mov,matroska,avi,mpegts,mpeg,mpegvideo,m4v,h264,hevc,flv,asf,ogg,gif,ivf,"
-    "obu,mjpeg,mxf,dv",
+    "obu,mjpeg,mxf,dv,yuv4mpegpipe",
     "protocol_whitelist": "file",
 }
 

@@ -36,8 +36,15 @@ def by_pyav(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
     reformatter = VideoReformatter()
     decoded = _groups(index, wanted) if index.closed else _all(index, wanted)
     for number, frame in decoded:
-        # By default every call starts a pool of threads, which costs more than it gives.
-        yield number, reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray()
+        yield number, _rgb(reformatter, frame, index.info.codec == "gif")
+
+
+def _rgb(reformatter: VideoReformatter, frame: VideoFrame, transparent: bool) -> np.ndarray:
+    """Return a frame, (H, W, 3) uint8 RGB; what is transparent is black, as in other images."""
+    # By default every call starts a pool of threads, which costs more than it gives.
+    kind = "rgba" if transparent else "rgb24"
+    picture: np.ndarray = reformatter.reformat(frame, format=kind, threads=1).to_ndarray()
+    return picture[..., :3] * (picture[..., 3:] > 0) if transparent else picture
 
 
 def decode_everything(index: Index) -> None:

@@ -7,6 +7,7 @@ frames without a word. A file is taken for a good one by what its packets say, n
 from collections.abc import Sequence
 from pathlib import Path
 
+import av
 import numpy as np
 from av.container import InputContainer
 from av.packet import Packet
@@ -21,6 +22,17 @@ CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
 
 BEGINS_WITHIN = "begins within a group of pictures"
 EDITED = "an edit list hides frames"
+GAP = "packets between others are missing"
+CUT = "its last packet is cut"
+
+# Doubts that decoding may turn out to be unfounded.
+DOUBTS = {bitstream.SMALL, GAP}
+
+# Containers that say nowhere how much they hold.
+ENDLESS = {"mpegts", "mpeg", "mpegvideo"}
+
+# The decoders that leave out a B-frame whose neighbors they were not given.
+LEAVING_OUT = {"hevc", "mpeg4", "mpeg1video", "mpeg2video"}
 
 
 class Packets:
@@ -50,6 +62,7 @@ class Packets:
         self.others = 0  # hidden by an edit list, or empty
         self.b_frames = False
         self.end = 0  # of the last packet, in ticks
+        self.last_groups: tuple[list[Packet], list[Packet]] = ([], [])
 
     def add(self, packet: Packet) -> None:
         """Take account of a packet; that which ends every stream is none."""
@@ -64,6 +77,10 @@ class Packets:
         self.end = max(self.end, (packet.pts or 0) + (packet.duration or 0))
         self.flaw = self.flaw or self._flaw(packet)
         self.odd = self.odd or self._odd(packet)
+        if self.name in ENDLESS:
+            if packet.is_keyframe:
+                self.last_groups = (self.last_groups[1], [])
+            self.last_groups[1].append(packet)
 
     def _flaw(self, packet: Packet) -> str:
         kind = (self.codec, self.name)
@@ -104,7 +121,8 @@ class Packets:
             whole = BEGINS_WITHIN
         else:
             whole = ""
-        self.odd = self.odd or whole
+        self.b_frames = known != sorted(known)
+        self.odd = self.odd or whole or self._gap(known) or self._cut(stream)
         if self.name == "mp4" and stream.frames not in (0, len(self.pts) + self.others):
             if self._samples(stream.frames) != len(self.pts) + self.others:
                 self.odd = self.odd or EDITED
@@ -112,8 +130,7 @@ class Packets:
             self._require_all_chunks(stream.index)
         elif self.name == "matroska" and len(container.streams) == 1 and known:
             self._require_duration((container.duration or 0) / 1e6, float(stream.time_base or 0))
-        self.b_frames = known != sorted(known)
-        self.flaw = self.flaw or ("" if self.odd == bitstream.SMALL else self.odd)
+        self.flaw = self.flaw or ("" if self.odd in DOUBTS else self.odd)
         if self.name == "avi" and self.b_frames:
             self.flaw = self.flaw or "decord's seeks are not right for B-frames in avi"
 
@@ -124,8 +141,28 @@ class Packets:
             self.flaw = self.flaw or reason
         if len(shown) != len(self.pts):
             self.notes.append(f"{reason}: {len(self.pts)} packets give {len(shown)} frames")
-        elif self.odd not in ("", bitstream.SMALL, self.vary):
+        elif self.odd not in ("", self.vary, *DOUBTS):
             self.notes.append(reason)
+
+    def _gap(self, known: Sequence[int]) -> str:
+        """Return that packets are missing before some B-frame, or nothing."""
+        steps = np.diff(np.sort(known))
+        wide = self.b_frames and self.codec in LEAVING_OUT and steps.max() > 1.5 * np.median(steps)
+        return GAP if wide else ""
+
+    def _cut(self, stream: VideoStream) -> str:
+        """Return that a stream ends with a packet that gives no frame, or nothing."""
+        if self.name not in ENDLESS:
+            return ""
+        codec = stream.codec_context
+        codec.flush_buffers()
+        found: set[int | None] = set()
+        try:
+            for packet in (*self.last_groups[0], *self.last_groups[1], None):
+                found.update(frame.pts for frame in codec.decode(packet))
+        except av.FFmpegError:  # which reading will tell
+            return ""
+        return "" if found.issuperset(packet.pts for packet in self.last_groups[1]) else CUT
 
     def _samples(self, declared: int) -> int:
         """Count the frames of an MP4 regardless of its edit lists, or refuse it: some are lost."""

@@ -15,6 +15,9 @@ from vidda.video.info import VideoInfo
 
 Size = tuple[int, int] | int | None
 
+READER = 2
+"""Raised whenever the same file gives other frames than before; caches of frames name it."""
+
 # Decord seeks, PyAV decodes in one pass but skips what nobody needs. Decord is given the requests
 # where it decodes at most this share of the packets up to the last wanted one.
 JUMP = 0.5

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL.PngImagePlugin import Disposal
 
 from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
@@ -13,7 +14,7 @@ from vidda.video.info import VideoInfo
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
 # What further images of a file are frames in; those of a JPEG are previews or the other eye's.
-ANIMATED = ("WEBP", "PNG")
+ANIMATED = ("WEBP", "PNG", "GIF")
 
 # Browsers show a frame so long that gives no time of its own.
 UNTIMED_MS = 100
@@ -74,7 +75,13 @@ def read(path: Path, wanted: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
             numbers = _numbers(image)
             for number in wanted:
                 image.seek(numbers[number])
-                yield number, _rgb(ImageOps.exif_transpose(image))
+                if image.info.get("disposal") == Disposal.OP_PREVIOUS:
+                    # Once it has loaded such a frame, Pillow would leave it in those after it.
+                    with Image.open(path) as again:
+                        again.seek(numbers[number])
+                        yield number, _rgb(ImageOps.exif_transpose(again))
+                else:
+                    yield number, _rgb(ImageOps.exif_transpose(image))
     except FAULTS as error:
         raise VideoError(f"{path}: corrupt or truncated image: {error}") from None
 
