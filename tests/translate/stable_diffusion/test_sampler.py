@@ -9,8 +9,8 @@ import pytest
 import torch
 from diffusers.models.attention_processor import AttnProcessor2_0
 from pydantic import ValidationError
-from tiny_translator import SIDE, clip_job, config, last, precise, tiny_models
 
+from tests.translate.tiny_translator import SIDE, clip_job, config, last, precise, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.colour import match_to_first

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 from tiny_diffusion import FACTOR
-from tiny_translator import SIDE, clip_job, config, last, tiny_models
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
+from tests.translate.tiny_translator import SIDE, clip_job, config, last, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.context import Anchors, ContextConfig, FirstPrevious
 from vidda.translate.stable_diffusion.loading import Models

@@ -18,7 +18,7 @@ from vidda.recognize.saved import load_model
 from vidda.recognize.timeline import Timeline, clips_of, windows
 from vidda.video import probe, read, write
 
-REAL = Path(__file__).parents[1] / ".." / "shared" / "clips"
+REAL = Path(__file__).parents[2] / ".." / "shared" / "clips"
 QUICK = ("workers=0", "device=cpu")
 
 

@@ -10,8 +10,8 @@ from diffusers import (
     StableDiffusionControlNetImg2ImgPipeline,
     StableDiffusionControlNetPipeline,
 )
-from tiny_translator import clip_job, tiny_models
 
+from tests.translate.tiny_translator import clip_job, tiny_models
 from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.context import Alone, First
 from vidda.translate.stable_diffusion.cross_frame import unwrap

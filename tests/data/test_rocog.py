@@ -11,7 +11,7 @@ from vidda.data.rocog import LISTS, SPLITS, RocogV2
 from vidda.data.simulation import find_simulation, parse_xml
 from vidda.errors import ViddaError
 
-OFFICIAL = Path(__file__).parents[2] / "shared" / "rocog_v2"
+OFFICIAL = Path(__file__).parents[3] / "shared" / "rocog_v2"
 needs_official = pytest.mark.skipif(not OFFICIAL.is_dir(), reason="the official lists are not here")
 
 

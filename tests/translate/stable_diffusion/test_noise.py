@@ -5,8 +5,8 @@ import inspect
 import numpy as np
 import pytest
 import torch
-from tiny_translator import clip_job
 
+from tests.translate.tiny_translator import clip_job
 from vidda.control.controls import Controls
 from vidda.translate.stable_diffusion.noise import (
     FlowWarped,

@@ -5,8 +5,8 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_translator import clip_job, config, tiny_models
 
+from tests.translate.tiny_translator import clip_job, config, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.fitting import Fitting

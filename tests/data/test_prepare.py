@@ -252,7 +252,7 @@ def test_a_zip_file_of_something_else(tmp_path: Path) -> None:
     assert "real_air.zip: is not a whole zip file" in refusal(tmp_path)
 
 
-CONFIGS = Path(__file__).parents[1] / "configs" / "prepare"
+CONFIGS = Path(__file__).parents[2] / "configs" / "prepare"
 
 
 def test_there_is_a_config_for_each_layout() -> None:

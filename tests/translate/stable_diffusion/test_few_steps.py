@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 import torch
-from tiny_translator import clip_job, tiny_models
 
 from tests.tiny_diffusion import write_tiny
+from tests.translate.tiny_translator import clip_job, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.context import Alone
 from vidda.translate.stable_diffusion.loading import Models, load

@@ -15,7 +15,7 @@ from vidda.video import decode
 from vidda.video._decord import decord
 from vidda.video.index import _index
 
-SHARED = Path(__file__).parents[2] / "shared" / "clips"
+SHARED = Path(__file__).parents[3] / "shared" / "clips"
 
 H264 = {"preset": "ultrafast"}
 OPEN = {"preset": "ultrafast", "x264-params": "open-gop=1:keyint=12:bframes=3:min-keyint=12"}
@@ -246,5 +246,11 @@ def test_pyav_still_encodes_beside_decord(tmp_path: Path) -> None:
         "import sys; sys.path.insert(0, sys.argv[1]); import vidda.video; from pathlib import Path;"
         "from clips import encode, moving; encode(Path(sys.argv[2]), moving(3), 'libvpx')"
     )
-    arguments = [sys.executable, "-c", script, str(Path(__file__).parent), str(tmp_path / "x.webm")]
+    arguments = [
+        sys.executable,
+        "-c",
+        script,
+        str(Path(__file__).parents[1]),
+        str(tmp_path / "x.webm"),
+    ]
     subprocess.run(arguments, check=True, timeout=60)
