@@ -166,7 +166,7 @@ def test_alpha_that_only_pefts_config_beside_the_file_names(
     file = tmp_path / "adapter_model.safetensors"
     save_file(content, file)
     if names == "alone":
-        with pytest.raises(ViddaError, match="adapter_config.json, which names its alpha, is not"):
+        with pytest.raises(ViddaError, match=r"adapter_config\.json, which .* is not"):
             loaded(base, file)
     config = {"peft_type": "LORA", "r": 4, "lora_alpha": 6, "alpha_pattern": {own: 3}}
     (tmp_path / "adapter_config.json").write_text(json.dumps(config))

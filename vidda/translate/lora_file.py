@@ -44,8 +44,9 @@ def read_lora(file: Path) -> LoraFile:
     """Read a safetensors file.
 
     A layer's scale is alpha / rank: alpha from its own tensor, else from the file's metadata, else
-    from peft's config beside the file; 1 where none names it, as diffusers and peft have it. Raises ValueError when the file holds no
-    LoRA, or names what cannot be applied; SafetensorError or OSError when it cannot be read.
+    from peft's config beside the file; 1 where none names it, as diffusers and peft have it. Raises
+    ValueError when the file holds no LoRA, or names what cannot be applied; SafetensorError or
+    OSError when it cannot be read.
     """
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
