@@ -101,3 +101,13 @@ def test_a_failed_write_leaves_the_old_file(tmp_path: Path) -> None:
         video.write(path, broken(), 8)
     assert path.read_bytes() == before
     assert list(tmp_path.iterdir()) == [path]
+
+
+@pytest.mark.parametrize("folder", ["12:30:05", "o: x", "%d", "-"])
+def test_a_relative_path_may_hold_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir()
+    video.write(Path(folder) / "a%03d.mp4", np.zeros((2, 16, 16, 3), np.uint8), 10)
+    assert video.probe(Path(folder) / "a%03d.mp4").frames == 2
