@@ -112,3 +112,13 @@ def test_images_keep_every_frame_and_value(tmp_path: Path, length: int) -> None:
     info = video.probe(tmp_path / "clip.png")
     assert (info.frames, round(info.fps, 3)) == (length, 12.5 if length > 1 else 0.0)
     np.testing.assert_array_equal(video.read(tmp_path / "clip.png"), frames)
+
+
+@pytest.mark.parametrize("folder", ["12:30:05", "o: x", "%d", "-"])
+def test_a_relative_path_may_hold_anything(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, folder: str
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    Path(folder).mkdir()
+    video.write(Path(folder) / "a%03d.mp4", np.zeros((2, 16, 16, 3), np.uint8), 10)
+    assert video.probe(Path(folder) / "a%03d.mp4").frames == 2

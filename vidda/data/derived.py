@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import Self, TypeVar
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from vidda.data.listing import IMAGES
 from vidda.data.manifest import load_manifest
@@ -36,15 +36,23 @@ def place_of(clip: ClipRecord, copy: int = 0) -> str:
     return f"{VIDEOS}/{stem}{f'.{copy}' if copy else ''}{suffix}"
 
 
-class FileRecord(BaseModel, frozen=True, extra="forbid"):
+STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+"""As of configs, but for the bounds of these, which are for what a user may ask for."""
+
+
+class FileRecord(BaseModel):
     """A file as it was written."""
+
+    model_config = STRICT
 
     size: int = Field(ge=0, description="bytes")
     sha256: str = Field(description="hex digest of the content")
 
 
-class Derived(BaseModel, frozen=True, extra="forbid"):
+class Derived(BaseModel):
     """What was made of one clip."""
+
+    model_config = STRICT
 
     id: str = Field(description="of the source's clip")
     files: dict[str, FileRecord] = Field(

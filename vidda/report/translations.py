@@ -34,7 +34,7 @@ FIGURES: Mapping[str, Figure] = {
 STATUSES = ("failed", "rejected", "kept")
 
 
-class ClipFigures(Derived, frozen=True):
+class ClipFigures(Derived):
     """What `vidda translate` writes beside each clip's video."""
 
     status: Literal["kept", "rejected", "failed"] = Field(description="whether it is used")

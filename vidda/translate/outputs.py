@@ -21,7 +21,7 @@ SHOWN = "shown"
 Status = Literal["kept", "rejected", "failed"]
 
 
-class ClipResult(Derived, frozen=True):
+class ClipResult(Derived):
     """What became of one clip, and the files that were written of it."""
 
     status: Status = Field(description="kept: in the manifest; rejected, failed: in their lists")

@@ -130,7 +130,9 @@ def _encode(
     options: dict[str, object] = {"preset": preset, "x264-params": X264_PARAMS}
     options |= {"qp": "0"} if crf is None else {"crf": str(crf)}
     # bitexact: no random segment id in .mkv, no version of the library in either.
-    with av.open(str(path), "w", options={"fflags": "+bitexact"}) as container:
+    # An absolute path, for FFmpeg takes what comes before a colon for a protocol.
+    name = str(path.absolute())
+    with av.open(name, "w", options={"fflags": "+bitexact"}) as container:
         stream = container.add_stream("libx264rgb" if crf is None else "libx264", rate=rate)
         stream.height, stream.width = height, width
         stream.options = options

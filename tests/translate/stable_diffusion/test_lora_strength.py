@@ -153,6 +153,35 @@ def test_alpha_that_only_diffusers_metadata_name(base: Path, tmp_path: Path, roo
     )
 
 
+@pytest.mark.parametrize("names", ["alone", "adapter", "diffusers"])
+def test_alpha_that_only_pefts_config_beside_the_file_names(
+    base: Path, tmp_path: Path, names: str
+) -> None:
+    own = f"down_blocks.1.attentions.0.{ATTENTION}2.to_v"
+    content = {}
+    for key, matrix in peft(loaded(base), None).items():
+        alone = "base_model.model." + key.split(".", 1)[1]
+        adapter = key.replace(".weight", ".default.weight")
+        content[{"alone": alone, "adapter": adapter, "diffusers": key}[names]] = matrix
+    file = tmp_path / "adapter_model.safetensors"
+    save_file(content, file)
+    if names == "alone":
+        with pytest.raises(ViddaError, match=r"adapter_config\.json, which .* is not"):
+            loaded(base, file)
+    config = {"peft_type": "LORA", "r": 4, "lora_alpha": 6, "alpha_pattern": {own: 3}}
+    (tmp_path / "adapter_config.json").write_text(json.dumps(config))
+    alphas = dict.fromkeys(OWN, 6.0) | {("unet", own): 3.0}
+    assert_added(base, file, {key: alphas[key] / PARTS[key[0]][key[1]][0] for key in OWN})
+
+
+def test_layers_without_the_name_of_their_model_are_the_unets(base: Path, tmp_path: Path) -> None:
+    content = {}
+    for key, matrix in peft(loaded(base), None).items():
+        content[key.removeprefix("unet.")] = matrix
+    save_file(content, tmp_path / "u.safetensors")
+    assert_added(base, tmp_path / "u.safetensors", dict.fromkeys(OWN, 1.0))
+
+
 @pytest.mark.parametrize(
     ("key", "reason"),
     [("lora_unet_x.alpha", "is of no layer in it"), ("lora_unet_x.dora_scale", "a DoRA")],

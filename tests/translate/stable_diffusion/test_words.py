@@ -34,6 +34,7 @@ def with_words(base: Path, folder: Path, *words: str) -> Models:
 
 
 WORDS = ["<realism>", "<Realism>", "<\u00c9lan>", "<E\u0301lan>", "<STRASSE-Stil>", "bad_Hand4"]
+WORDS += ["Stra\u00dfe-7"]
 
 
 @pytest.mark.parametrize("word", WORDS)

@@ -128,7 +128,7 @@ def read_embedding(
     if len(tensors) != 1:
         raise ViddaError(f"{file}: holds {len(tensors)} tensors, not one embedding; name another")
     ((name, vectors),) = tensors.items()
-    if vectors.ndim not in (1, 2) or vectors.shape[-1] != width:
+    if vectors.ndim not in (1, 2) or vectors.shape[-1] != width or not vectors.numel():
         shape = "x".join(map(str, vectors.shape))
         raise ViddaError(
             f"{file}: an embedding of {shape}, but this text encoder's words have {width} numbers;"

@@ -2,6 +2,7 @@
 
 import json
 import math
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,7 +19,14 @@ _PAIRS = {
     "lora_linear_layer.down.": "lora_linear_layer.up.",
 }
 _PEFT = "lora_adapter_metadata"
+_PEFT_FILE = "adapter_config.json"
 _KOHYA = "ss_network_alpha"
+
+# As peft names the layers of a model by itself, and the adapter within them.
+_ALONE = re.compile(r"^base_model\.model\.")
+_ADAPTER = re.compile(r"(?<=\.lora_[AB])\.\w+(?=\.weight$)")
+_OF_UNET = ("down_blocks.", "mid_block.", "up_blocks.")
+_OF_TEXT_ENCODER = ("text_model.", "encoder.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,13 +43,17 @@ class LoraFile:
 def read_lora(file: Path) -> LoraFile:
     """Read a safetensors file.
 
-    A layer's scale is alpha / rank: alpha from its own tensor, else from the file's metadata; 1
-    where neither names it, as diffusers and peft have it. Raises ValueError when the file holds no
-    LoRA, or names what cannot be applied; SafetensorError or OSError when it cannot be read.
+    A layer's scale is alpha / rank: alpha from its own tensor, else from the file's metadata, else
+    from peft's config beside the file; 1 where none names it, as diffusers and peft have it. Raises
+    ValueError when the file holds no LoRA, or names what cannot be applied; SafetensorError or
+    OSError when it cannot be read.
     """
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
-        state = {key: opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        state = {_named(key): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        alone = any(_ALONE.match(key) for key in opened.keys())  # noqa: SIM118
+    if any("lora_A" in key for key in state) and _PEFT not in metadata:
+        metadata |= _beside(file, alone)
     if any("dora_scale" in key for key in state):
         raise ValueError("a DoRA of kohya-ss, whose magnitudes diffusers leaves out")
     alphas = {k: float(state.pop(k)) for k in list(state) if k.endswith((".alpha", "_alpha"))}
@@ -68,6 +80,29 @@ def read_lora(file: Path) -> LoraFile:
     if alphas:
         raise ValueError(f"{min(alphas)} is of no layer in it")
     return LoraFile(state, strengths)
+
+
+def _named(key: str) -> str:
+    """A tensor's name as diffusers has it: with the model that the layer is of."""
+    plain = _ADAPTER.sub("", _ALONE.sub("", key))
+    if plain.startswith(_OF_UNET):
+        return f"unet.{plain}"
+    return f"text_encoder.{plain}" if plain.startswith(_OF_TEXT_ENCODER) else plain
+
+
+def _beside(file: Path, alone: bool) -> dict[str, str]:
+    """What peft's own config beside a file says of alpha, as diffusers would have it in the file.
+
+    alone: whether peft wrote the file by itself; such a one names alpha nowhere else.
+    """
+    beside = file.parent / _PEFT_FILE
+    if not beside.is_file():
+        if alone:
+            raise ValueError(f"peft's {_PEFT_FILE}, which names its alpha, is not beside it")
+        return {}
+    config = json.loads(beside.read_text(encoding="utf-8"))
+    parts = ("unet", "text_encoder")
+    return {_PEFT: json.dumps({f"{part}.{k}": v for part in parts for k, v in config.items()})}
 
 
 def strength(down: torch.Tensor, up: torch.Tensor) -> float:
@@ -100,7 +135,7 @@ def _from_metadata(metadata: Mapping[str, str], layer: str, down: torch.Tensor) 
         alpha = float(patterns.get(get_pattern_key(list(patterns), name), usual))
         return alpha / (math.sqrt(rank) if config.get(f"{part}.use_rslora") else rank)
     if _KOHYA in metadata:
-        alpha = float(metadata[_KOHYA])
+        alpha = rank if metadata[_KOHYA] == "None" else float(metadata[_KOHYA])
         if down.ndim == 4 and down.shape[-1] > 1:  # its 3x3 convolutions may have their own
             arguments = json.loads(metadata.get("ss_network_args") or "{}") or {}
             if arguments.get("conv_dim") is not None:

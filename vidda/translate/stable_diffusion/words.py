@@ -62,7 +62,8 @@ def spelled(tokenizer: Any, prompt: str) -> str:
             number += 1
         return " ".join(every)
 
-    ways = "|".join(_pattern(name) for name in sorted(added, key=len, reverse=True))
+    forms = {*added, *added.values()}  # a regular expression takes no "ss" for a "\u00df"
+    ways = "|".join(_pattern(form) for form in sorted(forms, key=len, reverse=True))
     return re.sub(ways, tokens, unicodedata.normalize("NFC", prompt), flags=re.IGNORECASE)
 
 
