@@ -122,3 +122,5 @@ def test_a_relative_path_may_hold_anything(
     Path(folder).mkdir()
     video.write(Path(folder) / "a%03d.mp4", np.zeros((2, 16, 16, 3), np.uint8), 10)
     assert video.probe(Path(folder) / "a%03d.mp4").frames == 2
+    video.write_png(Path(folder) / "a%03d.png", np.zeros((2, 16, 16, 3), np.uint8), 10)
+    assert video.probe(Path(folder) / "a%03d.png").frames == 2

@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from fractions import Fraction
 from itertools import chain
 from pathlib import Path
@@ -16,6 +17,8 @@ from vidda.video.errors import VideoError
 
 SUFFIXES = (".mp4", ".mkv")
 KEYFRAME_INTERVAL = 48
+# No random segment id in .mkv, and no version of the library in any container.
+BITEXACT = {"fflags": "+bitexact"}
 
 # Closed groups of pictures without B-frames: every reader can then seek in the file and be right.
 # Threads and the CPU's own instructions would make the bytes depend on the machine.
@@ -57,13 +60,8 @@ def write(
     if first is None:
         raise VideoError(f"{path}: no frames to write; a video has at least one")
     rate = Fraction(fps).limit_denominator(1001)
-    try:
-        with atomic(path) as temporary:
-            _encode(temporary, chain([first], checked), first.shape, rate, crf, preset)
-    except (av.FFmpegError, OSError) as error:
-        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "; free some space, and --resume goes on" if full else ""
-        raise VideoError(f"{path}: cannot be written: {error}{remedy}") from error
+    with _writing(path) as temporary:
+        _encode(temporary, chain([first], checked), first.shape, rate, crf, preset)
 
 
 def write_clip(path: Path, frames: np.ndarray, fps: float, crf: int | None) -> None:
@@ -84,13 +82,14 @@ def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
     """
     if len(frames) == 1:
         _, content = cv2.imencode(".png", cv2.cvtColor(frames[0], cv2.COLOR_RGB2BGR))
-        with atomic(path) as temporary:
+        with _writing(path) as temporary:
             temporary.write_bytes(content.tobytes())
         return
     rate = Fraction(fps).limit_denominator(1001)
     with (
-        atomic(path) as temporary,
-        av.open(str(temporary), "w", format="apng", options={"fflags": "+bitexact"}) as container,
+        _writing(path) as temporary,
+        # An absolute path, for FFmpeg takes what comes before a colon for a protocol.
+        av.open(str(temporary.absolute()), "w", format="apng", options=BITEXACT) as container,
     ):
         stream = container.add_stream("apng", rate=rate)
         stream.height, stream.width = frames.shape[1:3]
@@ -101,6 +100,18 @@ def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
             picture.pts, picture.time_base = number, 1 / rate
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+
+
+@contextmanager
+def _writing(path: Path) -> Iterator[Path]:
+    """Yield a temporary path, as `atomic`; what FFmpeg or the disk refuses becomes a VideoError."""
+    try:
+        with atomic(path) as temporary:
+            yield temporary
+    except (av.FFmpegError, OSError) as error:
+        full = error.errno in (errno.ENOSPC, errno.EDQUOT)
+        remedy = "; free some space, and --resume goes on" if full else ""
+        raise VideoError(f"{path}: cannot be written: {error}{remedy}") from error
 
 
 def _checked(path: Path, frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
@@ -129,10 +140,9 @@ def _encode(
     height, width = shape[:2]
     options: dict[str, object] = {"preset": preset, "x264-params": X264_PARAMS}
     options |= {"qp": "0"} if crf is None else {"crf": str(crf)}
-    # bitexact: no random segment id in .mkv, no version of the library in either.
     # An absolute path, for FFmpeg takes what comes before a colon for a protocol.
     name = str(path.absolute())
-    with av.open(name, "w", options={"fflags": "+bitexact"}) as container:
+    with av.open(name, "w", options=BITEXACT) as container:
         stream = container.add_stream("libx264rgb" if crf is None else "libx264", rate=rate)
         stream.height, stream.width = height, width
         stream.options = options
