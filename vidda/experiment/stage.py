@@ -9,10 +9,11 @@ from vidda.config import Config, dump
 from vidda.data import load_manifest
 from vidda.data.derived import all_kept, done, nothing_lost
 from vidda.recognize.train_config import TrainConfig
-from vidda.translate.stable_diffusion.personalize.job import RESULT
 
 MAKE_CLIPS = ("randomise", "translate", "camera")
 """Commands that make clips from clips."""
+RESULT = "result"
+"""What vidda personalize leaves in its run folder, whichever model it is of."""
 
 
 @dataclass(frozen=True, slots=True)
