@@ -99,6 +99,8 @@ def sidecar(path: str) -> str:
 
 def _check_folder(out: Path, settings: str, resume: bool) -> None:
     """Refuse a folder that holds something else, or the same dataset in other settings."""
+    if out.exists() and not out.is_dir():
+        raise ViddaError(f"{out}: is a file; choose a folder")
     if not out.exists() or not any(out.iterdir()):
         return
     present = out / SETTINGS

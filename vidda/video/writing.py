@@ -16,6 +16,9 @@ from vidda.video.errors import VideoError
 SUFFIXES = (".mp4", ".mkv")
 KEYFRAME_INTERVAL = 48
 
+# Frames per second that both containers can hold.
+SLOWEST, FASTEST = 0.001, 1_000_000
+
 # Closed groups of pictures without B-frames: every reader can then seek in the file and be right.
 # Threads and the CPU's own instructions would make the bytes depend on the machine.
 X264_PARAMS = (
@@ -35,7 +38,7 @@ def write(
     """Encode frames as H.264 into an .mp4 or .mkv file that is whole or absent.
 
     frames: (T, H, W, 3) uint8 RGB, or an iterable of (H, W, 3) frames of one size, at least one.
-    fps: frames per second, above 0.
+    fps: frames per second, 0.001 to 1,000,000.
     crf: 0 to 51, lower is better and larger; 18 looks like the original. None keeps every RGB value
     exactly (H.264 in RGB, lossless), at roughly three times the size or more.
     preset: x264's speed preset; slower ones make smaller files.
@@ -47,8 +50,8 @@ def write(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise VideoError(f"{path}: a video is written as {' or '.join(SUFFIXES)}; change the name")
-    if not fps > 0:
-        raise VideoError(f"{path}: fps is {fps}; give a number above 0")
+    if not SLOWEST <= fps <= FASTEST:
+        raise VideoError(f"{path}: fps is {fps}; give a number above 0, from 0.001 to 1,000,000")
     if crf is not None and not 0 <= crf <= 51:
         raise VideoError(f"{path}: crf {crf} not in 0..51; give None for lossless")
     checked = _checked(path, frames)
