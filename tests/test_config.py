@@ -315,3 +315,11 @@ def test_aliases_are_bounded_by_what_they_stand_for(tmp_path: Path, form: str) -
     file.write_text("root: &r videos\nnote: *r\nnamed: {a: &a {width: 2}, b: {<<: *a}}\n")
     job = config.load(Job, file)
     assert job.note == "videos" and job.named["b"] == Small(width=2)
+
+
+@pytest.mark.parametrize("text", ["%YAML 9.9\n---\na: 1\n", "%YAML 1\n---\na: 1\n"])
+def test_directives_that_the_parser_stumbles_over_are_one_line(tmp_path: Path, text: str) -> None:
+    (tmp_path / "c.yaml").write_text(text)
+    with pytest.raises(ConfigError) as error:
+        config.read(tmp_path / "c.yaml")
+    assert "\n" not in str(error.value)

@@ -226,3 +226,10 @@ def test_names_that_would_leave_their_folder(name: str) -> None:
 @pytest.mark.parametrize("name", ["gs2gr", "real air, 12:30", "été", "x" * 200, "a..b"])
 def test_names_of_one_folder(name: str) -> None:
     assert file_name(name) == name
+
+
+def test_a_folder_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
+    (tmp_path / ".lock").mkdir()
+    told = pytest.raises(ViddaError, match=r"\.lock: cannot be written: Is a directory; make")
+    with told, lock(tmp_path):
+        pass

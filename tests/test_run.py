@@ -442,3 +442,12 @@ def test_what_kills_leave_is_gone_after_a_resume(tmp_path: Path) -> None:
         "last",
     ]
     assert not list((path / "predictions").iterdir())
+
+
+@pytest.mark.parametrize("place", ["file/run", "dangling", "dangling/run", "loop"])
+def test_a_folder_that_cannot_be_made_is_told(tmp_path: Path, place: str) -> None:
+    (tmp_path / "file").touch()
+    (tmp_path / "dangling").symlink_to("nowhere")
+    (tmp_path / "loop").symlink_to("loop")
+    with pytest.raises(ViddaError, match=r"cannot be made: .*; choose another folder"):
+        open_run(tmp_path / place)

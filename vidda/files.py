@@ -106,9 +106,17 @@ def lock(folder: Path) -> Iterator[None]:
     """Hold a folder, against other processes, until the block ends or this process dies.
 
     A POSIX lock rather than flock: data loaders' forked workers do not inherit it, so a worker that
-    outlives its killed parent does not hold the folder. Raises ViddaError when another holds it.
+    outlives its killed parent does not hold the folder. Raises ViddaError when another holds it, or
+    nothing can be written there.
     """
-    with (folder / LOCK).open("a+", encoding="utf-8") as file:
+    try:
+        file = (folder / LOCK).open("a+", encoding="utf-8")
+    except OSError as error:
+        raise ViddaError(
+            f"{folder / LOCK}: cannot be written: {error.strerror}; make the folder writable, or"
+            " choose another"
+        ) from None
+    with file:
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except (BlockingIOError, PermissionError):

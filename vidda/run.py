@@ -71,7 +71,12 @@ class RunFolder:
         """
         _check(path, config, fingerprints, resume)
         with ExitStack() as undo:
-            path.mkdir(parents=True, exist_ok=True)
+            try:
+                path.mkdir(parents=True, exist_ok=True)
+            except (FileExistsError, FileNotFoundError, NotADirectoryError) as error:
+                raise ViddaError(
+                    f"{path}: cannot be made: {error.strerror}; choose another folder"
+                ) from None
             undo.enter_context(lock(path))
             # Again, now that nobody else can change it: another process may just have been here.
             started = _check(path, config, fingerprints, resume)

@@ -82,7 +82,7 @@ def parse(text: str, origin: str) -> Any:
             parser.dispose()
     except RecursionError:
         raise ConfigError([f"{origin}: nested more than {DEEPEST} deep"]) from None
-    except (ValueError, TypeError, OverflowError) as error:
+    except (ValueError, TypeError, OverflowError, LookupError, AttributeError) as error:
         raise ConfigError([f"{origin}: YAML that is not plain data: {error}"]) from None
     except YAMLError as error:
         mark = error.problem_mark if isinstance(error, MarkedYAMLError) else None

@@ -203,3 +203,9 @@ def test_bad_input_is_one_line_and_nothing_is_written(
     assert "2170 clips" in capsys.readouterr().out
     assert not (tmp_path / "x").exists() and not (tmp_path / "y").exists()
     assert digests(small) == before
+
+
+def test_a_file_is_no_folder_for_it(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").touch()
+    assert main(["mini", str(tmp_path / "file"), "--dry-run"]) == 2
+    assert "file: is a file; choose a folder" in capsys.readouterr().err

@@ -124,3 +124,9 @@ def test_a_relative_path_may_hold_anything(
     assert video.probe(Path(folder) / "a%03d.mp4").frames == 2
     video.write_png(Path(folder) / "a%03d.png", np.zeros((2, 16, 16, 3), np.uint8), 10)
     assert video.probe(Path(folder) / "a%03d.png").frames == 2
+
+
+@pytest.mark.parametrize("fps", [1e-300, 0.0, -1.0, float("nan"), float("inf"), 1e30])
+def test_rates_that_no_container_holds_are_refused(tmp_path: Path, fps: float) -> None:
+    with pytest.raises(video.VideoError, match="give a number above 0, from"):
+        video.write(tmp_path / "a.mp4", np.zeros((2, 16, 16, 3), np.uint8), fps)

@@ -95,6 +95,8 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
 
 def _check_folder(out: Path, settings: str, resume: bool) -> None:
     """Refuse a folder that holds something else, or the same dataset in other settings."""
+    if out.exists() and not out.is_dir():
+        raise ViddaError(f"{out}: is a file; choose a folder")
     if not out.exists() or not any(out.iterdir()):
         return
     present = out / SETTINGS

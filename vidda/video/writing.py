@@ -20,6 +20,9 @@ KEYFRAME_INTERVAL = 48
 # No random segment id in .mkv, and no version of the library in any container.
 BITEXACT = {"fflags": "+bitexact"}
 
+# Frames per second that both containers can hold.
+SLOWEST, FASTEST = 0.001, 1_000_000
+
 # Closed groups of pictures without B-frames: every reader can then seek in the file and be right.
 # Threads and the CPU's own instructions would make the bytes depend on the machine.
 X264_PARAMS = (
@@ -39,7 +42,7 @@ def write(
     """Encode frames as H.264 into an .mp4 or .mkv file that is whole or absent.
 
     frames: (T, H, W, 3) uint8 RGB, or an iterable of (H, W, 3) frames of one size, at least one.
-    fps: frames per second, above 0.
+    fps: frames per second, 0.001 to 1,000,000.
     crf: 0 to 51, lower is better and larger; 18 looks like the original. None keeps every RGB value
     exactly (H.264 in RGB, lossless), at roughly three times the size or more.
     preset: x264's speed preset; slower ones make smaller files.
@@ -51,15 +54,13 @@ def write(
     path = Path(path)
     if path.suffix.lower() not in SUFFIXES:
         raise VideoError(f"{path}: a video is written as {' or '.join(SUFFIXES)}; change the name")
-    if not fps > 0:
-        raise VideoError(f"{path}: fps is {fps}; give a number above 0")
+    rate = _rate(path, fps)
     if crf is not None and not 0 <= crf <= 51:
         raise VideoError(f"{path}: crf {crf} not in 0..51; give None for lossless")
     checked = _checked(path, frames)
     first = next(checked, None)
     if first is None:
         raise VideoError(f"{path}: no frames to write; a video has at least one")
-    rate = Fraction(fps).limit_denominator(1001)
     with _writing(path) as temporary:
         _encode(temporary, chain([first], checked), first.shape, rate, crf, preset)
 
@@ -85,7 +86,7 @@ def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
         with _writing(path) as temporary:
             temporary.write_bytes(content.tobytes())
         return
-    rate = Fraction(fps).limit_denominator(1001)
+    rate = _rate(path, fps)
     with (
         _writing(path) as temporary,
         # An absolute path, for FFmpeg takes what comes before a colon for a protocol.
@@ -100,6 +101,12 @@ def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
             picture.pts, picture.time_base = number, 1 / rate
             container.mux(stream.encode(picture))
         container.mux(stream.encode())
+
+
+def _rate(path: Path, fps: float | Fraction) -> Fraction:
+    if not SLOWEST <= fps <= FASTEST:
+        raise VideoError(f"{path}: fps is {fps}; give a number above 0, from 0.001 to 1,000,000")
+    return Fraction(fps).limit_denominator(1001)
 
 
 @contextmanager
