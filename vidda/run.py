@@ -14,7 +14,7 @@ import os
 import secrets
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import IO, Any, Literal, Self
@@ -23,8 +23,9 @@ from vidda import config as configs
 from vidda import provenance
 from vidda.checkpoints import Checkpoints
 from vidda.config import Config
-from vidda.errors import ViddaError, plain
+from vidda.errors import ViddaError
 from vidda.files import discard_partial, fsync, lock, write_text
+from vidda.run_log import logging_to
 
 WandbMode = Literal["off", "offline", "online"]
 
@@ -90,7 +91,7 @@ class RunFolder:
                 (path / "DONE").unlink()
             run = cls(path, finished=False)
             _record_session(path, config, fingerprints, wandb)
-            undo.enter_context(_logging_to(path / "log.txt"))
+            undo.enter_context(logging_to(path / "log.txt"))
             for line in run.checkpoints.go_back():
                 log.warning("%s", line)
             metrics = path / "metrics.jsonl"
@@ -311,52 +312,6 @@ def _cut_metrics(file: Path, step: int | None) -> None:
         good += len(line)
     os.truncate(file, good)
     fsync(file)
-
-
-class _ToFile(logging.FileHandler):
-    """Leaves out a line for which there is no room: whoever needs the disk says that it is full."""
-
-    def handleError(self, record: logging.LogRecord) -> None:
-        if not isinstance(sys.exception(), OSError):
-            super().handleError(record)
-
-    def close(self) -> None:
-        with suppress(OSError):
-            super().close()
-
-
-class _Formatter(logging.Formatter):
-    """One record a line: further lines are indented, and control characters escaped."""
-
-    def format(self, record: logging.LogRecord) -> str:
-        return "\n  ".join(plain(line) for line in super().format(record).split("\n"))
-
-
-class _ToStderr(logging.Handler):
-    """Prints to what sys.stderr is at that moment: rich replaces it while a bar is shown."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        with suppress(OSError):  # a terminal that hung up
-            print(self.format(record), file=sys.stderr)
-
-
-@contextmanager
-def _logging_to(file: Path) -> Iterator[None]:
-    """Send vidda's log to `file`, with times, and to standard error."""
-    to_file = _ToFile(file, encoding="utf-8")
-    to_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
-    to_stderr = _ToStderr()
-    to_stderr.setFormatter(_Formatter())
-    handlers = [to_file, to_stderr]
-    log.setLevel(logging.INFO)
-    for handler in handlers:
-        log.addHandler(handler)
-    try:
-        yield
-    finally:
-        for handler in handlers:
-            log.removeHandler(handler)
-        to_file.close()
 
 
 @contextmanager

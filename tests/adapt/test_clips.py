@@ -9,9 +9,9 @@ from torch import nn
 from tests.adapt.tiny_adapt import write_clips
 from vidda.adapt.augment import strong
 from vidda.adapt.masking import masked
+from vidda.adapt.norms import untracked
 from vidda.adapt.pairing import keep_together, parents
 from vidda.adapt.similarity import FeatureSimilarity, Similar
-from vidda.adapt.tracking import untracked
 from vidda.adapt.views import stretched, subsampled, with_background
 from vidda.data import load_manifest
 from vidda.data.joined import joined

@@ -12,9 +12,8 @@ import pytest
 from tests.experiment.jobs import job, loaded
 from vidda.errors import ViddaError
 from vidda.experiment import view
-from vidda.experiment.memory import tree_mib
 from vidda.experiment.plan import make
-from vidda.experiment.process import Measured, last_line, run_vidda
+from vidda.experiment.process import Measured, last_line, run_vidda, tree_mib
 from vidda.experiment.records import FILE, Records, clock
 from vidda.experiment.view import estimate, told
 

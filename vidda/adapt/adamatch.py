@@ -15,7 +15,7 @@ from vidda.adapt.losses.adamatch import (
     relative_threshold,
     warm_up,
 )
-from vidda.adapt.tracking import untracked
+from vidda.adapt.norms import untracked
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 

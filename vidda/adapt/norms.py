@@ -139,3 +139,17 @@ def load_moments(path: Path, model: str, layers: list[str]) -> dict[str, Moments
             f"{path}: no file of statistics ({error}); leave method.statistics out to have them"
             " computed"
         ) from None
+
+
+@contextmanager
+def untracked(model: nn.Module) -> Iterator[None]:
+    """Batch norms use their batch's statistics inside, but do not remember them."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

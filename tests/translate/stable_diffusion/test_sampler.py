@@ -13,7 +13,6 @@ from pydantic import ValidationError
 from tests.translate.tiny_translator import SIDE, clip_job, config, last, precise, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.colour import match_to_first
 from vidda.translate.stable_diffusion.context import (
     Alone,
     Anchors,
@@ -26,7 +25,7 @@ from vidda.translate.stable_diffusion.keep import KeepLatents, KeepPixels
 from vidda.translate.stable_diffusion.latents import decode, encode, on_latents
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.noise import FlowWarped, Independent
-from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.sampler import Translator, match_to_first
 from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
 from vidda.translate.stable_diffusion.start import (
     DdimInversion,

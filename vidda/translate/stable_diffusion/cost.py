@@ -7,10 +7,9 @@ from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.folders import Content, Part
 from vidda.translate.stable_diffusion.keep import KeepLatents
 from vidda.translate.stable_diffusion.parts import Parts
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.sampling import SamplingConfig, guided, runs
 from vidda.translate.stable_diffusion.start import DdimInversion, FromNoise, Zodi, schedule
 from vidda.translate.stable_diffusion.weights import WeightsConfig
-from vidda.translate.stable_diffusion.windows import guided, runs
 
 SD15 = [320, 640, 1280, 1280]
 """Widths of Stable Diffusion 1.5's UNet, for which the numbers below were counted."""

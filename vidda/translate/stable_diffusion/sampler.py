@@ -14,17 +14,15 @@ import torch
 
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.colour import match_to_first
 from vidda.translate.stable_diffusion.conditions import Conditions, check
 from vidda.translate.stable_diffusion.denoiser import Denoiser
 from vidda.translate.stable_diffusion.fitting import Fitting
 from vidda.translate.stable_diffusion.keep import KeepLatents, KeepPixels
 from vidda.translate.stable_diffusion.latents import decode, encode, factor, on_latents
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.sampling import SamplingConfig, guided, runs
 from vidda.translate.stable_diffusion.start import FromNoise, Given, schedule
 from vidda.translate.stable_diffusion.text import PromptEncoder
-from vidda.translate.stable_diffusion.windows import guided, runs
 
 
 class Translator:
@@ -154,3 +152,22 @@ class Translator:
             # LMS knows the levels before its start, but not what the network said there.
             given["order"] = min(accepted["order"].default, step + 1)
         return given
+
+
+def match_to_first(frames: np.ndarray) -> None:
+    """Give every frame, in place, each channel's mean and deviation in frame 0.
+
+    frames: (T, H, W, 3) uint8. Reinhard et al., Color Transfer between Images, 2001, in RGB; it
+    takes away slow drift of brightness and colour, and also what of it is the source's own.
+    """
+    mean, deviation = _statistics(frames[0])
+    for frame in frames[1:]:
+        own_mean, own_deviation = _statistics(frame)
+        gain = deviation / np.maximum(own_deviation, 1e-3)
+        matched = (frame - own_mean) * gain + mean
+        frame[:] = np.rint(matched.clip(0, 255)).astype(np.uint8)
+
+
+def _statistics(frame: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    pixels = frame.reshape(-1, 3).astype(np.float32)
+    return pixels.mean(axis=0), pixels.std(axis=0)
