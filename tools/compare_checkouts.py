@@ -14,6 +14,7 @@ import argparse
 import csv
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -49,6 +50,8 @@ VOLATILE = {
 }
 """Parts of keys whose values tell of a run and not of what came out; `config` is a digest over
 names of keys."""
+OF_TEXTS = re.compile(r"\.(csv|json)\.(sha256|size|bytes)$")
+"""Sizes and hashes, in records, of files that are compared by their content themselves."""
 LEFT_OUT = {"log.txt", "provenance.json", ".lock", "index.html"}
 
 CONSTANT_DIGEST = """
@@ -261,7 +264,7 @@ def _content(file: Path, places: Places, *, moved: bool) -> dict[str, Any]:
     return {
         key: value
         for key, value in flat.items()
-        if key not in new and not VOLATILE & set(key.split("."))
+        if not (key in new or VOLATILE & set(key.split(".")) or OF_TEXTS.search(key))
     }
 
 
