@@ -67,7 +67,7 @@ def _by_processes(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]
         except BrokenProcessPool:
             raise ViddaError(
                 "a worker process was killed, perhaps for lack of memory; the same command with"
-                " --resume goes on; fewer workers or a smaller sampling.chunk need less"
+                " --resume goes on; fewer workers, or fewer frames at once, need less"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

@@ -36,9 +36,9 @@ class KeepLatents(Config):
         if first > self.release:
             return []
         return [
-            f"sampling.keep_person.release {self.release:g}: sampling begins at a deviation of"
+            f"backbone.sampling.keep_person.release {self.release:g}: sampling begins at a deviation of"
             f" {first:.3g}, so the person would never be kept; lower it, or raise"
-            " sampling.start.strength"
+            " backbone.sampling.start.strength"
         ]
 
     def blend(

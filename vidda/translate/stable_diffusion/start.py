@@ -103,7 +103,9 @@ class DdimInversion(Config):
 StartConfig = Annotated[FromNoise | FromImage | Zodi | DdimInversion, Field(discriminator="name")]
 
 
-def schedule(scheduler: Any, steps: int, strength: float, key: str = "sampling") -> torch.Tensor:
+def schedule(
+    scheduler: Any, steps: int, strength: float, key: str = "backbone.sampling"
+) -> torch.Tensor:
     """Set a scheduler up for so many steps; the timesteps of the last `strength` of them.
 
     The same rule as diffusers' image-to-image pipelines, but for PNDM: see `_pndm`. They stay on
