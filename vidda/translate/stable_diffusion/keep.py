@@ -36,8 +36,8 @@ class KeepLatents(Config):
         if first > self.release:
             return []
         return [
-            f"backbone.sampling.keep_person.release {self.release:g}: sampling begins at a deviation"
-            f" of {first:.3g}, so the person would never be kept; lower it, or raise"
+            f"backbone.sampling.keep_person.release {self.release:g}: sampling begins at a"
+            f" deviation of {first:.3g}, so the person would never be kept; lower it, or raise"
             " backbone.sampling.start.strength"
         ]
 
