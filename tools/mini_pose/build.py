@@ -15,7 +15,7 @@ from tools.mini_pose.measure import enough, measure
 from tools.mini_pose.model import CONFIG, WEIGHTS
 from tools.mini_pose.recipe import PoseRun, Recipe
 from vidda.control.mmpose_estimator import MMPose
-from vidda.control.networks import torch_device
+from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.run import RunFolder
