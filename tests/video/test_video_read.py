@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from clips import encode, moving, picked, sequential
@@ -219,7 +220,9 @@ def test_real_clips() -> None:
         count, truth = picked(path, {*numbers.tolist(), *near})
         assert info.frames == count
         for asked, checked in ((numbers.tolist(), False), (near, True)):
-            wanted = np.stack([truth[n] for n in asked])
+            # One of them has pixels that are wider than high: a player shows it wider.
+            shown = [cv2.resize(truth[n], (info.width, info.height)) for n in asked]
+            wanted = np.stack(shown if info.sample_aspect_ratio > 1 else [truth[n] for n in asked])
             np.testing.assert_array_equal(video.read(path, asked, checked=checked), wanted)
 
 
