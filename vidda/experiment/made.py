@@ -202,11 +202,8 @@ class Maker:
             keys["camera.target"] = str(clips)
         config = self._load(f"variants.{name}", TranslateConfig, variant.file, variant.change, keys)
         known = [one for one in variant.personalized if one in self.config.personalize]
-        if (
-            config
-            and config.backbone.takes_base
-            and not (variant.own_weights or self.config.weights)
-        ):
+        shared = config is not None and config.backbone.takes_base and not variant.own_weights
+        if shared and self.config.weights is None:
             self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
             return None
         learnt = {one: self._personalized(one, target, clips) for one in known}
@@ -214,7 +211,7 @@ class Maker:
             return None
         results = {one: result for one, result in learnt.items() if result}
         backbone = config.backbone
-        if self.config.weights is not None and backbone.takes_base and not variant.own_weights:
+        if shared and self.config.weights is not None:
             backbone = backbone.with_base(self.config.weights)
         self.problems += [f"variants.{name}: {line}" for line in backbone.folder_problems()]
         for method, result in results.values():
