@@ -43,7 +43,7 @@ OF_STABLE_DIFFUSION = re.compile(
     re.I,
 )
 BELOW_THE_SEAM = ("translate/stable_diffusion/", "doctor/")
-SEAM = {"translate/backbone.py", "translate/job_config.py", "command.py", "provenance.py"}
+SEAM = {"translate/backbone.py", "translate/translate_config.py", "command.py", "provenance.py"}
 """They name the union, its default, where a command is, and the version of a library."""
 
 

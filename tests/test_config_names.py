@@ -9,9 +9,9 @@ from vidda.config import Config, ConfigError, load
 from vidda.data.prepare import PrepareConfig
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
-from vidda.experiment.config import ExperimentConfig
+from vidda.experiment.experiment_config import ExperimentConfig
 from vidda.recognize.train_config import TrainConfig
-from vidda.sweep.config import SweepConfig
+from vidda.sweep.sweep_config import SweepConfig
 from vidda.weights import Folder, find_file
 
 
@@ -31,7 +31,7 @@ from vidda.weights import Folder, find_file
         (ExperimentConfig, "recognizers={{'{}': {{steps: 1}}}}"),
         (SweepConfig, "methods={{'{}': {{}}}}"),
         (SweepConfig, "personalize={{'{}': {{}}}}"),
-        (SweepConfig, "variants={{'{}': {{name: randomised}}}}"),
+        (SweepConfig, "variants={{'{}': {{name: randomized}}}}"),
     ],
 )
 def test_a_name_that_would_leave_its_folder_is_one_line(

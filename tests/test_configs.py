@@ -10,11 +10,11 @@ import pytest
 
 from vidda import config
 from vidda.command import COMMANDS
-from vidda.experiment.config import ExperimentConfig
-from vidda.translate.job_config import TranslateConfig
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
-from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBooth
-from vidda.translate.stable_diffusion.personalize.lora import Lora
+from vidda.experiment.experiment_config import ExperimentConfig
+from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBoothConfig
+from vidda.translate.stable_diffusion.personalize.lora import LoraTrainingConfig
+from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig
+from vidda.translate.translate_config import TranslateConfig
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
@@ -38,7 +38,10 @@ def test_a_translation_asks_for_the_words_that_personalizing_teaches(
 ) -> None:
     method = config.load(PersonalizeConfig, ROOT / "configs" / learned).method
     prompt = config.load(TranslateConfig, ROOT / "configs" / asked).prompt
-    assert isinstance(method, DreamBooth | Lora) and prompt.token == method.token == "sks"
+    assert (
+        isinstance(method, DreamBoothConfig | LoraTrainingConfig)
+        and prompt.token == method.token == "sks"
+    )
     assert prompt.template.format(token=prompt.token) == method.caption
     kept = method.prior.prompt if method.prior else None
     assert kept == prior

@@ -10,8 +10,8 @@ from tools.mini_diffusion.controls import edge_maps, person, pose_maps, shown, s
 from tools.mini_diffusion.recipe import DenoiserStage, SizesConfig
 from tools.mini_diffusion.tokens import LENGTH
 from tools.mini_diffusion.words import vocabulary
-from vidda.control.draw import draw_openpose
-from vidda.control.edges import Canny
+from vidda.control.draw_pose import draw_openpose
+from vidda.control.edges import CannyEdges
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.mini import appearance, clip
 from vidda.mini import capture as real_capture
@@ -68,7 +68,7 @@ def test_its_cameras_and_suns_do_what_the_real_ones_never_do() -> None:
         for sun, is_real in ((appearance.sunlight(rng(n), True, 0), True),
                              (capture.draw_sun(rng(n))[0], False)):  # fmt: skip
             high = np.degrees(np.arcsin(sun.direction[2]))
-            strength = float(np.median(sun.colour))
+            strength = float(np.median(sun.color))
             seen = not outside(high, *capture.REAL_ELEVATION_DEG) and not outside(
                 strength, *capture.REAL_STRENGTH
             )
@@ -91,7 +91,7 @@ def test_the_same_seed_draws_the_same_scene() -> None:
 def test_a_byte_holds_the_pose_the_edges_and_the_person() -> None:
     drawn = foundation.draw((5,), 3, 64, 1)
     pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
-    maps, edges = draw_openpose(pose, 64, 64), Canny().edges(drawn.clean)
+    maps, edges = draw_openpose(pose, 64, 64), CannyEdges().edges(drawn.clean)
     facts = torch.from_numpy(cache.packed(maps, edges, drawn.mask))
     assert len(np.unique(maps.reshape(-1, 3), axis=0)) > 10
     assert np.array_equal((pose_maps(facts) * 255).round().byte().permute(0, 2, 3, 1), maps)

@@ -18,8 +18,8 @@ from tools.mini_diffusion.recipe import DenoiserStage, Recipe
 from tools.train_mini_diffusion import main
 from vidda import config
 from vidda.control.keypoints import Pose
-from vidda.translate.stable_diffusion.personalize.lora import Lora
-from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion
+from vidda.translate.stable_diffusion.personalize.lora import LoraTrainingConfig
+from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversionConfig
 
 TINY = [
     "seed=3",
@@ -148,8 +148,10 @@ def test_what_it_makes_is_what_vidda_and_diffusers_load(made: Path) -> None:
     models = loaded(result, torch.device("cpu"), "fp32")
     assert [net.kind for net in models.controlnets] == ["edges", "pose"]
     assert models.scheduler_config["prediction_type"] == "v_prediction"
-    TextualInversion(initializer="valid", kind="style").check(models)
-    Lora(token="sks", prompt="a photo of a person in the style of {token}").check(models)
+    TextualInversionConfig(initializer="valid", kind="style").check(models)
+    LoraTrainingConfig(token="sks", prompt="a photo of a person in the style of {token}").check(
+        models
+    )
 
     pipeline = StableDiffusionControlNetPipeline.from_pretrained(
         result,
@@ -184,10 +186,10 @@ def test_each_stage_learned_something_and_shows_it(made: Path) -> None:
         assert any(learned[key].any() for key in zeros if net in key), net
 
 
-class Centre:
+class Center:
     """An estimator that finds all joints in the middle of every picture."""
 
-    def build(self) -> "Centre":
+    def build(self) -> "Center":
         return self
 
     def estimate(self, frames: np.ndarray, *_: object) -> Pose:
@@ -198,7 +200,7 @@ class Centre:
 def test_the_gate_draws_in_four_ways_and_the_card_says_what_it_found(made: Path) -> None:
     recipe = config.load(Recipe, None, [f"out={made}", *TINY])
     builder = Builder(recipe)
-    assert not builder.measure(Centre(), pictures=4, steps=2, guidance=2.0)  # type: ignore[arg-type]
+    assert not builder.measure(Center(), pictures=4, steps=2, guidance=2.0)  # type: ignore[arg-type]
     card = (made / "result" / "README.md").read_text()
     assert "The gate is not passed" in card
     for way in ("pictures", *gate.WAYS):

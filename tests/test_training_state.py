@@ -49,11 +49,11 @@ def test_nested_tensors_and_numbers_come_back(tmp_path: Path) -> None:
     weight = torch.nn.Parameter(torch.ones(2))
     optimizer, again = Nested([weight], lr=1.0), Nested([weight], lr=1.0)
     moments = {"state1": torch.tensor([3, 250], dtype=torch.uint8)}
-    optimizer.state[weight] = {"step": 7, "quantised": moments}
+    optimizer.state[weight] = {"step": 7, "quantized": moments}
     save_state(tmp_path, optimizer, None, {})
     assert load_state(tmp_path, again, None) == {}
     assert again.loaded[0]["step"] == 7 and type(again.loaded[0]["step"]) is int
-    assert torch.equal(again.loaded[0]["quantised"]["state1"], moments["state1"])
+    assert torch.equal(again.loaded[0]["quantized"]["state1"], moments["state1"])
 
 
 def test_the_loss_scale_comes_back(tmp_path: Path) -> None:

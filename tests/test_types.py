@@ -61,7 +61,7 @@ def test_the_fingerprint_follows_every_column_and_the_order_but_not_the_root() -
     others = [
         manifest(clip("b"), clip("a")),
         manifest(clip("a"), clip("b"), classes=("Halt", "Advance")),
-        base.unlabelled(),
+        base.unlabeled(),
         *(
             manifest(clip("a"), clip("b", **{key: value}))
             for key, value in {

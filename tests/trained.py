@@ -1,4 +1,4 @@
-"""A tiny recognizer with random weights, and small labelled clips for it."""
+"""A tiny recognizer with random weights, and small labeled clips for it."""
 
 from pathlib import Path
 
@@ -6,17 +6,19 @@ import numpy as np
 import torch
 from clips import moving
 
+from vidda.data.frame_sampling import SamplingConfig, UniformSampling
 from vidda.data.manifest import csv_header, csv_lines, save_manifest, write_csv, write_dataset
-from vidda.data.sampling import SamplingConfig, Uniform
 from vidda.data.transforms import TransformConfig
-from vidda.recognize.biconvlstm import BiConvLstm, PooledHead
-from vidda.recognize.frame_trunk import SmallTrunk
-from vidda.recognize.saved import ModelCard, save_model
+from vidda.recognize.biconvlstm import BiConvLstmConfig, PooledHeadConfig
+from vidda.recognize.frame_trunk import SmallTrunkConfig
+from vidda.recognize.saved_recognizer import ModelCard, save_model
 from vidda.types import ClipRecord, Manifest
 from vidda.video import write
 
 CLASSES = ("Advance", "Halt", "Rally")
-MODEL = BiConvLstm(trunk=SmallTrunk(widths=(6, 8)), input="frames", hidden=6, head=PooledHead())
+MODEL = BiConvLstmConfig(
+    trunk=SmallTrunkConfig(widths=(6, 8)), input="frames", hidden=6, head=PooledHeadConfig()
+)
 
 
 def checkpoint(
@@ -38,7 +40,7 @@ def checkpoint(
     card = ModelCard(
         model=MODEL,
         classes=classes,
-        sampling=sampling or Uniform(frames=4, jitter=False),
+        sampling=sampling or UniformSampling(frames=4, jitter=False),
         transform=TransformConfig(size=32),
     )
     save_model(place, card, model)
@@ -53,8 +55,8 @@ def clip_files(root: Path, count: int, frames: int = 12) -> list[str]:
     return [f"{number}.mp4" for number in range(count)]
 
 
-def labelled(root: Path, count: int) -> Manifest:
-    """Labelled air clips of three subjects, one of them at 30 m, with their videos."""
+def labeled(root: Path, count: int) -> Manifest:
+    """Labeled air clips of three subjects, one of them at 30 m, with their videos."""
     clips = [
         ClipRecord(
             id=f"clip/{number}",
@@ -71,8 +73,8 @@ def labelled(root: Path, count: int) -> Manifest:
 
 
 def saved_manifest(folder: Path, count: int) -> tuple[Path, Manifest]:
-    """`labelled` clips, and their manifest on disk."""
-    manifest = labelled(folder / "videos", count)
+    """`labeled` clips, and their manifest on disk."""
+    manifest = labeled(folder / "videos", count)
     save_manifest(manifest, folder / "test.csv")
     return folder / "test.csv", manifest
 

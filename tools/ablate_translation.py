@@ -4,7 +4,7 @@
     python tools/ablate_translation.py runs/mini OUT [--clips PATTERN] [--translations PATTERN]
 
 runs/mini is the folder of a finished `vidda run` with a target-only arm. Each of its translations
-is made again with one part changed at a time (personalisation, pose, edges, attention between
+is made again with one part changed at a time (personalization, pose, edges, attention between
 frames, noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
 
     labels      share of clips that the job's target-only recognizer, which has seen real clips
@@ -26,8 +26,8 @@ from vidda.config import dump, load
 from vidda.data import load_manifest
 from vidda.files import write_text
 from vidda.recognize.train_config import TrainConfig
-from vidda.translate.job_config import TranslateConfig
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig
+from vidda.translate.translate_config import TranslateConfig
 from vidda.weights import Folder
 
 
@@ -82,7 +82,7 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
     independent = "backbone.sampling.noise={name: independent}"
     return {
         "as it is": [],
-        "not personalised": [
+        "not personalized": [
             "backbone.weights.dreambooth=null",
             "prompt.token=null",
             f"prompt.template={job.prompt.template.replace('{token}', '').strip()}",
@@ -112,15 +112,15 @@ def _measured(folder: Path, model: Path, real: float) -> str:
 
 
 def _target(job: TranslateConfig) -> Path:
-    """The unlabelled target that the job's weights are personalised to."""
+    """The unlabeled target that the job's weights are personalized to."""
     learned = job.backbone.weights.dreambooth
     if not isinstance(learned, Folder):
-        raise SystemExit(f"{job.out}: its weights are not personalised by vidda personalize")
+        raise SystemExit(f"{job.out}: its weights are not personalized by vidda personalize")
     return load(PersonalizeConfig, learned.path.parent / "config.yaml", []).target
 
 
 def _target_only(job: Path, target: Path) -> Path:
-    """The run that was trained on the labelled clips of this target alone."""
+    """The run that was trained on the labeled clips of this target alone."""
     wanted = target.parent.parent / "target_only" / "train.csv"
     clips = load_manifest(wanted).fingerprint()
     for file in sorted((job / "stages").glob("train-*.yaml")):

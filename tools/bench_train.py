@@ -26,19 +26,19 @@ from vidda.cli import main as vidda
 from vidda.config import Config
 from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
+from vidda.data.frame_sampling import UniformSampling
 from vidda.data.loader import Batch, ClipLoader, shuffled
-from vidda.data.sampling import Uniform
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
-from vidda.recognize.biconvlstm import BiConvLstm, FlatHead
+from vidda.recognize.biconvlstm import BiConvLstmConfig, FlatHeadConfig
 from vidda.recognize.feed import Feed
-from vidda.recognize.frame_trunk import SmallTrunk
-from vidda.recognize.loop import Pace, Parts, train
+from vidda.recognize.frame_trunk import SmallTrunkConfig
+from vidda.recognize.loop import LoopModules, LoopSchedule, train
 from vidda.recognize.loop_config import MIXED
-from vidda.recognize.optim import AdamW, Constant, param_groups
-from vidda.recognize.pytorchvideo_video import PytorchvideoVideo
+from vidda.recognize.method import Supervised
+from vidda.recognize.optim import AdamWConfig, ConstantSchedule, param_groups
+from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Supervised
-from vidda.recognize.videomae import VideoMae
+from vidda.recognize.videomae import VideoMaeConfig
 from vidda.run import RunFolder
 
 CLASSES = 7
@@ -46,13 +46,15 @@ STEP_S = 0.1
 MODELS = {
     # name: (config, frames, pixels)
     "small": (
-        BiConvLstm(trunk=SmallTrunk(), input="both", hidden=48, head=FlatHead(grid=4)),
+        BiConvLstmConfig(
+            trunk=SmallTrunkConfig(), input="both", hidden=48, head=FlatHeadConfig(grid=4)
+        ),
         16,
         64,
     ),
-    "biconvlstm": (BiConvLstm(), 16, 224),
-    "videomae_b": (VideoMae(), 16, 224),
-    "x3d_m": (PytorchvideoVideo(arch="x3d_m"), 16, 224),
+    "biconvlstm": (BiConvLstmConfig(), 16, 224),
+    "videomae_b": (VideoMaeConfig(), 16, 224),
+    "x3d_m": (PytorchvideoVideoConfig(arch="x3d_m"), 16, 224),
 }
 
 
@@ -126,7 +128,7 @@ def our_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None:
 def bare_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None:
     device = accelerator.device
     model = model.to(device).train()
-    optimizer = AdamW().build(param_groups(model, 1e-3, 0.05, 1.0))
+    optimizer = AdamWConfig().build(param_groups(model, 1e-3, 0.05, 1.0))
     precision = accelerator.mixed_precision
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
@@ -154,7 +156,7 @@ def waits() -> None:
         for cache in (None, root / "cache"):
             dataset = ClipDataset(
                 manifest,
-                Uniform(),
+                UniformSampling(),
                 TransformConfig(size=112, crop=RandomResizedCrop()),
                 cache=cache,
             )
@@ -183,10 +185,12 @@ def _train(
 ) -> None:
     """vidda's loop for one epoch, without anything at its end."""
     model = model.to(accelerator.device)
-    optimizer = AdamW().build(param_groups(model, 1e-3, 0.05, 1.0))
+    optimizer = AdamWConfig().build(param_groups(model, 1e-3, 0.05, 1.0))
     prepared, optimizer = accelerator.prepare(model, optimizer)
-    parts = Parts(accelerator, model, prepared, optimizer, Constant(), 1e-3, None, method)
-    pace = Pace(1, steps, 1, 10, None, 1, None, None)
+    parts = LoopModules(
+        accelerator, model, prepared, optimizer, ConstantSchedule(), 1e-3, None, method
+    )
+    pace = LoopSchedule(1, steps, 1, 10, None, 1, None, None)
     scratch = tempfile.TemporaryDirectory()
     folder = Path(scratch.name) / "run"
     with scratch, RunFolder.open(folder, Config(), {}, resume=False) as run:

@@ -39,11 +39,11 @@ from transformers import CLIPTextConfig, CLIPTextModel, CLIPTokenizer
 
 from vidda.control.controls import Controls
 from vidda.device import torch_dtype
-from vidda.translate.stable_diffusion.context import Alone, FirstPrevious
+from vidda.translate.stable_diffusion.attention_context import AttendFirstPrevious, AttendOwn
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
-from vidda.translate.stable_diffusion.noise import Independent
-from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.noise import IndependentNoise
+from vidda.translate.stable_diffusion.sampler import ClipJob, StableDiffusionTranslator
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.schedulers import SD15_NOISE
 
 
@@ -138,12 +138,12 @@ def ways(
     """What is compared, by name; each has a UNet of its own, with the same weights."""
     sampling = SamplingConfig(
         steps=size.steps,
-        context=Alone(),
-        noise=Independent(),
+        context=AttendOwn(),
+        noise=IndependentNoise(),
         chunk=options.chunk,
         compile=compiled,
     )
-    across = sampling.model_copy(update={"context": FirstPrevious()})
+    across = sampling.model_copy(update={"context": AttendFirstPrevious()})
     stopping = across.model_copy(update={"guidance_stop": 0.7})
     windows = [replace(n, end=e) for n, e in zip(models.controlnets, (0.5, 0.8), strict=True)]
     found: dict[str, Callable[[], Any]] = {
@@ -155,7 +155,7 @@ def ways(
         ("vidda, windows and stop", stopping, tuple(windows)),
     ):
         own = replace(models, unet=copy.deepcopy(models.unet), controlnets=nets)
-        found[name] = partial(Translator(own, config).translate, [clip])
+        found[name] = partial(StableDiffusionTranslator(own, config).translate, [clip])
     return found
 
 

@@ -4,7 +4,7 @@
     python tools/bench_video.py FOLDER --repeats 9  # uses the videos of a folder
 
 Each method gives 16 frames, spread over the clip, as (16, S, S, 3) uint8 RGB; a ClipDataset item
-is float32 and normalised besides. Methods take turns on each file, so that a busy machine slows all
+is float32 and normalized besides. Methods take turns on each file, so that a busy machine slows all
 alike; the figures are medians. All decode with one thread unless their row says otherwise.
 """
 
@@ -24,9 +24,9 @@ import torch
 from av.video.reformatter import VideoReformatter
 
 from vidda import video
-from vidda.data.cache import FrameCache
 from vidda.data.dataset import ClipDataset
-from vidda.data.sampling import Uniform
+from vidda.data.frame_cache import FrameCache
+from vidda.data.frame_sampling import UniformSampling
 from vidda.data.transforms import Resize, TransformConfig
 from vidda.types import ClipRecord, Manifest
 from vidda.video._decord import decord
@@ -74,7 +74,8 @@ def compare(
     """Time all methods on all files and print the table for one size."""
     methods = others | our_methods(files, size, scratch)
     picks = {
-        f: Uniform(frames=PICKED, jitter=False).pick(video.probe(f).frames, None)[0] for f in files
+        f: UniformSampling(frames=PICKED, jitter=False).pick(video.probe(f).frames, None)[0]
+        for f in files
     }
     times: dict[str, dict[Path, list[float]]] = {m: {f: [] for f in files} for m in methods}
     cpu_times: dict[str, dict[Path, list[float]]] = {m: {f: [] for f in files} for m in methods}
@@ -167,7 +168,7 @@ def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Me
     clips = tuple(ClipRecord(f.name, f.name, 0, "real", "ground") for f in files)
     manifest = Manifest(files[0].parent, ("any",), clips)
     place = {file: number for number, file in enumerate(files)}
-    sampling = Uniform(frames=PICKED)
+    sampling = UniformSampling(frames=PICKED)
     transform = TransformConfig(size=size, crop=Resize())
     fresh = ClipDataset(manifest, sampling, transform)
     kept = ClipDataset(manifest, sampling, transform, cache=scratch / "items")
@@ -292,9 +293,9 @@ def scene(rng: np.random.Generator) -> np.ndarray:
     for t in range(FRAMES):
         y, x = int(60 + 50 * np.sin(t / 20)), int(120 + 100 * np.sin(t / 30))
         frame = ground[y : y + HEIGHT, x : x + WIDTH].copy()
-        for centre, speed, colour in blobs:
-            at = (centre + speed * t) % (WIDTH, HEIGHT)
-            cv2.circle(frame, tuple(map(int, at)), 22, tuple(map(int, colour)), -1, cv2.LINE_AA)
+        for center, speed, color in blobs:
+            at = (center + speed * t) % (WIDTH, HEIGHT)
+            cv2.circle(frame, tuple(map(int, at)), 22, tuple(map(int, color)), -1, cv2.LINE_AA)
         frames[t] = np.clip(frame + rng.normal(0, 5, (HEIGHT, WIDTH, 1)), 0, 255)
     return frames
 

@@ -3,8 +3,8 @@
 For a change that only moves and renames. Both checkouts render a small MiniRoCoG, prepare,
 translate two clips, match cameras, train, adapt and do a tiny `vidda run`; then every file is
 compared: video and images by their pixels, safetensors and npz by their arrays, all exactly; CSV,
-JSON and YAML by their content after MOVED_KEYS, MOVED_WORDS and MOVED_FILES, the written tables
-of what may differ. Left out are times, machines and versions (VOLATILE), logs and rendered pages.
+JSON and YAML by their content after SPELLED, MOVED_KEYS, MOVED_WORDS and MOVED_FILES, the written
+tables of what may differ. Left out are times, machines and versions (VOLATILE), logs and rendered pages.
 
 A translated clip's id ends with a digest over names of keys, and ids seed later draws: in both
 checkouts it is one constant. Exit status 0 when all is the same, 1 with a line for each difference.
@@ -29,20 +29,26 @@ from PIL import Image
 from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
-OF_TRANSLATIONS = ("translated/config.yaml", "whole/translated/*/config.yaml", "whole/stages/cons*")
-MOVED_KEYS = [
-    *((files, key, f"backbone.{key}") for files in OF_TRANSLATIONS
-      for key in ("weights", "sampling", "precision")),
-    *((file, f"variants.consistent.change.{key}", f"variants.consistent.change.backbone.{key}")
-      for file in ("whole.yaml", "whole/config.yaml") for key in ("sampling",)),
-]  # fmt: skip
+SPELLED = {
+    **{"randomis": "randomiz", "normalis": "normaliz", "optimis": "optimiz", "maximis": "maximiz"},
+    **{"colour": "color", "grey": "gray", "centre": "center", "neighbour": "neighbor"},
+    **{"labelled": "labeled", "personalis": "personaliz", "recognis": "recogniz"},
+}
+"""Parts of words, in keys, values and the paths of files, as they were and as they are."""
+MOVED_KEYS: list[tuple[str, str, str]] = [
+    ("*config.yaml", "look_every", "sample_every"),
+    ("whole.yaml", "personalize.look.change.look_every", "personalize.look.change.sample_every"),
+]
 """Files, and dotted keys in them, or the beginnings of keys, as they were and as they are."""
-NEW_KEYS = [(files, "backbone.name") for files in OF_TRANSLATIONS]
-"""Keys that only the new checkout has."""
-MOVED_FILES: dict[str, str] = {}
+NEW_KEYS: list[tuple[str, str]] = []
+"""Files, and keys in them that only the new checkout has."""
+MOVED_FILES = {"whole/filmed": "whole/camera_matched"}
 """Beginnings of the paths of files that a job writes."""
-MOVED_WORDS: dict[str, str] = {}
-"""Whole values of cells and keys: names of domains, commands and arms."""
+MOVED_WORDS = {
+    "filmed": "camera_matched",
+    "film matched": "match cameras matched",
+}
+"""Whole values of cells and keys: names of domains, commands, variants and stages."""
 
 VOLATILE = {
     *("seconds", "started", "finished", "time", "date", "elapsed_s", "rate", "clips_per_s"),
@@ -58,7 +64,7 @@ CONSTANT_DIGEST = """
 import importlib.abc, importlib.util, sys
 class Hook(importlib.abc.MetaPathFinder):
     def find_spec(self, name, path, target=None):
-        if name not in [f"vidda.translate.{one}" for one in ("fingerprints", "identity")]:
+        if name != "vidda.translate.identity":
             return None
         sys.meta_path.remove(self)
         spec = importlib.util.find_spec(name)
@@ -66,8 +72,9 @@ class Hook(importlib.abc.MetaPathFinder):
         execute = spec.loader.exec_module
         def exec_module(module):
             execute(module)
-            if hasattr(module, "translation_print"):
-                module.translation_print = lambda *prints: "constant"
+            for name in ("translation_print", "translation_digest"):
+                if hasattr(module, name):
+                    setattr(module, name, lambda *prints: "constant")
         spec.loader.exec_module = exec_module
         return spec
 sys.meta_path.insert(0, Hook())
@@ -127,8 +134,8 @@ def jobs(checkout: Path) -> Iterator[tuple[str, str]]:
 
 def whole(checkout: Path) -> dict[str, Any]:
     """A tiny `vidda run` with every kind of variant and one adapted arm."""
-    seam = (checkout / "vidda/translate/backbone.py").exists()
-    model = "backbone." if seam else ""
+    american = (checkout / "vidda/data/randomize.py").exists()
+    randomized, matched = ("randomized", "camera_matched") if american else ("randomised", "filmed")
     return {
         "out": "whole", "prepare": {"dataset.name": "rocog_v2", "root": "data"},
         "tasks": ["gs2gr"], "weights": "builtin:mini_diffusion",
@@ -140,15 +147,16 @@ def whole(checkout: Path) -> dict[str, Any]:
                        "prior": None, "gradient_checkpointing": False, "steps": 2, "batch_size": 2},
             "frames": {"count": 4, "held_out": 1, "resolution": 48}, "device": "cpu"}}},
         "variants": {
-            "masks": {"name": "randomised", "change": {"jobs": 1}},
+            # The name ends the ids, which seed draws.
+            "masks": {"name": randomized, "change": {"jobs": 1, "name": "same"}},
             "consistent": {"name": "translated", "personalized": ["look"], "change": {
                 "clips": ["*Advance*"], "frames": {"name": "even", "count": 4}, "size": 48,
                 "control.edges.name": "canny", "control.pose.name": "sidecar",
                 "control.flow.name": "dis", "prompt.template": "{token} photo of a person",
-                "prompt.token": "sks", f"{model}sampling.scheduler.name": "ddim",
-                f"{model}sampling.steps": 2, f"{model}sampling.guidance": 1.0,
-                f"{model}sampling.noise.name": "shared", "device": "cpu"}},
-            "matched": {"name": "filmed", "of": "consistent"},
+                "prompt.token": "sks", "backbone.sampling.scheduler.name": "ddim",
+                "backbone.sampling.steps": 2, "backbone.sampling.guidance": 1.0,
+                "backbone.sampling.noise.name": "shared", "device": "cpu"}},
+            "matched": {"name": matched, "of": "consistent"},
         },
         "arms": {
             "source only": {"data": ["source"], "augment": False},
@@ -185,7 +193,7 @@ def make(checkout: Path, place: Path) -> None:
 
 def differences(old: Path, new: Path, checkouts: tuple[Path, Path]) -> Iterator[str]:
     """What is not the same in two folders, a line each."""
-    before = {_moved(name, MOVED_FILES): name for name in _files(old)}
+    before = {_spelled(_moved(name, MOVED_FILES)): name for name in _files(old)}
     after = set(_files(new))
     yield from (f"{name}: only in the old" for name in sorted(before.keys() - after))
     yield from (f"{name}: only in the new" for name in sorted(after - before.keys()))
@@ -257,9 +265,7 @@ def _content(file: Path, places: Places, *, moved: bool) -> dict[str, Any]:
     name = file.relative_to(places[0]).as_posix()
     if moved:
         table = {old: new for files, old, new in MOVED_KEYS if fnmatch(name, files)}
-        flat = {_moved(key, table): value for key, value in flat.items()}
-        flat = {key: MOVED_WORDS.get(value, value) if isinstance(value, str) else value
-                for key, value in flat.items()}  # fmt: skip
+        flat = {_spelled(_moved(key, table)): _renamed(value) for key, value in flat.items()}
     new = set() if moved else {key for files, key in NEW_KEYS if fnmatch(name, files)}
     return {
         key: value
@@ -291,6 +297,21 @@ def _moved(name: str, table: dict[str, str]) -> str:
         if name == old or name.startswith((old + ".", old + "/")):
             return new + name[len(old) :]
     return name
+
+
+def _spelled(text: str) -> str:
+    for old, new in SPELLED.items():
+        text = text.replace(old, new)
+    return text
+
+
+def _renamed(value: Any) -> Any:
+    """Return a value of the old checkout in the new one's words."""
+    if not isinstance(value, str):
+        return value
+    for old, new in MOVED_FILES.items():
+        value = value.replace(old, new)
+    return MOVED_WORDS.get(value, _spelled(value))
 
 
 def main() -> int:

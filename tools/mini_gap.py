@@ -80,7 +80,7 @@ def load(root: Path, name: str) -> Clips:
 
 
 def prepare(frames: Tensor, rng: np.random.Generator | None) -> Tensor:
-    """(B, T, SIDE, SIDE, 3) uint8 to (B, 4, T, CROP, CROP), each clip normalised on its own.
+    """(B, T, SIDE, SIDE, 3) uint8 to (B, 4, T, CROP, CROP), each clip normalized on its own.
 
     rng: of the random crop and scale in training; None takes the middle.
     """

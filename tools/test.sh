@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Checks style, types and behaviour: bash tools/test.sh [pytest arguments ...]
+# Checks style, types and behavior: bash tools/test.sh [pytest arguments ...]
 # Injects faults for minutes, and nothing else: bash tools/test.sh deep [pytest arguments ...]
 source "$(dirname "$0")/venv.sh"
 

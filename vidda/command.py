@@ -35,8 +35,8 @@ COMMANDS = {
     "prepare": Command(
         "vidda.data.prepare:run", "turn videos and annotation lists into manifests and splits"
     ),
-    "randomise": Command(
-        "vidda.data.randomise:run",
+    "randomize": Command(
+        "vidda.data.randomize:run",
         "replace backgrounds and clothes through masks: a manifest in, a manifest out",
         ("input", "out"),
     ),
@@ -51,7 +51,7 @@ COMMANDS = {
     ),
     "personalize": Command(
         "vidda.translate.stable_diffusion.personalize.job:run",
-        "adapt a diffusion model to unlabelled target frames",
+        "adapt a diffusion model to unlabeled target frames",
     ),
     "translate": Command(
         "vidda.translate.job:run",
@@ -60,13 +60,13 @@ COMMANDS = {
     ),
     "camera": Command(
         "vidda.camera.job:run",
-        "give clips the cameras of unlabelled target clips: a manifest in, a manifest out",
+        "give clips the cameras of unlabeled target clips: a manifest in, a manifest out",
         ("input", "target", "out"),
     ),
-    "train": Command("vidda.recognize.train:run", "train a recognizer on labelled manifests"),
+    "train": Command("vidda.recognize.train:run", "train a recognizer on labeled manifests"),
     "adapt": Command(
         "vidda.adapt.job:run",
-        "train a recognizer on labelled source clips and unlabelled target clips",
+        "train a recognizer on labeled source clips and unlabeled target clips",
     ),
     "pretrain": Command(
         "vidda.recognize.pretrain:run", "pre-train VideoMAE on clips without labels"

@@ -137,7 +137,7 @@ def write_sidecar(
 def _scaled(name: str, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Rows of a sidecar for frames that are `scale` (x, y) times as large."""
     if name == "keypoints":
-        # The centre of the first pixel is 0 at both sizes.
+        # The center of the first pixel is 0 at both sizes.
         at = (rows[..., :2] + 0.5) * scale - 0.5
         return np.concatenate([at, rows[..., 2:]], axis=-1).astype(rows.dtype)
     if name == "box":

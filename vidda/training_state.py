@@ -1,7 +1,7 @@
 """The state of a training between two steps, without pickle: safetensors and JSON.
 
 FOLDER/learned.safetensors    parameters, where a checkpoint holds only those that learn
-FOLDER/optimizer.safetensors  the optimiser's tensors, <parameter>.<name>; its numbers as metadata
+FOLDER/optimizer.safetensors  the optimizer's tensors, <parameter>.<name>; its numbers as metadata
 FOLDER/position.json          where the training stands, and the loss scale
 """
 
@@ -56,7 +56,7 @@ def save_state(
     scaler: torch.amp.GradScaler | None,
     position: Mapping[str, Any],
 ) -> None:
-    """Write an optimiser's moments, the loss scale and the position into an existing folder.
+    """Write an optimizer's moments, the loss scale and the position into an existing folder.
 
     Rates and groups are not written: they come from the config again. position: what JSON can hold.
     """
@@ -75,7 +75,7 @@ def save_state(
 def load_state(
     folder: Path, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None
 ) -> dict[str, Any]:
-    """Restore what `save_state` wrote, into an optimiser of the same parameters; the position.
+    """Restore what `save_state` wrote, into an optimizer of the same parameters; the position.
 
     Raises ViddaError for a checkpoint of an older version, and for a damaged one.
     """

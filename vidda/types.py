@@ -4,15 +4,12 @@ import hashlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from vidda.errors import ViddaError
 from vidda.files import relative
-
-Domain = Literal["synthetic", "real", "translated"]
-View = Literal["ground", "air"]
 
 
 def require_distinct(classes: Sequence[str], where: str) -> None:
@@ -33,8 +30,9 @@ class ClipRecord:
     id: unique in its manifest and stable across machines; seeds are derived from it.
     path: relative to the manifest's root, with forward slashes; never leaves the root.
     label: class index in 0..K-1, or None where it is not known or must not be seen.
-    domain, view: one of `Domain` and `View`, or any name that another dataset uses.
-    altitude_m: metres above ground for a clip from the air, None on the ground.
+    domain: synthetic, real, translated or randomized. view: ground or air. Another dataset may use
+    names of its own for both.
+    altitude_m: meters above ground for a clip from the air, None on the ground.
     parent_id: the id of the clip that this one was translated from.
     meta: every further column of the manifest, as text.
     """
@@ -101,7 +99,7 @@ class Manifest:
 
         return replace(self, clips=tuple(clip for clip in self.clips if matches(clip)))
 
-    def unlabelled(self) -> "Manifest":
+    def unlabeled(self) -> "Manifest":
         """The same clips without labels."""
         return replace(self, clips=tuple(replace(clip, label=None) for clip in self.clips))
 
@@ -138,7 +136,7 @@ class Manifest:
 
 @dataclass(frozen=True, slots=True)
 class Shift:
-    """One transfer task: labelled source, unlabelled target, validation and test.
+    """One transfer task: labeled source, unlabeled target, validation and test.
 
     The target's labels are dropped here, so nothing that trains on a Shift can read them. `target`
     is None in the source-only and target-only settings. Raises ViddaError when the parts name
@@ -152,7 +150,7 @@ class Shift:
 
     def __post_init__(self) -> None:
         if self.target is not None:
-            object.__setattr__(self, "target", self.target.unlabelled())
+            object.__setattr__(self, "target", self.target.unlabeled())
         seen_in_training = {"source": self.source, "target": self.target, "val": self.val}
         test_ids = {clip.id for clip in self.test.clips}
         for name, part in seen_in_training.items():

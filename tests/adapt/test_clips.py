@@ -7,16 +7,16 @@ import torch
 from torch import nn
 
 from tests.adapt.tiny_adapt import write_clips
-from vidda.adapt.augment import strong
+from vidda.adapt.clip_views import stretched, subsampled, with_background
+from vidda.adapt.feature_similarity import FeatureSimilarity, FeatureSimilarityConfig
 from vidda.adapt.masking import masked
-from vidda.adapt.norms import untracked
+from vidda.adapt.norm_statistics import untracked
 from vidda.adapt.pairing import keep_together, parents
-from vidda.adapt.similarity import FeatureSimilarity, Similar
-from vidda.adapt.views import stretched, subsampled, with_background
+from vidda.adapt.strong_augmentation import strong
 from vidda.data import load_manifest
-from vidda.data.joined import joined
+from vidda.data.join_manifests import joined
 from vidda.recognize.feed import cycled, rounds
-from vidda.recognize.step import Supervised
+from vidda.recognize.method import Supervised
 
 
 def test_blocks_are_hidden_in_all_frames_alike() -> None:
@@ -58,7 +58,7 @@ def test_an_untracked_pass_leaves_the_running_statistics() -> None:
     assert not torch.equal(norm.running_mean, torch.zeros(3))
 
 
-def test_a_clip_and_its_translation_are_neighbours(tmp_path: Path) -> None:
+def test_a_clip_and_its_translation_are_neighbors(tmp_path: Path) -> None:
     folder = write_clips(tmp_path)
     both = joined([load_manifest(folder / f"{name}.csv") for name in ("train", "translated")])
     parent = parents(both)
@@ -70,7 +70,9 @@ def test_a_clip_and_its_translation_are_neighbours(tmp_path: Path) -> None:
     assert all(abs(place[child] - place[child - 12]) == 1 for child in range(12, 22))
     twice = keep_together(np.concatenate([items, items[::-1] + 22]), parent)
     assert sorted(twice[:22]) == list(range(22)) and sorted(twice[22:]) == list(range(22, 44))
-    method = Similar(FeatureSimilarity(), torch.from_numpy(parent), Supervised(3, 0, 0, 0))
+    method = FeatureSimilarity(
+        FeatureSimilarityConfig(), torch.from_numpy(parent), Supervised(3, 0, 0, 0)
+    )
     child, other = method.pairs(torch.tensor([17, 5, 12, 6]))
     assert (child.tolist(), other.tolist()) == ([0], [1])
     assert method.state_dict() == {}

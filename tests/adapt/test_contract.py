@@ -27,11 +27,11 @@ from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.manifest import save_manifest
-from vidda.data.predictions import load_predictions
+from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
+from vidda.recognize.infer import infer
 from vidda.recognize.inference import predict
-from vidda.recognize.looking import look
-from vidda.recognize.saved import load_model
+from vidda.recognize.saved_recognizer import load_model
 
 SOURCE_FREE = {"atcon", "vitta"}
 FROZEN_HEAD = {"atcon"}
@@ -193,7 +193,7 @@ def test_what_a_method_looks_at_is_what_testing_sees(data: Path, tmp_path: Path)
     loader = ClipLoader(dataset, 4)
     torch.manual_seed(0)
     model = checked.model.build(3)
-    seen = look(model, loader, torch.device("cpu"), "fp32")
+    seen = infer(model, loader, torch.device("cpu"), "fp32")
     assert seen.features.shape == (10, model.feature_dim)
     found = predict(model, loader, torch.device("cpu"), "fp32")
     np.testing.assert_allclose(seen.logits, found.logits, atol=1e-5)

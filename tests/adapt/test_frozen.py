@@ -22,12 +22,12 @@ from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.frozen import StatesDataset
 from vidda.cli import main
 from vidda.data import load_manifest
-from vidda.data.predictions import load_predictions
+from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.inference import predict
-from vidda.recognize.saved import load_model
-from vidda.recognize.showing import Showing
+from vidda.recognize.inference_config import InferenceConfig
+from vidda.recognize.saved_recognizer import load_model
 
 STILL = VIDEOMAE | {"drop_path": 0}
 
@@ -59,9 +59,12 @@ def test_only_what_is_above_learns_and_the_saved_model_takes_clips(
     model, card = load_model(run)
     best = json.loads((run / "selection.json").read_text())["selected"]
     for part in ("val", "target"):
-        manifest = load_manifest(data / f"{part}.csv").unlabelled()
+        manifest = load_manifest(data / f"{part}.csv").unlabeled()
         seen = predict(
-            model, Showing(workers=0).loader(card, manifest, "error"), torch.device("cpu"), "fp32"
+            model,
+            InferenceConfig(workers=0).loader(card, manifest, "error"),
+            torch.device("cpu"),
+            "fp32",
         )
         kept = load_predictions(run / "predictions" / part / f"epoch_{best:03d}.npz").predictions
         assert kept.ids == seen.ids
@@ -74,7 +77,7 @@ def test_states_give_what_training_on_the_same_pictures_gives(data: Path, tmp_pa
         "model": STILL,
         "start": str(data / "videomae"),
         "sampling": {"name": "uniform", "frames": 8, "jitter": False},
-        "transform": {"size": 32, "crop": {"name": "centre_crop"}},
+        "transform": {"size": 32, "crop": {"name": "center_crop"}},
     }
     short, long = tmp_path / "short", tmp_path / "long"
     assert adapt(on_states(data, short, "coral", **alike)) == 0

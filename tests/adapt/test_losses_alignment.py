@@ -7,11 +7,11 @@ from scipy.special import softmax
 from torch.autograd import gradcheck
 
 from tests.adapt.loss_check import A, Arrays, B, Loss, Reference, Rows, check, entropy_of, names
+from vidda.adapt.losses.class_confusion import class_confusion
 from vidda.adapt.losses.consistency import barlow
-from vidda.adapt.losses.coral import coral
+from vidda.adapt.losses.correlation import coral
 from vidda.adapt.losses.domain import domain_accuracy, domain_loss, ganin_strength, reverse
-from vidda.adapt.losses.entropy import conditional_entropy, diversity, information_maximisation
-from vidda.adapt.losses.mcc import class_confusion
+from vidda.adapt.losses.entropy import conditional_entropy, diversity, information_maximization
 from vidda.adapt.losses.mmd import mmd
 
 
@@ -68,7 +68,7 @@ def np_mcc(logits: np.ndarray) -> float:
 
 LOSSES: Rows = [
     ("entropy", conditional_entropy, np_entropy, (A,), False),
-    ("information", lambda x: information_maximisation(x, 0.5), np_information, (A,), False),
+    ("information", lambda x: information_maximization(x, 0.5), np_information, (A,), False),
     ("domain", lambda s, t: domain_loss(s[:, 0], t[:, 0]), np_domain, (A, B), False),
     ("coral", coral, np_coral, (A, B), False),
     ("coral_means", lambda s, t: coral(s, t, True), np_coral_means, (A, B), False),
@@ -131,8 +131,8 @@ def test_zero_least_and_greatest() -> None:
         log5
     )
     assert float(diversity(sure)) == pytest.approx(log5) and diversity(sure[:1]) == 0
-    assert float(information_maximisation(sure)) == pytest.approx(-log5)
-    assert float(information_maximisation(flat)) == pytest.approx(0)
+    assert float(information_maximization(sure)) == pytest.approx(-log5)
+    assert float(information_maximization(flat)) == pytest.approx(0)
     assert coral(a, a.flip(0)) < 1e-30 and coral(a, a + 3) < 1e-28
     assert float(coral(a, a + 3, means=True)) == pytest.approx(9)
     assert abs(float(mmd(a, a.flip(0)))) < 1e-12 and mmd(a, a + 1) > mmd(a, a + 0.1) > 0

@@ -104,7 +104,7 @@ LOSSES: Rows = [
     ("supcon", lambda x: supervised_contrast(x, torch.from_numpy(LABELS)), np_supcon, (A,), False),
     (
         "products",
-        lambda x: supervised_contrast(x, torch.from_numpy(LABELS), 0.5, normalise=False),
+        lambda x: supervised_contrast(x, torch.from_numpy(LABELS), 0.5, normalize=False),
         np_supcon_products,
         (A,),
         False,

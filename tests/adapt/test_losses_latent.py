@@ -7,7 +7,7 @@ from scipy.special import log_softmax
 from scipy.stats import norm
 
 from tests.adapt.loss_check import LABELS, OTHER, A, Arrays, B, Loss, Reference, Rows, check, names
-from vidda.adapt.losses.latent import (
+from vidda.adapt.losses.variational import (
     gaussian_divergence,
     log_densities,
     mutual_information,

@@ -19,15 +19,15 @@ from tests.adapt.loss_check import (
     names,
     unit,
 )
-from vidda.adapt.losses.adamatch import (
+from vidda.adapt.losses.consistency import agreed_labels, labeled_loss, soft_agreement, taught
+from vidda.adapt.losses.pseudo_labels import (
     aligned,
     interpolated,
     pseudo_label_loss,
     relative_threshold,
     warm_up,
 )
-from vidda.adapt.losses.consistency import agreed_labels, labelled_loss, soft_agreement, taught
-from vidda.adapt.losses.scales import cluster_labels, scale_consistency
+from vidda.adapt.losses.temporal_consistency import cluster_labels, scale_consistency
 
 GUESS = torch.from_numpy(OTHER)
 HALF = torch.tensor(0.5, dtype=torch.float64)
@@ -35,7 +35,7 @@ WEIGHTS = np.array([0.9, 0.0, 0.3, 0.5, 1.0])
 """Of the clips, by label."""
 
 
-def np_labelled(logits: np.ndarray) -> float:
+def np_labeled(logits: np.ndarray) -> float:
     rows = zip(log_softmax(logits, 1), LABELS, strict=True)
     return float(np.mean([-row[k] * WEIGHTS[k] for row, k in rows]))
 
@@ -80,11 +80,11 @@ def np_scales(one: np.ndarray, two: np.ndarray, whole: np.ndarray) -> float:
 
 LOSSES: Rows = [
     (
-        "labelled",
-        lambda x: labelled_loss(
+        "labeled",
+        lambda x: labeled_loss(
             x, torch.from_numpy(LABELS), torch.from_numpy(WEIGHTS[LABELS]).to(x.dtype)
         ),
-        np_labelled,
+        np_labeled,
         (A,),
         False,
     ),
@@ -148,15 +148,15 @@ def test_pseudo_labels_by_clustering() -> None:
     unit_ = unit(np.hstack([features, np.ones((30, 1))]))
     weights, labels = softmax(logits, 1), np.zeros(30, int)
     for _ in range(2):
-        centres = [
+        centers = [
             sum(w * row for w, row in zip(weights[:, k], unit_, strict=True)) for k in range(5)
         ]
-        lengths = [np.linalg.norm(centre) for centre in centres]
+        lengths = [np.linalg.norm(center) for center in centers]
         labels = np.array(
             [
                 max(
                     (row @ c / n, k)
-                    for k, (c, n) in enumerate(zip(centres, lengths, strict=True))
+                    for k, (c, n) in enumerate(zip(centers, lengths, strict=True))
                     if n
                 )[1]
                 for row in unit_

@@ -17,20 +17,20 @@ from tests.adapt.loss_check import (
     entropy_of,
     names,
 )
-from vidda.adapt.losses.statistics import (
+from vidda.adapt.losses.feature_statistics import (
     clip_statistics,
     running,
     statistics_distance,
     view_distance,
 )
-from vidda.adapt.losses.temporal import (
+from vidda.adapt.losses.temporal_attention import (
     attended,
     attentive_entropy,
     relations,
     two_way_accuracy,
     two_way_loss,
 )
-from vidda.adapt.relations import segmented
+from vidda.adapt.temporal_relations import segmented
 
 MAPS = np.random.default_rng(1).normal(0, 1, (4, 3, 2, 5))
 """Of two clips with two frames each: three channels of 2 x 5 places."""

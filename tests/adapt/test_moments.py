@@ -9,41 +9,41 @@ import torch
 
 from tests.adapt.tiny_adapt import adapt, adapt_config, write_clips
 from tests.tiny import BICONVLSTM, VIDEOMAE
-from vidda.adapt.joint import MethodBase, Setting
-from vidda.adapt.latents import SequentialVae
-from vidda.adapt.relations import TemporalRelations
-from vidda.adapt.ta3n import Ta3n
-from vidda.adapt.transvae import TranSvae
+from vidda.adapt.joint import MethodConfig, MethodSettings
+from vidda.adapt.sequential_vae import SequentialVae
+from vidda.adapt.ta3n import Ta3nConfig
+from vidda.adapt.temporal_relations import TemporalRelations
+from vidda.adapt.transvae import TransVaeConfig
 from vidda.errors import ViddaError
-from vidda.recognize.biconvlstm import BiConvLstm
+from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.step import Method, Source, Supervised, Target
-from vidda.recognize.videomae import VideoMae, VideoMaeRecognizer
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch
+from vidda.recognize.videomae import VideoMae, VideoMaeConfig
 
-SETTING = Setting(32, 4, np.zeros(0, np.int64), False, False)
+SETTING = MethodSettings(32, 4, np.zeros(0, np.int64), False, False)
 ABOUT_VAE = ("rebuilt", "static", "dynamic", "information", "triplet")
 
 
 def tiny(name: str) -> Framewise:
     torch.manual_seed(0)
     if name == "biconvlstm":
-        return BiConvLstm.model_validate(BICONVLSTM).build(3)
-    return VideoMae.model_validate(VIDEOMAE).build(3)
+        return BiConvLstmConfig.model_validate(BICONVLSTM).build(3)
+    return VideoMaeConfig.model_validate(VIDEOMAE).build(3)
 
 
-def batch() -> tuple[Source, Target]:
+def batch() -> tuple[SourceBatch, TargetBatch]:
     generator = torch.Generator().manual_seed(1)
     video = torch.randn(5, 3, 8, 32, 32, generator=generator)
     labels = torch.tensor([0, 1, 2])
-    return Source(video[:3], labels, labels), Target(video[3:], labels[:2])
+    return SourceBatch(video[:3], labels, labels), TargetBatch(video[3:], labels[:2])
 
 
-def built(config: MethodBase, model: Framewise) -> Method:
+def built(config: MethodConfig, model: Framewise) -> Method:
     torch.manual_seed(0)
     return config.build(model, Supervised(3, 0, 0, 0), SETTING)
 
 
-def gradient(config: MethodBase, term: str) -> list[torch.Tensor]:
+def gradient(config: MethodConfig, term: str) -> list[torch.Tensor]:
     """Of one term, in all weights of the recognizer before its last layer."""
     model = tiny("biconvlstm")
     found = built(config, model)
@@ -63,7 +63,7 @@ def test_moments_come_from_the_pass_that_makes_the_clips_features(name: str, mom
         plain = model(video)
     assert torch.equal(clip.logits, plain.logits) and torch.equal(clip.features, plain.features)
     assert frames.shape == (3, moments, model.frame_dim)
-    if isinstance(model, VideoMaeRecognizer):
+    if isinstance(model, VideoMae):
         torch.testing.assert_close(model.fc_norm(frames.mean(1)), plain.features)
     # Time runs along it: a change at the end is seen most at the end by a model that was not
     # trained, in which attention and memory are weak.
@@ -96,7 +96,8 @@ def test_relations_are_weighted_by_what_their_judges_say() -> None:
 def test_the_strength_of_a_judge_scales_the_gradient_of_the_features(key: str, term: str) -> None:
     small: dict[str, Any] = {"width": 16, "bottleneck": 8, "segments": 3}
     none, half, full = (
-        gradient(Ta3n.model_validate(small | {key: strength}), term) for strength in (0, 0.5, 1)
+        gradient(Ta3nConfig.model_validate(small | {key: strength}), term)
+        for strength in (0, 0.5, 1)
     )
     assert all((g == 0).all() for g in none)
     for one, other in zip(half, full, strict=True):
@@ -105,7 +106,7 @@ def test_the_strength_of_a_judge_scales_the_gradient_of_the_features(key: str, t
 
 
 def test_the_autoencoder_does_not_move_what_it_rebuilds() -> None:
-    config = TranSvae(hidden=16, latent=8, segments=4)
+    config = TransVaeConfig(hidden=16, latent=8, segments=4)
     for term in ABOUT_VAE:
         assert all((g == 0).all() for g in gradient(config, term))
     for term in ("branch", "adversarial", "loss"):
@@ -114,7 +115,7 @@ def test_the_autoencoder_does_not_move_what_it_rebuilds() -> None:
 
 def test_pseudo_labels_begin_late() -> None:
     model = tiny("biconvlstm")
-    late = built(TranSvae(hidden=16, latent=8, segments=4, threshold=0.0), model)
+    late = built(TransVaeConfig(hidden=16, latent=8, segments=4, threshold=0.0), model)
     early = late.step(model, *batch())
     assert early.shown["pseudo_labels"] == 0
     assert early.losses["pseudo"] == 0 and early.losses["branch_pseudo"] == 0

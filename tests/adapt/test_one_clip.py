@@ -10,16 +10,16 @@ from pydantic import TypeAdapter
 
 from tests.adapt.tiny_adapt import METHODS, adapt, adapt_config, method, write_clips
 from tests.tiny import BICONVLSTM
-from vidda.adapt.joint import Setting
+from vidda.adapt.joint import MethodSettings
 from vidda.adapt.losses.contrastive import supervised_contrast
-from vidda.adapt.losses.coral import coral
+from vidda.adapt.losses.correlation import coral
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
 from vidda.recognize.feed import Pair
-from vidda.recognize.models import ModelConfig
+from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Seen, Source, Supervised, Target
+from vidda.recognize.recognizers import ModelConfig
 
 CLASSES = 3
 
@@ -31,12 +31,14 @@ def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
     recognizer: Any = TypeAdapter(ModelConfig).validate_python(BICONVLSTM)
     model = recognizer.build(CLASSES).train()
     supervised = Supervised(CLASSES, smoothing=0.1, mixup=0.0, cutmix=0.0)
-    setting = Setting(size=32, target=4, parents=np.array([-1, 0]), mixes=False, compiled=False)
+    setting = MethodSettings(
+        size=32, target=4, parents=np.array([-1, 0]), mixes=False, compiled=False
+    )
     made = config.build(model, supervised, setting)
 
-    def look() -> Seen:
+    def look() -> Outputs:
         out = model(torch.rand(4, 3, 8, 32, 32))
-        return Seen(out.features.detach(), out.logits.detach())
+        return Outputs(out.features.detach(), out.logits.detach())
 
     def show(number: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(number), CLASSES)
@@ -51,13 +53,13 @@ def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
 def test_every_loss_and_gradient_is_finite(name: str, tmp_path: Path) -> None:
     config, model, made = built(name, tmp_path)
     clips = 0 if config.source_free else 1
-    source = Source(
+    source = SourceBatch(
         torch.rand(clips, 3, 8, 32, 32),
         torch.zeros(clips, dtype=torch.int64),
         torch.ones(clips, dtype=torch.int64),
     )
     views = config.views
-    target = Target(torch.rand(views, 3, 8, 32, 32), torch.zeros(views, dtype=torch.int64))
+    target = TargetBatch(torch.rand(views, 3, 8, 32, 32), torch.zeros(views, dtype=torch.int64))
     terms = made.step(model, source, target)
     assert all(bool(torch.isfinite(value)) for value in [*terms.losses.values()]), terms
     assert all(bool(torch.isfinite(value)) for value in [*terms.shown.values()]), terms
@@ -73,7 +75,7 @@ def test_no_part_of_an_incomplete_batch_is_without_a_domain() -> None:
 
     for here, there in ((8, 2), (2, 8), (1, 3), (0, 5)):
         video, number = clips(here)
-        pair = Pair(Source(video, number, number), Target(*clips(there)))
+        pair = Pair(SourceBatch(video, number, number), TargetBatch(*clips(there)))
         parts = pair.parts(4, torch.device("cpu"))
         assert [len(p.source.video) > 0 for p in parts] == [here > 0] * len(parts)
         assert all(len(part.target.video) for part in parts)

@@ -15,21 +15,26 @@ from tests.adapt.tiny_adapt import adapt, adapt_config, write_clips
 from tests.tiny import BICONVLSTM, VIDEOMAE, train_config
 from vidda import config
 from vidda.adapt.adapt_config import AdaptConfig
-from vidda.adapt.joint import Setting
-from vidda.adapt.norms import load_moments, norm_layers, tallied, weights_digest
-from vidda.adapt.vitta import StatisticsAlignment, Vitta
+from vidda.adapt.joint import MethodSettings
+from vidda.adapt.norm_statistics import (
+    load_statistics,
+    norm_layers,
+    tally_statistics,
+    weights_digest,
+)
+from vidda.adapt.vitta import Vitta, VittaConfig
 from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.data.manifest import save_manifest
-from vidda.data.predictions import load_predictions
+from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
-from vidda.recognize.biconvlstm import BiConvLstm
+from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.inference import predict
+from vidda.recognize.inference_config import InferenceConfig
+from vidda.recognize.method import SourceBatch, Supervised, TargetBatch
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.saved import load_model
-from vidda.recognize.showing import Showing
-from vidda.recognize.step import Source, Supervised, Target
-from vidda.recognize.videomae import VideoMae
+from vidda.recognize.saved_recognizer import load_model
+from vidda.recognize.videomae import VideoMaeConfig
 
 STREAM = {
     "batch_size": 4,
@@ -56,8 +61,8 @@ def stream(data: Path, place: Path, **changes: Any) -> Path:
 def tiny(name: str) -> Recognizer:
     torch.manual_seed(0)
     if name == "biconvlstm":
-        return BiConvLstm.model_validate(BICONVLSTM).build(3)
-    return VideoMae.model_validate(VIDEOMAE).build(3)
+        return BiConvLstmConfig.model_validate(BICONVLSTM).build(3)
+    return VideoMaeConfig.model_validate(VIDEOMAE).build(3)
 
 
 @pytest.mark.parametrize("name", ["biconvlstm", "videomae"])
@@ -69,7 +74,7 @@ def test_the_statistics_are_those_of_each_clip(name: str) -> None:
         module = model.get_submodule(layer)
         keep = lambda m, i, out, layer=layer: seen.update({layer: out.clone()})  # noqa: E731
         module.register_forward_hook(keep)
-    with torch.no_grad(), tallied(model, layers) as whole:
+    with torch.no_grad(), tally_statistics(model, layers) as whole:
         model(video)
     moments = whole.moments()
     if name == "videomae":
@@ -82,7 +87,7 @@ def test_the_statistics_are_those_of_each_clip(name: str) -> None:
         places = places.reshape(3, -1, places.shape[-1])
         np.testing.assert_allclose(mean, places.mean(1).mean(0), atol=1e-5)
         np.testing.assert_allclose(variance, places.var(1).mean(0), atol=1e-5)
-    with torch.no_grad(), tallied(model, layers) as parts:
+    with torch.no_grad(), tally_statistics(model, layers) as parts:
         model(video[:2])
         model(video[2:])
     for layer, both in parts.moments().items():
@@ -90,12 +95,10 @@ def test_the_statistics_are_those_of_each_clip(name: str) -> None:
         torch.testing.assert_close(both.variance, moments[layer].variance, atol=1e-6, rtol=1e-4)
 
 
-def begun(
-    model: Recognizer, place: Path, look: Callable[[], Any], **options: Any
-) -> StatisticsAlignment:
-    setting = Setting(32, 4, np.zeros(0, np.int64), False, False)
-    method = Vitta(**options).build(model, Supervised(3, 0, 0, 0), setting)
-    assert isinstance(method, StatisticsAlignment)
+def begun(model: Recognizer, place: Path, look: Callable[[], Any], **options: Any) -> Vitta:
+    setting = MethodSettings(32, 4, np.zeros(0, np.int64), False, False)
+    method = VittaConfig(**options).build(model, Supervised(3, 0, 0, 0), setting)
+    assert isinstance(method, Vitta)
     method.begin(model, place, look, lambda number: torch.zeros(len(number), 3))
     return method
 
@@ -108,10 +111,12 @@ def test_nothing_is_left_to_do_on_the_source_itself_and_the_distance_falls_elsew
     clip = torch.randn(1, 3, 8, 32, 32)
     with torch.no_grad():
         method = begun(model, tmp_path, lambda: model(clip))
-    nothing = Source(clip[:0], torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64))
+    nothing = SourceBatch(
+        clip[:0], torch.zeros(0, dtype=torch.int64), torch.zeros(0, dtype=torch.int64)
+    )
 
-    def target(video: torch.Tensor) -> Target:
-        return Target(video.repeat(2, 1, 1, 1, 1), torch.zeros(2, dtype=torch.int64))
+    def target(video: torch.Tensor) -> TargetBatch:
+        return TargetBatch(video.repeat(2, 1, 1, 1, 1), torch.zeros(2, dtype=torch.int64))
 
     same = method.step(model, nothing, target(clip)).losses
     assert same["statistics"] < 1e-5 and same["views"] < 1e-6
@@ -139,7 +144,7 @@ def test_the_answers_are_the_models_right_after_each_step(data: Path, tmp_path: 
     target = load_manifest(data / "target.csv")
     assert answers.ids == tuple(clip.id for clip in target.clips) and answers.labels is None
     model, card = load_model(data / "start")
-    loader = Showing(workers=0).loader(card, target.unlabelled(), "error")
+    loader = InferenceConfig(workers=0).loader(card, target.unlabeled(), "error")
     plain = predict(model, loader, torch.device("cpu"), "fp32")
     np.testing.assert_allclose(answers.logits, plain.logits, atol=1e-4)
 
@@ -162,7 +167,7 @@ def test_statistics_are_computed_once_and_belong_to_their_weights(
     with safe_open(file, "pt") as content:
         assert content.metadata() == {"model": weights_digest(model)}
     layers = norm_layers(model)
-    assert list(load_moments(file, weights_digest(model), layers)) == layers
+    assert list(load_statistics(file, weights_digest(model), layers)) == layers
     # With them the source's clips are not opened.
     manifest = load_manifest(data / "train.csv")
     gone = tuple(replace(clip, path=f"gone/{clip.path}") for clip in manifest.clips)
@@ -195,6 +200,6 @@ def test_what_cannot_be_adapted_is_refused(data: Path, tmp_path: Path) -> None:
     checked = config.load(AdaptConfig, stream(data, tmp_path / "c"))
     assert checked.method.views == 2
     plain = nn.Sequential(nn.Linear(2, 2))
-    with tallied(plain, norm_layers(plain)) as tally:
+    with tally_statistics(plain, norm_layers(plain)) as tally:
         plain(torch.zeros(1, 2))
     assert tally.moments() == {}

@@ -10,7 +10,7 @@ import torch
 from safetensors.torch import load_file
 
 from tests.tiny import train_config
-from tests.trained import labelled
+from tests.trained import labeled
 from vidda import config
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.job import run
@@ -43,7 +43,7 @@ def method(name: str) -> dict[str, Any]:
 
 def write_clips(folder: Path) -> Path:
     """Manifests of 12 source clips (10 of them translated), 6 for validation and 10 of a target."""
-    every = labelled(folder / "videos", 28)
+    every = labeled(folder / "videos", 28)
     source, val, target = every.clips[:12], every.clips[12:18], every.clips[18:]
     translated = [
         replace(clip, id=f"{clip.id}/t", parent_id=clip.id, domain="translated")

@@ -15,12 +15,12 @@ import pytest
 
 from tests.translate.translations import write_source, written
 from vidda import video
+from vidda.camera.camera_statistics import CameraStatistics
 from vidda.camera.estimate import measure
-from vidda.camera.job import CameraJobConfig, filmed, run
-from vidda.camera.statistics import CameraStatistics
+from vidda.camera.job import CameraJobConfig, camera_matched, run
 from vidda.data import load_manifest
 from vidda.data.derived import VIDEOS
-from vidda.data.joined import joined
+from vidda.data.join_manifests import joined
 from vidda.data.manifest import save_manifest
 from vidda.data.versions import Version
 from vidda.errors import ViddaError
@@ -89,7 +89,7 @@ def test_labels_and_columns_stay_and_what_no_longer_holds_goes(source: Path, tak
         assert (info.frames, info.height, info.fps) == (old.frames, old.height, old.fps)
 
 
-def test_clips_move_towards_the_target_and_each_copy_by_itself(
+def test_clips_move_toward_the_target_and_each_copy_by_itself(
     source: Path, target: Path, taken: Path
 ) -> None:
     cameras = CameraStatistics.read(taken / "camera.json")
@@ -133,7 +133,7 @@ def test_a_version_depends_on_seed_id_and_copy_alone(source: Path, taken: Path) 
 
     def made(copy: int, **more: Any) -> np.ndarray:
         version = Version(manifest.clips[1], copy, "")
-        return filmed(config(*places, **more), manifest.root, cameras, version)[0]
+        return camera_matched(config(*places, **more), manifest.root, cameras, version)[0]
 
     first = made(0)
     assert (made(0, copies=5) == first).all()

@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 from scipy.special import erf
 
-from vidda.camera import light, motion, sharpness, walk
+from vidda.camera import light, random_walk, shake, sharpness
+from vidda.camera.camera_statistics import CameraStatistics
 from vidda.camera.estimate import estimate, luma, measure
 from vidda.camera.match import CameraMatch, apply
-from vidda.camera.statistics import CameraStatistics
 from vidda.errors import ViddaError
 from vidda.mini import capture, layout
 from vidda.mini.clip import FACTORS, render
@@ -25,7 +25,7 @@ NOTHING = CameraMatch(
 
 
 @cache
-def plans(kind: str) -> tuple[layout.Plan, ...]:
+def plans(kind: str) -> tuple[layout.ClipPlan, ...]:
     """Twelve clips of another seed than the one that the estimators were tuned on."""
     found = layout.plans(5, layout.Sizes(4, 1, 4, 1), FACTORS)
     return tuple(p for p in found if p.path.startswith(kind) and "train" in p.lists[0])[::2][:12]
@@ -52,8 +52,8 @@ def texture(seed: int = 0, size: int = 160) -> np.ndarray:
     image = 110.0 + sum(2.5 * s * cv2.GaussianBlur(noise, (0, 0), s) for s in (2.0, 4.0, 8.0))
     for _ in range(14):
         x, y = rng.integers(10, size - 10, 2).tolist()
-        colour = rng.uniform(20, 235, 3).tolist()
-        cv2.rectangle(image, (x, y), (x + 12, y + 9), colour, -1)
+        color = rng.uniform(20, 235, 3).tolist()
+        cv2.rectangle(image, (x, y), (x + 12, y + 9), color, -1)
     # As no lens gives steps from pixel to pixel, no interpolation can move them either.
     return cv2.GaussianBlur(image, (0, 0), 0.7)
 
@@ -61,7 +61,7 @@ def texture(seed: int = 0, size: int = 160) -> np.ndarray:
 def shaken(path: np.ndarray, smear: np.ndarray | None = None, side: int = 112) -> np.ndarray:
     """The texture seen by a camera on a path (T, 3), (T, side, side, 3) float32."""
     still = np.zeros_like(path) if smear is None else smear
-    wide = motion.filmed(np.stack([texture()] * len(path)), path, still)
+    wide = shake.camera_shaken(np.stack([texture()] * len(path)), path, still)
     edge = (wide.shape[1] - side) // 2
     return wide[:, edge : edge + side, edge : edge + side]
 
@@ -78,7 +78,7 @@ def rounded(frames: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("pixels", "turn"), [(0.3, 0.002), (1.5, 0.01), (4.0, 0.02)])
 def test_a_known_movement_is_found(pixels: float, turn: float) -> None:
     path = wandering(8, pixels, turn)
-    found = motion.steps(luma(rounded(shaken(path))))
+    found = shake.steps(luma(rounded(shaken(path))))
     error = found - np.diff(path, axis=0)
     for t, turned in enumerate(np.diff(path[:, 2])):
         # The turn is about the frame's middle, not about where that was moved to before.
@@ -91,7 +91,7 @@ def test_a_known_movement_is_found(pixels: float, turn: float) -> None:
 
 def test_a_person_who_moves_before_a_still_scene_is_no_shake() -> None:
     for clip in rendered("syn/ground")[:6]:
-        assert np.abs(motion.steps(luma(clip))[:, :2]).max() < 0.04
+        assert np.abs(shake.steps(luma(clip))[:, :2]).max() < 0.04
         assert min(np.abs(np.diff(clip.astype(float), axis=0)).max(axis=(1, 2, 3))) > 30.0
 
 
@@ -101,7 +101,7 @@ def test_the_shake_of_real_clips_is_found_within_a_tenth(kind: str) -> None:
     for plan in plans(kind):
         s = plan.scene
         lens = capture.lens(s.seed, s.factors, FRAMES, SIZE, s.view, s.altitude_m)
-        truth.append(walk.unsteadiness(np.diff(lens.path, axis=0))[:2])
+        truth.append(random_walk.unsteadiness(np.diff(lens.path, axis=0))[:2])
     found = SIZE * np.array([camera.shake[:2] for camera in estimated(kind).cameras])
     expected = np.array(truth)
     assert np.sqrt((found**2).mean()) == pytest.approx(np.sqrt((expected**2).mean()), rel=0.1)
@@ -120,24 +120,24 @@ def test_large_frames_are_measured_at_a_working_size_in_their_own_pixels() -> No
 def test_a_known_blur_is_found_within_a_seventh(deviation: float) -> None:
     down, across = np.mgrid[:160, :160].astype(np.float64)
     image = np.full((160, 160), 60.0)
-    for x, y, turn, grey in ((45, 40, 0.2, 90.0), (110, 60, 0.5, 60.0), (70, 120, 1.0, 120.0)):
+    for x, y, turn, gray in ((45, 40, 0.2, 90.0), (110, 60, 0.5, 60.0), (70, 120, 1.0, 120.0)):
         along = (across - x) * np.cos(turn) + (down - y) * np.sin(turn)
         beside = (down - y) * np.cos(turn) - (across - x) * np.sin(turn)
         inside = [
             (erf((v + 20) / deviation / 2**0.5) - erf((v - 20) / deviation / 2**0.5)) / 2.0
             for v in (along, beside)
         ]
-        image += grey * inside[0] * inside[1]
+        image += gray * inside[0] * inside[1]
     frame = np.random.default_rng(0).normal(np.stack([image] * 3, axis=-1), 1.0)
     found = sharpness.edge_blur(luma(rounded(frame[None])))
     assert found == pytest.approx(deviation, rel=0.15)
 
 
 def test_missing_blur_is_what_brings_a_clip_to_the_blur_wanted() -> None:
-    grey = luma(rendered("syn/ground")[0])
-    further = sharpness.missing_blur(grey, 1.2)
-    assert sharpness.edge_blur(sharpness.blurred(grey, further)) == pytest.approx(1.2, rel=0.05)
-    assert sharpness.missing_blur(sharpness.blurred(grey, 2.0), 1.2) == 0.0
+    gray = luma(rendered("syn/ground")[0])
+    further = sharpness.missing_blur(gray, 1.2)
+    assert sharpness.edge_blur(sharpness.blurred(gray, further)) == pytest.approx(1.2, rel=0.05)
+    assert sharpness.missing_blur(sharpness.blurred(gray, 2.0), 1.2) == 0.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -146,7 +146,7 @@ def test_the_shutter_is_found_from_frames_of_different_speed(share: float) -> No
     for seed in range(3):
         path = wandering(12, 1.5, 0.0, seed)
         frames = rounded(shaken(path, share * np.gradient(path, axis=0)))
-        sums += sharpness.shutter_sums(luma(frames), motion.steps(luma(frames)))
+        sums += sharpness.shutter_sums(luma(frames), shake.steps(luma(frames)))
     assert sharpness.shutter(sums) == pytest.approx(share, abs=0.15)
 
 
@@ -183,18 +183,26 @@ def test_a_known_fade_is_found_on_a_moving_image() -> None:
 def test_a_walk_keeps_trend_strength_and_memory() -> None:
     rng = np.random.default_rng(0)
     tremor = [np.diff(rng.normal(0.0, 1.0, (40, 1)), axis=0) for _ in range(100)]
-    known = walk.memory(tremor)
+    known = random_walk.memory(tremor)
     assert known[0] == 1.0 and known[1] == pytest.approx(-0.5, abs=0.05)
-    paths = [walk.sample(rng, 40, np.array([0.3]), np.array([2.0]), known) for _ in range(100)]
+    paths = [
+        random_walk.sample(rng, 40, np.array([0.3]), np.array([2.0]), known) for _ in range(100)
+    ]
     steps = [np.diff(path, axis=0) for path in paths]
     np.testing.assert_allclose([s.mean() for s in steps], 0.3, atol=1e-9)
     np.testing.assert_allclose([s.std() for s in steps], 2.0, atol=1e-9)
     np.testing.assert_allclose([path.mean() for path in paths], 0.0, atol=1e-9)
-    assert np.abs(walk.memory(steps)[:3] - known[:3]).max() < 0.08
+    assert np.abs(random_walk.memory(steps)[:3] - known[:3]).max() < 0.08
 
 
 def test_nothing_that_moves_has_the_memory_of_white_noise() -> None:
-    assert walk.memory([np.zeros((5, 1)), np.zeros((0, 1))]).ravel().tolist() == [1, 0, 0, 0, 0]
+    assert random_walk.memory([np.zeros((5, 1)), np.zeros((0, 1))]).ravel().tolist() == [
+        1,
+        0,
+        0,
+        0,
+        0,
+    ]
 
 
 @pytest.mark.parametrize("view", ["ground", "air"])
@@ -268,7 +276,7 @@ def test_everything_off_or_at_no_strength_leaves_the_clip_alone() -> None:
         for config in (NOTHING, CameraMatch(strength=0.0))
     )
     np.testing.assert_array_equal(off, clip)
-    # There and back through CIELAB a few values round to their neighbour.
+    # There and back through CIELAB a few values round to their neighbor.
     assert np.abs(nothing.astype(int) - clip).max() <= 1 and (nothing != clip).mean() < 1e-3
 
 
@@ -279,7 +287,7 @@ def test_each_effect_is_a_switch_of_its_own(effect: str) -> None:
     config = NOTHING.model_copy(update={effect: True})
     changed = apply(clip, target, config, np.random.default_rng(4))
     assert not np.array_equal(changed, clip)
-    moved = np.abs(motion.steps(luma(changed))[:, :2]).max() > 0.1
+    moved = np.abs(shake.steps(luma(changed))[:, :2]).max() > 0.1
     assert moved == (effect == "shake")
 
 
@@ -289,7 +297,7 @@ def test_a_wild_path_stays_within_the_largest_shift() -> None:
     still = np.stack([frames[0]] * 10)
     config = NOTHING.model_copy(update={"shake": True, "largest_shift": 0.05})
     moved = apply(still, target, config, np.random.default_rng(0))
-    steps = motion.steps(luma(moved))
+    steps = shake.steps(luma(moved))
     places = np.cumsum(steps, axis=0)[:, :2]
     assert 1.0 < np.hypot(*places.T).max() < 2.2 * 0.05 * 112
 

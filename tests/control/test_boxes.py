@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 from torchvision.models import get_model
 
 from tests.sidecars import rendered, write_clip
-from vidda.control.boxes import Detector, ManifestBox, WholeFrame
+from vidda.control.boxes import DetectorConfig, ManifestBox, WholeFrame
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
@@ -40,7 +40,7 @@ def test_a_detectors_people_are_its_surest_ones_in_every_frame(tmp_path: Path) -
         layers[-1].bias.data[1::91] += 3.0  # untrained, it would hardly see a person
     save_file(theirs.state_dict(), tmp_path / "w.safetensors")
     frames = np.random.default_rng(0).integers(0, 255, (3, 48, 64, 3), np.uint8)
-    config = Detector(
+    config = DetectorConfig(
         model="ssdlite320_mobilenet_v3_large",
         weights=tmp_path / "w.safetensors",
         threshold=0.0,
@@ -65,7 +65,7 @@ def test_a_detectors_people_are_its_surest_ones_in_every_frame(tmp_path: Path) -
 
 def test_a_detector_refuses_other_weights(tmp_path: Path) -> None:
     save_file({"x": torch.zeros(1)}, tmp_path / "w.safetensors")
-    config = Detector(
+    config = DetectorConfig(
         model="ssdlite320_mobilenet_v3_large", weights=tmp_path / "w.safetensors", device="cpu"
     )
     with pytest.raises(ViddaError, match=r"missing .* left over .* pose.boxes.weights"):

@@ -22,11 +22,11 @@ from tests.clips import moving
 from tests.sidecars import rendered, write_clip
 from vidda import progress, video
 from vidda.config import ConfigError, load
+from vidda.control.contact_sheet import contact_sheet, evenly, flow_pictures, full_color, rows
 from vidda.control.controls import ControlReader
 from vidda.control.full_disk import FullDiskError
 from vidda.control.job import ControlJobConfig, choose, find_clips, run
 from vidda.control.mask import person_mask
-from vidda.control.sheet import contact_sheet, evenly, flow_pictures, full_colour, rows
 from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, Manifest
@@ -305,8 +305,8 @@ def test_flow_is_shown_by_direction_size_and_occlusion() -> None:
     flow[0, :, 10:15, 1] = 2  # down, half as far
     hidden = np.zeros((1, 20, 20), bool)
     hidden[..., 15:] = True
-    assert full_colour(flow) == 4
-    assert full_colour(flow / 100) == 1  # noise is not blown up
+    assert full_color(flow) == 4
+    assert full_color(flow / 100) == 1  # noise is not blown up
     picture = flow_pictures(flow, hidden, 4.0)[0]
     assert picture[0, 0].tolist() == [255, 255, 255]
     assert picture[0, 7].tolist() == [255, 0, 0]

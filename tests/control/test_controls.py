@@ -10,15 +10,15 @@ import pytest
 
 from tests.clips import moving
 from tests.sidecars import rendered, write_clip
-from vidda.control.cache import ArrayCache
+from vidda.control.array_cache import ArrayCache
 from vidda.control.clip_flow import STEPS_PER_PIXEL, packed, unpacked
 from vidda.control.controls import ControlConfig, ControlReader, Controls, Smoothing, identity
-from vidda.control.draw import draw_openpose
-from vidda.control.edges import Canny, Fixed, Median, Soft
-from vidda.control.flow import Dis, Raft, occluded
-from vidda.control.onnx_estimator import RtmposeOnnx
+from vidda.control.draw_pose import draw_openpose
+from vidda.control.edges import CannyEdges, FixedThresholds, MedianThresholds, SoftEdges
+from vidda.control.flow import DisConfig, RaftConfig, occluded
+from vidda.control.onnx_estimator import RtmposeOnnxConfig
 from vidda.control.pose import Pose
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.control.track import smooth, track
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
@@ -26,7 +26,7 @@ from vidda.types import ClipRecord
 CLIP = ClipRecord("clip", "clip.mp4", 0, "synthetic", "ground")
 NOWHERE = Path("nowhere")
 SPAWN = multiprocessing.get_context("spawn")
-QUICK = ControlConfig(flow=Dis(preset="fast"))
+QUICK = ControlConfig(flow=DisConfig(preset="fast"))
 
 
 def same(a: Controls, b: Controls) -> bool:
@@ -52,17 +52,17 @@ def entries(folder: Path) -> list[Path]:
 def test_each_part_is_what_its_own_module_gives(tmp_path: Path) -> None:
     clip = rendered(frames=5, size=64)
     record = write_clip(tmp_path, clip)
-    config = ControlConfig(pose=Sidecar(), threshold=0.4, line_width=2.0)
+    config = ControlConfig(pose=SidecarPosesConfig(), threshold=0.4, line_width=2.0)
     found = ControlReader(config, None).read(clip.frames, record, tmp_path)
-    np.testing.assert_array_equal(found.edges, Canny().edges(clip.frames))
+    np.testing.assert_array_equal(found.edges, CannyEdges().edges(clip.frames))
 
-    raw = Sidecar().build().estimate(clip.frames, None, record, tmp_path)
+    raw = SidecarPosesConfig().build().estimate(clip.frames, None, record, tmp_path)
     pose = smooth(track(raw), 0.4)
     assert found.pose is not None
     np.testing.assert_array_equal(found.pose.keypoints, pose.keypoints)
     np.testing.assert_array_equal(found.pose_maps, draw_openpose(pose, 64, 64, 0.4, 2.0))
 
-    dis = Dis().build()
+    dis = DisConfig().build()
     assert found.flow_previous is not None and found.flow_anchor is not None
     assert found.occluded_previous is not None and found.occluded_anchor is not None
     for f in range(1, 5):
@@ -124,7 +124,7 @@ def test_only_the_flow_that_is_needed_is_computed(tmp_path: Path) -> None:
 def test_a_pose_is_in_pixels_of_the_frames_given_and_of_those_asked_for(tmp_path: Path) -> None:
     clip = rendered(frames=6, size=64)
     record = write_clip(tmp_path, clip)
-    config = ControlConfig(edges=None, flow=None, pose=Sidecar(), smoothing=None)
+    config = ControlConfig(edges=None, flow=None, pose=SidecarPosesConfig(), smoothing=None)
     larger = clip.frames[[4, 2]].repeat(2, axis=1).repeat(2, axis=2)
     found = ControlReader(config, tmp_path / "cache").read(
         larger, record, tmp_path, np.array([4, 2])
@@ -158,10 +158,17 @@ def test_one_changed_choice_leaves_the_other_parts_in_the_cache(tmp_path: Path) 
         return len(entries(tmp_path))
 
     assert count(QUICK) == 3
-    assert count(QUICK.model_copy(update={"edges": Canny(thresholds=Fixed(low=10, high=30))})) == 4
-    assert count(QUICK.model_copy(update={"edges": Canny(thresholds=Median())})) == 5
-    assert count(QUICK.model_copy(update={"edges": Soft()})) == 6
-    assert count(QUICK.model_copy(update={"flow": Dis(preset="ultrafast")})) == 8
+    assert (
+        count(
+            QUICK.model_copy(
+                update={"edges": CannyEdges(thresholds=FixedThresholds(low=10, high=30))}
+            )
+        )
+        == 4
+    )
+    assert count(QUICK.model_copy(update={"edges": CannyEdges(thresholds=MedianThresholds())})) == 5
+    assert count(QUICK.model_copy(update={"edges": SoftEdges()})) == 6
+    assert count(QUICK.model_copy(update={"flow": DisConfig(preset="ultrafast")})) == 8
     changed = frames.copy()
     changed[1, 20, 20] ^= 1
     assert count(QUICK, changed) == 11
@@ -172,11 +179,11 @@ def test_a_files_content_decides_and_not_its_place_or_the_device(tmp_path: Path)
     a, b = tmp_path / "a.pth", tmp_path / "b.pth"
     a.write_bytes(b"one")
     b.write_bytes(b"one")
-    first = identity(Raft(weights=a))
-    assert identity(Raft(weights=b, device="cpu")) == first
-    assert identity(Raft(weights=a, updates=3)) != first
+    first = identity(RaftConfig(weights=a))
+    assert identity(RaftConfig(weights=b, device="cpu")) == first
+    assert identity(RaftConfig(weights=a, updates=3)) != first
     b.write_bytes(b"two")
-    assert identity(Raft(weights=b)) != first
+    assert identity(RaftConfig(weights=b)) != first
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "pickle"])
@@ -225,7 +232,7 @@ def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     assert not list(tmp_path.rglob(".*"))
 
 
-def write_still_pose(path: Path, column: int) -> RtmposeOnnx:
+def write_still_pose(path: Path, column: int) -> RtmposeOnnxConfig:
     """An RTMPose that sees every joint at one column of its crop, in the top row."""
     onnx = pytest.importorskip("onnx")
     pytest.importorskip("onnxruntime")
@@ -242,7 +249,7 @@ def write_still_pose(path: Path, column: int) -> RtmposeOnnx:
     )
     opsets = [helper.make_opsetid("", 18)]
     onnx.save(helper.make_model(graph, opset_imports=opsets, ir_version=9), path)
-    return RtmposeOnnx(model=path, device="cpu")
+    return RtmposeOnnxConfig(model=path, device="cpu")
 
 
 def test_an_estimators_poses_are_kept_by_model_clip_and_frames(tmp_path: Path) -> None:
@@ -277,10 +284,10 @@ def test_frames_too_small_are_refused() -> None:
 
 
 def test_loading_says_what_is_wrong_before_the_first_clip(tmp_path: Path) -> None:
-    config = ControlConfig(flow=Raft(weights=tmp_path / "absent.pth", device="cpu"))
+    config = ControlConfig(flow=RaftConfig(weights=tmp_path / "absent.pth", device="cpu"))
     with pytest.raises(ViddaError, match=r"absent\.pth: no such file"):
         ControlReader(config, None).load()
-    ControlReader(ControlConfig(pose=Sidecar()), None).load()
+    ControlReader(ControlConfig(pose=SidecarPosesConfig()), None).load()
 
 
 def test_an_even_window_is_refused() -> None:

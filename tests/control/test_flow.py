@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models.optical_flow import raft_small
 
-from vidda.control.flow import Dis, Raft, occluded, warp
+from vidda.control.flow import DisConfig, RaftConfig, occluded, warp
 from vidda.errors import ViddaError
 
 
@@ -44,7 +44,7 @@ def moved(image: np.ndarray, matrix: np.ndarray) -> tuple[np.ndarray, np.ndarray
 def test_a_known_motion_is_found(matrix: np.ndarray, preset: str, bound: float) -> None:
     a = texture(120, 160)
     b, truth = moved(a, matrix)
-    found = Dis(preset=preset).build().flow(a, b)
+    found = DisConfig(preset=preset).build().flow(a, b)
     assert found.shape == (120, 160, 2) and found.dtype == np.float32
     error = np.linalg.norm(found - truth, axis=2)[12:-12, 12:-12]
     assert error.mean() < bound
@@ -54,7 +54,7 @@ def test_a_known_motion_is_found(matrix: np.ndarray, preset: str, bound: float) 
 
 def test_flow_does_not_depend_on_threads_or_on_what_was_asked_before() -> None:
     a, b = texture(100, 140), texture(100, 140, seed=1)
-    estimator = Dis().build()
+    estimator = DisConfig().build()
     threads = cv2.getNumThreads()
     try:
         cv2.setNumThreads(1)
@@ -106,7 +106,7 @@ def test_what_a_moving_square_uncovers_is_occluded() -> None:
     strip[28:68, 40:48] = True
     np.testing.assert_array_equal(occluded(to_before, to_now), strip)
 
-    dis = Dis().build()
+    dis = DisConfig().build()
     estimated = occluded(dis.flow(now, before), dis.flow(before, now))
     assert estimated[32:64, 41:47].mean() > 0.8
     assert estimated[32:64, 54:82].mean() < 0.05
@@ -126,7 +126,7 @@ def raft_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_raft_is_torchvisions_model_and_takes_any_size(raft_file: Path) -> None:
-    ours = Raft(size="small", weights=raft_file, updates=2, device="cpu").build()
+    ours = RaftConfig(size="small", weights=raft_file, updates=2, device="cpu").build()
     a, b = texture(128, 136), texture(128, 136, seed=1)
     model = raft_small(weights=None).eval()
     model.load_state_dict(torch.load(raft_file.with_suffix(".pth"), weights_only=True))
@@ -135,7 +135,9 @@ def test_raft_is_torchvisions_model_and_takes_any_size(raft_file: Path) -> None:
         expected = model(pair[:1], pair[1:], num_flow_updates=2)[-1][0].permute(1, 2, 0)
     np.testing.assert_allclose(ours.flow(a, b), expected, atol=1e-4)
 
-    odd = Raft(size="small", weights=raft_file.with_suffix(".pth"), updates=1, device="cpu").build()
+    odd = RaftConfig(
+        size="small", weights=raft_file.with_suffix(".pth"), updates=1, device="cpu"
+    ).build()
     found = odd.flow(a[:50, :61], b[:50, :61])
     assert found.shape == (50, 61, 2) and found.dtype == np.float32
     assert np.isfinite(found).all() and found.any()
@@ -144,7 +146,7 @@ def test_raft_is_torchvisions_model_and_takes_any_size(raft_file: Path) -> None:
 def test_flow_of_a_stretched_frame_is_in_its_own_pixels(
     raft_file: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    ours = Raft(size="small", weights=raft_file, device="cpu").build()
+    ours = RaftConfig(size="small", weights=raft_file, device="cpu").build()
 
     def eight_and_four(a: torch.Tensor, b: torch.Tensor, num_flow_updates: int) -> list:
         assert a.shape == b.shape == (1, 3, 128, 256)
@@ -160,19 +162,19 @@ def test_rafts_weights_come_only_from_where_the_user_says(
 ) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ViddaError, match=r"flow\.download=true"):
-        Raft(size="small", device="cpu").build()
+        RaftConfig(size="small", device="cpu").build()
     cached = tmp_path / "hub" / "checkpoints" / "raft_small_C_T_V2-01064c6d.pth"
     cached.parent.mkdir(parents=True)
     cached.write_bytes(raft_file.with_suffix(".pth").read_bytes())
-    assert Raft(size="small", device="cpu").build().updates == 12
+    assert RaftConfig(size="small", device="cpu").build().updates == 12
 
     with pytest.raises(ViddaError, match="no such file"):
-        Raft(weights=tmp_path / "absent.pth", device="cpu").build()
+        RaftConfig(weights=tmp_path / "absent.pth", device="cpu").build()
     with pytest.raises(ViddaError, match="not the weights"):
-        Raft(size="large", weights=raft_file, device="cpu").build()
+        RaftConfig(size="large", weights=raft_file, device="cpu").build()
     harmful = tmp_path / "code.pth"
     torch.save({"w": Path("x")}, harmful)
     with pytest.raises(ViddaError, match="more than plain tensors"):
-        Raft(size="small", weights=harmful, device="cpu").build()
+        RaftConfig(size="small", weights=harmful, device="cpu").build()
     with pytest.raises(ViddaError, match="not on this machine"):
-        Raft(size="small", weights=raft_file, device="cuda:99").build()
+        RaftConfig(size="small", weights=raft_file, device="cuda:99").build()

@@ -7,15 +7,15 @@ import pytest
 import torch
 from torchvision.models.optical_flow import raft_small
 
-from vidda.control.flow import Dis, Raft
+from vidda.control.flow import DisConfig, RaftConfig
 from vidda.errors import ViddaError
 
 
 def test_frames_under_16_pixels_a_side_are_refused(tmp_path: Path) -> None:
     file = tmp_path / "raft.pt"
     torch.save(raft_small().state_dict(), file)
-    raft = Raft(size="small", weights=file, updates=1, device="cpu").build()
-    estimators = [Dis().build(), Dis(preset="ultrafast").build(), raft]
+    raft = RaftConfig(size="small", weights=file, updates=1, device="cpu").build()
+    estimators = [DisConfig().build(), DisConfig(preset="ultrafast").build(), raft]
     for estimator in estimators:
         for height, width in ((15, 64), (64, 15), (1, 1), (12, 12)):
             frame = np.zeros((height, width, 3), np.uint8)

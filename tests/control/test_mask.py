@@ -8,7 +8,7 @@ import pytest
 from tests.sidecars import rendered, write_clip
 from vidda.control.keypoints import Pose
 from vidda.control.mask import grown, has_mask, person_mask, skeleton_mask
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
 from vidda.sidecar import path_of
@@ -62,7 +62,7 @@ def test_without_a_sidecar_the_skeleton_covers_the_person(tmp_path: Path, clip: 
 def test_a_sidecar_without_a_mask_leaves_it_to_the_skeleton(tmp_path: Path, clip: Rendered) -> None:
     record = write_clip(tmp_path, clip)
     np.savez_compressed(path_of(record, tmp_path), keypoints=clip.keypoints)
-    pose = Sidecar().build().estimate(clip.frames, None, record, tmp_path)
+    pose = SidecarPosesConfig().build().estimate(clip.frames, None, record, tmp_path)
     found = person_mask(record, tmp_path, pose, 96, 96)
     np.testing.assert_array_equal(found, skeleton_mask(pose, 96, 96))
     half = Pose(pose.keypoints, np.where(np.arange(17) < 11, 0.4, 1.0) * (pose.scores > 0))

@@ -19,7 +19,7 @@ from tools.mini_pose.recipe import AugmentConfig, Recipe
 from tools.train_mini_pose import main
 from vidda import config
 from vidda.control.keypoints import JOINTS, Pose
-from vidda.control.mmpose_estimator import MMPose, MMPoseEstimator
+from vidda.control.mmpose_estimator import MMPose, MMPoseConfig
 from vidda.data import save_manifest
 from vidda.errors import ViddaError
 from vidda.mini.clip import FACTORS, Rendered, render
@@ -28,9 +28,9 @@ from vidda.types import ClipRecord, Manifest
 
 SHIPPED = Path(vidda.__file__).parent / "assets" / "mini_pose"
 CHANCE = torch.Generator
-STILL = AugmentConfig(shift=0.0, turn=0.0, zoom=(1.0, 1.0), colour=0.0, noise=0.0)
+STILL = AugmentConfig(shift=0.0, turn=0.0, zoom=(1.0, 1.0), color=0.0, noise=0.0)
 SEED = 77
-"""Of MiniRoCoG's clips here; another than that of the clips that were learnt from."""
+"""Of MiniRoCoG's clips here; another than that of the clips that were learned from."""
 
 
 def clips(frames: int, size: int, real: bool) -> list[Rendered]:
@@ -46,8 +46,8 @@ def truth(clip: Rendered) -> Pose:
 
 
 @pytest.fixture(scope="module")
-def shipped() -> MMPoseEstimator:
-    return MMPose(
+def shipped() -> MMPose:
+    return MMPoseConfig(
         model=SHIPPED / model.CONFIG, weights=SHIPPED / model.WEIGHTS, device="cpu"
     ).build()
 
@@ -60,7 +60,7 @@ def test_what_is_shipped_is_small_and_as_the_script_makes_it() -> None:
     assert "Not measured" not in (SHIPPED / "README.md").read_text()
 
 
-def test_it_finds_the_joints_of_people_that_it_never_saw(shipped: MMPoseEstimator) -> None:
+def test_it_finds_the_joints_of_people_that_it_never_saw(shipped: MMPose) -> None:
     for clip in clips(frames=4, size=112, real=False):
         given = truth(clip)
         found = estimated(shipped, clip.frames)
@@ -72,7 +72,7 @@ def test_it_finds_the_joints_of_people_that_it_never_saw(shipped: MMPoseEstimato
         assert (found.scores[:, 0][visible] > 0.3).mean() > 0.9
 
 
-def test_boxes_and_frames_may_have_other_sizes(shipped: MMPoseEstimator) -> None:
+def test_boxes_and_frames_may_have_other_sizes(shipped: MMPose) -> None:
     clip = clips(frames=1, size=112, real=False)[0]
     wide = np.zeros((1, 224, 400, 3), np.uint8)
     wide[:, 50:162, 200:312] = clip.frames
@@ -103,7 +103,7 @@ def test_joints_go_where_their_pictures_go() -> None:
     joints[:, wrist] = torch.tensor([40.0, 25.0, 1.0])
     frames = torch.zeros(count, 96, 96, 3, dtype=torch.uint8)
     frames[:, 24:27, 39:42] = 255
-    chosen = AugmentConfig(colour=0.0, noise=0.0, blur=0.2)
+    chosen = AugmentConfig(color=0.0, noise=0.0, blur=0.2)
     pictures, moved = augment.augmented(frames, joints, 112, chosen, CHANCE().manual_seed(1))
     sides = set()
     for picture, points in zip(pictures, moved, strict=True):
@@ -111,8 +111,8 @@ def test_joints_go_where_their_pictures_go() -> None:
         sides.add(JOINTS[found])
         weight = picture.mean(dim=0)
         rows, columns = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
-        centre = torch.stack([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
-        assert torch.allclose(points[found, :2], centre, atol=0.3)
+        center = torch.stack([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
+        assert torch.allclose(points[found, :2], center, atol=0.3)
     assert sides == {"left_wrist", "right_wrist"}
 
 

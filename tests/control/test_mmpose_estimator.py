@@ -12,7 +12,7 @@ pytest.importorskip("mmengine")
 from tests.sidecars import rendered, write_clip
 from tests.tiny_mmpose import CROWDPOSE, HALPE, HEATMAP, RTMPOSE, TinyModel, write_tiny
 from vidda.control.boxes import SidecarBox
-from vidda.control.mmpose_estimator import MMPose
+from vidda.control.mmpose_estimator import MMPoseConfig
 from vidda.control.mmpose_import import import_mmpose_apis
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
@@ -31,8 +31,8 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> TinyModel:
     return write_tiny(tmp_path_factory.mktemp("rtmpose"))
 
 
-def config(tiny: TinyModel, **more: Any) -> MMPose:
-    return MMPose(model=tiny.config, weights=tiny.weights, device="cpu", **more)
+def config(tiny: TinyModel, **more: Any) -> MMPoseConfig:
+    return MMPoseConfig(model=tiny.config, weights=tiny.weights, device="cpu", **more)
 
 
 def two_people(clip: Rendered) -> np.ndarray:

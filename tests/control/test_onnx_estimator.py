@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from pydantic import ValidationError
 
 from tests.sidecars import rendered
-from vidda.control.onnx_estimator import CPU, CUDA, RtmposeOnnx, providers
+from vidda.control.onnx_estimator import CPU, CUDA, RtmposeOnnxConfig, providers
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
 from vidda.types import ClipRecord
@@ -28,7 +28,7 @@ def clip() -> Rendered:
 
 def write_dot_finder(
     path: Path, joints: int = 17, batch: int | str = "n", size: tuple[int, int] = (128, 96)
-) -> RtmposeOnnx:
+) -> RtmposeOnnxConfig:
     """A model whose every joint is the brightest pixel of its crop, each pixel being two bins."""
     height, width = size
 
@@ -61,7 +61,7 @@ def write_dot_finder(
     )
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 18)], ir_version=9)
     onnx.save(model, path)
-    return RtmposeOnnx(model=path, device="cpu")
+    return RtmposeOnnxConfig(model=path, device="cpu")
 
 
 def dots(places: np.ndarray) -> np.ndarray:
@@ -111,7 +111,7 @@ def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_
     import torch
 
     from tests.tiny_mmpose import CODEC_SIZE, write_tiny
-    from vidda.control.mmpose_estimator import MMPose
+    from vidda.control.mmpose_estimator import MMPoseConfig
 
     class Deployed(torch.nn.Module):
         """mmpose's model without its decoding."""
@@ -139,8 +139,8 @@ def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_
     program.save(tmp_path / "tiny.onnx", external_data=False)
     boxes = np.stack([clip.box, clip.box * 0.75 + 4], axis=1)
     sources = (
-        MMPose(model=tiny.config, weights=tiny.weights, device="cpu"),
-        RtmposeOnnx(model=tmp_path / "tiny.onnx", device="cpu"),
+        MMPoseConfig(model=tiny.config, weights=tiny.weights, device="cpu"),
+        RtmposeOnnxConfig(model=tmp_path / "tiny.onnx", device="cpu"),
     )
     wanted, found = (
         source.build().estimate(clip.frames, boxes, CLIP, tmp_path) for source in sources
@@ -148,7 +148,7 @@ def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_
     np.testing.assert_allclose(found.keypoints, wanted.keypoints, atol=1e-3)
     np.testing.assert_allclose(found.scores, wanted.scores, atol=1e-4)
     assert np.ptp(wanted.keypoints[:, 0], axis=0).max() > 1.0
-    # The order of the colours matters to this model, so the agreement covers it.
+    # The order of the colors matters to this model, so the agreement covers it.
     other = sources[1].build().estimate(clip.frames[..., ::-1], boxes, CLIP, tmp_path)
     assert np.abs(other.keypoints - wanted.keypoints).max() > 1.0
 
@@ -156,15 +156,15 @@ def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_
 def test_what_cannot_be_used_is_refused_in_a_line(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fails(text: str, config: RtmposeOnnx) -> None:
+    def fails(text: str, config: RtmposeOnnxConfig) -> None:
         with pytest.raises(ViddaError, match=text) as error:
             config.build()
         assert "\n" not in str(error.value)
 
     good = write_dot_finder(tmp_path / "m.onnx")
-    fails("no such file; correct pose.model", RtmposeOnnx(model=tmp_path / "none.onnx"))
+    fails("no such file; correct pose.model", RtmposeOnnxConfig(model=tmp_path / "none.onnx"))
     (tmp_path / "bad.onnx").write_bytes(b"no model at all")
-    fails("cannot be read as ONNX", RtmposeOnnx(model=tmp_path / "bad.onnx"))
+    fails("cannot be read as ONNX", RtmposeOnnxConfig(model=tmp_path / "bad.onnx"))
     entry = helper.make_tensor_value_info("input", TensorProto.FLOAT, ["n", 3, "h", "w"])
     left = helper.make_tensor_value_info("heatmaps", TensorProto.FLOAT, ["n", 3, "h", "w"])
     node = helper.make_node("Identity", ["input"], ["heatmaps"])
@@ -175,8 +175,10 @@ def test_what_cannot_be_used_is_refused_in_a_line(
         graph = helper.make_graph([node], "g", [entry], [left])
         opset = [helper.make_opsetid("", 18)]
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / name)
-    fails("of a fixed size; export RTMPose", RtmposeOnnx(model=tmp_path / "dynamic.onnx"))
-    fails("gives heatmaps, not simcc_x and simcc_y", RtmposeOnnx(model=tmp_path / "other.onnx"))
+    fails("of a fixed size; export RTMPose", RtmposeOnnxConfig(model=tmp_path / "dynamic.onnx"))
+    fails(
+        "gives heatmaps, not simcc_x and simcc_y", RtmposeOnnxConfig(model=tmp_path / "other.onnx")
+    )
     for device in ("cuda", "cuda:1"):
         fails(f"'{device}': this .* cannot use", good.model_copy(update={"device": device}))
     monkeypatch.setitem(__import__("sys").modules, "onnxruntime", None)
@@ -194,14 +196,14 @@ def test_every_worker_has_the_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
     assert providers("auto", there) == [(CUDA, {"device_id": 0}), CPU]
     with pytest.raises(ValidationError, match="'gpu' is not a device; take auto, cpu, cuda"):
-        RtmposeOnnx(model=Path("m.onnx"), device="gpu")
+        RtmposeOnnxConfig(model=Path("m.onnx"), device="gpu")
 
 
 def test_a_crop_keeps_the_shape_that_the_model_wants() -> None:
     from vidda.control.onnx_estimator import crops
 
-    centre, size = crops(np.array([[0, 0, 30, 80], [10, 20, 90, 40]], np.float32), 0.75, 1.25)
-    np.testing.assert_allclose(centre, [[15, 40], [50, 30]])
+    center, size = crops(np.array([[0, 0, 30, 80], [10, 20, 90, 40]], np.float32), 0.75, 1.25)
+    np.testing.assert_allclose(center, [[15, 40], [50, 30]])
     np.testing.assert_allclose(size, [[75, 100], [100, 400 / 3]])
 
 

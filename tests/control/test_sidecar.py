@@ -9,13 +9,13 @@ import pytest
 from tests.sidecars import rendered, write_clip
 from vidda import video
 from vidda.control.boxes import SidecarBox
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
 from vidda.sidecar import place_of
 from vidda.types import ClipRecord
 
-SOURCE = Sidecar().build()
+SOURCE = SidecarPosesConfig().build()
 
 
 @pytest.fixture(scope="module")
@@ -54,10 +54,10 @@ def test_joints_follow_what_resizing_does_to_the_picture(
     how = cv2.INTER_AREA if height < 64 else cv2.INTER_LINEAR
     small = cv2.resize(blob, (width, height), interpolation=how)
     y, x = np.mgrid[:height, :width]
-    centre = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
+    center = np.array([(small * x).sum(), (small * y).sum()]) / small.sum()
     frames = np.zeros((8, height, width, 3), np.uint8)
     pose = SOURCE.estimate(frames, None, RECORD, root)
-    np.testing.assert_allclose(pose.keypoints[3, 0, 9], centre, atol=0.05)
+    np.testing.assert_allclose(pose.keypoints[3, 0, 9], center, atol=0.05)
 
 
 def test_indices_pick_the_rows_of_the_frames_given(clip: Rendered, root: Path) -> None:

@@ -11,11 +11,11 @@ from PIL import Image
 
 from vidda import video
 from vidda.data.dataset import ClipDataset
+from vidda.data.frame_sampling import CenterSampling, UniformSampling, ViewsSampling
 from vidda.data.loader import Batch, ClipLoader, shuffled
-from vidda.data.sampling import Centre, Uniform, Views
 from vidda.data.transforms import (
-    CentreCrop,
-    ColourJitter,
+    CenterCrop,
+    ColorJitter,
     RandomResizedCrop,
     ThreeCrops,
     TransformConfig,
@@ -24,9 +24,9 @@ from vidda.types import ClipRecord, Manifest
 from vidda.video import VideoError
 
 TRAIN = TransformConfig(
-    size=32, crop=RandomResizedCrop(), colour_jitter=ColourJitter(), horizontal_flip=True
+    size=32, crop=RandomResizedCrop(), color_jitter=ColorJitter(), horizontal_flip=True
 )
-PLAIN = TransformConfig(size=48, crop=CentreCrop(), normalise="none")
+PLAIN = TransformConfig(size=48, crop=CenterCrop(), normalize="none")
 
 
 @pytest.fixture(autouse=True)
@@ -70,7 +70,7 @@ def flat(batches: list[Batch]) -> tuple[torch.Tensor, list[int], list[int]]:
 
 
 def test_an_item_is_the_frames_of_its_clip(manifest: Manifest) -> None:
-    dataset = ClipDataset(manifest, Centre(frames=4, stride=2), PLAIN)
+    dataset = ClipDataset(manifest, CenterSampling(frames=4, stride=2), PLAIN)
     assert len(dataset) == 10
     item = dataset[4]
     frames = video.read(manifest.root / "4.mp4", [4, 6, 8, 10])[:, :, 8:56]
@@ -83,26 +83,26 @@ def test_an_item_is_the_frames_of_its_clip(manifest: Manifest) -> None:
 def test_an_image_is_a_still_clip(tmp_path: Path) -> None:
     Image.fromarray(moving(1)[0]).save(tmp_path / "image.png")
     clip = ClipRecord("image", "image.png", 0, "real", "ground")
-    dataset = ClipDataset(Manifest(tmp_path, ("a",), (clip,)), Uniform(frames=3), PLAIN)
+    dataset = ClipDataset(Manifest(tmp_path, ("a",), (clip,)), UniformSampling(frames=3), PLAIN)
     assert torch.equal(dataset[0].video[:, 0], dataset[0].video[:, 2])
 
 
 def test_views_of_one_clip(manifest: Manifest) -> None:
     config = TransformConfig(size=24, crop=ThreeCrops())
-    dataset = ClipDataset(manifest, Views(frames=4, stride=1, clips=2), config)
+    dataset = ClipDataset(manifest, ViewsSampling(frames=4, stride=1, clips=2), config)
     assert dataset[0].video.shape == (6, 3, 4, 24, 24)
     (batch, *_) = ClipLoader(dataset, 5).epoch(0)
     assert batch.video.shape == (5, 6, 3, 4, 24, 24)
 
 
 def test_epochs_differ_and_repeat(manifest: Manifest) -> None:
-    dataset = ClipDataset(manifest, Uniform(frames=4), TRAIN, seed=1)
+    dataset = ClipDataset(manifest, UniformSampling(frames=4), TRAIN, seed=1)
     first = dataset[0].video
     dataset.set_epoch(1)
     assert not torch.equal(first, dataset[0].video)
     dataset.set_epoch(0)
     assert torch.equal(first, dataset[0].video)
-    other = ClipDataset(manifest, Uniform(frames=4), TRAIN, seed=2)
+    other = ClipDataset(manifest, UniformSampling(frames=4), TRAIN, seed=2)
     assert not torch.equal(first, other[0].video)
 
 
@@ -112,7 +112,7 @@ def test_workers_change_nothing(manifest: Manifest, tmp_path: Path, kind: str) -
     found = []
     for workers in (0, 1, 2):
         cache = tmp_path / "cache" if kind == "cached" else None
-        dataset = ClipDataset(manifest, Uniform(frames=4), TRAIN, seed=3, cache=cache)
+        dataset = ClipDataset(manifest, UniformSampling(frames=4), TRAIN, seed=3, cache=cache)
         loader = ClipLoader(dataset, 4, order=shuffled(dataset), workers=workers)
         found.append([flat(list(loader.epoch(epoch))) for epoch in (0, 1)])
     (first, second), *others = found
@@ -126,7 +126,8 @@ def test_workers_change_nothing(manifest: Manifest, tmp_path: Path, kind: str) -
 
 
 @pytest.mark.parametrize(
-    "sampling", [Uniform(frames=4), Centre(frames=4), Views(frames=4, clips=2)]
+    "sampling",
+    [UniformSampling(frames=4), CenterSampling(frames=4), ViewsSampling(frames=4, clips=2)],
 )
 def test_the_cache_changes_nothing(
     manifest: Manifest, tmp_path: Path, sampling: object, monkeypatch: pytest.MonkeyPatch
@@ -153,7 +154,7 @@ def test_the_cache_changes_nothing(
 def test_bad_clips_are_skipped_and_listed(
     with_bad_clips: Manifest, workers: int, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    dataset = ClipDataset(with_bad_clips, Uniform(frames=4), TRAIN)
+    dataset = ClipDataset(with_bad_clips, UniformSampling(frames=4), TRAIN)
     loader = ClipLoader(dataset, 2, workers=workers, on_error="skip")
     for epoch in (0, 1):
         _, _, numbers = flat(list(loader.epoch(epoch)))
@@ -169,7 +170,7 @@ def test_bad_clips_are_skipped_and_listed(
 
 @pytest.mark.parametrize("workers", [0, 2])
 def test_a_bad_clip_is_an_error(with_bad_clips: Manifest, workers: int) -> None:
-    dataset = ClipDataset(with_bad_clips, Uniform(frames=4), TRAIN)
+    dataset = ClipDataset(with_bad_clips, UniformSampling(frames=4), TRAIN)
     loader = ClipLoader(dataset, 2, workers=workers)
     with pytest.raises(
         VideoError, match=r"^\S+2\.mp4: the file is empty \(0 bytes\); fetch it again$"
@@ -179,4 +180,4 @@ def test_a_bad_clip_is_an_error(with_bad_clips: Manifest, workers: int) -> None:
 
 def test_indexing_raises(with_bad_clips: Manifest) -> None:
     with pytest.raises(VideoError, match=r"3\.mp4: no such file"):
-        ClipDataset(with_bad_clips, Uniform(frames=4), TRAIN)[3]
+        ClipDataset(with_bad_clips, UniformSampling(frames=4), TRAIN)[3]

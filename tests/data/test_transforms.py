@@ -6,12 +6,12 @@ import torch
 from clips import moving
 from torchvision.transforms.v2 import functional as F
 
-from vidda.data.sampling import clip_rng
+from vidda.data.frame_sampling import clip_rng
 from vidda.data.transforms import (
     Blur,
-    CentreCrop,
+    CenterCrop,
     ClipTransform,
-    ColourJitter,
+    ColorJitter,
     Noise,
     RandAugment,
     RandomErasing,
@@ -21,11 +21,11 @@ from vidda.data.transforms import (
     TransformConfig,
 )
 
-CROPS = [Resize(), RandomResizedCrop(), CentreCrop(), ThreeCrops()]
+CROPS = [Resize(), RandomResizedCrop(), CenterCrop(), ThreeCrops()]
 EVERYTHING = TransformConfig(
     size=32,
     crop=RandomResizedCrop(),
-    colour_jitter=ColourJitter(),
+    color_jitter=ColorJitter(),
     horizontal_flip=True,
     rand_augment=RandAugment(),
     blur=Blur(),
@@ -70,9 +70,9 @@ def test_the_clip_decides_and_nothing_else() -> None:
     ("name", "mean", "std"),
     [("imagenet", 0.485, 0.229), ("kinetics", 0.45, 0.225), ("half", 0.5, 0.5), ("none", 0, 1)],
 )
-def test_normalisation(name: str, mean: float, std: float) -> None:
+def test_normalization(name: str, mean: float, std: float) -> None:
     frames = moving(2, 32, 32)
-    config = TransformConfig(size=32, crop=CentreCrop(), normalise=name)
+    config = TransformConfig(size=32, crop=CenterCrop(), normalize=name)
     red = torch.from_numpy(frames[..., 0]) / 255
     torch.testing.assert_close(apply(config, frames)[0, 0], (red - mean) / std)
 
@@ -94,7 +94,7 @@ def test_flip_is_off_unless_named() -> None:
 @pytest.mark.parametrize("shape", [(32, 64), (64, 32)])
 def test_three_crops_are_first_middle_and_last(shape: tuple[int, int]) -> None:
     frames = moving(2, *shape)
-    crops = apply(TransformConfig(size=32, crop=ThreeCrops(), normalise="none"), frames)
+    crops = apply(TransformConfig(size=32, crop=ThreeCrops(), normalize="none"), frames)
     whole = torch.from_numpy(frames).permute(3, 0, 1, 2) / 255
     for crop, start in zip(crops, (0, 16, 32), strict=True):
         part = slice(start, start + 32)
@@ -108,7 +108,7 @@ def test_random_crops_keep_their_share_of_the_area() -> None:
     frame = np.stack([x * 2, y * 2, x * 0], axis=-1).astype(np.uint8)[None]
     crop = RandomResizedCrop(min_area=0.4, max_ratio=1.5)
     for clip in range(30):
-        video = apply(TransformConfig(size=64, crop=crop, normalise="none"), frame, str(clip))[0]
+        video = apply(TransformConfig(size=64, crop=crop, normalize="none"), frame, str(clip))[0]
         width, height = (np.ptp(video[c].numpy()) * 255 / 200 for c in (0, 1))
         assert 0.35 < width * height <= 1.0
         assert 1 / 1.7 < width / height < 1.7
@@ -141,7 +141,7 @@ def test_magnitude_is_in_tenths_of_the_greatest() -> None:
     """torchvision's own scale would turn a clip by 7 degrees at magnitude 7."""
     frames = moving(1, 32, 32)
     one = RandAugment(operations=1, magnitude=7, probability=1.0)
-    config = TransformConfig(size=32, rand_augment=one, normalise="none")
+    config = TransformConfig(size=32, rand_augment=one, normalize="none")
     results = [apply(config, frames, str(clip))[0, :, 0] for clip in range(100)]
     image = torch.from_numpy(frames[0]).permute(2, 0, 1)
     for angle in (21.0, -21.0):
@@ -150,15 +150,15 @@ def test_magnitude_is_in_tenths_of_the_greatest() -> None:
 
 
 def test_at_magnitude_0_a_clip_stays_as_it_is() -> None:
-    """All but a grey level or two, and pure white, which Solarize inverts at 0 too.
+    """All but a gray level or two, and pure white, which Solarize inverts at 0 too.
 
     Every value is there equally often, so that AutoContrast and Equalize have nothing to change.
     """
     values = (np.arange(32 * 32) % 256).astype(np.uint8).reshape(1, 32, 32, 1)
     frames = np.random.default_rng(0).permuted(values.repeat(3, axis=3), axis=2)
-    plain = apply(TransformConfig(size=32, normalise="none"), frames)
+    plain = apply(TransformConfig(size=32, normalize="none"), frames)
     nothing = RandAugment(magnitude=0, probability=1.0)
-    config = TransformConfig(size=32, rand_augment=nothing, normalise="none")
+    config = TransformConfig(size=32, rand_augment=nothing, normalize="none")
     for clip in range(40):
         change = (apply(config, frames, str(clip)) - plain).abs() * 255
         assert (change > 2.5).float().mean() < 0.01
@@ -167,7 +167,7 @@ def test_at_magnitude_0_a_clip_stays_as_it_is() -> None:
 def erased(config: RandomErasing, clip: str) -> tuple[torch.Tensor, torch.Tensor]:
     """A white clip after erasing, (C, T, H, W), and where something is not white."""
     white = np.full((3, 40, 50, 3), 255, np.uint8)
-    whole = TransformConfig(size=40, crop=Resize(), normalise="half", random_erasing=config)
+    whole = TransformConfig(size=40, crop=Resize(), normalize="half", random_erasing=config)
     video = apply(whole, white, clip)[0]
     return video, video != 1.0
 
@@ -182,7 +182,7 @@ def test_the_erased_box_is_the_same_in_all_frames_and_of_the_size_asked_for() ->
         assert where[0, 0].sum() == len(rows) * len(columns)  # a box, without holes
         assert 0.09 < len(rows) * len(columns) / 40**2 < 0.215
         assert 0.25 < len(rows) / len(columns) < 4
-        assert (video[where] == 0).all()  # the mean, once normalised
+        assert (video[where] == 0).all()  # the mean, once normalized
         boxes.add((int(rows[0]), int(columns[0]), len(rows), len(columns)))
     assert len(boxes) > 20
 
@@ -206,7 +206,7 @@ def test_blur_is_a_gaussian_of_at_most_the_deviation_asked_for() -> None:
     point = np.zeros((2, 33, 33, 3), np.uint8)
     point[:, 16, 16] = 255
     away = torch.arange(-16.0, 17.0) ** 2
-    config = TransformConfig(size=33, blur=Blur(probability=1.0, most=3.0), normalise="none")
+    config = TransformConfig(size=33, blur=Blur(probability=1.0, most=3.0), normalize="none")
     deviations = []
     for clip in range(60):
         spread = apply(config, point, str(clip))[0, 0, 0]
@@ -217,11 +217,11 @@ def test_blur_is_a_gaussian_of_at_most_the_deviation_asked_for() -> None:
 
 
 def test_noise_is_new_in_each_frame_and_of_one_deviation_a_clip() -> None:
-    grey = np.full((6, 32, 32, 3), 128, np.uint8)
-    config = TransformConfig(size=32, noise=Noise(probability=1.0, most=0.1), normalise="none")
+    gray = np.full((6, 32, 32, 3), 128, np.uint8)
+    config = TransformConfig(size=32, noise=Noise(probability=1.0, most=0.1), normalize="none")
     found = []
     for clip in range(40):
-        noise = apply(config, grey, str(clip))[0] - 128 / 255
+        noise = apply(config, gray, str(clip))[0] - 128 / 255
         flat = noise.transpose(0, 1).flatten(1)
         assert (torch.corrcoef(flat) - torch.eye(6)).abs().nan_to_num().max() < 0.1
         assert abs(noise.mean()) < 0.01
@@ -235,8 +235,8 @@ def test_noise_is_new_in_each_frame_and_of_one_deviation_a_clip() -> None:
 def test_a_share_of_the_clips_is_blurred_and_made_noisy() -> None:
     frames = moving(2, 32, 32)
     for one in ({"blur": Blur(probability=0.25)}, {"noise": Noise(probability=0.25)}):
-        config = TransformConfig(size=32, normalise="none", **one)
-        plain = apply(TransformConfig(size=32, normalise="none"), frames)
+        config = TransformConfig(size=32, normalize="none", **one)
+        plain = apply(TransformConfig(size=32, normalize="none"), frames)
         changed = [not torch.equal(apply(config, frames, str(clip)), plain) for clip in range(200)]
         assert 30 < sum(changed) < 70
 
@@ -250,7 +250,7 @@ def test_neither_is_on_unless_named() -> None:
     frames = moving(2, 32, 32)
     wanted = torch.from_numpy(frames).permute(3, 0, 1, 2)[None] / 255
     for clip in range(20):
-        plain = apply(TransformConfig(size=32, normalise="none"), frames, str(clip))
+        plain = apply(TransformConfig(size=32, normalize="none"), frames, str(clip))
         torch.testing.assert_close(plain, wanted)
 
 

@@ -8,13 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from vidda.doctor import command, models
+from vidda.doctor import job, model_checks
 from vidda.doctor.checks import GROUPS, Check
-from vidda.doctor.command import DoctorConfig, examine, run
 from vidda.doctor.findings import Finding, Missing
+from vidda.doctor.job import DoctorConfig, examine, run
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.parts import find_parts
-from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.translate.stable_diffusion.model_files import find_model_files
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 
 
 def well() -> str:
@@ -66,7 +66,7 @@ def test_what_a_check_raises_becomes_its_state() -> None:
 
 
 def test_a_crash_or_a_hang_takes_nothing_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(command, "TIMEOUT_S", 4.0)
+    monkeypatch.setattr(job, "TIMEOUT_S", 4.0)
     states = examine(checks(well, crash, crash, well, hang, well))
     assert [s.state for s in states] == ["ok", "broken", "broken", "ok", "broken", "ok"]
     assert states[1].detail == "killed by signal 6; mend it"
@@ -78,12 +78,12 @@ def test_the_table_and_the_exit_status(
 ) -> None:
     fine, needed = checks(well, wrong)
     optional = Check("optional", wrong, required=False)
-    monkeypatch.setattr(command, "GROUPS", {"a": (fine, optional)})
+    monkeypatch.setattr(job, "GROUPS", {"a": (fine, optional)})
     assert run(DoctorConfig(), dry_run=False, resume=False) == 0
     shown = capfd.readouterr()
     assert "fine [really]" in shown.out and "all required parts work" in shown.out
     assert "noise" not in shown.out + shown.err
-    monkeypatch.setattr(command, "GROUPS", {"a": (fine, optional), "b": (needed,)})
+    monkeypatch.setattr(job, "GROUPS", {"a": (fine, optional), "b": (needed,)})
     assert run(DoctorConfig(), dry_run=False, resume=False) == 1
     assert "required, but not working: wrong" in capfd.readouterr().out
 
@@ -114,9 +114,9 @@ def test_weights_are_told_as_the_commands_tell_them(
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
     with pytest.raises(Missing) as told:
-        models.check_weights()
+        model_checks.check_weights()
     with pytest.raises(ViddaError) as refused:
-        find_parts(WeightsConfig())
+        find_model_files(WeightsConfig())
     said = str(told.value)
     for line in str(refused.value).splitlines():
         assert "backbone.weights.download=true fetches it" in line and line in said

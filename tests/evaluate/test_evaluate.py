@@ -11,7 +11,7 @@ from safetensors.torch import load_file, save_file
 from trained import (
     CLASSES,
     checkpoint,
-    labelled,
+    labeled,
     prepared,
     random_logits,
     saved_manifest,
@@ -20,16 +20,16 @@ from trained import (
 from vidda.cli import main
 from vidda.data import save_manifest
 from vidda.data.dataset import ClipDataset
-from vidda.data.predictions import load_predictions, save_predictions
-from vidda.data.sampling import Centre, Views
+from vidda.data.frame_sampling import CenterSampling, ViewsSampling
+from vidda.data.saved_predictions import load_predictions, save_predictions
 from vidda.data.transforms import ThreeCrops
 from vidda.evaluate.epochs import read_epochs
 from vidda.evaluate.job import place_of
-from vidda.evaluate.predictions import columns_of
-from vidda.evaluate.summary import Intervals, summarise
+from vidda.evaluate.labeled_predictions import columns_of
+from vidda.evaluate.summary import Intervals, summarize
 from vidda.evaluate.transfer import cells
 from vidda.evaluate.transfer_tables import legend
-from vidda.recognize.saved import WEIGHTS, load_model
+from vidda.recognize.saved_recognizer import WEIGHTS, load_model
 from vidda.types import Manifest, Predictions
 
 TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
@@ -92,7 +92,7 @@ def test_a_model_is_measured_and_can_be_measured_again_from_the_file(
 def test_a_models_test_needs_no_folder_to_be_named(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = labelled(tmp_path / "videos", 3)
+    manifest = labeled(tmp_path / "videos", 3)
     data, run = prepared(tmp_path / "data", manifest, ("gs2gr",)), checkpoint(tmp_path / "run")
     (file,) = sorted((data / "splits").glob("gs2gr/*/test.csv"))
     place = run / "evaluations" / f"gs2gr_{file.parent.name}_test"
@@ -111,13 +111,13 @@ def test_a_models_test_needs_no_folder_to_be_named(
 
 def test_views_are_averaged_as_probabilities(tmp_path: Path) -> None:
     file, manifest = saved_manifest(tmp_path, 2)
-    run = checkpoint(tmp_path / "run", sampling=Centre(frames=4, stride=1))
+    run = checkpoint(tmp_path / "run", sampling=CenterSampling(frames=4, stride=1))
     shown = ["clips=3", "crops=3", "stride=2", "batch_size=1"]
     out = tmp_path / "out"
     arguments = [f"model={run}", f"manifest={file}", f"out={out}", *shown, *QUICK]
     assert main(["evaluate", *arguments]) == 0
     model, card = load_model(run)
-    sampling = Views(frames=4, stride=2, clips=3)
+    sampling = ViewsSampling(frames=4, stride=2, clips=3)
     transform = card.transform.model_copy(update={"crop": ThreeCrops()})
     items = ClipDataset(manifest, sampling, transform)
     with torch.inference_mode():
@@ -129,9 +129,9 @@ def test_views_are_averaged_as_probabilities(tmp_path: Path) -> None:
 
 
 def test_strata_tell_views_altitudes_subjects_and_classes_apart(tmp_path: Path) -> None:
-    manifest = labelled(tmp_path, 12)
+    manifest = labeled(tmp_path, 12)
     saved = load_predictions(predictions_of(tmp_path / "p.npz", manifest, 3))
-    summary = summarise(saved, Intervals())
+    summary = summarize(saved, Intervals())
     assert saved.predictions.labels is not None
     hits = saved.predictions.logits.argmax(1) == saved.predictions.labels
     by_name = {(s.column, s.value): (s.clips, s.accuracy) for s in summary.strata}
@@ -150,7 +150,7 @@ def test_strata_tell_views_altitudes_subjects_and_classes_apart(tmp_path: Path) 
 def test_clips_without_subjects_are_no_subjects(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = labelled(tmp_path, 12)
+    manifest = labeled(tmp_path, 12)
     for known in (0, 6, 12):
         clips = [
             replace(clip, subject=clip.subject if number < known else None)
@@ -159,7 +159,7 @@ def test_clips_without_subjects_are_no_subjects(
         place = tmp_path / f"{known}.npz"
         predictions_of(place, replace(manifest, clips=tuple(clips)), 3)
         saved = load_predictions(place)
-        summary = summarise(saved, Intervals())
+        summary = summarize(saved, Intervals())
         (cell, *_) = cells("a row", "gs2gr", [saved], Intervals())
         subjects = 3 if known else 0
         assert (summary.subjects, summary.without_subject) == (subjects, 12 - known)
@@ -267,7 +267,7 @@ transfer:
 
 
 def test_the_transfer_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    manifest = labelled(tmp_path / "videos", 8)
+    manifest = labeled(tmp_path / "videos", 8)
     file, out = transfer_config(tmp_path, manifest), tmp_path / "out"
     assert main(["evaluate", str(file), "--dry-run"]) == 0
     assert "6 trials" in capsys.readouterr().out and not out.exists()
@@ -305,7 +305,7 @@ def test_the_transfer_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 def test_a_transfer_table_goes_on_from_the_predictions_that_are_there(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    file = transfer_config(tmp_path, labelled(tmp_path / "videos", 4))
+    file = transfer_config(tmp_path, labeled(tmp_path / "videos", 4))
     assert main(["evaluate", str(file)]) == 0
     out = tmp_path / "out"
     before = {p.name: p.read_bytes() for p in out.glob("transfer.*")}
@@ -325,7 +325,7 @@ def test_a_transfer_table_goes_on_from_the_predictions_that_are_there(
 def test_every_mistake_of_a_transfer_is_told_at_once(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    manifest = labelled(tmp_path / "videos", 3)
+    manifest = labeled(tmp_path / "videos", 3)
     file = transfer_config(tmp_path, manifest)
     text = file.read_text()
     file.write_text(text.replace("{as2ar: [", f"{{gr2ar: [{tmp_path}/none], gs2gr: ["))
@@ -372,7 +372,7 @@ def test_what_a_model_cannot_be_tested_on(
     save_manifest(replace(manifest, clips=()), empty)
     assert said(f"manifest={empty}").endswith("no clips in it; give a manifest with clips")
     hidden = tmp_path / "data" / "hidden.csv"
-    save_manifest(manifest.unlabelled(), hidden)
+    save_manifest(manifest.unlabeled(), hidden)
     assert "3 of 3 clips have no label" in said(f"manifest={hidden}")
     (tmp_path / "nothing").mkdir()
     assert "no trained recognizer" in said(f"model={tmp_path / 'nothing'}")

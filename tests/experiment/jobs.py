@@ -7,7 +7,7 @@ from typing import Any
 from tests.tiny import BICONVLSTM
 from tests.trees import rocog_tree
 from vidda import config as configs
-from vidda.experiment.config import ExperimentConfig
+from vidda.experiment.experiment_config import ExperimentConfig
 
 MINI = {"size": 32, "frames": 4, "syn_train": 2, "syn_val": 1, "real_train": 3, "real_test": 1,
         "jobs": 2}  # fmt: skip
@@ -43,7 +43,7 @@ def job(out: Path, **more: Any) -> dict[str, Any]:
         "prepare": {"dataset.name": "rocog_v2"},
         "tasks": ["gs2gr"],
         "recognizers": {"tiny": {"steps": 8, "change": dict(TRAIN)}},
-        "augmentation": {"colour_jitter": {}},
+        "augmentation": {"color_jitter": {}},
         "arms": {
             "source only": {"data": ["source"], "augment": False},
             "target only": {"data": ["target"]},
@@ -59,7 +59,7 @@ def with_variants(out: Path, **more: Any) -> dict[str, Any]:
         out,
         personalize={"decoder": {"change": DECODER}},
         variants={
-            "masks": {"name": "randomised", "change": {"jobs": 1}},
+            "masks": {"name": "randomized", "change": {"jobs": 1}},
             "ours": {
                 "name": "translated",
                 "personalized": ["decoder"],
@@ -85,7 +85,7 @@ def of_tree(folder: Path, **more: Any) -> dict[str, Any]:
         folder / "out",
         mini=None,
         prepare={"root": str(tree), "dataset.name": "rocog_v2"},
-        variants={"masks": {"name": "randomised"}},
+        variants={"masks": {"name": "randomized"}},
         arms={"masks": {"data": ["masks"]}},
     )
     return content | more

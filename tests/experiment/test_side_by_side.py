@@ -12,9 +12,9 @@ from vidda.config import dump
 from vidda.data.derived import make, making_folder
 from vidda.errors import ViddaError
 from vidda.experiment.process import run_vidda
-from vidda.experiment.records import Records
 from vidda.experiment.side_by_side import do_all
 from vidda.experiment.stage import Stage
+from vidda.experiment.stage_records import StageRecords
 from vidda.mini.job import MiniConfig
 
 
@@ -52,8 +52,8 @@ def test_a_stage_whose_videos_were_lost_is_not_complete(tmp_path: Path) -> None:
 
 
 def test_a_personalization_whose_result_was_lost_is_not_complete(tmp_path: Path) -> None:
-    run = tmp_path / "learnt"
-    stage = Stage("learnt", "", "personalize", MiniConfig(out=run), run, run / "DONE", ())
+    run = tmp_path / "learned"
+    stage = Stage("learned", "", "personalize", MiniConfig(out=run), run, run / "DONE", ())
     (tmp_path / "stages").mkdir()
     stage.file(tmp_path).write_text(dump(stage.config))
     with making_folder(run, "result", "result") as folder:
@@ -72,7 +72,7 @@ def test_what_needs_another_stage_waits_for_it(
     first = rendering(tmp_path / "first", 1)
     second = rendering(tmp_path / "second", 1, first.done)
     third = rendering(tmp_path / "third", 1)
-    stages, records = [first, second, third], Records(tmp_path)
+    stages, records = [first, second, third], StageRecords(tmp_path)
     do_all(stages, tmp_path, records, at_once)
     assert all(stage.complete(tmp_path) for stage in stages)
     said = capsys.readouterr().err
@@ -92,7 +92,7 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path) -> None:
     long = rendering(tmp_path / "long", 400)
     config = MiniConfig(out=tmp_path / "wrong", real_factors=("rain",))
     wrong = Stage("wrong", "mini", "mini", config, tmp_path / "wrong", tmp_path / "x", ())
-    records, threads = Records(tmp_path), threading.active_count()
+    records, threads = StageRecords(tmp_path), threading.active_count()
     with pytest.raises(ViddaError, match=r"\[2/2\] wrong did not come to its end: .*rain"):
         do_all([long, wrong], tmp_path, records, 2)
     assert not long.complete(tmp_path) and set(records.by_name) == {"wrong"}

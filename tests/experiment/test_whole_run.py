@@ -15,7 +15,7 @@ from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.experiment.job import run
-from vidda.experiment.records import FILE
+from vidda.experiment.stage_records import FILE
 from vidda.files import lock
 
 

@@ -28,10 +28,10 @@ def prepare(place: Path, out: Path) -> Argv:
     return _command("prepare", place, settings)
 
 
-def randomise(place: Path, out: Path) -> Argv:
+def randomize(place: Path, out: Path) -> Argv:
     source = write_source(place / "source")
     settings = {"input": str(source), "out": str(out), "copies": 2, "jobs": 1}
-    return _command("randomise", place, settings)
+    return _command("randomize", place, settings)
 
 
 def camera(place: Path, out: Path) -> Argv:
@@ -52,7 +52,7 @@ def translate(place: Path, out: Path) -> Argv:
 def personalize(place: Path, out: Path) -> Argv:
     base, target = write_tiny(place / "base", size=SIZE), write_target(place / "target")
     short = {**DREAMBOOTH, "steps": 6}
-    often = {"save_every": 2, "look_every": 3}
+    often = {"save_every": 2, "sample_every": 3}
     return _command("personalize", place, content(base, target, out, short, **often))
 
 
@@ -87,7 +87,7 @@ def whole_job(place: Path, out: Path) -> Argv:
 
 JOBS: dict[str, Callable[[Path, Path], Argv]] = {
     function.__name__: function
-    for function in (mini, prepare, randomise, camera, translate, personalize, train, adapt)
+    for function in (mini, prepare, randomize, camera, translate, personalize, train, adapt)
 }
 
 

@@ -72,7 +72,7 @@ def test_too_little_shared_memory_is_told_with_what_helps(training: Driver) -> N
 
 
 @pytest.mark.xdist_group("workers")
-@pytest.mark.parametrize("name", ["mini", "randomise", "camera", "translate", "train"])
+@pytest.mark.parametrize("name", ["mini", "randomize", "camera", "translate", "train"])
 def test_a_worker_that_is_killed_is_told_and_a_resume_goes_on(name: str, tmp_path: Path) -> None:
     out = tmp_path / "out"
     # Of a training the workers write the cache, and nothing else.

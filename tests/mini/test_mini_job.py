@@ -46,7 +46,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_default_layout_keeps_the_protocol() -> None:
     plans = layout.plans(0, SIZES, FACTORS)
     assert len({plan.path for plan in plans}) == len(plans) == 2170
-    lists: dict[str, list[layout.Plan]] = {}
+    lists: dict[str, list[layout.ClipPlan]] = {}
     for plan in plans:
         for name in plan.lists:
             lists.setdefault(name, []).append(plan)

@@ -8,7 +8,7 @@ import pytest
 from vidda.mini import gestures, raster
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Viewpoint, look
-from vidda.mini.clip import FACTORS, Person, Scene, render
+from vidda.mini.clip import FACTORS, Performer, Scene, render
 from vidda.sidecar import COCO_17, REGIONS
 
 TIMES = np.arange(24) / 12.0
@@ -27,7 +27,7 @@ def standing(moments: int) -> Posture:
 def scene(**changes: object) -> Scene:
     values: dict[str, object] = {
         "gesture": "Rally",
-        "person": Person(AVERAGE, 0, False, 1.0, 1.0, 1.0),
+        "person": Performer(AVERAGE, 0, False, 1.0, 1.0, 1.0),
         "view": "ground",
         "viewpoint": Viewpoint(0.0, 1.5, 10.0),
         "altitude_m": None,
@@ -134,7 +134,7 @@ def test_a_ball_covers_its_disc_and_is_nearest_in_its_middle() -> None:
     assert math.isclose(layer.depth[100, 100], 9.5, abs_tol=0.02)
     assert set(np.unique(layer.region)) == {0, 2}
     # Lit from above: the upper half is bright, the lower half gets no sun.
-    assert layer.colour[60, 100].mean() > 0.5 and layer.colour[140, 100].mean() < 0.01
+    assert layer.color[60, 100].mean() > 0.5 and layer.color[140, 100].mean() < 0.01
 
 
 def test_a_shadow_falls_away_from_the_sun() -> None:

@@ -10,9 +10,14 @@ from torch.nn import functional as F
 from torchvision.models import get_model
 
 from vidda.errors import ViddaError
-from vidda.recognize.biconvlstm import BiConvLstm, BiConvLstmLayer, FlatHead, PooledHead
-from vidda.recognize.frame_trunk import SmallTrunk, TorchvisionTrunk
-from vidda.recognize.weights import FileWeights
+from vidda.recognize.biconvlstm import (
+    BiConvLstmConfig,
+    BiConvLstmLayer,
+    FlatHeadConfig,
+    PooledHeadConfig,
+)
+from vidda.recognize.frame_trunk import SmallTrunkConfig, TorchvisionTrunkConfig
+from vidda.recognize.pretrained_weights import FileWeights
 
 
 def one_direction(layer: BiConvLstmLayer, maps: list[torch.Tensor]) -> list[torch.Tensor]:
@@ -56,7 +61,9 @@ def test_the_layer_is_the_formula(steps: int) -> None:
 
 def test_the_model_is_the_paper_put_together() -> None:
     torch.manual_seed(0)
-    config = BiConvLstm(trunk=SmallTrunk(widths=(4, 8)), hidden=6, head=FlatHead(grid=4))
+    config = BiConvLstmConfig(
+        trunk=SmallTrunkConfig(widths=(4, 8)), hidden=6, head=FlatHeadConfig(grid=4)
+    )
     model = config.build(7)
     with torch.no_grad():
         model(torch.randn(8, 3, 5, 16, 16))  # so that the norms have statistics
@@ -75,7 +82,9 @@ def test_the_model_is_the_paper_put_together() -> None:
 
 @pytest.mark.parametrize(("given", "steps"), [("frames", 5), ("differences", 4), ("both", 4)])
 def test_what_the_trunk_sees(given: str, steps: int) -> None:
-    config = BiConvLstm(trunk=SmallTrunk(widths=(4,)), input=given, hidden=4, head=PooledHead())
+    config = BiConvLstmConfig(
+        trunk=SmallTrunkConfig(widths=(4,)), input=given, hidden=4, head=PooledHeadConfig()
+    )
     model = config.build(2)
     video = torch.randn(2, 3, 5, 8, 8)
     seen = model._seen(video)
@@ -86,9 +95,11 @@ def test_what_the_trunk_sees(given: str, steps: int) -> None:
         assert torch.equal(seen[:, :3, -1], video[:, :, 4])
 
 
-def test_standardised_clips_do_not_depend_on_exposure() -> None:
-    trunk = SmallTrunk(widths=(4,))
-    config = BiConvLstm(trunk=trunk, input="both", standardise=True, hidden=4, head=PooledHead())
+def test_standardized_clips_do_not_depend_on_exposure() -> None:
+    trunk = SmallTrunkConfig(widths=(4,))
+    config = BiConvLstmConfig(
+        trunk=trunk, input="both", standardize=True, hidden=4, head=PooledHeadConfig()
+    )
     model = config.build(2).eval()
     video = torch.randn(1, 3, 5, 8, 8)
     still = torch.ones(1, 3, 5, 8, 8)
@@ -117,7 +128,7 @@ def test_gradients_stay_finite_over_a_long_clip() -> None:
 )
 def test_a_trunk_is_cut_at_its_stride(arch: str, stride: int, channels: int) -> None:
     with torch.device("meta"):
-        trunk = TorchvisionTrunk(arch=arch, stride=stride).build(3)
+        trunk = TorchvisionTrunkConfig(arch=arch, stride=stride).build(3)
         maps = trunk(torch.zeros(2, 3, 224, 224))
     side = 224 // stride
     assert maps.shape == (2, trunk.channels, side, side)
@@ -129,7 +140,7 @@ def test_imagenet_weights_reach_the_trunk(tmp_path: Path) -> None:
     theirs = get_model("resnet18", weights=None, num_classes=10).eval()
     save_file(theirs.state_dict(), tmp_path / "resnet.safetensors")
     weights = FileWeights(path=tmp_path / "resnet.safetensors")
-    config = TorchvisionTrunk(arch="resnet18", stride=16, weights=weights)
+    config = TorchvisionTrunkConfig(arch="resnet18", stride=16, weights=weights)
     images = torch.randn(2, 3, 64, 64)
     stem = theirs.maxpool(theirs.relu(theirs.bn1(theirs.conv1(images))))
     expected = theirs.layer3(theirs.layer2(theirs.layer1(stem)))
@@ -142,9 +153,9 @@ def test_imagenet_weights_reach_the_trunk(tmp_path: Path) -> None:
 
 def test_trunks_that_cannot_be_cut() -> None:
     with pytest.raises(ValidationError, match="'vgg14' is no image classifier of torchvision"):
-        TorchvisionTrunk(arch="vgg14")
+        TorchvisionTrunkConfig(arch="vgg14")
     for arch in ("vit_b_16", "swin_t"):
         with pytest.raises(ViddaError, match=f"{arch}' gives no map of features to cut"):
-            TorchvisionTrunk(arch=arch).build(3)
+            TorchvisionTrunkConfig(arch=arch).build(3)
     with pytest.raises(ViddaError, match=r"trunk\.stride 2 is less than"):
-        TorchvisionTrunk(arch="convnext_tiny", stride=2).build(3)
+        TorchvisionTrunkConfig(arch="convnext_tiny", stride=2).build(3)

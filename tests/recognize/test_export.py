@@ -12,14 +12,14 @@ from trained import CLASSES, checkpoint, clip_files
 
 from vidda.cli import main
 from vidda.data.dataset import ClipDataset
-from vidda.data.transforms import NORMALISATIONS
+from vidda.data.transforms import NORMALIZATIONS
 from vidda.errors import ViddaError
 from vidda.recognize import export
-from vidda.recognize.biconvlstm import BiConvLstm
+from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.predict_job import find_clips
-from vidda.recognize.saved import load_model
-from vidda.recognize.videomae import VideoMae
-from vidda.recognize.videomae_start import Scratch
+from vidda.recognize.saved_recognizer import load_model
+from vidda.recognize.videomae import VideoMaeConfig
+from vidda.recognize.videomae_start import VideoMaeScratch
 
 ort = pytest.importorskip("onnxruntime")
 pytest.importorskip("onnxscript")
@@ -49,7 +49,7 @@ def test_a_model_comes_out_and_says_the_same(
     assert (given.name, given.shape, got.name) == ("video", ["batch", 3, 4, 32, 32], "logits")
     facts = {k: json.loads(v) for k, v in session.get_modelmeta().custom_metadata_map.items()}
     assert tuple(facts["vidda.classes"]) == CLASSES
-    assert tuple(facts["vidda.mean"]) == NORMALISATIONS["imagenet"][0]
+    assert tuple(facts["vidda.mean"]) == NORMALIZATIONS["imagenet"][0]
     assert facts["vidda.sampling"] == {"name": "uniform", "frames": 4, "jitter": False}
     assert facts["vidda.transform"]["size"] == 32
 
@@ -66,13 +66,13 @@ def test_a_model_comes_out_and_says_the_same(
 
 @pytest.mark.parametrize("name", ["videomae", "differences"])
 def test_other_models_take_batches_of_any_size(tmp_path: Path, name: str) -> None:
-    start = Scratch(patch=8, width=16, layers=2, heads=2, mlp=32)
+    start = VideoMaeScratch(patch=8, width=16, layers=2, heads=2, mlp=32)
     config = {
-        "videomae": VideoMae(frames=4, size=16, start=start),
-        "differences": BiConvLstm(
+        "videomae": VideoMaeConfig(frames=4, size=16, start=start),
+        "differences": BiConvLstmConfig(
             trunk={"name": "small", "widths": (4, 6)},
             input="both",
-            standardise=True,
+            standardize=True,
             hidden=4,
             head={"name": "flat", "grid": 2, "hidden": (8,)},
         ),

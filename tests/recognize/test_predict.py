@@ -11,10 +11,10 @@ from trained import CLASSES, checkpoint, clip_files, saved_manifest
 
 from vidda.cli import main
 from vidda.data.dataset import ClipDataset
-from vidda.data.sampling import Centre, Uniform, Views, clip_rng
+from vidda.data.frame_sampling import CenterSampling, UniformSampling, ViewsSampling, clip_rng
 from vidda.data.transforms import ClipTransform, ThreeCrops, TransformConfig
 from vidda.recognize.annotate import draw, frame_probabilities
-from vidda.recognize.saved import load_model
+from vidda.recognize.saved_recognizer import load_model
 from vidda.recognize.timeline import Timeline, clips_of, windows
 from vidda.video import probe, read, write
 
@@ -118,12 +118,12 @@ def test_windows(frames: int, length: int, step: int, wanted: list[tuple[int, in
     assert [tuple(span) for span in windows(frames, length, step).tolist()] == wanted
 
 
-@pytest.mark.parametrize("case", ["uniform", "centre", "views"])
+@pytest.mark.parametrize("case", ["uniform", "center", "views"])
 def test_each_window_shows_what_a_clip_of_its_frames_would(tmp_path: Path, case: str) -> None:
     sampling = {
-        "uniform": Uniform(frames=4, jitter=False),
-        "centre": Centre(frames=5, stride=3),  # longer than the window: looped
-        "views": Views(frames=3, stride=2, clips=2),
+        "uniform": UniformSampling(frames=4, jitter=False),
+        "center": CenterSampling(frames=5, stride=3),  # longer than the window: looped
+        "views": ViewsSampling(frames=3, stride=2, clips=2),
     }[case]
     crop = {"crop": ThreeCrops()} if case == "views" else {}
     transform = TransformConfig(size=24, **crop)

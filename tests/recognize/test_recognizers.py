@@ -16,41 +16,43 @@ from torchvision.models import get_model
 from vidda import config as configs
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.recognize.biconvlstm import BiConvLstm, FlatHead, PooledHead
-from vidda.recognize.frame_trunk import SmallTrunk, TorchvisionTrunk
-from vidda.recognize.models import ModelConfig
-from vidda.recognize.pytorchvideo_video import PytorchvideoVideo
-from vidda.recognize.swin_image import SwinImage
-from vidda.recognize.torchvision_video import TorchvisionVideo
-from vidda.recognize.videomae import VideoMae
-from vidda.recognize.videomae_start import Scratch
-from vidda.recognize.weights import FileWeights, LibraryWeights
+from vidda.recognize.biconvlstm import BiConvLstmConfig, FlatHeadConfig, PooledHeadConfig
+from vidda.recognize.frame_trunk import SmallTrunkConfig, TorchvisionTrunkConfig
+from vidda.recognize.pretrained_weights import FileWeights, LibraryWeights
+from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
+from vidda.recognize.recognizers import ModelConfig
+from vidda.recognize.swin_image import SwinImageConfig
+from vidda.recognize.torchvision_video import TorchvisionVideoConfig
+from vidda.recognize.videomae import VideoMaeConfig
+from vidda.recognize.videomae_start import VideoMaeScratch
 from vidda.yaml_data import parse
 
-TINY_MAE = Scratch(patch=8, width=16, layers=2, heads=2, mlp=32)
-FLAT = FlatHead(grid=2, hidden=(12,))
+TINY_MAE = VideoMaeScratch(patch=8, width=16, layers=2, heads=2, mlp=32)
+FLAT = FlatHeadConfig(grid=2, hidden=(12,))
 
 # Each model and a clip (C, T, H, W) that it takes; a big clip is checked for its shapes alone.
 CASES = {
-    "biconvlstm": (BiConvLstm(trunk=SmallTrunk(), hidden=8, head=FLAT), (3, 4, 32, 32)),
+    "biconvlstm": (BiConvLstmConfig(trunk=SmallTrunkConfig(), hidden=8, head=FLAT), (3, 4, 32, 32)),
     "biconvlstm-resnet": (
-        BiConvLstm(trunk=TorchvisionTrunk(arch="resnet18"), hidden=8, head=PooledHead()),
+        BiConvLstmConfig(
+            trunk=TorchvisionTrunkConfig(arch="resnet18"), hidden=8, head=PooledHeadConfig()
+        ),
         (3, 3, 32, 32),
     ),
-    "biconvlstm-paper": (BiConvLstm(), (3, 5, 224, 224)),
-    "videomae": (VideoMae(frames=4, size=16, start=TINY_MAE), (3, 4, 16, 16)),
-    "videomae-b": (VideoMae(), (3, 16, 224, 224)),
-    "r3d_18": (TorchvisionVideo(arch="r3d_18"), (3, 2, 16, 16)),
-    "r2plus1d_18": (TorchvisionVideo(arch="r2plus1d_18"), (3, 2, 16, 16)),
-    "s3d": (TorchvisionVideo(arch="s3d"), (3, 14, 224, 224)),
-    "mvit_v2_s": (TorchvisionVideo(arch="mvit_v2_s"), (3, 16, 224, 224)),
-    "swin3d_t": (TorchvisionVideo(arch="swin3d_t"), (3, 2, 32, 32)),
-    "x3d_s": (PytorchvideoVideo(arch="x3d_s"), (3, 2, 32, 32)),
-    "x3d_m": (PytorchvideoVideo(arch="x3d_m"), (3, 2, 32, 32)),
-    "slowfast_r50": (PytorchvideoVideo(arch="slowfast_r50"), (3, 8, 32, 32)),
-    "i3d_r50": (PytorchvideoVideo(arch="i3d_r50"), (3, 4, 32, 32)),
-    "swin_image": (SwinImage(arch="swin_t", weights=None), (3, 2, 32, 32)),
-    "swin_b": (SwinImage(weights=None), (3, 2, 224, 224)),
+    "biconvlstm-paper": (BiConvLstmConfig(), (3, 5, 224, 224)),
+    "videomae": (VideoMaeConfig(frames=4, size=16, start=TINY_MAE), (3, 4, 16, 16)),
+    "videomae-b": (VideoMaeConfig(), (3, 16, 224, 224)),
+    "r3d_18": (TorchvisionVideoConfig(arch="r3d_18"), (3, 2, 16, 16)),
+    "r2plus1d_18": (TorchvisionVideoConfig(arch="r2plus1d_18"), (3, 2, 16, 16)),
+    "s3d": (TorchvisionVideoConfig(arch="s3d"), (3, 14, 224, 224)),
+    "mvit_v2_s": (TorchvisionVideoConfig(arch="mvit_v2_s"), (3, 16, 224, 224)),
+    "swin3d_t": (TorchvisionVideoConfig(arch="swin3d_t"), (3, 2, 32, 32)),
+    "x3d_s": (PytorchvideoVideoConfig(arch="x3d_s"), (3, 2, 32, 32)),
+    "x3d_m": (PytorchvideoVideoConfig(arch="x3d_m"), (3, 2, 32, 32)),
+    "slowfast_r50": (PytorchvideoVideoConfig(arch="slowfast_r50"), (3, 8, 32, 32)),
+    "i3d_r50": (PytorchvideoVideoConfig(arch="i3d_r50"), (3, 4, 32, 32)),
+    "swin_image": (SwinImageConfig(arch="swin_t", weights=None), (3, 2, 32, 32)),
+    "swin_b": (SwinImageConfig(weights=None), (3, 2, 224, 224)),
 }
 
 
@@ -61,7 +63,7 @@ def small(case: str) -> bool:
 def test_the_cases_cover_the_union() -> None:
     union = typing.get_args(typing.get_args(ModelConfig)[0])
     assert {type(config) for config, _ in CASES.values()} == set(union)
-    for member in (TorchvisionVideo, PytorchvideoVideo):
+    for member in (TorchvisionVideoConfig, PytorchvideoVideoConfig):
         known = set(typing.get_args(member.model_fields["arch"].annotation))
         assert known <= {config.arch for config, _ in CASES.values() if hasattr(config, "arch")}
 
@@ -159,7 +161,7 @@ def library_model(arch: str) -> tuple[nn.Module, tuple[int, ...]]:
 
 ZOO = {
     arch: member
-    for member in (TorchvisionVideo, PytorchvideoVideo)
+    for member in (TorchvisionVideoConfig, PytorchvideoVideoConfig)
     for arch in typing.get_args(member.model_fields["arch"].annotation)
 }
 
@@ -186,7 +188,7 @@ def test_logits_are_the_librarys_own(arch: str, tmp_path: Path) -> None:
 
 
 def x3d(weights: Path, head: str = "new", classes: int = 7) -> nn.Module:
-    return PytorchvideoVideo(weights=FileWeights(path=weights), head=head).build(classes)
+    return PytorchvideoVideoConfig(weights=FileWeights(path=weights), head=head).build(classes)
 
 
 def test_a_new_head_on_a_loaded_trunk(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -242,9 +244,9 @@ def test_weights_are_never_unpickled(tmp_path: Path, write: typing.Any) -> None:
     assert not (tmp_path / "sprung").exists()
 
 
-@pytest.mark.parametrize("member", [TorchvisionVideo, PytorchvideoVideo])
+@pytest.mark.parametrize("member", [TorchvisionVideoConfig, PytorchvideoVideoConfig])
 def test_the_librarys_weights_without_a_network(
-    member: type[TorchvisionVideo | PytorchvideoVideo],
+    member: type[TorchvisionVideoConfig | PytorchvideoVideoConfig],
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -263,7 +265,7 @@ def test_a_frozen_swin_trains_its_head_alone(tmp_path: Path) -> None:
     theirs = get_model("swin_t", weights=None)
     save_file(theirs.state_dict(), tmp_path / "swin.safetensors")
     weights = FileWeights(path=tmp_path / "swin.safetensors")
-    model = SwinImage(arch="swin_t", weights=weights).build(7).train()
+    model = SwinImageConfig(arch="swin_t", weights=weights).build(7).train()
     trained = {name for name, p in model.named_parameters() if p.requires_grad}
     assert {name.partition(".")[0] for name in trained} == {"hidden", "classifier"}
     theirs.head = nn.Identity()

@@ -18,10 +18,10 @@ from safetensors.torch import load_file
 from tests.tiny import VIDEOMAE, prepared, train_config
 from vidda.cli import main
 from vidda.data import load_manifest
-from vidda.data.predictions import load_predictions
+from vidda.data.saved_predictions import load_predictions
 from vidda.files import inside
-from vidda.recognize.order import epoch_order
-from vidda.recognize.saved import load_model
+from vidda.recognize.clip_order import epoch_order
+from vidda.recognize.saved_recognizer import load_model
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +88,7 @@ def test_it_learns_and_leaves_a_usable_model(
 
 def test_without_choice_the_model_is_that_of_the_last_epoch(splits: Path, tmp_path: Path) -> None:
     run = tmp_path / "run"
-    # A rate that undoes what was learnt: the last epoch is not the best one.
+    # A rate that undoes what was learned: the last epoch is not the best one.
     harm = {"epochs": 3, "optimizer": {"name": "adamw", "lr": 1.0}, "select": "last"}
     file = str(train_config(splits, run, **harm))
     assert main(["train", file]) == 0
@@ -253,13 +253,13 @@ def test_every_mistake_is_told_before_training(
 ) -> None:
     empty = splits / "empty.csv"
     empty.write_text((splits / "train.csv").read_text().splitlines()[0] + "\n")
-    unlabelled = data / "splits" / "gs2gr" / "adapted" / "target.csv"
+    unlabeled = data / "splits" / "gs2gr" / "adapted" / "target.csv"
     cases: list[tuple[dict[str, Any], str]] = [
         ({"batch_size": 1000}, "batch_size: 1000 is more than the 28 clips"),
         ({"batch_size": 6, "accumulate": 4}, "batch_size: 6 is not a multiple of 4"),
         ({"precision": "fp16"}, "fp16 needs a CUDA device"),
         ({"val": str(empty)}, "no clips"),
-        ({"train": [str(unlabelled)]}, "have no label"),
+        ({"train": [str(unlabeled)]}, "have no label"),
         ({"sampling": {"name": "views", "frames": 8}}, "several views of a clip are for testing"),
         ({"weights": [1.0, 2.0]}, "weights: 2 for 1 manifests"),
         ({"freeze": ["nothing.*"]}, "nothing.* matches no parameter"),

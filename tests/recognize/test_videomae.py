@@ -13,12 +13,16 @@ from safetensors.torch import load_file, save_file
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEForVideoClassification
 
 from vidda.errors import ViddaError
-from vidda.recognize.motion import motion
+from vidda.recognize.motion_input import motion
 from vidda.recognize.positions import stretch
-from vidda.recognize.torchvision_video import TorchvisionVideo
-from vidda.recognize.videomae import VideoMae, VideoMaeRecognizer
-from vidda.recognize.videomae_pretraining import Decoder, VideoMaePretraining, tube_mask
-from vidda.recognize.videomae_start import Folder, Hub, Scratch
+from vidda.recognize.torchvision_video import TorchvisionVideoConfig
+from vidda.recognize.videomae import VideoMae, VideoMaeConfig
+from vidda.recognize.videomae_pretraining import (
+    VideoMaeDecoderConfig,
+    VideoMaePretrainingConfig,
+    tube_mask,
+)
+from vidda.recognize.videomae_start import VideoMaeFolder, VideoMaeHub, VideoMaeScratch
 
 SIZES = {
     "image_size": 16,
@@ -35,8 +39,8 @@ SIZES = {
     "num_labels": 5,
     "initializer_range": 0.5,  # so that random weights give answers that differ
 }
-TINY = Scratch(patch=8, width=16, layers=3, heads=2, mlp=32)
-TINY_DECODER = Decoder(width=8, layers=1, heads=2, mlp=16)
+TINY = VideoMaeScratch(patch=8, width=16, layers=3, heads=2, mlp=32)
+TINY_DECODER = VideoMaeDecoderConfig(width=8, layers=1, heads=2, mlp=16)
 
 
 @pytest.fixture
@@ -54,8 +58,10 @@ def pretrained(tmp_path: Path) -> Path:
     return tmp_path / "pretrained"
 
 
-def model(folder: Path, **changes: object) -> VideoMae:
-    return VideoMae(**{"frames": 4, "size": 16, "start": Folder(path=folder)} | changes)
+def model(folder: Path, **changes: object) -> VideoMaeConfig:
+    return VideoMaeConfig(
+        **{"frames": 4, "size": 16, "start": VideoMaeFolder(path=folder)} | changes
+    )
 
 
 def rename(name: str, names: dict[str, str]) -> str:
@@ -72,7 +78,7 @@ def read(folder: Path) -> dict[str, torch.Tensor]:
 
 
 @torch.no_grad()
-def logits(recognizer: VideoMaeRecognizer, video: torch.Tensor) -> torch.Tensor:
+def logits(recognizer: VideoMae, video: torch.Tensor) -> torch.Tensor:
     return recognizer.eval()(video).logits
 
 
@@ -196,25 +202,25 @@ def test_the_hub_without_a_network(
     download: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
-    start = Hub(repo="nobody/no-such-videomae", download=download)
-    message = refused(lambda: VideoMae(start=start).build(7))
+    start = VideoMaeHub(repo="nobody/no-such-videomae", download=download)
+    message = refused(lambda: VideoMaeConfig(start=start).build(7))
     assert message.startswith(
         "model.start: nobody/no-such-videomae is not in this machine's cache: "
     )
     assert ("start.name=folder" if download else "start.download=true fetches it") in message
-    assert "owner/name" in refused(lambda: VideoMae(start=Hub(repo="a/b/c")).build(7))
+    assert "owner/name" in refused(lambda: VideoMaeConfig(start=VideoMaeHub(repo="a/b/c")).build(7))
 
 
 def test_a_head_cannot_be_loaded_from_nothing() -> None:
     with pytest.raises(ValidationError, match="head: loaded needs weights"):
-        VideoMae(head="loaded")
+        VideoMaeConfig(head="loaded")
     with pytest.raises(ValidationError, match="head: loaded needs weights"):
-        TorchvisionVideo(head="loaded")
+        TorchvisionVideoConfig(head="loaded")
 
 
 def test_sizes_that_do_not_divide_each_other() -> None:
     with pytest.raises(ViddaError) as caught:
-        VideoMae(frames=5, size=20, start=TINY).build(5)
+        VideoMaeConfig(frames=5, size=20, start=TINY).build(5)
     assert str(caught.value).splitlines() == [
         "videomae: frames 5 is not a multiple of start.tubelet 2",
         "videomae: size 20 is not a multiple of start.patch 8",
@@ -223,8 +229,8 @@ def test_sizes_that_do_not_divide_each_other() -> None:
 
 def test_drop_path_is_off_in_eval() -> None:
     torch.manual_seed(0)
-    dropping = VideoMae(frames=4, size=16, start=TINY, drop_path=0.9).build(5)
-    plain = VideoMae(frames=4, size=16, start=TINY, drop_path=0).build(5)
+    dropping = VideoMaeConfig(frames=4, size=16, start=TINY, drop_path=0.9).build(5)
+    plain = VideoMaeConfig(frames=4, size=16, start=TINY, drop_path=0).build(5)
     plain.load_state_dict(dropping.state_dict())
     video = torch.randn(8, 3, 4, 16, 16)
     assert torch.equal(logits(dropping, video), logits(plain, video))
@@ -237,7 +243,7 @@ def test_drop_path_is_off_in_eval() -> None:
 
 
 def test_a_skipped_layer_is_the_identity() -> None:
-    ours = VideoMae(frames=4, size=16, start=TINY, drop_path=0.999999).build(5).train()
+    ours = VideoMaeConfig(frames=4, size=16, start=TINY, drop_path=0.999999).build(5).train()
     tokens = torch.randn(2, 8, 16)
     torch.testing.assert_close(ours.videomae.encoder.layer[-1](tokens), tokens, rtol=0, atol=0)
 
@@ -285,15 +291,15 @@ def test_tube_masks() -> None:
     assert (~seen).float().mean(0).sub(0.25).abs().max() < 0.1
 
 
-@pytest.mark.parametrize("normalise", [True, False])
-def test_the_loss_is_that_of_hidden_patches(pretrained: Path, normalise: bool) -> None:
-    config = VideoMaePretraining(
+@pytest.mark.parametrize("normalize", [True, False])
+def test_the_loss_is_that_of_hidden_patches(pretrained: Path, normalize: bool) -> None:
+    config = VideoMaePretrainingConfig(
         frames=4,
         size=16,
-        start=Folder(path=pretrained),
+        start=VideoMaeFolder(path=pretrained),
         decoder=TINY_DECODER,
         mask_ratio=0.5,
-        normalise_patches=normalise,
+        normalize_patches=normalize,
     )
     task = config.build()
     generator = torch.Generator().manual_seed(0)
@@ -304,7 +310,7 @@ def test_the_loss_is_that_of_hidden_patches(pretrained: Path, normalise: bool) -
     # (B, C, t, 2, h, 8, w, 8) -> (B, tokens, pixels, C), each patch and channel by itself.
     patches = video.unflatten(4, (2, 8)).unflatten(3, (2, 8)).unflatten(2, (2, 2))
     patches = patches.permute(0, 2, 4, 6, 3, 5, 7, 1).reshape(3, 8, 128, 3)
-    if normalise:
+    if normalize:
         patches = (patches - patches.mean(2, keepdim=True)) / patches.std(2, keepdim=True)
     else:
         patches = patches * torch.tensor([0.229, 0.224, 0.225]) + torch.tensor(
@@ -317,31 +323,31 @@ def test_the_loss_is_that_of_hidden_patches(pretrained: Path, normalise: bool) -
 
 def test_pretraining_lowers_the_loss_and_hands_over_its_encoder(tmp_path: Path) -> None:
     torch.manual_seed(0)
-    task = VideoMaePretraining(frames=4, size=16, start=TINY, decoder=TINY_DECODER).build()
-    optimiser = torch.optim.AdamW(task.parameters(), lr=3e-3)
+    task = VideoMaePretrainingConfig(frames=4, size=16, start=TINY, decoder=TINY_DECODER).build()
+    optimizer = torch.optim.AdamW(task.parameters(), lr=3e-3)
     ramp = torch.linspace(-1, 1, 16)
     video = ramp.view(1, 1, 1, 1, 16).expand(4, 3, 4, 16, 16) + 0.01 * torch.randn(4, 3, 4, 16, 16)
     mask = task.draw_mask(4, torch.Generator().manual_seed(0))
     losses = []
     for _ in range(60):
         loss = task(video, mask)
-        optimiser.zero_grad()
+        optimizer.zero_grad()
         loss.backward()
-        optimiser.step()
+        optimizer.step()
         losses.append(loss.item())
     assert losses[-1] < 0.5 * losses[0]
     task.save(tmp_path / "encoder")
     ours = model(tmp_path / "encoder").build(7)
     name = "videomae.encoder.layer.2.output.dense.weight"
     assert torch.equal(ours.state_dict()[name], task.model.state_dict()[name])
-    again = VideoMaePretraining(
-        frames=4, size=16, start=Folder(path=tmp_path / "encoder"), decoder=TINY_DECODER
+    again = VideoMaePretrainingConfig(
+        frames=4, size=16, start=VideoMaeFolder(path=tmp_path / "encoder"), decoder=TINY_DECODER
     ).build()
     assert torch.equal(again(video, mask), task(video, mask))
 
 
 def test_pretraining_goes_on_only_from_pretraining(classifier: Path) -> None:
-    config = VideoMaePretraining(
-        frames=4, size=16, start=Folder(path=classifier), decoder=TINY_DECODER
+    config = VideoMaePretrainingConfig(
+        frames=4, size=16, start=VideoMaeFolder(path=classifier), decoder=TINY_DECODER
     )
     assert "only from a pre-training checkpoint" in refused(config.build)

@@ -11,13 +11,13 @@ from clips import moving
 from vidda.config import Config
 from vidda.data import save_manifest
 from vidda.data.manifest import csv_header, csv_lines, write_csv, write_dataset
-from vidda.data.predictions import load_predictions, save_predictions
-from vidda.evaluate.predictions import columns_of
+from vidda.data.saved_predictions import load_predictions, save_predictions
+from vidda.evaluate.labeled_predictions import columns_of
 from vidda.evaluate.summary import Intervals
-from vidda.evaluate.transfer import EpochCell, Row, Transfer, cells
+from vidda.evaluate.transfer import EpochCell, Transfer, TransferRow, cells
 from vidda.evaluate.transfer_tables import write_tables
-from vidda.report.config import ReportConfig
 from vidda.report.job import run
+from vidda.report.report_config import ReportConfig
 from vidda.run import RunFolder
 from vidda.translate.outputs import ClipResult
 from vidda.types import ClipRecord, Manifest, Predictions
@@ -51,7 +51,7 @@ class TranslateLike(Config):
 
 
 def clips(count: int, domain: str, view: str, prefix: str = "") -> tuple[ClipRecord, ...]:
-    """Labelled clips of three subjects; those from the air at two altitudes."""
+    """Labeled clips of three subjects; those from the air at two altitudes."""
     return tuple(
         ClipRecord(
             id=f"{prefix or domain}/{view}/{number}",
@@ -118,7 +118,7 @@ def transfer(
             data=data,
             tasks=TASKS,
             rows=tuple(
-                Row(name=name, runs={task: tuple(paths) for task, paths in runs.items()})
+                TransferRow(name=name, runs={task: tuple(paths) for task, paths in runs.items()})
                 for name, runs in rows.items()
             ),
         )

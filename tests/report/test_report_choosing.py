@@ -9,9 +9,9 @@ from reported import CLASSES, clips, report
 
 from vidda.config import Config
 from vidda.data import save_manifest
-from vidda.data.predictions import save_predictions
+from vidda.data.saved_predictions import save_predictions
 from vidda.evaluate.epochs import Epochs
-from vidda.evaluate.judging import judge, judge_agreement
+from vidda.evaluate.score_worth import judge_agreement, score_worth
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -83,7 +83,7 @@ def test_scores_are_judged_as_means_over_runs() -> None:
     one = Epochs((0.2, 0.6, 0.4), 1, 2, 1)
     other = Epochs((0.5, 0.1, 0.3), 2, 2, 0)
     rising = [1.0, 2.0, 3.0]
-    (first, flat) = judge(
+    (first, flat) = score_worth(
         [({"a": rising, "b": [1, 1, 1]}, one), ({"b": [0, 0, 0], "a": rising}, other)]
     )
     assert (first.score, flat.score) == ("a", "b")
@@ -92,7 +92,7 @@ def test_scores_are_judged_as_means_over_runs() -> None:
     assert first.lost == pytest.approx((0.2 + 0.2) / 2)
     assert flat.correlation is None, "a score that is constant ranks nothing"
     assert flat.accuracy == pytest.approx((0.2 + 0.5) / 2)
-    (alone,) = judge([({"a": rising, "b": rising}, one), ({"a": rising}, other)])[:2]
+    (alone,) = score_worth([({"a": rising, "b": rising}, one), ({"a": rising}, other)])[:2]
     assert alone.score == "a"
 
 

@@ -20,7 +20,7 @@ from vidda import config
 from vidda.data import save_manifest
 from vidda.data.manifest import csv_header, csv_lines, write_csv
 from vidda.errors import ViddaError
-from vidda.report.config import ReportConfig
+from vidda.report.report_config import ReportConfig
 from vidda.types import Manifest
 
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "report").glob("*.yaml"))
@@ -122,7 +122,7 @@ def test_named_clips_are_shown_and_what_they_lack_is_told(tmp_path: Path) -> Non
     [
         ("source_only", "", ""),
         ("target_only", "", ""),
-        ("source_only", "target_only/val.csv", "selected on labelled clips of the target"),
+        ("source_only", "target_only/val.csv", "selected on labeled clips of the target"),
         ("source_only", "source_only/test.csv", "selected on 24 test clips"),
     ],
 )
@@ -191,7 +191,7 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
 def test_many_classes_are_shown_by_their_mistakes(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vidda.report.views.MATRIX_CLASSES", 2)
+    monkeypatch.setattr("vidda.report.page_data.MATRIX_CLASSES", 2)
     data, run = one_run(tmp_path)
     table = transfer(tmp_path / "table", data, {"source only": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0

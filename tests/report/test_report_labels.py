@@ -8,9 +8,9 @@ from reported import prepared, report, trained, transfer
 
 from vidda.config import Config
 from vidda.evaluate.intervals import Interval
-from vidda.evaluate.transfer import Cell
-from vidda.report.labels import best_places
+from vidda.evaluate.transfer import TransferCell
 from vidda.report.latex import table
+from vidda.report.seen_labels import best_places
 from vidda.run import RunFolder
 
 
@@ -21,8 +21,8 @@ class StartLike(Config):
     start: Path
 
 
-def cell(row: str, mean: float) -> Cell:
-    return Cell(row, "gs2gr", "all", (mean,), mean, None, 9, 3, Interval(0, 1), None)
+def cell(row: str, mean: float) -> TransferCell:
+    return TransferCell(row, "gs2gr", "all", (mean,), mean, None, 9, 3, Interval(0, 1), None)
 
 
 def test_the_best_of_rows_without_target_labels() -> None:

@@ -11,10 +11,10 @@ from pages import Node, read_page, table_of
 from reported import EVIL, TASKS
 
 from vidda import video
-from vidda.data.predictions import load_predictions
-from vidda.evaluate.summary import Intervals, summarise
+from vidda.data.saved_predictions import load_predictions
+from vidda.evaluate.summary import Intervals, summarize
 from vidda.evaluate.transfer_tables import legend
-from vidda.report.found import read_transfer
+from vidda.report.found_runs import read_transfer
 from vidda.report.page import FOLDER
 
 ROWS = ("source only", "target only", "per frame")
@@ -101,7 +101,7 @@ def test_the_transfer_table_is_that_of_evaluate(page: Node, whole: Path) -> None
 
 def test_the_breakdown_is_that_of_evaluate(page: Node, whole: Path) -> None:
     files = [whole / f"table/predictions/source only/as2ar_{seed}.npz" for seed in range(2)]
-    both = [summarise(load_predictions(file), Intervals()) for file in files]
+    both = [summarize(load_predictions(file), Intervals()) for file in files]
     rows = table_of(page, "Accuracy in % on as2ar")
     assert {row[1].text() for row in rows} == {"altitude, m", "view", "class", "subject"}
     for row, first, second in zip(rows, both[0].strata, both[1].strata, strict=True):
@@ -187,9 +187,9 @@ def test_tables_for_papers(whole: Path) -> None:
     assert text.count("\\mathbf") == 2 and text.count(" & --") == 1
 
 
-def luminance(colour: str) -> float:
+def luminance(color: str) -> float:
     """Relative luminance of #rrggbb (WCAG 2.2)."""
-    parts = [int(colour[i : i + 2], 16) / 255 for i in (1, 3, 5)]
+    parts = [int(color[i : i + 2], 16) / 255 for i in (1, 3, 5)]
     linear = [p / 12.92 if p <= 0.04045 else ((p + 0.055) / 1.055) ** 2.4 for p in parts]
     return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
 
@@ -198,8 +198,8 @@ def luminance(colour: str) -> float:
 def test_text_stands_out_from_its_ground(number: int) -> None:
     style = (FOLDER / "style.css").read_text()
     root = re.findall(r":root \{(.*?)\}", style, flags=re.DOTALL)[number]
-    colours = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", root))
+    colors = dict(re.findall(r"--([\w-]+): (#[0-9a-f]{6})", root))
     pairs = [(name, "page") for name in ("ink", "soft", "warn", *(f"s{i}" for i in range(6)))]
     for name, ground in [*pairs, ("ink", "warn-page"), ("warn", "warn-page"), ("soft", "card")]:
-        high, low = sorted((luminance(colours[name]), luminance(colours[ground])), reverse=True)
+        high, low = sorted((luminance(colors[name]), luminance(colors[ground])), reverse=True)
         assert (high + 0.05) / (low + 0.05) >= 4.5, (name, ground)

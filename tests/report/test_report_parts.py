@@ -9,19 +9,19 @@ import pytest
 
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.summary import Intervals, Stratum, Summary
-from vidda.evaluate.transfer import Cell
-from vidda.report.config import Gap
-from vidda.report.gap import close_gaps
+from vidda.evaluate.transfer import TransferCell
+from vidda.report.closed_gap import close_gaps
 from vidda.report.latex import escape, table
-from vidda.report.records import read_record, read_training
-from vidda.report.seeds import merge, most_confused
-from vidda.report.svg import Line, histogram, line_chart, ticks
+from vidda.report.merged_seeds import merge, most_confused
+from vidda.report.report_config import Gap
+from vidda.report.run_records import read_record, read_training
+from vidda.report.svg import ChartLine, histogram, line_chart, ticks
 from vidda.report.translations import ClipFigures, Translation, worst_first
 
 
-def cell(row: str, mean: float, task: str = "gs2gr") -> Cell:
+def cell(row: str, mean: float, task: str = "gs2gr") -> TransferCell:
     interval = Interval(mean - 0.1, mean + 0.1)
-    return Cell(row, task, "all", (mean,), mean, None, 100, 1, interval, None)
+    return TransferCell(row, task, "all", (mean,), mean, None, 100, 1, interval, None)
 
 
 def test_the_share_of_a_gap() -> None:
@@ -92,7 +92,7 @@ def test_axes_have_few_round_numbers_that_hold_all(low: float, high: float) -> N
 
 def test_a_line_goes_through_its_points() -> None:
     chart = line_chart(
-        [Line([(0, 0), (10, 100)], "s0", mark=1)], x="<x>", y="y", title='"', limits=(0, 100)
+        [ChartLine([(0, 0), (10, 100)], "s0", mark=1)], x="<x>", y="y", title='"', limits=(0, 100)
     )
     assert 'points="44.0,174.0 348.0,22.0"' in chart
     assert 'cx="348.0" cy="22.0"' in chart

@@ -7,15 +7,15 @@ from pages import read_page
 from reported import prepared, report, trained, transfer
 
 from vidda.errors import ViddaError
-from vidda.experiment.process import Measured
-from vidda.experiment.records import Records
+from vidda.experiment.process import ProcessUsage
+from vidda.experiment.stage_records import StageRecords
 from vidda.files import write_text
-from vidda.report.records import Record, Session, read_record
 from vidda.report.reproduce import commands
+from vidda.report.run_records import RunRecord, Session, read_record
 
 STAGES = {
     "mini": "mini", "prepare": "prepare", "target_look-gs2gr": "personalize",
-    "masks-syn_ground_train": "randomise", "filmed-gs2gr": "camera",
+    "masks-syn_ground_train": "randomize", "matched-gs2gr": "camera",
     "biconvlstm-source_only-0": "train", "evaluate-biconvlstm": "evaluate",
 }  # fmt: skip
 """Commands by the stage's name."""
@@ -28,9 +28,9 @@ def job(folder: Path) -> Path:
     run = trained(folder / "trained/biconvlstm/0", place / "train.csv", place / "val.csv")
     transfer(folder / "evaluated/biconvlstm", data, {"source only": {"gs2gr": [run]}})
     write_text(folder / "config.yaml", "seeds: [0]\n")
-    records = Records(folder)
+    records = StageRecords(folder)
     for name, command in STAGES.items():
-        records.add(name, command, command, Measured(0, 1.0, 1.0, 1.0))
+        records.add(name, command, command, ProcessUsage(0, 1.0, 1.0, 1.0))
     return folder
 
 
@@ -52,8 +52,8 @@ def session(command: str, started: str = "2026") -> Session:
     return Session(started, command, "cpu", None, {})
 
 
-def record(path: Path, *sessions: Session) -> Record:
-    return Record(path, {}, "", sessions, True)
+def record(path: Path, *sessions: Session) -> RunRecord:
+    return RunRecord(path, {}, "", sessions, True)
 
 
 def test_the_commands_of_a_sweep_and_of_folders_without_a_job(tmp_path: Path) -> None:

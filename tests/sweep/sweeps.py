@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.experiment.jobs import MINI, TRAIN
-from vidda.sweep.config import SweepConfig
+from vidda.sweep.sweep_config import SweepConfig
 
 ADAPT = {**TRAIN, "method": {"name": "source_only"}}
 

@@ -11,14 +11,14 @@ from tests.adapt.tiny_adapt import adapt, adapt_config, write_clips
 from tests.tiny import train_config
 from vidda.cli import main
 from vidda.data import load_manifest
-from vidda.data.predictions import load_predictions
+from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
-from vidda.evaluate import selection
-from vidda.evaluate.scoring import NEED_FEATURES, read_shown, scores
-from vidda.recognize.saved import load_card
-from vidda.report.records import read_training
-from vidda.sweep.judged import finished
-from vidda.sweep.table import Row
+from vidda.evaluate import label_free_metrics
+from vidda.evaluate.label_free_scores import NEED_FEATURES, read_epoch_outputs, scores
+from vidda.recognize.saved_recognizer import load_card
+from vidda.report.run_records import read_training
+from vidda.sweep.trial_results import finished
+from vidda.sweep.trial_table import TrialRow
 
 
 @pytest.fixture(scope="module")
@@ -47,14 +47,14 @@ def test_every_epoch_has_the_scores_of_what_it_said(judged: Path) -> None:
     values = read_training(run).scores()
     assert set(values) > NEED_FEATURES and all(len(own) == 3 for own in values.values())
     for epoch in range(3):
-        shown = read_shown(run, epoch)
+        shown = read_epoch_outputs(run, epoch)
         assert {name: own[epoch] for name, own in values.items()} == pytest.approx(scores(shown))
-        assert values["entropy"][epoch] == pytest.approx(selection.entropy(shown.target))
-        losses = selection.cross_entropies(shown.val, shown.labels)
+        assert values["entropy"][epoch] == pytest.approx(label_free_metrics.entropy(shown.target))
+        losses = label_free_metrics.cross_entropies(shown.val, shown.labels)
         assert shown.features is not None
         here, there = shown.features.val, shown.features.target
-        weights = selection.density_ratio(here, there, here)
-        assert values["dev"][epoch] == pytest.approx(selection.dev(losses, weights))
+        weights = label_free_metrics.density_ratio(here, there, here)
+        assert values["dev"][epoch] == pytest.approx(label_free_metrics.dev(losses, weights))
     best = int(np.argmax(values["iwcv"]))
     assert (found["selected"], found["select"]) == (best, "iwcv")
     assert found["scores"] == pytest.approx(values["iwcv"])
@@ -62,7 +62,7 @@ def test_every_epoch_has_the_scores_of_what_it_said(judged: Path) -> None:
     folder, _ = load_card(run)
     assert int(folder.resolve().name) == 2 * (best + 1)
     with np.load(run / "predictions" / "val.npz") as kept:
-        assert (kept["logits"] == read_shown(run, best).val).all()
+        assert (kept["logits"] == read_epoch_outputs(run, best).val).all()
 
 
 def test_what_chooses_the_epoch_changes_nothing_else(
@@ -93,7 +93,7 @@ def test_of_a_stream_what_was_said_of_each_clip_as_it_came_counts(
     changes = {"start": str(start), "train": [str(data / "train.csv")], "target_batch_size": 1}
     file = adapt_config(data, run, "vitta", epochs=1, **changes)
     assert adapt(file) == 0
-    row = Row("vitta", "vitta", "gs2gr", 0, {}, run)
+    row = TrialRow("vitta", "vitta", "gs2gr", 0, {}, run)
     test = load_manifest(data / "target.csv")
     found = finished(row, test, "target.csv", stream=True)
     said = load_predictions(run / "online" / "epoch_000.npz").predictions

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidda.data.predictions import SavedPredictions
+from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate.summary import Intervals
 from vidda.sweep.gains import gain_grid, gains
 from vidda.types import Predictions

@@ -12,10 +12,10 @@ import pytest
 from tests.experiment.jobs import MINI
 from tests.sweep.sweeps import loaded, method, sweep
 from vidda.cli import main
-from vidda.experiment.records import FILE as RECORDS
+from vidda.experiment.stage_records import FILE as RECORDS
 from vidda.files import lock
 from vidda.sweep.job import run
-from vidda.sweep.table import FILE, Table
+from vidda.sweep.trial_table import FILE, TrialTable
 
 TINY = {**MINI, "syn_train": 1}
 
@@ -66,13 +66,13 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
                 break
         except Exception:
             time.sleep(0.05)
-    rows = Table(out).rows
+    rows = TrialTable(out).rows
     first = rows["source_only-gs2gr-0"]
     assert first.status == "finished" and rows["coral-gs2gr-0"].status == "waiting"
 
     assert run(loaded(content), dry_run=False, resume=True) == 1
     said = capsys.readouterr()
-    rows = Table(out).rows
+    rows = TrialTable(out).rows
     assert rows[first.name] == first and sessions(out)[first.name] == 1
     assert [row.status for row in rows.values()] == ["finished", "finished", "failed", "failed"]
     assert "batch_size: 4000 is more than the 7 clips there are" in rows["broken-gs2gr-0"].reason
@@ -87,7 +87,7 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     assert "- failed: broken-gs2gr-0: batch_size" in table
     assert json.loads((out / "results" / "transfer.json").read_text())["epochs"]
     page = (out / "report" / "index.html").read_text()
-    assert "coral, gs2gr" in page and "soft neighbourhood density" in page
+    assert "coral, gs2gr" in page and "soft neighborhood density" in page
 
     # Without what failed, everything is there: nothing is run, and nothing is written anew.
     del content["methods"]["broken"], content["methods"]["atcon"]  # type: ignore[attr-defined]
@@ -115,11 +115,11 @@ def test_optuna_s_proposals_are_run_and_chosen_from_side_by_side(
         },
         search={"name": "optuna", "points": 2, "together": 2},
         select_point="entropy",
-        select_epoch="information_maximisation",
+        select_epoch="information_maximization",
         parallel={"name": "ray", "workers": 2},
     )
     assert run(loaded(content), dry_run=False, resume=False) == 0
-    rows = list(Table(out).rows.values())
+    rows = list(TrialTable(out).rows.values())
     assert [row.status for row in rows] == ["finished"] * 2
     weights = [row.keys["method.weight"] for row in rows]
     assert len(set(weights)) == 2 and all(0.1 <= weight <= 10 for weight in weights)
@@ -127,11 +127,11 @@ def test_optuna_s_proposals_are_run_and_chosen_from_side_by_side(
     text = (out / "sweep.md").read_text()
     assert f"| coral | method.weight {json.dumps(best.keys['method.weight'])} |" in text
     chosen = json.loads((best.run / "selection.json").read_text())
-    assert chosen["select"] == "information_maximisation"
+    assert chosen["select"] == "information_maximization"
     # Another session proposes the same and has nothing to do.
     times = sessions(out)
     assert run(loaded(content), dry_run=False, resume=True) == 0
-    assert [row.keys for row in Table(out).rows.values()] == [row.keys for row in rows]
+    assert [row.keys for row in TrialTable(out).rows.values()] == [row.keys for row in rows]
     assert sessions(out) == times
 
 

@@ -8,10 +8,10 @@ from tests.sweep.sweeps import loaded, method, sweep
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.errors import ViddaError
 from vidda.recognize.train_config import TrainConfig
-from vidda.sweep.plan import Plan, Trial, make
+from vidda.sweep.sweep_plan import SweepPlan, Trial, make
 
 
-def trials(plan: Plan, name: str, task: str) -> list[Trial]:
+def trials(plan: SweepPlan, name: str, task: str) -> list[Trial]:
     (cell,) = (cell for cell in plan.cells() if (cell.method, cell.task) == (name, task))
     return plan.trials(cell, {})
 
@@ -21,9 +21,9 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     content = sweep(out, tasks=["gs2gr", "gr2ar"], seeds=[0, 1], select_epoch="entropy")
     content["methods"]["target only"] = {"command": "train", "data": ["target"]}
     content["methods"]["masks"] = method("feature_similarity", data=["source", "masks"])
-    content["variants"] = {"masks": {"name": "randomised"}}
+    content["variants"] = {"masks": {"name": "randomized"}}
     plan = make(loaded(content))
-    assert [stage.command for stage in plan.stages] == ["mini", "prepare", "randomise"]
+    assert [stage.command for stage in plan.stages] == ["mini", "prepare", "randomize"]
     splits = out / "prepared" / "splits"
     first, second = trials(plan, "coral", "gr2ar")
     assert (first.name, second.name) == ("coral-gr2ar-0", "coral-gr2ar-1")
@@ -115,7 +115,7 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     ]
     alone = {"masks": method("feature_similarity", data=["source", "masks"])}
     content = sweep(tmp_path / "out", methods=alone, tasks=["gr2ar"])
-    content["variants"] = {"masks": {"name": "randomised"}}
+    content["variants"] = {"masks": {"name": "randomized"}}
     with pytest.raises(ViddaError, match="none can be run: masks in gr2ar: its source clips are"):
         make(loaded(content))
     with pytest.raises(ValueError, match="must be below"):

@@ -8,17 +8,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from vidda.data.predictions import save_predictions
+from vidda.data.saved_predictions import save_predictions
 from vidda.errors import ViddaError
-from vidda.experiment.config import Keys
-from vidda.sweep.judged import chosen, points, value
-from vidda.sweep.table import FILE, Row, Table, Three
+from vidda.experiment.experiment_config import Keys
+from vidda.sweep.trial_results import chosen, points, value
+from vidda.sweep.trial_table import FILE, Three, TrialRow, TrialTable
 from vidda.types import Predictions
 
 
-def row(seed: int, keys: Keys, score: float, accuracy: float, folder: Path = Path("t")) -> Row:
+def row(seed: int, keys: Keys, score: float, accuracy: float, folder: Path = Path("t")) -> TrialRow:
     name = f"coral-gs2gr-{seed}-{json.dumps(keys)}"
-    return Row(
+    return TrialRow(
         name, "coral", "gs2gr", seed, keys, folder / f"{len(keys)}_{seed}_{score}", "finished",
         epochs=Three(1, 2, 0), accuracy=Three(accuracy, 0.1, 0.9), scores={"entropy": score},
         correlations={"entropy": None}, lost={"entropy": 0.1},
@@ -26,12 +26,12 @@ def row(seed: int, keys: Keys, score: float, accuracy: float, folder: Path = Pat
 
 
 def test_a_table_is_read_again_as_it_was_written(tmp_path: Path) -> None:
-    table = Table(tmp_path)
+    table = TrialTable(tmp_path)
     full = row(0, {"a": [1, None], "b": {"c": 0.1}}, -0.25, 0.5)
-    empty = Row("dann-gs2gr-0", "dann", "gs2gr", 0, {}, Path("trials/dann"))
+    empty = TrialRow("dann-gs2gr-0", "dann", "gs2gr", 0, {}, Path("trials/dann"))
     table.propose([full, empty])
     table.fail(empty.name, "no such, file", 2.0)
-    again = Table(tmp_path)
+    again = TrialTable(tmp_path)
     assert list(again.rows.values()) == [
         full, replace(empty, status="failed", reason="no such, file", seconds=2.0),
     ]  # fmt: skip
@@ -44,14 +44,14 @@ def test_a_table_is_read_again_as_it_was_written(tmp_path: Path) -> None:
     assert first["test_accuracy_oracle_by_test_labels"] == "0.900000"
     assert first["entropy_rank_correlation"] == "" and second["reason"] == "no such, file"
     again.keep([full.name])
-    assert list(Table(tmp_path).rows) == [full.name]
+    assert list(TrialTable(tmp_path).rows) == [full.name]
     (tmp_path / FILE).write_text('{"trials": [{}]}')
     with pytest.raises(ViddaError, match=r"trials\.json: not what this version"):
-        Table(tmp_path)
+        TrialTable(tmp_path)
 
 
 def test_a_combination_is_chosen_by_its_score_whatever_the_test_accuracy() -> None:
-    def rows(accuracies: list[float]) -> list[Row]:
+    def rows(accuracies: list[float]) -> list[TrialRow]:
         good = [row(seed, {"lr": 1}, score, accuracies[0]) for seed, score in enumerate([-1, -3])]
         bad = [row(seed, {"lr": 2}, score, accuracies[1]) for seed, score in enumerate([-4, -2])]
         return bad + good

@@ -6,7 +6,7 @@ from typing import Any
 
 from vidda import config
 from vidda.translate.stable_diffusion.personalize import job
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig
 
 DREAMBOOTH = {
     "name": "dreambooth",

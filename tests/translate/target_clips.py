@@ -64,7 +64,7 @@ def content(base: Path, target: Path, run: Path, method: dict[str, Any], **more:
         "frames": {"count": 12, "held_out": 2},
         "drawing": {"scheduler": {"name": "ddim"}, "steps": 2, "guidance": 2.0},
         "samples": 2,
-        "look_every": 1000,
+        "sample_every": 1000,
         "log_every": 1,
         "device": "cpu",
         **more,

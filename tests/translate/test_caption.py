@@ -22,8 +22,8 @@ from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
 from vidda.translate.caption import (
     CaptionerConfig,
-    Nearest,
-    Random,
+    NearestCaption,
+    RandomCaption,
     find_captioner,
     load_captioner,
 )
@@ -66,7 +66,7 @@ def blip(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="module")
 def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """source.csv of 4 labelled clips; target.csv of 3, one of them the source's clip s2 again."""
+    """source.csv of 4 labeled clips; target.csv of 3, one of them the source's clip s2 again."""
     folder = tmp_path_factory.mktemp("clips")
     for name, seeds in (("source", range(4)), ("target", (10, 2, 11))):
         records = []
@@ -135,11 +135,11 @@ def test_random_captions_depend_on_seed_and_clip_alone(
     assert header == ["clip", "caption", "of"]
     assert [row[0] for row in found] == ["s0", "s1", "s2", "s3"]
     assert {row[2].partition("#")[0] for row in found} <= {"t0", "t1", "t2"}
-    draws = Random(seed=0).pick(["s0", "s1", "s2", "s3"], 6)
-    assert list(Random(seed=0).pick(["s3", "s1"], 6)) == [draws[3], draws[1]]
+    draws = RandomCaption(seed=0).pick(["s0", "s1", "s2", "s3"], 6)
+    assert list(RandomCaption(seed=0).pick(["s3", "s1"], 6)) == [draws[3], draws[1]]
     many = [f"clip{n}" for n in range(600)]
-    assert (np.bincount(Random(seed=0).pick(many, 6)) > 60).all()
-    assert (Random(seed=1).pick(many, 6) != Random(seed=0).pick(many, 6)).any()
+    assert (np.bincount(RandomCaption(seed=0).pick(many, 6)) > 60).all()
+    assert (RandomCaption(seed=1).pick(many, 6) != RandomCaption(seed=0).pick(many, 6)).any()
 
     # The same clips in another order, and the target's too: the same captions.
     for name in ("source", "target"):
@@ -164,7 +164,7 @@ def test_the_nearest_frames_caption(blip: Path, manifests: Path, tmp_path: Path)
     assert rows(out)[3][2].startswith("t1#"), "s2's own frame is among the target's"
     targets = np.eye(3, dtype=np.float32)
     clips = np.array([[0.1, 0.9, 0.2], [0.6, 0.6, 0.5]], np.float32)
-    assert list(Nearest().pick(clips, targets)) == [1, 0]
+    assert list(NearestCaption().pick(clips, targets)) == [1, 0]
 
 
 @pytest.mark.parametrize("assign", ["random", "nearest"])

@@ -7,13 +7,13 @@ import pytest
 from clips import moving
 
 from vidda.control.controls import Controls
-from vidda.control.flow import Dis
+from vidda.control.flow import DisConfig
 from vidda.control.keypoints import Pose
 from vidda.translate import quality
 from vidda.translate.keep_if import KeepIf
 
 NO_CONTROLS = Controls(None, None, None, None, None, None, None)
-FLOW = Dis().build()
+FLOW = DisConfig().build()
 
 
 def shifted(frames: int = 6, dx: int = 2, dy: int = -1) -> np.ndarray:
@@ -94,8 +94,8 @@ def test_the_controls_flow_is_used_where_there_is_one() -> None:
 
 
 def test_drift_is_told_in_cielab_units_a_frame() -> None:
-    grey = np.full((5, 16, 16, 3), 128, np.uint8)
-    assert quality.brightness_drift(grey) == (0.0, 0.0)
+    gray = np.full((5, 16, 16, 3), 128, np.uint8)
+    assert quality.brightness_drift(gray) == (0.0, 0.0)
     # sRGB 119 has L* 50.03, 120 has 50.43; the ramp is as good as straight.
     ramp = np.arange(100, 140, 10, dtype=np.uint8)[:, None, None, None] * np.ones(
         (1, 8, 8, 3), np.uint8
@@ -103,12 +103,12 @@ def test_drift_is_told_in_cielab_units_a_frame() -> None:
     slope, farthest = quality.brightness_drift(ramp)
     assert slope == pytest.approx(4.0, abs=0.1) and farthest == pytest.approx(3 * slope, rel=0.02)
     assert quality.brightness_drift(ramp[::-1])[0] == pytest.approx(-slope)
-    assert quality.colour_drift(ramp) == (pytest.approx(0, abs=0.05), pytest.approx(0, abs=0.1))
-    redder = grey[:4].copy()
+    assert quality.color_drift(ramp) == (pytest.approx(0, abs=0.05), pytest.approx(0, abs=0.1))
+    redder = gray[:4].copy()
     redder[..., 0] += np.arange(0, 40, 10, dtype=np.uint8)[:, None, None]
-    slope, farthest = quality.colour_drift(redder)
+    slope, farthest = quality.color_drift(redder)
     assert slope > 2.0 and farthest == pytest.approx(3 * slope, rel=0.1)
-    assert quality.colour_drift(grey[:1]) == (0.0, 0.0)
+    assert quality.color_drift(gray[:1]) == (0.0, 0.0)
 
 
 def people(frames: int = 3) -> Pose:
@@ -163,7 +163,7 @@ def test_a_clip_of_one_frame_has_no_figures_of_movement() -> None:
     image = moving(1)
     found = quality.measure(image, image, NO_CONTROLS, FLOW)
     assert found.warp_error is found.warp_error_ratio is found.flow_epe is None
-    assert found.columns()["warp_error"] == "" and found.columns()["colour_range"] == "0"
+    assert found.columns()["warp_error"] == "" and found.columns()["color_range"] == "0"
     assert json.loads(json.dumps(found.named()))["flow_epe"] is None
     assert quality.defects(image, image) == ()
 
@@ -181,7 +181,7 @@ def test_defects_are_named_with_their_frames() -> None:
     plain[4] = (10, 200, 30)
     frozen[3:] = frozen[2]
     assert quality.defects(black, source) == ("2 of 5 frames black, first frame 1",)
-    assert quality.defects(plain, source) == ("1 of 5 frames of one colour, first frame 4",)
+    assert quality.defects(plain, source) == ("1 of 5 frames of one color, first frame 4",)
     assert quality.defects(frozen, source) == (
         "2 of 5 frames frozen while the source moves, first frame 3",
     )

@@ -24,9 +24,9 @@ from tests.translate.translations import (
 from vidda import video
 from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
-from vidda.data.joined import joined
+from vidda.data.frame_sampling import UniformSampling
+from vidda.data.join_manifests import joined
 from vidda.data.manifest import save_manifest
-from vidda.data.sampling import Uniform
 from vidda.data.transforms import TransformConfig
 from vidda.sidecar import place_of
 from vidda.types import Manifest
@@ -59,7 +59,7 @@ def test_the_manifest_is_the_sources_with_other_videos(translated: Path, source:
 
 def test_the_result_can_be_trained_on_beside_its_source(translated: Path, source: Path) -> None:
     both = joined([load_manifest(source), load_manifest(translated)])
-    data = ClipDataset(both, Uniform(frames=3, jitter=False), TransformConfig(size=32))
+    data = ClipDataset(both, UniformSampling(frames=3, jitter=False), TransformConfig(size=32))
     assert [data[number].label for number in range(len(data))] == [0, 1, 2, 0, 1, 2]
     assert data[3].video.shape == (3, 3, 32, 32)
     assert not torch.equal(data[0].video, data[3].video)

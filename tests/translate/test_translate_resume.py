@@ -20,15 +20,15 @@ from tests.translate.translations import (
 )
 from vidda.config import load
 from vidda.errors import ViddaError
-from vidda.translate.job_config import TranslateConfig
 from vidda.translate.shards import agree
+from vidda.translate.translate_config import TranslateConfig
 
 SCRIPT = """
 import sys
 from pathlib import Path
 from vidda.config import load
 from vidda.translate.job import run
-from vidda.translate.job_config import TranslateConfig
+from vidda.translate.translate_config import TranslateConfig
 config = load(TranslateConfig, Path(sys.argv[1]))
 sys.exit(run(config, dry_run=False, resume="--resume" in sys.argv))
 """

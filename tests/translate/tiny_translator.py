@@ -11,9 +11,9 @@ from tiny_diffusion import write_controlnet, write_tiny
 from vidda.control.controls import Controls
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.sampler import Translator
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
-from vidda.translate.stable_diffusion.weights import ControlNetConfig, Kind, WeightsConfig
+from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
+from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, Kind, WeightsConfig
 from vidda.weights import Folder
 
 SIDE = 32
@@ -88,6 +88,6 @@ def config(**changes: Any) -> SamplingConfig:
 
 def last(models: Models, config: SamplingConfig, clips: list[ClipJob]) -> torch.Tensor:
     """The latents after the last step."""
-    for latents in Translator(models, config).denoise(clips):
+    for latents in StableDiffusionTranslator(models, config).denoise(clips):
         found = latents
     return found.clone()

@@ -14,7 +14,7 @@ from vidda import video
 from vidda.data.manifest import save_manifest
 from vidda.sidecar import place_of
 from vidda.translate.job import run
-from vidda.translate.job_config import TranslateConfig
+from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord, Manifest
 
 SIDE, FRAMES = 48, 4

@@ -16,15 +16,15 @@ RAMP = np.tile(np.linspace(0, 65535, 64).astype(np.uint16), (48, 1))
 
 
 def test_sixteen_bits_keep_their_upper_eight(tmp_path: Path) -> None:
-    cv2.imwrite(str(tmp_path / "grey.png"), RAMP)
+    cv2.imwrite(str(tmp_path / "gray.png"), RAMP)
     colors = np.dstack([RAMP, RAMP[:, ::-1], RAMP // 2])
     cv2.imwrite(str(tmp_path / "color.png"), colors[..., ::-1])
-    grey = np.repeat((RAMP >> 8).astype(np.uint8)[..., None], 3, axis=2)
-    np.testing.assert_array_equal(video.read(tmp_path / "grey.png")[0], grey)
+    gray = np.repeat((RAMP >> 8).astype(np.uint8)[..., None], 3, axis=2)
+    np.testing.assert_array_equal(video.read(tmp_path / "gray.png")[0], gray)
     np.testing.assert_array_equal(video.read(tmp_path / "color.png")[0], colors >> 8)
 
 
-def test_sixteen_bits_of_grey_are_turned_too(tmp_path: Path) -> None:
+def test_sixteen_bits_of_gray_are_turned_too(tmp_path: Path) -> None:
     image = Image.fromarray(RAMP)
     exif = image.getexif()
     exif[0x0112] = 6  # to be turned clockwise

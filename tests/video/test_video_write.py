@@ -60,7 +60,7 @@ def test_the_same_frames_give_the_same_bytes(tmp_path: Path, suffix: str, crf: i
     assert (tmp_path / f"a{suffix}").read_bytes() == (tmp_path / f"b{suffix}").read_bytes()
 
 
-def test_the_colours_are_named_in_the_file(tmp_path: Path) -> None:
+def test_the_colors_are_named_in_the_file(tmp_path: Path) -> None:
     video.write(tmp_path / "clip.mp4", moving(2), 8)
     with av.open(str(tmp_path / "clip.mp4")) as container:
         context = container.streams.video[0].codec_context

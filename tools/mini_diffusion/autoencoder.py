@@ -12,8 +12,8 @@ from tools.mini_diffusion.cache import PERSON, Pictures
 from tools.mini_diffusion.loop import Machine
 from tools.mini_diffusion.networks import new_autoencoder
 from tools.mini_diffusion.recipe import AutoencoderStage, SizesConfig
-from vidda.translate.stable_diffusion.personalize.drawing import sheet
-from vidda.translate.stable_diffusion.personalize.latents import to_frames, to_pixels
+from vidda.translate.stable_diffusion.personalize.encoded_frames import to_frames, to_pixels
+from vidda.translate.stable_diffusion.personalize.render_images import sheet
 
 SHOWN = 64
 CHUNK = 32
@@ -45,7 +45,7 @@ class Autoencoder:
         self._shown_person = held_out.facts[:SHOWN] >= PERSON
 
     def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Errors of pixels and of their differences to neighbours, and the latents' size."""
+        """Errors of pixels and of their differences to neighbors, and the latents' size."""
         device, config = self._machine.device, self._config
         cut = self._cut(generator)
         chosen = (numbers.numpy(), *cut)
@@ -116,7 +116,7 @@ def encoded(vae: Any, frames: np.ndarray, machine: Machine) -> torch.Tensor:
 
 
 def _differences(error: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The mean error of the differences between neighbours, which is what blurring leaves."""
+    """The mean error of the differences between neighbors, which is what blurring leaves."""
     across = (error[..., 1:] - error[..., :-1]).abs()
     down = (error[..., 1:, :] - error[..., :-1, :]).abs()
     return (across * weight[..., 1:]).mean() + (down * weight[..., 1:, :]).mean()

@@ -32,7 +32,7 @@ from vidda.errors import ViddaError
 from vidda.files import atomic_folder, sha256, write_text
 from vidda.run import RunFolder
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.weights import ControlNetConfig, WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, WeightsConfig
 from vidda.weights import Folder
 
 STAGES = ("autoencoder", "denoiser")

@@ -14,8 +14,8 @@ import numpy as np
 
 from tools.mini_diffusion import scenes
 from tools.mini_diffusion.recipe import DataConfig
-from vidda.control.draw import COLOURS, LIMB_BRIGHTNESS, draw_openpose
-from vidda.control.edges import Canny
+from vidda.control.draw_pose import COLORS, LIMB_BRIGHTNESS, draw_openpose
+from vidda.control.edges import CannyEdges
 from vidda.control.keypoints import Pose
 from vidda.errors import ViddaError
 from vidda.files import atomic, discard_partial, require_free
@@ -27,12 +27,12 @@ VERSION = 1
 
 PARTS = ("train", "held_out")
 
-_FULL = np.array(COLOURS, np.uint8)
+_FULL = np.array(COLORS, np.uint8)
 PALETTE = np.unique(
     np.concatenate([np.zeros((1, 3), np.uint8), _FULL, (_FULL * LIMB_BRIGHTNESS).astype(np.uint8)]),
     axis=0,
 )
-"""Every colour in a drawn pose: so few that its number, an edge and the person fit in one byte."""
+"""Every color in a drawn pose: so few that its number, an edge and the person fit in one byte."""
 
 EDGE, PERSON = 64, 128
 assert len(PALETTE) <= EDGE
@@ -126,9 +126,9 @@ def fingerprint(config: DataConfig, seed: int) -> str:
 _ARRAYS = ("frames", "facts", "keypoints", "scene")
 
 
-def _code(colours: np.ndarray) -> np.ndarray:
-    """Colours (..., 3) as numbers in the order of `np.unique`."""
-    wide = colours.astype(np.int32)
+def _code(colors: np.ndarray) -> np.ndarray:
+    """Colors (..., 3) as numbers in the order of `np.unique`."""
+    wide = colors.astype(np.int32)
     return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 
 
@@ -196,4 +196,4 @@ def _facts(drawn: scenes.Pictures, size: int) -> np.ndarray:
     """As the translation sees its source: edges of clean frames, and the true poses drawn."""
     pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
     maps = draw_openpose(pose, size, size)
-    return packed(maps, Canny().edges(drawn.clean), drawn.mask)
+    return packed(maps, CannyEdges().edges(drawn.clean), drawn.mask)

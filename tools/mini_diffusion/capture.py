@@ -98,7 +98,7 @@ def draw_sun(rng: np.random.Generator) -> tuple[Sun, str]:
     flat = np.cos(high)
     return Sun(
         direction=np.array([flat * np.sin(round_), flat * np.cos(round_), np.sin(high)]),
-        colour=strength * np.array(warm),
+        color=strength * np.array(warm),
         sky=(1.0 - 0.7 * strength) * np.array([0.96, 1.0, 1.06]),
         softness_m=float(rng.uniform(0.02, 0.12)),
         depth=float(rng.uniform(0.5, 1.0)),

@@ -29,7 +29,7 @@ demonstrations, and of no other use.
 | `unet` | UNet2DConditionModel | widths {unet}, v-prediction, zero terminal SNR |
 | `text_encoder`, `tokenizer` | CLIPTextModel, CLIPTokenizer | width {text}, {words} words |
 | `controlnet_edges` | ControlNetModel | Canny's edges near the person (`vidda.control.edges`) |
-| `controlnet_pose` | ControlNetModel | OpenPose's skeletons (`vidda.control.draw`) |
+| `controlnet_pose` | ControlNetModel | OpenPose's skeletons (`vidda.control.draw_pose`) |
 
 Sample with DDIM, steps spaced `trailing`, 7 to 20 steps, guidance 1 to 3. PNDM cannot be used.
 
@@ -42,14 +42,14 @@ Nothing looks as its `real` domain, which is what vidda adapts to; `tools/mini_d
 and `tests/test_mini_diffusion.py` tests it:
 
 - grounds: none nearer than Delta E {ground:.0f} to any of the real domain's, and laid, tiled, woven
-  or wavy, where the real ones are soft mixtures of two colours;
+  or wavy, where the real ones are soft mixtures of two colors;
 - behind: sea, sunset, mountains, wall, studio or night, not trees and houses with windows;
-- clothes: colours more vivid than any of the real domain's; dotted, slanted, shaded or plain, not
+- clothes: colors more vivid than any of the real domain's; dotted, slanted, shaded or plain, not
   worn, striped, checked or camouflaged;
 - light: a sun lower than 28 or higher than 75 degrees, or hardly any, which the real one never is;
 - camera: no shaking, no compression, and blur, exposure, haze and noise only stronger than there.
 
-Bodies, gestures, viewpoints and the colours of skin and hair are shared.
+Bodies, gestures, viewpoints and the colors of skin and hair are shared.
 
 ## Training
 

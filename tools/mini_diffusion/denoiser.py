@@ -17,9 +17,9 @@ from tools.mini_diffusion.networks import Miniature, sampling_noise, training_no
 from tools.mini_diffusion.recipe import DenoiserStage
 from vidda.files import atomic
 from vidda.progress import meter
-from vidda.translate.stable_diffusion.personalize.drawing import sheet
-from vidda.translate.stable_diffusion.personalize.latents import to_frames
+from vidda.translate.stable_diffusion.personalize.encoded_frames import to_frames
 from vidda.translate.stable_diffusion.personalize.objective import target
+from vidda.translate.stable_diffusion.personalize.render_images import sheet
 
 MEASURED = 128
 LEVELS = (150, 350, 550, 750, 950)

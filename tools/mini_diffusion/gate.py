@@ -20,13 +20,13 @@ from vidda.control.pose import PoseConfig, PoseSource
 from vidda.files import write_text
 from vidda.progress import track
 from vidda.translate.clip_job import ClipJob
-from vidda.translate.stable_diffusion.context import Alone
+from vidda.translate.stable_diffusion.attention_context import AttendOwn
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.noise import Independent
-from vidda.translate.stable_diffusion.personalize.drawing import sheet, write_png
-from vidda.translate.stable_diffusion.personalize.latents import to_frames
-from vidda.translate.stable_diffusion.sampler import Translator
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.noise import IndependentNoise
+from vidda.translate.stable_diffusion.personalize.encoded_frames import to_frames
+from vidda.translate.stable_diffusion.personalize.render_images import sheet, write_png
+from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 from vidda.types import ClipRecord
 
@@ -90,10 +90,10 @@ def draw(
         scheduler=SchedulerConfig(name="ddim"),
         steps=steps,
         guidance=guidance,
-        context=Alone(),
-        noise=Independent(),
+        context=AttendOwn(),
+        noise=IndependentNoise(),
     )
-    translator = Translator(replace(models, controlnets=nets), sampling)
+    translator = StableDiffusionTranslator(replace(models, controlnets=nets), sampling)
     jobs = [_job(pictures, number) for number in range(len(pictures))]
     drawn = [
         translator.translate(jobs[at : at + TOGETHER])

@@ -22,8 +22,8 @@ from vidda.files import atomic_folder
 from vidda.progress import meter
 from vidda.run import RunFolder
 from vidda.training_state import load_learned, load_state, save_learned, save_state
-from vidda.translate.stable_diffusion.personalize.drawing import write_png
-from vidda.translate.stable_diffusion.personalize.training import order
+from vidda.translate.stable_diffusion.personalize.render_images import write_png
+from vidda.translate.stable_diffusion.personalize.training_loop import order
 
 AVERAGE = "average.safetensors"
 RESULT = "result"

@@ -35,7 +35,7 @@ NOISE = {
     "steps_offset": 1,
 }
 """Velocities, no signal at all at the last level, steps that begin there: Lin et al. 2024, arXiv
-2305.08891, without which few steps from pure noise come out grey."""
+2305.08891, without which few steps from pure noise come out gray."""
 
 
 def new_autoencoder(sizes: SizesConfig) -> Any:
@@ -43,7 +43,7 @@ def new_autoencoder(sizes: SizesConfig) -> Any:
 
     A quarter, because an arm of MiniRoCoG is about 4 pixels wide: one latent. Twice the channels
     of Stable Diffusion's say where in the latent it is. AutoencoderTiny and not AutoencoderKL,
-    whose normalisation takes brightness and colour away just before the latents and just before
+    whose normalization takes brightness and color away just before the latents and just before
     the pixels: at these widths, 100 steps of 8 cuts of 64 pixels led to 17 dB with it in any of
     several settings, and to 18 dB with this one, 200 steps to 17 and 22.
     """

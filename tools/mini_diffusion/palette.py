@@ -1,6 +1,6 @@
-"""The colours that the foundation has seen, none of which the `real` domain has.
+"""The colors that the foundation has seen, none of which the `real` domain has.
 
-Colours are reflectances in linear light. What the real domain's are is read from
+Colors are reflectances in linear light. What the real domain's are is read from
 `vidda.mini.appearance`, so that a change there is a change here; the rules are tested.
 """
 
@@ -16,7 +16,7 @@ REAL_TINT = (0.9, 1.1)
 """The factors by which the real domain tints its grounds, a channel; see `appearance.place`."""
 
 REAL_VIVIDNESS = 2.6
-"""The real domain's clothes are a grey times 0.5 to 1.3 a channel; see `appearance._pattern`."""
+"""The real domain's clothes are a gray times 0.5 to 1.3 a channel; see `appearance._pattern`."""
 
 GROUNDS = {
     "snow": ((0.74, 0.8, 0.88), (0.6, 0.68, 0.8)),
@@ -35,7 +35,7 @@ GROUNDS = {
     "marble": ((0.8, 0.77, 0.72), (0.68, 0.65, 0.6)),
     "rose": ((0.6, 0.26, 0.3), (0.5, 0.2, 0.24)),
 }
-"""What one may stand on, and its two colours."""
+"""What one may stand on, and its two colors."""
 
 HUES = {
     "red": (1.0, 0.08, 0.06),
@@ -51,25 +51,25 @@ HUES = {
 """What clothes may be, at full brightness; each is more vivid than the real domain's can be."""
 
 
-def lab(colour: np.ndarray) -> np.ndarray:
-    """Linear-light colours (..., 3) in CIELAB, (..., 3)."""
-    linear = np.clip(np.asarray(colour, np.float32), 0.0, 1.0)
+def lab(color: np.ndarray) -> np.ndarray:
+    """Linear-light colors (..., 3) in CIELAB, (..., 3)."""
+    linear = np.clip(np.asarray(color, np.float32), 0.0, 1.0)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     flat = coded.reshape(1, -1, 3).astype(np.float32)
     return cv2.cvtColor(flat, cv2.COLOR_RGB2Lab).reshape(linear.shape)
 
 
 def distance_to_real(ground: np.ndarray) -> float:
-    """The Delta E from a ground's mean colour (3,) to the nearest one of the real domain.
+    """The Delta E from a ground's mean color (3,) to the nearest one of the real domain.
 
     Those are, for each pair of `appearance.REAL_GROUNDS`, all mixtures of the two, tinted.
     """
     return float(np.linalg.norm(_REAL_GROUNDS - lab(ground), axis=1).min())
 
 
-def vividness(colour: np.ndarray) -> float:
-    """The largest channel of a colour (3,) over its smallest; brightness does not change it."""
-    return float(np.max(colour) / np.min(colour))
+def vividness(color: np.ndarray) -> float:
+    """The largest channel of a color (3,) over its smallest; brightness does not change it."""
+    return float(np.max(color) / np.min(color))
 
 
 def _real_grounds() -> np.ndarray:

@@ -17,7 +17,7 @@ TRIES = 12
 
 @dataclass(frozen=True)
 class Outfit:
-    """Textures by region, and their names: colour and pattern above, colour below."""
+    """Textures by region, and their names: color and pattern above, color below."""
 
     cloth: dict[int, Cloth]
     upper: str
@@ -59,7 +59,7 @@ def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
 
 
 def _texture(look: np.ndarray) -> np.ndarray:
-    """A colour (3,) or a piece of cloth (h, w, 3) as one of the latter."""
+    """A color (3,) or a piece of cloth (h, w, 3) as one of the latter."""
     return (look.reshape(1, 1, 3) if look.ndim == 1 else look).astype(np.float32)
 
 
@@ -70,8 +70,8 @@ def _bright(rng: np.random.Generator, hue: np.ndarray, ground: np.ndarray) -> np
     contrast = np.maximum(ratio, 1.0 / ratio)
     enough = np.flatnonzero(contrast >= appearance.MIN_CONTRAST)
     chosen = levels[enough[0] if len(enough) else contrast.argmax()]
-    colour: np.ndarray = hue * chosen
-    return colour
+    color: np.ndarray = hue * chosen
+    return color
 
 
 def _even(rng: np.random.Generator) -> np.ndarray:

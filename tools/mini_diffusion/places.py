@@ -1,7 +1,7 @@
 """Where the people of the foundation stand: grounds laid, woven or built, and other horizons.
 
-The real domain's grounds are soft mixtures of two colours, with bushes and stones, before trees and
-houses with windows. Here is none of that; see `palette` for the colours.
+The real domain's grounds are soft mixtures of two colors, with bushes and stones, before trees and
+houses with windows. Here is none of that; see `palette` for the colors.
 """
 
 from collections.abc import Callable
@@ -34,7 +34,7 @@ class Setting:
 def draw_setting(rng: np.random.Generator) -> Setting:
     """A place at random, its ground unlike all of the real domain's."""
     ground, texture = str(rng.choice(list(GROUNDS))), str(rng.choice(list(TEXTURES)))
-    first, second = (np.array(colour, np.float32) for colour in GROUNDS[ground])
+    first, second = (np.array(color, np.float32) for color in GROUNDS[ground])
     share = TEXTURES[texture](rng)[..., None]
     while True:
         tint = rng.uniform(*SHADE) * rng.uniform(0.93, 1.07, 3).astype(np.float32)
@@ -58,19 +58,19 @@ def backdrop(
         rng = np.random.default_rng(setting.place.skyline_seed)
         row, column = np.mgrid[:size, :size] / size
         up = (above.sum(0).max() / size - row) / 0.6
-        behind = HORIZONS[setting.horizon](rng, up, column) * (sun.sky + 0.5 * sun.colour)
+        behind = HORIZONS[setting.horizon](rng, up, column) * (sun.sky + 0.5 * sun.color)
         image = np.where(above[..., None], behind, image).astype(np.float32)
     return image, ground_at
 
 
 def _things(rng: np.random.Generator) -> np.ndarray:
-    """Vivid markers on the ground: x, y, radius in metres and a colour, none underfoot."""
+    """Vivid markers on the ground: x, y, radius in meters and a color, none underfoot."""
     count = int(rng.integers(3, 16))
     far, angle = rng.uniform(0.9, 5.0, count), rng.uniform(0.0, 2.0 * np.pi, count)
     hue = np.array(list(HUES.values()))[rng.integers(len(HUES), size=count)]
-    colour = hue * rng.uniform(0.1, 0.8, (count, 1))
+    color = hue * rng.uniform(0.1, 0.8, (count, 1))
     radius = rng.uniform(0.05, 0.3, count)
-    return np.column_stack([far * np.cos(angle), far * np.sin(angle), radius, colour])
+    return np.column_stack([far * np.cos(angle), far * np.sin(angle), radius, color])
 
 
 def _grid(period: int) -> tuple[np.ndarray, np.ndarray]:
@@ -137,7 +137,7 @@ TEXTURES: dict[str, Pattern] = {
     "stony": _stones,
     "lined": _lines,
 }
-"""How a ground looks: the first colour's share over one tile, (TILE, TILE) in 0..1."""
+"""How a ground looks: the first color's share over one tile, (TILE, TILE) in 0..1."""
 
 
 def _sea(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
@@ -171,7 +171,7 @@ def _wall(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.nd
 
 
 def _studio(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """An even backdrop of one pale colour."""
+    """An even backdrop of one pale color."""
     pale = 1.0 - rng.uniform(0.0, 0.6) * (1.0 - np.array(list(HUES.values()))[rng.integers(9)])
     return np.broadcast_to(0.9 * pale, (*up.shape, 3))
 

@@ -41,13 +41,13 @@ class SizesConfig(Config):
     )
     text: Count = Field(default=64, description="width of the text encoder")
     text_layers: Count = Field(default=2, description="its layers")
-    groups: Count = Field(default=8, description="of the normalisation in UNet and ControlNets")
+    groups: Count = Field(default=8, description="of the normalization in UNet and ControlNets")
 
 
 class StageConfig(Config):
     """How one of the networks learns."""
 
-    steps: Count = Field(description="of the optimiser")
+    steps: Count = Field(description="of the optimizer")
     batch: Count = Field(description="pictures a step")
     lr: float = Field(gt=0, description="highest learning rate")
     warmup: int = Field(default=200, ge=0, description="steps of linear growth at the start")
@@ -79,7 +79,7 @@ class AutoencoderStage(StageConfig):
     )
     shrink: float = Field(default=1e-3, ge=0, description="weight of the latents' mean square")
     gradient: float = Field(
-        default=1.0, ge=0, description="weight of the errors of neighbours' differences"
+        default=1.0, ge=0, description="weight of the errors of neighbors' differences"
     )
     person: float = Field(default=3.0, ge=0, description="how much more a person's pixels weigh")
 

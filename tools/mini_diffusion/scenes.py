@@ -130,6 +130,6 @@ def _rendered(rng: np.random.Generator) -> _World:
 
 def _composed(ground: np.ndarray, layers: list[Layer]) -> np.ndarray:
     cover = np.stack([layer.cover for layer in layers])[..., None]
-    colour = np.stack([layer.colour for layer in layers])
-    light: np.ndarray = ground * (1.0 - cover) + colour
+    color = np.stack([layer.color for layer in layers])
+    light: np.ndarray = ground * (1.0 - cover) + color
     return light.astype(np.float32)

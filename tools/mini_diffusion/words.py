@@ -14,13 +14,13 @@ EXTRA = (
     " synthetic robot soldier street city forest grass tree trees road field park outdoor"
     " outdoors indoors day sunny cloudy shadow man woman people human body arm arms hand face"
     " camera aerial high low left right front back view scene place background foreground clip"
-    " video sharp noisy shaky white black grey gray beige gravel asphalt concrete lawn earth dry"
+    " video sharp noisy shaky white black gray gray beige gravel asphalt concrete lawn earth dry"
     " jacket coat dress hat cap vest uniform camouflage striped checked worn boots gloves hair"
     " beard skin child boy girl beach garden hill meadow bush stone house building window roof"
     " car parking lot playground yard snowy muddy wet dusty rain fog dusk dawn morning winter"
     " summer autumn spring warm cloud sky hovering top down close up distant far near small"
     " large tall short old young slow fast still natural detailed resolution motion blur"
-    " compressed dull faded colourful contrast lens quadcopter plane tower mobile phone handheld"
+    " compressed dull faded colorful contrast lens quadcopter plane tower mobile phone handheld"
     " surveillance training test domain source target landing signal gesture stop come forward"
     " move follow halt attention rally advance reverse me"
 )
@@ -31,7 +31,7 @@ def vocabulary() -> list[str]:
     """All words that are one token, in a fixed order."""
     texts = [
         "photo picture video frame render game simulation person seen from the ground air by a"
-        " drone above metres behind light shirt and trousers in on of",
+        " drone above meters behind light shirt and trousers in on of",
         "standing moving waving one both arm arms evening noon overcast cold",
         *(" ".join(names) for names in (GROUNDS, TEXTURES, HORIZONS, HUES, PATTERNS, KINDS)),
         *TERRAINS,

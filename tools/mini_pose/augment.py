@@ -40,8 +40,8 @@ def augmented(
     flip = torch.rand(count, generator=generator, device=generator.device) < 0.5
     moves = placement(count, frames.shape[1], size, flip, config, generator)
     pictures = warped(frames.permute(0, 3, 1, 2).float() / 255.0, moves, size, generator)
-    if config.colour:
-        pictures = recoloured(pictures, config.colour, generator)
+    if config.color:
+        pictures = recolored(pictures, config.color, generator)
     half = count // 2
     blurry = blurred(pictures[half // 2 : half // 2 + half], config.blur, generator)
     pictures = torch.cat([pictures[: half // 2], blurry, pictures[half // 2 + half :]])
@@ -71,8 +71,8 @@ def placement(
     shift = torch.randn(count, 2, generator=generator, device=device) * config.shift * after
     cosine, sine = zoom * torch.cos(angle), zoom * torch.sin(angle)
     turn = torch.stack([cosine, -sine, sine, cosine], dim=1).reshape(count, 2, 2)
-    centre = torch.full((2,), before / 2, device=device)
-    offset = after / 2 + shift - turn @ centre
+    center = torch.full((2,), before / 2, device=device)
+    offset = after / 2 + shift - turn @ center
     moves = torch.cat([turn, offset[..., None]], dim=2)
     moves[flip, 0] *= -1.0
     moves[flip, 0, 2] += after - 1
@@ -106,7 +106,7 @@ def moved(
     return torch.where(flip[:, None, None], joints[:, MIRRORED], joints)
 
 
-def recoloured(pictures: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
+def recolored(pictures: torch.Tensor, strength: float, generator: torch.Generator) -> torch.Tensor:
     """Other exposure, white balance, contrast and saturation for each picture."""
     count = len(pictures)
 
@@ -117,8 +117,8 @@ def recoloured(pictures: torch.Tensor, strength: float, generator: torch.Generat
     pictures = pictures * (factors(1, 0.25) * factors(3, 0.08))
     mean = pictures.mean(dim=(1, 2, 3), keepdim=True)
     pictures = mean + (pictures - mean) * factors(1, 0.25)
-    grey = pictures.mean(dim=1, keepdim=True)
-    return grey + (pictures - grey) * factors(1, 0.5)
+    gray = pictures.mean(dim=1, keepdim=True)
+    return gray + (pictures - gray) * factors(1, 0.5)
 
 
 def blurred(pictures: torch.Tensor, widest: float, generator: torch.Generator) -> torch.Tensor:

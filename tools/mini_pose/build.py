@@ -14,7 +14,7 @@ from tools.mini_pose.learner import Learner
 from tools.mini_pose.measure import enough, measure
 from tools.mini_pose.model import CONFIG, WEIGHTS
 from tools.mini_pose.recipe import PoseRun, Recipe
-from vidda.control.mmpose_estimator import MMPose
+from vidda.control.mmpose_estimator import MMPoseConfig
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import write_text
@@ -46,9 +46,9 @@ class Builder:
             augment=recipe.augment,
             precision=recipe.precision,
         )
-        learnt = examples.clips(recipe, domain=examples.LEARNT_FROM, split="train")
+        learned = examples.clips(recipe, domain=examples.LEARNED_FROM, split="train")
         made_from = {
-            "clips": learnt.fingerprint(),
+            "clips": learned.fingerprint(),
             "pictures": cache.fingerprint(recipe.data, recipe.seed),
         }
         with RunFolder.open(recipe.out, content, made_from, resume=True) as run:
@@ -67,7 +67,7 @@ class Builder:
         """Write into the model card how good the model is; says so too. Whether it is enough."""
         if not self.result.exists():
             raise ViddaError(f"{self.result} is not there yet; the same command without --measure")
-        model = MMPose(
+        model = MMPoseConfig(
             model=self.result / CONFIG,
             weights=self.result / WEIGHTS,
             device=str(self.machine.device),
@@ -95,7 +95,7 @@ class Builder:
         return Learner(train, held_out, recipe.augment, self.machine, recipe.seed)
 
     def _of_clips(self, split: str, every: int) -> examples.Examples:
-        found = examples.clips(self.recipe, domain=examples.LEARNT_FROM, split=split)
+        found = examples.clips(self.recipe, domain=examples.LEARNED_FROM, split=split)
         return examples.of_clips(found, self.recipe.data.size, every)
 
     def _add_cost(self, seconds: float) -> None:

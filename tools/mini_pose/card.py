@@ -9,7 +9,7 @@ from tools.mini_diffusion.card import cost_of
 from tools.mini_pose.measure import EVERY, WANTED, Figures
 from tools.mini_pose.model import CONFIG, SIZE, WEIGHTS, WIDTH
 from tools.mini_pose.recipe import Recipe
-from vidda.control.draw import THRESHOLD
+from vidda.control.draw_pose import THRESHOLD
 from vidda.files import write_text
 
 CARD = "README.md"
@@ -39,7 +39,7 @@ The box of a person is taken as it is, without padding: by default the whole fra
 
 MiniRoCoG's synthetic training clips, every frame with its sidecar's joints, and {pictures} pictures
 of the {scenes} scenes that the miniature diffusion model learns from (`tools/mini_diffusion`).
-Nothing of the `real` domain. Hidden joints are learnt like visible ones; joints outside the picture
+Nothing of the `real` domain. Hidden joints are learned like visible ones; joints outside the picture
 as being nowhere. At random: shift, turn, zoom from {near:g} to {far:g}, mirror, exposure, white
 balance, contrast, saturation, blur, noise.
 
@@ -56,7 +56,7 @@ steps{cost}.
 ## Limits
 
 One person, who stands and is about as large as the box; smaller than {near:g} of it, sitting, lying
-or upside down was not learnt. No hands, no faces beyond eyes and ears. It has seen no photograph
+or upside down was not learned. No hands, no faces beyond eyes and ears. It has seen no photograph
 and no picture without a person: there its poses mean nothing, though scores may be above
 {threshold:g}. Take RTMPose for real video.
 """
@@ -67,7 +67,7 @@ included; as vidda runs it, whole frames, without the mirrored crop (`pose.flip_
 at twice the time). Of clips, each {every}th frame. The goal is {wanted:.0f} on the synthetic ones.
 `real` was never trained on.
 
-| pictures not learnt from | number | all joints | wrists | scores above {threshold:g} |
+| pictures not learned from | number | all joints | wrists | scores above {threshold:g} |
 | --- | --- | --- | --- | --- |
 {rows}
 

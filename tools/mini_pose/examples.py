@@ -9,13 +9,13 @@ from tools.mini_pose.recipe import Recipe
 from vidda import video
 from vidda.control.keypoints import Pose
 from vidda.control.pose import PoseSource
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.progress import track
 from vidda.types import Manifest
 
-LEARNT_FROM = "synthetic"
+LEARNED_FROM = "synthetic"
 """The only domain of MiniRoCoG that is: the `real` one is what vidda adapts to."""
 
 
@@ -60,7 +60,7 @@ def clips(recipe: Recipe, **wanted: str) -> Manifest:
 
 def of_clips(manifest: Manifest, size: int, every: int) -> Examples:
     """Each so-manieth frame of all clips, in size x size pixels, with their sidecars' joints."""
-    truth: PoseSource = Sidecar().build()
+    truth: PoseSource = SidecarPosesConfig().build()
     parts = []
     for clip in track(manifest.clips, label="reading clips", total=len(manifest), unit="clips"):
         frames = video.read(manifest.root / clip.path, size=(size, size))

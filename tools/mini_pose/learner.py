@@ -13,9 +13,9 @@ from tools.mini_pose import model as network
 from tools.mini_pose.augment import augmented
 from tools.mini_pose.examples import Examples
 from tools.mini_pose.recipe import AugmentConfig
-from vidda.control.draw import draw_openpose
+from vidda.control.draw_pose import draw_openpose
 from vidda.control.keypoints import Pose
-from vidda.translate.stable_diffusion.personalize.drawing import sheet
+from vidda.translate.stable_diffusion.personalize.render_images import sheet
 
 SHOWN = 12
 
@@ -62,7 +62,7 @@ class Learner:
         joints = torch.from_numpy(self._train.keypoints[chosen]).to(device)
         with torch.autocast(device.type, enabled=False):
             pictures, joints = augmented(frames, joints, network.SIZE, self._augment, generator)
-        found = self._model(self._normalised(pictures), None, mode="tensor").float()
+        found = self._model(self._normalized(pictures), None, mode="tensor").float()
         weights = self._importance.expand(len(chosen), -1)
         loss = self._model.head.loss_module(found, self._heatmaps(joints), weights)
         return {"heatmaps": loss}
@@ -92,7 +92,7 @@ class Learner:
         """Write the model."""
         network.save(self._model, folder)
 
-    def _normalised(self, pictures: torch.Tensor) -> torch.Tensor:
+    def _normalized(self, pictures: torch.Tensor) -> torch.Tensor:
         """As the model's own preprocessor has it. pictures: (B, 3, S, S) RGB in [0, 1]."""
         prepare = self._model.data_preprocessor
         values = (pictures * 255.0 - prepare.mean) / prepare.std
@@ -119,7 +119,7 @@ class Learner:
                     pictures = torch.nn.functional.interpolate(
                         pictures, (network.SIZE, network.SIZE), mode="bilinear"
                     )
-                found = self._model(self._normalised(pictures), None, mode="tensor")
+                found = self._model(self._normalized(pictures), None, mode="tensor")
                 decoded += self._model.head.decode(found.float())
         self._model.train()
         scale = np.float32(frames.shape[1] / network.SIZE)

@@ -4,13 +4,13 @@ from dataclasses import dataclass
 
 from tools.mini_diffusion.gate import estimated, score
 from tools.mini_pose import examples
-from tools.mini_pose.examples import LEARNT_FROM, Examples
+from tools.mini_pose.examples import LEARNED_FROM, Examples
 from tools.mini_pose.recipe import Recipe
-from vidda.control.draw import THRESHOLD
-from vidda.control.mmpose_estimator import MMPose
+from vidda.control.draw_pose import THRESHOLD
+from vidda.control.mmpose_estimator import MMPoseConfig
 
 EVERY = 4
-"""So-manieth frames of clips are measured; neighbours say the same."""
+"""So-manieth frames of clips are measured; neighbors say the same."""
 
 WANTED = 0.9
 """PCK@0.1 on the held-out synthetic clips, of all joints."""
@@ -29,8 +29,8 @@ class Figures:
     sure: float
 
 
-def measure(model: MMPose, recipe: Recipe) -> dict[str, Figures]:
-    """Figures on pictures that were not learnt from, by what they are of."""
+def measure(model: MMPoseConfig, recipe: Recipe) -> dict[str, Figures]:
+    """Figures on pictures that were not learned from, by what they are of."""
     estimator = model.build()
     found = {}
     for name, pictures in held_out(recipe).items():
@@ -49,7 +49,7 @@ def measure(model: MMPose, recipe: Recipe) -> dict[str, Figures]:
 def held_out(recipe: Recipe) -> dict[str, Examples]:
     """The pictures that are measured on."""
     sets = {"foundation": examples.of_foundation(recipe, "held_out")}
-    for domain, split in ((LEARNT_FROM, "val"), ("real", "test")):
+    for domain, split in ((LEARNED_FROM, "val"), ("real", "test")):
         for view in ("ground", "air"):
             clips = examples.clips(recipe, domain=domain, view=view, split=split)
             sets[f"{domain} {view}"] = examples.of_clips(clips, recipe.data.size, EVERY)
@@ -58,4 +58,4 @@ def held_out(recipe: Recipe) -> dict[str, Examples]:
 
 def enough(found: dict[str, Figures]) -> bool:
     """Whether the goal is reached on both views of the held-out synthetic clips."""
-    return all(one.all >= WANTED for name, one in found.items() if name.startswith(LEARNT_FROM))
+    return all(one.all >= WANTED for name, one in found.items() if name.startswith(LEARNED_FROM))

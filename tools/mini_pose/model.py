@@ -100,7 +100,7 @@ def build(seed: int) -> Any:
 
 
 def save(model: Any, folder: Path) -> None:
-    """Write what `vidda.control.mmpose_estimator.MMPose` loads into an existing folder.
+    """Write what `vidda.control.mmpose_estimator.MMPoseConfig` loads into an existing folder.
 
     Filters are kept in fp16; norms, whose variances may be tiny, in fp32.
     """

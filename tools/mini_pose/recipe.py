@@ -29,7 +29,7 @@ class AugmentConfig(Config):
     shift: float = Field(default=0.06, ge=0, description="spread, as a share of the side")
     turn: float = Field(default=8.0, ge=0, description="spread, in degrees")
     zoom: tuple[float, float] = Field(default=(0.75, 1.3), description="smallest and largest")
-    colour: float = Field(default=1.0, ge=0, description="how far colours stray; 0: not at all")
+    color: float = Field(default=1.0, ge=0, description="how far colors stray; 0: not at all")
     blur: float = Field(default=2.5, gt=0, description="widest spread, in pixels")
     noise: float = Field(default=0.1, ge=0, description="most, as a share of white")
 
@@ -40,7 +40,7 @@ class Recipe(Config):
     out: Path = Field(description="folder of the run; its result/ is the model")
     clips: Path = Field(
         default=Path("data/mini_prepared"),
-        description="a prepared MiniRoCoG, of which only the synthetic domain is learnt from",
+        description="a prepared MiniRoCoG, of which only the synthetic domain is learned from",
     )
     pictures: Path = Field(
         default=Path("runs/mini_diffusion/data"),

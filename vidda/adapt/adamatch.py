@@ -6,21 +6,21 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.augment import strong
-from vidda.adapt.joint import MethodBase, Setting
-from vidda.adapt.losses.adamatch import (
+from vidda.adapt.joint import MethodConfig, MethodSettings
+from vidda.adapt.losses.pseudo_labels import (
     aligned,
     interpolated,
     pseudo_label_loss,
     relative_threshold,
     warm_up,
 )
-from vidda.adapt.norms import untracked
+from vidda.adapt.norm_statistics import untracked
+from vidda.adapt.strong_augmentation import strong
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 
-class AdaMatch(MethodBase):
+class AdaMatchConfig(MethodConfig):
     """AdaMatch (Berthelot et al., ICLR 2022); it takes target_batch_size three times batch_size.
 
     Differences from the released code: the strong augmentation is `augment.strong`, not CTAugment
@@ -37,24 +37,24 @@ class AdaMatch(MethodBase):
     decay: float = Field(0.99, ge=0, lt=1, description="of the domains' mean predictions")
     pixels: ClassVar[bool] = True
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return Matching(self, model.classes, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return AdaMatch(self, model.classes, supervised)
 
 
-class Matching(Method):
-    """See `AdaMatch`."""
+class AdaMatch(Method):
+    """See `AdaMatchConfig`."""
 
     source_mean: torch.Tensor
     target_mean: torch.Tensor
 
-    def __init__(self, config: AdaMatch, classes: int, supervised: Supervised) -> None:
+    def __init__(self, config: AdaMatchConfig, classes: int, supervised: Supervised) -> None:
         super().__init__()
         self.config = config
         self.supervised = supervised
         self.register_buffer("source_mean", torch.full((classes,), 1 / classes))
         self.register_buffer("target_mean", torch.full((classes,), 1 / classes))
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         video, wanted = self.supervised.mixed(source)
         clips = len(video)
         here = torch.cat([video, strong(video)])

@@ -7,12 +7,12 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from vidda.adapt.joint import Setting
+from vidda.adapt.joint import MethodSettings
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.pairing import keep_together, parents
 from vidda.data import load_manifest
-from vidda.evaluate.scoring import VALIDATION, EpochScore
-from vidda.recognize.train_config import Data, TrainConfig, load_data
+from vidda.evaluate.label_free_scores import VALIDATION, EpochScore
+from vidda.recognize.train_config import TrainConfig, TrainData, load_data
 from vidda.types import Manifest
 
 
@@ -48,16 +48,16 @@ class AdaptConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
-class AdaptData(Data):
+class AdaptData(TrainData):
     """The manifests of a run. target: without labels, whatever its file holds."""
 
     target: Manifest
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "target", self.target.unlabelled())
+        object.__setattr__(self, "target", self.target.unlabeled())
 
     def trained_on(self) -> dict[str, Manifest]:
-        """See `Data.trained_on`."""
+        """See `TrainData.trained_on`."""
         return {**super().trained_on(), "target": self.target}
 
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
@@ -72,10 +72,10 @@ class AdaptData(Data):
             return len(self.target) // config.target_clips
         return len(self.train) * config.repeats // config.batch_size
 
-    def setting(self, config: AdaptConfig) -> Setting:
+    def setting(self, config: AdaptConfig) -> MethodSettings:
         """What a method may know."""
         mixes = config.mixup > 0 or config.cutmix > 0
-        return Setting(
+        return MethodSettings(
             config.transform.size, len(self.target), parents(self.train), mixes, config.compile
         )
 
@@ -83,6 +83,6 @@ class AdaptData(Data):
 def load_adapt_data(config: AdaptConfig) -> AdaptData:
     """Read every manifest of a run; the target is watched too, for scores without labels."""
     data = load_data(config)
-    target = load_manifest(config.target).unlabelled().under(data.train.classes)
+    target = load_manifest(config.target).unlabeled().under(data.train.classes)
     watch = {**data.watch, "target": target}
     return AdaptData(data.train, data.sizes, data.val, watch, target)

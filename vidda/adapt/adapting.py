@@ -12,13 +12,13 @@ from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.frozen import states_loader
 from vidda.adapt.online import Online
 from vidda.data.loader import ClipLoader
-from vidda.data.predictions import save_predictions
+from vidda.data.saved_predictions import save_predictions
 from vidda.files import atomic
 from vidda.recognize.framewise import Framewise
+from vidda.recognize.infer import infer
 from vidda.recognize.inference import clip_logits
-from vidda.recognize.looking import look
+from vidda.recognize.method import Outputs
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Seen
 from vidda.recognize.training import Training
 from vidda.types import Manifest, Predictions
 
@@ -44,9 +44,9 @@ class Adapting(Training):
         every = np.arange(len(manifest))
         return states_loader(config, model, manifest, config.batch_size, lambda epoch: every)
 
-    def _look_at_source(self) -> Seen:
+    def _look_at_source(self) -> Outputs:
         loader = self._test_loader(self.data.train)
-        return look(self.parts.model, loader, self.accelerator.device, self.config.precision)
+        return infer(self.parts.model, loader, self.accelerator.device, self.config.precision)
 
     def _show(self, number: torch.Tensor) -> torch.Tensor:
         """Logits of target clips, (B, K), by the weights as they are now."""
@@ -77,7 +77,7 @@ class Adapting(Training):
     def _keep(self, name: str, epoch: int, loader: ClipLoader) -> None:
         model = self.parts.tested
         assert isinstance(model, Recognizer)
-        seen = look(model, loader, self.accelerator.device, self.config.precision)
+        seen = infer(model, loader, self.accelerator.device, self.config.precision)
         weight = model.classifier.weight.detach().float().cpu()
         place = self.folder.path / "features" / name / f"epoch_{epoch:03d}.npz"
         with atomic(place) as temporary:

@@ -9,16 +9,16 @@ from pydantic import Field
 from torch import nn
 from torch.nn import functional as F
 
-from vidda.adapt.joint import MethodBase, Setting
+from vidda.adapt.clip_views import stretched
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.consistency import barlow
-from vidda.adapt.losses.entropy import information_maximisation
-from vidda.adapt.losses.scales import cluster_labels, scale_consistency
-from vidda.adapt.views import stretched
+from vidda.adapt.losses.entropy import information_maximization
+from vidda.adapt.losses.temporal_consistency import cluster_labels, scale_consistency
+from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Seen, Source, Supervised, Target, Terms
 
 
-class Atcon(MethodBase):
+class AtconConfig(MethodConfig):
     """ATCoN (Xu et al., ECCV 2022) for any recognizer, from a trained one and target clips alone.
 
     The last layer stays as the source left it. The weights are the released code's. Its scales are
@@ -29,7 +29,7 @@ class Atcon(MethodBase):
     """
 
     name: Literal["atcon"] = "atcon"
-    information: float = Field(0.5, ge=0, description="weight of information maximisation")
+    information: float = Field(0.5, ge=0, description="weight of information maximization")
     pseudo_labels: float = Field(0.2, ge=0, description="weight of labels by clustering")
     features: float = Field(0.01, ge=0, description="weight of the scales' features agreeing")
     predictions: float = Field(1.0, ge=0, description="weight of the scales' predictions agreeing")
@@ -42,27 +42,27 @@ class Atcon(MethodBase):
     least: ClassVar[int] = 2
     pixels: ClassVar[bool] = True
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
         model.classifier.requires_grad_(False)
-        return TemporallyConsistent(self, setting.target)
+        return Atcon(self, setting.target)
 
 
-class TemporallyConsistent(Method):
-    """See `Atcon`. clips: how many the target has."""
+class Atcon(Method):
+    """See `AtconConfig`. clips: how many the target has."""
 
     labels: torch.Tensor
 
-    def __init__(self, config: Atcon, clips: int) -> None:
+    def __init__(self, config: AtconConfig, clips: int) -> None:
         super().__init__()
         self.config = config
         self.register_buffer("labels", torch.zeros(clips, dtype=torch.int64))
 
-    def before_epoch(self, epoch: int, look: Callable[[], Seen]) -> None:
+    def before_epoch(self, epoch: int, look: Callable[[], Outputs]) -> None:
         if epoch % self.config.every == 0:
             seen = look()
             self.labels.copy_(cluster_labels(seen.features, seen.logits))
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
         views = [target.video, *(stretched(target.video, share) for share in c.scales)]
         out = model(torch.cat(views))
@@ -71,7 +71,7 @@ class TemporallyConsistent(Method):
         wanted = self.labels[target.number]
         pairs = [barlow(*pair, c.off_diagonal) / 2 for pair in combinations(features, 2)]
         losses = {
-            "information": c.information * information_maximisation(logits[0]),
+            "information": c.information * information_maximization(logits[0]),
             "pseudo_labels": c.pseudo_labels * F.cross_entropy(logits[0], wanted),
             "features": c.features * torch.stack(pairs).mean(),
             "predictions": c.predictions * scale_consistency(logits[1:], logits[0]),

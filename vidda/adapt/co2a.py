@@ -6,19 +6,19 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.augment import strong
-from vidda.adapt.joint import MethodBase, Setting
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.contrastive import (
     inter_domain_contrast,
     pairing_agreement,
     supervised_contrast,
 )
 from vidda.adapt.losses.entropy import entropies
+from vidda.adapt.strong_augmentation import strong
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 
-class Co2a(MethodBase):
+class Co2aConfig(MethodConfig):
     """CO2A (Turrisi da Costa et al., WACV 2022); target clips are seen twice, once augmented.
 
     A target clip counts with its predicted class where the prediction's entropy is below log K /
@@ -30,7 +30,7 @@ class Co2a(MethodBase):
 
     name: Literal["co2a"] = "co2a"
     source: float = Field(1.0, ge=0, description="weight of contrast by label on the source")
-    across: float = Field(2.0, ge=0, description="weight of contrast across the domains")
+    cross_domain: float = Field(2.0, ge=0, description="weight of contrast across the domains")
     augmented: float = Field(0.2, ge=0, description="weight of contrast of a clip's two views")
     agreement: float = Field(0.02, ge=0, description="weight of both heads pairing alike")
     temperature: float = Field(0.2, gt=0, description="of the contrasts")
@@ -40,19 +40,21 @@ class Co2a(MethodBase):
     projection: int = Field(128, ge=1, description="width of what is contrasted")
     pixels: ClassVar[bool] = True
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return DualHead(self, model.feature_dim, model.classes, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Co2a(self, model.feature_dim, model.classes, supervised)
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         if setting.mixes:
             return ["mixup, cutmix: a mixed clip has no class to contrast; set both to 0"]
         return []
 
 
-class DualHead(Method):
-    """See `Co2a`."""
+class Co2a(Method):
+    """See `Co2aConfig`."""
 
-    def __init__(self, config: Co2a, width: int, classes: int, supervised: Supervised) -> None:
+    def __init__(
+        self, config: Co2aConfig, width: int, classes: int, supervised: Supervised
+    ) -> None:
         super().__init__()
         self.config = config
         self.supervised = supervised
@@ -63,7 +65,7 @@ class DualHead(Method):
             nn.Linear(middle, middle), nn.ReLU(), nn.Linear(middle, config.projection)
         )
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c, clips = self.config, len(source.video)
         video, wanted = self.supervised.mixed(source)
         out = model(torch.cat([video, target.video, strong(target.video)]))
@@ -75,7 +77,7 @@ class DualHead(Method):
         guess = logits[clips:].detach()
         sure = entropies(guess) < self.surely
         view = torch.arange(len(target.video), device=shown.device).repeat(2)
-        across = inter_domain_contrast(
+        cross_domain = inter_domain_contrast(
             here, there[sure], source.labels, guess.argmax(1)[sure], c.temperature
         )
         agreement = pairing_agreement(
@@ -87,7 +89,7 @@ class DualHead(Method):
         )
         losses = {
             "source_contrast": c.source * supervised_contrast(here, source.labels, c.temperature),
-            "across": c.across * across,
+            "cross_domain": c.cross_domain * cross_domain,
             "augmented": c.augmented * supervised_contrast(there, view, c.temperature),
             "agreement": c.agreement * agreement,
         }

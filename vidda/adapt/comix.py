@@ -6,22 +6,22 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodBase, Setting
+from vidda.adapt.clip_views import subsampled, with_background
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.contrastive import supervised_contrast
-from vidda.adapt.views import subsampled, with_background
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 BASE = 0.07
 """What the contrast's temperature is divided by in the released code, as a factor of the loss."""
 
 
-class Comix(MethodBase):
+class ComixConfig(MethodConfig):
     """CoMix (Sahoo et al., NeurIPS 2021) for any recognizer.
 
     Each clip is seen fast (as it is) and slow (a quarter, half or three quarters of its frames),
     and both over a background of the other domain: eight views a step. As in the released code
-    predictions are contrasted as probabilities, not normalised. Differences from it: its slow clips
+    predictions are contrasted as probabilities, not normalized. Differences from it: its slow clips
     leave out nodes of a graph over 16 short clips, here frames; it warms up on the source first
     (here `start`); backgrounds are medians of what the augmented clip shows, there of the whole
     video.
@@ -35,24 +35,24 @@ class Comix(MethodBase):
     most: float = Field(0.5, gt=0, lt=1, description="largest share of a background")
     pixels: ClassVar[bool] = True
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return ContrastAndMix(self, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Comix(self, supervised)
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         if setting.mixes:
             return ["mixup, cutmix: CoMix mixes clips itself; set both to 0"]
         return []
 
 
-class ContrastAndMix(Method):
-    """See `Comix`."""
+class Comix(Method):
+    """See `ComixConfig`."""
 
-    def __init__(self, config: Comix, supervised: Supervised) -> None:
+    def __init__(self, config: ComixConfig, supervised: Supervised) -> None:
         super().__init__()
         self.config = config
         self.supervised = supervised
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
         video, wanted = self.supervised.mixed(source)
         frames = video.shape[2]
@@ -67,14 +67,14 @@ class ContrastAndMix(Method):
         views = logits.split(sizes)
         terms = self.supervised.terms(views[0], wanted)
         same = [self._same([views[n] for n in four]) for four in ((0, 1, 4, 5), (2, 3, 6, 7))]
-        labelled, known = self._pseudo_labelled(views[2], views[6])
+        labeled, known = self._pseudo_labeled(views[2], views[6])
         losses = {"background": c.background * (same[0] + same[1])}
-        losses["pseudo"] = c.pseudo_labels * labelled
+        losses["pseudo"] = c.pseudo_labels * labeled
         return Terms(terms.losses | losses, terms.shown | {"pseudo_labels": known})
 
     def _contrast(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
         temperature = self.config.temperature
-        loss = supervised_contrast(logits.softmax(1), labels, temperature, normalise=False)
+        loss = supervised_contrast(logits.softmax(1), labels, temperature, normalize=False)
         return temperature / BASE * loss
 
     def _same(self, views: list[torch.Tensor]) -> torch.Tensor:
@@ -82,7 +82,7 @@ class ContrastAndMix(Method):
         clip = torch.arange(len(views[0]), device=views[0].device)
         return self._contrast(torch.cat(views), clip.repeat(len(views)))
 
-    def _pseudo_labelled(
+    def _pseudo_labeled(
         self, fast: torch.Tensor, slow: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Target clips of one pseudo-label belong together; and the share that has one."""

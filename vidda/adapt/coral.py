@@ -4,13 +4,13 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from vidda.adapt.joint import Joint, MethodBase, Setting
-from vidda.adapt.losses.coral import coral
+from vidda.adapt.joint import Joint, MethodConfig, MethodSettings
+from vidda.adapt.losses.correlation import coral
+from vidda.recognize.method import Method, Supervised, Terms
 from vidda.recognize.recognizer import Output, Recognizer
-from vidda.recognize.step import Method, Supervised, Terms
 
 
-class Coral(MethodBase):
+class CoralConfig(MethodConfig):
     """Equal covariances of features in both domains (Sun and Saenko, ECCV Workshops 2016).
 
     The paper applies it to the last layer's outputs (the logits) and chooses the weight so that
@@ -22,14 +22,14 @@ class Coral(MethodBase):
     means: bool = Field(False, description="add the squared distance of the means, as TLlib does")
     least: ClassVar[int] = 2
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return CorrelationAlignment(self, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Coral(self, supervised)
 
 
-class CorrelationAlignment(Joint):
-    """See `Coral`."""
+class Coral(Joint):
+    """See `CoralConfig`."""
 
-    def __init__(self, config: Coral, supervised: Supervised) -> None:
+    def __init__(self, config: CoralConfig, supervised: Supervised) -> None:
         super().__init__(supervised)
         self.config = config
 

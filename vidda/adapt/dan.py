@@ -4,13 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.adapt.joint import Joint, MethodBase, Setting
+from vidda.adapt.joint import Joint, MethodConfig, MethodSettings
 from vidda.adapt.losses.mmd import OCTAVES, mmd
+from vidda.recognize.method import Method, Supervised, Terms
 from vidda.recognize.recognizer import Output, Recognizer
-from vidda.recognize.step import Method, Supervised, Terms
 
 
-class Dan(MethodBase):
+class DanConfig(MethodConfig):
     """Equal kernel means of features in both domains (Long et al., ICML 2015).
 
     The paper aligns the last three layers of AlexNet; here, as in TLlib, the features alone.
@@ -22,14 +22,14 @@ class Dan(MethodBase):
         OCTAVES, min_length=1, description="kernels' bandwidths: mean squared distance x 2^i"
     )
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return MeanDiscrepancy(self, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Dan(self, supervised)
 
 
-class MeanDiscrepancy(Joint):
-    """See `Dan`."""
+class Dan(Joint):
+    """See `DanConfig`."""
 
-    def __init__(self, config: Dan, supervised: Supervised) -> None:
+    def __init__(self, config: DanConfig, supervised: Supervised) -> None:
         super().__init__(supervised)
         self.config = config
 

@@ -6,13 +6,13 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import Joint, MethodBase, Setting
+from vidda.adapt.joint import Joint, MethodConfig, MethodSettings
 from vidda.adapt.losses.domain import domain_accuracy, domain_loss, ganin_strength, reverse
+from vidda.recognize.method import Method, Supervised, Terms
 from vidda.recognize.recognizer import Output, Recognizer
-from vidda.recognize.step import Method, Supervised, Terms
 
 
-class Dann(MethodBase):
+class DannConfig(MethodConfig):
     """Features that a domain classifier cannot tell apart (Ganin and Lempitsky, ICML 2015).
 
     Two hidden layers of 1024 with batch norm and ReLU, as in TLlib. The strength grows over the
@@ -24,11 +24,11 @@ class Dann(MethodBase):
     gamma: float = Field(10.0, gt=0, description="how fast the reversed gradient grows to full")
     hidden: int = Field(1024, ge=1, description="width of the domain classifier")
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return DomainAdversarial(self, model.feature_dim, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Dann(self, model.feature_dim, supervised)
 
 
-def discriminator(width: int, hidden: int) -> nn.Sequential:
+def domain_discriminator(width: int, hidden: int) -> nn.Sequential:
     """From features (B, width) to the logit of being source, (B, 1)."""
     return nn.Sequential(
         nn.Linear(width, hidden),
@@ -41,23 +41,23 @@ def discriminator(width: int, hidden: int) -> nn.Sequential:
     )
 
 
-class DomainAdversarial(Joint):
-    """See `Dann`; both domains go through the domain classifier as one batch."""
+class Dann(Joint):
+    """See `DannConfig`; both domains go through the domain classifier as one batch."""
 
-    def __init__(self, config: Dann, width: int, supervised: Supervised) -> None:
+    def __init__(self, config: DannConfig, width: int, supervised: Supervised) -> None:
         super().__init__(supervised)
         self.config = config
-        self.discriminator = discriminator(width, config.hidden)
+        self.discriminator = domain_discriminator(width, config.hidden)
 
     def adapt(self, source: Output, target: Output) -> Terms:
         strength = ganin_strength(self.progress, self.config.gamma)
-        here, there = told_apart(self.discriminator, source, target, strength)
+        here, there = domain_logits(self.discriminator, source, target, strength)
         loss = domain_loss(here, there)
         shown = {"domain_accuracy": domain_accuracy(here, there)}
         return Terms({"domain": self.config.weight * loss}, shown)
 
 
-def told_apart(
+def domain_logits(
     network: nn.Module, source: Output, target: Output, strength: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """The domain classifier's logits of both domains, (B,) each, behind a reversed gradient."""

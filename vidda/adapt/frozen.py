@@ -14,8 +14,8 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vidda.adapt.adapt_config import AdaptConfig
-from vidda.adapt.norms import weights_digest
-from vidda.data.dataset import UNLABELLED, Clip, ClipDataset
+from vidda.adapt.norm_statistics import weights_digest
+from vidda.data.dataset import UNLABELED, Clip, ClipDataset
 from vidda.data.loader import ClipLoader, Order
 from vidda.device import torch_dtype
 from vidda.errors import ViddaError
@@ -24,7 +24,7 @@ from vidda.progress import meter
 from vidda.recognize.framewise import Framewise
 from vidda.types import Manifest
 from vidda.video import READER
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 
 log = logging.getLogger("vidda")
 
@@ -53,7 +53,7 @@ class StatesDataset(ClipDataset):
             raise ViddaError(
                 f"{self.path(number)}: damaged ({error}); --resume computes it again"
             ) from None
-        label = UNLABELLED if clip.label is None else clip.label
+        label = UNLABELED if clip.label is None else clip.label
         return Clip(states[(...,) + (None,) * (4 - states.ndim)], label, number)
 
     def path(self, number: int) -> Path:

@@ -1,4 +1,4 @@
-"""`vidda adapt`: a recognizer from labelled source clips and target clips without labels.
+"""`vidda adapt`: a recognizer from labeled source clips and target clips without labels.
 
 The run folder is that of `vidda train`, and besides
 
@@ -22,18 +22,18 @@ from torch import nn
 
 from vidda.adapt.adapt_config import AdaptConfig, AdaptData, load_adapt_data
 from vidda.adapt.frozen import keep_states, lower_patterns, stand_on_states, states_loader
-from vidda.adapt.relations import framewise
 from vidda.adapt.selecting import Selecting
+from vidda.adapt.temporal_relations import framewise
 from vidda.errors import ViddaError
-from vidda.evaluate.scoring import NEED_FEATURES
+from vidda.evaluate.label_free_scores import NEED_FEATURES
 from vidda.recognize.feed import Feed, cycled, rounds
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.freezing import freeze
+from vidda.recognize.pretrained_weights import load_state
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.saved import load_model
+from vidda.recognize.saved_recognizer import load_model
 from vidda.recognize.train import problems, tell_odd
 from vidda.recognize.training import supervised
-from vidda.recognize.weights import load_state
 
 
 def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
@@ -182,5 +182,5 @@ def _frozen_problems(config: AdaptConfig) -> list[str]:
     if config.mixup or config.cutmix:
         found.append("mixup, cutmix: these mix clips, not what is frozen of them; set both to 0")
     if config.test_sampling.name == "views":
-        found.append("test_sampling: frozen keeps one view of each clip; take uniform or centre")
+        found.append("test_sampling: frozen keeps one view of each clip; take uniform or center")
     return found

@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from vidda.config import Config
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Output, Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 
-class Setting(NamedTuple):
+class MethodSettings(NamedTuple):
     """What a method may know of a run before it begins.
 
     size: of a clip's frames, in pixels. target: how many clips it has. parents: (N,) int64, for
@@ -26,7 +26,7 @@ class Setting(NamedTuple):
     compiled: bool
 
 
-class MethodBase(Config):
+class MethodConfig(Config):
     """What the config of every method offers.
 
     source_free: whether its steps do without the source, beginning with a trained recognizer.
@@ -42,11 +42,11 @@ class MethodBase(Config):
     least: ClassVar[int] = 1
     pixels: ClassVar[bool] = False
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         """What does not fit the run, a line each."""
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
         """The method. model: the recognizer that it will train, for its sizes or a copy of it.
 
         supervised: what is made of the source's labels.
@@ -54,7 +54,9 @@ class MethodBase(Config):
         raise NotImplementedError
 
 
-def both(model: nn.Module, source: torch.Tensor, target: torch.Tensor) -> tuple[Output, Output]:
+def joint_forward(
+    model: nn.Module, source: torch.Tensor, target: torch.Tensor
+) -> tuple[Output, Output]:
     """What a recognizer says of two sets of clips, in float32, seen as one batch.
 
     So batch norm sees the mixture of both, as in TLlib.
@@ -72,9 +74,9 @@ class Joint(Method):
         super().__init__()
         self.supervised = supervised
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         video, wanted = self.supervised.mixed(source)
-        here, there = both(model, video, target.video)
+        here, there = joint_forward(model, video, target.video)
         terms, more = self.supervised.terms(here.logits, wanted), self.adapt(here, there)
         return Terms(terms.losses | more.losses, terms.shown | more.shown)
 

@@ -5,9 +5,9 @@ from torch.nn import functional as F
 
 
 def masked(video: torch.Tensor, block: int, ratio: float) -> torch.Tensor:
-    """Each clip with random blocks set to 0 (the mean colour), the same ones in all its frames.
+    """Each clip with random blocks set to 0 (the mean color), the same ones in all its frames.
 
-    video: (B, C, T, H, W), normalised. block: side of a block in pixels; the frame is divided into
+    video: (B, C, T, H, W), normalized. block: side of a block in pixels; the frame is divided into
     round(H / block) x round(W / block) of about that size. ratio: chance of a block to be hidden.
     Draws from torch's global generator, on the CPU. Hoyer et al., MIC, CVPR 2023, equations 3 and
     4; frames of one clip share the mask, or motion would show what is behind it.

@@ -4,27 +4,27 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.adapt.joint import Joint, MethodBase, Setting
-from vidda.adapt.losses.mcc import class_confusion
+from vidda.adapt.joint import Joint, MethodConfig, MethodSettings
+from vidda.adapt.losses.class_confusion import class_confusion
+from vidda.recognize.method import Method, Supervised, Terms
 from vidda.recognize.recognizer import Output, Recognizer
-from vidda.recognize.step import Method, Supervised, Terms
 
 
-class Mcc(MethodBase):
+class MccConfig(MethodConfig):
     """Target predictions that do not confuse classes with each other (Jin et al., ECCV 2020)."""
 
     name: Literal["mcc"] = "mcc"
     weight: float = Field(1.0, gt=0, description="of the confusion")
     temperature: float = Field(2.5, gt=0, description="logits are divided by it")
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return MinimumConfusion(self, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Mcc(self, supervised)
 
 
-class MinimumConfusion(Joint):
-    """See `Mcc`."""
+class Mcc(Joint):
+    """See `MccConfig`."""
 
-    def __init__(self, config: Mcc, supervised: Supervised) -> None:
+    def __init__(self, config: MccConfig, supervised: Supervised) -> None:
         super().__init__(supervised)
         self.config = config
 

@@ -4,39 +4,39 @@ from typing import Annotated
 
 from pydantic import Field
 
-from vidda.adapt.adamatch import AdaMatch
-from vidda.adapt.atcon import Atcon
-from vidda.adapt.co2a import Co2a
-from vidda.adapt.comix import Comix
-from vidda.adapt.coral import Coral
-from vidda.adapt.dan import Dan
-from vidda.adapt.dann import Dann
-from vidda.adapt.information import InformationMaximisation
-from vidda.adapt.mcc import Mcc
-from vidda.adapt.mic import Mic
-from vidda.adapt.similarity import FeatureSimilarity
-from vidda.adapt.source_only import SourceOnly
-from vidda.adapt.ta3n import Ta3n
-from vidda.adapt.transvae import TranSvae
-from vidda.adapt.unite import Unite
-from vidda.adapt.vitta import Vitta
+from vidda.adapt.adamatch import AdaMatchConfig
+from vidda.adapt.atcon import AtconConfig
+from vidda.adapt.co2a import Co2aConfig
+from vidda.adapt.comix import ComixConfig
+from vidda.adapt.coral import CoralConfig
+from vidda.adapt.dan import DanConfig
+from vidda.adapt.dann import DannConfig
+from vidda.adapt.feature_similarity import FeatureSimilarityConfig
+from vidda.adapt.information_maximization import InformationMaximizationConfig
+from vidda.adapt.mcc import MccConfig
+from vidda.adapt.mic import MicConfig
+from vidda.adapt.source_only import SourceOnlyConfig
+from vidda.adapt.ta3n import Ta3nConfig
+from vidda.adapt.transvae import TransVaeConfig
+from vidda.adapt.unite import UniteConfig
+from vidda.adapt.vitta import VittaConfig
 
 MethodConfig = Annotated[
-    SourceOnly
-    | Dann
-    | Coral
-    | Dan
-    | Mcc
-    | InformationMaximisation
-    | AdaMatch
-    | Mic
-    | FeatureSimilarity
-    | Comix
-    | Co2a
-    | Unite
-    | Atcon
-    | Ta3n
-    | TranSvae
-    | Vitta,
+    SourceOnlyConfig
+    | DannConfig
+    | CoralConfig
+    | DanConfig
+    | MccConfig
+    | InformationMaximizationConfig
+    | AdaMatchConfig
+    | MicConfig
+    | FeatureSimilarityConfig
+    | ComixConfig
+    | Co2aConfig
+    | UniteConfig
+    | AtconConfig
+    | Ta3nConfig
+    | TransVaeConfig
+    | VittaConfig,
     Field(discriminator="name"),
 ]

@@ -6,20 +6,20 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodBase, Setting, both
+from vidda.adapt.joint import MethodConfig, MethodSettings, joint_forward
 from vidda.adapt.losses.consistency import taught
 from vidda.adapt.masking import masked
 from vidda.recognize.loop import averaged
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 
-class Mic(MethodBase):
+class MicConfig(MethodConfig):
     """MIC (Hoyer et al., CVPR 2023), on top of cross-entropy alone.
 
     The defaults are those of its image classification (224 pixels). Differences from the released
-    code: it stands on SDAT (CDAN, MCC and a sharpness-aware optimiser) or, for segmentation, on
-    HRDA; it jitters and blurs the colours of the masked images too; its teacher's decay begins at
+    code: it stands on SDAT (CDAN, MCC and a sharpness-aware optimizer) or, for segmentation, on
+    HRDA; it jitters and blurs the colors of the masked images too; its teacher's decay begins at
     0 and grows, its batch norm uses the batch, and only parameters are averaged, where here the
     teacher is in evaluation mode and the running statistics are averaged too.
     """
@@ -34,7 +34,7 @@ class Mic(MethodBase):
     )
     pixels: ClassVar[bool] = True
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         if 2 * self.block > setting.size:
             return [
                 f"method.block: {self.block} hides clips of {setting.size} pixels whole or not at"
@@ -42,25 +42,25 @@ class Mic(MethodBase):
             ]
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return MaskedConsistency(self, model, supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Mic(self, model, supervised)
 
 
-class MaskedConsistency(Method):
-    """See `Mic`."""
+class Mic(Method):
+    """See `MicConfig`."""
 
-    def __init__(self, config: Mic, model: Recognizer, supervised: Supervised) -> None:
+    def __init__(self, config: MicConfig, model: Recognizer, supervised: Supervised) -> None:
         super().__init__()
         self.config = config
         self.supervised = supervised
         self.teacher = averaged(model, config.decay).requires_grad_(False)
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
         with torch.no_grad():
             label = self.teacher.eval()(target.video).logits.float()
         video, wanted = self.supervised.mixed(source)
-        here, there = both(model, video, masked(target.video, c.block, c.ratio))
+        here, there = joint_forward(model, video, masked(target.video, c.block, c.ratio))
         terms = self.supervised.terms(here.logits, wanted)
         loss = taught(there.logits, label, c.threshold)
         shown = {"confidence": label.softmax(1).max(1).values.mean()}

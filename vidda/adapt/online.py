@@ -5,8 +5,8 @@ from pathlib import Path
 
 import torch
 
+from vidda.recognize.method import Method, Outputs
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Seen
 
 
 class Online(Method):
@@ -27,7 +27,7 @@ class Online(Method):
         self,
         model: Recognizer,
         folder: Path,
-        source: Callable[[], Seen],
+        source: Callable[[], Outputs],
         show: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
         """What precedes the first step, of a new run or one that goes on.

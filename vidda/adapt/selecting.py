@@ -1,13 +1,13 @@
 """Training with a target whose epochs are judged without its labels.
 
-RUN/metrics.jsonl       epoch/score_NAME: every score of `vidda.evaluate.scoring`, epoch by epoch
+RUN/metrics.jsonl       epoch/score_NAME: every score of `vidda.evaluate.label_free_scores`, epoch by epoch
 """
 
 import math
 
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.adapting import Adapting
-from vidda.evaluate.scoring import VALIDATION, read_shown, scores
+from vidda.evaluate.label_free_scores import VALIDATION, read_epoch_outputs, scores
 from vidda.recognize.train_config import LAST
 
 
@@ -18,7 +18,7 @@ class Selecting(Adapting):
         """As in adapting; the scores join the figures, and one of them is the epoch's."""
         assert isinstance(self.config, AdaptConfig)
         judged, figures = super().end_epoch(epoch)
-        found = scores(read_shown(self.folder.path, epoch))
+        found = scores(read_epoch_outputs(self.folder.path, epoch))
         figures |= {f"score_{name}": v for name, v in found.items() if name != VALIDATION}
         select = self.config.select
         if select == LAST:

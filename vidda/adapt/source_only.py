@@ -2,15 +2,15 @@
 
 from typing import Literal
 
-from vidda.adapt.joint import MethodBase, Setting
+from vidda.adapt.joint import MethodConfig, MethodSettings
+from vidda.recognize.method import Method, Supervised
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Supervised
 
 
-class SourceOnly(MethodBase):
+class SourceOnlyConfig(MethodConfig):
     """Cross-entropy on the source; the target is never shown to the model in training."""
 
     name: Literal["source_only"] = "source_only"
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
         return supervised

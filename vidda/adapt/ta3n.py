@@ -6,23 +6,23 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodBase, Setting
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.domain import reverse
-from vidda.adapt.losses.temporal import attentive_entropy, two_way_accuracy
-from vidda.adapt.relations import (
-    Strengths,
+from vidda.adapt.losses.temporal_attention import attentive_entropy, two_way_accuracy
+from vidda.adapt.temporal_relations import (
+    RelationStrengths,
     TemporalRelations,
+    branch_domain_logits,
+    domain_discriminator,
     framewise,
-    judge,
     segmented,
-    told_apart,
 )
 from vidda.recognize.framewise import Framewise
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 
-class Ta3n(MethodBase):
+class Ta3nConfig(MethodConfig):
     """TA3N (Chen et al., ICCV 2019) beside any recognizer that knows features of each moment.
 
     Judges of domains see moments, relations of 2 to `segments` of them, and clips; 0.75, 0.75 and
@@ -49,34 +49,34 @@ class Ta3n(MethodBase):
     bottleneck: int = Field(256, ge=1, description="of a relation's features")
     dropout: float = Field(0.5, ge=0, lt=1, description="rate in the branch")
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         if setting.compiled:
             return ["compile: TA3N takes what is not compiled of the model; set it to false"]
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return TemporallyAttentive(self, framewise(model, f"method: {self.name}"), supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Ta3n(self, framewise(model, f"method: {self.name}"), supervised)
 
 
-class TemporallyAttentive(Method):
-    """See `Ta3n`."""
+class Ta3n(Method):
+    """See `Ta3nConfig`."""
 
-    def __init__(self, config: Ta3n, model: Framewise, supervised: Supervised) -> None:
+    def __init__(self, config: Ta3nConfig, model: Framewise, supervised: Supervised) -> None:
         super().__init__()
         c = self.config = config
         self.supervised = supervised
-        self.strengths = Strengths(c.relation, c.video, c.frame)
+        self.strengths = RelationStrengths(c.relation, c.video, c.frame)
         self.shared = nn.Sequential(
             nn.Linear(model.frame_dim, c.width), nn.ReLU(), nn.Dropout(c.dropout)
         )
-        self.frames = judge(c.width, c.width)
+        self.frames = domain_discriminator(c.width, c.width)
         self.relations = TemporalRelations(c.segments, c.width, c.bottleneck)
         self.classifier = nn.Sequential(
             nn.Dropout(c.dropout), nn.Linear(c.bottleneck, model.classes)
         )
-        self.clips = judge(model.feature_dim, c.bottleneck)
+        self.clips = domain_discriminator(model.feature_dim, c.bottleneck)
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c, strengths = self.config, self.strengths
         video, wanted = self.supervised.mixed(source)
         assert isinstance(model, Framewise)
@@ -91,9 +91,9 @@ class TemporallyAttentive(Method):
         by_clip = self.clips(reverse(out.features, strengths.video)).float()
         losses = {
             "branch": branch.losses["loss"],
-            "frames": told_apart(by_frame, clips),
-            "relations": told_apart(related.domains, clips),
-            "clips": told_apart(by_clip, clips),
+            "frames": branch_domain_logits(by_frame, clips),
+            "relations": branch_domain_logits(related.domains, clips),
+            "clips": branch_domain_logits(by_clip, clips),
             "attentive": c.gamma * attentive_entropy(logits, by_clip),
         }
         shown = {

@@ -6,11 +6,11 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodBase, Setting
-from vidda.adapt.latents import Gaussian, Latents, SequentialVae
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.domain import reverse
-from vidda.adapt.losses.exact import exact
-from vidda.adapt.losses.latent import (
+from vidda.adapt.losses.full_precision import full_precision
+from vidda.adapt.losses.temporal_attention import two_way_accuracy
+from vidda.adapt.losses.variational import (
     gaussian_divergence,
     log_densities,
     mutual_information,
@@ -18,21 +18,21 @@ from vidda.adapt.losses.latent import (
     static_triplet,
     sure_label_loss,
 )
-from vidda.adapt.losses.temporal import two_way_accuracy
-from vidda.adapt.relations import (
-    Strengths,
+from vidda.adapt.sequential_vae import Gaussian, SequentialLatents, SequentialVae
+from vidda.adapt.temporal_relations import (
+    RelationStrengths,
     TemporalRelations,
+    branch_domain_logits,
+    domain_discriminator,
     framewise,
-    judge,
     segmented,
-    told_apart,
 )
 from vidda.recognize.framewise import Framewise
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
 
 
-class TranSvae(MethodBase):
+class TransVaeConfig(MethodConfig):
     """TranSVAE (Wei et al., NeurIPS 2023) beside any recognizer that knows features of each moment.
 
     A clip's moments are told by one static latent (the domain's look) and dynamic ones (the
@@ -72,37 +72,37 @@ class TranSvae(MethodBase):
     latent: int = Field(256, ge=1, description="width of both latents, and of relations")
     dropout: float = Field(0.5, ge=0, lt=1, description="rate before judges and classifier")
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         if setting.compiled:
             return ["compile: TranSVAE takes what is not compiled of the model; set it to false"]
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return Disentangled(self, framewise(model, f"method: {self.name}"), supervised)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return TransVae(self, framewise(model, f"method: {self.name}"), supervised)
 
 
-class Disentangled(Method):
-    """See `TranSvae`. The branch is computed in float32."""
+class TransVae(Method):
+    """See `TransVaeConfig`. The branch is computed in float32."""
 
-    def __init__(self, config: TranSvae, model: Framewise, supervised: Supervised) -> None:
+    def __init__(self, config: TransVaeConfig, model: Framewise, supervised: Supervised) -> None:
         super().__init__()
         c = self.config = config
         self.supervised = supervised
-        self.strengths = Strengths(c.relation, c.video, c.frame)
+        self.strengths = RelationStrengths(c.relation, c.video, c.frame)
         self.vae = SequentialVae(model.frame_dim, c.hidden, c.latent)
         self.relations = TemporalRelations(c.segments, c.latent, c.latent)
-        self.frames = judge(c.latent, c.latent)
-        self.clips = judge(c.latent, c.latent)
+        self.frames = domain_discriminator(c.latent, c.latent)
+        self.clips = domain_discriminator(c.latent, c.latent)
         self.dropout = nn.Dropout(c.dropout)
         self.classifier = nn.Linear(c.latent, model.classes)
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         video, wanted = self.supervised.mixed(source)
         assert isinstance(model, Framewise)
         out, frames = model.framewise(torch.cat([video, target.video]))
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
-        with exact(frames):
+        with full_precision(frames):
             moments = segmented(frames.float(), self.config.segments)
             told, branch, shown = self._classified(moments, wanted)
             losses = told | self._rebuilt(moments.detach(), clips)
@@ -124,7 +124,7 @@ class Disentangled(Method):
         by_clip = self.clips(reverse(whole, strengths.video))
         logits = self.classifier(whole)
         known = self.supervised.terms(logits[:clips], wanted)
-        apart = [told_apart(part, clips) for part in (by_frame, related.domains, by_clip)]
+        apart = [branch_domain_logits(part, clips) for part in (by_frame, related.domains, by_clip)]
         losses = {
             "branch": c.classes * known.losses["loss"],
             "adversarial": c.adversarial * torch.stack(apart).sum(),
@@ -138,7 +138,7 @@ class Disentangled(Method):
     def _rebuilt(self, moments: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
         """Losses of the autoencoder and its latents, on features (B, T, D) without a gradient."""
         c = self.config
-        latents: Latents = self.vae.encode(moments)
+        latents: SequentialLatents = self.vae.encode(moments)
         static, dynamic = latents.static.mean, latents.dynamic.mean
         prior = self.vae.prior(dynamic)
         nothing = torch.zeros_like(static)

@@ -7,16 +7,16 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodBase, Setting, both
-from vidda.adapt.losses.consistency import agreed_labels, feature_distance, labelled_loss
+from vidda.adapt.joint import MethodConfig, MethodSettings, joint_forward
+from vidda.adapt.losses.consistency import agreed_labels, feature_distance, labeled_loss
 from vidda.adapt.masking import masked
 from vidda.recognize.loop import averaged
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.saved import load_model
-from vidda.recognize.step import Method, Source, Supervised, Target, Terms
+from vidda.recognize.saved_recognizer import load_model
 
 
-class Unite(MethodBase):
+class UniteConfig(MethodConfig):
     """Masked distillation and masked self-training, as UNITE has it (Reddy et al., CVPR 2024).
 
     The model sees a part of each target clip; a teacher that sees it whole says what its features
@@ -46,7 +46,7 @@ class Unite(MethodBase):
     ratio: float = Field(0.8, gt=0, lt=1, description="share of the blocks that is masked")
     pixels: ClassVar[bool] = True
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         if 2 * self.block > setting.size:
             return [
                 f"method.block: {self.block} hides clips of {setting.size} pixels whole or not at"
@@ -54,17 +54,21 @@ class Unite(MethodBase):
             ]
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
         if self.teacher is None:
-            return MaskedSelfTraining(self, model, None, supervised)
-        return MaskedSelfTraining(self, model, load_model(self.teacher)[0], supervised)
+            return Unite(self, model, None, supervised)
+        return Unite(self, model, load_model(self.teacher)[0], supervised)
 
 
-class MaskedSelfTraining(Method):
-    """See `Unite`. teacher: None for the model's moving average."""
+class Unite(Method):
+    """See `UniteConfig`. teacher: None for the model's moving average."""
 
     def __init__(
-        self, config: Unite, model: Recognizer, teacher: Recognizer | None, supervised: Supervised
+        self,
+        config: UniteConfig,
+        model: Recognizer,
+        teacher: Recognizer | None,
+        supervised: Supervised,
     ) -> None:
         super().__init__()
         self.config = config
@@ -74,7 +78,7 @@ class MaskedSelfTraining(Method):
         width = teacher.feature_dim if teacher else model.feature_dim
         self.projection = nn.Linear(model.feature_dim, width)
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
         teacher = self.given if self.average is None else self.average
         assert teacher is not None
@@ -86,11 +90,11 @@ class MaskedSelfTraining(Method):
         labels, known = agreed_labels(own, taught.logits.float(), c.threshold)
         weight = known * own.softmax(1).max(1).values
         video, wanted = self.supervised.mixed(source)
-        here, there = both(model, video, masked(target.video, c.block, c.ratio))
+        here, there = joint_forward(model, video, masked(target.video, c.block, c.ratio))
         terms = self.supervised.terms(here.logits, wanted)
         alike = feature_distance(self.projection(there.features).float(), taught.features.float())
         losses = {
-            "labels": c.labels * labelled_loss(there.logits, labels, weight),
+            "labels": c.labels * labeled_loss(there.logits, labels, weight),
             "features": c.features * alike,
         }
         return Terms(terms.losses | losses, terms.shown | {"pseudo_labels": known.float().mean()})

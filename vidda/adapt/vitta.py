@@ -10,25 +10,25 @@ from pydantic import Field
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from vidda.adapt.joint import MethodBase, Setting
-from vidda.adapt.losses.statistics import running, statistics_distance, view_distance
-from vidda.adapt.norms import (
-    Moments,
-    load_moments,
+from vidda.adapt.joint import MethodConfig, MethodSettings
+from vidda.adapt.losses.feature_statistics import running, statistics_distance, view_distance
+from vidda.adapt.norm_statistics import (
+    NormStatistics,
+    load_statistics,
     norm_layers,
-    save_moments,
-    tallied,
+    save_statistics,
+    tally_statistics,
     weights_digest,
 )
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
+from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.step import Method, Seen, Source, Supervised, Target, Terms
 
 STATISTICS = "statistics.safetensors"
 
 
-class Vitta(MethodBase):
+class VittaConfig(MethodConfig):
     """ViTTA (Lin et al., CVPR 2023): running statistics of test clips are drawn to the source's.
 
     From a trained recognizer; published are one clip a step, one epoch (target_batch_size=1,
@@ -58,7 +58,7 @@ class Vitta(MethodBase):
     pixels: ClassVar[bool] = True
     views: ClassVar[int] = 2
 
-    def problems(self, setting: Setting) -> list[str]:
+    def problems(self, setting: MethodSettings) -> list[str]:
         found = []
         if setting.compiled:
             found.append("compile: ViTTA looks into the model's layers; set it to false")
@@ -68,17 +68,17 @@ class Vitta(MethodBase):
             )
         return found
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: Setting) -> Method:
-        return StatisticsAlignment(self, setting.target, model.classes)
+    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+        return Vitta(self, setting.target, model.classes)
 
 
-class StatisticsAlignment(Online):
-    """See `Vitta`. The moving averages are buffers, all layers' channels in a row."""
+class Vitta(Online):
+    """See `VittaConfig`. The moving averages are buffers, all layers' channels in a row."""
 
     means: torch.Tensor
     variances: torch.Tensor
 
-    def __init__(self, config: Vitta, clips: int, classes: int) -> None:
+    def __init__(self, config: VittaConfig, clips: int, classes: int) -> None:
         super().__init__(clips, classes)
         self.config = config
 
@@ -86,7 +86,7 @@ class StatisticsAlignment(Online):
         self,
         model: Recognizer,
         folder: Path,
-        source: Callable[[], Seen],
+        source: Callable[[], Outputs],
         show: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
         super().begin(model, folder, source, show)
@@ -94,21 +94,23 @@ class StatisticsAlignment(Online):
         count = math.ceil(self.config.depth * len(every))
         self.layers = list(every)[-count:]
         self.sizes = [len(every[layer].mean) for layer in self.layers]
-        wanted = [Moments(*(t.to(self.answers) for t in every[layer])) for layer in self.layers]
+        wanted = [
+            NormStatistics(*(t.to(self.answers) for t in every[layer])) for layer in self.layers
+        ]
         self.wanted = _in_a_row(wanted)
         self.register_buffer("means", self.wanted.mean.clone())
         self.register_buffer("variances", self.wanted.variance.clone())
 
     def _source(
-        self, model: Recognizer, path: Path, look: Callable[[], Seen]
-    ) -> dict[str, Moments]:
+        self, model: Recognizer, path: Path, look: Callable[[], Outputs]
+    ) -> dict[str, NormStatistics]:
         """The source's statistics, from the file or else into it."""
         layers, digest = norm_layers(model), weights_digest(model)
         if not path.exists():
-            with tallied(model, layers) as tally:
+            with tally_statistics(model, layers) as tally:
                 look()
-            save_moments(path, tally.moments(), digest)
-        found = load_moments(path, digest, layers)
+            save_statistics(path, tally.moments(), digest)
+        found = load_statistics(path, digest, layers)
         if not found:
             raise ViddaError(
                 "method: ViTTA aligns what norm layers put out, and this model has none before its"
@@ -116,13 +118,13 @@ class StatisticsAlignment(Online):
             )
         return found
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c, views = self.config, self.config.views
         self.came(target.number[::views])
         for module in model.modules():
             if isinstance(module, _BatchNorm):
                 module.eval()
-        with tallied(model, self.layers, views) as tally:
+        with tally_statistics(model, self.layers, views) as tally:
             logits = model(target.video).logits.float().unflatten(0, (-1, views))
         moments = tally.moments()
         seen = _in_a_row([moments[layer] for layer in self.layers])
@@ -139,6 +141,6 @@ class StatisticsAlignment(Online):
         return Terms({"statistics": apart, "views": c.consistency * agree}, {})
 
 
-def _in_a_row(moments: list[Moments]) -> Moments:
+def _in_a_row(moments: list[NormStatistics]) -> NormStatistics:
     mean, variance = (torch.cat(parts) for parts in zip(*moments, strict=True))
-    return Moments(mean, variance)
+    return NormStatistics(mean, variance)

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from vidda.camera import light, motion, sharpness, walk
-from vidda.camera.statistics import Camera, CameraStatistics, Triple
+from vidda.camera import light, random_walk, shake, sharpness
+from vidda.camera.camera_statistics import CameraRecord, CameraStatistics, Triple
 from vidda.errors import ViddaError
 
 LEAST_SPREAD = 1.0
@@ -21,13 +21,13 @@ PAIRS_FOR_NOISE = 5
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class MeasuredClip:
     """One clip's camera, and the steps (T - 1, 3) that were seen.
 
     motion_steps: of the image, in pixels and radians; light_steps: of L*, a*, b*.
     """
 
-    camera: Camera
+    camera: CameraRecord
     motion_steps: np.ndarray
     light_steps: np.ndarray
 
@@ -40,7 +40,7 @@ def estimate(clips: Iterable[np.ndarray]) -> CameraStatistics:
 
     Raises ViddaError when no clip shows anything.
     """
-    found: list[Measured] = []
+    found: list[MeasuredClip] = []
     sums = np.zeros(2)
     left_out = 0
     for frames in clips:
@@ -58,20 +58,20 @@ def estimate(clips: Iterable[np.ndarray]) -> CameraStatistics:
         cameras=tuple(one.camera for one in found),
         left_out=left_out,
         shutter=sharpness.shutter(sums),
-        motion_memory=_rows(walk.memory([one.motion_steps for one in found])),
-        light_memory=_rows(walk.memory([one.light_steps for one in found])),
+        motion_memory=_rows(random_walk.memory([one.motion_steps for one in found])),
+        light_memory=_rows(random_walk.memory([one.light_steps for one in found])),
     )
 
 
-def measure(frames: np.ndarray) -> Measured:
+def measure(frames: np.ndarray) -> MeasuredClip:
     """The camera of one clip (T, H, W, 3) uint8 RGB."""
     height, width = frames.shape[1:3]
     side = min(height, width)
-    small_height, small_width = motion.working_size(height, width)
+    small_height, small_width = shake.working_size(height, width)
     small = np.stack(
         [cv2.resize(f, (small_width, small_height), interpolation=cv2.INTER_AREA) for f in frames]
     )
-    small_steps = motion.steps(luma(small))
+    small_steps = shake.steps(luma(small))
     changes = _light_steps(light.to_lab(small), small_steps)
     scale = side / min(small_height, small_width)
     steps = small_steps * [scale, scale, 1.0]
@@ -79,22 +79,22 @@ def measure(frames: np.ndarray) -> Measured:
     deviation, grain = noise(lab, steps)
     blur = sharpness.edge_blur(luma(frames))
     shares = steps / [side, side, 1.0]
-    camera = Camera(
-        pan=_triple(walk.trend(shares)),
-        shake=_triple(walk.unsteadiness(shares)),
+    camera = CameraRecord(
+        pan=_triple(random_walk.trend(shares)),
+        shake=_triple(random_walk.unsteadiness(shares)),
         blur=None if blur is None else blur / side,
         noise=_triple(deviation),
         grain=grain,
         mean=_triple(lab.mean((0, 1, 2))),
         spread=_triple(lab.std((0, 1, 2))),
-        fade=_triple(walk.trend(changes)),
-        flicker=_triple(walk.unsteadiness(changes)),
+        fade=_triple(random_walk.trend(changes)),
+        flicker=_triple(random_walk.unsteadiness(changes)),
     )
-    return Measured(camera, steps, changes)
+    return MeasuredClip(camera, steps, changes)
 
 
 def luma(frames: np.ndarray) -> np.ndarray:
-    """Grey levels (T, H, W) float32 in 0..255 of RGB frames (T, H, W, 3), uint8 or float32."""
+    """Gray levels (T, H, W) float32 in 0..255 of RGB frames (T, H, W, 3), uint8 or float32."""
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return np.stack([frame.astype(np.float32) @ weights for frame in frames])
 
@@ -110,7 +110,7 @@ def noise(lab: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, float]:
     inner = _inner(lab.shape[1:3], steps)
     # What interpolation leaves of white noise is seen on white noise itself.
     white = np.random.default_rng(0).standard_normal(lab.shape[1:3], np.float32)
-    left = [motion.moved(white, steps[t], back=True)[inner].var() for t in pairs]
+    left = [shake.moved(white, steps[t], back=True)[inner].var() for t in pairs]
     return light.noise(
         lab[pairs][:, *inner],
         np.stack([_difference(lab, steps, t)[inner] for t in pairs]),
@@ -129,7 +129,7 @@ def _light_steps(lab: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 def _difference(lab: np.ndarray, steps: np.ndarray, t: int) -> np.ndarray:
     """Frame t + 1 less frame t, once the image's movement is undone."""
-    difference: np.ndarray = motion.moved(lab[t + 1], steps[t], back=True) - lab[t]
+    difference: np.ndarray = shake.moved(lab[t + 1], steps[t], back=True) - lab[t]
     return difference
 
 

@@ -21,12 +21,12 @@ from pydantic import Field
 
 from vidda import video
 from vidda.camera import match as camera_match
-from vidda.camera.statistics import CameraStatistics
+from vidda.camera.camera_statistics import CameraStatistics
 from vidda.camera.target import CameraConfig, measured, statistics, target_clips
 from vidda.data import load_manifest
 from vidda.data.derived import SIDECARS, Derived
+from vidda.data.frame_sampling import clip_rng
 from vidda.data.manifest import shortened
-from vidda.data.sampling import clip_rng
 from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
 from vidda.errors import ViddaError
 from vidda.files import inside
@@ -67,7 +67,7 @@ class CameraJobConfig(CameraConfig):
 
 
 @dataclass(frozen=True, slots=True)
-class Measuring:
+class CameraSource:
     """How target clips are measured. size: shorter side in pixels; rate: frames/s, 0 for images."""
 
     size: int
@@ -104,7 +104,7 @@ def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
         )
 
 
-def filmed(
+def camera_matched(
     config: CameraJobConfig, root: Path, cameras: CameraStatistics, version: Version
 ) -> tuple[np.ndarray, float]:
     """The frames of one version (T, H, W, 3) uint8 RGB, and their rate.
@@ -120,7 +120,7 @@ def filmed(
 
 def _look(
     config: CameraJobConfig, manifest: Manifest, versions: Sequence[Version], target: Manifest
-) -> Measuring:
+) -> CameraSource:
     """Open every video; ViddaError with every mistake that can be known before the first clip."""
     problems = clashes(versions, config.input)
     if not manifest.clips:
@@ -131,7 +131,7 @@ def _look(
         raise ViddaError("\n".join(shortened(problems)))
     side = int(np.median([min(info.height, info.width) for info in found]))
     rates = [info.fps for info in found if info.fps > 0]
-    return Measuring(config.size or side, float(np.median(rates)) if rates else 0.0)
+    return CameraSource(config.size or side, float(np.median(rates)) if rates else 0.0)
 
 
 def _probed(manifest: Manifest, label: str, problems: list[str]) -> list[VideoInfo]:
@@ -150,7 +150,7 @@ def _tell(
     versions: Sequence[Version],
     waiting: int,
     target: Manifest,
-    how: Measuring,
+    how: CameraSource,
 ) -> None:
     """Print the plan. waiting: versions that are to be made."""
     effects = ", ".join(name for name, value in config.match if value is True) or "none"
@@ -165,7 +165,7 @@ def _tell(
 def _write(
     config: CameraJobConfig, root: Path, cameras: CameraStatistics, version: Version, place: Path
 ) -> tuple[str, ...]:
-    frames, fps = filmed(config, root, cameras, version)
+    frames, fps = camera_matched(config, root, cameras, version)
     video.write_clip(place, frames, fps, config.crf)
     beside, numbers = _sidecar(version), np.arange(len(frames))
     if config.match.shake:

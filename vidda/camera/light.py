@@ -1,8 +1,8 @@
 """Exposure, white balance and sensor noise, in CIELAB: L* of 0..100, a* and b* of about -100..100.
 
-L* is close to how a camera codes brightness and a*, b* carry its colour, so that exposure, contrast
+L* is close to how a camera codes brightness and a*, b* carry its color, so that exposure, contrast
 and white balance are shifts and stretches of the channels (Reinhard et al. 2001, doi
-10.1109/38.946629), and codecs treat L* and colour apart just as well.
+10.1109/38.946629), and codecs treat L* and color apart just as well.
 """
 
 import cv2
@@ -54,10 +54,10 @@ def matched(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray, strength: flo
 
 
 def light_steps(residuals: np.ndarray) -> np.ndarray:
-    """How exposure and colour change from frame to frame: (T - 1, 3) CIELAB.
+    """How exposure and color change from frame to frame: (T - 1, 3) CIELAB.
 
     residuals: (T - 1, H, W, 3) each frame less the one before, aligned. The mean of what is not an
-    outlier: a person who moves does not count, and a median would only give whole grey levels.
+    outlier: a person who moves does not count, and a median would only give whole gray levels.
     """
     found = []
     for difference in residuals.reshape(len(residuals), -1, 3):
@@ -77,7 +77,7 @@ def noise(
     first, aligned; smoothing: (P,) share of white noise's variance that aligning left. Median
     absolute differences over time, at the flattest FLATTEST of the pixels: texture, edges and
     people do not count. grain: standard deviation of the Gaussian that gives white noise the
-    correlation of neighbours found in L*; 0 for white noise.
+    correlation of neighbors found in L*; 0 for white noise.
     """
     found, alike = [], []
     for before, difference, left in zip(lab, residuals, smoothing, strict=True):
@@ -86,12 +86,12 @@ def noise(
         flat = slope <= np.quantile(slope, FLATTEST)
         deviation = _deviation(difference[flat])
         found.append(deviation / np.sqrt(1.0 + left))
-        alike.append(_neighbours(difference[..., 0], flat, float(deviation[0])))
+        alike.append(_neighbors(difference[..., 0], flat, float(deviation[0])))
     deviations = np.median(found, axis=0)
     if deviations[0] < STATIC_NOISE:
         return deviations, 0.0
     correlation = float(np.clip(np.median(alike), 1e-3, 0.95))
-    # Gaussian-filtered white noise has neighbours' correlation exp(-1 / 4 grain^2).
+    # Gaussian-filtered white noise has neighbors' correlation exp(-1 / 4 grain^2).
     grain = 0.5 / np.sqrt(-np.log(correlation))
     return deviations, 0.0 if grain < FINEST_GRAIN_PX else float(min(grain, COARSEST_GRAIN_PX))
 
@@ -116,8 +116,8 @@ def _deviation(values: np.ndarray) -> np.ndarray:
     return spread
 
 
-def _neighbours(difference: np.ndarray, flat: np.ndarray, deviation: float) -> float:
-    """Correlation of a flat pixel's difference with its right and lower neighbours'."""
+def _neighbors(difference: np.ndarray, flat: np.ndarray, deviation: float) -> float:
+    """Correlation of a flat pixel's difference with its right and lower neighbors'."""
     about = difference - np.median(difference[flat])
     calm = flat & (np.abs(about) < 4.0 * deviation)
     across, down = calm[:, 1:] & calm[:, :-1], calm[1:] & calm[:-1]

@@ -8,9 +8,9 @@ what is missing is added. The order is a camera's: the scene moves, is blurred, 
 import numpy as np
 from pydantic import Field
 
-from vidda.camera import light, motion, sharpness, walk
+from vidda.camera import light, random_walk, shake, sharpness
+from vidda.camera.camera_statistics import CameraRecord, CameraStatistics
 from vidda.camera.estimate import luma, measure, noise
-from vidda.camera.statistics import Camera, CameraStatistics
 from vidda.config import Config
 
 
@@ -21,7 +21,7 @@ class CameraMatch(Config):
     motion_blur: bool = Field(default=True, description="smear along that movement")
     blur: bool = Field(default=True, description="lens blur")
     exposure: bool = Field(default=True, description="brightness, contrast and white balance")
-    drift: bool = Field(default=True, description="change of brightness and colour over time")
+    drift: bool = Field(default=True, description="change of brightness and color over time")
     noise: bool = Field(default=True, description="sensor noise")
     strength: float = Field(
         default=1.0,
@@ -55,7 +55,7 @@ def apply(
     path = _path(moving, len(frames), wanted, present.camera, statistics, config) * [side, side, 1]
     path = _limited(path, config.largest_shift * side)
     smear = statistics.shutter * np.gradient(path, axis=0) if len(path) > 1 else 0.0 * path
-    taken = motion.filmed(
+    taken = shake.camera_shaken(
         frames,
         path if config.shake else 0.0 * path,
         smear if config.motion_blur else 0.0 * smear,
@@ -82,15 +82,15 @@ def apply(
 def _path(
     rng: np.random.Generator,
     frames: int,
-    wanted: Camera,
-    present: Camera,
+    wanted: CameraRecord,
+    present: CameraRecord,
     statistics: CameraStatistics,
     config: CameraMatch,
 ) -> np.ndarray:
     """Where the content is to be moved in each frame (T, 3): shares of the side, and radians."""
     pan = np.array(wanted.pan)
     missing_pan = np.sign(pan) * _missing(np.abs(pan), np.abs(np.array(present.pan)))
-    return walk.sample(
+    return random_walk.sample(
         rng,
         frames,
         config.strength * missing_pan,
@@ -102,15 +102,15 @@ def _path(
 def _drift(
     rng: np.random.Generator,
     frames: int,
-    wanted: Camera,
-    present: Camera,
+    wanted: CameraRecord,
+    present: CameraRecord,
     statistics: CameraStatistics,
     config: CameraMatch,
 ) -> np.ndarray:
     """What is added to L*, a*, b* of each frame, (T, 1, 1, 3) float32."""
     fade = np.array(wanted.fade)
     missing_fade = np.sign(fade) * _missing(np.abs(fade), np.abs(np.array(present.fade)))
-    added = walk.sample(
+    added = random_walk.sample(
         rng,
         frames,
         config.strength * missing_fade,

@@ -20,16 +20,16 @@ PRIOR_SHUTTER = 0.5
 PRIOR_WEIGHT = 20.0
 
 
-def edge_blur(grey: np.ndarray) -> float | None:
+def edge_blur(gray: np.ndarray) -> float | None:
     """Standard deviation in pixels of the Gaussian blur that the sharpest edges have, or None.
 
-    grey: (T, H, W) float32, 0..255. The gradient at a strong edge is compared with that after a
+    gray: (T, H, W) float32, 0..255. The gradient at a strong edge is compared with that after a
     further blur (Zhuo and Sim 2011, doi 10.1016/j.patcog.2011.03.009, equation 7); what the ratio
     means is read off drawn step edges, because a pixel is no small thing here. Only the strongest
     hundredth of the pixels counts, and of it the median: weaker edges are soft in the scene itself,
     or texture. None without any edge.
     """
-    picked = grey[np.unique(np.linspace(0, len(grey) - 1, FRAMES_LOOKED_AT).round().astype(int))]
+    picked = gray[np.unique(np.linspace(0, len(gray) - 1, FRAMES_LOOKED_AT).round().astype(int))]
     ratios = np.concatenate([_steepness(frame) for frame in picked])
     if not len(ratios):
         return None
@@ -37,18 +37,18 @@ def edge_blur(grey: np.ndarray) -> float | None:
     return float(np.interp(-np.median(ratios), -ratio_of, blurs))
 
 
-def missing_blur(grey: np.ndarray, wanted: float) -> float:
+def missing_blur(gray: np.ndarray, wanted: float) -> float:
     """The further Gaussian blur in pixels after which `edge_blur` is `wanted`; 0 if it is already.
 
-    grey: (T, H, W) float32, 0..255. Found by bisection.
+    gray: (T, H, W) float32, 0..255. Found by bisection.
     """
-    present = edge_blur(grey)
+    present = edge_blur(gray)
     if present is None or present >= wanted:
         return 0.0
     low, high = 0.0, 2.0 * wanted
     for _ in range(SEARCH_STEPS):
         middle = (low + high) / 2.0
-        after = edge_blur(blurred(grey, middle))
+        after = edge_blur(blurred(gray, middle))
         if after is None or after > wanted:
             high = middle
         else:
@@ -65,23 +65,23 @@ def blurred(frames: np.ndarray, deviation: float) -> np.ndarray:
     )
 
 
-def shutter_sums(grey: np.ndarray, steps: np.ndarray) -> np.ndarray:
+def shutter_sums(gray: np.ndarray, steps: np.ndarray) -> np.ndarray:
     """What one clip tells of the shutter: (2,) sums to add up over clips, for `shutter`.
 
-    grey: (T, H, W) float32; steps: (T - 1, 3) the camera's, in pixels. A smear by s v attenuates
+    gray: (T, H, W) float32; steps: (T - 1, 3) the camera's, in pixels. A smear by s v attenuates
     the power at frequency w by exp(-(s w.v)^2 / 12) to first order. The same scene in frames of
     different speed v gives s^2 by linear regression of the log power on the exponent, whatever the
     scene's own spectrum is. Frequencies count by how far they stand out of the noise.
     """
-    if len(grey) < 3:
+    if len(gray) < 3:
         return np.zeros(2)
     speed = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2.0, steps[-1:]])
-    height, width = grey.shape[1:]
+    height, width = gray.shape[1:]
     across, down = np.meshgrid(np.fft.rfftfreq(width), np.fft.fftfreq(height))
     radius = np.hypot(across, down)
     band = (radius > BAND[0]) & (radius < BAND[1])
     window = np.hanning(height)[:, None] * np.hanning(width)[None, :]
-    spectrum = np.fft.rfft2((grey - grey.mean((1, 2), keepdims=True)) * window)[:, band]
+    spectrum = np.fft.rfft2((gray - gray.mean((1, 2), keepdims=True)) * window)[:, band]
     power = np.abs(spectrum) ** 2
     noise = (window**2).sum() * NOISE_LEVEL**2
     typical = power.mean(0)
@@ -117,7 +117,7 @@ def _steepness(frame: np.ndarray) -> np.ndarray:
 
 
 def _slope(frame: np.ndarray) -> np.ndarray:
-    """Grey levels a pixel."""
+    """Gray levels a pixel."""
     return np.hypot(cv2.Sobel(frame, cv2.CV_32F, 1, 0), cv2.Sobel(frame, cv2.CV_32F, 0, 1)) / 8.0
 
 

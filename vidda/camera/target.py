@@ -7,9 +7,9 @@ import numpy as np
 from pydantic import Field
 
 from vidda import video
+from vidda.camera.camera_statistics import CameraStatistics
 from vidda.camera.estimate import estimate
 from vidda.camera.match import CameraMatch
-from vidda.camera.statistics import CameraStatistics
 from vidda.config import Config
 from vidda.control.clip_size import fitted
 from vidda.data import load_manifest
@@ -37,7 +37,7 @@ class CameraConfig(Config):
 
 def target_clips(config: CameraConfig) -> Manifest:
     """The target clips that are measured, without labels; ViddaError when there are none."""
-    target = load_manifest(config.target).unlabelled()
+    target = load_manifest(config.target).unlabeled()
     if not target.clips:
         raise ViddaError(f"{config.target}: no clips in it; give a manifest of target clips")
     count = min(config.clips, len(target))

@@ -114,7 +114,7 @@ class ManifestBox(Config):
         return np.tile(scaled.astype(np.float32), (len(frames), 1, 1))
 
 
-class Detector(Config):
+class DetectorConfig(Config):
     """People found by a detector of torchvision that was trained on COCO's 91 classes."""
 
     name: Literal["detector"] = Field(default="detector", description="a detector of torchvision")
@@ -133,18 +133,20 @@ class Detector(Config):
     batch: int = Field(default=8, ge=1, description="frames at once")
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
 
-    def build(self) -> "PeopleDetector":
+    def build(self) -> "Detector":
         """The detector; raises ViddaError when its weights or device are not there."""
-        return PeopleDetector(self)
+        return Detector(self)
 
 
-BoxConfig = Annotated[WholeFrame | SidecarBox | ManifestBox | Detector, Field(discriminator="name")]
+BoxConfig = Annotated[
+    WholeFrame | SidecarBox | ManifestBox | DetectorConfig, Field(discriminator="name")
+]
 
 
-class PeopleDetector:
+class Detector:
     """A detector of torchvision in float32."""
 
-    def __init__(self, config: Detector) -> None:
+    def __init__(self, config: DetectorConfig) -> None:
         from torchvision.models import get_model
 
         self.config = config

@@ -41,7 +41,7 @@ def clip_flow(
 
 
 def packed(flow: np.ndarray) -> np.ndarray:
-    """Flow (H, W, 2) in pixels as the differences of neighbours in int16 steps.
+    """Flow (H, W, 2) in pixels as the differences of neighbors in int16 steps.
 
     Steps hold up to 1023 pixels. Flow is smooth, so their differences compress to less than half;
     they may wrap around, for their sum wraps back.

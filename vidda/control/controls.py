@@ -13,14 +13,14 @@ import numpy as np
 from pydantic import Field, field_validator
 
 from vidda.config import Config
-from vidda.control.cache import ArrayCache
+from vidda.control.array_cache import ArrayCache
 from vidda.control.clip_flow import Target, clip_flow, unpacked
-from vidda.control.draw import draw_openpose
-from vidda.control.edges import Canny, EdgeConfig
-from vidda.control.flow import Dis, Flow, FlowConfig
+from vidda.control.draw_pose import draw_openpose
+from vidda.control.edges import CannyEdges, EdgeConfig
+from vidda.control.flow import DisConfig, Flow, FlowConfig
 from vidda.control.keypoints import THRESHOLD
 from vidda.control.pose import Pose, PoseConfig, PoseSource
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.control.track import smooth, track
 from vidda.errors import ViddaError
 from vidda.files import sha256
@@ -60,12 +60,13 @@ class Smoothing(Config):
 class ControlConfig(Config):
     """Which controls are computed, and how."""
 
-    edges: EdgeConfig | None = Field(default=Canny(), description="edge maps; null: none")
+    edges: EdgeConfig | None = Field(default=CannyEdges(), description="edge maps; null: none")
     pose: PoseConfig | None = Field(
         default=None, description="where the poses come from; null: no poses"
     )
     flow: FlowConfig | None = Field(
-        default=Dis(), description="optical flow to the previous and the first frame; null: none"
+        default=DisConfig(),
+        description="optical flow to the previous and the first frame; null: none",
     )
     smoothing: Smoothing | None = Field(
         default=Smoothing(), description="of each person's track over time; null: none"
@@ -203,7 +204,7 @@ class ControlReader:
             found = self._pose_source.estimate(frames, None, clip, root, indices, passed)
             return {"keypoints": found.keypoints, "scores": found.scores}
 
-        if isinstance(self.config.pose, Sidecar):
+        if isinstance(self.config.pose, SidecarPosesConfig):
             found = estimate()  # is a file already
         else:
             # Boxes may come from the manifest or the sidecar.

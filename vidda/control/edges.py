@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from vidda.config import Config
 
 
-class Fixed(Config):
+class FixedThresholds(Config):
     """The same two thresholds for every frame."""
 
     name: Literal["fixed"] = "fixed"
@@ -27,8 +27,8 @@ class Fixed(Config):
         return self.low, self.high
 
 
-class Median(Config):
-    """Thresholds around the median grey value m of each frame: (1 - spread) m, (1 + spread) m."""
+class MedianThresholds(Config):
+    """Thresholds around the median gray value m of each frame: (1 - spread) m, (1 + spread) m."""
 
     name: Literal["median"] = "median"
     spread: float = Field(default=0.33, gt=0, le=1, description="distance from the median")
@@ -39,23 +39,23 @@ class Median(Config):
         return (1 - self.spread) * median, min(255.0, (1 + self.spread) * median)
 
 
-class Canny(Config):
+class CannyEdges(Config):
     """Canny's edges, as the ControlNets for them were trained on (IEEE PAMI 8(6), 1986)."""
 
     name: Literal["canny"] = "canny"
-    thresholds: Annotated[Fixed | Median, Field(discriminator="name")] = Field(
-        default=Fixed(), description="which gradients are edges"
+    thresholds: Annotated[FixedThresholds | MedianThresholds, Field(discriminator="name")] = Field(
+        default=FixedThresholds(), description="which gradients are edges"
     )
 
     def edges(self, frames: np.ndarray) -> np.ndarray:
         """(T, H, W) uint8, 255 on edges and 0 elsewhere, of frames (T, H, W, 3) uint8 RGB.
 
-        At each pixel the colour channel with the strongest gradient decides.
+        At each pixel the color channel with the strongest gradient decides.
         """
         return np.stack([cv2.Canny(frame, *self.thresholds.thresholds(frame)) for frame in frames])
 
 
-class Soft(Config):
+class SoftEdges(Config):
     """Soft edges without a network: the gradient's magnitude at one scale, over all channels.
 
     It resembles what HED draws for the soft-edge ControlNets, but knows nothing of objects.
@@ -78,11 +78,11 @@ class Soft(Config):
         return np.stack([one.astype(np.uint8) for one in levels])
 
 
-EdgeConfig = Annotated[Canny | Soft, Field(discriminator="name")]
+EdgeConfig = Annotated[CannyEdges | SoftEdges, Field(discriminator="name")]
 
 
 def _gradient(frame: np.ndarray, sigma: float) -> np.ndarray:
-    """The strongest channel's gradient magnitude, (H, W) float32, in grey levels a pixel."""
+    """The strongest channel's gradient magnitude, (H, W) float32, in gray levels a pixel."""
     smooth = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), sigma)
     across = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)

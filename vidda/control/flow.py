@@ -29,7 +29,7 @@ class Flow(Protocol):
         """
 
 
-class Dis(Config):
+class DisConfig(Config):
     """Dense inverse search, by OpenCV on the CPU (arXiv 1603.03590)."""
 
     name: Literal["dis"] = "dis"
@@ -37,12 +37,12 @@ class Dis(Config):
         default="medium", description="OpenCV's name for how much time it takes"
     )
 
-    def build(self) -> "DisFlow":
+    def build(self) -> "Dis":
         """The estimator."""
-        return DisFlow(self)
+        return Dis(self)
 
 
-class Raft(Config):
+class RaftConfig(Config):
     """RAFT, a network of torchvision (arXiv 2003.12039)."""
 
     name: Literal["raft"] = "raft"
@@ -56,12 +56,12 @@ class Raft(Config):
     updates: int = Field(default=12, ge=1, description="refinements of the flow")
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
 
-    def build(self) -> "RaftFlow":
+    def build(self) -> "Raft":
         """The estimator; raises ViddaError when its weights or device are not there."""
-        return RaftFlow(self)
+        return Raft(self)
 
 
-FlowConfig = Annotated[Dis | Raft, Field(discriminator="name")]
+FlowConfig = Annotated[DisConfig | RaftConfig, Field(discriminator="name")]
 
 
 def warp(values: np.ndarray, flow: np.ndarray) -> np.ndarray:
@@ -86,7 +86,7 @@ def occluded(forward: np.ndarray, backward: np.ndarray) -> np.ndarray:
     mismatch = np.square(forward + back).sum(axis=2)
     length = np.square(forward).sum(axis=2) + np.square(back).sum(axis=2)
     x, y = _targets(forward)
-    # A pixel reaches half a pixel around its centre.
+    # A pixel reaches half a pixel around its center.
     inside = (x >= -0.5) & (x < width - 0.5) & (y >= -0.5) & (y < height - 0.5)
     return ~inside | (mismatch > 0.01 * length + 0.5)
 
@@ -107,10 +107,10 @@ def _check_size(frame: np.ndarray) -> None:
         )
 
 
-class DisFlow:
-    """OpenCV's DIS on grey frames."""
+class Dis:
+    """OpenCV's DIS on gray frames."""
 
-    def __init__(self, config: Dis) -> None:
+    def __init__(self, config: DisConfig) -> None:
         presets = {
             "ultrafast": cv2.DISOPTICAL_FLOW_PRESET_ULTRAFAST,
             "fast": cv2.DISOPTICAL_FLOW_PRESET_FAST,
@@ -121,18 +121,18 @@ class DisFlow:
     def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
         """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB."""
         _check_size(a)
-        grey = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (a, b)]
-        found: np.ndarray = self._dis.calc(*grey, None)  # type: ignore[call-overload]
+        gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (a, b)]
+        found: np.ndarray = self._dis.calc(*gray, None)  # type: ignore[call-overload]
         return found
 
 
-class RaftFlow:
+class Raft:
     """torchvision's RAFT in float32.
 
     Frames of a size that it does not take are stretched to the next multiple of 8, at least 128.
     """
 
-    def __init__(self, config: Raft) -> None:
+    def __init__(self, config: RaftConfig) -> None:
         from torchvision.models import optical_flow
 
         self.device = torch_device(config.device, "flow.device")
@@ -162,7 +162,7 @@ class RaftFlow:
         return np.ascontiguousarray(result)
 
 
-def _library_file(config: Raft) -> Path:
+def _library_file(config: RaftConfig) -> Path:
     """torchvision's own weights in its cache on this machine, fetched only where asked for."""
     import torch
     from torchvision.models import optical_flow

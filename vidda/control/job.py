@@ -18,17 +18,17 @@ from pydantic import Field
 
 from vidda import video
 from vidda.control.clip_flow import Target
-from vidda.control.controls import ControlConfig, ControlReader, Controls
-from vidda.control.full_disk import FullDiskError, full_disk_told
-from vidda.control.mask import has_mask, person_mask
-from vidda.control.sheet import (
+from vidda.control.contact_sheet import (
     contact_sheet,
     evenly,
     flow_pictures,
-    full_colour,
+    full_color,
     rows,
 )
-from vidda.data.chosen import choose, find_clips
+from vidda.control.controls import ControlConfig, ControlReader, Controls
+from vidda.control.full_disk import FullDiskError, full_disk_told
+from vidda.control.mask import has_mask, person_mask
+from vidda.data.choose_clips import choose, find_clips
 from vidda.data.derived import making_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
@@ -251,7 +251,7 @@ def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str
         yield "pose", controls.pose_maps
     flow, hidden = controls.flow_previous, controls.occluded_previous
     if flow is not None and hidden is not None:
-        yield "flow", flow_pictures(flow, hidden, full_colour(flow))
+        yield "flow", flow_pictures(flow, hidden, full_color(flow))
 
 
 def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:

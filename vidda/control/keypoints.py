@@ -17,7 +17,7 @@ THRESHOLD = 0.3
 class Pose:
     """Poses of all people in all frames of one clip.
 
-    keypoints: (T, P, 17, 2) float32 x, y in pixels of the frames, whole numbers at the centres of
+    keypoints: (T, P, 17, 2) float32 x, y in pixels of the frames, whole numbers at the centers of
     pixels; of no meaning, but finite, where the score is 0.
     scores: (T, P, 17) float32 in [0, 1]: how sure a joint's place is, 0 where it is unknown.
     """

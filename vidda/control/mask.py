@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 
 from vidda import video
-from vidda.control.draw import BODY, LIMBS, openpose
+from vidda.control.draw_pose import BODY, LIMBS, openpose
 from vidda.control.keypoints import THRESHOLD, Pose, known, people_boxes
 from vidda.errors import ViddaError
 from vidda.files import inside

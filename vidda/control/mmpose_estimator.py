@@ -1,7 +1,7 @@
 """Poses by a top-down model of mmpose: RTMPose, SimCC, HRNet, ResNet and others of its kind.
 
 All people in all frames of a clip go through the model in batches, through the crop, the
-normalisation and the decoding that the model's own config names.
+normalization and the decoding that the model's own config names.
 """
 
 import logging
@@ -27,7 +27,7 @@ from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
 
-class MMPose(Config):
+class MMPoseConfig(Config):
     """A top-down model of mmpose (arXiv 2303.07399 for RTMPose).
 
     Its joints are found by name, so models of Halpe's 26 or COCO-WholeBody's 133 serve too; one
@@ -52,15 +52,15 @@ class MMPose(Config):
     batch: int = Field(default=64, ge=1, description="people at once")
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
 
-    def build(self) -> "MMPoseEstimator":
+    def build(self) -> "MMPose":
         """The estimator; raises ViddaError when mmpose, the model or the device is not there."""
-        return MMPoseEstimator(self)
+        return MMPose(self)
 
 
-class MMPoseEstimator:
+class MMPose:
     """A model of mmpose in evaluation mode, and what its config does to a picture before it."""
 
-    def __init__(self, config: MMPose) -> None:
+    def __init__(self, config: MMPoseConfig) -> None:
         apis = import_mmpose_apis()
         from mmengine.dataset import Compose
         from mmpose.models.pose_estimators import TopdownPoseEstimator

@@ -1,6 +1,6 @@
 """Poses by RTMPose in an ONNX file, through onnxruntime: neither PyTorch nor OpenMMLab is needed.
 
-The file is as mmpose deploys it: an `input` (N, 3, H, W) of normalised RGB, and SimCC outputs
+The file is as mmpose deploys it: an `input` (N, 3, H, W) of normalized RGB, and SimCC outputs
 `simcc_x` (N, K, r W) and `simcc_y` (N, K, r H), r being the split ratio, 2 for RTMPose.
 """
 
@@ -31,18 +31,18 @@ COCO-WholeBody."""
 CUDA, CPU = "CUDAExecutionProvider", "CPUExecutionProvider"
 """onnxruntime's names."""
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 
 
-class RtmposeOnnx(Config):
+class RtmposeOnnxConfig(Config):
     """RTMPose as an ONNX file (arXiv 2303.07399, and 2107.03332 for SimCC)."""
 
     name: Literal["onnx"] = Field(default="onnx", description="RTMPose in ONNX")
     model: Path = Field(description="the .onnx file")
     boxes: BoxConfig = Field(default=WholeFrame(), description="where the people are")
     padding: float = Field(default=1.25, ge=1, description="the crop's size over the box's")
-    mean: Colour = Field(default=(123.675, 116.28, 103.53), description="of R, G, B in 0..255")
-    std: Colour = Field(default=(58.395, 57.12, 57.375), description="of R, G, B in 0..255")
+    mean: Color = Field(default=(123.675, 116.28, 103.53), description="of R, G, B in 0..255")
+    std: Color = Field(default=(58.395, 57.12, 57.375), description="of R, G, B in 0..255")
     batch: int = Field(default=64, ge=1, description="people at once")
     device: str = Field(
         default="auto",
@@ -56,15 +56,15 @@ class RtmposeOnnx(Config):
             raise ValueError(f"{device!r} is not a device; take auto, cpu, cuda or cuda:NUMBER")
         return device
 
-    def build(self) -> "RtmposeOnnxEstimator":
+    def build(self) -> "RtmposeOnnx":
         """The estimator; raises ViddaError when onnxruntime, the file or the device is missing."""
-        return RtmposeOnnxEstimator(self)
+        return RtmposeOnnx(self)
 
 
-class RtmposeOnnxEstimator:
+class RtmposeOnnx:
     """An open ONNX file."""
 
-    def __init__(self, config: RtmposeOnnx) -> None:
+    def __init__(self, config: RtmposeOnnxConfig) -> None:
         self.config = config
         self._boxes = config.boxes.build()
         self._session = _open(config)
@@ -105,13 +105,13 @@ class RtmposeOnnxEstimator:
     ) -> tuple[np.ndarray, np.ndarray]:
         """COCO's joints (N, 17, 2) and their scores (N, 17) of a person in each frame."""
         size = np.array([self.width, self.height])
-        centre, scale = crops(boxes, self.width / self.height, self.config.padding)
+        center, scale = crops(boxes, self.width / self.height, self.config.padding)
         factor = size / scale
         mean, std = np.array(self.config.mean), np.array(self.config.std)
         images = np.zeros(
             (self._fixed_batch or len(frames), 3, self.height, self.width), np.float32
         )
-        for image, frame, middle, zoom in zip(images, frames, centre, factor, strict=False):
+        for image, frame, middle, zoom in zip(images, frames, center, factor, strict=False):
             matrix = np.column_stack([np.diag(zoom), size / 2 - zoom * middle])
             crop = cv2.warpAffine(frame, matrix, (self.width, self.height), flags=cv2.INTER_LINEAR)
             image[...] = ((crop - mean) / std).transpose(2, 0, 1)
@@ -123,18 +123,18 @@ class RtmposeOnnxEstimator:
             )
         n = len(frames)
         at, scores = decode_simcc(x[:n, : len(JOINTS)], y[:n, : len(JOINTS)], size)
-        return at / factor[:, None] + (centre - scale / 2)[:, None], scores
+        return at / factor[:, None] + (center - scale / 2)[:, None], scores
 
 
 def crops(boxes: np.ndarray, aspect: float, padding: float) -> tuple[np.ndarray, np.ndarray]:
-    """Centres and sizes (N, 2), width before height, of what a model is shown of each box (N, 4).
+    """Centers and sizes (N, 2), width before height, of what a model is shown of each box (N, 4).
 
     A box grows to `aspect`, its width over its height, and by `padding`; none of it is cut off.
     """
-    centre = (boxes[:, :2] + boxes[:, 2:]) / 2
+    center = (boxes[:, :2] + boxes[:, 2:]) / 2
     width, height = (padding * (boxes[:, 2:] - boxes[:, :2])).T
     width = np.maximum(width, height * aspect)
-    return centre, np.stack([width, width / aspect], axis=1)
+    return center, np.stack([width, width / aspect], axis=1)
 
 
 def decode_simcc(x: np.ndarray, y: np.ndarray, size: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -150,7 +150,7 @@ def decode_simcc(x: np.ndarray, y: np.ndarray, size: np.ndarray) -> tuple[np.nda
     return at * (size / bins), np.minimum(x.max(axis=2), y.max(axis=2))
 
 
-def _open(config: RtmposeOnnx) -> "InferenceSession":
+def _open(config: RtmposeOnnxConfig) -> "InferenceSession":
     try:
         import onnxruntime
     except ImportError:
@@ -189,7 +189,7 @@ def _open(config: RtmposeOnnx) -> "InferenceSession":
 def providers(device: str, there: Sequence[str]) -> list[Any]:
     """What onnxruntime is to run on, the first choice first, with the GPU's number.
 
-    device: see `RtmposeOnnx`. there: what this onnxruntime has. A GPU without a number is PyTorch's
+    device: see `RtmposeOnnxConfig`. there: what this onnxruntime has. A GPU without a number is PyTorch's
     current one, where PyTorch sees any: so several workers do not all sit on the first.
     """
     if device == "cpu" or CUDA not in there:

@@ -10,13 +10,15 @@ from vidda.control.keypoints import JOINTS as JOINTS
 from vidda.control.keypoints import Pose as Pose
 from vidda.control.keypoints import pck as pck
 from vidda.control.keypoints import people_boxes as people_boxes
-from vidda.control.mmpose_estimator import MMPose
-from vidda.control.onnx_estimator import RtmposeOnnx
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.mmpose_estimator import MMPoseConfig
+from vidda.control.onnx_estimator import RtmposeOnnxConfig
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.progress import Passed, unseen
 from vidda.types import ClipRecord
 
-PoseConfig = Annotated[Sidecar | MMPose | RtmposeOnnx, Field(discriminator="name")]
+PoseConfig = Annotated[
+    SidecarPosesConfig | MMPoseConfig | RtmposeOnnxConfig, Field(discriminator="name")
+]
 
 
 class PoseSource(Protocol):

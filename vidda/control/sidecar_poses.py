@@ -17,7 +17,7 @@ VISIBLE = 2
 """What stands for a visible joint. Scores are shares of it: 1, 0.5 where hidden, 0 outside."""
 
 
-class Sidecar(Config):
+class SidecarPosesConfig(Config):
     """Key points that the dataset itself keeps beside its clips, as MiniRoCoG does."""
 
     name: Literal["sidecar"] = Field(default="sidecar", description="key points of the dataset")
@@ -51,7 +51,7 @@ class SidecarPoses:
                 " (T, P, 17, 3); write COCO's 17 joints as x, y, visibility"
             )
         people = truth.reshape(len(frames), -1, *joints)
-        # The centre of the first pixel is 0 at both sizes.
+        # The center of the first pixel is 0 at both sizes.
         at = (people[..., :2] + 0.5) * scale_to(frames, clip, root) - 0.5
         scores = people[..., 2] / VISIBLE
         return Pose(at.astype(np.float32), scores.astype(np.float32))

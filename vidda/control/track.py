@@ -105,7 +105,7 @@ def smooth(
 
     Gaps are filled with a straight line between the known places on both sides; before the first
     and after the last one, that place is held. Scores are filled alike, so a joint that was filled
-    is as sure as its neighbours in time. Then a Savitzky-Golay filter fits a parabola to the places
+    is as sure as its neighbors in time. Then a Savitzky-Golay filter fits a parabola to the places
     around each frame: it is symmetric in time, so nothing is delayed, and keeps the height of a
     fast gesture, which averaging would cut.
 

@@ -8,15 +8,15 @@ import numpy as np
 import torch
 from torch.utils.data import Dataset
 
-from vidda.data.cache import FrameCache
-from vidda.data.sampling import SamplingConfig, clip_rng
+from vidda.data.frame_cache import FrameCache
+from vidda.data.frame_sampling import SamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.files import inside
 from vidda.shared_memory import share
 from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, read
 
-UNLABELLED = -1
+UNLABELED = -1
 
 
 class Clip(NamedTuple):
@@ -81,7 +81,7 @@ class ClipDataset(Dataset[Clip]):
         windows = self._frames(clip, clip_rng(self.seed, draw, clip.id, "frames"))
         rng = clip_rng(self.seed, draw, clip.id, "transform")
         views = torch.cat([self.transform(window, rng) for window in windows])
-        label = UNLABELLED if clip.label is None else clip.label
+        label = UNLABELED if clip.label is None else clip.label
         return Clip(views[0] if len(views) == 1 else views, label, number)
 
     def _frames(self, clip: ClipRecord, rng: np.random.Generator) -> np.ndarray:

@@ -20,7 +20,7 @@ from vidda.errors import ViddaError
 from vidda.files import atomic, atomic_folder, inside, sha256, write_text
 from vidda.progress import track
 from vidda.types import ClipRecord
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 
 T = TypeVar("T")
 

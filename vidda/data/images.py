@@ -6,6 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.data.list_rows import ListPart, ListRow, Split, add_experiments, fill
 from vidda.data.listing import (
     Listing,
     Tree,
@@ -16,7 +17,6 @@ from vidda.data.listing import (
     names_clip,
     require_lists,
 )
-from vidda.data.rows import Part, Row, Split, add_experiments, fill
 from vidda.errors import ViddaError
 
 
@@ -32,20 +32,20 @@ class Visda2017(Config):
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """train/ is the source, validation/ the unlabelled target, test/ the test.
+        """train/ is the source, validation/ the unlabeled target, test/ the test.
 
         Without test/ the target itself is the test, as most papers have it; then `adapted` would
         train on its test images, and only source_only is planned.
         """
         tested = (root / "test" / "image_list.txt").is_file()
         parts = [
-            Part(split="train", path=Path("train"), domain="synthetic", view="object"),
-            Part(split="target" if tested else "test", path=Path("validation"), view="object"),
+            ListPart(split="train", path=Path("train"), domain="synthetic", view="object"),
+            ListPart(split="target" if tested else "test", path=Path("validation"), view="object"),
         ]
         if tested:
-            parts.append(Part(split="test", path=Path("test"), view="object"))
+            parts.append(ListPart(split="test", path=Path("test"), view="object"))
         require_lists(root / part.path / "image_list.txt" for part in parts)
-        rows: list[Row] = []
+        rows: list[ListRow] = []
         notes: list[str] = []
         for part in parts:
             folder = part.path.as_posix()
@@ -58,7 +58,7 @@ class Visda2017(Config):
             for number, line in lines_of(file, notes, names_clip(tree, named)):
                 path, *label = line.rsplit(None, 1)
                 where = f"{folder}/image_list.txt:{number}"
-                rows.append(Row(part, where, f"{folder}/{path}", label[0] if label else None))
+                rows.append(ListRow(part, where, f"{folder}/{path}", label[0] if label else None))
         listing = fill(root, rows, None, notes=notes)
         if not tested:
             listing.notes.append(
@@ -83,18 +83,18 @@ class S2rda49(Config):
     val_share: float = Field(default=0.1, gt=0, lt=1, description="share of synthetic/ held out")
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """synthetic/ is the source, real_val.txt the unlabelled target, real_test.txt the test.
+        """synthetic/ is the source, real_val.txt the unlabeled target, real_test.txt the test.
 
         The lists give paths alone: a clip's class is its folder.
         """
         require_lists(root / self.splits / name for name in ("real_val.txt", "real_test.txt"))
-        source = Part(split="train", path=Path("synthetic"), domain="synthetic", view="object")
+        source = ListPart(split="train", path=Path("synthetic"), domain="synthetic", view="object")
         paths, others = media_in(tree, "synthetic/")
         if not paths:
             raise ViddaError(
                 f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it{first_of(others)}"
             )
-        rows = [Row(source, path, path, PurePosixPath(path).parent.name) for path in paths]
+        rows = [ListRow(source, path, path, PurePosixPath(path).parent.name) for path in paths]
         targets: tuple[tuple[Split, str], ...] = (
             ("target", "real_val.txt"),
             ("test", "real_test.txt"),
@@ -102,9 +102,9 @@ class S2rda49(Config):
         notes: list[str] = []
         is_row = names_clip(tree, lambda line: line if line in tree or is_media(line) else None)
         for split, name in targets:
-            part = Part(split=split, path=self.splits / name, view="object")
+            part = ListPart(split=split, path=self.splits / name, view="object")
             rows += [
-                Row(part, f"{name}:{number}", line, PurePosixPath(line).parent.name)
+                ListRow(part, f"{name}:{number}", line, PurePosixPath(line).parent.name)
                 for number, line in lines_of(root / self.splits / name, notes, is_row)
             ]
         listing = fill(root, rows, None, notes=notes)

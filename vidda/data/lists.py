@@ -13,6 +13,7 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config, FileName
+from vidda.data.list_rows import ListPart, ListRow, Mistake, add_experiments, by_stem, fill
 from vidda.data.listing import (
     Listing,
     Tree,
@@ -23,7 +24,6 @@ from vidda.data.listing import (
     names_clip,
     require_lists,
 )
-from vidda.data.rows import Mistake, Part, Row, add_experiments, by_stem, fill
 from vidda.errors import ViddaError
 
 
@@ -31,7 +31,7 @@ class _Layout(Config):
     """The keys of the three layouts."""
 
     task: FileName = Field(default="main", description="name of the task, for splits/TASK")
-    parts: tuple[Part, ...] = Field(min_length=1, description="the lists or folders")
+    parts: tuple[ListPart, ...] = Field(min_length=1, description="the lists or folders")
     classes: Path | None = Field(
         default=None,
         description="file of class names, relative to the root; by default read from the data",
@@ -41,7 +41,7 @@ class _Layout(Config):
     )
 
 
-class Lists(_Layout):
+class PlainLists(_Layout):
     """Text files of `path label` lines (or `path` alone where the label is not known)."""
 
     name: Literal["lists"]
@@ -51,10 +51,10 @@ class Lists(_Layout):
         """The listing of all parts."""
         require_lists(root / part.path for part in self.parts)
         notes: list[str] = []
-        rows: list[Row] = []
+        rows: list[ListRow] = []
         for part in self.parts:
 
-            def named(line: str, part: Part = part) -> str | None:
+            def named(line: str, part: ListPart = part) -> str | None:
                 return _named(_spaced(part, "", line).path, self.strip, tree)
 
             lines = lines_of(root / part.path, notes, names_clip(tree, named))
@@ -62,14 +62,14 @@ class Lists(_Layout):
         return _finish(self, root, rows, self.strip, notes=notes)
 
 
-class Folders(_Layout):
+class ClassFolders(_Layout):
     """A folder for each class, under the folder of each part."""
 
     name: Literal["folders"]
 
     def read(self, root: Path, tree: Tree) -> Listing:
         """The listing of all parts."""
-        rows: list[Row] = []
+        rows: list[ListRow] = []
         others: list[str] = []
         for part in self.parts:
             prefix = "" if part.path == Path() else part.path.as_posix() + "/"
@@ -80,7 +80,7 @@ class Folders(_Layout):
             for path in found:
                 inner = PurePosixPath(path.removeprefix(prefix)).parts
                 label = inner[0] if len(inner) > 1 else None
-                rows.append(Row(part, path, path, label))
+                rows.append(ListRow(part, path, path, label))
         listing = _finish(self, root, rows, "", numbers=False)
         listing.not_media(others)
         listing.covered = ()
@@ -99,7 +99,7 @@ class CsvFiles(_Layout):
         stems = by_stem(tree)
         mistakes: list[Mistake] = []
         notes: list[str] = []
-        rows: list[Row] = []
+        rows: list[ListRow] = []
 
         def named(line: str) -> str | None:
             # With a header the path is a cell; without, it may hold commas that nothing quotes.
@@ -117,7 +117,7 @@ class CsvFiles(_Layout):
 def _finish(
     layout: _Layout,
     root: Path,
-    rows: list[Row],
+    rows: list[ListRow],
     strip: str,
     mistakes: Sequence[Mistake] = (),
     notes: Sequence[str] = (),
@@ -135,20 +135,20 @@ def _named(path: str, strip: str, tree: Tree) -> str | None:
     return path if path in tree or is_media(path) else None
 
 
-def _spaced(part: Part, where: str, line: str) -> Row:
+def _spaced(part: ListPart, where: str, line: str) -> ListRow:
     """A `path label` line, or a path alone; a path may hold spaces."""
     fields = line.rsplit(None, 1)
     if len(fields) == 1 or (is_media(line) and not fields[1].lstrip("-").isdecimal()):
-        return Row(part, where, line, None)
-    return Row(part, where, fields[0], fields[1])
+        return ListRow(part, where, line, None)
+    return ListRow(part, where, fields[0], fields[1])
 
 
 def _csv_rows(
-    part: Part,
+    part: ListPart,
     lines: list[tuple[int, str]],
     stems: dict[str, list[str]],
     mistakes: list[Mistake],
-) -> Iterator[Row]:
+) -> Iterator[ListRow]:
     header = _cells_of(lines[0][1]) if lines else []
     if "youtube_id" in header:
         yield from _kinetics(part, _cells(part, lines, header, mistakes), stems, mistakes)
@@ -163,15 +163,17 @@ def _csv_rows(
                 mistakes.append((where, str(error)))
 
 
-def _plain(part: Part, where: str, line: str) -> Row:
+def _plain(part: ListPart, where: str, line: str) -> ListRow:
     """A line without a header: `path,label` or `path label`, the path in quotes or not."""
     if not line.startswith('"'):
         path, comma, label = line.rpartition(",")
-        return Row(part, where, path, label.strip(' "')) if comma else _spaced(part, where, line)
+        return (
+            ListRow(part, where, path, label.strip(' "')) if comma else _spaced(part, where, line)
+        )
     for separator in (",", " ", "\t"):
         cells = [cell.strip() for cell in _cells_of(line, separator) if cell]
         if cells and len(cells) <= 2:
-            return Row(part, where, cells[0], cells[1] if len(cells) > 1 else None)
+            return ListRow(part, where, cells[0], cells[1] if len(cells) > 1 else None)
     raise ViddaError(f'{line[:60]!r} is not `"path",label`')
 
 
@@ -185,7 +187,7 @@ def _cells_of(line: str, separator: str = ",") -> list[str]:
 
 
 def _cells(
-    part: Part, lines: list[tuple[int, str]], header: list[str], mistakes: list[Mistake]
+    part: ListPart, lines: list[tuple[int, str]], header: list[str], mistakes: list[Mistake]
 ) -> Iterator[tuple[str, dict[str, str]]]:
     """Each line after the header as (where, cells by column)."""
     for number, line in lines[1:]:
@@ -199,21 +201,21 @@ def _cells(
             mistakes.append((where, f"{len(cells)} cells, the header has {len(header)}"))
 
 
-def _headed(part: Part, table: Iterable[tuple[str, dict[str, str]]]) -> Iterator[Row]:
+def _headed(part: ListPart, table: Iterable[tuple[str, dict[str, str]]]) -> Iterator[ListRow]:
     for where, cells in table:
         path = cells.pop("path")
         number, name = cells.pop("label", ""), cells.pop("class", "")
         taken = {"id", "domain", "view", "subject", "altitude_m", "parent_id", "split"}
         meta = {key: value for key, value in cells.items() if key not in taken and value}
-        yield Row(part, where, path, name or number, meta)
+        yield ListRow(part, where, path, name or number, meta)
 
 
 def _kinetics(
-    part: Part,
+    part: ListPart,
     table: Iterable[tuple[str, dict[str, str]]],
     stems: dict[str, list[str]],
     mistakes: list[Mistake],
-) -> Iterator[Row]:
+) -> Iterator[ListRow]:
     """Kinetics names clips ID_START_END with six digits each, in folders of the class or in one.
 
     The test CSV has no label column. A clip that is not there gets the path it should have.
@@ -229,4 +231,4 @@ def _kinetics(
             stems.get(name) or stems.get(cells["youtube_id"]) or [f"{label}/{name}.mp4".lstrip("/")]
         )
         in_class = [path for path in found if PurePosixPath(path).parent.name == label]
-        yield Row(part, where, (in_class or found)[0], label)
+        yield ListRow(part, where, (in_class or found)[0], label)

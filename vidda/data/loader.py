@@ -11,7 +11,7 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 from vidda.data.dataset import Clip, ClipDataset
 from vidda.errors import ViddaError
 from vidda.shared_memory import no_room, share
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 from vidda.workers import ForkServing, start_worker
 
 Order = Callable[[int], np.ndarray]

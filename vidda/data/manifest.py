@@ -89,9 +89,9 @@ def meta_columns(clips: Iterable[ClipRecord]) -> list[str]:
     return list(names)
 
 
-def csv_header(columns: Sequence[str], *, labelled: bool = True) -> str:
+def csv_header(columns: Sequence[str], *, labeled: bool = True) -> str:
     """The first line of a manifest with these further columns."""
-    return csv_line([*_own_columns(labelled), *columns])
+    return csv_line([*_own_columns(labeled), *columns])
 
 
 def csv_lines(
@@ -99,15 +99,15 @@ def csv_lines(
     classes: Sequence[str],
     columns: Sequence[str],
     *,
-    labelled: bool = True,
+    labeled: bool = True,
 ) -> list[str]:
-    """One CSV line a clip; without `labelled` the label and class columns are not there at all."""
+    """One CSV line a clip; without `labeled` the label and class columns are not there at all."""
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\n")
     for c in clips:
         label = ("" if c.label is None else c.label, "" if c.label is None else classes[c.label])
         altitude = "" if c.altitude_m is None else f"{c.altitude_m:g}"
-        row = [c.id, c.path, *(label if labelled else ()), c.domain, c.view]
+        row = [c.id, c.path, *(label if labeled else ()), c.domain, c.view]
         row += [c.subject or "", altitude, c.parent_id or ""]
         row += [c.meta.get(name, "") for name in columns]
         writer.writerow(row)
@@ -145,8 +145,8 @@ class _Lines(list[str]):
     write = list.append
 
 
-def _own_columns(labelled: bool) -> list[str]:
-    return [name for name in COLUMNS if labelled or name not in ("label", "class")]
+def _own_columns(labeled: bool) -> list[str]:
+    return [name for name in COLUMNS if labeled or name not in ("label", "class")]
 
 
 def _portable(folder: Path, root: Path) -> str:

@@ -22,10 +22,11 @@ from typing import Annotated
 from pydantic import Field
 
 from vidda.config import Config, dump
-from vidda.data.checks import Result, check
+from vidda.console import console
 from vidda.data.images import S2rda49, Visda2017
+from vidda.data.list_checks import ListCheck, check
 from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
-from vidda.data.lists import CsvFiles, Folders, Lists
+from vidda.data.lists import ClassFolders, CsvFiles, PlainLists
 from vidda.data.manifest import (
     DATASET,
     csv_header,
@@ -35,18 +36,17 @@ from vidda.data.manifest import (
     write_csv,
     write_dataset,
 )
+from vidda.data.prepare_tables import MEANING, print_problems, print_summary
 from vidda.data.rocog import RocogV2
 from vidda.data.rocog_zips import unpack_zips
-from vidda.data.shared_clips import Shared
-from vidda.data.summary import MEANING, print_problems, print_summary
+from vidda.data.shared_clips import SharedClip
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
 from vidda.files import discard_partial, lock, write_text
-from vidda.screen import console
 
 Dataset = Annotated[
-    RocogV2 | Lists | Folders | CsvFiles | UcfHmdb | Visda2017 | S2rda49,
+    RocogV2 | PlainLists | ClassFolders | CsvFiles | UcfHmdb | Visda2017 | S2rda49,
     Field(discriminator="name"),
 ]
 
@@ -103,7 +103,7 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _show(
-    config: PrepareConfig, notes: list[str], listing: Listing, result: Result, tree: Tree
+    config: PrepareConfig, notes: list[str], listing: Listing, result: ListCheck, tree: Tree
 ) -> None:
     """Notes, warnings and problems on standard error, the summary on standard output."""
     empty = [path for path in result.clips if tree[path][0] == 0]
@@ -182,7 +182,7 @@ def _unreadable(
     return {path: error for path in paths if (error := checked[path].error) is not None}
 
 
-def _refuse(config: PrepareConfig, result: Result, dry_run: bool) -> None:
+def _refuse(config: PrepareConfig, result: ListCheck, dry_run: bool) -> None:
     """Raise for the mistakes that stop the run, a line a kind."""
     stopping = BLOCKING if config.allow_missing else {**BLOCKING, **DROPPING}
     lines = []
@@ -204,7 +204,7 @@ def _refuse(config: PrepareConfig, result: Result, dry_run: bool) -> None:
 def _finish(
     config: PrepareConfig,
     listing: Listing,
-    result: Result,
+    result: ListCheck,
     tree: Tree,
     *,
     dry_run: bool,
@@ -243,7 +243,7 @@ def _finish(
     return int(result.dropped > 0)
 
 
-def _files(listing: Listing, result: Result) -> Iterator[tuple[str, list[str]]]:
+def _files(listing: Listing, result: ListCheck) -> Iterator[tuple[str, list[str]]]:
     """The name and the lines of every CSV. A clip's line is made once for all its files."""
     clips = list(result.clips.values())
     columns = meta_columns(clips)
@@ -258,13 +258,13 @@ def _files(listing: Listing, result: Result) -> Iterator[tuple[str, list[str]]]:
             paths = result.lists[name]
             if part == "target":
                 hidden = [replace(result.clips[path], label=None) for path in paths]
-                rows = csv_lines(hidden, listing.classes, columns, labelled=False)
-                yield file, [csv_header(columns, labelled=False), *rows]
+                rows = csv_lines(hidden, listing.classes, columns, labeled=False)
+                yield file, [csv_header(columns, labeled=False), *rows]
             else:
                 yield file, [header, *(lines[path] for path in paths)]
 
 
-def _change(out: Path, listing: Listing, result: Result) -> str | None:
+def _change(out: Path, listing: Listing, result: ListCheck) -> str | None:
     """The first file of a finished OUT that would change, or None."""
     there = {path.relative_to(out).as_posix() for path in out.glob("splits/*/*/*.csv")}
     for name, lines in _files(listing, result):
@@ -280,7 +280,7 @@ def _write_problems(out: Path, problems: list[Problem]) -> None:
     write_csv(out / "problems.csv", "kind,where,text\n", rows)
 
 
-def _write_shared(out: Path, shared: list[Shared]) -> None:
+def _write_shared(out: Path, shared: list[SharedClip]) -> None:
     """Write every shared clip; no file where there is none."""
     if not shared:
         (out / SHARED).unlink(missing_ok=True)

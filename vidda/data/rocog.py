@@ -59,7 +59,7 @@ SYN_NAME = re.compile(
     r"(?:(?P<take>R\d+_\d+)_)?\d+_\d+_\d+_\d+_\d+_\d+\.\w+"
 )
 REAL_NAME = re.compile(
-    r"(?P<subject>S\d+)(?P<session>[a-z]?)_(?P<metres>\d+)m_(?P<platform>[a-z]+)_"
+    r"(?P<subject>S\d+)(?P<session>[a-z]?)_(?P<meters>\d+)m_(?P<platform>[a-z]+)_"
     r"(?:(?P<recording>\d+)_)?label\d+_start(?P<start>\d+)\.\w+"
 )
 
@@ -174,9 +174,9 @@ def _clip(
     elif match := REAL_NAME.fullmatch(name):
         subject = match["subject"]
         if view == "air":
-            altitude = float(match["metres"])
+            altitude = float(match["meters"])
         else:
-            meta["distance_m"] = match["metres"]
+            meta["distance_m"] = match["meters"]
         meta |= {"platform": match["platform"], "start_frame": match["start"]}
         # "S04b" is taken for a second session of S04: if it is another person after all, intervals
         # that are clustered by subject come out too wide, never too narrow.

@@ -13,7 +13,7 @@ SHOWN = 10
 
 
 @dataclass(frozen=True, slots=True)
-class Shared:
+class SharedClip:
     """The clips of one list that stand in another too. pairs: (id there, id in `second`)."""
 
     first: str

@@ -13,7 +13,7 @@ from vidda.config import Config
 from vidda.video.reading import Size
 
 # Mean and standard deviation for RGB in [0, 1].
-NORMALISATIONS = {
+NORMALIZATIONS = {
     "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
     "kinetics": ((0.45, 0.45, 0.45), (0.225, 0.225, 0.225)),
     "half": ((0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
@@ -53,10 +53,10 @@ class RandomResizedCrop(Config):
         return [v2.RandomResizedCrop((size, size), scale=scale, ratio=ratio, antialias=True)]
 
 
-class CentreCrop(Config):
+class CenterCrop(Config):
     """The square in the middle of the frame."""
 
-    name: Literal["centre_crop"] = "centre_crop"
+    name: Literal["center_crop"] = "center_crop"
 
     def read_size(self, size: int) -> Size:
         return size
@@ -78,12 +78,12 @@ class ThreeCrops(Config):
 
 
 CropConfig = Annotated[
-    Resize | RandomResizedCrop | CentreCrop | ThreeCrops, Field(discriminator="name")
+    Resize | RandomResizedCrop | CenterCrop | ThreeCrops, Field(discriminator="name")
 ]
 
 
-class ColourJitter(Config):
-    """How much the colours of a clip change, all its frames alike; 0 leaves them."""
+class ColorJitter(Config):
+    """How much the colors of a clip change, all its frames alike; 0 leaves them."""
 
     brightness: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
     contrast: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
@@ -118,7 +118,7 @@ class Noise(Config):
 
 
 class RandAugment(Config):
-    """Random operations on colours and geometry (arXiv 1909.13719), all frames of a clip alike.
+    """Random operations on colors and geometry (arXiv 1909.13719), all frames of a clip alike.
 
     torchvision's, set to VideoMAE's rand-m7-n4-mstd0.5-inc1 (arXiv 2203.12602; in timm's notation)
     as far as it goes. `RandAugment(num_ops=4, magnitude=7)` alone is something else: its magnitudes
@@ -127,7 +127,7 @@ class RandAugment(Config):
     differs from it: the magnitude is exact, not spread normally by 0.5; Identity is drawn, Invert
     and SolarizeAdd are not; Posterize keeps 5 bits at magnitude 7, not 2; interpolation is
     bilinear, not bicubic; and it comes after the crop, not before, so a clip is moved by a share of
-    the crop (0.32 of it at magnitude 7), and the grey that moves in is never cropped off.
+    the crop (0.32 of it at magnitude 7), and the gray that moves in is never cropped off.
 
     AutoContrast and Equalize have no magnitude, and look at each frame by itself. No operation
     mirrors (rotations stay within 30 degrees), so handedness is `horizontal_flip`'s alone.
@@ -147,7 +147,7 @@ class RandAugment(Config):
             magnitude=self.magnitude,
             num_magnitude_bins=11,  # 0, 1, ... 10
             interpolation=v2.InterpolationMode.BILINEAR,
-            fill=128,  # grey moves in where a clip is moved, as in the recipe
+            fill=128,  # gray moves in where a clip is moved, as in the recipe
         )
         return [v2.RandomApply([operation], p=self.probability)] * self.operations
 
@@ -155,7 +155,7 @@ class RandAugment(Config):
 class RandomErasing(Config):
     """A random box is erased, the same in all frames of a clip (arXiv 1708.04896).
 
-    After normalisation, so `mean` is the mean that `normalise` takes off (black where that is
+    After normalization, so `mean` is the mean that `normalize` takes off (black where that is
     `none`), and `noise` has mean 0 and deviation 1 then. VideoMAE's recipe (its mode `pixel`) draws
     the noise anew for each frame, and tries 100 times, not 10, to fit a box; here a clip has one
     picture of noise, as torchvision does it.
@@ -205,25 +205,25 @@ class TransformConfig(Config):
     """How frames become the input of a model."""
 
     size: int = Field(default=112, ge=1, description="height and width of the output, in pixels")
-    crop: CropConfig = Field(default=CentreCrop(), description="which part of the frame is seen")
-    colour_jitter: ColourJitter | None = Field(
-        default=None, description="random colours, or null for none"
+    crop: CropConfig = Field(default=CenterCrop(), description="which part of the frame is seen")
+    color_jitter: ColorJitter | None = Field(
+        default=None, description="random colors, or null for none"
     )
     horizontal_flip: bool = Field(
         default=False,
         description="mirror half of the clips; leave off where handedness tells classes apart",
     )
     rand_augment: RandAugment | None = Field(
-        default=None, description="random operations after crop, flip and colours; null for none"
+        default=None, description="random operations after crop, flip and colors; null for none"
     )
     blur: Blur | None = Field(default=None, description="random blur after these, or null for none")
     noise: Noise | None = Field(
         default=None, description="random noise after the blur, or null for none"
     )
     random_erasing: RandomErasing | None = Field(
-        default=None, description="erase a random box after normalisation; null for none"
+        default=None, description="erase a random box after normalization; null for none"
     )
-    normalise: Literal["imagenet", "kinetics", "half", "none"] = Field(
+    normalize: Literal["imagenet", "kinetics", "half", "none"] = Field(
         default="imagenet",
         description="mean and deviation taken from RGB in [0, 1]; none leaves it so",
     )
@@ -251,8 +251,8 @@ class ClipTransform:
         layers = config.crop.layers(config.size)
         if config.horizontal_flip:
             layers.append(v2.RandomHorizontalFlip(p=0.5))
-        if config.colour_jitter is not None:
-            jitter = config.colour_jitter
+        if config.color_jitter is not None:
+            jitter = config.color_jitter
             layers.append(
                 v2.ColorJitter(jitter.brightness, jitter.contrast, jitter.saturation, jitter.hue)
             )
@@ -262,7 +262,7 @@ class ClipTransform:
         self._random = v2.Compose(layers)
         erasing = config.random_erasing
         self._erase = v2.Identity() if erasing is None else erasing.layer()
-        mean, std = (torch.tensor(n).view(3, 1, 1, 1) for n in NORMALISATIONS[config.normalise])
+        mean, std = (torch.tensor(n).view(3, 1, 1, 1) for n in NORMALIZATIONS[config.normalize])
         self._mean, self._scale = 255 * mean, 1 / (255 * std)
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
@@ -275,15 +275,15 @@ class ClipTransform:
         # torch.manual_seed would seed the GPUs' too, which draw the model's dropout, and is slow.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(rng.integers(2**63)))
-            clips = self._normalised(self._random(video))
+            clips = self._normalized(self._random(video))
             return self._erase(clips.transpose(1, 2)).transpose(1, 2)
 
-    def _normalised(self, video: torch.Tensor) -> torch.Tensor:
+    def _normalized(self, video: torch.Tensor) -> torch.Tensor:
         """From (T, C, H, W) uint8 to (V, C, T, H, W) float32."""
         crops = _three_crops(video) if self.config.crop.name == "three_crops" else [video]
         length, channels, height, width = crops[0].shape
         out = torch.empty((len(crops), channels, length, height, width))
-        # To float, normalised and contiguous in two passes; torchvision's own way takes six.
+        # To float, normalized and contiguous in two passes; torchvision's own way takes six.
         for crop, place in zip(crops, out, strict=True):
             torch.sub(crop.transpose(0, 1), self._mean, out=place).mul_(self._scale)
         return out

@@ -10,8 +10,8 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.data.list_rows import ListPart, ListRow, Mistake, Split, by_stem, fill, hold_out
 from vidda.data.listing import Listing, Tree, lines_of, names_clip, require_lists
-from vidda.data.rows import Mistake, Part, Row, Split, by_stem, fill, hold_out
 
 SETS = {"ucf": "ucf101", "hmdb": "hmdb51"}
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -76,7 +76,7 @@ class UcfHmdb(Config):
         return self.lists / f"list_{SETS[name]}_{split}{self.suffix}.txt"
 
     def _read_set(self, root: Path, name: str, stems: dict[str, list[str]], tree: Tree) -> Listing:
-        rows: list[Row] = []
+        rows: list[ListRow] = []
         mistakes: list[Mistake] = []
         notes: list[str] = []
 
@@ -92,7 +92,7 @@ class UcfHmdb(Config):
         is_row = names_clip(tree, named)
         for split in SPLITS:
             file = self._file(name, split)
-            part = Part(split=split, path=file, domain=SETS[name])
+            part = ListPart(split=split, path=file, domain=SETS[name])
             for number, line in lines_of(root / file, notes, is_row):
                 where = f"{file.name}:{number}"
                 fields = line.rsplit(None, 2)
@@ -103,7 +103,7 @@ class UcfHmdb(Config):
                 found = stems.get(video, [video])
                 if len(found) > 1:
                     mistakes.append((where, f"{video} is {' and '.join(found)}; keep one"))
-                rows.append(Row(part, where, found[0], fields[2], {"num_frames": fields[1]}))
+                rows.append(ListRow(part, where, found[0], fields[2], {"num_frames": fields[1]}))
         listing = fill(root, rows, self.classes, mistakes=mistakes, notes=notes)
         listing.lists = {split: listing.lists.get(split, {}) for split in SPLITS}
         return listing

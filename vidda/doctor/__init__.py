@@ -1,5 +1,5 @@
 """`vidda doctor`: whether each part of this installation works, found out by using it."""
 
-from vidda.doctor.command import DoctorConfig, run
+from vidda.doctor.job import DoctorConfig, run
 
 __all__ = ["DoctorConfig", "run"]

@@ -9,7 +9,7 @@ cannot be imported must not take the others with it.
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from vidda.doctor import machine, models, video
+from vidda.doctor import machine_checks, model_checks, video_checks
 
 REINSTALL = "delete .venv and run tools/quickstart.sh again"
 
@@ -27,46 +27,46 @@ class Check:
 # The checks of a group share a process.
 GROUPS = {
     "machine": (
-        Check("vidda", machine.check_vidda),
-        Check("machine", machine.check_machine),
-        Check("disk", machine.check_disk, remedy="free some space"),
-        Check("torch on the CPU", machine.check_cpu),
+        Check("vidda", machine_checks.check_vidda),
+        Check("machine", machine_checks.check_machine),
+        Check("disk", machine_checks.check_disk, remedy="free some space"),
+        Check("torch on the CPU", machine_checks.check_cpu),
         Check(
             "CUDA",
-            machine.check_cuda,
+            machine_checks.check_cuda,
             required=False,
             remedy="everything runs on the CPU, slowly; with an NVIDIA GPU, update its driver",
         ),
     ),
     "video": (
-        Check("PyAV", video.check_pyav),
-        Check("decord", video.check_decord),
-        Check("OpenCV", video.check_opencv),
-        Check("other codecs", video.check_codecs, required=False),
+        Check("PyAV", video_checks.check_pyav),
+        Check("decord", video_checks.check_decord),
+        Check("OpenCV", video_checks.check_opencv),
+        Check("other codecs", video_checks.check_codecs, required=False),
         Check(
             "torchcodec",
-            video.check_torchcodec,
+            video_checks.check_torchcodec,
             required=False,
             remedy="not needed; pip install '.[torchcodec]', and Debian's package ffmpeg",
         ),
     ),
     "models": (
-        Check("torchvision", models.check_torchvision),
-        Check("pytorchvideo", models.check_pytorchvideo),
-        Check("timm", models.check_timm),
-        Check("torchmetrics", models.check_torchmetrics),
-        Check("safetensors", models.check_safetensors),
-        Check("transformers", models.check_transformers),
-        Check("diffusers", models.check_diffusers),
-        Check("peft", models.check_peft),
-        Check("accelerate", models.check_accelerate),
+        Check("torchvision", model_checks.check_torchvision),
+        Check("pytorchvideo", model_checks.check_pytorchvideo),
+        Check("timm", model_checks.check_timm),
+        Check("torchmetrics", model_checks.check_torchmetrics),
+        Check("safetensors", model_checks.check_safetensors),
+        Check("transformers", model_checks.check_transformers),
+        Check("diffusers", model_checks.check_diffusers),
+        Check("peft", model_checks.check_peft),
+        Check("accelerate", model_checks.check_accelerate),
     ),
     "optional": (
-        Check("mmpose", models.check_mmpose, required=False),
-        Check("wandb", models.check_wandb, required=False),
+        Check("mmpose", model_checks.check_mmpose, required=False),
+        Check("wandb", model_checks.check_wandb, required=False),
         Check(
             "public weights",
-            models.check_weights,
+            model_checks.check_weights,
             required=False,
             remedy="or copy their folders here and name them",
         ),

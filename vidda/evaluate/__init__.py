@@ -1,1 +1,1 @@
-"""Labelled metrics and their intervals, from files of predictions; transfer tables."""
+"""Labeled metrics and their intervals, from files of predictions; transfer tables."""

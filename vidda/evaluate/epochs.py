@@ -10,10 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidda.data.predictions import SavedPredictions, load_predictions
+from vidda.data.saved_predictions import SavedPredictions, load_predictions
 from vidda.errors import ViddaError
+from vidda.evaluate.labeled_predictions import join, labels_of
 from vidda.evaluate.metrics import right
-from vidda.evaluate.predictions import join, labels_of
 from vidda.types import Manifest
 
 SELECTION = "selection.json"
@@ -35,7 +35,7 @@ class Epochs:
 
 
 def read_epochs(run: Path, manifest: Manifest, name: str) -> Epochs:
-    """Compare the epochs of a run on a labelled manifest whose clips it watched.
+    """Compare the epochs of a run on a labeled manifest whose clips it watched.
 
     name: the manifest's, for messages. Raises ViddaError when the run did not watch these clips, is
     not finished, or lacks an epoch.

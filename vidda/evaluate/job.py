@@ -16,25 +16,25 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
+from vidda.console import console
 from vidda.data import load_manifest
-from vidda.data.predictions import SavedPredictions, load_predictions, save_predictions
-from vidda.evaluate import screen
+from vidda.data.saved_predictions import SavedPredictions, load_predictions, save_predictions
+from vidda.evaluate import console_tables
 from vidda.evaluate.epochs import read_epochs
-from vidda.evaluate.inference import check_model, predict_labelled
 from vidda.evaluate.intervals import mcnemar
+from vidda.evaluate.labeled_predictions import join, labels_of, same_clips
 from vidda.evaluate.metrics import right
-from vidda.evaluate.predictions import join, labels_of, same_clips
-from vidda.evaluate.summary import Intervals, clusters_of, summarise
+from vidda.evaluate.predict_labeled import check_model, predict_labeled
+from vidda.evaluate.summary import Intervals, clusters_of, summarize
 from vidda.evaluate.transfer import Transfer
 from vidda.evaluate.transfer_job import run_transfer
 from vidda.files import sha256, write_text
-from vidda.recognize.saved import WEIGHTS
-from vidda.recognize.showing import Showing
+from vidda.recognize.inference_config import InferenceConfig
+from vidda.recognize.saved_recognizer import WEIGHTS
 from vidda.run import RunFolder
-from vidda.screen import console
 from vidda.types import Manifest
 
-SHOWING = frozenset(Showing.model_fields)
+SHOWING = frozenset(InferenceConfig.model_fields)
 """The keys that only a job which runs a model can use."""
 
 JOBS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
@@ -47,7 +47,7 @@ JOBS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
 """Which keys each job must have, and which it may have besides."""
 
 
-class EvaluateConfig(Showing):
+class EvaluateConfig(InferenceConfig):
     """What is evaluated: exactly one of model, predictions, compare, epochs and transfer."""
 
     model: Path | None = Field(
@@ -65,7 +65,7 @@ class EvaluateConfig(Showing):
     transfer: Transfer | None = Field(
         default=None, description="runs, tested on the test clips of every task, in one table"
     )
-    manifest: Path | None = Field(default=None, description="labelled clips to test on")
+    manifest: Path | None = Field(default=None, description="labeled clips to test on")
     out: Path | None = Field(
         default=None,
         description="folder to write; null, with model: RUN/evaluations/NAME, after the manifest;"
@@ -101,17 +101,17 @@ def run(config: EvaluateConfig, *, dry_run: bool, resume: bool) -> int:
         assert manifest is not None
         _test(config, config.model, manifest, dry_run, resume)
     elif config.predictions is not None:
-        saved = _labelled(config, config.predictions, manifest)
+        saved = _labeled(config, config.predictions, manifest)
         content = _measured(config, saved)
         _keep(config, [config.predictions], {"metrics.json": content}, dry_run, resume)
     elif config.compare is not None:
-        first, second = (_labelled(config, path, manifest) for path in config.compare)
+        first, second = (_labeled(config, path, manifest) for path in config.compare)
         content = _compared(config, first, same_clips(second, first))
         _keep(config, config.compare, {"comparison.json": content}, dry_run, resume)
     elif config.epochs is not None:
         assert manifest is not None
         found = read_epochs(config.epochs, manifest, str(config.manifest))
-        screen.print_epochs(console(sys.stdout), found)
+        console_tables.print_epochs(console(sys.stdout), found)
         _keep(config, [], {"epochs.json": asdict(found)}, dry_run, resume)
     return 0
 
@@ -134,7 +134,7 @@ def _test(
     file = out / "predictions.npz"
     with RunFolder.open(out, config, fingerprints, resume=resume) as folder:
         if not file.exists():
-            found = predict_labelled(model, manifest, name, config, device)
+            found = predict_labeled(model, manifest, name, config, device)
             save_predictions(file, found.predictions, found.classes, found.columns)
         content = _measured(config, load_predictions(file))
         if not folder.finished:
@@ -157,7 +157,7 @@ def place_of(model: Path, manifest: Path) -> Path:
     return model / "evaluations" / "_".join(below)
 
 
-def _labelled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> SavedPredictions:
+def _labeled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> SavedPredictions:
     """A file of predictions with the labels that it holds, or those of the manifest."""
     saved = load_predictions(path)
     if manifest is not None:
@@ -167,8 +167,8 @@ def _labelled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> 
 
 
 def _measured(config: EvaluateConfig, saved: SavedPredictions) -> dict[str, Any]:
-    summary = summarise(saved, config.intervals)
-    screen.print_summary(console(sys.stdout), summary, config.intervals.confidence)
+    summary = summarize(saved, config.intervals)
+    console_tables.print_summary(console(sys.stdout), summary, config.intervals.confidence)
     return asdict(summary) | {"intervals": config.intervals.model_dump()}
 
 
@@ -181,7 +181,7 @@ def _compared(
     difference = config.intervals.bootstrap(gain, clusters_of(first))
     test = mcnemar(*both)
     names = (first.source, second.source)
-    screen.print_comparison(console(sys.stdout), names, accuracies, test, difference)
+    console_tables.print_comparison(console(sys.stdout), names, accuracies, test, difference)
     return {
         "files": names,
         "clips": len(gain),

@@ -1,4 +1,4 @@
-"""Everything that one file of labelled predictions says about a model."""
+"""Everything that one file of labeled predictions says about a model."""
 
 from dataclasses import dataclass
 
@@ -6,10 +6,10 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.predictions import SavedPredictions
+from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate import metrics
 from vidda.evaluate.intervals import Interval, bootstrap_mean, wilson
-from vidda.evaluate.predictions import STRATA, labels_of
+from vidda.evaluate.labeled_predictions import STRATA, labels_of
 
 
 class Intervals(Config):
@@ -64,8 +64,8 @@ class Summary:
     without_subject: int = 0
 
 
-def summarise(saved: SavedPredictions, intervals: Intervals) -> Summary:
-    """Measure labelled predictions; raises ViddaError when they have no labels or no clips."""
+def summarize(saved: SavedPredictions, intervals: Intervals) -> Summary:
+    """Measure labeled predictions; raises ViddaError when they have no labels or no clips."""
     labels, logits = labels_of(saved), saved.predictions.logits
     hits = metrics.right(logits, labels)
     confusion = metrics.confusion_matrix(logits, labels)

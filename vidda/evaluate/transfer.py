@@ -9,12 +9,12 @@ from pydantic import Field
 
 from vidda.config import Config, FileName
 from vidda.data import load_manifest
-from vidda.data.predictions import SavedPredictions
+from vidda.data.saved_predictions import SavedPredictions
 from vidda.errors import ViddaError
 from vidda.evaluate.epochs import SELECTION, read_epochs, watched
 from vidda.evaluate.intervals import Interval
+from vidda.evaluate.labeled_predictions import labels_of
 from vidda.evaluate.metrics import right
-from vidda.evaluate.predictions import labels_of
 from vidda.evaluate.summary import Intervals, clusters_of, count_subjects, subjects_of
 from vidda.types import Manifest
 
@@ -22,7 +22,7 @@ TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
 ALL = "all"
 
 
-class Row(Config):
+class TransferRow(Config):
     """Recognizers of one kind: a run for each task and seed."""
 
     name: FileName = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
@@ -38,7 +38,7 @@ class Transfer(Config):
     tasks: tuple[FileName, ...] = Field(
         default=TASKS, min_length=1, description="columns of the table"
     )
-    rows: tuple[Row, ...] = Field(min_length=1, description="rows of the table")
+    rows: tuple[TransferRow, ...] = Field(min_length=1, description="rows of the table")
 
     def check(self) -> None:
         """Raise ViddaError, naming every mistake, when rows and tasks do not go together."""
@@ -60,7 +60,7 @@ class Transfer(Config):
 
 
 @dataclass(frozen=True, slots=True)
-class Cell:
+class TransferCell:
     """What the runs of one row reach on one task.
 
     part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: between
@@ -109,7 +109,7 @@ def find_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
 
 def cells(
     row: str, task: str, runs: Sequence[SavedPredictions], intervals: Intervals
-) -> list[Cell]:
+) -> list[TransferCell]:
     """The cell of one row and task, and where altitudes are known one for each of them.
 
     runs: predictions of the same clips in the same order, one a seed.
@@ -132,11 +132,11 @@ def _cell(
     clusters: np.ndarray,
     subjects: np.ndarray,
     intervals: Intervals,
-) -> Cell:
+) -> TransferCell:
     accuracies = hits.mean(1)
     mean = float(accuracies.mean())
     known, without_subject = count_subjects(subjects)
-    return Cell(
+    return TransferCell(
         *place,
         runs=tuple(accuracies.tolist()),
         mean=mean,

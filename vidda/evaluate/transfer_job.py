@@ -6,24 +6,24 @@ from pathlib import Path
 
 import torch
 
-from vidda.data.predictions import SavedPredictions, load_predictions, save_predictions
+from vidda.console import console
+from vidda.data.saved_predictions import SavedPredictions, load_predictions, save_predictions
 from vidda.errors import ViddaError
-from vidda.evaluate import screen
-from vidda.evaluate.inference import check_model, predict_labelled
-from vidda.evaluate.predictions import join
+from vidda.evaluate import console_tables
+from vidda.evaluate.labeled_predictions import join
+from vidda.evaluate.predict_labeled import check_model, predict_labeled
 from vidda.evaluate.summary import Intervals
-from vidda.evaluate.transfer import Cell, EpochCell, Transfer, cells, epoch_cell, find_tests
+from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell, cells, epoch_cell, find_tests
 from vidda.evaluate.transfer_tables import grids, legend, write_tables
 from vidda.files import sha256
-from vidda.recognize.saved import WEIGHTS
-from vidda.recognize.showing import Showing
+from vidda.recognize.inference_config import InferenceConfig
+from vidda.recognize.saved_recognizer import WEIGHTS
 from vidda.run import RunFolder
-from vidda.screen import console
 from vidda.types import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Trial:
+class TransferTest:
     """One run on the test clips of one task. number: which seed; folder: its checkpoint's."""
 
     row: str
@@ -41,7 +41,7 @@ class Trial:
 def run_transfer(
     transfer: Transfer,
     out: Path,
-    showing: Showing,
+    showing: InferenceConfig,
     intervals: Intervals,
     dry_run: bool,
     resume: bool,
@@ -68,15 +68,17 @@ def run_transfer(
             write_tables(out, table, epochs, transfer.tasks, intervals.confidence)
             folder.finish()
     texts = grids(table, epochs, transfer.tasks)
-    screen.print_grids(console(sys.stdout), texts, legend(table, epochs, intervals.confidence))
+    console_tables.print_grids(
+        console(sys.stdout), texts, legend(table, epochs, intervals.confidence)
+    )
     print(f"written: {out / 'transfer.md'}, transfer.csv and transfer.json")
 
 
 def _plan(
-    transfer: Transfer, manifests: dict[str, tuple[str, Manifest]], showing: Showing
-) -> list[Trial]:
+    transfer: Transfer, manifests: dict[str, tuple[str, Manifest]], showing: InferenceConfig
+) -> list[TransferTest]:
     """Every test, once each run is known to fit its clips; all that do not are named."""
-    trials: list[Trial] = []
+    trials: list[TransferTest] = []
     problems: dict[str, None] = {}
     for row in transfer.rows:
         for task in (task for task in transfer.tasks if task in row.runs):
@@ -87,19 +89,19 @@ def _plan(
                 except ViddaError as error:
                     problems |= dict.fromkeys(str(error).splitlines())
                 else:
-                    trials.append(Trial(row.name, task, number, run, folder))
+                    trials.append(TransferTest(row.name, task, number, run, folder))
     if problems:
         raise ViddaError("\n".join(problems))
     return trials
 
 
 def _predictions(
-    trials: list[Trial],
+    trials: list[TransferTest],
     out: Path,
     manifests: dict[str, tuple[str, Manifest]],
-    showing: Showing,
+    showing: InferenceConfig,
     device: torch.device,
-) -> dict[Trial, SavedPredictions]:
+) -> dict[TransferTest, SavedPredictions]:
     """From OUT where an earlier session has them; a run on the same clips is run once."""
     known: dict[tuple[Path, str], SavedPredictions] = {}
     found = {}
@@ -110,7 +112,7 @@ def _predictions(
         if file.exists():
             known[key] = join(load_predictions(file), manifest, name)
         elif key not in known:
-            known[key] = predict_labelled(trial.run, manifest, name, showing, device)
+            known[key] = predict_labeled(trial.run, manifest, name, showing, device)
         if not file.exists():
             saved = known[key]
             save_predictions(file, saved.predictions, saved.classes, saved.columns)
@@ -121,10 +123,10 @@ def _predictions(
 def _cells(
     transfer: Transfer,
     manifests: dict[str, tuple[str, Manifest]],
-    found: dict[Trial, SavedPredictions],
+    found: dict[TransferTest, SavedPredictions],
     intervals: Intervals,
-) -> tuple[list[Cell], list[EpochCell]]:
-    table: list[Cell] = []
+) -> tuple[list[TransferCell], list[EpochCell]]:
+    table: list[TransferCell] = []
     epochs: list[EpochCell] = []
     for row in transfer.rows:
         for task in (task for task in transfer.tasks if task in row.runs):

@@ -6,7 +6,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from vidda.data.manifest import csv_line, write_csv
-from vidda.evaluate.transfer import ALL, Cell, EpochCell
+from vidda.evaluate.transfer import ALL, EpochCell, TransferCell
 from vidda.files import write_text
 
 NONE = "-"
@@ -16,7 +16,7 @@ Rows = dict[str, dict[str, str]]
 
 
 @dataclass(frozen=True, slots=True)
-class Grid:
+class TransferGrid:
     """A table of texts. heads: of the columns; the first is the rows' own."""
 
     title: str
@@ -24,7 +24,9 @@ class Grid:
     rows: tuple[tuple[str, ...], ...]
 
 
-def grids(cells: Sequence[Cell], epochs: Sequence[EpochCell], tasks: Sequence[str]) -> list[Grid]:
+def grids(
+    cells: Sequence[TransferCell], epochs: Sequence[EpochCell], tasks: Sequence[str]
+) -> list[TransferGrid]:
     """Accuracy by task, by altitude, and of the selected, last and oracle epochs."""
     whole: Rows = {}
     parts: Rows = {}
@@ -42,12 +44,14 @@ def grids(cells: Sequence[Cell], epochs: Sequence[EpochCell], tasks: Sequence[st
     return [_grid(title, rows, tasks) for title, rows in titled.items() if rows]
 
 
-def _grid(title: str, rows: Rows, tasks: Sequence[str]) -> Grid:
+def _grid(title: str, rows: Rows, tasks: Sequence[str]) -> TransferGrid:
     lines = [(head, *(texts.get(task, NONE) for task in tasks)) for head, texts in rows.items()]
-    return Grid(title, ("trained on", *tasks), tuple(lines))
+    return TransferGrid(title, ("trained on", *tasks), tuple(lines))
 
 
-def legend(cells: Sequence[Cell], epochs: Sequence[EpochCell], confidence: float) -> list[str]:
+def legend(
+    cells: Sequence[TransferCell], epochs: Sequence[EpochCell], confidence: float
+) -> list[str]:
     """What the cells mean, a sentence each."""
     seeds = sorted({len(cell.runs) for cell in cells})
     lines = [
@@ -86,7 +90,7 @@ def listed_subjects(subjects: int, without: int) -> str:
 
 def write_tables(
     folder: Path,
-    cells: Sequence[Cell],
+    cells: Sequence[TransferCell],
     epochs: Sequence[EpochCell],
     tasks: Sequence[str],
     confidence: float,
@@ -119,7 +123,7 @@ COLUMNS = (
 )  # fmt: skip
 
 
-def _csv(cell: Cell) -> str:
+def _csv(cell: TransferCell) -> str:
     bootstrap = cell.bootstrap
     ends = ("", "") if bootstrap is None else (f"{bootstrap.low:.6f}", f"{bootstrap.high:.6f}")
     return csv_line(
@@ -132,7 +136,7 @@ def _csv(cell: Cell) -> str:
     )  # fmt: skip
 
 
-def _text(cell: Cell) -> str:
+def _text(cell: TransferCell) -> str:
     interval, mark = (cell.wilson, "w") if cell.bootstrap is None else (cell.bootstrap, "")
     spread = "" if cell.deviation is None else f" ± {100 * cell.deviation:.1f}"
     ends = f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator, Sequence
 
-from vidda.experiment.config import (
+from vidda.experiment.experiment_config import (
     SOURCE,
     TARGET,
+    CameraMatchedVariant,
     DataConfig,
     ExperimentConfig,
-    Filmed,
-    Translated,
+    TranslatedVariant,
 )
 
 
@@ -42,14 +42,14 @@ def _variants(config: DataConfig) -> Iterator[str]:
     for name, variant in config.variants.items():
         if name in (SOURCE, TARGET):
             yield f"variants.{name}: this name stands for the data itself; take another"
-        if isinstance(variant, Translated):
+        if isinstance(variant, TranslatedVariant):
             for wanted in variant.personalized:
                 if wanted not in config.personalize:
                     yield f"variants.{name}.personalized: {wanted!r} is not in personalize"
-        if isinstance(variant, Filmed) and variant.of != SOURCE:
+        if isinstance(variant, CameraMatchedVariant) and variant.of != SOURCE:
             still = config.variants.get(variant.of)
-            if still is None or isinstance(still, Filmed):
-                yield f"variants.{name}.of: {variant.of!r} is no variant that can be filmed"
+            if still is None or isinstance(still, CameraMatchedVariant):
+                yield f"variants.{name}.of: {variant.of!r} is no variant whose cameras can be matched"
 
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:

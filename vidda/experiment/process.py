@@ -17,7 +17,7 @@ PATIENCE_S = 30.0
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
+class ProcessUsage:
     """How a process went. status: of its end; negative for a signal. seconds: on the clock.
 
     peak_mib: the most that all its processes took together, looked at every second, on Linux; 0
@@ -32,7 +32,7 @@ class Measured:
 
 def run_vidda(
     arguments: list[str], log: Path, watching: Callable[[], None], threads: int | None = None
-) -> Measured:
+) -> ProcessUsage:
     """Run a vidda command to its end; what it prints is added to `log`.
 
     watching: called a few times a second meanwhile. When it raises, as Ctrl-C does, the command is
@@ -69,7 +69,7 @@ def run_vidda(
                 process.wait()
             raise
     process.returncode = os.waitstatus_to_exitcode(status)
-    return Measured(
+    return ProcessUsage(
         process.returncode,
         time.monotonic() - start,
         peak,

@@ -13,11 +13,11 @@ from pathlib import Path
 from vidda.config import dump
 from vidda.data.manifest import DATASET, read_description
 from vidda.errors import ViddaError
-from vidda.experiment.doing import Ended, session
+from vidda.experiment.job_progress import showing, told
 from vidda.experiment.process import POLL_S, last_line
-from vidda.experiment.records import Records, clock
 from vidda.experiment.stage import Stage, steps_per_epoch
-from vidda.experiment.view import showing, told
+from vidda.experiment.stage_records import StageRecords, clock
+from vidda.experiment.stage_session import Ended, session
 from vidda.recognize.train_config import TrainConfig
 
 
@@ -34,7 +34,7 @@ class _StoppedError(Exception):
     """Ends the other stages when one has failed, or at Ctrl-C."""
 
 
-def do_all(stages: Sequence[Stage], out: Path, records: Records, at_once: int = 1) -> None:
+def do_all(stages: Sequence[Stage], out: Path, records: StageRecords, at_once: int = 1) -> None:
     """Do every stage that is not complete; ViddaError at the first that fails.
 
     at_once: stages that run side by side, each with its share of the processor's cores.
@@ -90,7 +90,7 @@ def _watch(
     at_work: dict[Future[Ended], _Work],
     waiting: Sequence[Stage],
     out: Path,
-    records: Records,
+    records: StageRecords,
     mark: float,
     at_once: int,
 ) -> None:
@@ -115,7 +115,12 @@ def _watch(
 
 
 def _ended(
-    work: _Work, ended: Ended, stages: Sequence[Stage], out: Path, records: Records, since: float
+    work: _Work,
+    ended: Ended,
+    stages: Sequence[Stage],
+    out: Path,
+    records: StageRecords,
+    since: float,
 ) -> None:
     """Record a stage; ViddaError with what it said when it did not come to its end."""
     stage, measured = work.stage, ended.measured
@@ -145,7 +150,9 @@ def _check_splits(stage: Stage, stages: Sequence[Stage]) -> None:
         )
 
 
-def _drop_what_is_stale(stage: Stage, later: Sequence[Stage], out: Path, records: Records) -> None:
+def _drop_what_is_stale(
+    stage: Stage, later: Sequence[Stage], out: Path, records: StageRecords
+) -> None:
     """With what follows from it: a report of the old table would look complete."""
     if stage.derived and stage.ready() and stage.known(out) != dump(stage.settled().config):
         for stale in [stage, *(one for one in later if stage.done in one.inputs)]:

@@ -10,7 +10,7 @@ from vidda.data import load_manifest
 from vidda.data.derived import all_kept, done, nothing_lost
 from vidda.recognize.train_config import TrainConfig
 
-MAKE_CLIPS = ("randomise", "translate", "camera")
+MAKE_CLIPS = ("randomize", "translate", "camera")
 """Commands that make clips from clips."""
 RESULT = "result"
 """What vidda personalize leaves in its run folder, whichever model it is of."""

@@ -2,7 +2,7 @@
 
 Every function takes whether its factor is real. Without it the result looks like a game engine's:
 few terrains, plain clothes, one sun. With it: textures, vegetation, clutter, patterns, any weather.
-Colours are linear light.
+Colors are linear light.
 """
 
 from dataclasses import dataclass
@@ -15,7 +15,7 @@ from vidda.mini.raster import Cloth, Sun
 from vidda.sidecar import REGIONS
 
 TERRAINS = {"Grassy Terrain": (0.16, 0.23, 0.08), "Desert Terrain": (0.45, 0.35, 0.22)}
-"""The synthetic terrains, named as in RoCoG-v2's simulation_info, and their colours."""
+"""The synthetic terrains, named as in RoCoG-v2's simulation_info, and their colors."""
 
 SUNS_DEG = ((60.0, 40.0), (55.0, 140.0))
 """The synthetic suns: elevation and azimuth."""
@@ -42,8 +42,8 @@ MIN_CONTRAST = 2.2
 class Place:
     """A ground and a backdrop, before any camera looks at them.
 
-    fine, coarse: (n, n, 3) reflectance tiles of FINE_M and COARSE_M metres, averaged;
-    things: clutter on the ground, each x, y, radius in metres, then three of colour;
+    fine, coarse: (n, n, 3) reflectance tiles of FINE_M and COARSE_M meters, averaged;
+    things: clutter on the ground, each x, y, radius in meters, then three of color;
     skyline: seed and kind of what stands behind.
     """
 
@@ -75,9 +75,9 @@ def place(rng: np.random.Generator, real: bool, terrain: str) -> Place:
     patches = fractal(rng, TILE, rng.uniform(1.1, 1.7))[..., None]
     grain = fractal(rng, TILE, rng.uniform(0.3, 0.9))[..., None]
     mix = 1.0 / (1.0 + np.exp(-rng.uniform(1.0, 2.5) * patches))
-    colour = tint * (first * mix + second * (1.0 - mix))
-    fine = colour * np.clip(1.0 + rng.uniform(0.08, 0.22) * grain, 0.3, 2.0)
-    coarse = colour * np.clip(1.0 + 0.15 * fractal(rng, TILE, 1.2)[..., None], 0.4, 2.0)
+    color = tint * (first * mix + second * (1.0 - mix))
+    fine = color * np.clip(1.0 + rng.uniform(0.08, 0.22) * grain, 0.3, 2.0)
+    coarse = color * np.clip(1.0 + 0.15 * fractal(rng, TILE, 1.2)[..., None], 0.4, 2.0)
     return Place(fine, coarse, _things(rng), int(rng.integers(2**31)), wild=True)
 
 
@@ -88,12 +88,12 @@ def _things(rng: np.random.Generator) -> np.ndarray:
     angle = rng.uniform(0.0, 2.0 * np.pi, count)
     radius = rng.uniform(0.06, 0.4, count) * np.minimum(far / 2.0, 1.0)
     green = rng.random(count) < 0.6
-    colour = np.where(
+    color = np.where(
         green[:, None],
         np.array([0.06, 0.11, 0.03]) * rng.uniform(0.5, 1.8, (count, 1)),
         rng.uniform(0.04, 0.5, (count, 1)) * rng.uniform(0.8, 1.2, (count, 3)),
     )
-    return np.column_stack([far * np.cos(angle), far * np.sin(angle), radius, colour])
+    return np.column_stack([far * np.cos(angle), far * np.sin(angle), radius, color])
 
 
 def backdrop(where: Place, sun: Sun, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
@@ -118,13 +118,13 @@ def _ground(where: Place, ground_at: np.ndarray, depth: np.ndarray, camera: Came
     coarse = _tiled(where.coarse, ground_at, COARSE_M)
     blend = 0.5 * coarse + 0.5 * (fine * clear + where.fine.mean((0, 1)) * (1.0 - clear))
     image: np.ndarray = blend.astype(np.float32)
-    for x, y, radius, *colour in where.things:
+    for x, y, radius, *color in where.things:
         away = np.hypot(ground_at[..., 0] - x, ground_at[..., 1] - y) / radius
         if (near := away < 1.6).any():
             rough = 0.25 * np.sin(9.0 * ground_at[..., 0] + x) * np.cos(8.0 * ground_at[..., 1] + y)
             cover = (np.clip(4.0 * (1.0 - away + rough), 0.0, 1.0) * near)[..., None]
             image = image * (1.0 - cover) + cover * (
-                np.array(colour, np.float32) * (1.3 - 0.5 * away[..., None])
+                np.array(color, np.float32) * (1.3 - 0.5 * away[..., None])
             )
     return np.maximum(image, 0.01)
 
@@ -144,7 +144,7 @@ def _plain_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.
     ridge = 0.12 + 0.05 * np.sin(
         2.0 * np.pi * (across / size * rng.uniform(0.5, 1.2) + rng.random())
     )
-    hill = np.array([0.14, 0.2, 0.1]) * (sun.sky + 0.5 * sun.colour)
+    hill = np.array([0.14, 0.2, 0.1]) * (sun.sky + 0.5 * sun.color)
     return np.where((up < ridge)[..., None], hill, sky)
 
 
@@ -155,9 +155,9 @@ def _wild_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.n
     column = across[0].astype(int)
     cloud = cv2.resize(fractal(rng, 64, 1.4), (size, size))[..., None]
     blue = np.array([0.35, 0.5, 0.8]) * rng.uniform(0.7, 1.2)
-    grey = np.full(3, rng.uniform(0.45, 0.95))
-    image = blue + (grey - blue) * np.clip(rng.uniform(0.0, 1.0) + 0.4 * cloud, 0.0, 1.0)
-    full = sun.sky + 0.6 * sun.colour
+    gray = np.full(3, rng.uniform(0.45, 0.95))
+    image = blue + (gray - blue) * np.clip(rng.uniform(0.0, 1.0) + 0.4 * cloud, 0.0, 1.0)
+    full = sun.sky + 0.6 * sun.color
     if rng.random() < 0.4:
         left, wide, tall = rng.uniform(-0.2, 0.8), rng.uniform(0.2, 0.6), rng.uniform(0.2, 0.6)
         inside = (up < tall) & (across / size > left) & (across / size < left + wide)
@@ -220,26 +220,26 @@ def clothes(
     rng: np.random.Generator, real: bool, skin: int, ground: np.ndarray
 ) -> dict[int, Cloth]:
     """The textures of a person's regions. ground: (3,) mean reflectance to stand out against."""
-    skin_colour = np.array(SKINS[skin])
+    skin_color = np.array(SKINS[skin])
     hair = np.array(HAIRS[rng.integers(len(HAIRS))])
     if real:
         upper, lower = _pattern(rng, rng.choice(4)), _pattern(rng, rng.choice([0, 0, 3]))
         shoes = rng.uniform(0.02, 0.4) * np.ones(3)
-        skin_colour = skin_colour * rng.uniform(0.85, 1.15)
+        skin_color = skin_color * rng.uniform(0.85, 1.15)
     else:
         upper = _plain(PLAIN_CLOTHES[rng.integers(len(PLAIN_CLOTHES))])
         lower = _plain(PLAIN_TROUSERS[rng.integers(len(PLAIN_TROUSERS))])
         shoes = np.array([0.04, 0.03, 0.03])
     upper = _stand_out(upper, ground)
-    looks = {"skin": _plain(skin_colour), "upper": upper, "lower": lower}
+    looks = {"skin": _plain(skin_color), "upper": upper, "lower": lower}
     looks |= {"shoes": _plain(shoes), "hair": _plain(hair)}
     return {
         REGIONS.index(name): Cloth(look.astype(np.float32), 90.0) for name, look in looks.items()
     }
 
 
-def _plain(colour: object) -> np.ndarray:
-    return np.asarray(colour, np.float32).reshape(1, 1, 3)
+def _plain(color: object) -> np.ndarray:
+    return np.asarray(color, np.float32).reshape(1, 1, 3)
 
 
 def _pattern(rng: np.random.Generator, kind: int) -> np.ndarray:

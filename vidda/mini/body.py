@@ -1,6 +1,6 @@
 """A person as 3-D joints and the round limbs between them.
 
-World axes in metres: x to the right, y to the front and z up, as seen by a person at the origin who
+World axes in meters: x to the right, y to the front and z up, as seen by a person at the origin who
 has not turned; the ground is z = 0.
 """
 
@@ -13,7 +13,7 @@ from vidda.sidecar import REGIONS
 
 @dataclass(frozen=True)
 class Body:
-    """A person's shape: height in metres, and widths relative to the average build."""
+    """A person's shape: height in meters, and widths relative to the average build."""
 
     height_m: float
     build: float
@@ -25,7 +25,7 @@ class Body:
 
 @dataclass(frozen=True)
 class Posture:
-    """How a person stands, over T moments: radians and metres, each (T,)."""
+    """How a person stands, over T moments: radians and meters, each (T,)."""
 
     yaw: np.ndarray
     lean_side: np.ndarray
@@ -36,7 +36,7 @@ class Posture:
 
 @dataclass(frozen=True)
 class Limbs:
-    """P round cones over T moments: ends (T, P, 3) in metres, radii (P,), region of each (P,)."""
+    """P round cones over T moments: ends (T, P, 3) in meters, radii (P,), region of each (P,)."""
 
     start: np.ndarray
     end: np.ndarray

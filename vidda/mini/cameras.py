@@ -23,28 +23,28 @@ class Viewpoint:
 class Camera:
     """A pinhole camera. rotation: (3, 3) rows are its right, down and forward axes in the world.
 
-    position: (3,) metres; focal: pixels; centre: (2,) principal point (x, y) in pixels.
+    position: (3,) meters; focal: pixels; center: (2,) principal point (x, y) in pixels.
     """
 
     rotation: np.ndarray
     position: np.ndarray
     focal: float
-    centre: np.ndarray
+    center: np.ndarray
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (..., 2) and depths (...) in metres of world points (..., 3)."""
+        """Pixels (..., 2) and depths (...) in meters of world points (..., 3)."""
         seen = (points - self.position) @ self.rotation.T
         depth = seen[..., 2]
-        return seen[..., :2] * (self.focal / depth)[..., None] + self.centre, depth
+        return seen[..., :2] * (self.focal / depth)[..., None] + self.center, depth
 
     def ground(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel's ray meets the ground: x, y (H, W, 2) and depth (H, W) in metres.
+        """Where each pixel's ray meets the ground: x, y (H, W, 2) and depth (H, W) in meters.
 
         Pixels at or above the horizon have infinite depth and coordinates 0.
         """
         row, column = np.mgrid[:height, :width].astype(np.float64)
-        across = (column - self.centre[0]) / self.focal
-        down = (row - self.centre[1]) / self.focal
+        across = (column - self.center[0]) / self.focal
+        down = (row - self.center[1]) / self.focal
         ray = np.stack([across, down, np.ones_like(across)], axis=-1) @ self.rotation
         falls = ray[..., 2] < -1e-4
         depth = np.where(falls, -self.position[2] / np.where(falls, ray[..., 2], 1.0), np.inf)
@@ -61,9 +61,9 @@ def look(
     offset: tuple[float, float],
     time_s: float = 0.0,
 ) -> Camera:
-    """A camera whose square image of `size` pixels shows `side_m` metres around the person.
+    """A camera whose square image of `size` pixels shows `side_m` meters around the person.
 
-    middle_m: height of the image's centre on the person; offset: of that centre, as shares of the
+    middle_m: height of the image's center on the person; offset: of that center, as shares of the
     image, to the right and downward; time_s: matters to a camera in orbit.
     """
     rise = view.height_m - middle_m
@@ -76,5 +76,5 @@ def look(
     right /= np.linalg.norm(right)
     rotation = np.stack([right, np.cross(forward, right), forward])
     focal = size * view.distance_m / side_m
-    centre = (size - 1) / 2.0 - size * np.array(offset)
-    return Camera(rotation, position, focal, centre)
+    center = (size - 1) / 2.0 - size * np.array(offset)
+    return Camera(rotation, position, focal, center)

@@ -16,7 +16,7 @@ class Lens:
     path: (T, 3) the image's shift in pixels, right and down, and its turn in radians, each frame;
     smear: (T, 2) pixels that it moves while the shutter is open; shutter_s: how long that is;
     focus: blur in pixels; detail: resolution of the sensor's crop relative to the image, at most 1;
-    gain: (3,) exposure and white balance; contrast: exponent around middle grey; haze: 0..1;
+    gain: (3,) exposure and white balance; contrast: exponent around middle gray; haze: 0..1;
     shot, read: noise growing with light, and without; jpeg: quality 1..100, or 0 for none;
     crf: of the final H.264 file.
     """
@@ -91,8 +91,8 @@ def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
     middle = margin + (size - 1) / 2.0
     cosine, sine = np.cos(turn), np.sin(turn)
     turned = np.array([[cosine, -sine], [sine, cosine]])
-    centre = np.array([(size - 1) / 2.0 + shift_x, (size - 1) / 2.0 + shift_y])
-    return np.column_stack([turned, centre - turned @ [middle, middle]])
+    center = np.array([(size - 1) / 2.0 + shift_x, (size - 1) / 2.0 + shift_y])
+    return np.column_stack([turned, center - turned @ [middle, middle]])
 
 
 def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float) -> np.ndarray:

@@ -18,7 +18,7 @@ DEPTH_UNIT_M = 0.001
 
 
 @dataclass(frozen=True)
-class Person:
+class Performer:
     """A subject: body, skin (an index of appearance.SKINS) and manner."""
 
     body: Body
@@ -37,7 +37,7 @@ class Scene:
     """
 
     gesture: str
-    person: Person
+    person: Performer
     view: str
     viewpoint: Viewpoint
     altitude_m: float | None
@@ -56,7 +56,7 @@ class Rendered:
 
     frames: (T, H, W, 3) uint8 RGB; keypoints: (T, 17, 3) x, y in pixels and 2 where visible, 1
     where hidden, 0 outside the image; box: (T, 4) x0, y0, x1, y1 in pixels; mask: (T, H, W) uint8
-    indices of sidecar.REGIONS; depth: (T, H, W) uint16 millimetres to the person, 65535 elsewhere;
+    indices of sidecar.REGIONS; depth: (T, H, W) uint16 millimeters to the person, 65535 elsewhere;
     crf: for the encoder; style: when the gesture starts and ends, among others.
     """
 
@@ -100,14 +100,14 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> Rendered:
     # The shutter opens once a frame: its moments are averaged, its first one is the truth.
     per_frame = len(moments) // frames
     opening = slice(None, None, per_frame)
-    cover, colour = (
+    cover, color = (
         np.stack([getattr(layer, name) for layer in layers])
         .reshape(frames, per_frame, canvas, canvas, -1)
         .mean(1)
-        for name in ("cover", "colour")
+        for name in ("cover", "color")
     )
     ground = _grounds(place, sun, cameras[opening], raster.shadows(_at(body, opening), sun), canvas)
-    images = capture.shoot(rng, ground * (1.0 - cover) + colour, lens, margin)
+    images = capture.shoot(rng, ground * (1.0 - cover) + color, lens, margin)
     world = np.stack([points[name][opening] for name in COCO_17], axis=1)
     truth = _truth(layers[opening], world, cameras[opening], lens, margin, size)
     return Rendered(images, *truth, crf=lens.crf, style=style)
@@ -203,7 +203,7 @@ def _cameras(
 
     def at(time_s: float) -> Camera:
         inner = look(scene.viewpoint, 0.6 * height, side, size, offset, time_s)
-        return Camera(inner.rotation, inner.position, inner.focal, inner.centre + margin)
+        return Camera(inner.rotation, inner.position, inner.focal, inner.center + margin)
 
     if scene.viewpoint.orbit:
         return [at(float(moment)) for moment in moments]
@@ -237,8 +237,8 @@ def _truth(
     for t, layer in enumerate(layers):
         map_ = capture.to_image(lens.path[t], margin, size)
         mask[t] = capture.warp_labels(layer.region, map_, size, 0)
-        metres = np.where(np.isinf(layer.depth), np.float32(65.535), layer.depth)
-        near = capture.warp_labels(metres.astype(np.float32), map_, size, 65.535)
+        meters = np.where(np.isinf(layer.depth), np.float32(65.535), layer.depth)
+        near = capture.warp_labels(meters.astype(np.float32), map_, size, 65.535)
         depth[t] = np.rint(np.minimum(near, 65.535) / DEPTH_UNIT_M)
         pixels, distance = cameras[t].project(world[t])
         at = pixels @ map_[:, :2].T + map_[:, 2]

@@ -117,12 +117,14 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
         raise ViddaError(f"{out}: already holds this MiniRoCoG; --resume renders what is missing")
 
 
-def _missing(out: Path, plans: list[layout.Plan], *, content: bool = True) -> list[layout.Plan]:
+def _missing(
+    out: Path, plans: list[layout.ClipPlan], *, content: bool = True
+) -> list[layout.ClipPlan]:
     """The clips that are not whole there; content: compare hashes, not only sizes."""
     return derived.missing(out, plans, lambda plan: (plan.path, plan.path), content=content)
 
 
-def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
+def _render_all(config: MiniConfig, plans: list[layout.ClipPlan]) -> Iterator[str]:
     """Render in parallel; yields each clip's path as it is done."""
     chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
     context = Spawning()
@@ -141,13 +143,13 @@ def _render_all(config: MiniConfig, plans: list[layout.Plan]) -> Iterator[str]:
             pool.shutdown(cancel_futures=True)
 
 
-def _render_chunk(config: MiniConfig, plans: list[layout.Plan]) -> list[str]:
+def _render_chunk(config: MiniConfig, plans: list[layout.ClipPlan]) -> list[str]:
     for plan in plans:
         derived.make(config.out, plan.path, plan.path, partial(_render, config, plan))
     return [plan.path for plan in plans]
 
 
-def _render(config: MiniConfig, plan: layout.Plan, place: Path) -> tuple[str, ...]:
+def _render(config: MiniConfig, plan: layout.ClipPlan, place: Path) -> tuple[str, ...]:
     """Write one clip's video to `place`, and the truth about it; where that lies."""
     clip = render(plan.scene, config.frames, config.fps, config.size)
     truth = io.BytesIO()
@@ -161,7 +163,7 @@ def _render(config: MiniConfig, plan: layout.Plan, place: Path) -> tuple[str, ..
     return (beside,)
 
 
-def _write_lists(config: MiniConfig, plans: list[layout.Plan]) -> None:
+def _write_lists(config: MiniConfig, plans: list[layout.ClipPlan]) -> None:
     """Everything in RoCoG-v2's tree that is not a video."""
     lists: dict[str, list[str]] = {}
     for plan in plans:

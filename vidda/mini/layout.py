@@ -14,7 +14,7 @@ import numpy as np
 from vidda.mini import appearance
 from vidda.mini.body import Body
 from vidda.mini.cameras import Viewpoint
-from vidda.mini.clip import Person, Scene
+from vidda.mini.clip import Performer, Scene
 from vidda.mini.gestures import GESTURES
 
 SYN_SCENES = 12
@@ -43,7 +43,7 @@ class Sizes:
 
 
 @dataclass(frozen=True)
-class Plan:
+class ClipPlan:
     """One clip to render: its path in the tree, its class id, the official lists it is in."""
 
     path: str
@@ -62,7 +62,7 @@ class SynVideo:
     mocap: bool
 
 
-def plans(seed: int, sizes: Sizes, factors: frozenset[str]) -> list[Plan]:
+def plans(seed: int, sizes: Sizes, factors: frozenset[str]) -> list[ClipPlan]:
     """Every clip of the dataset. factors: what makes the real clips real (clip.FACTORS)."""
     both = [(view, _synthetic(seed, view, sizes)) for view in ("ground", "air")]
     real = [(view, _real(seed, view, sizes, factors)) for view in ("ground", "air")]
@@ -103,7 +103,7 @@ def syn_sun(scene: int) -> int:
     return (scene // 4) % len(appearance.SUNS_DEG)
 
 
-def _synthetic(seed: int, view: str, sizes: Sizes) -> list[Plan]:
+def _synthetic(seed: int, view: str, sizes: Sizes) -> list[ClipPlan]:
     videos = syn_videos(sizes)
     per_class = sizes.syn_train + sizes.syn_val
     train_scenes = [s for s in range(SYN_SCENES) if s not in SYN_VAL_SCENES]
@@ -134,11 +134,11 @@ def _synthetic(seed: int, view: str, sizes: Sizes) -> list[Plan]:
             place_seed=_seed(seed, f"syn place {view} {scene}"),
         )
         list_name = f"syn_{view}_{'val' if validates else 'train'}"
-        found.append(Plan(path, label, (list_name,), plan_scene))
+        found.append(ClipPlan(path, label, (list_name,), plan_scene))
     return found
 
 
-def _real(seed: int, view: str, sizes: Sizes, factors: frozenset[str]) -> list[Plan]:
+def _real(seed: int, view: str, sizes: Sizes, factors: frozenset[str]) -> list[ClipPlan]:
     found = []
     for gesture in GESTURES:
         for n in range(sizes.real_train):
@@ -163,23 +163,23 @@ def _real_clip(
     n: int,
     lists: tuple[str, ...],
     factors: frozenset[str],
-) -> Plan:
+) -> ClipPlan:
     label = GESTURES.index(gesture)
     # Each subject comes back with other clothes and, every time, to another place.
     visit = n // (len(TRAIN_SUBJECTS) if subject in TRAIN_SUBJECTS else len(TEST_SUBJECTS))
     session = "b" if visit % 2 else ""
-    metres = 10 if view == "ground" else 30 if subject == SUBJECT_AT_30_M else 15
+    meters = 10 if view == "ground" else 30 if subject == SUBJECT_AT_30_M else 15
     platform = "ground" if view == "ground" else "hover"
     start = 100 + 400 * n + 47 * label
-    name = f"{subject}{session}_{metres}m_{platform}_label{label + 1}_start{start}.mp4"
+    name = f"{subject}{session}_{meters}m_{platform}_label{label + 1}_start{start}.mp4"
     path = f"real/{view}/{gesture}/{name}"
     rng = np.random.default_rng(_seed(seed, f"camera {path}"))
     scene = Scene(
         gesture=gesture,
         person=_volunteer(seed, subject),
         view=view,
-        viewpoint=_real_viewpoint(rng, metres),
-        altitude_m=float(metres) if view == "air" else None,
+        viewpoint=_real_viewpoint(rng, meters),
+        altitude_m=float(meters) if view == "air" else None,
         terrain=syn_terrain(n),
         sun_preset=syn_sun(n),
         mocap=True,
@@ -188,20 +188,20 @@ def _real_clip(
         outfit_seed=_seed(seed, f"real outfit {subject}{session}"),
         place_seed=_seed(seed, f"real place {view} {subject} {visit}"),
     )
-    return Plan(path, label, lists, scene)
+    return ClipPlan(path, label, lists, scene)
 
 
-def _real_viewpoint(rng: np.random.Generator, metres: int) -> Viewpoint:
+def _real_viewpoint(rng: np.random.Generator, meters: int) -> Viewpoint:
     """A camera on the ground 10 m away, or hovering at 15 or 30 m, nearly in front."""
     azimuth = rng.normal(0.0, np.radians(9.0))
-    if metres == 10:
+    if meters == 10:
         return Viewpoint(azimuth, rng.uniform(1.3, 1.7), rng.uniform(9.5, 10.5))
-    low, high = (32.0, 46.0) if metres == 15 else (42.0, 55.0)
-    height = metres + rng.normal(0.0, 0.4)
+    low, high = (32.0, 46.0) if meters == 15 else (42.0, 55.0)
+    height = meters + rng.normal(0.0, 0.4)
     return Viewpoint(azimuth, height, height / np.sin(np.radians(rng.uniform(low, high))))
 
 
-def _game_figure(seed: int, video: SynVideo, scene: int) -> Person:
+def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
     """One of the game's few figures, standing in for a body of the XML."""
     female = scene % 2 == 1
     rng = np.random.default_rng(_seed(seed, f"figure {video.race} {video.build} {female}"))
@@ -214,10 +214,10 @@ def _game_figure(seed: int, video: SynVideo, scene: int) -> Person:
         long_hair=female,
     )
     skin = {"Caucasian": 0, "EastIndian": 2, "AfricanAmerican": 3}[video.race]
-    return Person(shape, skin, left_handed=False, tempo=1.0, amplitude=1.0, unsteadiness=1.0)
+    return Performer(shape, skin, left_handed=False, tempo=1.0, amplitude=1.0, unsteadiness=1.0)
 
 
-def _volunteer(seed: int, subject: str) -> Person:
+def _volunteer(seed: int, subject: str) -> Performer:
     """A real subject: one body and one manner in all of that subject's clips."""
     rng = np.random.default_rng(_seed(seed, f"subject {subject}"))
     shape = Body(
@@ -228,7 +228,7 @@ def _volunteer(seed: int, subject: str) -> Person:
         short_trousers=bool(rng.random() < 0.3),
         long_hair=bool(rng.random() < 0.4),
     )
-    return Person(
+    return Performer(
         shape,
         skin=int(rng.integers(len(appearance.SKINS))),
         left_handed=bool(rng.random() < 0.2),

@@ -1,6 +1,6 @@
 """Draw round cones and a textured ground, in software and with anti-aliased edges.
 
-Colours are linear light, (..., 3) float32 RGB, about 0 to 1.
+Colors are linear light, (..., 3) float32 RGB, about 0 to 1.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ SHADOW_PIXELS = 168
 class Sun:
     """Light from one direction, and from the sky.
 
-    direction: (3,) unit vector toward the sun; colour and sky: (3,) linear light;
+    direction: (3,) unit vector toward the sun; color and sky: (3,) linear light;
     softness_m: blur of the shadow's edge on the ground; depth: 1 is a fully dark shadow, 0 none.
     """
 
     direction: np.ndarray
-    colour: np.ndarray
+    color: np.ndarray
     sky: np.ndarray
     softness_m: float
     depth: float
@@ -32,14 +32,14 @@ class Sun:
     @property
     def on_ground(self) -> np.ndarray:
         """Light (3,) that an unshadowed piece of level ground receives."""
-        return self.sky + self.colour * self.direction[2]
+        return self.sky + self.color * self.direction[2]
 
 
 @dataclass(frozen=True)
 class Cloth:
     """The look of one region of the body: a texture wrapped around each limb.
 
-    texture: (h, w, 3) reflectance, repeated; scale: texture pixels per metre.
+    texture: (h, w, 3) reflectance, repeated; scale: texture pixels per meter.
     """
 
     texture: np.ndarray
@@ -48,9 +48,9 @@ class Cloth:
 
 @dataclass
 class Layer:
-    """What was drawn of a person: premultiplied colour, cover, region and depth of each pixel."""
+    """What was drawn of a person: premultiplied color, cover, region and depth of each pixel."""
 
-    colour: np.ndarray
+    color: np.ndarray
     cover: np.ndarray
     region: np.ndarray
     depth: np.ndarray
@@ -62,7 +62,7 @@ def person(
     """The body at each of its T moments, each by its own camera, as layers of size x size pixels.
 
     A limb is drawn as a tapered capsule of its projected ends and radii, exact up to the change of
-    perspective within one limb, which at ten metres is far below a pixel. Farther limbs come first.
+    perspective within one limb, which at ten meters is far below a pixel. Farther limbs come first.
     """
     length_m = np.linalg.norm(limbs.end - limbs.start, axis=-1)
     layers = []
@@ -131,16 +131,16 @@ def _capsule(
     sun, sun_seen, sky_seen = light
     lit = np.maximum(normal_x * sun_seen[0] + normal_y * sun_seen[1] - bulge * sun_seen[2], 0.0)
     open_sky = 0.65 + 0.35 * (normal_x * sky_seen[0] + normal_y * sky_seen[1] - bulge * sky_seen[2])
-    light_here = lit[..., None] * sun.colour + open_sky[..., None] * sun.sky
+    light_here = lit[..., None] * sun.color + open_sky[..., None] * sun.sky
     height, width = cloth.texture.shape[:2]
     side = (normal_x * axis[1] - normal_y * axis[0]) / np.sqrt(squared)
-    metres_per_pixel = depths[0] / focal
+    meters_per_pixel = depths[0] / focal
     v = (along * (length_m * cloth.scale)).astype(int) % height
-    u = (side * radius * (metres_per_pixel * cloth.scale)).astype(int) % width
+    u = (side * radius * (meters_per_pixel * cloth.scale)).astype(int) % width
     shaded = cloth.texture[v, u] * light_here
 
     keep = 1.0 - cover
-    layer.colour[box] = layer.colour[box] * keep[..., None] + shaded * cover[..., None]
+    layer.color[box] = layer.color[box] * keep[..., None] + shaded * cover[..., None]
     layer.cover[box] = layer.cover[box] * keep + cover
     solid = cover > 0.5
     layer.region[box][solid] = region
@@ -150,7 +150,7 @@ def _capsule(
 def shadows(limbs: Limbs, sun: Sun) -> np.ndarray:
     """How much of the sun the ground around the person loses: (T, n, n) in 0..1.
 
-    The map is a square of SHADOW_SIDE_M metres with the origin in its middle; x grows with columns
+    The map is a square of SHADOW_SIDE_M meters with the origin in its middle; x grows with columns
     and y with rows.
     """
     scale = SHADOW_PIXELS / SHADOW_SIDE_M
@@ -176,10 +176,10 @@ def shadows(limbs: Limbs, sun: Sun) -> np.ndarray:
 def drop_shadow(ground: np.ndarray, where: np.ndarray, shade: np.ndarray, sun: Sun) -> np.ndarray:
     """The lit ground (H, W, 3), darkened by a shadow map (n, n).
 
-    where: (H, W, 2) ground coordinates of each pixel in metres.
+    where: (H, W, 2) ground coordinates of each pixel in meters.
     """
     scale = SHADOW_PIXELS / SHADOW_SIDE_M
     at = (where * scale + SHADOW_PIXELS / 2).astype(np.float32)
-    lost = (sun.depth * sun.colour * sun.direction[2] / sun.on_ground).astype(np.float32)
+    lost = (sun.depth * sun.color * sun.direction[2] / sun.on_ground).astype(np.float32)
     dark = cv2.remap(shade, at[..., 0], at[..., 1], cv2.INTER_LINEAR)
     return ground * (1.0 - dark[..., None] * lost)

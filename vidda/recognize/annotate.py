@@ -64,6 +64,6 @@ def draw(picture: np.ndarray, probabilities: np.ndarray, classes: Sequence[str])
         cv2.rectangle(picture, (left, top), (left + filled, top + high - 1), BAR, cv2.FILLED)
         text = f"{classes[label]} {probabilities[label]:.0%}"
         place = (left + line // 4, bottom - line // 4)
-        for colour, width_of_line in ((DARK, thickness + 1), (LIGHT, thickness)):
+        for color, width_of_line in ((DARK, thickness + 1), (LIGHT, thickness)):
             font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(picture, text, place, font, scale, colour, width_of_line, cv2.LINE_AA)
+            cv2.putText(picture, text, place, font, scale, color, width_of_line, cv2.LINE_AA)

@@ -12,15 +12,15 @@ from pydantic import Field
 from torch import nn
 
 from vidda.config import Config
-from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunk, TrunkConfig
+from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunkConfig, TrunkConfig
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.needs import Needs
 
 Input = Literal["frames", "differences", "both"]
 Width = Annotated[int, Field(ge=1)]
 
 
-class FlatHead(Config):
+class FlatHeadConfig(Config):
     """The map laid out as one vector, then linear layers with tanh between them (the paper's)."""
 
     name: Literal["flat"] = "flat"
@@ -39,7 +39,7 @@ class FlatHead(Config):
         return nn.Sequential(*layers), width
 
 
-class PooledHead(Config):
+class PooledHeadConfig(Config):
     """The average of the map: small, and blind to where something happens."""
 
     name: Literal["pooled"] = "pooled"
@@ -53,22 +53,22 @@ class PooledHead(Config):
         return nn.Sequential(AverageTo(1), nn.Flatten()), channels
 
 
-class BiConvLstm(Config):
+class BiConvLstmConfig(Config):
     """BiConvLSTM (Hanson et al., ECCV Workshops 2018) over any convolutional trunk."""
 
     name: Literal["biconvlstm"] = "biconvlstm"
-    trunk: TrunkConfig = Field(default=TorchvisionTrunk(), description="what sees each frame")
+    trunk: TrunkConfig = Field(default=TorchvisionTrunkConfig(), description="what sees each frame")
     input: Input = Field(
         default="differences",
         description="what the trunk sees: frames, differences of adjacent ones, or both stacked",
     )
-    standardise: bool = Field(
+    standardize: bool = Field(
         default=False,
         description="bring each channel of each clip to mean 0 and deviation 1 before the trunk",
     )
     hidden: Width = Field(default=512, description="channels of the ConvLSTM's state")
-    head: FlatHead | PooledHead = Field(
-        default=FlatHead(), discriminator="name", description="from the map to the features"
+    head: FlatHeadConfig | PooledHeadConfig = Field(
+        default=FlatHeadConfig(), discriminator="name", description="from the map to the features"
     )
     dropout: float = Field(default=0.0, ge=0, lt=1, description="rate before the last layer")
 
@@ -78,26 +78,26 @@ class BiConvLstm(Config):
         needs = Needs(fewest, self.trunk.stride * self.head.grid)
         needs.check(self.name, frames, height, width)
 
-    def without_weights(self) -> "BiConvLstm":
+    def without_weights(self) -> "BiConvLstmConfig":
         """The same architecture, to be filled from a checkpoint of vidda."""
         return self.model_copy(update={"trunk": self.trunk.without_weights()})
 
-    def build(self, classes: int) -> "BiConvLstmRecognizer":
+    def build(self, classes: int) -> "BiConvLstm":
         """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
         trunk = self.trunk.build(6 if self.input == "both" else 3)
-        return BiConvLstmRecognizer(self, trunk, classes)
+        return BiConvLstm(self, trunk, classes)
 
 
-class BiConvLstmRecognizer(Framewise):
+class BiConvLstm(Framewise):
     """Trunk, BiConvLSTM, elementwise maximum over time, head; a moment is a step of the LSTM."""
 
     lower = ("trunk.", "lstm.")
     state_dims = 4
 
-    def __init__(self, config: BiConvLstm, trunk: FrameTrunk, classes: int) -> None:
+    def __init__(self, config: BiConvLstmConfig, trunk: FrameTrunk, classes: int) -> None:
         super().__init__()
         self.input = config.input
-        self.standardise = config.standardise
+        self.standardize = config.standardize
         self.frame_dim = config.hidden
         self.trunk = trunk
         self.lstm = BiConvLstmLayer(trunk.channels, config.hidden)
@@ -128,7 +128,7 @@ class BiConvLstmRecognizer(Framewise):
             both = self.input == "both"
             video = torch.cat([video[:, :, 1:], differences], dim=1) if both else differences
         # Epsilon is for a channel that is all the same, which becomes 0.
-        return nn.functional.instance_norm(video, eps=1e-10) if self.standardise else video
+        return nn.functional.instance_norm(video, eps=1e-10) if self.standardize else video
 
 
 class BiConvLstmLayer(nn.Module):

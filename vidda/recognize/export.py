@@ -1,6 +1,6 @@
 """`vidda export MODEL onnx`: a model for machines without PyTorch, checked before it is kept.
 
-The file takes `video` (batch, 3, T, H, W) float32, normalised, and gives `logits` (batch, K). Its
+The file takes `video` (batch, 3, T, H, W) float32, normalized, and gives `logits` (batch, K). Its
 metadata say what is needed to feed it: see `metadata`.
 """
 
@@ -22,14 +22,14 @@ from torch import nn
 
 import vidda
 from vidda.config import Config
-from vidda.data.sampling import clip_rng
-from vidda.data.transforms import NORMALISATIONS, ClipTransform
+from vidda.data.frame_sampling import clip_rng
+from vidda.data.transforms import NORMALIZATIONS, ClipTransform
 from vidda.errors import ViddaError
 from vidda.files import atomic, sha256
 from vidda.mini.clip import FACTORS, render
 from vidda.mini.layout import Sizes, plans
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.saved import WEIGHTS, ModelCard, load_card, load_model
+from vidda.recognize.saved_recognizer import WEIGHTS, ModelCard, load_card, load_model
 from vidda.video import probe, read
 
 if TYPE_CHECKING:
@@ -147,7 +147,7 @@ def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str,
 
     shape: of one clip. weights: SHA-256 of the checkpoint that it was made from.
     """
-    mean, deviation = NORMALISATIONS[card.transform.normalise]
+    mean, deviation = NORMALIZATIONS[card.transform.normalize]
     facts: dict[str, Any] = {
         "classes": card.classes,
         "input": ["batch", *shape],

@@ -7,14 +7,14 @@ import numpy as np
 import torch
 
 from vidda.data.loader import Batch, ClipLoader
-from vidda.recognize.step import Source, Target
+from vidda.recognize.method import SourceBatch, TargetBatch
 
 
 class Pair(NamedTuple):
     """A batch of the source and one of the target; either may be empty."""
 
-    source: Source
-    target: Target
+    source: SourceBatch
+    target: TargetBatch
 
     @property
     def clips(self) -> int:
@@ -30,7 +30,9 @@ class Pair(NamedTuple):
         count = min(count, *(size for size in sizes if size))
         sources = zip(*(tensor.tensor_split(count) for tensor in source), strict=True)
         targets = zip(*(tensor.tensor_split(count) for tensor in target), strict=True)
-        return [Pair(Source(*s), Target(*t)) for s, t in zip(sources, targets, strict=True)]
+        return [
+            Pair(SourceBatch(*s), TargetBatch(*t)) for s, t in zip(sources, targets, strict=True)
+        ]
 
 
 class Feed:
@@ -57,11 +59,11 @@ class Feed:
     def _pair(self, batches: list[Batch]) -> Pair:
         first, last = batches[0], batches[-1]
         if self.target is None:
-            return Pair(Source(*first), Target(first.video[:0], first.number[:0]))
-        target = Target(last.video, last.number)
+            return Pair(SourceBatch(*first), TargetBatch(first.video[:0], first.number[:0]))
+        target = TargetBatch(last.video, last.number)
         if self.source is None:
-            return Pair(Source(last.video[:0], last.label[:0], last.number[:0]), target)
-        return Pair(Source(*first), target)
+            return Pair(SourceBatch(last.video[:0], last.label[:0], last.number[:0]), target)
+        return Pair(SourceBatch(*first), target)
 
     def ids(self, pair: Pair) -> list[str]:
         """Which clips a pair is of."""

@@ -11,7 +11,7 @@ from torchvision.models import ResNet, get_model, get_model_weights, list_models
 
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.recognize.weights import WeightsConfig, load_state, read_weights
+from vidda.recognize.pretrained_weights import WeightsConfig, load_state, read_weights
 
 
 class FrameTrunk(nn.Sequential):
@@ -22,7 +22,7 @@ class FrameTrunk(nn.Sequential):
         self.channels = channels
 
 
-class SmallTrunk(Config):
+class SmallTrunkConfig(Config):
     """Few narrow layers, to train from nothing in minutes on a CPU."""
 
     name: Literal["small"] = "small"
@@ -35,7 +35,7 @@ class SmallTrunk(Config):
         """How many pixels one cell of the map spans."""
         return 2 ** len(self.widths)
 
-    def without_weights(self) -> "SmallTrunk":
+    def without_weights(self) -> "SmallTrunkConfig":
         return self
 
     def build(self, channels: int) -> FrameTrunk:
@@ -47,7 +47,7 @@ class SmallTrunk(Config):
         return FrameTrunk(stages, self.widths[-1])
 
 
-class TorchvisionTrunk(Config):
+class TorchvisionTrunkConfig(Config):
     """An image classifier of torchvision, cut where its maps would become too small."""
 
     name: Literal["torchvision"] = "torchvision"
@@ -69,9 +69,9 @@ class TorchvisionTrunk(Config):
             raise ValueError(f"{arch!r} is no image classifier of torchvision; vgg13 is one")
         return arch
 
-    def without_weights(self) -> "TorchvisionTrunk":
+    def without_weights(self) -> "TorchvisionTrunkConfig":
         """The same architecture, to be filled from a checkpoint of vidda."""
-        return TorchvisionTrunk(arch=self.arch, stride=self.stride)
+        return TorchvisionTrunkConfig(arch=self.arch, stride=self.stride)
 
     def build(self, channels: int) -> FrameTrunk:
         """A trunk for frames of so many channels, a multiple of 3.
@@ -98,7 +98,7 @@ class TorchvisionTrunk(Config):
         load_state(model, state, source, ignore=heads)
 
 
-TrunkConfig = Annotated[SmallTrunk | TorchvisionTrunk, Field(discriminator="name")]
+TrunkConfig = Annotated[SmallTrunkConfig | TorchvisionTrunkConfig, Field(discriminator="name")]
 
 
 def _layers(arch: str, model: nn.Module) -> list[nn.Module]:

@@ -7,7 +7,7 @@ import torch
 from vidda.recognize.recognizer import Output, Recognizer
 
 
-class Moments(NamedTuple):
+class FrameFeatures(NamedTuple):
     """What a recognizer says of a batch. clip: as ever. frames: (B, T', D') of each moment."""
 
     clip: Output
@@ -42,8 +42,8 @@ class Framewise(Recognizer):
     def features(self, video: torch.Tensor) -> torch.Tensor:
         return self.pooled(self.states(video))
 
-    def framewise(self, video: torch.Tensor) -> Moments:
+    def framewise(self, video: torch.Tensor) -> FrameFeatures:
         """All of it from one pass over a batch (B, C, T, H, W)."""
         states = self.states(video)
         features = self.pooled(states)
-        return Moments(Output(self.classifier(features), features), self.frames(states))
+        return FrameFeatures(Output(self.classifier(features), features), self.frames(states))

@@ -22,9 +22,9 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vidda.errors import ViddaError
 from vidda.progress import meter
 from vidda.recognize.feed import Feed, Pair
+from vidda.recognize.method import Method, Outputs
 from vidda.recognize.optim import ScheduleConfig, set_rate
-from vidda.recognize.saved import WEIGHTS, save_weights
-from vidda.recognize.step import Method, Seen
+from vidda.recognize.saved_recognizer import WEIGHTS, save_weights
 from vidda.run import RunFolder
 from vidda.training_state import load_state, read_tensors, save_state
 
@@ -38,10 +38,10 @@ METHOD = "method.safetensors"
 
 
 @dataclass(frozen=True)
-class Pace:
+class LoopSchedule:
     """How long and in what steps training goes.
 
-    steps_per_epoch: optimiser steps. accumulate: parts that a batch is computed in. save_every:
+    steps_per_epoch: optimizer steps. accumulate: parts that a batch is computed in. save_every:
     steps between checkpoints besides those at each epoch's end, or None. log_every: steps between
     lines of metrics. patience: epochs without a better score after which it stops, or None.
     """
@@ -58,7 +58,7 @@ class Pace:
 
 @dataclass
 class Position:
-    """Where a run stands: `step` optimiser steps are done, `scores` has one entry an epoch."""
+    """Where a run stands: `step` optimizer steps are done, `scores` has one entry an epoch."""
 
     step: int = 0
     best_epoch: int | None = None
@@ -67,7 +67,7 @@ class Position:
 
 
 @dataclass
-class Parts:
+class LoopModules:
     """What is trained, and with what. model is the bare one; prepared runs on the device."""
 
     accelerator: Accelerator
@@ -92,14 +92,14 @@ def averaged(model: nn.Module, decay: float) -> AveragedModel:
 
 def train(
     run: RunFolder,
-    parts: Parts,
+    parts: LoopModules,
     feed: Feed,
-    pace: Pace,
+    pace: LoopSchedule,
     seed: int,
     *,
     end_epoch: Callable[[int], tuple[float, dict[str, float]]],
     save_model: Callable[[Path, nn.Module], None],
-    look: Callable[[], Seen] | None = None,
+    look: Callable[[], Outputs] | None = None,
 ) -> Position:
     """Train to the end, from the run's last checkpoint where there is one.
 
@@ -138,14 +138,14 @@ def train(
 
 
 def _step(
-    parts: Parts,
+    parts: LoopModules,
     pair: Pair,
     feed: Feed,
     step: int,
-    pace: Pace,
+    pace: LoopSchedule,
     seed: int,
 ) -> dict[str, float]:
-    """One step of the optimiser, over a pair computed in `accumulate` parts; its figures."""
+    """One step of the optimizer, over a pair computed in `accumulate` parts; its figures."""
     accelerator = parts.accelerator
     parts.prepared.train()
     draws = np.random.default_rng([seed, step, accelerator.process_index])
@@ -189,9 +189,9 @@ def _not_finite(pair: Pair, feed: Feed, step: int, loss: float) -> ViddaError:
 
 def _finish_epoch(
     run: RunFolder,
-    parts: Parts,
+    parts: LoopModules,
     position: Position,
-    pace: Pace,
+    pace: LoopSchedule,
     end_epoch: Callable[[int], tuple[float, dict[str, float]]],
     save_model: Callable[[Path, nn.Module], None],
 ) -> None:
@@ -205,22 +205,24 @@ def _finish_epoch(
     _save(run, parts, position, pace, save_model)
 
 
-def _out_of_patience(position: Position, pace: Pace) -> bool:
+def _out_of_patience(position: Position, pace: LoopSchedule) -> bool:
     if pace.patience is None or position.best_epoch is None:
         return False
     return len(position.scores) - 1 - position.best_epoch >= pace.patience
 
 
-def _record(run: RunFolder, parts: Parts, step: int, kind: str, values: dict[str, float]) -> None:
+def _record(
+    run: RunFolder, parts: LoopModules, step: int, kind: str, values: dict[str, float]
+) -> None:
     if parts.accelerator.is_main_process:
         run.record(step, {f"{kind}/{name}": value for name, value in values.items()})
 
 
 def _save(
     run: RunFolder,
-    parts: Parts,
+    parts: LoopModules,
     position: Position,
-    pace: Pace,
+    pace: LoopSchedule,
     save_model: Callable[[Path, nn.Module], None],
 ) -> None:
     """Write a checkpoint, by the main process alone: all processes hold the same."""
@@ -237,7 +239,7 @@ def _save(
         run.checkpoints.link("best", position.best_step)
 
 
-def _restored(run: RunFolder, parts: Parts) -> Position:
+def _restored(run: RunFolder, parts: LoopModules) -> Position:
     """Where the last checkpoint stands, with everything loaded; the start without one."""
     folder = run.last_checkpoint()
     if folder is None:

@@ -13,14 +13,20 @@ from torch import nn
 
 from vidda.config import Config
 from vidda.data.dataset import ClipDataset
+from vidda.data.frame_sampling import SamplingConfig, UniformSampling
 from vidda.data.loader import ClipLoader, Order
-from vidda.data.sampling import SamplingConfig, Uniform
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.device import Precision
 from vidda.errors import ViddaError
-from vidda.recognize.loop import Pace, Parts, averaged
-from vidda.recognize.optim import AdamW, Cosine, OptimizerConfig, ScheduleConfig, param_groups
-from vidda.recognize.step import Method
+from vidda.recognize.loop import LoopModules, LoopSchedule, averaged
+from vidda.recognize.method import Method
+from vidda.recognize.optim import (
+    AdamWConfig,
+    CosineSchedule,
+    OptimizerConfig,
+    ScheduleConfig,
+    param_groups,
+)
 from vidda.run import RunFolder, WandbMode
 from vidda.types import Manifest
 
@@ -34,15 +40,15 @@ class LoopConfig(Config):
 
     run: Path = Field(description="run folder to write")
     train: tuple[Path, ...] = Field(min_length=1, description="manifests to train on")
-    sampling: SamplingConfig = Field(Uniform(), description="frames of a training clip")
+    sampling: SamplingConfig = Field(UniformSampling(), description="frames of a training clip")
     transform: TransformConfig = Field(
         TransformConfig(crop=RandomResizedCrop()), description="what is done to them"
     )
     batch_size: int = Field(16, ge=1, description="clips a step, over all processes")
     accumulate: int = Field(1, ge=1, description="parts that a batch is computed in")
     epochs: int = Field(30, ge=1, description="passes over as many clips as the manifests hold")
-    optimizer: OptimizerConfig = Field(AdamW(), description="what moves the weights")
-    schedule: ScheduleConfig = Field(Cosine(), description="learning rate over time")
+    optimizer: OptimizerConfig = Field(AdamWConfig(), description="what moves the weights")
+    schedule: ScheduleConfig = Field(CosineSchedule(), description="learning rate over time")
     clip_grad: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest gradient norm"
     )
@@ -70,9 +76,9 @@ class LoopConfig(Config):
             raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
         return Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
 
-    def pace(self, steps: int, patience: int | None = None) -> Pace:
+    def pace(self, steps: int, patience: int | None = None) -> LoopSchedule:
         """The pace of so many steps an epoch."""
-        return Pace(
+        return LoopSchedule(
             epochs=self.epochs,
             steps_per_epoch=steps,
             accumulate=self.accumulate,
@@ -135,7 +141,7 @@ class LoopConfig(Config):
         *,
         layer_decay: float = 1.0,
         ema: float | None = None,
-    ) -> Parts:
+    ) -> LoopModules:
         """The model on its device, for one or several processes, and what moves its weights."""
         model = model.to(accelerator.device)
         if self.channels_last:
@@ -148,7 +154,9 @@ class LoopConfig(Config):
         average = None if ema is None else averaged(model, ema)
         run_by = torch.compile(model) if self.compile else model
         prepared, optimizer = accelerator.prepare(run_by, optimizer)
-        return Parts(accelerator, model, prepared, optimizer, self.schedule, rate, average, method)
+        return LoopModules(
+            accelerator, model, prepared, optimizer, self.schedule, rate, average, method
+        )
 
     def training_loader(
         self, manifest: Manifest, order: Order, accelerator: Accelerator, repeats: int = 1

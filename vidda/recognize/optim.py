@@ -1,4 +1,4 @@
-"""Optimisers, and learning rates over time and over depth."""
+"""Optimizers, and learning rates over time and over depth."""
 
 import math
 from collections.abc import Iterator
@@ -18,8 +18,8 @@ Decay = Annotated[
 Warmup = Annotated[float, Field(ge=0, description="epochs of linear growth at the start")]
 
 
-class AdamW(Config):
-    """AdamW (Loshchilov and Hutter, arXiv 1711.05101)."""
+class AdamWConfig(Config):
+    """AdamWConfig (Loshchilov and Hutter, arXiv 1711.05101)."""
 
     name: Literal["adamw"] = "adamw"
     lr: Rate = 1e-3
@@ -30,7 +30,7 @@ class AdamW(Config):
         return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas)
 
 
-class Sgd(Config):
+class SgdConfig(Config):
     """Stochastic gradient descent with Nesterov momentum."""
 
     name: Literal["sgd"] = "sgd"
@@ -43,7 +43,7 @@ class Sgd(Config):
         return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=nesterov)
 
 
-class Cosine(Config):
+class CosineSchedule(Config):
     """Warm-up, then half a cosine down to `floor`."""
 
     name: Literal["cosine"] = "cosine"
@@ -58,7 +58,7 @@ class Cosine(Config):
         return self.floor + (1 - self.floor) * 0.5 * (1 + math.cos(math.pi * min(share, 1.0)))
 
 
-class Step(Config):
+class StepSchedule(Config):
     """Warm-up, then times `gamma` every so many epochs."""
 
     name: Literal["step"] = "step"
@@ -71,7 +71,7 @@ class Step(Config):
         return _warm(epoch, self.warmup) * self.gamma ** (int(epoch) // self.every)
 
 
-class Constant(Config):
+class ConstantSchedule(Config):
     """Warm-up, then the same rate to the end."""
 
     name: Literal["constant"] = "constant"
@@ -82,8 +82,10 @@ class Constant(Config):
         return _warm(epoch, self.warmup)
 
 
-OptimizerConfig = Annotated[AdamW | Sgd, Field(discriminator="name")]
-ScheduleConfig = Annotated[Cosine | Step | Constant, Field(discriminator="name")]
+OptimizerConfig = Annotated[AdamWConfig | SgdConfig, Field(discriminator="name")]
+ScheduleConfig = Annotated[
+    CosineSchedule | StepSchedule | ConstantSchedule, Field(discriminator="name")
+]
 
 
 def param_groups(

@@ -5,12 +5,12 @@ from typing import Any
 import torch
 from torch.nn import functional as F
 
-from vidda.recognize.videomae_start import ClipSize, Scratch
+from vidda.recognize.videomae_start import ClipSize, VideoMaeScratch
 
 Grid = tuple[int, int, int]
 
 
-def grid(sizes: Scratch, clip: ClipSize) -> Grid:
+def grid(sizes: VideoMaeScratch, clip: ClipSize) -> Grid:
     """How many tokens a clip has along time, height and width."""
     side = clip.size // sizes.patch
     return clip.frames // sizes.tubelet, side, side
@@ -29,7 +29,7 @@ def stretch(table: torch.Tensor, old: Grid, new: Grid) -> torch.Tensor:
     return volume.flatten(2).transpose(1, 2)
 
 
-def set_positions(module: Any, width: int, sizes: Scratch, clip: ClipSize) -> None:
+def set_positions(module: Any, width: int, sizes: VideoMaeScratch, clip: ClipSize) -> None:
     """Give a module of transformers the positions that its weights know, stretched to `clip`.
 
     module: has `position_embeddings`, which transformers keeps on the CPU and copies in every step;

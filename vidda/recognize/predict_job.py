@@ -12,16 +12,16 @@ from rich.box import SIMPLE_HEAD
 from rich.table import Table
 from scipy.special import softmax
 
-from vidda.data.chosen import find_clips
+from vidda.console import console
+from vidda.data.choose_clips import find_clips
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.recognize.annotate import annotate
 from vidda.recognize.inference import predict, require_finite
-from vidda.recognize.saved import ModelCard, load_card, load_model
-from vidda.recognize.showing import Showing
+from vidda.recognize.inference_config import InferenceConfig
+from vidda.recognize.saved_recognizer import ModelCard, load_card, load_model
 from vidda.recognize.timeline import Timeline, timeline, windows
-from vidda.screen import console
 from vidda.types import Manifest
 from vidda.video import VideoError, probe
 from vidda.video.writing import SUFFIXES
@@ -30,7 +30,7 @@ PRINTED = 40
 """How many lines of a table are printed; OUT has all."""
 
 
-class PredictConfig(Showing):
+class PredictConfig(InferenceConfig):
     """Which model looks at which videos, and what is written."""
 
     model: Path = Field(description="a run of vidda train, or one of its checkpoints")
@@ -60,7 +60,7 @@ class PredictConfig(Showing):
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class PredictionLine:
     """One row of the result: the cells before the probabilities, and these, (K,)."""
 
     cells: tuple[str, ...]
@@ -111,7 +111,7 @@ def _check(config: PredictConfig, card: ModelCard, clips: int) -> None:
         raise ViddaError("\n".join(problems))
 
 
-def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
+def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
     """A line for each clip that can be read, and how many cannot."""
     model, card = load_model(config.model)
     device = config.torch_device()
@@ -121,18 +121,20 @@ def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
         return [], len(loader.skipped)
     require_finite(found.logits, found.ids, str(config.model))
     probabilities = softmax(found.logits.astype(np.float64), axis=1)
-    lines = [Line((name,), row) for name, row in zip(found.ids, probabilities, strict=True)]
+    lines = [
+        PredictionLine((name,), row) for name, row in zip(found.ids, probabilities, strict=True)
+    ]
     return lines, len(loader.skipped)
 
 
-def _along(config: PredictConfig, clips: Manifest) -> tuple[list[Line], int]:
+def _along(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
     """A line for each window of each video that can be read, and how many videos cannot."""
     model, card = load_model(config.model)
     device = config.torch_device()
     model = model.to(device)
     sampling, transform = config.sampling(card), config.transform(card)
     batch = max(1, config.batch_size // config.views(card))
-    lines: list[Line] = []
+    lines: list[PredictionLine] = []
     skipped = 0
     for clip in clips.clips:
         path = inside(clips.root, clip.path)
@@ -166,19 +168,19 @@ def _spans(config: PredictConfig, path: Path) -> np.ndarray:
     return windows(info.frames, length, step)
 
 
-def _lines(clip: str, found: Timeline) -> list[Line]:
+def _lines(clip: str, found: Timeline) -> list[PredictionLine]:
     times = [(f"{first / found.fps:.3f}", f"{end / found.fps:.3f}") for first, end in found.spans]
     rows = zip(times, found.probabilities, strict=True)
-    return [Line((clip, *when), probabilities) for when, probabilities in rows]
+    return [PredictionLine((clip, *when), probabilities) for when, probabilities in rows]
 
 
-def _csv(line: Line, classes: Sequence[str]) -> str:
+def _csv(line: PredictionLine, classes: Sequence[str]) -> str:
     best = int(line.probabilities.argmax())
     shown = [f"{value:.6f}" for value in line.probabilities]
     return csv_line([*line.cells, classes[best], shown[best], *shown])
 
 
-def _print(heads: Sequence[str], lines: Sequence[Line], classes: Sequence[str]) -> None:
+def _print(heads: Sequence[str], lines: Sequence[PredictionLine], classes: Sequence[str]) -> None:
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for _ in classes[:3]:
         table.add_column("class")

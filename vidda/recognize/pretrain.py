@@ -10,14 +10,14 @@ from pydantic import Field
 from torch import nn
 
 from vidda.data import load_manifest
-from vidda.data.joined import joined
+from vidda.data.join_manifests import joined
 from vidda.errors import ViddaError
 from vidda.recognize.feed import Feed
 from vidda.recognize.loop import train
 from vidda.recognize.loop_config import LoopConfig
-from vidda.recognize.saved import WEIGHTS, save_weights
-from vidda.recognize.step import Method, Source, Target, Terms
-from vidda.recognize.videomae_pretraining import MaskedAutoencoder, VideoMaePretraining
+from vidda.recognize.method import Method, SourceBatch, TargetBatch, Terms
+from vidda.recognize.saved_recognizer import WEIGHTS, save_weights
+from vidda.recognize.videomae_pretraining import MaskedAutoencoder, VideoMaePretrainingConfig
 
 FOLDER = "videomae"
 
@@ -25,15 +25,15 @@ FOLDER = "videomae"
 class PretrainConfig(LoopConfig):
     """What VideoMAE is pre-trained on, and how; labels are not read."""
 
-    model: VideoMaePretraining = Field(
-        VideoMaePretraining(), description="encoder, decoder and how much is hidden"
+    model: VideoMaePretrainingConfig = Field(
+        VideoMaePretrainingConfig(), description="encoder, decoder and how much is hidden"
     )
 
 
-class Painting(Method):
+class MaskedAutoencoding(Method):
     """Hide tubes of each clip and paint them (VideoMAE, arXiv 2203.12602, section 3.2)."""
 
-    def step(self, model: nn.Module, source: Source, target: Target) -> Terms:
+    def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         """See `step.Method`; labels are not looked at."""
         video = source.video
         bare = getattr(model, "module", model)
@@ -46,7 +46,7 @@ class Painting(Method):
 def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
     """Check everything, pre-train, and write the folder to start from; 0 when finished."""
     accelerator = config.accelerator()
-    manifest = joined([load_manifest(path).unlabelled() for path in config.train])
+    manifest = joined([load_manifest(path).unlabeled() for path in config.train])
     problems = config.problems(len(manifest), accelerator)
     try:
         size = config.transform.size
@@ -71,7 +71,7 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
         if folder.finished:
             print(f"{config.run}: already finished")
             return 0
-        parts = config.parts(model, Painting(), accelerator)
+        parts = config.parts(model, MaskedAutoencoding(), accelerator)
         loader = config.training_loader(
             manifest,
             lambda epoch: np.random.default_rng([config.seed, epoch]).permutation(len(manifest)),

@@ -7,8 +7,8 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from vidda.config import Config
-from vidda.recognize.needs import Needs
-from vidda.recognize.weights import Head, WeightsConfig, check_head
+from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 Arch = Literal["x3d_s", "x3d_m", "slowfast_r50", "i3d_r50"]
@@ -24,7 +24,7 @@ _NEEDS = {
 }
 
 
-class PytorchvideoVideo(Config):
+class PytorchvideoVideoConfig(Config):
     """A video model of pytorchvideo: X3D-S, X3D-M, SlowFast-R50 or I3D-R50.
 
     Clips of any size are averaged whole before the last layer; at the size that a model was made
@@ -35,7 +35,7 @@ class PytorchvideoVideo(Config):
     arch: Arch = Field(default="x3d_s", description="which model, by pytorchvideo's name")
     weights: WeightsConfig | None = Field(
         default=None,
-        description="pre-trained weights (they want transform.normalise kinetics), or null to train"
+        description="pre-trained weights (they want transform.normalize kinetics), or null to train"
         " from nothing",
     )
     head: Head = "new"
@@ -49,9 +49,9 @@ class PytorchvideoVideo(Config):
         """Raise ViddaError when clips of this length and size do not fit."""
         _NEEDS[self.arch].check(self.arch, frames, height, width)
 
-    def without_weights(self) -> "PytorchvideoVideo":
+    def without_weights(self) -> "PytorchvideoVideoConfig":
         """The same architecture, to be filled from a checkpoint of vidda."""
-        return PytorchvideoVideo(arch=self.arch)
+        return PytorchvideoVideoConfig(arch=self.arch)
 
     def build(self, classes: int) -> ZooRecognizer:
         """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
@@ -59,7 +59,7 @@ class PytorchvideoVideo(Config):
         head = net.blocks[-1]
         width, dropout = head.proj.in_features, head.dropout.p
         head.proj, head.dropout = nn.Identity(), nn.Identity()
-        kind = SlowFastRecognizer if self.arch == "slowfast_r50" else ZooRecognizer
+        kind = SlowFast if self.arch == "slowfast_r50" else ZooRecognizer
         stages = [f"blocks.{i}." for i in range(len(net.blocks) - 1)]
         model = kind(net, width, classes, dropout, stages)
         if self.weights is not None:
@@ -68,7 +68,7 @@ class PytorchvideoVideo(Config):
         return model
 
 
-class SlowFastRecognizer(ZooRecognizer):
+class SlowFast(ZooRecognizer):
     """SlowFast: every fourth frame for the slow pathway, all frames for the fast one."""
 
     def features(self, video: torch.Tensor) -> torch.Tensor:

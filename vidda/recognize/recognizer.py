@@ -30,7 +30,7 @@ class Recognizer(nn.Module):
     def features(self, video: torch.Tensor) -> torch.Tensor:
         """What the classifier sees of each clip, (B, D); dropout has been applied in training.
 
-        video: (B, C, T, H, W) float, normalised as the model's weights expect.
+        video: (B, C, T, H, W) float, normalized as the model's weights expect.
         """
         raise NotImplementedError
 

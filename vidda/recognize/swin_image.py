@@ -8,12 +8,17 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from vidda.config import Config
-from vidda.recognize.needs import Needs
+from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.pretrained_weights import (
+    LibraryWeights,
+    WeightsConfig,
+    load_state,
+    read_weights,
+)
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.weights import LibraryWeights, WeightsConfig, load_state, read_weights
 
 
-class SwinImage(Config):
+class SwinImageConfig(Config):
     """Swin on single frames: ImageNet trunk, Linear, ReLU, Dropout, Linear; averaged over a clip.
 
     The trunk is frozen by default, as in Sinha 2023.
@@ -34,11 +39,11 @@ class SwinImage(Config):
         """Raise ViddaError when clips of this length and size do not fit."""
         Needs(1, 32).check(self.arch, frames, height, width)
 
-    def without_weights(self) -> "SwinImage":
+    def without_weights(self) -> "SwinImageConfig":
         """The same architecture, to be filled from a checkpoint of vidda."""
         return self.model_copy(update={"weights": None})
 
-    def build(self, classes: int) -> "SwinImageRecognizer":
+    def build(self, classes: int) -> "SwinImage":
         """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
         trunk = get_model(self.arch, weights=None)
         width = trunk.head.in_features
@@ -46,15 +51,15 @@ class SwinImage(Config):
         if self.weights is not None:
             source, state = read_weights(self.weights, get_model_weights(self.arch).DEFAULT.url)
             load_state(trunk, state, source, ignore=("head.",))
-        return SwinImageRecognizer(self, trunk, width, classes)
+        return SwinImage(self, trunk, width, classes)
 
 
-class SwinImageRecognizer(Recognizer):
+class SwinImage(Recognizer):
     """Features are the hidden layer's, averaged over the frames; so the logits are averaged too."""
 
     stages = tuple(f"trunk.features.{i}." for i in range(8))
 
-    def __init__(self, config: SwinImage, trunk: nn.Module, width: int, classes: int) -> None:
+    def __init__(self, config: SwinImageConfig, trunk: nn.Module, width: int, classes: int) -> None:
         super().__init__()
         self.frozen = config.frozen
         self.trunk = trunk

@@ -10,7 +10,7 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from vidda.data.sampling import SamplingConfig, clip_rng
+from vidda.data.frame_sampling import SamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.device import Precision
 from vidda.progress import track

@@ -8,8 +8,8 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from vidda.config import Config
-from vidda.recognize.needs import Needs
-from vidda.recognize.weights import Head, WeightsConfig, check_head
+from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 
@@ -39,7 +39,7 @@ _FACTS = {
 }
 
 
-class TorchvisionVideo(Config):
+class TorchvisionVideoConfig(Config):
     """A video model of torchvision: R3D, R(2+1)D, S3D, MViTv2 or Swin3D."""
 
     name: Literal["torchvision"] = "torchvision"
@@ -48,7 +48,7 @@ class TorchvisionVideo(Config):
     )
     weights: WeightsConfig | None = Field(
         default=None,
-        description="pre-trained weights (mvit_v2_s wants transform.normalise kinetics, the others"
+        description="pre-trained weights (mvit_v2_s wants transform.normalize kinetics, the others"
         " imagenet), or null to train from nothing",
     )
     head: Head = "new"
@@ -62,9 +62,9 @@ class TorchvisionVideo(Config):
         """Raise ViddaError when clips of this length and size do not fit."""
         _FACTS[self.arch].needs.check(self.arch, frames, height, width)
 
-    def without_weights(self) -> "TorchvisionVideo":
+    def without_weights(self) -> "TorchvisionVideoConfig":
         """The same architecture, to be filled from a checkpoint of vidda."""
-        return TorchvisionVideo(arch=self.arch)
+        return TorchvisionVideoConfig(arch=self.arch)
 
     def build(self, classes: int) -> ZooRecognizer:
         """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""

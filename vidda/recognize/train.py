@@ -1,4 +1,4 @@
-"""`vidda train`: a recognizer from labelled manifests, chosen by the source's validation clips.
+"""`vidda train`: a recognizer from labeled manifests, chosen by the source's validation clips.
 
 RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of training
 RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
@@ -15,7 +15,7 @@ from accelerate import Accelerator
 from vidda.errors import ViddaError
 from vidda.recognize.feed import Feed
 from vidda.recognize.freezing import freeze
-from vidda.recognize.train_config import LAST, Data, TrainConfig, load_data
+from vidda.recognize.train_config import LAST, TrainConfig, TrainData, load_data
 from vidda.recognize.training import Training, supervised
 
 OWN_NAMES = {"train", "val", "val.npz"}
@@ -58,7 +58,7 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     return 0
 
 
-def tell_odd(data: Data) -> None:
+def tell_odd(data: TrainData) -> None:
     """Say on standard error what is allowed but seldom meant."""
     for one in data.shared():
         print(f"warning: {one}", file=sys.stderr)
@@ -73,7 +73,7 @@ def tell_odd(data: Data) -> None:
         )
 
 
-def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[str]:
+def problems(config: TrainConfig, data: TrainData, accelerator: Accelerator) -> list[str]:
     """Every mistake that can be known before the first step, a line each."""
     found = []
     named = [
@@ -86,7 +86,7 @@ def problems(config: TrainConfig, data: Data, accelerator: Accelerator) -> list[
         if without:
             found.append(
                 f"{name}: {len(without)} clips have no label, first {without[0]!r};"
-                " train on labelled manifests"
+                " train on labeled manifests"
             )
     for name, manifest in (("val", data.val), *data.watch.items()):
         if manifest.classes and manifest.classes != data.train.classes:

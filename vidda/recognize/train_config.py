@@ -10,13 +10,13 @@ from pydantic import Field
 
 from vidda.config import FileName
 from vidda.data import load_manifest
-from vidda.data.joined import joined
-from vidda.data.sampling import SamplingConfig, Uniform
-from vidda.data.shared_clips import Shared, SharedClips, files_of
-from vidda.data.transforms import CentreCrop, TransformConfig
+from vidda.data.frame_sampling import SamplingConfig, UniformSampling
+from vidda.data.join_manifests import joined
+from vidda.data.shared_clips import SharedClip, SharedClips, files_of
+from vidda.data.transforms import CenterCrop, TransformConfig
+from vidda.recognize.clip_order import epoch_order
 from vidda.recognize.loop_config import LoopConfig
-from vidda.recognize.models import ModelConfig
-from vidda.recognize.order import epoch_order
+from vidda.recognize.recognizers import ModelConfig
 from vidda.types import Manifest
 
 LAST: Final = "last"
@@ -33,7 +33,7 @@ class TrainConfig(LoopConfig):
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
         None, description="share of each manifest in an epoch; null: every clip once"
     )
-    val: Path = Field(description="labelled manifest of the source that chooses the epoch")
+    val: Path = Field(description="labeled manifest of the source that chooses the epoch")
     watch: dict[FileName, Path] = Field(
         {},
         description="manifests to predict after each epoch, by name; their labels are read at the"
@@ -43,7 +43,9 @@ class TrainConfig(LoopConfig):
         False, description="refuse clips of val or watch that are trained on, by path or content"
     )
     model: ModelConfig = Field(description="the recognizer, chosen by its name")
-    test_sampling: SamplingConfig = Field(Uniform(jitter=False), description="frames in testing")
+    test_sampling: SamplingConfig = Field(
+        UniformSampling(jitter=False), description="frames in testing"
+    )
     repeats: int = Field(1, ge=1, description="times a clip comes in a batch, augmented anew")
     layer_decay: float = Field(1.0, gt=0, le=1, description="learning rate of a layer to the next")
     label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over all classes")
@@ -64,13 +66,13 @@ class TrainConfig(LoopConfig):
 
     @property
     def test_transform(self) -> TransformConfig:
-        """The middle of the frame, normalised as in training."""
-        crop, size = CentreCrop(), self.transform.size
-        return TransformConfig(size=size, crop=crop, normalise=self.transform.normalise)
+        """The middle of the frame, normalized as in training."""
+        crop, size = CenterCrop(), self.transform.size
+        return TransformConfig(size=size, crop=crop, normalize=self.transform.normalize)
 
 
 @dataclass(frozen=True)
-class Data:
+class TrainData:
     """The manifests of a run. sizes: clips of each of the joined training manifests."""
 
     train: Manifest
@@ -87,7 +89,7 @@ class Data:
         """What the weights learn from, by the name of each part."""
         return {"train": self.train}
 
-    def shared(self) -> list[Shared]:
+    def shared(self) -> list[SharedClip]:
         """Clips that are trained or chosen on and stand in a watched manifest, or in val."""
         learned = {name: files_of(manifest) for name, manifest in self.trained_on().items()}
         new = {"val": files_of(self.val)}
@@ -95,7 +97,7 @@ class Data:
         apart = [(first, second) for second in new for first in (*learned, "val")]
         search, files = SharedClips(), learned | new
         found = [
-            Shared(first, second, search.between(files[first], files[second]))
+            SharedClip(first, second, search.between(files[first], files[second]))
             for first, second in apart
             if first != second and (first, second) != ("target", "val")
         ]
@@ -115,13 +117,13 @@ class Data:
         return (numbers[:, None] + again).ravel()
 
 
-def load_data(config: TrainConfig) -> Data:
+def load_data(config: TrainConfig) -> TrainData:
     """Read every manifest of a run; the watched ones without their labels."""
     parts = [load_manifest(path) for path in config.train]
     train = joined(parts)
     watched = {
-        name: load_manifest(path).unlabelled().under(train.classes)
+        name: load_manifest(path).unlabeled().under(train.classes)
         for name, path in config.watch.items()
     }
     sizes = tuple(len(part) for part in parts)
-    return Data(train, sizes, load_manifest(config.val).under(train.classes), watched)
+    return TrainData(train, sizes, load_manifest(config.val).under(train.classes), watched)

@@ -15,16 +15,16 @@ from torch.nn import functional as F
 from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
-from vidda.data.predictions import load_predictions, save_predictions
+from vidda.data.saved_predictions import load_predictions, save_predictions
 from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.recognize.feed import Feed
+from vidda.recognize.infer import infer
 from vidda.recognize.inference import predict
-from vidda.recognize.looking import look
 from vidda.recognize.loop import train
-from vidda.recognize.saved import ModelCard, save_model
-from vidda.recognize.step import Method, Seen, Supervised
-from vidda.recognize.train_config import LAST, Data, TrainConfig
+from vidda.recognize.method import Method, Outputs, Supervised
+from vidda.recognize.saved_recognizer import ModelCard, save_model
+from vidda.recognize.train_config import LAST, TrainConfig, TrainData
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -37,14 +37,14 @@ def supervised(config: TrainConfig, classes: int) -> Supervised:
 class Training:
     """Everything of a run that outlives one step.
 
-    steps: of the optimiser, an epoch. feed: what the method is trained on. target: the clips that
+    steps: of the optimizer, an epoch. feed: what the method is trained on. target: the clips that
     it may look at before an epoch.
     """
 
     def __init__(
         self,
         config: TrainConfig,
-        data: Data,
+        data: TrainData,
         accelerator: Accelerator,
         model: nn.Module,
         folder: RunFolder,
@@ -88,11 +88,11 @@ class Training:
             assert position.best_epoch is not None
             self._select(position.best_epoch, position.scores)
 
-    def _look(self) -> Seen:
+    def _look(self) -> Outputs:
         """The target's clips through the weights that learn."""
         assert self.target is not None
         device = self.accelerator.device
-        return look(self.parts.model, self.target, device, self.config.precision)
+        return infer(self.parts.model, self.target, device, self.config.precision)
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Predict the watched clips and the validation clips; the epoch's score, and figures."""

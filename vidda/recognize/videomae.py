@@ -11,20 +11,20 @@ from torchvision.ops import StochasticDepth
 
 from vidda.config import Config
 from vidda.errors import ViddaError
+from vidda.recognize.clip_requirements import Needs
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.motion import VideoInput, motion
-from vidda.recognize.needs import Needs
+from vidda.recognize.motion_input import VideoInput, motion
 from vidda.recognize.positions import set_positions
+from vidda.recognize.pretrained_weights import Head, check_head
 from vidda.recognize.videomae_start import (
     ClipSize,
-    Scratch,
     StartConfig,
+    VideoMaeScratch,
     architecture,
     check_seen,
     load_folder,
     transformers_config,
 )
-from vidda.recognize.weights import Head, check_head
 
 if TYPE_CHECKING:
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidda")
 
 
-class VideoMae(Config):
+class VideoMaeConfig(Config):
     """VideoMAE with the mean of all tokens classified, from nothing, a folder or the hub.
 
     Where frames or size differ from the start's, its positions are stretched in time and space.
@@ -41,7 +41,7 @@ class VideoMae(Config):
     name: Literal["videomae"] = "videomae"
     frames: int = Field(default=16, ge=1, description="frames of a clip")
     size: int = Field(default=224, ge=1, description="height and width of a clip, in pixels")
-    start: StartConfig = Field(default=Scratch(), description="the weights to begin with")
+    start: StartConfig = Field(default=VideoMaeScratch(), description="the weights to begin with")
     input: VideoInput = Field(
         default="rgb", description="what the encoder sees; motion learns far faster from nothing"
     )
@@ -52,18 +52,18 @@ class VideoMae(Config):
 
     @model_validator(mode="after")
     def _a_loaded_head_has_weights(self) -> Self:
-        check_head(self.head, None if isinstance(self.start, Scratch) else self.start)
+        check_head(self.head, None if isinstance(self.start, VideoMaeScratch) else self.start)
         return self
 
     def check_input(self, frames: int, height: int, width: int) -> None:
         """Raise ViddaError when clips of this length and size do not fit."""
         Needs(self.frames, self.size, exact=True).check(self.name, frames, height, width)
 
-    def without_weights(self) -> "VideoMae":
+    def without_weights(self) -> "VideoMaeConfig":
         """The same architecture, to be filled from a checkpoint of vidda; reads its folder."""
         return self.model_copy(update={"start": architecture(self.start), "head": "new"})
 
-    def build(self, classes: int) -> "VideoMaeRecognizer":
+    def build(self, classes: int) -> "VideoMae":
         """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
         from transformers import VideoMAEForVideoClassification
 
@@ -71,15 +71,15 @@ class VideoMae(Config):
         check_seen(self.start, self.input)
         config = transformers_config(sizes, clip)
         config.num_labels = classes
-        if isinstance(self.start, Scratch):
+        if isinstance(self.start, VideoMaeScratch):
             model = VideoMAEForVideoClassification(config)
         else:
             model = _load(self.start.find(), config, self.head)
         set_positions(model.videomae.embeddings, sizes.width, sizes, clip)
-        return VideoMaeRecognizer(model, self.input, self.drop_path)
+        return VideoMae(model, self.input, self.drop_path)
 
 
-class VideoMaeRecognizer(Framewise):
+class VideoMae(Framewise):
     """The parts of transformers' VideoMAEForVideoClassification, under its names of parameters.
 
     A moment is the mean of the tokens of one time, so of a tubelet's frames.

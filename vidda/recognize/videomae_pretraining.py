@@ -10,15 +10,15 @@ from torch import nn
 from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.files import atomic_folder
-from vidda.recognize.motion import VideoInput, motion
-from vidda.recognize.needs import Needs
+from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.motion_input import VideoInput, motion
 from vidda.recognize.positions import Grid, grid, set_positions
 from vidda.recognize.videomae_start import (
     SEEN,
     ClipSize,
     Count,
-    Scratch,
     StartConfig,
+    VideoMaeScratch,
     architecture,
     check_seen,
     load_folder,
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import VideoMAEForPreTraining
 
 
-class Decoder(Config):
+class VideoMaeDecoderConfig(Config):
     """What paints the hidden patches; thrown away afterwards. The defaults are VideoMAE-B's."""
 
     width: Count = Field(default=384, description="of a token; a multiple of `heads`")
@@ -39,20 +39,22 @@ class Decoder(Config):
     mlp: Count = Field(default=1536, description="hidden width between attentions")
 
 
-class VideoMaePretraining(Config):
+class VideoMaePretrainingConfig(Config):
     """A VideoMAE encoder and decoder, from nothing or from a pre-training checkpoint."""
 
     frames: Count = Field(default=16, description="frames of a clip")
     size: Count = Field(default=224, description="height and width of a clip, in pixels")
-    start: StartConfig = Field(default=Scratch(), description="the weights to begin with")
+    start: StartConfig = Field(default=VideoMaeScratch(), description="the weights to begin with")
     input: VideoInput = Field(
         default="rgb", description="what is hidden and painted; the recognizer then has the same"
     )
-    decoder: Decoder = Field(default=Decoder(), description="the decoder's sizes")
+    decoder: VideoMaeDecoderConfig = Field(
+        default=VideoMaeDecoderConfig(), description="the decoder's sizes"
+    )
     mask_ratio: float = Field(
         default=0.9, gt=0, lt=1, description="share of the patches that are hidden"
     )
-    normalise_patches: bool = Field(
+    normalize_patches: bool = Field(
         default=True,
         description="bring every hidden patch to mean 0 and deviation 1; false where many are flat,"
         " so that their noise does not outweigh what moves",
@@ -75,8 +77,8 @@ class VideoMaePretraining(Config):
         config.decoder_num_hidden_layers = self.decoder.layers
         config.decoder_num_attention_heads = self.decoder.heads
         config.decoder_intermediate_size = self.decoder.mlp
-        config.norm_pix_loss = self.normalise_patches
-        if isinstance(self.start, Scratch):
+        config.norm_pix_loss = self.normalize_patches
+        if isinstance(self.start, VideoMaeScratch):
             model = VideoMAEForPreTraining(config)
         else:
             check_seen(self.start, self.input)
@@ -108,7 +110,7 @@ class MaskedAutoencoder(nn.Module):
         """Mean squared error over the hidden patches.
 
         video: (B, C, T, H, W) float. Where every patch is brought to mean 0 and deviation 1 per
-        channel, any normalisation of the clip gives the same targets; where not, they are the
+        channel, any normalization of the clip gives the same targets; where not, they are the
         clip's values (times transformers' deviations of ImageNet, 0.22 to 0.23). mask: (B, tokens),
         true where hidden, as many in each clip.
         """

@@ -12,7 +12,7 @@ from safetensors import SafetensorError
 
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.recognize.motion import VideoInput
+from vidda.recognize.motion_input import VideoInput
 from vidda.weights import hub_folder
 
 if TYPE_CHECKING:  # transformers takes seconds to import
@@ -44,7 +44,7 @@ class ClipSize(Config):
     size: Count = Field(default=224, description="height and width, in pixels")
 
 
-class Scratch(Config):
+class VideoMaeScratch(Config):
     """Random weights in sizes of one's choice; the defaults are VideoMAE-B's."""
 
     name: Literal["scratch"] = "scratch"
@@ -62,7 +62,7 @@ class Scratch(Config):
     )
 
 
-class Folder(Config):
+class VideoMaeFolder(Config):
     """A folder with config.json and *.safetensors, as transformers' save_pretrained writes it."""
 
     name: Literal["folder"] = "folder"
@@ -81,7 +81,7 @@ class Folder(Config):
         return self.path
 
 
-class Hub(Config):
+class VideoMaeHub(Config):
     """A model of the Hugging Face hub, from its cache on this machine."""
 
     name: Literal["hub"] = "hub"
@@ -93,20 +93,20 @@ class Hub(Config):
         """The folder in the cache; raises ViddaError when it is not there or cannot be fetched."""
         wanted, fetch = ("config.json", "*.safetensors"), f"{KEY}.download=true"
         folder = hub_folder(self.repo, self.revision, wanted, KEY, self.download, fetch)
-        return Folder(path=folder).find()
+        return VideoMaeFolder(path=folder).find()
 
 
-StartConfig = Annotated[Scratch | Folder | Hub, Field(discriminator="name")]
+StartConfig = Annotated[VideoMaeScratch | VideoMaeFolder | VideoMaeHub, Field(discriminator="name")]
 
 
-def architecture(start: Scratch | Folder | Hub) -> Scratch:
+def architecture(start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub) -> VideoMaeScratch:
     """The sizes of a start; raises ViddaError when a folder cannot be read as a VideoMAE."""
-    return start if isinstance(start, Scratch) else _read_architecture(start.find())
+    return start if isinstance(start, VideoMaeScratch) else _read_architecture(start.find())
 
 
-def check_seen(start: Scratch | Folder | Hub, seen: VideoInput) -> None:
+def check_seen(start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub, seen: VideoInput) -> None:
     """Raise ViddaError when a start has learned from another input than `seen`."""
-    if isinstance(start, Scratch):
+    if isinstance(start, VideoMaeScratch):
         return
     file = start.find() / "config.json"
     try:
@@ -117,7 +117,7 @@ def check_seen(start: Scratch | Folder | Hub, seen: VideoInput) -> None:
         raise ViddaError(f"{file.parent}: has learned from input {learned}; set input: {learned}")
 
 
-def transformers_config(sizes: Scratch, clip: ClipSize) -> "VideoMAEConfig":
+def transformers_config(sizes: VideoMaeScratch, clip: ClipSize) -> "VideoMAEConfig":
     """transformers' config of a model of these sizes, for clips of this size.
 
     Raises ViddaError, naming every mistake, when the sizes do not divide each other.
@@ -174,7 +174,7 @@ def load_folder(
             ) from None
 
 
-def _read_architecture(folder: Path) -> Scratch:
+def _read_architecture(folder: Path) -> VideoMaeScratch:
     from transformers import VideoMAEConfig
 
     file = folder / "config.json"
@@ -183,7 +183,7 @@ def _read_architecture(folder: Path) -> Scratch:
         if content["model_type"] != "videomae":
             raise ViddaError(f"{file}: model_type is {content['model_type']!r}, not 'videomae'")
         size = ClipSize(frames=content["num_frames"], size=content["image_size"])
-        sizes = Scratch(
+        sizes = VideoMaeScratch(
             patch=content["patch_size"],
             tubelet=content["tubelet_size"],
             width=content["hidden_size"],

@@ -7,8 +7,7 @@ import torch
 from torch import nn
 
 from vidda.errors import ViddaError
-from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.weights import (
+from vidda.recognize.pretrained_weights import (
     FileWeights,
     Head,
     LibraryWeights,
@@ -16,6 +15,7 @@ from vidda.recognize.weights import (
     load_state,
     read_weights,
 )
+from vidda.recognize.recognizer import Recognizer
 
 log = logging.getLogger("vidda")
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 
 from vidda import video
-from vidda.data.chosen import choose, find_clips
+from vidda.data.choose_clips import choose, find_clips
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.report.config import Gallery
+from vidda.report.report_config import Gallery
 from vidda.report.translations import Translation, worst_first
 from vidda.types import ClipRecord, Manifest
 
@@ -21,7 +21,7 @@ LOWEST_FPS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class ShownMap:
     """One video of a clip. file: relative to the report; None where it is missing, `why` says."""
 
     name: str
@@ -35,7 +35,7 @@ class ShownClip:
 
     id: str
     note: str
-    videos: tuple[Shown, ...]
+    videos: tuple[ShownMap, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,7 +128,7 @@ def write(
 
 def _write_clip(
     config: Gallery, number: int, places: Mapping[str, Path | str], out: Path
-) -> tuple[Shown, ...]:
+) -> tuple[ShownMap, ...]:
     there = {name: place for name, place in places.items() if isinstance(place, Path)}
     problems = {name: place for name, place in places.items() if isinstance(place, str)}
     infos = {}
@@ -149,9 +149,9 @@ def _write_clip(
             file = f"{VIDEOS}/{number:03d}_{column}.mp4"
             pictures = video.read(there[name], np.arange(frames), size)
             video.write(out / file, pictures, fps, crf=23)
-            videos.append(Shown(name, file))
+            videos.append(ShownMap(name, file))
         else:
-            videos.append(Shown(name, None, problems[name]))
+            videos.append(ShownMap(name, None, problems[name]))
     return tuple(videos)
 
 

@@ -17,11 +17,11 @@ from vidda.errors import ViddaError
 from vidda.evaluate.transfer_tables import write_tables
 from vidda.files import atomic_folder, write_text
 from vidda.report import gallery, latex
-from vidda.report.config import ReportConfig
-from vidda.report.found import Found, TransferFound, find
-from vidda.report.labels import Place, saw_labels
+from vidda.report.found_runs import Found, TransferFound, find
 from vidda.report.page import render
-from vidda.report.records import session_of
+from vidda.report.report_config import ReportConfig
+from vidda.report.run_records import session_of
+from vidda.report.seen_labels import Place, saw_labels
 from vidda.report.translations import Translation
 
 FORMAT = "vidda-report-1"

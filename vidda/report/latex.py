@@ -2,8 +2,8 @@
 
 from collections.abc import Collection, Sequence
 
-from vidda.evaluate.transfer import ALL, Cell
-from vidda.report.labels import best_places
+from vidda.evaluate.transfer import ALL, TransferCell
+from vidda.report.seen_labels import best_places
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -21,7 +21,7 @@ def escape(text: str) -> str:
 
 
 def table(
-    cells: Sequence[Cell],
+    cells: Sequence[TransferCell],
     tasks: Sequence[str],
     confidence: float,
     informed: Collection[tuple[str, str]] = (),
@@ -54,7 +54,7 @@ def table(
     return "\n".join(lines) + "\n"
 
 
-def _mean(cell: Cell | None, best: bool) -> str:
+def _mean(cell: TransferCell | None, best: bool) -> str:
     if cell is None:
         return "--"
     mean = f"{100 * cell.mean:.1f}"
@@ -62,7 +62,7 @@ def _mean(cell: Cell | None, best: bool) -> str:
     return f"${shown}$" if cell.deviation is None else f"${shown} \\pm {100 * cell.deviation:.1f}$"
 
 
-def _interval(cell: Cell | None) -> str:
+def _interval(cell: TransferCell | None) -> str:
     if cell is None:
         return ""
     interval = cell.bootstrap or cell.wilson

@@ -8,14 +8,14 @@ from pathlib import Path
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
-from vidda.report import views
-from vidda.report.choosing import choices
-from vidda.report.config import ReportConfig
-from vidda.report.found import Found
+from vidda.report import page_data
+from vidda.report.epoch_choices import choices
+from vidda.report.found_runs import Found
 from vidda.report.gallery import ShownClip
-from vidda.report.labels import Place
-from vidda.report.records import Session
+from vidda.report.report_config import ReportConfig
 from vidda.report.reproduce import commands
+from vidda.report.run_records import Session
+from vidda.report.seen_labels import Place
 from vidda.report.warnings import warnings
 
 FOLDER = Path(__file__).parent / "template"
@@ -72,17 +72,17 @@ def render(
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
         warnings=warnings(found),
-        transfer=views.transfer_view(transfer, informed) if transfer else None,
+        transfer=page_data.transfer_view(transfer, informed) if transfer else None,
         gap=config.gap,
-        gaps_by_task=views.gap_views(transfer, config.gap) if transfer else [],
-        tested=views.tested_views(found.tested),
-        results=views.result_views(transfer, found.tested),
-        curves=views.curve_views(found),
+        gaps_by_task=page_data.gap_views(transfer, config.gap) if transfer else [],
+        tested=page_data.tested_views(found.tested),
+        results=page_data.result_views(transfer, found.tested),
+        curves=page_data.curve_views(found),
         choices=choices(found),
         clips=clips,
-        quality=views.quality_view(found.translations, config.worst),
+        quality=page_data.quality_view(found.translations, config.worst),
         commands=commands(records, extra),
-        version_rows=views.version_rows(records),
+        version_rows=page_data.version_rows(records),
         records=records,
         made=made,
     )

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidda.errors import ViddaError
-from vidda.report.records import Record, read_json
+from vidda.report.run_records import RunRecord, read_json
 
 STAGES = "stages.json"
 """What vidda run and vidda sweep keep of their stages, in their folder."""
@@ -28,7 +28,7 @@ class Commands:
     complete: bool
 
 
-def commands(records: Sequence[Record], extra: str) -> Commands:
+def commands(records: Sequence[RunRecord], extra: str) -> Commands:
     """List every stage of the job that the folders are of, and the commands of other folders.
 
     records: in the order in which they were made. extra: the command of this report.

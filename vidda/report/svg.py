@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: no script, no font, colours from the page's style sheet."""
+"""Small charts as inline SVG: no script, no font, colors from the page's style sheet."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -12,8 +12,8 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 36
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line. kind: a class of the style sheet that colours it. mark: the index of a point."""
+class ChartLine:
+    """One line. kind: a class of the style sheet that colors it. mark: the index of a point."""
 
     points: Sequence[tuple[float, float]]
     kind: str
@@ -30,7 +30,12 @@ def ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 
 def line_chart(
-    lines: Sequence[Line], *, x: str, y: str, title: str, limits: tuple[float, float] | None = None
+    lines: Sequence[ChartLine],
+    *,
+    x: str,
+    y: str,
+    title: str,
+    limits: tuple[float, float] | None = None,
 ) -> Markup:
     """Lines over a common x. limits: of y, or None to fit; title: what a screen reader says."""
     xs = [point[0] for line in lines for point in line.points]

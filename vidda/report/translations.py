@@ -10,7 +10,7 @@ from pydantic import Field, ValidationError
 
 from vidda.data.derived import Derived
 from vidda.errors import ViddaError
-from vidda.report.records import Record, read_record
+from vidda.report.run_records import RunRecord, read_record
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ FIGURES: Mapping[str, Figure] = {
     "flow_epe": Figure("motion error", "endpoint error of the optical flow, in pixels", 1),
     "pck": Figure("joints found", "PCK@0.2 of the pose found again, 0 to 1", -1),
     "brightness_range": Figure("brightness drift", "farthest from the first frame, L*", 1),
-    "colour_range": Figure("colour drift", "farthest from the first frame, a* and b*", 1),
+    "color_range": Figure("color drift", "farthest from the first frame, a* and b*", 1),
 }
 """The figures that are shown, by the names that `vidda translate` gives them."""
 
@@ -49,7 +49,7 @@ class Translation:
     """One folder. records: of its shards, or of itself. clips: by id, those written so far."""
 
     path: Path
-    records: tuple[Record, ...]
+    records: tuple[RunRecord, ...]
     clips: Mapping[str, ClipFigures]
 
     def count(self, status: str) -> int:

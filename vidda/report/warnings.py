@@ -6,10 +6,10 @@ from pathlib import Path
 from vidda.errors import ViddaError
 from vidda.evaluate.intervals import wilson
 from vidda.evaluate.summary import Summary
-from vidda.evaluate.transfer import ALL, Cell, find_tests
-from vidda.report.found import Found, TransferFound
-from vidda.report.labels import Manifests
-from vidda.report.records import Record, Training
+from vidda.evaluate.transfer import ALL, TransferCell, find_tests
+from vidda.report.found_runs import Found, TransferFound
+from vidda.report.run_records import RunRecord, TrainingRecord
+from vidda.report.seen_labels import Manifests
 from vidda.types import Manifest
 
 FEW_SUBJECTS = 10
@@ -38,7 +38,7 @@ def warnings(found: Found) -> list[str]:
 
 
 def _selection(
-    found: TransferFound, trainings: Mapping[Path, Training], manifests: Manifests
+    found: TransferFound, trainings: Mapping[Path, TrainingRecord], manifests: Manifests
 ) -> Iterator[str]:
     """Rows that have seen what they are tested on, or were chosen by labels of the target."""
     try:
@@ -85,7 +85,7 @@ def _seen(train: list[Manifest], val: Manifest | None, test: Manifest) -> Iterat
     chosen = {(clip.domain, clip.view) for clip in val.clips} & target
     if chosen and not target & {(clip.domain, clip.view) for clip in learned}:
         yield (
-            "its epoch was selected on labelled clips of the target, which unsupervised adaptation"
+            "its epoch was selected on labeled clips of the target, which unsupervised adaptation"
             " does not have: a reader must be told."
         )
 
@@ -121,7 +121,7 @@ def _sizes(found: TransferFound) -> Iterator[str]:
             yield f"“{row.name}” has no result on {', '.join(lacking)}."
 
 
-def _few(tests: Mapping[str, Cell | Summary]) -> Iterator[str]:
+def _few(tests: Mapping[str, TransferCell | Summary]) -> Iterator[str]:
     """Tests of few clips or subjects; those that have the same number share a line."""
     by_clips: dict[int, list[str]] = {}
     by_subjects: dict[int, list[str]] = {}
@@ -171,7 +171,7 @@ def _unfinished(found: Found) -> Iterator[str]:
             yield f"Translation “{name}”: {failed} of {len(translation.clips)} clips failed."
 
 
-def _mixed(records: list[Record]) -> Iterator[str]:
+def _mixed(records: list[RunRecord]) -> Iterator[str]:
     sessions = [record.sessions[-1] for record in records if record.sessions]
     commits = {session.git for session in sessions}
     if any(commit and commit.endswith("+changes") for commit in commits):

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidda.data.predictions import SavedPredictions
+from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate.intervals import Interval
+from vidda.evaluate.labeled_predictions import labels_of
 from vidda.evaluate.metrics import right
-from vidda.evaluate.predictions import labels_of
 from vidda.evaluate.summary import Intervals, clusters_of
-from vidda.evaluate.transfer_tables import NONE, Grid
+from vidda.evaluate.transfer_tables import NONE, TransferGrid
 
 Answers = Mapping[tuple[str, str], Mapping[int, SavedPredictions]]
 """What was said of the same test clips in the same order, by method and task, then by seed."""
@@ -48,13 +48,13 @@ def _hits(said: SavedPredictions) -> np.ndarray:
     return right(said.predictions.logits, labels_of(said)).astype(np.float64)
 
 
-def gain_grid(found: Sequence[Gain], baseline: str, tasks: Sequence[str]) -> Grid:
+def gain_grid(found: Sequence[Gain], baseline: str, tasks: Sequence[str]) -> TransferGrid:
     """Methods x tasks, in points."""
     texts: dict[str, dict[str, str]] = {}
     for gain in found:
         texts.setdefault(gain.method, {})[gain.task] = _text(gain)
     rows = [(name, *(own.get(task, NONE) for task in tasks)) for name, own in texts.items()]
-    return Grid(f"Points gained over {baseline}", ("method", *tasks), tuple(rows))
+    return TransferGrid(f"Points gained over {baseline}", ("method", *tasks), tuple(rows))
 
 
 def _text(gain: Gain) -> str:

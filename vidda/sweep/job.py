@@ -20,26 +20,26 @@ from dataclasses import replace
 from pathlib import Path
 
 from vidda.config import dump
+from vidda.console import console
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
-from vidda.evaluate import screen
-from vidda.experiment.config import Keys, load
-from vidda.experiment.doing import Ended, check_out, dry_runs, pending
-from vidda.experiment.records import Records, clock
+from vidda.evaluate import console_tables
+from vidda.experiment.experiment_config import Keys, load
+from vidda.experiment.job_progress import estimate
 from vidda.experiment.side_by_side import do_all
 from vidda.experiment.stage import Stage
-from vidda.experiment.view import estimate
+from vidda.experiment.stage_records import StageRecords, clock
+from vidda.experiment.stage_session import Ended, check_out, dry_runs, pending
 from vidda.files import lock, write_text
-from vidda.report.config import ReportConfig
 from vidda.report.job import STAMP
-from vidda.screen import console
-from vidda.sweep.config import Grid, Optuna, Ray, SweepConfig
-from vidda.sweep.judged import finished, points, value
-from vidda.sweep.plan import Cell, Plan, Trial, make
-from vidda.sweep.results import collect, write, write_markdown, written
-from vidda.sweep.running import by_ray, one_by_one, require_ray
+from vidda.report.report_config import ReportConfig
+from vidda.sweep.run_trials import by_ray, one_by_one, require_ray
 from vidda.sweep.search import Known, more, require_optuna
-from vidda.sweep.table import FILE, Row, Table
+from vidda.sweep.sweep_config import GridSearch, OptunaSearch, RayExecutor, SweepConfig
+from vidda.sweep.sweep_plan import SweepCell, SweepPlan, Trial, make
+from vidda.sweep.sweep_results import collect, write, write_markdown, written
+from vidda.sweep.trial_results import finished, points, value
+from vidda.sweep.trial_table import FILE, TrialRow, TrialTable
 
 
 def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
@@ -47,9 +47,9 @@ def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
 
     Raises ViddaError where the data cannot be made.
     """
-    if isinstance(config.search, Optuna):
+    if isinstance(config.search, OptunaSearch):
         require_optuna()
-    if isinstance(config.parallel, Ray):
+    if isinstance(config.parallel, RayExecutor):
         require_ray()
     plan = make(config)
     report = _report(config)
@@ -63,21 +63,21 @@ def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
     config.out.mkdir(parents=True, exist_ok=True)
     with lock(config.out):
         write_text(config.out / "config.yaml", dump(config))
-        records = Records(config.out)
+        records = StageRecords(config.out)
         do_all(plan.stages, config.out, records)
-        sweep = _Sweep(plan, Table(config.out), records)
+        sweep = _Sweep(plan, TrialTable(config.out), records)
         sweep.run()
         return _finish(sweep, report)
 
 
-def _first(plan: Plan, cell: Cell) -> list[Trial]:
+def _first(plan: SweepPlan, cell: SweepCell) -> list[Trial]:
     """The trials that are known before any has ended."""
     search, keys = plan.config.search, plan.config.searched(cell.method)
-    known = more(search, keys, []) if isinstance(search, Grid) or not keys else []
+    known = more(search, keys, []) if isinstance(search, GridSearch) or not keys else []
     return [trial for point in known for trial in plan.trials(cell, point)]
 
 
-def _tell(plan: Plan, waiting: Sequence[Stage]) -> None:
+def _tell(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
     """Print the plan."""
     config, cells = plan.config, plan.cells()
     names = {stage.name for stage in waiting}
@@ -90,7 +90,7 @@ def _tell(plan: Plan, waiting: Sequence[Stage]) -> None:
         done = sum(trial.name not in names for trial in trials)
         count = f"{len(trials)} trials{f', {done} complete' if done else ''}"
         if not trials:
-            assert isinstance(config.search, Optuna)
+            assert isinstance(config.search, OptunaSearch)
             count = f"{config.search.points} combinations by Optuna, {len(config.seeds)} seeds each"
         print(f"  {cell.method}, {cell.task}: {count}")
     for line in plan.left_out:
@@ -100,14 +100,14 @@ def _tell(plan: Plan, waiting: Sequence[Stage]) -> None:
 class _Sweep:
     """The trials of a sweep, as far as they are known, and their rows."""
 
-    def __init__(self, plan: Plan, table: Table, records: Records) -> None:
+    def __init__(self, plan: SweepPlan, table: TrialTable, records: StageRecords) -> None:
         self.plan = plan
         self.out = plan.config.out
         self.table = table
         self.records = records
         self.trials: dict[str, Trial] = {}
-        self._cells: dict[str, Cell] = {}
-        self._begun: list[Cell] = []
+        self._cells: dict[str, SweepCell] = {}
+        self._begun: list[SweepCell] = []
         self._tried: set[str] = set()
 
     def run(self) -> None:
@@ -125,32 +125,34 @@ class _Sweep:
                     self._add(cell, proposed)
         self.table.keep(self.trials)
 
-    def _rows(self, cell: Cell) -> list[Row]:
+    def _rows(self, cell: SweepCell) -> list[TrialRow]:
         """Of this cell, in the order in which they were proposed."""
         own = (cell.method, cell.task)
         return [row for row in self.table.rows.values() if (row.method, row.task) == own]
 
-    def _known(self, cell: Cell) -> list[Keys]:
+    def _known(self, cell: SweepCell) -> list[Keys]:
         """What an earlier session was told by Optuna; a grid is known without."""
         keys = self.plan.config.searched(cell.method)
-        if isinstance(self.plan.config.search, Grid) or not keys:
+        if isinstance(self.plan.config.search, GridSearch) or not keys:
             return []
         return [point for point, _ in points(self._rows(cell)) if point.keys() == keys.keys()]
 
-    def _more(self, cell: Cell) -> list[Keys]:
+    def _more(self, cell: SweepCell) -> list[Keys]:
         config = self.plan.config
         rows = [row for row in self._rows(cell) if row.name in self.trials]
         known = [Known(keys, value(own, config.select_point)) for keys, own in points(rows)]
         return more(config.search, config.searched(cell.method), known)
 
-    def _add(self, cell: Cell, proposed: Sequence[Keys]) -> None:
+    def _add(self, cell: SweepCell, proposed: Sequence[Keys]) -> None:
         """Take combinations into the table, before any of their trials starts."""
         new = [trial for point in proposed for trial in self.plan.trials(cell, point)]
         self.trials |= {trial.name: trial for trial in new}
         self._cells |= dict.fromkeys((trial.name for trial in new), cell)
-        self.table.propose(Row(t.name, t.method, t.task, t.seed, t.keys, t.stage.out) for t in new)
+        self.table.propose(
+            TrialRow(t.name, t.method, t.task, t.seed, t.keys, t.stage.out) for t in new
+        )
 
-    def _work(self, wave: Sequence[Cell]) -> None:
+    def _work(self, wave: Sequence[SweepCell]) -> None:
         """Run what is not finished, once in a session."""
         waiting = []
         for name, trial in self.trials.items():
@@ -174,7 +176,7 @@ class _Sweep:
         later = self._later()
         total = len(self.trials) + len(later)
         still = [stage for stage in later if not stage.complete(self.out)]
-        side_by_side = parallel.workers if isinstance(parallel, Ray) else 1
+        side_by_side = parallel.workers if isinstance(parallel, RayExecutor) else 1
 
         def say(ended: int) -> str:
             left = [*waiting[ended:], *still]
@@ -187,7 +189,7 @@ class _Sweep:
 
         if not waiting:
             return iter(())
-        if isinstance(parallel, Ray):
+        if isinstance(parallel, RayExecutor):
             return by_ray(parallel, waiting, self.out, say)
         return one_by_one(waiting, self.out, say)
 
@@ -235,14 +237,14 @@ def _finish(sweep: _Sweep, report: Stage) -> int:
             shutil.rmtree(report.out, ignore_errors=True)
             write(results, transfer, out / "results")
         do_all([report], out, sweep.records)
-        screen.print_grids(console(sys.stdout), results.grids(), results.legend())
+        console_tables.print_grids(console(sys.stdout), results.grids(), results.legend())
         print(f"written: {out / 'sweep.md'}; page: {report.out / 'index.html'}")
     failed = sweep.table.failed()
     _tell_failed(failed, len(rows), out)
     return 1 if failed else 0
 
 
-def _tell_failed(failed: Sequence[Row], trials: int, out: Path) -> None:
+def _tell_failed(failed: Sequence[TrialRow], trials: int, out: Path) -> None:
     for row in failed:
         print(f"failed: {row.name}: {row.reason}")
     if failed:

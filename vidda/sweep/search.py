@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from vidda.errors import ViddaError
-from vidda.experiment.config import Keys
-from vidda.sweep.config import Grid, Optuna, Range, Values
+from vidda.experiment.experiment_config import Keys
+from vidda.sweep.sweep_config import GridSearch, OptunaSearch, Range, Values
 
 if TYPE_CHECKING:
     from optuna import Study
@@ -28,7 +28,9 @@ class Known:
     value: float | None
 
 
-def more(search: Grid | Optuna, keys: Mapping[str, Values], known: Sequence[Known]) -> list[Keys]:
+def more(
+    search: GridSearch | OptunaSearch, keys: Mapping[str, Values], known: Sequence[Known]
+) -> list[Keys]:
     """Combinations to try next; none when the search is over.
 
     They follow from the arguments alone, so that a search which was killed goes on as it would
@@ -36,7 +38,7 @@ def more(search: Grid | Optuna, keys: Mapping[str, Values], known: Sequence[Know
     """
     if not keys:
         return [] if known else [{}]
-    if isinstance(search, Grid):
+    if isinstance(search, GridSearch):
         names = list(keys)
         lists = [values for values in keys.values() if not isinstance(values, Range)]
         every = [dict(zip(names, point, strict=True)) for point in itertools.product(*lists)]
@@ -57,7 +59,7 @@ def require_optuna() -> None:
 
 
 def _proposed(
-    search: Optuna, keys: Mapping[str, Values], known: Sequence[Known], wanted: int
+    search: OptunaSearch, keys: Mapping[str, Values], known: Sequence[Known], wanted: int
 ) -> list[Keys]:
     import optuna
 

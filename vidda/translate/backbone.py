@@ -15,7 +15,7 @@ from vidda.control.clip_flow import Target
 from vidda.control.controls import ControlConfig
 from vidda.plugins import union
 from vidda.translate.clip_job import ClipJob
-from vidda.translate.stable_diffusion.backbone import StableDiffusionConfig
+from vidda.translate.stable_diffusion.stable_diffusion import StableDiffusionConfig
 
 
 class Translator(Protocol):

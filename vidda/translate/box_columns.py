@@ -6,9 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from vidda.control.boxes import COLUMNS, ManifestBox
-from vidda.control.sidecar_poses import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.sidecar import scale_to
-from vidda.translate.job_config import TranslateConfig
+from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
 
 Columns = tuple[str, str, str, str]
@@ -32,7 +32,11 @@ def box_columns(
 
 def _named(config: TranslateConfig) -> set[Columns]:
     poses = [config.control.pose, config.check_pose]
-    sources = [pose.boxes for pose in poses if pose is not None and not isinstance(pose, Sidecar)]
+    sources = [
+        pose.boxes
+        for pose in poses
+        if pose is not None and not isinstance(pose, SidecarPosesConfig)
+    ]
     return {COLUMNS, *(boxes.columns for boxes in sources if isinstance(boxes, ManifestBox))}
 
 

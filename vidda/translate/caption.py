@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.sampling import clip_rng
+from vidda.data.frame_sampling import clip_rng
 from vidda.errors import ViddaError
 from vidda.weights import Hub, SourceConfig, quieted
 
@@ -31,7 +31,7 @@ class CaptionerConfig(Config):
     )
 
 
-class Random(Config):
+class RandomCaption(Config):
     """Each source clip draws a caption: by the seed and its id, whatever the other clips are."""
 
     name: Literal["random"] = "random"
@@ -43,7 +43,7 @@ class Random(Config):
         return np.array(draws, np.int64)
 
 
-class Nearest(Config):
+class NearestCaption(Config):
     """Each source clip takes the caption of the target frame that BLIP sees as most similar."""
 
     name: Literal["nearest"] = "nearest"
@@ -56,7 +56,7 @@ class Nearest(Config):
         return np.array([(targets @ clip).argmax() for clip in clips], np.int64)
 
 
-AssignConfig = Annotated[Random | Nearest, Field(discriminator="name")]
+AssignConfig = Annotated[RandomCaption | NearestCaption, Field(discriminator="name")]
 
 
 class Captioner:

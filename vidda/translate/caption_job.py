@@ -1,4 +1,4 @@
-"""`vidda caption CONFIG`: captions of unlabelled target frames, handed to the source's clips."""
+"""`vidda caption CONFIG`: captions of unlabeled target frames, handed to the source's clips."""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.data import load_manifest
-from vidda.data.sampling import Uniform, clip_rng
+from vidda.data.frame_sampling import UniformSampling, clip_rng
 from vidda.device import Precision, torch_device, torch_dtype
 from vidda.errors import ViddaError
 from vidda.files import inside
@@ -21,7 +21,7 @@ from vidda.translate.caption import (
     AssignConfig,
     Captioner,
     CaptionerConfig,
-    Random,
+    RandomCaption,
     find_captioner,
     load_captioner,
 )
@@ -39,7 +39,7 @@ class CaptionConfig(Config):
     target: Path = Field(description="manifest of target clips; their labels are not read")
     out: Path = Field(description="CSV to write: clip, caption, of; prompt.captions reads it")
     captioner: CaptionerConfig = Field(default=CaptionerConfig(), description="what describes")
-    assign: AssignConfig = Field(default=Random(), description="which caption a clip gets")
+    assign: AssignConfig = Field(default=RandomCaption(), description="which caption a clip gets")
     frames: Count = Field(default=1, description="of each target clip, evenly over it")
     batch_size: Count = Field(default=16, description="frames at once")
     precision: Precision = Field(default="fp32", description="of the captioner")
@@ -57,8 +57,8 @@ def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
             print(f"{config.out} is there already: nothing to do")
             return 0
         raise ViddaError(f"{config.out} is there already; choose another name")
-    source = load_manifest(config.source).unlabelled()
-    target = load_manifest(config.target).unlabelled()
+    source = load_manifest(config.source).unlabeled()
+    target = load_manifest(config.target).unlabeled()
     for manifest, file in ((source, config.source), (target, config.target)):
         if not manifest.clips:
             raise ViddaError(f"{file}: no clips in it; give a manifest with clips")
@@ -94,7 +94,7 @@ def _describe(
     """Every target frame with a caption, in the order of clip ids; how many clips lack theirs."""
     clips = sorted(target.clips, key=lambda clip: clip.id)
     seen = _Frames(target, clips, config.frames, "describing target clips")
-    nearest = not isinstance(config.assign, Random)
+    nearest = not isinstance(config.assign, RandomCaption)
     pool = []
     for batch in _batches(seen, config.batch_size):
         names, frames = [name for name, _ in batch], [frame for _, frame in batch]
@@ -115,7 +115,7 @@ def _hand_out(
 ) -> tuple[list[tuple[str, str, str]], int]:
     """A row for each source clip, and how many got none because they cannot be read."""
     assign = config.assign
-    if isinstance(assign, Random):
+    if isinstance(assign, RandomCaption):
         names = [clip.id for clip in source.clips]
         picked, unread = assign.pick(names, len(pool)), 0
     else:
@@ -148,7 +148,7 @@ class _Frames:
     ) -> None:
         self._root = manifest.root
         self._clips = clips
-        self._sampling = Uniform(frames=frames, jitter=False)
+        self._sampling = UniformSampling(frames=frames, jitter=False)
         self._label = label
         self.unread = 0
 

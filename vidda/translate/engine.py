@@ -13,17 +13,17 @@ from typing import Any
 import torch
 
 from vidda.errors import ViddaError
-from vidda.translate.job_config import TranslateConfig
 from vidda.translate.ray_engine import by_ray
 from vidda.translate.remote import Remote, Said, report
 from vidda.translate.shards import Group
-from vidda.translate.worker import Done, Setup, Worker
+from vidda.translate.translate_config import TranslateConfig
+from vidda.translate.worker import Worker, WorkerResult, WorkerSetup
 from vidda.workers import Spawning, belong
 
 log = logging.getLogger("vidda")
 
 
-def translate(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
+def translate(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
     """Translate the groups with the engine of the config; yields each as it is done.
 
     Raises ViddaError when the engine is not installed, or a model cannot be loaded.
@@ -48,7 +48,7 @@ def devices(config: TranslateConfig) -> list[str]:
     return [f"cuda:{number % gpus}" for number in range(config.workers or gpus)]
 
 
-def _by_processes(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
+def _by_processes(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
     context = Spawning()  # CUDA does not survive a fork
     names: Any = context.SimpleQueue()
     wanted = devices(setup.config)
@@ -77,12 +77,12 @@ _remote: Remote | None = None
 """This process's worker, where it is one of a pool."""
 
 
-def _start(setup: Setup, names: Any, folder: Path, threads: int) -> None:
+def _start(setup: WorkerSetup, names: Any, folder: Path, threads: int) -> None:
     global _remote
     belong()
     _remote = Remote(setup, names.get(), folder, threads)
 
 
-def _process(group: Group) -> tuple[list[Done], list[Said]]:
+def _process(group: Group) -> tuple[list[WorkerResult], list[Said]]:
     assert _remote is not None
     return _remote.process(group)

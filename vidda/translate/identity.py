@@ -5,7 +5,7 @@ import json
 
 from vidda.config import Config
 from vidda.control.controls import identity
-from vidda.translate.job_config import TranslateConfig
+from vidda.translate.translate_config import TranslateConfig
 
 # What is translated, where it goes, who does it, and what is kept of it.
 _NOT_IN_PRINT = {
@@ -14,7 +14,7 @@ _NOT_IN_PRINT = {
 }
 
 
-def config_print(config: TranslateConfig) -> str:
+def config_fingerprint(config: TranslateConfig) -> str:
     """Hex digest of all keys that decide what a clip becomes, but for the weights.
 
     Files that are named in it enter by their content.
@@ -28,7 +28,7 @@ def config_print(config: TranslateConfig) -> str:
     return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
 
 
-def translation_print(config: str, weights: str) -> str:
+def translation_digest(config: str, weights: str) -> str:
     """Eight hex digits that tell one translation of a clip from another, for the clips' ids."""
     return hashlib.sha256(f"{config}/{weights}".encode()).hexdigest()[:8]
 

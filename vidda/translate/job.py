@@ -22,14 +22,14 @@ from vidda.data.manifest import shortened
 from vidda.files import require_free
 from vidda.progress import meter, track
 from vidda.run import RunFolder
-from vidda.translate import rows
+from vidda.translate import merged_manifest
 from vidda.translate.engine import translate
-from vidda.translate.identity import config_print, translation_print
-from vidda.translate.job_config import TranslateConfig
+from vidda.translate.identity import config_fingerprint, translation_digest
 from vidda.translate.outputs import Status, remove_leftovers, result_of
-from vidda.translate.plan import Looked, Plan, load_estimators, look, make
+from vidda.translate.plan import InspectedClip, TranslationPlan, inspect, load_estimators, make
 from vidda.translate.shards import Group, Shard, agree, grouped
-from vidda.translate.worker import Done, Setup
+from vidda.translate.translate_config import TranslateConfig
+from vidda.translate.worker import WorkerResult, WorkerSetup
 from vidda.translate.workload import disks, told
 from vidda.types import ClipRecord
 
@@ -39,13 +39,13 @@ log = logging.getLogger("vidda")
 def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
     """Translate every clip that is not there yet; 0 when all of this shard's are, else 1."""
     plan = make(config)
-    looked = look(plan, config)
+    looked = inspect(plan, config)
     missing = _missing(plan.groups, config.out)
     _tell(config, plan, looked, missing)
     if dry_run:
         load_estimators(config)
         return int(bool(looked.problems))
-    prints = (config_print(config), plan.backbone.fingerprint())
+    prints = (config_fingerprint(config), plan.backbone.fingerprint())
     facts = {"input": plan.manifest.fingerprint(), "config": prints[0], "weights": prints[1]}
     shard = Shard.parse(config.shard)
     if shard.count > 1:
@@ -55,7 +55,7 @@ def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
     with RunFolder.open(folder, config, facts, resume=resume, whole=whole) as opened:
         if not opened.finished:
             _work(config, plan, looked, missing, prints)
-        lost = _merge(config, plan, shard, translation_print(*prints))
+        lost = _merge(config, plan, shard, translation_digest(*prints))
         if lost:
             print(f"{lost} clips were lost while others were translated; {opened.remedy()}")
             return 1
@@ -90,7 +90,9 @@ def _camera_known(config: TranslateConfig) -> bool:
     return config.camera is None or measured(config.out)
 
 
-def _tell(config: TranslateConfig, plan: Plan, looked: Looked, missing: Sequence[Group]) -> None:
+def _tell(
+    config: TranslateConfig, plan: TranslationPlan, looked: InspectedClip, missing: Sequence[Group]
+) -> None:
     """Print the plan, and what is wrong with clips; ViddaError where the disk is too small."""
     frames = sum(looked.frames.values())
     part = f"shard {config.shard}: " if config.shard else ""
@@ -107,14 +109,14 @@ def _tell(config: TranslateConfig, plan: Plan, looked: Looked, missing: Sequence
     require_free(config.out, disks(config, clips, pixels)[config.out])
 
 
-def _frames(groups: Iterable[Group], looked: Looked) -> int:
+def _frames(groups: Iterable[Group], looked: InspectedClip) -> int:
     return sum(looked.frames.get(clip.id, 0) for group in groups for clip in group)
 
 
 def _work(
     config: TranslateConfig,
-    plan: Plan,
-    looked: Looked,
+    plan: TranslationPlan,
+    looked: InspectedClip,
     missing: Sequence[Group],
     prints: tuple[str, str],
 ) -> None:
@@ -123,7 +125,9 @@ def _work(
     camera = None
     if config.camera is not None:
         camera = statistics(config.out, config.camera, plan.size, plan.backbone.multiple, plan.rate)
-    setup = Setup(config, plan.backbone, plan.manifest.root, plan.manifest.classes, prints, camera)
+    setup = WorkerSetup(
+        config, plan.backbone, plan.manifest.root, plan.manifest.classes, prints, camera
+    )
     total = sum(looked.frames.values())
     done = total - _frames(missing, looked)
     with meter(label="translating", total=total, unit="frames", done=done) as passed:
@@ -137,17 +141,17 @@ def _work(
             passed(count, f"{kept} clips kept, {others} not")
 
 
-def _log(done: Done) -> None:
+def _log(done: WorkerResult) -> None:
     if done.status != "kept":
         log.warning("clip %r %s: %s", done.id, done.status, done.why)
 
 
-def _merge(config: TranslateConfig, plan: Plan, shard: Shard, print_: str) -> int:
+def _merge(config: TranslateConfig, plan: TranslationPlan, shard: Shard, print_: str) -> int:
     """Write the manifest where every clip of the job has its result, and say how it stands.
 
     Gives how many clips of this shard lack theirs.
     """
-    merged = rows.merge(config.out, plan.manifest, print_)
+    merged = merged_manifest.merge(config.out, plan.manifest, print_)
     if isinstance(merged, list):
         own = {clip.id for clip in plan.clips}
         others = [clip for clip in merged if clip.id not in own]
@@ -159,10 +163,13 @@ def _merge(config: TranslateConfig, plan: Plan, shard: Shard, print_: str) -> in
     print(", ".join(f"{count} {status}" for status, count in counts.items()))
     if merged.medians():
         print(f"medians: {merged.medians()}")
-    for status, file in (("rejected", rows.REJECTED), ("failed", rows.FAILED)):
+    for status, file in (
+        ("rejected", merged_manifest.REJECTED),
+        ("failed", merged_manifest.FAILED),
+    ):
         if counts[status]:
             print(f"why {status}: {config.out / file}")
-    print(f"written: {config.out / rows.MANIFEST}")
+    print(f"written: {config.out / merged_manifest.MANIFEST}")
     return 0
 
 

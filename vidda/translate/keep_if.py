@@ -26,8 +26,8 @@ class KeepIf(Config):
     )
     max_brightness_slope: Limit = Field(default=None, description="L* a frame, up or down")
     max_brightness_range: Limit = Field(default=None, description="L* from the first frame")
-    max_colour_slope: Limit = Field(default=None, description="a*, b* a frame")
-    max_colour_range: Limit = Field(default=None, description="a*, b* from the first frame")
+    max_color_slope: Limit = Field(default=None, description="a*, b* a frame")
+    max_color_range: Limit = Field(default=None, description="a*, b* from the first frame")
 
     def reasons(self, quality: Quality) -> tuple[str, ...]:
         """Why a clip is left out, a line for each limit that it breaks; empty: it is kept."""

@@ -11,18 +11,18 @@ from vidda.camera.target import Size, target_clips
 from vidda.control.clip_size import fitted
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
-from vidda.control.sidecar_poses import Sidecar
-from vidda.data.chosen import choose, find_clips
+from vidda.control.sidecar_poses import SidecarPosesConfig
+from vidda.data.choose_clips import choose, find_clips
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.sidecar import path_of
 from vidda.translate.backbone import Backbone
-from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import clashes
 from vidda.translate.prompts import Prompts
 from vidda.translate.shards import Group, Shard, grouped
+from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord, Manifest
 
 P = ParamSpec("P")
@@ -30,7 +30,7 @@ T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
-class Plan:
+class TranslationPlan:
     """What a job, or its shard, is to do.
 
     manifest: all clips of the job, under an absolute root. groups: this shard's, as they pass
@@ -52,7 +52,7 @@ class Plan:
 
 
 @dataclass(frozen=True, slots=True)
-class Looked:
+class InspectedClip:
     """What a shard's videos are. frames: of each clip that can be translated, by id.
 
     pixels: of all these frames. problems: why the others cannot be, by id.
@@ -77,7 +77,7 @@ class _Trying:
             return None
 
 
-def make(config: TranslateConfig) -> Plan:
+def make(config: TranslateConfig) -> TranslationPlan:
     """Check all that needs no video to be opened; ViddaError with a line for each mistake."""
     found = choose(find_clips(config.input), config.clips, config.limit)
     manifest = replace(found, root=found.root.absolute())
@@ -94,7 +94,7 @@ def make(config: TranslateConfig) -> Plan:
         raise ViddaError("\n".join(dict.fromkeys(trying.problems)))
     assert backbone
     groups = Shard.parse(config.shard).of(grouped(manifest.clips, config.batch))
-    return Plan(manifest, groups, backbone, *_seen(config, manifest, backbone.multiple))
+    return TranslationPlan(manifest, groups, backbone, *_seen(config, manifest, backbone.multiple))
 
 
 def load_estimators(config: TranslateConfig) -> None:
@@ -104,7 +104,7 @@ def load_estimators(config: TranslateConfig) -> None:
         config.check_pose.build()
 
 
-def look(plan: Plan, config: TranslateConfig) -> Looked:
+def inspect(plan: TranslationPlan, config: TranslateConfig) -> InspectedClip:
     """Open every video of the shard and look for what else its translation needs."""
     frames: dict[str, int] = {}
     problems: dict[str, str] = {}
@@ -120,7 +120,7 @@ def look(plan: Plan, config: TranslateConfig) -> Looked:
         frames[clip.id] = len(config.frames.pick(info.frames))
         height, width = fitted(info, config.size, plan.backbone.multiple)
         pixels += frames[clip.id] * height * width
-    return Looked(frames, pixels, problems)
+    return InspectedClip(frames, pixels, problems)
 
 
 def config_problems(config: TranslateConfig) -> list[str]:
@@ -135,7 +135,7 @@ def config_problems(config: TranslateConfig) -> list[str]:
 def _contradictions(config: TranslateConfig) -> Iterator[str]:
     """Keys that do not go together, a line each."""
     yield from config.backbone.problems(config.control)
-    if isinstance(config.check_pose, Sidecar):
+    if isinstance(config.check_pose, SidecarPosesConfig):
         yield (
             "check_pose.name: a sidecar says what the source shows, not what is seen on the"
             " translation; take mmpose or onnx"
@@ -145,10 +145,10 @@ def _contradictions(config: TranslateConfig) -> Iterator[str]:
         yield "workers: engine local has one; take engine=processes"
 
 
-def _require_sidecar(clip: ClipRecord, plan: Plan, config: TranslateConfig) -> None:
+def _require_sidecar(clip: ClipRecord, plan: TranslationPlan, config: TranslateConfig) -> None:
     """Raise ViddaError when a clip lacks a sidecar that its pose or its mask is to come from."""
     root = plan.manifest.root
-    if isinstance(config.control.pose, Sidecar) and not path_of(clip, root).is_file():
+    if isinstance(config.control.pose, SidecarPosesConfig) and not path_of(clip, root).is_file():
         raise ViddaError(f"clip {clip.id!r} has no sidecar {path_of(clip, root)}")
     masked = config.backbone.keeps_person and config.control.pose is None
     if masked and not has_mask(clip, root):

@@ -36,7 +36,7 @@ class PromptConfig(Config):
     )
     negative: str = Field(default=NEGATIVE, description="what guidance leads away from")
     token: str | None = Field(
-        default=None, description="the personalised words that {token} stands for, e.g. sks person"
+        default=None, description="the personalized words that {token} stands for, e.g. sks person"
     )
     classes: dict[str, str] = Field(
         default={}, description="what {class} says for a class; others say their own name"

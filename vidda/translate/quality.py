@@ -14,7 +14,7 @@ from vidda.control.controls import Controls
 from vidda.control.flow import Flow, occluded, warp
 from vidda.control.keypoints import THRESHOLD, Pose, known, pck, people_boxes
 
-QUANTISATION = 2.0 / 12.0 / 255.0**2
+QUANTIZATION = 2.0 / 12.0 / 255.0**2
 """Squared difference of two values in [0, 1] by rounding to 8 bits alone: no error is below it."""
 
 BLACK = 6.0
@@ -23,7 +23,7 @@ STILL = 0.05
 MOVES = 16.0
 
 BROKEN, DARK = "with NaN or infinite values", "black"
-PLAIN, FROZEN = "of one colour", "frozen while the source moves"
+PLAIN, FROZEN = "of one color", "frozen while the source moves"
 """What a frame can be, and is not to be."""
 
 DIGITS = 6
@@ -37,8 +37,8 @@ class Quality:
     onto it by the source's flow, where not occluded; source_warp_error: the source's own;
     warp_error_ratio: the first by the second. flow_epe: mean endpoint error in pixels between the
     flow of source and translation. pck: share of the source's joints found again on the
-    translation, PCK@0.2. brightness_slope, colour_slope: change a frame of the mean L* (signed),
-    and of the mean (a*, b*) (length), by least squares; brightness_range, colour_range: farthest
+    translation, PCK@0.2. brightness_slope, color_slope: change a frame of the mean L* (signed),
+    and of the mean (a*, b*) (length), by least squares; brightness_range, color_range: farthest
     that a frame's mean L*, and mean (a*, b*), lies from the first frame's. CIELAB units.
     """
 
@@ -49,8 +49,8 @@ class Quality:
     pck: float | None
     brightness_slope: float
     brightness_range: float
-    colour_slope: float
-    colour_range: float
+    color_slope: float
+    color_range: float
 
     def named(self) -> dict[str, float | None]:
         """The figures by name, for JSON."""
@@ -88,19 +88,19 @@ def measure(
     if found is not None and controls.pose is not None:
         agreement = pose_agreement(controls.pose, found, threshold)
     slope, farthest = brightness_drift(translated)
-    colour_slope, colour_farthest = colour_drift(translated)
+    color_slope, color_farthest = color_drift(translated)
     return Quality(
         warp_error=error,
         source_warp_error=own,
         warp_error_ratio=None
         if error is None or own is None
-        else max(error, QUANTISATION) / max(own, QUANTISATION),
+        else max(error, QUANTIZATION) / max(own, QUANTIZATION),
         flow_epe=flow_epe(translated, motion, hidden, flow),
         pck=agreement,
         brightness_slope=slope,
         brightness_range=farthest,
-        colour_slope=colour_slope,
-        colour_range=colour_farthest,
+        color_slope=color_slope,
+        color_range=color_farthest,
     )
 
 
@@ -181,7 +181,7 @@ def brightness_drift(frames: np.ndarray) -> tuple[float, float]:
     return float(_slope(means)[0]), _range(means)
 
 
-def colour_drift(frames: np.ndarray) -> tuple[float, float]:
+def color_drift(frames: np.ndarray) -> tuple[float, float]:
     """Slope a frame and range of the mean (a*, b*), see `Quality`. frames: (T, H, W, 3) uint8."""
     means = _mean_lab(frames)[:, 1:]
     return float(np.linalg.norm(_slope(means))), _range(means)

@@ -11,10 +11,10 @@ import torch
 from vidda.errors import ViddaError
 from vidda.translate.remote import Remote, report
 from vidda.translate.shards import Group
-from vidda.translate.worker import Done, Setup
+from vidda.translate.worker import WorkerResult, WorkerSetup
 
 
-def by_ray(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
+def by_ray(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
     """Translate groups by one actor for each GPU of the cluster; yields each as it is done.
 
     Joins the cluster that RAY_ADDRESS names, else starts one on this machine. Raises ViddaError
@@ -52,7 +52,7 @@ def by_ray(setup: Setup, groups: Sequence[Group]) -> Iterator[list[Done]]:
             ray.shutdown()
 
 
-def _workers(setup: Setup, gpus: int) -> tuple[int, float]:
+def _workers(setup: WorkerSetup, gpus: int) -> tuple[int, float]:
     """How many actors there are, and the share of a GPU that each one takes."""
     config = setup.config
     if gpus == 0 or config.device == "cpu":

@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from vidda.translate.shards import Group
-from vidda.translate.worker import Done, Setup, Worker
+from vidda.translate.worker import Worker, WorkerResult, WorkerSetup
 
 log = logging.getLogger("vidda")
 
@@ -23,7 +23,7 @@ class Remote:
     number may round otherwise.
     """
 
-    def __init__(self, setup: Setup, device: str, folder: Path, threads: int) -> None:
+    def __init__(self, setup: WorkerSetup, device: str, folder: Path, threads: int) -> None:
         os.chdir(folder)
         torch.set_num_threads(threads)
         self._setup, self._device = setup, device
@@ -32,7 +32,7 @@ class Remote:
         log.setLevel(logging.INFO)
         log.addHandler(self._said)
 
-    def process(self, group: Group) -> tuple[list[Done], list[Said]]:
+    def process(self, group: Group) -> tuple[list[WorkerResult], list[Said]]:
         """Translate a group; the models are loaded when the first one comes."""
         if self._worker is None:
             self._worker = Worker(self._setup, self._device)

@@ -12,16 +12,16 @@ import torch
 
 from vidda import video
 from vidda.camera import match as camera_match
-from vidda.camera.statistics import CameraStatistics
+from vidda.camera.camera_statistics import CameraStatistics
 from vidda.control.boxes import NobodyError
 from vidda.control.clip_size import fitted
 from vidda.control.controls import ControlReader, Controls
-from vidda.control.flow import Dis
+from vidda.control.flow import DisConfig
 from vidda.control.full_disk import FullDiskError, full_disk_told
 from vidda.control.keypoints import nobody
 from vidda.control.mask import has_mask, person_mask
 from vidda.data.derived import files_of
-from vidda.data.sampling import clip_rng
+from vidda.data.frame_sampling import clip_rng
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside, sha256
@@ -30,12 +30,12 @@ from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
 from vidda.translate.clip_job import ClipJob, padded
 from vidda.translate.identity import clip_seed
-from vidda.translate.job_config import TranslateConfig
 from vidda.translate.outputs import ClipResult, Places, Status
 from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure
 from vidda.translate.shards import Group
-from vidda.translate.showing import show
+from vidda.translate.comparison_sheets import show
+from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
 from vidda.video.info import VideoInfo
 
@@ -43,7 +43,7 @@ log = logging.getLogger("vidda")
 
 
 @dataclass(frozen=True, slots=True)
-class Setup:
+class WorkerSetup:
     """What a worker is told; it can be sent to another process.
 
     root, classes: of the source's manifest. prints: of config and weights, as hex digests. camera:
@@ -59,7 +59,7 @@ class Setup:
 
 
 @dataclass(frozen=True, slots=True)
-class Done:
+class WorkerResult:
     """What became of a clip, for progress and log; why: where it is not kept."""
 
     id: str
@@ -68,7 +68,7 @@ class Done:
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
+class SourceClip:
     """A clip that was read: the numbers of its frames, and what the model is told of them."""
 
     clip: ClipRecord
@@ -83,7 +83,7 @@ class Worker:
     device: by name. Raises ViddaError when a model or estimator cannot be loaded.
     """
 
-    def __init__(self, setup: Setup, device: str) -> None:
+    def __init__(self, setup: WorkerSetup, device: str) -> None:
         config = setup.config
         self._setup, self._config = setup, config
         place = torch_device(device, "device")
@@ -91,12 +91,12 @@ class Worker:
             torch.cuda.set_device(place)  # what else is `auto` goes there too, not to the first GPU
         self._controls = ControlReader(config.control, config.cache, config.backbone.flows)
         self._controls.load()
-        self._flow = (config.control.flow or Dis()).build()
+        self._flow = (config.control.flow or DisConfig()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
         self._prompts = Prompts(config.prompt, setup.classes)
         self._translator = setup.backbone.load(place)
 
-    def run(self, groups: Iterable[Group]) -> Iterator[list[Done]]:
+    def run(self, groups: Iterable[Group]) -> Iterator[list[WorkerResult]]:
         """Translate groups in turn, reading the next one while the model is at work."""
         with ThreadPoolExecutor(1) as pool:
             waiting = None
@@ -108,14 +108,14 @@ class Worker:
             if waiting is not None:
                 yield self._finish_all(*waiting.result())
 
-    def process(self, group: Group) -> list[Done]:
+    def process(self, group: Group) -> list[WorkerResult]:
         """Translate one group."""
         return self._finish_all(*self._read_all(group))
 
-    def _read_all(self, group: Group) -> tuple[list[Source], list[Done]]:
+    def _read_all(self, group: Group) -> tuple[list[SourceClip], list[WorkerResult]]:
         """The group's clips that can be read, and what is to be said of the others."""
-        read: list[Source] = []
-        failed: list[Done] = []
+        read: list[SourceClip] = []
+        failed: list[WorkerResult] = []
         for clip in group:
             try:
                 with full_disk_told(self._config.out):
@@ -126,15 +126,17 @@ class Worker:
                 failed.append(self._fail(clip, " ".join(str(error).split())))
         return read, failed
 
-    def _finish_all(self, sources: list[Source], failed: list[Done]) -> list[Done]:
-        def size(source: Source) -> tuple[int, ...]:
+    def _finish_all(
+        self, sources: list[SourceClip], failed: list[WorkerResult]
+    ) -> list[WorkerResult]:
+        def size(source: SourceClip) -> tuple[int, ...]:
             return source.job.frames.shape[1:3]
 
         for _, alike in groupby(sorted(sources, key=size), key=size):
             failed += self._translate(list(alike))
         return failed
 
-    def _read(self, clip: ClipRecord) -> Source:
+    def _read(self, clip: ClipRecord) -> SourceClip:
         config, root = self._config, self._setup.root
         path = inside(root, clip.path)
         info = video.probe(path)
@@ -149,7 +151,7 @@ class Worker:
             seed=clip_seed(config.seed, clip.id),
             mask=self._mask(clip, controls, frames, numbers),
         )
-        return Source(clip, info, numbers, job)
+        return SourceClip(clip, info, numbers, job)
 
     def _mask(
         self, clip: ClipRecord, controls: Controls, frames: np.ndarray, numbers: np.ndarray
@@ -166,7 +168,7 @@ class Worker:
             clip, root, controls.pose, height, width, numbers, config.mask_grow, threshold
         )
 
-    def _translate(self, sources: Sequence[Source]) -> list[Done]:
+    def _translate(self, sources: Sequence[SourceClip]) -> list[WorkerResult]:
         """Translate clips of one size together; where that fails, each alone."""
         try:
             translated = self._translated([source.job for source in sources])
@@ -186,7 +188,7 @@ class Worker:
         made = self._translator.translate(shown)
         return [one[: len(job.frames)] for one, job in zip(made, jobs, strict=True)]
 
-    def _finish(self, source: Source, frames: np.ndarray) -> Done:
+    def _finish(self, source: SourceClip, frames: np.ndarray) -> WorkerResult:
         """Measure and write a translated clip; what goes wrong makes it one that failed.
 
         Raises FullDiskError, for that is no fault of the clip's.
@@ -199,7 +201,7 @@ class Worker:
         except (ViddaError, torch.OutOfMemoryError) as error:
             return self._fail(source.clip, " ".join(str(error).split()))
 
-    def _write(self, source: Source, translated: np.ndarray) -> Done:
+    def _write(self, source: SourceClip, translated: np.ndarray) -> WorkerResult:
         config, setup, clip, job = self._config, self._setup, source.clip, source.job
         found = None
         if self._estimator is not None:
@@ -230,9 +232,9 @@ class Worker:
             quality=quality.named(),
         )
         result.write(places.result)  # last: it says that the rest is there
-        return Done(clip.id, result.status, "; ".join(reasons))
+        return WorkerResult(clip.id, result.status, "; ".join(reasons))
 
-    def _columns(self, source: Source, final: np.ndarray, places: Places) -> dict[str, str]:
+    def _columns(self, source: SourceClip, final: np.ndarray, places: Places) -> dict[str, str]:
         """The row's columns, apart from the quality's."""
         config, setup, clip = self._config, self._setup, source.clip
         moved = config.camera is not None and config.camera.match.shake
@@ -254,7 +256,7 @@ class Worker:
             "weights": setup.prints[1],
         }
 
-    def _fail(self, clip: ClipRecord, reason: str) -> Done:
+    def _fail(self, clip: ClipRecord, reason: str) -> WorkerResult:
         result = ClipResult(id=clip.id, status="failed", reasons=(reason,))
         result.write(Places.of(clip, self._config.out).result)
-        return Done(clip.id, "failed", reason)
+        return WorkerResult(clip.id, "failed", reason)

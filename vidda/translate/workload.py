@@ -4,7 +4,7 @@ import shutil
 from pathlib import Path
 
 from vidda.translate.backbone import Backbone
-from vidda.translate.job_config import TranslateConfig
+from vidda.translate.translate_config import TranslateConfig
 
 SPEED = 100.0
 """TFLOP a second that the time is told for."""

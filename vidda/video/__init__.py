@@ -1,8 +1,8 @@
 """Video in and out: decord and PyAV read, PyAV writes."""
 
-from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
 from vidda.video.reading import READER, check, probe, read, stream
+from vidda.video.video_error import VideoError
 from vidda.video.writing import write, write_clip, write_png
 
 __all__ = [

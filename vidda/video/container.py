@@ -11,7 +11,7 @@ from av.container import InputContainer
 from av.stream import Disposition
 from av.video.stream import VideoStream
 
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 
 # FFmpeg would take a text file for ANSI art, and a playlist for an order to open other files and
 # addresses: only these containers, and only this very file.

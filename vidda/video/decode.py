@@ -8,9 +8,9 @@ from av.video.reformatter import VideoReformatter
 
 from vidda.video._decord import decord
 from vidda.video.container import opened
-from vidda.video.errors import VideoError
 from vidda.video.index import Index
 from vidda.video.sequence import in_order, sound
+from vidda.video.video_error import VideoError
 
 Picture = tuple[int, np.ndarray]
 

@@ -8,8 +8,8 @@ import numpy as np
 from av.sidedata.sidedata import SideData
 from av.video.frame import VideoFrame
 
-from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
+from vidda.video.video_error import VideoError
 
 SQUARE = Fraction(1)
 

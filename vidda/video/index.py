@@ -16,10 +16,10 @@ from av.video.stream import VideoStream
 
 from vidda.video import display, still
 from vidda.video.container import opened
-from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
 from vidda.video.packets import Packets
 from vidda.video.sequence import in_order
+from vidda.video.video_error import VideoError
 from vidda.video.whole import require_whole
 
 # Decord's pixels equal PyAV's in these; from 10-bit ones they were seen to differ by up to 84.

@@ -15,7 +15,7 @@ from av.video.stream import VideoStream
 
 from vidda.video import bitstream, sps
 from vidda.video.container import opened
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 from vidda.video.whole import avi_chunks
 
 CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}

@@ -9,9 +9,9 @@ from vidda.video import still
 from vidda.video._decord import decord
 from vidda.video.decode import Picture, by_decord, by_pyav, decode_everything
 from vidda.video.display import fit
-from vidda.video.errors import VideoError
 from vidda.video.index import Index, index_of
 from vidda.video.info import VideoInfo
+from vidda.video.video_error import VideoError
 
 Size = tuple[int, int] | int | None
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from av.video.frame import VideoFrame
 
 from vidda.video.container import opened
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 
 
 def in_order(path: Path) -> Iterator[VideoFrame]:

@@ -8,8 +8,8 @@ import numpy as np
 from PIL import Image, ImageOps, UnidentifiedImageError
 from PIL.PngImagePlugin import Disposal
 
-from vidda.video.errors import VideoError
 from vidda.video.info import VideoInfo
+from vidda.video.video_error import VideoError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
@@ -87,9 +87,9 @@ def read(path: Path, wanted: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
 
 
 def _rgb(image: Image.Image) -> np.ndarray:
-    if image.mode.startswith("I"):  # 16-bit grey, which Pillow clips to 8 bits
-        grey = (np.asarray(image).astype(np.int32) >> 8).clip(0, 255).astype(np.uint8)
-        return grey[..., None].repeat(3, axis=2)
+    if image.mode.startswith("I"):  # 16-bit gray, which Pillow clips to 8 bits
+        gray = (np.asarray(image).astype(np.int32) >> 8).clip(0, 255).astype(np.uint8)
+        return gray[..., None].repeat(3, axis=2)
     if image.has_transparency_data:
         layer = image.convert("RGBA")
         image = Image.alpha_composite(Image.new("RGBA", layer.size, (0, 0, 0, 255)), layer)

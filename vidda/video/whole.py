@@ -8,7 +8,7 @@ import struct
 from pathlib import Path
 from typing import BinaryIO
 
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 
 HEAD_BYTES = 4096
 

@@ -13,7 +13,7 @@ import numpy as np
 from av.video.reformatter import ColorRange, Colorspace, VideoReformatter
 
 from vidda.files import atomic
-from vidda.video.errors import VideoError
+from vidda.video.video_error import VideoError
 
 SUFFIXES = (".mp4", ".mkv")
 KEYFRAME_INTERVAL = 48

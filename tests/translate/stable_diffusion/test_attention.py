@@ -11,17 +11,17 @@ from tiny_diffusion import _unet as tiny_unet
 from torch.nn import functional as F
 
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.chunks import plan
-from vidda.translate.stable_diffusion.context import (
-    Alone,
-    Anchors,
+from vidda.translate.stable_diffusion.attention_context import (
+    AttendAnchors,
+    AttendFirst,
+    AttendFirstPrevious,
+    AttendOwn,
     ContextConfig,
-    First,
-    FirstPrevious,
 )
+from vidda.translate.stable_diffusion.chunks import plan
 from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, unwrap
 
-CONTEXTS = [Alone(), First(), FirstPrevious(), Anchors(count=3)]
+CONTEXTS = [AttendOwn(), AttendFirst(), AttendFirstPrevious(), AttendAnchors(count=3)]
 
 
 @pytest.fixture
@@ -32,13 +32,17 @@ def unet() -> UNet2DConditionModel:
 
 
 def test_each_context_says_whom_a_frame_sees() -> None:
-    assert [Alone().attended(f, 5) for f in (0, 3)] == [(0,), (3,)]
-    assert [First().attended(f, 5) for f in (0, 3)] == [(0,), (0,)]
-    assert [FirstPrevious().attended(f, 5) for f in (0, 1, 4)] == [(0, 0, 0), (1, 0, 0), (4, 0, 3)]
-    assert Anchors(count=3).anchors(9) == (0, 4, 8)
-    assert Anchors(count=3).attended(4, 9) == (0, 4, 8)
-    assert Anchors(count=3).attended(5, 9) == (5, 0, 4, 8)
-    assert Anchors(count=9).anchors(2) == (0, 1)
+    assert [AttendOwn().attended(f, 5) for f in (0, 3)] == [(0,), (3,)]
+    assert [AttendFirst().attended(f, 5) for f in (0, 3)] == [(0,), (0,)]
+    assert [AttendFirstPrevious().attended(f, 5) for f in (0, 1, 4)] == [
+        (0, 0, 0),
+        (1, 0, 0),
+        (4, 0, 3),
+    ]
+    assert AttendAnchors(count=3).anchors(9) == (0, 4, 8)
+    assert AttendAnchors(count=3).attended(4, 9) == (0, 4, 8)
+    assert AttendAnchors(count=3).attended(5, 9) == (5, 0, 4, 8)
+    assert AttendAnchors(count=9).anchors(2) == (0, 1)
 
 
 @pytest.mark.parametrize("context", CONTEXTS, ids=lambda context: context.name)
@@ -77,7 +81,7 @@ def test_a_layer_attends_to_exactly_the_frames_of_the_plan(
     hidden = torch.randn(passes, 5, 6, 32, generator=torch.Generator().manual_seed(1))
     found = []
     attention.begin_step()
-    for chunk in plan((5,), FirstPrevious(), 2):
+    for chunk in plan((5,), AttendFirstPrevious(), 2):
         attention.tell(chunk, passes)
         found.append(layer(hidden[:, chunk.frames].flatten(0, 1)).unflatten(0, (passes, -1)))
 
@@ -143,7 +147,7 @@ def test_a_wrapper_that_does_not_run_is_an_error(unet: UNet2DConditionModel) -> 
     attention = CrossFrameAttention(unet)
     block = unet.mid_block.attentions[0].transformer_blocks[0]
     block.attn1.forward = lambda hidden, **_: hidden  # what a patch of the whole layer does
-    chunk = plan((2,), FirstPrevious(), 2)[0]
+    chunk = plan((2,), AttendFirstPrevious(), 2)[0]
     attention.begin_step()
     attention.tell(chunk, 1)
     run(unet, torch.randn(2, 4, 8, 8), 1)
@@ -168,7 +172,7 @@ def test_the_compiler_traces_it_without_a_break(unet: UNet2DConditionModel) -> N
     def step(network: Any) -> torch.Tensor:
         attention.begin_step()
         parts = []
-        for chunk in plan((7,), FirstPrevious(), 2):
+        for chunk in plan((7,), AttendFirstPrevious(), 2):
             attention.tell(chunk, 2)
             part = hidden[:, chunk.frames].flatten(0, 1)
             states = text.expand(len(part), -1, -1)

@@ -8,14 +8,14 @@ import torch
 from tests.tiny_diffusion import write_tiny
 from tests.translate.tiny_translator import clip_job, tiny_models
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.context import Alone
+from vidda.translate.stable_diffusion.attention_context import AttendOwn
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.noise import Shared
-from vidda.translate.stable_diffusion.personalize.drawing import DrawingConfig, draw
-from vidda.translate.stable_diffusion.sampler import Translator
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.noise import SharedNoise
+from vidda.translate.stable_diffusion.personalize.render_images import DrawingConfig, draw
+from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
-from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 from vidda.weights import Folder
 
 
@@ -29,11 +29,11 @@ def sampled(models: Models, name: str, eta: float | None) -> torch.Tensor:
     config = SamplingConfig(
         steps=4,
         guidance=1.0,
-        context=Alone(),
-        noise=Shared(),
+        context=AttendOwn(),
+        noise=SharedNoise(),
         scheduler=SchedulerConfig(name=name, eta=eta),
     )
-    *_, last = Translator(models, config).denoise([clip_job(2)])
+    *_, last = StableDiffusionTranslator(models, config).denoise([clip_job(2)])
     return last.clone()
 
 

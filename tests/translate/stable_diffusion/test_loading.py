@@ -28,7 +28,11 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.loading import Models, WeightsConfig, load
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build
-from vidda.translate.stable_diffusion.weights import ControlNetConfig, EmbeddingConfig, LoraConfig
+from vidda.translate.stable_diffusion.weights_config import (
+    ControlNetConfig,
+    EmbeddingConfig,
+    LoraConfig,
+)
 from vidda.weights import Folder, Hub
 
 CPU = torch.device("cpu")

@@ -17,7 +17,11 @@ from vidda.config import load as load_config
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.loading import WeightsConfig, load
-from vidda.translate.stable_diffusion.weights import ControlNetConfig, EmbeddingConfig, LoraConfig
+from vidda.translate.stable_diffusion.weights_config import (
+    ControlNetConfig,
+    EmbeddingConfig,
+    LoraConfig,
+)
 from vidda.weights import Folder
 
 

@@ -11,7 +11,7 @@ from tiny_diffusion import write_tiny
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.weights import LoraConfig, WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import LoraConfig, WeightsConfig
 from vidda.weights import Folder
 
 ATTENTION = "transformer_blocks.0.attn"

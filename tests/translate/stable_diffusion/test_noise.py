@@ -9,10 +9,10 @@ import torch
 from tests.translate.tiny_translator import clip_job
 from vidda.control.controls import Controls
 from vidda.translate.stable_diffusion.noise import (
-    FlowWarped,
-    Independent,
+    FlowWarpedNoise,
+    IndependentNoise,
     NoiseConfig,
-    Shared,
+    SharedNoise,
     generator,
     on_grid,
     warp,
@@ -38,7 +38,13 @@ def swirl(length: int, side: int) -> Controls:
 
 @pytest.mark.parametrize(
     "noise",
-    [Independent(), Shared(rho=0.5), Shared(), FlowWarped(rho=1.0), FlowWarped(rho=0.8)],
+    [
+        IndependentNoise(),
+        SharedNoise(rho=0.5),
+        SharedNoise(),
+        FlowWarpedNoise(rho=1.0),
+        FlowWarpedNoise(rho=0.8),
+    ],
     ids=str,
 )
 def test_every_frame_is_unit_normal_and_white(noise: NoiseConfig) -> None:
@@ -60,7 +66,12 @@ def test_every_frame_is_unit_normal_and_white(noise: NoiseConfig) -> None:
 
 @pytest.mark.parametrize(
     ("noise", "expected"),
-    [(Independent(), 0.0), (Shared(rho=0.5), 0.5), (Shared(), 1.0), (FlowWarped(rho=0.8), 0.8)],
+    [
+        (IndependentNoise(), 0.0),
+        (SharedNoise(rho=0.5), 0.5),
+        (SharedNoise(), 1.0),
+        (FlowWarpedNoise(rho=0.8), 0.8),
+    ],
     ids=str,
 )
 def test_frames_share_as_much_as_is_asked(noise: NoiseConfig, expected: float) -> None:
@@ -74,7 +85,7 @@ def test_noise_follows_the_flow() -> None:
     flow = np.full((2, 256, 256, 2), -8.0, np.float32)
     flow[0] = 0
     still = np.zeros((2, 256, 256), bool)
-    first, second = FlowWarped(rho=1.0).draw(3, 2, SHAPE, controls(flow, still))
+    first, second = FlowWarpedNoise(rho=1.0).draw(3, 2, SHAPE, controls(flow, still))
     assert torch.equal(second[:, 2:, 2:], first[:, :-2, :-2])
     # What came into view has noise of its own.
     assert not torch.isin(second[:, :2], first).any()
@@ -135,7 +146,7 @@ def test_a_clip_s_noise_is_its_own() -> None:
     """It depends on nothing but the seed, and leaves torch's global generator alone."""
     clip = clip_job(2)
     state = torch.get_rng_state()
-    for noise in (Independent(), Shared(), FlowWarped()):
+    for noise in (IndependentNoise(), SharedNoise(), FlowWarpedNoise()):
         one, again, other = (noise.draw(seed, 2, SHAPE, clip.controls) for seed in (1, 1, 2))
         assert torch.equal(one, again)
         assert abs((one * other).mean()) < 0.05

@@ -13,14 +13,14 @@ from diffusers import (
 
 from tests.translate.tiny_translator import clip_job, tiny_models
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.context import Alone, First
+from vidda.translate.stable_diffusion.attention_context import AttendFirst, AttendOwn
 from vidda.translate.stable_diffusion.cross_frame import unwrap
 from vidda.translate.stable_diffusion.fitting import Fitting
 from vidda.translate.stable_diffusion.latents import encode
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.noise import Independent, generator
-from vidda.translate.stable_diffusion.sampler import ClipJob, Translator
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.noise import IndependentNoise, generator
+from vidda.translate.stable_diffusion.sampler import ClipJob, StableDiffusionTranslator
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 from vidda.translate.stable_diffusion.start import FromImage, FromNoise, schedule
 
@@ -99,13 +99,15 @@ def test_from_noise(
         scheduler=SchedulerConfig(name=scheduler),
         steps=6,
         guidance=guidance,
-        context=Alone(),
-        noise=Independent(),
+        context=AttendOwn(),
+        noise=IndependentNoise(),
         start=FromNoise(),
         chunk=2,
     )
     clip = clip_job(LENGTH, seed=5)
-    ours = [latents.clone() for latents in Translator(models, config).denoise([clip])]
+    ours = [
+        latents.clone() for latents in StableDiffusionTranslator(models, config).denoise([clip])
+    ]
     same(ours, theirs(StableDiffusionControlNetPipeline, models, config, clip))
 
 
@@ -135,13 +137,15 @@ def test_from_the_source(folder: Path, kinds: Any, scheduler: str, kind: Any) ->
     config = SamplingConfig(
         scheduler=SchedulerConfig(name=scheduler),
         steps=8,
-        context=Alone(),
-        noise=Independent(),
+        context=AttendOwn(),
+        noise=IndependentNoise(),
         start=FromImage(strength=0.7),
         chunk=2,
     )
     clip = clip_job(LENGTH, seed=6)
-    ours = [latents.clone() for latents in Translator(models, config).denoise([clip])]
+    ours = [
+        latents.clone() for latents in StableDiffusionTranslator(models, config).denoise([clip])
+    ]
     # Their pipeline draws from the VAE's distribution: it is given the mode as ready latents.
     source = encode(models.vae, clip.frames, Fitting(2, "vae_chunk"))
     same(ours, theirs(kind, models, config, clip, image=source, strength=0.7))
@@ -153,10 +157,17 @@ def test_first_is_diffusers_cross_frame_attention(folder: Path) -> None:
     )
     models = tiny_models(folder, ("edges",))
     config = SamplingConfig(
-        steps=4, guidance=6.0, context=First(), noise=Independent(), start=FromNoise(), chunk=2
+        steps=4,
+        guidance=6.0,
+        context=AttendFirst(),
+        noise=IndependentNoise(),
+        start=FromNoise(),
+        chunk=2,
     )
     clip = clip_job(LENGTH, seed=7)
-    ours = [latents.clone() for latents in Translator(models, config).denoise([clip])]
+    ours = [
+        latents.clone() for latents in StableDiffusionTranslator(models, config).denoise([clip])
+    ]
     unwrap(models.unet)
     alone = theirs(StableDiffusionControlNetPipeline, models, config, clip)
     models.unet.set_attn_processor(zero.CrossFrameAttnProcessor(batch_size=2))

@@ -22,8 +22,8 @@ from tests.translate.personalizing import (
 )
 from tests.translate.target_clips import SIZE, content, velocity_base, write_target
 from vidda.data import load_manifest
-from vidda.translate.stable_diffusion.personalize.drawing import read_png, seed_of
 from vidda.translate.stable_diffusion.personalize.frames import FramesConfig, draw
+from vidda.translate.stable_diffusion.personalize.render_images import read_png, seed_of
 
 
 @torch.no_grad()
@@ -116,7 +116,7 @@ def test_it_lowers_the_loss_on_held_out_frames_and_plain_diffusers_reads_it(
     assert np.abs(plain_pictures(plain, card["prompt"]) - sheet[SIZE:]).max() <= 1
 
 
-def test_the_prior_is_the_bases_own_pictures_and_learnt_beside_the_frames(
+def test_the_prior_is_the_bases_own_pictures_and_learned_beside_the_frames(
     base: Path, target: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"

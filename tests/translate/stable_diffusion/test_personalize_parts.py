@@ -13,8 +13,8 @@ from transformers import CLIPTokenizer
 
 from tests.tiny_diffusion import tiny_tokenizer
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.personalize.crops import Person, Whole
-from vidda.translate.stable_diffusion.personalize.drawing import seed_of
+from vidda.translate.stable_diffusion.personalize.crops import PersonCrop, WholeCrop
+from vidda.translate.stable_diffusion.personalize.encoded_frames import encode, to_frames, to_pixels
 from vidda.translate.stable_diffusion.personalize.frames import (
     Frames,
     FramesConfig,
@@ -22,16 +22,19 @@ from vidda.translate.stable_diffusion.personalize.frames import (
     problems,
     spread,
 )
-from vidda.translate.stable_diffusion.personalize.latents import encode, to_frames, to_pixels
 from vidda.translate.stable_diffusion.personalize.objective import (
     min_snr_weight,
     squared_error,
     target,
 )
-from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
-from vidda.translate.stable_diffusion.personalize.pictures import Spool
-from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion, Word
-from vidda.translate.stable_diffusion.personalize.training import order
+from vidda.translate.stable_diffusion.personalize.render_images import seed_of
+from vidda.translate.stable_diffusion.personalize.stored_images import Spool
+from vidda.translate.stable_diffusion.personalize.textual_inversion import (
+    TextualInversionConfig,
+    Word,
+)
+from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.training_loop import order
 from vidda.translate.stable_diffusion.personalize.wording import token_ids, words
 from vidda.types import ClipRecord, Manifest
 from vidda.video import write
@@ -40,11 +43,11 @@ LENGTH = 6
 
 
 def clips(root: Path, count: int = 5, **meta: str) -> Manifest:
-    """Clips of 40x48 pixels, each of one grey: 20, 40, ... plus the frame's number."""
+    """Clips of 40x48 pixels, each of one gray: 20, 40, ... plus the frame's number."""
     records = []
     for number in range(count):
-        grey = 20 * (number + 1) + np.arange(LENGTH)[:, None, None, None]
-        write(root / f"{number}.mp4", np.broadcast_to(grey, (LENGTH, 40, 48, 3)).astype("u1"), 8)
+        gray = 20 * (number + 1) + np.arange(LENGTH)[:, None, None, None]
+        write(root / f"{number}.mp4", np.broadcast_to(gray, (LENGTH, 40, 48, 3)).astype("u1"), 8)
         records.append(ClipRecord(str(number), f"{number}.mp4", None, "real", "air", meta=meta))
     return Manifest(root, (), tuple(records))
 
@@ -86,8 +89,8 @@ def test_too_few_frames_or_clips_are_told(tmp_path: Path) -> None:
 
 
 def test_a_square_is_in_the_frame_and_around_the_person() -> None:
-    assert Whole().square(None, 40, 60) == (0, 10, 40)
-    person = Person(margin=1.5)
+    assert WholeCrop().square(None, 40, 60) == (0, 10, 40)
+    person = PersonCrop(margin=1.5)
     assert person.square(None, 40, 60) == (0, 10, 40)
     assert person.square(np.array([20.0, 10.0, 28.0, 26.0]), 40, 60) == (6, 12, 24)
     assert person.square(np.array([0.0, 0.0, 8.0, 16.0]), 40, 60) == (0, 0, 24)
@@ -101,23 +104,23 @@ def test_boxes_come_from_the_sidecar_and_else_the_frame_is_whole(tmp_path: Path)
     box[1] = 0
     (tmp_path / "sidecar").mkdir()
     np.savez(tmp_path / "sidecar" / "0.npz", box=box)
-    first, second, last = Person().boxes(manifest.clips[0], tmp_path, np.array([0, 1, 5]))
+    first, second, last = PersonCrop().boxes(manifest.clips[0], tmp_path, np.array([0, 1, 5]))
     assert first is not None and first.tolist() == [10, 4, 18, 20]
     assert second is None and np.array_equal(first, last)
-    assert Person().boxes(manifest.clips[1], tmp_path, np.array([0, 1])) == [None, None]
-    drawn = draw(manifest, FramesConfig(count=4, held_out=0, crop=Person()), 16)
+    assert PersonCrop().boxes(manifest.clips[1], tmp_path, np.array([0, 1])) == [None, None]
+    drawn = draw(manifest, FramesConfig(count=4, held_out=0, crop=PersonCrop()), 16)
     assert drawn.boxless == 3
     people = np.array([[[10, 4, 18, 20], [0, 0, 0, 0], [30, 2, 40, 9]]], np.float32)
     np.savez(tmp_path / "sidecar" / "1.npz", box=np.tile(people, (LENGTH, 1, 1)))
-    (around,) = Person().boxes(manifest.clips[1], tmp_path, np.array([3]))
+    (around,) = PersonCrop().boxes(manifest.clips[1], tmp_path, np.array([3]))
     assert around is not None and around.tolist() == [10, 2, 40, 20]
     (tmp_path / "sidecar" / "1.npz").write_bytes(b"PK nonsense")
     with pytest.raises(ViddaError, match="damaged"):
-        Person().boxes(manifest.clips[1], tmp_path, np.array([3]))
+        PersonCrop().boxes(manifest.clips[1], tmp_path, np.array([3]))
 
 
 def test_boxes_come_from_given_columns(tmp_path: Path) -> None:
-    person = Person(columns=("x0", "y0", "x1", "y1"))
+    person = PersonCrop(columns=("x0", "y0", "x1", "y1"))
     numbers = np.arange(2)
 
     def of(*cells: str) -> list[np.ndarray | None]:
@@ -180,12 +183,12 @@ def test_rates_over_time() -> None:
 
 
 def test_the_published_recipes_are_the_defaults() -> None:
-    inversion = TextualInversion()
+    inversion = TextualInversionConfig()
     assert (inversion.steps, inversion.accumulate, inversion.batch_size) == (3000, 4, 1)
     assert (inversion.token, inversion.initializer) == ("<realism>", "valid")
     assert inversion.rate(0) == pytest.approx(2e-3) == inversion.rate(2999)
     with pytest.raises(ValidationError):
-        TextualInversion(token="two words")
+        TextualInversionConfig(token="two words")
 
 
 def test_every_epoch_has_every_frame_in_an_order_of_its_own() -> None:
@@ -285,8 +288,8 @@ def test_pictures_on_disk_are_those_that_were_kept() -> None:
 def test_memory_does_not_grow_with_the_frames(tmp_path: Path, flip: bool) -> None:
     """Drawing and encoding hold a few frames, and their latents, whatever their number."""
     side, count = 64, 400
-    grey = np.arange(count, dtype=np.uint8)[:, None, None, None]
-    write(tmp_path / "long.mp4", np.broadcast_to(grey, (count, side, side, 3)), 8)
+    gray = np.arange(count, dtype=np.uint8)[:, None, None, None]
+    write(tmp_path / "long.mp4", np.broadcast_to(gray, (count, side, side, 3)), 8)
     manifest = Manifest(tmp_path, (), (ClipRecord("c", "long.mp4", None, "real", "air"),))
     vae = AutoencoderTiny(
         encoder_block_out_channels=(8,) * 4,

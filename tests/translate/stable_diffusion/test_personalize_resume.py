@@ -24,8 +24,8 @@ from tests.translate.personalizing import (
 from tests.translate.target_clips import content
 from vidda import config
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.personalize import dreambooth, training
-from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig
+from vidda.translate.stable_diffusion.personalize import dreambooth, training_loop
+from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig
 
 
 @pytest.mark.parametrize("method", [LORA, INVERSION, VAE], ids=lambda m: m["name"])
@@ -37,7 +37,7 @@ def test_broken_off_and_resumed_is_as_if_never_broken_off(
     method: dict[str, Any],
 ) -> None:
     whole, broken = tmp_path / "whole", tmp_path / "broken"
-    often = {"save_every": 3, "look_every": 4}
+    often = {"save_every": 3, "sample_every": 4}
     method = {**method, "steps": 9}
     assert personalize(content(base, target, whole, method, **often)) == 0
 
@@ -47,7 +47,7 @@ def test_broken_off_and_resumed_is_as_if_never_broken_off(
 
     again = content(base, target, broken, method, **often)
     with monkeypatch.context() as patch:
-        patch.setattr(training, "write_png", fail)
+        patch.setattr(training_loop, "write_png", fail)
         with pytest.raises(KeyboardInterrupt):
             personalize(again)
     assert (broken / "checkpoints" / "last").readlink() == Path("000006")
@@ -81,7 +81,7 @@ def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     base: Path, target: Path, tmp_path: Path
 ) -> None:
     whole, killed = tmp_path / "whole", tmp_path / "killed"
-    often = {"save_every": 4, "look_every": 10}
+    often = {"save_every": 4, "sample_every": 10}
     assert personalize(content(base, target, whole, DREAMBOOTH, **often)) == 0
     again = content(base, target, killed, DREAMBOOTH, **often)
     file = tmp_path / "killed.yaml"
@@ -89,7 +89,7 @@ def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     command = (
         "import sys; from pathlib import Path; from vidda import config;"
         "from vidda.translate.stable_diffusion.personalize.job import run;"
-        "from vidda.translate.stable_diffusion.personalize.config import PersonalizeConfig;"
+        "from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig;"
         "run(config.load(PersonalizeConfig, Path(sys.argv[1])), dry_run=False, resume=False)"
     )
     process = subprocess.Popen(

@@ -13,19 +13,19 @@ from pydantic import ValidationError
 from tests.translate.tiny_translator import SIDE, clip_job, config, last, precise, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.context import (
-    Alone,
-    Anchors,
+from vidda.translate.stable_diffusion.attention_context import (
+    AttendAnchors,
+    AttendFirst,
+    AttendFirstPrevious,
+    AttendOwn,
     ContextConfig,
-    First,
-    FirstPrevious,
 )
 from vidda.translate.stable_diffusion.fitting import Fitting
-from vidda.translate.stable_diffusion.keep import KeepLatents, KeepPixels
+from vidda.translate.stable_diffusion.keep_person import KeepLatents, KeepPixels
 from vidda.translate.stable_diffusion.latents import decode, encode, on_latents
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.noise import FlowWarped, Independent
-from vidda.translate.stable_diffusion.sampler import Translator, match_to_first
+from vidda.translate.stable_diffusion.noise import FlowWarpedNoise, IndependentNoise
+from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator, match_to_first
 from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
 from vidda.translate.stable_diffusion.start import (
     DdimInversion,
@@ -36,7 +36,7 @@ from vidda.translate.stable_diffusion.start import (
     schedule,
 )
 
-CONTEXTS = [Alone(), First(), FirstPrevious(), Anchors(count=3)]
+CONTEXTS = [AttendOwn(), AttendFirst(), AttendFirstPrevious(), AttendAnchors(count=3)]
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,7 @@ def test_the_chunk_size_changes_nothing(
 ) -> None:
     clip = clip_job(17)
     for networks, sizes, tolerance in ((models, (1, 4, 16), 1e-5), (exact, (4, 16), 1e-7)):
-        choices = config(context=context, noise=FlowWarped(), steps=2)
+        choices = config(context=context, noise=FlowWarpedNoise(), steps=2)
         found = [
             last(networks, choices.model_copy(update={"chunk": size}), [clip]) for size in sizes
         ]
@@ -77,7 +77,12 @@ def test_contexts_differ(exact: Models) -> None:
 
 @pytest.mark.parametrize(
     ("context", "scheduler"),
-    [(Alone(), "lcm"), (First(), "unipc"), (FirstPrevious(), "lcm"), (Anchors(), "unipc")],
+    [
+        (AttendOwn(), "lcm"),
+        (AttendFirst(), "unipc"),
+        (AttendFirstPrevious(), "lcm"),
+        (AttendAnchors(), "unipc"),
+    ],
     ids=lambda value: getattr(value, "name", value),
 )
 def test_clips_together_are_what_they_are_alone(
@@ -86,7 +91,10 @@ def test_clips_together_are_what_they_are_alone(
     """So frames see none of another clip, and seeds are a clip's own."""
     clips = [clip_job(length, seed) for seed, length in enumerate((3, 1, 4))]
     choices = config(
-        context=context, chunk=3, scheduler=SchedulerConfig(name=scheduler), noise=Independent()
+        context=context,
+        chunk=3,
+        scheduler=SchedulerConfig(name=scheduler),
+        noise=IndependentNoise(),
     )
     alone = [last(exact, choices, [clip]) for clip in clips]
     together = last(exact, choices, clips)
@@ -116,7 +124,7 @@ def test_starts_that_ask_the_networks(exact: Models, start: Any) -> None:
 
 def test_an_overridden_wrapper_is_an_error_before_sampling(folder: Path) -> None:
     models = tiny_models(folder)
-    translator = Translator(models, config(context=FirstPrevious()))
+    translator = StableDiffusionTranslator(models, config(context=AttendFirstPrevious()))
     models.unet.set_attn_processor(AttnProcessor2_0())
     ran = []
     models.unet.register_forward_pre_hook(lambda _, inputs: ran.append(1))
@@ -127,9 +135,9 @@ def test_an_overridden_wrapper_is_an_error_before_sampling(folder: Path) -> None
 
 def test_a_later_translator_has_its_own_attention(models: Models) -> None:
     clip = clip_job(3)
-    before = last(models, config(context=Alone()), [clip])
-    last(models, config(context=FirstPrevious()), [clip])
-    assert torch.equal(last(models, config(context=Alone()), [clip]), before)
+    before = last(models, config(context=AttendOwn()), [clip])
+    last(models, config(context=AttendFirstPrevious()), [clip])
+    assert torch.equal(last(models, config(context=AttendOwn()), [clip]), before)
 
 
 @pytest.mark.parametrize("release", [0.6, 0.0])
@@ -141,14 +149,16 @@ def test_the_person_s_latents_are_the_source_s_until_released(
     clip = clip_job(3, mask=mask)
     keep = KeepLatents(release=release, feather=0)
     choices = config(
-        steps=8, keep_person=keep, scheduler=SchedulerConfig(name="ddim"), noise=Independent()
+        steps=8, keep_person=keep, scheduler=SchedulerConfig(name="ddim"), noise=IndependentNoise()
     )
-    steps = [latents.clone() for latents in Translator(models, choices).denoise([clip])]
+    steps = [
+        latents.clone() for latents in StableDiffusionTranslator(models, choices).denoise([clip])
+    ]
 
     scheduler = schedulers.build(choices.scheduler, models.scheduler_config)
     timesteps = schedule(scheduler, 8, 1.0)
     source = encode(models.vae, clip.frames, Fitting(2, "vae_chunk"))
-    noise = Independent().draw(clip.seed, 3, (4, 8, 8), clip.controls)
+    noise = IndependentNoise().draw(clip.seed, 3, (4, 8, 8), clip.controls)
     inside = on_latents(mask, (8, 8), 0).bool().expand(-1, 4, -1, -1)
     assert 0 < inside.float().mean() < 0.5
     kept = []
@@ -171,9 +181,11 @@ def test_the_person_s_pixels_are_pasted(models: Models) -> None:
     mask = np.zeros((2, SIDE, SIDE), bool)
     mask[:, 8:24, 8:16] = True
     clip = clip_job(2, mask=mask)
-    plain = Translator(models, config()).translate([clip])[0]
+    plain = StableDiffusionTranslator(models, config()).translate([clip])[0]
     hard, soft = (
-        Translator(models, config(keep_person=KeepPixels(feather=f))).translate([clip])[0]
+        StableDiffusionTranslator(models, config(keep_person=KeepPixels(feather=f))).translate(
+            [clip]
+        )[0]
         for f in (0, 1.0)
     )
     assert np.array_equal(hard[mask], clip.frames[mask])
@@ -196,7 +208,7 @@ def test_a_soft_mask_stays_a_share() -> None:
     assert 0 < soft[0, 0, 3, 8] < 0.5 < soft[0, 0, 4, 8] < 1
 
 
-def test_colours_are_those_of_the_first_frame(models: Models) -> None:
+def test_colors_are_those_of_the_first_frame(models: Models) -> None:
     frames = np.random.default_rng(0).integers(80, 160, (3, 16, 16, 3), np.uint8)
     frames[2] = frames[2] // 2 + 20
     first = frames[0].copy()
@@ -205,20 +217,22 @@ def test_colours_are_those_of_the_first_frame(models: Models) -> None:
     assert np.array_equal(frames[0], first)
     assert np.abs(frames.mean(axis=(1, 2)) - first.mean(axis=(0, 1))).max() < 0.5
     assert np.abs(frames.std(axis=(1, 2)) - first.std(axis=(0, 1))).max() < 0.5
-    matched = Translator(models, config(match_colour=True)).translate([clip_job(3)])[0]
+    matched = StableDiffusionTranslator(models, config(match_color=True)).translate([clip_job(3)])[
+        0
+    ]
     means = matched.astype(float).mean(axis=(1, 2))
     assert np.abs(means - means[0]).max() < 2
 
 
 def test_frames_come_out_in_their_size_and_half_precision_is_near(folder: Path) -> None:
     clips = [clip_job(3, 1), clip_job(2, 2)]
-    exact = Translator(tiny_models(folder), config()).translate(clips)
+    exact = StableDiffusionTranslator(tiny_models(folder), config()).translate(clips)
     assert [frames.shape for frames in exact] == [clip.frames.shape for clip in clips]
     assert {frames.dtype for frames in exact} == {np.dtype(np.uint8)}
     half = tiny_models(folder)
     for module in half.modules():
         module.to(torch.bfloat16)
-    near = Translator(half, config()).translate(clips)
+    near = StableDiffusionTranslator(half, config()).translate(clips)
     for one, other in zip(exact, near, strict=True):
         assert 0 < np.abs(one.astype(int) - other).mean() < 8
 
@@ -235,7 +249,9 @@ def test_everything_that_is_missing_is_named_at_once(models: Models) -> None:
     clip = clip_job(2)
     empty = replace(clip, controls=replace(clip.controls, edges=None, flow_anchor=None), prompt="x")
     narrow = replace(clip, frames=clip.frames[:, :, :30])
-    translator = Translator(models, config(noise=FlowWarped(), keep_person=KeepPixels()))
+    translator = StableDiffusionTranslator(
+        models, config(noise=FlowWarpedNoise(), keep_person=KeepPixels())
+    )
     with pytest.raises(ViddaError) as error:
         translator.translate([empty, narrow])
     for part in (
@@ -251,7 +267,7 @@ def test_everything_that_is_missing_is_named_at_once(models: Models) -> None:
 
 def test_a_prompt_that_would_be_cut_off_is_refused(models: Models) -> None:
     with pytest.raises(ViddaError, match=r"a prompt has \d+ tokens and 75 fit; shorten 'person"):
-        Translator(models, config()).translate([clip_job(2, prompt="person " * 100)])
+        StableDiffusionTranslator(models, config()).translate([clip_job(2, prompt="person " * 100)])
 
 
 def test_values_that_are_not_finite_are_refused(models: Models) -> None:

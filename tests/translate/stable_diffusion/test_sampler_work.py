@@ -13,9 +13,13 @@ from torch.utils._pytree import tree_leaves
 
 from tests.translate.tiny_translator import SIDE, clip_job, config, last, tiny_models
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.context import Anchors, ContextConfig, FirstPrevious
+from vidda.translate.stable_diffusion.attention_context import (
+    AttendAnchors,
+    AttendFirstPrevious,
+    ContextConfig,
+)
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 from vidda.translate.stable_diffusion.start import FromImage
 
@@ -109,19 +113,21 @@ def full_above(limit: int) -> Any:
     return hook
 
 
-@pytest.mark.parametrize("context", [FirstPrevious(), Anchors(count=2)], ids=lambda c: c.name)
+@pytest.mark.parametrize(
+    "context", [AttendFirstPrevious(), AttendAnchors(count=2)], ids=lambda c: c.name
+)
 def test_out_of_memory_halves_the_chunk_and_goes_on(
     models: Models, context: ContextConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = clip_job(9)
     choices = config(context=context, chunk=8, vae_chunk=4, start=FromImage())
-    whole = Translator(models, choices).translate([clip])[0]
+    whole = StableDiffusionTranslator(models, choices).translate([clip])[0]
     hooks = [
         models.unet.up_blocks[1].resnets[0].register_forward_pre_hook(full_above(5)),
         models.vae.decoder.register_forward_pre_hook(full_above(2)),
     ]
     caplog.clear()
-    translator = Translator(models, choices)
+    translator = StableDiffusionTranslator(models, choices)
     halved = translator.translate([clip])[0]
     for hook in hooks:
         hook.remove()

@@ -11,7 +11,7 @@ from vidda.translate.stable_diffusion.start import (
     DdimInversion,
     FromImage,
     FromNoise,
-    Given,
+    StartInputs,
     Zodi,
     alpha_bar,
     epsilon,
@@ -22,7 +22,7 @@ from vidda.translate.stable_diffusion.start import (
 STEPS = 50
 
 
-def given(name: str = "ddim", strength: float = 1.0, **trained: object) -> Given:
+def given(name: str = "ddim", strength: float = 1.0, **trained: object) -> StartInputs:
     """Random latents and noise, and a network whose output depends a little on what it sees."""
     draw = torch.Generator().manual_seed(0)
     source, noise, bias = torch.randn(3, 2, 4, 8, 8, generator=draw)
@@ -31,7 +31,7 @@ def given(name: str = "ddim", strength: float = 1.0, **trained: object) -> Given
     def predict(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         return bias + 0.1 * torch.tanh(latents)
 
-    return Given(scheduler, schedule(scheduler, STEPS, strength), noise, source, predict)
+    return StartInputs(scheduler, schedule(scheduler, STEPS, strength), noise, source, predict)
 
 
 def test_steps_are_those_of_diffusers_image_to_image() -> None:

@@ -12,7 +12,7 @@ from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.fitting import Fitting
 from vidda.translate.stable_diffusion.latents import encode
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.sampler import Translator
+from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
 from vidda.translate.stable_diffusion.start import (
     DdimInversion,
@@ -40,7 +40,7 @@ def error(models: Models, scheduler: SchedulerConfig, start: StartConfig, steps:
     """RMS of the result against sqrt(a) source + sqrt(1 - a) noise, a the scheduler's final."""
     clip = clip_job(1)
     chosen = config(scheduler=scheduler, start=start, steps=steps)
-    translator = Translator(models, chosen)
+    translator = StableDiffusionTranslator(models, chosen)
     source = encode(models.vae, clip.frames, Fitting(1, "vae_chunk"))
     noise = chosen.noise.draw(clip.seed, 1, tuple(source.shape[1:]), clip.controls)
     translator.denoiser.predict = lambda *_: noise  # type: ignore[method-assign]

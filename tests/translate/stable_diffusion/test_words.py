@@ -9,9 +9,9 @@ from tiny_diffusion import WIDTH, tiny_tokenizer, write_tiny
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversion
+from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversionConfig
 from vidda.translate.stable_diffusion.text import encode, too_long
-from vidda.translate.stable_diffusion.weights import EmbeddingConfig, WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import EmbeddingConfig, WeightsConfig
 from vidda.translate.stable_diffusion.words import add_words, names, problem, spelled
 from vidda.weights import Folder
 
@@ -97,10 +97,10 @@ def test_a_word_is_not_read_as_one_more_vector_of_a_later_one() -> None:
 def test_personalize_checks_alike(base: Path, token: str, reason: str) -> None:
     weights = WeightsConfig(base=Folder(path=base), controlnets=())
     models = load(weights, torch.device("cpu"), torch.float32)
-    method = TextualInversion(token=token, initializer="person", templates=("a {token}",))
+    method = TextualInversionConfig(token=token, initializer="person", templates=("a {token}",))
     with pytest.raises(ViddaError, match=rf"method.token: .*{reason}.*; take a new one"):
         method.check(models)
-    good = TextualInversion(
+    good = TextualInversionConfig(
         token="<Realism>", vectors=2, initializer="person", templates=("a {token}",)
     )
     good.check(models)

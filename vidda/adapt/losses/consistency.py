@@ -3,18 +3,18 @@
 import torch
 from torch.nn import functional as F
 
-from vidda.adapt.losses.exact import exact
+from vidda.adapt.losses.full_precision import full_precision
 
 
 def barlow(first: torch.Tensor, second: torch.Tensor, off_diagonal: float = 5e-3) -> torch.Tensor:
     """The cross-correlation of two views is the identity: each feature agrees, none repeats.
 
-    first, second: (B, D), two clips or more. Standardised over the batch (biased deviation, as
+    first, second: (B, D), two clips or more. Standardized over the batch (biased deviation, as
     batch norm without weights does, with the same epsilon 1e-5). Zbontar et al., Barlow Twins, ICML
     2021, equation 1; the released code multiplies the whole by 0.024 or 1/32 besides.
     """
-    with exact(first):
-        one, other = (_standardised(view) for view in (first, second))
+    with full_precision(first):
+        one, other = (_standardized(view) for view in (first, second))
         correlation = one.T @ other / len(first)
         diagonal = correlation.diagonal()
         # What lies off the diagonal, without a difference of two large sums.
@@ -22,9 +22,9 @@ def barlow(first: torch.Tensor, second: torch.Tensor, off_diagonal: float = 5e-3
         return (diagonal - 1).square().sum() + off_diagonal * others.square().sum()
 
 
-def _standardised(view: torch.Tensor) -> torch.Tensor:
-    centred = view - view.mean(0)
-    return centred / (centred.square().mean(0) + 1e-5).sqrt()
+def _standardized(view: torch.Tensor) -> torch.Tensor:
+    centered = view - view.mean(0)
+    return centered / (centered.square().mean(0) + 1e-5).sqrt()
 
 
 def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
@@ -32,7 +32,7 @@ def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
     first, second: (B, D), of clips and of their translations. Azuma et al., ZoDi: Zero-Shot Domain
     Adaptation with Diffusion-Based Image Transfer, arXiv 2403.13652: the similarity of features of
-    an image and of its translation is maximised. The released code does it as SimSiam does, with a
+    an image and of its translation is maximized. The released code does it as SimSiam does, with a
     projector, a predictor and a stopped gradient; here the features themselves are compared and the
     gradient goes through both.
     """
@@ -85,7 +85,7 @@ def agreed_labels(
     return labels, (mine.indices == theirs.indices) | (surely ^ they_surely)
 
 
-def labelled_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
+def labeled_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
     """Cross-entropy of each clip with its label times its weight, averaged over all clips.
 
     logits: (B, K). labels: (B,). weight: (B,), 0 for a clip without a label.

@@ -1,4 +1,4 @@
-"""How sure and how varied predictions are: entropy and information maximisation."""
+"""How sure and how varied predictions are: entropy and information maximization."""
 
 import torch
 
@@ -28,7 +28,7 @@ def diversity(logits: torch.Tensor) -> torch.Tensor:
     return torch.special.entr(mean).sum()
 
 
-def information_maximisation(logits: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
+def information_maximization(logits: torch.Tensor, weight: float = 1.0) -> torch.Tensor:
     """Be sure of each clip and use all classes: entropy less `weight` times diversity.
 
     logits: (B, K). At weight 1 it is minus the mutual information of clip and class, so at most 0

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import torch
 
-from vidda.adapt.losses.exact import exact
+from vidda.adapt.losses.full_precision import full_precision
 
 OCTAVES = (-2, -1, 0, 1, 2)
 
@@ -23,7 +23,7 @@ def mmd(
     leaves those pairs out and adds 2 / (B - 1) to stay positive; its kernels are the same but for
     m, in whose mean the zeros of the diagonal count.
     """
-    with exact(source):
+    with full_precision(source):
         both = torch.cat([source, target])
         # Not cdist, whose gradient at distance 0 needs care.
         squares = (both[:, None] - both[None]).square().sum(2)

@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.lora_file import read_lora, strength
-from vidda.translate.stable_diffusion.weights import EmbeddingConfig, LoraConfig
+from vidda.translate.stable_diffusion.weights_config import EmbeddingConfig, LoraConfig
 from vidda.translate.stable_diffusion.words import add_words, names, problem
 from vidda.weights import quieted
 

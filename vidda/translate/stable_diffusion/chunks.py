@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import torch
 
-from vidda.translate.stable_diffusion.context import ContextConfig
+from vidda.translate.stable_diffusion.attention_context import ContextConfig
 
 
 @dataclass(frozen=True, slots=True)

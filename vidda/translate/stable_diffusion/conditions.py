@@ -10,8 +10,8 @@ from vidda.errors import ViddaError
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.latents import factor
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.noise import FlowWarped
-from vidda.translate.stable_diffusion.sampling import SamplingConfig
+from vidda.translate.stable_diffusion.noise import FlowWarpedNoise
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.text import PromptEncoder
 
 
@@ -44,7 +44,7 @@ class Conditions:
         if self._device.type == "cuda":  # so that the copy does not wait for what runs there
             levels = levels.pin_memory()
         levels = levels.to(self._device, non_blocking=True)
-        if levels.ndim == 3:  # edges have no colour
+        if levels.ndim == 3:  # edges have no color
             levels = levels.unsqueeze(-1).expand(-1, -1, -1, 3)
         return levels.permute(0, 3, 1, 2).to(self._dtype) / 255
 
@@ -79,5 +79,5 @@ def _problems(clip: ClipJob, models: Models, config: SamplingConfig) -> Iterator
         yield "keep_person needs the person's mask; set keep_person=null where there is none"
     elif clip.mask is not None and clip.mask.shape != size:
         yield f"the mask is {clip.mask.shape}, the frames {size}"
-    if isinstance(config.noise, FlowWarped) and clip.controls.flow_anchor is None:
+    if isinstance(config.noise, FlowWarpedNoise) and clip.controls.flow_anchor is None:
         yield "noise flow_warped needs optical flow: set control.flow, or noise.name=shared"

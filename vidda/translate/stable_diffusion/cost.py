@@ -4,12 +4,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.folders import Content, Part
-from vidda.translate.stable_diffusion.keep import KeepLatents
-from vidda.translate.stable_diffusion.parts import Parts
-from vidda.translate.stable_diffusion.sampling import SamplingConfig, guided, runs
+from vidda.translate.stable_diffusion.folders import Content, FolderPart
+from vidda.translate.stable_diffusion.keep_person import KeepLatents
+from vidda.translate.stable_diffusion.model_files import ModelFiles
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig, guided, runs
 from vidda.translate.stable_diffusion.start import DdimInversion, FromNoise, Zodi, schedule
-from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 
 SD15 = [320, 640, 1280, 1280]
 """Widths of Stable Diffusion 1.5's UNet, for which the numbers below were counted."""
@@ -18,10 +18,10 @@ UNET, CONTROLNET, ENCODE, DECODE, ATTENDED = 0.80, 0.28, 1.1, 2.5, 0.12
 """TFLOP for a frame of 512x512: a pass of either network, the autoencoder, one attended frame."""
 BACKWARD = 3
 """Work of a training step relative to the forward pass alone."""
-PUBLISHED = Parts(
-    vae=Part(Path(), {}, (), None),
-    unet=Part(Path(), {"block_out_channels": SD15}, (), None),
-    text_encoder=Part(Path(), {}, (), None),
+PUBLISHED = ModelFiles(
+    vae=FolderPart(Path(), {}, (), None),
+    unet=FolderPart(Path(), {"block_out_channels": SD15}, (), None),
+    text_encoder=FolderPart(Path(), {}, (), None),
     tokenizer=Path(),
     scheduler={"_class_name": "PNDMScheduler", **schedulers.SD15_NOISE},
     controlnets=(),
@@ -59,7 +59,7 @@ def passes(sampling: SamplingConfig, weights: WeightsConfig, scheduler: Content)
 
 
 def teraflops(
-    sampling: SamplingConfig, weights: WeightsConfig, parts: Parts, pixels: int
+    sampling: SamplingConfig, weights: WeightsConfig, parts: ModelFiles, pixels: int
 ) -> float | None:
     """Of so many pixels of all frames; None for a model that was not counted."""
     if list(parts.unet.config.get("block_out_channels", ())) != SD15:

@@ -9,7 +9,7 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.chunks import Chunk
 
 
-class Told:
+class CrossFrameStep:
     """What all layers are told before the UNet runs.
 
     passes: how often the chunk's frames stand in the batch, 2 with guidance.
@@ -26,7 +26,7 @@ class CrossFrameProcessor:
     `kept` for the next chunk of the same step.
     """
 
-    def __init__(self, told: Told) -> None:
+    def __init__(self, told: CrossFrameStep) -> None:
         self._told = told
         self.kept: tuple[torch.Tensor, torch.Tensor] | None = None
 
@@ -74,7 +74,7 @@ class CrossFrameAttention:
     """
 
     def __init__(self, unet: nn.Module) -> None:
-        self._told = Told()
+        self._told = CrossFrameStep()
         self._layers = dict(_self_attention(unet))
         self._processors = {name: CrossFrameProcessor(self._told) for name in self._layers}
         for name, layer in self._layers.items():

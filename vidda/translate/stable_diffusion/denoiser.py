@@ -4,9 +4,9 @@ from collections.abc import Sequence
 
 import torch
 
+from vidda.translate.stable_diffusion.attention_context import AttendOwn, ContextConfig
 from vidda.translate.stable_diffusion.chunks import Chunk, plan
 from vidda.translate.stable_diffusion.conditions import Conditions
-from vidda.translate.stable_diffusion.context import Alone, ContextConfig
 from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, unwrap
 from vidda.translate.stable_diffusion.fitting import Fitting
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
@@ -25,7 +25,9 @@ class Denoiser:
         self.fitting = Fitting(chunk, "chunk")
         self._context = context
         unwrap(models.unet)
-        self.attention = None if isinstance(context, Alone) else CrossFrameAttention(models.unet)
+        self.attention = (
+            None if isinstance(context, AttendOwn) else CrossFrameAttention(models.unet)
+        )
         self._device, self._dtype = models.unet.device, models.unet.dtype
         self._unet = torch.compile(models.unet) if compile else models.unet
         self._controlnets = {

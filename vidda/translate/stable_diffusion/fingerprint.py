@@ -5,9 +5,9 @@ import json
 from pathlib import Path
 
 from vidda.files import sha256
-from vidda.translate.stable_diffusion.folders import Content, Part
-from vidda.translate.stable_diffusion.parts import Parts, find_parts
-from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.translate.stable_diffusion.folders import Content, FolderPart
+from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 
 _KNOWN: dict[tuple[str, int, int], str] = {}
 """Digests of files by path, time of change and size: gigabytes are read once a process."""
@@ -16,13 +16,13 @@ _KNOWN: dict[tuple[str, int, int], str] = {}
 _ORIGIN = ("_name_or_path", "_diffusers_version", "transformers_version")
 
 
-def fingerprint(config: WeightsConfig, parts: Parts | None = None) -> str:
+def fingerprint(config: WeightsConfig, parts: ModelFiles | None = None) -> str:
     """Hex SHA-256 over all weights, the models' configs, and scales and windows, not over places.
 
-    parts: where `find_parts` found them; None: it looks now. Raises ViddaError, as loading does,
+    parts: where `find_model_files` found them; None: it looks now. Raises ViddaError, as loading does,
     when something is missing or does not fit.
     """
-    parts = parts or find_parts(config)
+    parts = parts or find_model_files(config)
     words = sorted(path for path in parts.tokenizer.iterdir() if path.suffix in (".json", ".txt"))
     content = {
         "models": [_model(p) for p in (parts.vae, parts.unet, parts.text_encoder)],
@@ -53,7 +53,7 @@ def file_digest(path: Path) -> str:
     return _KNOWN[key]
 
 
-def _model(part: Part) -> tuple[Content, list[str]]:
+def _model(part: FolderPart) -> tuple[Content, list[str]]:
     return _without_origin(part.config), [file_digest(file) for file in part.files]
 
 

@@ -17,7 +17,7 @@ Content = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class FolderPart:
     """One model's folder: its config and the *.safetensors that are read."""
 
     folder: Path

@@ -10,7 +10,7 @@ from torchvision.transforms.v2.functional import gaussian_blur
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.fitting import Fitting
-from vidda.translate.stable_diffusion.parts import pixels_per_latent
+from vidda.translate.stable_diffusion.model_files import pixels_per_latent
 
 
 def factor(vae: Any) -> int:

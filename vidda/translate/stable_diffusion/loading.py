@@ -10,10 +10,10 @@ from safetensors import SafetensorError
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.adapters import add_embedding, carrier, fuse_lora, quiet
-from vidda.translate.stable_diffusion.folders import Content, Part
-from vidda.translate.stable_diffusion.parts import Parts, find_parts
+from vidda.translate.stable_diffusion.folders import Content, FolderPart
+from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
 from vidda.translate.stable_diffusion.vocabulary import load_tokenizer
-from vidda.translate.stable_diffusion.weights import ControlNetConfig, Kind, WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, Kind, WeightsConfig
 
 log = logging.getLogger("vidda")
 
@@ -51,15 +51,15 @@ class Models:
 
 
 def load(
-    config: WeightsConfig, device: torch.device, dtype: torch.dtype, parts: Parts | None = None
+    config: WeightsConfig, device: torch.device, dtype: torch.dtype, parts: ModelFiles | None = None
 ) -> Models:
     """All models on a device. LoRAs are fused in float32, before the weights take their dtype.
 
-    parts: where `find_parts` found them; None: it looks now. Only safetensors are read, and nothing
+    parts: where `find_model_files` found them; None: it looks now. Only safetensors are read, and nothing
     is fetched unless `config.download`. Raises ViddaError with a line for each thing that is
     missing or does not fit; sizes are compared before weights are read.
     """
-    parts = parts or find_parts(config)
+    parts = parts or find_model_files(config)
     exact = torch.float32 if config.loras else dtype
     models = Models(
         _network(parts.vae, dtype),
@@ -80,7 +80,7 @@ def load(
 
 
 def _controlnets(
-    configs: Sequence[ControlNetConfig], parts: Sequence[Part], dtype: torch.dtype
+    configs: Sequence[ControlNetConfig], parts: Sequence[FolderPart], dtype: torch.dtype
 ) -> tuple[ControlNet, ...]:
     return tuple(
         ControlNet(c.kind, _network(part, dtype), c.scale, c.start, c.end)
@@ -88,7 +88,7 @@ def _controlnets(
     )
 
 
-def _network(part: Part, dtype: torch.dtype) -> Any:
+def _network(part: FolderPart, dtype: torch.dtype) -> Any:
     """A model of diffusers or transformers with all its weights; ViddaError when some lack."""
     import diffusers
     import transformers
@@ -123,7 +123,7 @@ def _network(part: Part, dtype: torch.dtype) -> Any:
     return model
 
 
-def _adapt(models: Models, config: WeightsConfig, parts: Parts) -> None:
+def _adapt(models: Models, config: WeightsConfig, parts: ModelFiles) -> None:
     """Put LoRAs and embeddings in; every one that does not fit is named."""
     if not (config.loras or config.embeddings):
         return

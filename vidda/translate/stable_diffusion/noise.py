@@ -18,7 +18,7 @@ from vidda.control.controls import Controls
 Shape = tuple[int, int, int]
 
 
-class Independent(Config):
+class IndependentNoise(Config):
     """Every frame has noise of its own."""
 
     name: Literal["independent"] = "independent"
@@ -32,7 +32,7 @@ class Independent(Config):
         return [generator(seed, f"step {step}")] * length
 
 
-class Shared(Config):
+class SharedNoise(Config):
     """All frames of a clip have the same noise, or mostly: for a camera that stands still."""
 
     name: Literal["shared"] = "shared"
@@ -49,7 +49,7 @@ class Shared(Config):
         return [generator(seed, f"step {step}") for _ in range(length)]
 
 
-class FlowWarped(Config):
+class FlowWarpedNoise(Config):
     """One noise of the clip moves along with what is seen; needs the flow to frame 0."""
 
     name: Literal["flow_warped"] = "flow_warped"
@@ -77,7 +77,9 @@ class FlowWarped(Config):
         return [generator(seed, f"step {step}") for _ in range(length)]
 
 
-NoiseConfig = Annotated[Independent | Shared | FlowWarped, Field(discriminator="name")]
+NoiseConfig = Annotated[
+    IndependentNoise | SharedNoise | FlowWarpedNoise, Field(discriminator="name")
+]
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:

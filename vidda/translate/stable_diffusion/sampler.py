@@ -17,15 +17,15 @@ from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.conditions import Conditions, check
 from vidda.translate.stable_diffusion.denoiser import Denoiser
 from vidda.translate.stable_diffusion.fitting import Fitting
-from vidda.translate.stable_diffusion.keep import KeepLatents, KeepPixels
+from vidda.translate.stable_diffusion.keep_person import KeepLatents, KeepPixels
 from vidda.translate.stable_diffusion.latents import decode, encode, factor, on_latents
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
-from vidda.translate.stable_diffusion.sampling import SamplingConfig, guided, runs
-from vidda.translate.stable_diffusion.start import FromNoise, Given, schedule
+from vidda.translate.stable_diffusion.sampling_config import SamplingConfig, guided, runs
+from vidda.translate.stable_diffusion.start import FromNoise, StartInputs, schedule
 from vidda.translate.stable_diffusion.text import PromptEncoder
 
 
-class Translator:
+class StableDiffusionTranslator:
     """Translates clips with one set of models and one config.
 
     The UNet of the models is given the attention that the config asks for; a Translator made later
@@ -51,7 +51,7 @@ class Translator:
         ends = np.cumsum([len(clip.frames) for clip in clips])
         translated = np.split(decoded, ends[:-1])
         for clip, frames in zip(clips, translated, strict=True):
-            if self._config.match_colour:
+            if self._config.match_color:
                 match_to_first(frames)
             if isinstance(self._config.keep_person, KeepPixels):
                 assert clip.mask is not None  # checked before sampling
@@ -72,7 +72,7 @@ class Translator:
             return self.denoiser.predict(latents, timestep, conditions, nets)
 
         source, mask = self._source(clips), self._mask(clips)
-        given = Given(scheduler, timesteps, self._noise(clips), source, predict)
+        given = StartInputs(scheduler, timesteps, self._noise(clips), source, predict)
         latents = self._blend(config.start.begin(given), mask, given, 0)
         for step, timestep in enumerate(timesteps):
             latents = scheduler.step(
@@ -131,7 +131,7 @@ class Translator:
         return height // pixels, width // pixels
 
     def _blend(
-        self, latents: torch.Tensor, mask: torch.Tensor | None, given: Given, step: int
+        self, latents: torch.Tensor, mask: torch.Tensor | None, given: StartInputs, step: int
     ) -> torch.Tensor:
         """Latents about to enter a step, with the person's own where they are kept."""
         keep = self._config.keep_person
@@ -158,7 +158,7 @@ def match_to_first(frames: np.ndarray) -> None:
     """Give every frame, in place, each channel's mean and deviation in frame 0.
 
     frames: (T, H, W, 3) uint8. Reinhard et al., Color Transfer between Images, 2001, in RGB; it
-    takes away slow drift of brightness and colour, and also what of it is the source's own.
+    takes away slow drift of brightness and color, and also what of it is the source's own.
     """
     mean, deviation = _statistics(frames[0])
     for frame in frames[1:]:

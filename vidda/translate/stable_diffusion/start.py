@@ -17,7 +17,7 @@ Strength = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 @dataclass(frozen=True, slots=True)
-class Given:
+class StartInputs:
     """What there is before the first step.
 
     timesteps: of the steps to take, falling. noise: (N, 4, h, w) unit normal. source: the source's
@@ -41,7 +41,7 @@ class FromNoise(Config):
         """The share of the steps that are taken: all."""
         return 1.0
 
-    def begin(self, given: Given) -> torch.Tensor:
+    def begin(self, given: StartInputs) -> torch.Tensor:
         """The first latents, (N, 4, h, w)."""
         return given.noise * given.scheduler.init_noise_sigma
 
@@ -52,7 +52,7 @@ class FromImage(Config):
     name: Literal["image"] = "image"
     strength: Strength = Field(default=0.6, description="share of the steps that are taken")
 
-    def begin(self, given: Given) -> torch.Tensor:
+    def begin(self, given: StartInputs) -> torch.Tensor:
         """The first latents, (N, 4, h, w)."""
         assert given.source is not None
         return noised(given.scheduler, given.source, given.noise, given.timesteps[0])
@@ -68,7 +68,7 @@ class Zodi(Config):
     name: Literal["zodi"] = "zodi"
     strength: Strength = Field(default=0.6, description="share of the steps that are taken")
 
-    def begin(self, given: Given) -> torch.Tensor:
+    def begin(self, given: StartInputs) -> torch.Tensor:
         """The first latents, (N, 4, h, w)."""
         assert given.source is not None
         first = given.timesteps[0]
@@ -87,7 +87,7 @@ class DdimInversion(Config):
     name: Literal["ddim_inversion"] = "ddim_inversion"
     strength: Strength = Field(default=1.0, description="share of the steps that are taken")
 
-    def begin(self, given: Given) -> torch.Tensor:
+    def begin(self, given: StartInputs) -> torch.Tensor:
         """The first latents, (N, 4, h, w)."""
         assert given.source is not None
         latents, signal = given.source, 1.0

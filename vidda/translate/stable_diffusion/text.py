@@ -44,7 +44,7 @@ def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.T
     for prompt, told in too_long(tokenizer, prompts).items():
         raise ViddaError(f"a prompt has {told}; shorten {prompt!r:.80}")
     ids = tokenizer(
-        _spelt(tokenizer, prompts),
+        _spelled(tokenizer, prompts),
         padding="max_length",
         max_length=tokenizer.model_max_length,
         return_tensors="pt",
@@ -60,7 +60,7 @@ def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
     """
     room = tokenizer.model_max_length - 2
     with quiet():  # it warns of what is told here
-        lengths = [len(ids) - 2 for ids in tokenizer(_spelt(tokenizer, prompts)).input_ids]
+        lengths = [len(ids) - 2 for ids in tokenizer(_spelled(tokenizer, prompts)).input_ids]
     return {
         prompt: f"{length} tokens and {room} fit"
         for prompt, length in zip(prompts, lengths, strict=True)
@@ -68,5 +68,5 @@ def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
     }
 
 
-def _spelt(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
+def _spelled(tokenizer: Any, prompts: Sequence[str]) -> list[str]:
     return [spelled(tokenizer, prompt) for prompt in prompts]

@@ -4,12 +4,12 @@ from typing import Any
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.adapters import quiet, read_embedding
-from vidda.translate.stable_diffusion.parts import Parts
-from vidda.translate.stable_diffusion.weights import WeightsConfig
+from vidda.translate.stable_diffusion.model_files import ModelFiles
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 from vidda.translate.stable_diffusion.words import add_words
 
 
-def load_tokenizer(parts: Parts) -> Any:
+def load_tokenizer(parts: ModelFiles) -> Any:
     """The base's tokenizer as it was saved; raises ViddaError when it cannot be read."""
     from transformers import CLIPTokenizer
 
@@ -23,7 +23,7 @@ def load_tokenizer(parts: Parts) -> Any:
             ) from None
 
 
-def load_vocabulary(config: WeightsConfig, parts: Parts) -> Any:
+def load_vocabulary(config: WeightsConfig, parts: ModelFiles) -> Any:
     """The tokenizer with the words of all embeddings, without any network.
 
     Raises ViddaError with a line for each embedding that does not fit.

@@ -1,1 +1,1 @@
-"""A diffusion model adapted to unlabelled frames of the target domain."""
+"""A diffusion model adapted to unlabeled frames of the target domain."""

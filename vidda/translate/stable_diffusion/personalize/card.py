@@ -1,4 +1,4 @@
-"""What a personalised model is: a small JSON file beside its weights."""
+"""What a personalized model is: a small JSON file beside its weights."""
 
 import json
 from pathlib import Path

@@ -15,7 +15,7 @@ Square = tuple[int, int, int]
 """Top, left and side, in pixels."""
 
 
-class Whole(Config):
+class WholeCrop(Config):
     """The largest square in the middle of the frame."""
 
     name: Literal["whole"] = "whole"
@@ -29,7 +29,7 @@ class Whole(Config):
         return middle(height, width)
 
 
-class Person(Config):
+class PersonCrop(Config):
     """A square around the person; the whole frame where nothing tells where the person is."""
 
     name: Literal["person"] = "person"
@@ -65,7 +65,7 @@ class Person(Config):
         return top, left, max(side, 1)
 
 
-CropConfig = Annotated[Whole | Person, Field(discriminator="name")]
+CropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
 
 
 def middle(height: int, width: int) -> Square:

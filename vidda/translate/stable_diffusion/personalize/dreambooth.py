@@ -7,15 +7,15 @@ from pydantic import Field
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.denoiser import Denoiser, fixed
-from vidda.translate.stable_diffusion.personalize.drawing import save_pipeline
-from vidda.translate.stable_diffusion.personalize.learner import Setting
-from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.denoiser_learner import DenoiserLearner, fixed
+from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
 from vidda.translate.stable_diffusion.personalize.prior import PriorConfig, prepare
+from vidda.translate.stable_diffusion.personalize.render_images import save_pipeline
+from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
 from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids
 
 
-class DreamBooth(TrainingConfig):
+class DreamBoothConfig(TrainingConfig):
     """The UNet learns, beside the frames, pictures of the class that the base drew.
 
     The defaults are the published recipe's: 800 steps of 1 frame at a rate of 2e-6.
@@ -50,7 +50,7 @@ class DreamBooth(TrainingConfig):
         """How many weights learn."""
         return sum(parameter.numel() for parameter in models.unet.parameters())
 
-    def build(self, setting: Setting) -> Denoiser:
+    def build(self, setting: LearnerSettings) -> DenoiserLearner:
         """The method at work; draws the class pictures, where it has to."""
         models = setting.models
 
@@ -61,7 +61,7 @@ class DreamBooth(TrainingConfig):
         ids = token_ids(models.tokenizer, prompts, "method.prompt")
         prior = prepare(setting, self.prior, 1) if self.prior else None
         models.unet.requires_grad_(True)
-        return Denoiser(
+        return DenoiserLearner(
             setting,
             dict(models.unet.named_parameters()),
             fixed(setting, ids),

@@ -14,8 +14,8 @@ from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.translate.stable_diffusion.personalize.crops import CropConfig, Whole
-from vidda.translate.stable_diffusion.personalize.pictures import Spool
+from vidda.translate.stable_diffusion.personalize.crops import CropConfig, WholeCrop
+from vidda.translate.stable_diffusion.personalize.stored_images import Spool
 from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, read, stream
 
@@ -24,7 +24,7 @@ AT_ONCE = 16
 
 
 class FramesConfig(Config):
-    """Which frames of the target's clips are learnt from."""
+    """Which frames of the target's clips are learned from."""
 
     count: int = Field(
         default=256, ge=1, description="frames to learn from, drawn evenly over the clips"
@@ -35,7 +35,9 @@ class FramesConfig(Config):
     resolution: Annotated[int, Field(ge=8)] | None = Field(
         default=None, description="height and width in pixels; null: what the base was made for"
     )
-    crop: CropConfig = Field(default=Whole(), description="the square that is cut from each frame")
+    crop: CropConfig = Field(
+        default=WholeCrop(), description="the square that is cut from each frame"
+    )
     flip: bool = Field(
         default=False,
         description="mirror half of them at random; a gesture's handedness then changes",
@@ -87,9 +89,9 @@ def draw(manifest: Manifest, config: FramesConfig, size: int) -> Frames:
     """
     clips = manifest.clips
     held = set(spread(config.held_out, len(clips)).tolist()) if config.held_out else set()
-    learnt = [number for number in range(len(clips)) if number not in held]
-    shares = np.bincount(spread(config.count, len(learnt)), minlength=len(learnt))
-    wanted = dict(zip(learnt, shares.tolist(), strict=True)) | dict.fromkeys(held, 1)
+    learned = [number for number in range(len(clips)) if number not in held]
+    shares = np.bincount(spread(config.count, len(learned)), minlength=len(learned))
+    wanted = dict(zip(learned, shares.tolist(), strict=True)) | dict.fromkeys(held, 1)
     train, held_out = Spool(size), Spool(size)
     boxless = 0
     used = [number for number in range(len(clips)) if wanted[number]]

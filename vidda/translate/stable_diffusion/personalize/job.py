@@ -1,4 +1,4 @@
-"""`vidda personalize`: a diffusion model learns what the unlabelled target looks like.
+"""`vidda personalize`: a diffusion model learns what the unlabeled target looks like.
 
 RUN/result/        the weights in diffusers' own format, and personalized.json
                    dreambooth: a pipeline's folder; lora: pytorch_lora_weights.safetensors;
@@ -19,13 +19,16 @@ from vidda.run import RunFolder
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.latents import factor
 from vidda.translate.stable_diffusion.loading import Models, load
-from vidda.translate.stable_diffusion.parts import find_parts
+from vidda.translate.stable_diffusion.model_files import find_model_files
 from vidda.translate.stable_diffusion.personalize import frames
 from vidda.translate.stable_diffusion.personalize.card import write_card
-from vidda.translate.stable_diffusion.personalize.config import RESULT, PersonalizeConfig
 from vidda.translate.stable_diffusion.personalize.frames import Frames
-from vidda.translate.stable_diffusion.personalize.learner import Learner, Setting
-from vidda.translate.stable_diffusion.personalize.training import train
+from vidda.translate.stable_diffusion.personalize.learner import Learner, LearnerSettings
+from vidda.translate.stable_diffusion.personalize.personalize_config import (
+    RESULT,
+    PersonalizeConfig,
+)
+from vidda.translate.stable_diffusion.personalize.training_loop import train
 from vidda.types import Manifest
 
 USE = {
@@ -41,8 +44,8 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
     """Check everything, train, and leave the weights in RUN/result; 0 when finished."""
     accelerator = config.accelerator()
     config.method.check_optimizer(accelerator.device)
-    manifest = load_manifest(config.target).unlabelled()
-    parts = find_parts(config.weights)
+    manifest = load_manifest(config.target).unlabeled()
+    parts = find_model_files(config.weights)
     models = load(config.weights, torch.device("cpu"), torch.float32, parts)
     size = _checked(config, models, manifest)
     drawn = frames.draw(manifest, config.frames, size)
@@ -65,7 +68,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
             return 0
         for module in models.modules():
             module.to(accelerator.device)
-        setting = Setting(
+        setting = LearnerSettings(
             models=models,
             frames=drawn,
             flip=config.frames.flip,

@@ -10,12 +10,12 @@ import torch
 from accelerate import Accelerator
 
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.drawing import DrawingConfig
 from vidda.translate.stable_diffusion.personalize.frames import Frames
+from vidda.translate.stable_diffusion.personalize.render_images import DrawingConfig
 
 
 @dataclass(frozen=True)
-class Setting:
+class LearnerSettings:
     """What all methods are built from.
 
     models: in float32 on the accelerator's device. frames: of `size` x `size` pixels. flip: whether

@@ -13,15 +13,15 @@ from torch import nn
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.denoiser import Denoiser, fixed
+from vidda.translate.stable_diffusion.personalize.denoiser_learner import DenoiserLearner, fixed
 from vidda.translate.stable_diffusion.personalize.dreambooth import check_prompts
-from vidda.translate.stable_diffusion.personalize.learner import Setting
-from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
 from vidda.translate.stable_diffusion.personalize.prior import PriorConfig, prepare
+from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
 from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids
 
 
-class Lora(TrainingConfig):
+class LoraTrainingConfig(TrainingConfig):
     """A file of a few megabytes that is added to the base; the defaults are diffusers' own."""
 
     name: Literal["lora"] = "lora"
@@ -65,7 +65,7 @@ class Lora(TrainingConfig):
         layers = _layers(models.unet, self.targets)
         return sum(self.rank * sum(layer.weight.shape[:2]) for layer in layers)
 
-    def build(self, setting: Setting) -> Denoiser:
+    def build(self, setting: LearnerSettings) -> DenoiserLearner:
         """The method at work; draws the class pictures, where it has to."""
         models = setting.models
         prompts = [self.caption, *([self.prior.prompt] if self.prior else [])]
@@ -88,7 +88,7 @@ class Lora(TrainingConfig):
             layers = convert_state_dict_to_diffusers(get_peft_model_state_dict(models.unet))
             StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
 
-        return Denoiser(
+        return DenoiserLearner(
             setting,
             {name: p for name, p in models.unet.named_parameters() if p.requires_grad},
             fixed(setting, ids),

@@ -1,4 +1,4 @@
-"""Prior preservation: pictures of the class by the base itself, learnt beside the target's frames.
+"""Prior preservation: pictures of the class by the base itself, learned beside the target's frames.
 
 Ruiz et al. 2023, DreamBooth, arXiv 2208.12242, section 3.3.
 """
@@ -13,11 +13,11 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.data.derived import make, missing
 from vidda.progress import meter
-from vidda.translate.stable_diffusion.personalize.denoiser import Prior
-from vidda.translate.stable_diffusion.personalize.drawing import draw, seed_of, write_png
-from vidda.translate.stable_diffusion.personalize.latents import encode
-from vidda.translate.stable_diffusion.personalize.learner import Setting
-from vidda.translate.stable_diffusion.personalize.pictures import Files
+from vidda.translate.stable_diffusion.personalize.denoiser_learner import Prior
+from vidda.translate.stable_diffusion.personalize.encoded_frames import encode
+from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
+from vidda.translate.stable_diffusion.personalize.render_images import draw, seed_of, write_png
+from vidda.translate.stable_diffusion.personalize.stored_images import Files
 
 FOLDER = "class_images"
 CLASS_IMAGES = 1
@@ -35,7 +35,7 @@ class PriorConfig(Config):
     batch_size: int = Field(default=4, ge=1, description="drawn at a time")
 
 
-def prepare(setting: Setting, config: PriorConfig, number: int) -> Prior:
+def prepare(setting: LearnerSettings, config: PriorConfig, number: int) -> Prior:
     """Draw what is missing of the class pictures, encode all; number: of their prompt."""
     pictures = class_pictures(setting, config)
     device = setting.accelerator.device
@@ -43,7 +43,7 @@ def prepare(setting: Setting, config: PriorConfig, number: int) -> Prior:
     return Prior(latents, number, config.weight)
 
 
-def class_pictures(setting: Setting, config: PriorConfig) -> Files:
+def class_pictures(setting: LearnerSettings, config: PriorConfig) -> Files:
     """The class pictures, in RUN/class_images or drawn into it.
 
     To be called while the model is still the base. Killed at any moment, it goes on with the first
@@ -63,7 +63,9 @@ def class_pictures(setting: Setting, config: PriorConfig) -> Files:
 
 
 @torch.no_grad()
-def _draw_batch(setting: Setting, config: PriorConfig, files: list[str], start: int) -> None:
+def _draw_batch(
+    setting: LearnerSettings, config: PriorConfig, files: list[str], start: int
+) -> None:
     seeds = [seed_of(setting.seed, CLASS_IMAGES, start + at) for at in range(len(files))]
     with setting.accelerator.autocast():
         made = draw(setting.models, setting.drawing, config.prompt, setting.size, seeds)

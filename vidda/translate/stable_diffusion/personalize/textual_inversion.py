@@ -11,9 +11,9 @@ from torch.nn import functional as F
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.denoiser import Denoiser
-from vidda.translate.stable_diffusion.personalize.learner import Setting
-from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.denoiser_learner import DenoiserLearner
+from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
+from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
 from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids, words
 from vidda.translate.stable_diffusion.words import add_words, names, problem
 
@@ -38,14 +38,14 @@ STYLE = (
 )
 
 
-class TextualInversion(TrainingConfig):
+class TextualInversionConfig(TrainingConfig):
     """A word for the target; the defaults are the published recipe's.
 
     3000 steps of 4 batches of 1 frame at a rate of 5e-4 x 4, constant.
     """
 
     name: Literal["textual_inversion"] = "textual_inversion"
-    steps: int = Field(default=3000, ge=1, description="steps of the optimiser")
+    steps: int = Field(default=3000, ge=1, description="steps of the optimizer")
     accumulate: int = Field(default=4, ge=1, description="batches whose gradients make one step")
     lr: float = Field(default=5e-4, gt=0, description="highest learning rate")
     scale_lr: bool = Field(default=True, description="multiply lr by batch_size and accumulate")
@@ -114,7 +114,7 @@ class TextualInversion(TrainingConfig):
         """How many weights learn."""
         return self.vectors * models.text_encoder.config.hidden_size
 
-    def build(self, setting: Setting) -> Denoiser:
+    def build(self, setting: LearnerSettings) -> DenoiserLearner:
         """The method at work; the models' tokenizer and text encoder know the word from here on."""
         models = setting.models
         models.unet.requires_grad_(False)
@@ -138,7 +138,7 @@ class TextualInversion(TrainingConfig):
             # (V, D) under the word's name is what diffusers reads.
             save_file({self.token: word.vectors.detach().cpu().contiguous()}, folder / FILE)
 
-        return Denoiser(
+        return DenoiserLearner(
             setting,
             {"vectors": word.vectors},
             conditions,

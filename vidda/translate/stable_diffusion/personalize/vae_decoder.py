@@ -16,18 +16,23 @@ from torch import nn
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.drawing import sheet
-from vidda.translate.stable_diffusion.personalize.latents import CHUNK, encode, to_frames, to_pixels
-from vidda.translate.stable_diffusion.personalize.learner import Setting
+from vidda.translate.stable_diffusion.personalize.encoded_frames import (
+    CHUNK,
+    encode,
+    to_frames,
+    to_pixels,
+)
+from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
 from vidda.translate.stable_diffusion.personalize.objective import squared_error
-from vidda.translate.stable_diffusion.personalize.optim import TrainingConfig
+from vidda.translate.stable_diffusion.personalize.render_images import sheet
+from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
 
 
-class VaeDecoder(TrainingConfig):
+class VaeDecoderConfig(TrainingConfig):
     """Sharper pictures of the target, at its own resolution, for a small or foreign autoencoder."""
 
     name: Literal["vae_decoder"] = "vae_decoder"
-    steps: int = Field(default=500, ge=1, description="steps of the optimiser")
+    steps: int = Field(default=500, ge=1, description="steps of the optimizer")
     batch_size: int = Field(default=8, ge=1, description="frames at a time")
     lr: float = Field(default=1e-4, gt=0, description="highest learning rate")
     schedule: Literal["constant", "cosine"] = Field(
@@ -57,17 +62,17 @@ class VaeDecoder(TrainingConfig):
         """How many weights learn."""
         return sum(parameter.numel() for parameter in _decoder(models.vae).values())
 
-    def build(self, setting: Setting) -> "Painter":
+    def build(self, setting: LearnerSettings) -> "VaeDecoderLearner":
         """The method at work."""
         if self.gradient_checkpointing:
             setting.models.vae.enable_gradient_checkpointing()
-        return Painter(setting)
+        return VaeDecoderLearner(setting)
 
 
-class Painter:
+class VaeDecoderLearner:
     """See `learner.Learner`."""
 
-    def __init__(self, setting: Setting) -> None:
+    def __init__(self, setting: LearnerSettings) -> None:
         self._setting = setting
         self._vae = setting.models.vae
         self._vae.requires_grad_(False)

@@ -1,0 +1,120 @@
+"""What the job says of its time, and how it measures a stage."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.experiment.jobs import job, loaded
+from vidda.errors import ViddaError
+from vidda.experiment import job_progress
+from vidda.experiment.experiment_plan import make
+from vidda.experiment.job_progress import estimate, told
+from vidda.experiment.process import ProcessUsage, last_line, run_vidda, tree_mib
+from vidda.experiment.stage_records import FILE, StageRecords, clock
+
+
+def measured(seconds: float, status: int = 0) -> ProcessUsage:
+    return ProcessUsage(status, seconds, 100.0 + seconds, 2 * seconds)
+
+
+def test_the_time_to_go_is_what_others_of_the_kind_took(tmp_path: Path) -> None:
+    content = job(tmp_path / "out", seeds=[0, 1, 2])
+    stages = make(loaded(content)).stages
+    trainings = [stage for stage in stages if stage.command == "train"]
+    records = StageRecords(tmp_path)
+    assert estimate(trainings, []) == (0.0, False)
+    assert told(trainings, [], 0.0, 3.0) == "0:03 so far"
+    for number, seconds in enumerate((10.0, 20.0)):
+        records.add(trainings[number].name, "train tiny", "train", measured(seconds))
+    found = list(records.by_name.values())
+    assert estimate(trainings[2:], found) == (60.0, True)
+    assert told(trainings[2:], found, records.seconds, 5.0) == "0:35 so far, about 0:55 to go"
+    both = told(trainings[2:], found, records.seconds, 5.0, at_once=2)
+    assert both == "0:35 so far, about 0:25 to go"
+    later = [*trainings[2:], stages[-1]]
+    assert told(later, found, records.seconds, 5.0) == (
+        "0:35 so far, about 0:55 to go and 1 stage of unknown length (report)"
+    )
+
+
+def test_a_stage_that_failed_foretells_nothing(tmp_path: Path) -> None:
+    stages = make(loaded(job(tmp_path / "out"))).stages
+    records = StageRecords(tmp_path)
+    records.add("mini", "mini", "mini", measured(5.0, status=2))
+    assert estimate(stages[:1], list(records.by_name.values())) == (0.0, False)
+
+
+def test_records_add_up_over_sessions_and_stay_on_the_disk(tmp_path: Path) -> None:
+    records = StageRecords(tmp_path)
+    records.add("mini", "mini", "mini", measured(5.0, status=-9))
+    records.add("mini", "mini", "mini", measured(2.5))
+    again = StageRecords(tmp_path).by_name["mini"]
+    assert (again.seconds, again.peak_mib, again.cpu_s) == (7.5, 105.0, 15.0)
+    assert (again.sessions, again.status) == (2, 0)
+    assert json.loads((tmp_path / FILE).read_text())["seconds"] == 7.5
+    (tmp_path / FILE).write_text("{}")
+    with pytest.raises(ViddaError, match=r"stages\.json: not what vidda run wrote; delete it"):
+        StageRecords(tmp_path)
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_a_stage_is_shown_with_the_last_that_it_said(
+    terminal: bool, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
+    monkeypatch.setattr(job_progress, "PLAIN_INTERVAL_S", 0.0)
+    with job_progress.showing(
+        lambda: "[2/3] train", lambda: "step [bold]5[/bold] " + 200 * "x"
+    ) as passing:
+        passing()
+    shown = capsys.readouterr().err
+    assert "[2/3] train" in shown
+    assert "[2/3] train | step [bold]5[/bold] xxx" in shown or terminal
+
+
+def test_clock() -> None:
+    assert [clock(s) for s in (0.4, 59.6, 3600, 3725)] == ["0:00", "1:00", "1:00:00", "1:02:05"]
+
+
+def test_a_command_is_measured_and_its_output_kept(tmp_path: Path) -> None:
+    log = tmp_path / "log.txt"
+    found = run_vidda(["mini", str(tmp_path / "out"), "--dry-run"], log, lambda: None)
+    assert found.status == 0 and found.cpu_s > 0
+    assert log.read_text().startswith("MiniRoCoG")
+    size = log.stat().st_size
+    assert run_vidda(["prepaer"], log, lambda: None).status == 2
+    assert "did you mean 'prepare'" in last_line(log, size)
+    assert last_line(tmp_path / "none") == ""
+
+
+def test_a_command_is_ended_with_its_watcher(tmp_path: Path) -> None:
+    out = tmp_path / "mini"
+
+    def stopped() -> None:
+        if any(out.rglob("*.mp4")):
+            raise KeyboardInterrupt
+
+    log = tmp_path / "log.txt"
+    with pytest.raises(KeyboardInterrupt):
+        run_vidda(["mini", str(out), "jobs=1", "size=32", "frames=2"], log, stopped)
+    assert last_line(log) == "ended by SIGTERM; the same command with --resume goes on from here"
+    assert not (out / "class_dict.json").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")
+def test_the_memory_of_a_process_is_that_of_its_children_too() -> None:
+    hold = "import time; held = bytearray(100 << 20); print(flush=True); time.sleep(60)"
+    start = f"import subprocess, sys; subprocess.run([sys.executable, '-c', {hold!r}])"
+    with subprocess.Popen([sys.executable, "-c", start], stdout=subprocess.PIPE) as process:
+        assert process.stdout
+        process.stdout.readline()
+        found = tree_mib(process.pid)
+        (child,) = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+        os.kill(int(child), signal.SIGKILL)
+    assert 100 < found < 200
+    assert tree_mib(process.pid) == 0

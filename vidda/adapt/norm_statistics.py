@@ -1,0 +1,159 @@
+"""What the norm layers of a model put out: mean and variance over clips, measured and kept."""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save_file
+from torch import nn
+from torch.nn.modules.batchnorm import _BatchNorm
+from torchvision.models.convnext import LayerNorm2d
+
+from vidda.adapt.losses.feature_statistics import clip_statistics
+from vidda.errors import ViddaError
+from vidda.files import atomic
+
+NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
+MODEL = "model"
+"""The key under which a file of statistics names the weights that they are of."""
+
+
+class NormStatistics(NamedTuple):
+    """Mean and variance of each channel of a layer, (C,) each."""
+
+    mean: torch.Tensor
+    variance: torch.Tensor
+
+
+class StatisticsTally:
+    """The moments of all clips that have passed, layer by layer, in the order of the layers.
+
+    A layer whose output has no place but the clip itself, as after pooling, is left out: there a
+    clip has no variance.
+    """
+
+    def __init__(self) -> None:
+        self._sums: dict[str, NormStatistics] = {}
+        self._clips: dict[str, int] = {}
+
+    def add(self, layer: str, output: torch.Tensor, clips: int, channels: int) -> None:
+        """Count what a layer put out for so many clips. channels: the dimension they are in."""
+        if output.ndim < 3:
+            return
+        # A copy, because a ReLU in place may come next.
+        mean, variance = clip_statistics(output.to(torch.float32, copy=True), clips, channels)
+        sums = NormStatistics(mean.sum(0), variance.sum(0))
+        if layer in self._sums:
+            old = self._sums[layer]
+            sums = NormStatistics(old.mean + sums.mean, old.variance + sums.variance)
+        self._sums[layer] = sums
+        self._clips[layer] = self._clips.get(layer, 0) + clips
+
+    def moments(self) -> dict[str, NormStatistics]:
+        """The average over the clips; a variance is that within a clip."""
+        return {
+            layer: NormStatistics(
+                sums.mean / self._clips[layer], sums.variance / self._clips[layer]
+            )
+            for layer, sums in self._sums.items()
+        }
+
+
+def norm_layers(model: nn.Module) -> list[str]:
+    """The names of the norm layers, from the input on."""
+    return [name for name, module in model.named_modules() if isinstance(module, NORMS)]
+
+
+@contextmanager
+def tally_statistics(
+    model: nn.Module, layers: list[str], views: int = 1
+) -> Iterator[StatisticsTally]:
+    """Count what these layers put out in the passes through the model inside.
+
+    views: how many neighbors in a batch are one clip, seen several times.
+    """
+    tally, batch = StatisticsTally(), [0]
+
+    def entered(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+        batch[0] = len(inputs[0]) // views
+
+    with ExitStack() as hooks:
+        hooks.callback(model.register_forward_pre_hook(entered).remove)
+        for layer in layers:
+            module = model.get_submodule(layer)
+
+            def passed(
+                module: nn.Module, inputs: Any, output: torch.Tensor, layer: str = layer
+            ) -> None:
+                tally.add(layer, output, batch[0], _channels(module))
+
+            hooks.callback(module.register_forward_hook(passed).remove)
+        yield tally
+
+
+def _channels(norm: nn.Module) -> int:
+    return -1 if isinstance(norm, nn.LayerNorm) and not isinstance(norm, LayerNorm2d) else 1
+
+
+def weights_digest(model: nn.Module) -> str:
+    """A hash of all parameters and buffers, the same on every device."""
+    digest = hashlib.sha256()
+    for name, value in sorted(model.state_dict().items()):
+        digest.update(name.encode())
+        digest.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().data)
+    return digest.hexdigest()
+
+
+def save_statistics(path: Path, moments: dict[str, NormStatistics], model: str) -> None:
+    """Write statistics atomically. model: the digest of the weights that they are of."""
+    tensors = {
+        f"{layer}.{part}": value.detach().cpu().contiguous()
+        for layer, both in moments.items()
+        for part, value in both._asdict().items()
+    }
+    with atomic(path) as temporary:
+        save_file(tensors, temporary, metadata={MODEL: model})
+
+
+def load_statistics(path: Path, model: str, layers: list[str]) -> dict[str, NormStatistics]:
+    """What `save_statistics` wrote; ViddaError where it is damaged or of other weights.
+
+    layers: all that may be in it, in the order wanted.
+    """
+    try:
+        with safe_open(path, "pt") as file:
+            if (file.metadata() or {}).get(MODEL) != model:
+                raise ViddaError(
+                    f"{path}: statistics of other weights than those of start; leave"
+                    " method.statistics out to have them computed"
+                )
+            return {
+                layer: NormStatistics(
+                    file.get_tensor(f"{layer}.mean"), file.get_tensor(f"{layer}.variance")
+                )
+                for layer in layers
+                if f"{layer}.mean" in file.keys()  # noqa: SIM118
+            }
+    except (SafetensorError, OSError) as error:
+        raise ViddaError(
+            f"{path}: no file of statistics ({error}); leave method.statistics out to have them"
+            " computed"
+        ) from None
+
+
+@contextmanager
+def untracked(model: nn.Module) -> Iterator[None]:
+    """Batch norms use their batch's statistics inside, but do not remember them."""
+    norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
+    momenta = [norm.momentum for norm in norms]
+    for norm in norms:
+        norm.momentum = 0.0
+    try:
+        yield
+    finally:
+        for norm, momentum in zip(norms, momenta, strict=True):
+            norm.momentum = momentum

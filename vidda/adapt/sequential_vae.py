@@ -1,0 +1,78 @@
+"""A sequential variational autoencoder over features of moments: what stays, and what changes."""
+
+from typing import NamedTuple
+
+import torch
+from torch import nn
+
+SLOPE = 0.1
+"""Of leaky ReLUs, as in TranSVAE's released code."""
+
+
+class Gaussian(NamedTuple):
+    """Diagonal Gaussians, (..., D) each."""
+
+    mean: torch.Tensor
+    log_variance: torch.Tensor
+
+    def sample(self) -> torch.Tensor:
+        """One draw of each, with a gradient; from torch's global generator, on the CPU."""
+        noise = torch.randn(self.mean.shape).to(self.mean)
+        return self.mean + noise * (0.5 * self.log_variance).exp()
+
+
+class SequentialLatents(NamedTuple):
+    """Posteriors of a batch. static: (B, D), of the whole clip. dynamic: (B, T, D)."""
+
+    static: Gaussian
+    dynamic: Gaussian
+
+
+class SequentialVae(nn.Module):
+    """Encoder, prior and decoder of TranSVAE (Wei et al., NeurIPS 2023).
+
+    width: of a moment's features. hidden: of the layers on them. latent: D of both latents.
+    """
+
+    def __init__(self, width: int, hidden: int, latent: int) -> None:
+        super().__init__()
+        self.entry = nn.Sequential(nn.Linear(width, hidden), nn.LeakyReLU(SLOPE))
+        self.both_ways = nn.LSTM(hidden, latent, bidirectional=True, batch_first=True)
+        self.static = _GaussianLayer(2 * latent, latent)
+        self.forwards = nn.RNN(2 * latent, latent, batch_first=True)
+        self.dynamic = _GaussianLayer(latent, latent)
+        self.before = nn.LSTM(latent, latent, num_layers=2, batch_first=True)
+        self.expected = _GaussianLayer(latent, latent)
+        self.decoder = nn.Sequential(
+            nn.Linear(2 * latent, hidden), nn.LeakyReLU(SLOPE), nn.Linear(hidden, width)
+        )
+
+    def encode(self, frames: torch.Tensor) -> SequentialLatents:
+        """From features of moments (B, T, width)."""
+        states, _ = self.both_ways(self.entry(frames))
+        forwards, backwards = states.chunk(2, dim=2)
+        # Each direction where it has seen the whole clip.
+        whole = torch.cat([forwards[:, -1], backwards[:, 0]], 1)
+        return SequentialLatents(self.static(whole), self.dynamic(self.forwards(states)[0]))
+
+    def prior(self, dynamic: torch.Tensor) -> Gaussian:
+        """What is expected of each moment by those before it. dynamic: (B, T, D) samples."""
+        earlier = torch.cat([torch.zeros_like(dynamic[:, :1]), dynamic[:, :-1]], 1)
+        expected: Gaussian = self.expected(self.before(earlier)[0])
+        return expected
+
+    def decode(self, static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
+        """Features of moments again, from samples (B, D) and (B, T, D)."""
+        still = static[:, None].expand(-1, dynamic.shape[1], -1)
+        frames: torch.Tensor = self.decoder(torch.cat([dynamic, still], 2))
+        return frames
+
+
+class _GaussianLayer(nn.Module):
+    def __init__(self, width: int, latent: int) -> None:
+        super().__init__()
+        self.mean = nn.Linear(width, latent)
+        self.log_variance = nn.Linear(width, latent)
+
+    def forward(self, seen: torch.Tensor) -> Gaussian:
+        return Gaussian(self.mean(seen), self.log_variance(seen))

@@ -1,0 +1,65 @@
+"""Strong augmentation of a batch that is already normalized, on whatever device it is."""
+
+import math
+
+import torch
+from torch.nn import functional as F
+
+ANGLE = math.radians(20)
+ZOOM = 0.2
+SHIFT = 0.2
+CONTRAST = 0.5
+BRIGHTNESS = 0.5
+CUT = 0.5
+
+
+def strong(video: torch.Tensor) -> torch.Tensor:
+    """The clips moved, recolored and with a square cut out, all frames of a clip alike.
+
+    video: (B, C, T, H, W), normalized. A clip is turned within 20 degrees, zoomed and shifted
+    within a fifth, its contrast and each channel's brightness change within one half (of a standard
+    deviation), and a square of up to half the side becomes 0. Nothing mirrors: gestures have a
+    handedness. Draws from torch's global generator, on the CPU: the same on every device.
+
+    This stands in for the RandAugment or CTAugment of image methods, which work on bytes.
+    """
+    return _cut(_recolored(_moved(video)))
+
+
+def _uniform(shape: tuple[int, ...], width: float, like: torch.Tensor) -> torch.Tensor:
+    """Draws within -width .. width, on the device of `like`."""
+    return ((torch.rand(shape) * 2 - 1) * width).to(like)
+
+
+def _moved(video: torch.Tensor) -> torch.Tensor:
+    clips, _, frames, _, _ = video.shape
+    angle = _uniform((clips,), ANGLE, video)
+    zoom = 1 + _uniform((clips,), ZOOM, video)
+    # In coordinates of -1 .. 1, so a shift by a share of the side is twice that.
+    shift = _uniform((clips, 2), 2 * SHIFT, video)
+    cos, sin = angle.cos() / zoom, angle.sin() / zoom
+    rows = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
+    affine = torch.cat([rows, shift[:, :, None]], 2).repeat_interleave(frames, 0)
+    flat = video.transpose(1, 2).flatten(0, 1)
+    grid = F.affine_grid(affine, list(flat.shape), align_corners=False)
+    moved = F.grid_sample(flat, grid, padding_mode="reflection", align_corners=False)
+    return moved.unflatten(0, (clips, frames)).transpose(1, 2)
+
+
+def _recolored(video: torch.Tensor) -> torch.Tensor:
+    clips, channels = video.shape[:2]
+    contrast = 1 + _uniform((clips, 1, 1, 1, 1), CONTRAST, video)
+    brightness = _uniform((clips, channels, 1, 1, 1), BRIGHTNESS, video)
+    mean = video.mean((1, 2, 3, 4), keepdim=True)
+    return (video - mean) * contrast + mean + brightness
+
+
+def _cut(video: torch.Tensor) -> torch.Tensor:
+    height, width = video.shape[-2:]
+    clips = len(video)
+    half = torch.rand(clips) * CUT / 2 * min(height, width)
+    middle = torch.rand(clips, 2) * torch.tensor([height, width])
+    rows = (torch.arange(height) + 0.5 - middle[:, :1]).abs() < half[:, None]
+    columns = (torch.arange(width) + 0.5 - middle[:, 1:]).abs() < half[:, None]
+    hole = (rows[:, :, None] & columns[:, None, :]).to(video.device)
+    return video.masked_fill(hole[:, None, None], 0)

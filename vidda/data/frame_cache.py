@@ -1,0 +1,90 @@
+"""Decoded, resized frames kept on disk, so that later epochs do not decode.
+
+    DIR/keys/<hash of path, time and size>     the SHA-256 of that file's content, as text
+    DIR/frames/<ab>/<content>-<size>-<recipe>-<reader>.npy    (N, H, W, 3) uint8, memory-mapped
+
+A video that changes gets another key, and so does one that this reader reads otherwise.
+"""
+
+import hashlib
+import re
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+
+from vidda.cache_folder import CacheFolder
+from vidda.files import sha256
+from vidda.video.reading import READER, Size
+from vidda.video.video_error import VideoError
+
+
+class FrameCache:
+    """A folder of decoded frames; see `CacheFolder` for where it cannot be written."""
+
+    def __init__(self, folder: Path | str, *, min_free_gib: float = 5.0) -> None:
+        without = "further clips are decoded each time"
+        self._disk = CacheFolder(Path(folder), min_free_gib, without, ("keys", "frames"))
+        self._content: dict[str, str] = {}
+
+    def frames(
+        self, path: Path, size: Size, recipe: str, make: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """The frames that `make()` gives for this file, from disk where they were made before.
+
+        path: a video. size: as in `vidda.video.read`. recipe: which of its frames, as a short name
+        fit for a file. make: gives them, (N, H, W, 3) uint8; called only where they are not there.
+        The result may be a read-only memory map. Raises VideoError, and whatever `make` raises.
+        """
+        shape = "own" if size is None else "x".join(map(str, np.atleast_1d(size)))
+        content = self._content_of(path)
+        place = (
+            self._disk.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}-{READER}.npy"
+        )
+        try:
+            return np.load(place, mmap_mode="r", allow_pickle=False)
+        except FileNotFoundError:
+            pass
+        except (ValueError, EOFError, OSError):
+            warnings.warn(f"cache: {place} is damaged and is made again", stacklevel=2)
+        frames = make()
+        self._disk.write(
+            place, frames.nbytes, lambda file: np.save(file, frames, allow_pickle=False)
+        )
+        return frames
+
+    def _content_of(self, path: Path) -> str:
+        """The SHA-256 of a file, read anew only where its path, time or size changed."""
+        try:
+            stat = path.stat()
+            identity = f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
+            if identity not in self._content:
+                key = self._disk.folder / "keys" / hashlib.sha256(identity.encode()).hexdigest()
+                self._content[identity] = _digest_in(key) or self._kept(key, sha256(path))
+        except OSError as error:
+            raise VideoError(f"{path}: cannot be read: {error.strerror}") from None
+        return self._content[identity]
+
+    def _kept(self, key: Path, digest: str) -> str:
+        self._disk.write(key, len(digest), lambda file: _write_ascii(file, digest))
+        return digest
+
+
+def _digest_in(key: Path) -> str | None:
+    """The digest in a file of keys; None where there is none or it is damaged."""
+    try:
+        text = key.read_text(encoding="ascii")
+    except FileNotFoundError:
+        return None
+    except (OSError, UnicodeDecodeError):
+        text = ""
+    if re.fullmatch("[0-9a-f]{64}", text):
+        return text
+    # An empty one would stand for every video whose key is empty too.
+    warnings.warn(f"cache: {key} is damaged and is made again", stacklevel=2)
+    return None
+
+
+def _write_ascii(file: Path, text: str) -> None:
+    file.write_text(text, encoding="ascii")

@@ -1,0 +1,123 @@
+"""Lists against files: what is missing, misplaced, unlisted or broken, and what is left."""
+
+from collections.abc import Callable, Container, Iterator
+from dataclasses import dataclass
+
+from vidda.data.listing import WHOLE, Listing, Problem, Tree, is_media
+from vidda.data.shared_clips import SharedClip, SharedClips
+from vidda.errors import ViddaError
+from vidda.types import ClipRecord
+
+
+@dataclass(frozen=True, slots=True)
+class ListCheck:
+    """What can be written: clips and lists without those dropped, and why lists are left out.
+
+    shared: clips of a test that are trained or chosen on as well, and of a val that are trained on.
+    """
+
+    clips: dict[str, ClipRecord]
+    lists: dict[str, list[str]]
+    left_out: dict[str, str]
+    problems: list[Problem]
+    dropped: int
+    shared: list[SharedClip]
+
+
+def check(
+    listing: Listing, tree: Tree, unreadable: Callable[[list[str]], dict[str, str]]
+) -> ListCheck:
+    """Find what is wrong with files, and what is left without the clips that must be dropped.
+
+    unreadable: given the paths of clips, what is wrong with those that cannot be decoded.
+    Raises ViddaError when not one listed clip is in the tree.
+    """
+    problems = list(listing.problems)
+    left_out = {
+        name: f"none of its {len(members)} clips is there"
+        if members
+        else "the list is not there or empty"
+        for name, members in listing.lists.items()
+        if not any(path in tree for path in members)
+    }
+    wanted = [
+        path for name, members in listing.lists.items() if name not in left_out for path in members
+    ]
+    if not wanted and not problems:
+        if not listing.clips:
+            raise ViddaError(f"{listing.root}: the lists name no clip")
+        raise ViddaError(
+            f"{listing.root}: not one of {len(listing.clips)} listed clips is there, as"
+            f" {next(iter(listing.clips))}; set root=DIR to the folder that their paths start from"
+        )
+    wanted = list(dict.fromkeys(wanted))
+    missing = [path for path in wanted if path not in tree]
+    problems += [Problem("missing", path, "") for path in missing]
+    problems += _wrong_folders(listing, wanted)
+    problems += [
+        Problem("unlisted", path, "")
+        for path in tree
+        if path.startswith(listing.covered) and is_media(path) and path not in listing.clips
+    ]
+    broken = unreadable([path for path in wanted if path in tree])
+    problems += [Problem("unreadable", path, text) for path, text in broken.items()]
+    gone = {*missing, *broken}
+    clips = {path: listing.clips[path] for path in wanted if path not in gone}
+    lists = {
+        name: [path for path in members if path in clips]
+        for name, members in listing.lists.items()
+        if name not in left_out
+    }
+    left_out |= {name: "none of its clips is usable" for name, kept in lists.items() if not kept}
+    reasons = _experiments_left_out(listing, left_out)
+    shared = list(_shared(listing, lists, reasons))
+    return ListCheck(clips, lists, reasons, problems, len(gone), shared)
+
+
+def _shared(
+    listing: Listing, lists: dict[str, list[str]], left_out: dict[str, str]
+) -> Iterator[SharedClip]:
+    """The clips that two lists share which should be apart, by path or by what their files hold."""
+    search = SharedClips()
+    apart: dict[tuple[str, str], None] = {}
+    # Where no experiment is planned, the lists have the names of the parts.
+    for experiment, parts in (listing.experiments or {"": {name: name for name in lists}}).items():
+        if experiment not in left_out:
+            apart.update(dict.fromkeys(_to_be_apart(parts, lists)))
+    for first, second in apart:
+        here, there = (
+            {path: listing.root / path for path in lists[name]} for name in (first, second)
+        )
+        if pairs := search.between(here, there):
+            yield SharedClip(first.removesuffix(WHOLE), second, pairs)
+
+
+def _to_be_apart(parts: dict[str, str], lists: Container[str]) -> Iterator[tuple[str, str]]:
+    """The lists of an experiment that may share no clip."""
+    whole = parts.get("train", "") + WHOLE
+    if whole in lists:
+        # What was held out of it for val is said to be of train: there the user finds it.
+        parts = {**{part: parts[part] for part in parts.keys() - {"val"}}, "train": whole}
+    for first, second in (("train", "val"), ("train", "test"), ("val", "test"), ("target", "test")):
+        if parts.get(first) in lists and parts.get(second) in lists:
+            yield parts[first], parts[second]
+
+
+def _wrong_folders(listing: Listing, paths: list[str]) -> Iterator[Problem]:
+    index = {name: label for label, name in enumerate(listing.classes)}
+    for path in paths:
+        label = listing.clips[path].label
+        folder = path.split("/")[-2] if "/" in path else ""
+        if label is not None and index.get(folder, label) != label:
+            text = f"the list says {label} ({listing.classes[label]})"
+            yield Problem("class", path, text)
+
+
+def _experiments_left_out(listing: Listing, left_out: dict[str, str]) -> dict[str, str]:
+    reasons: dict[str, str] = {}
+    for experiment, parts in listing.experiments.items():
+        lacking = [name for name in parts.values() if name in left_out or name not in listing.lists]
+        if lacking:
+            reason = left_out.get(lacking[0], "the list is not there")
+            reasons[experiment] = f"{lacking[0]}: {reason}"
+    return reasons

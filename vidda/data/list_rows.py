@@ -1,0 +1,221 @@
+"""What all lists but RoCoG-v2's have in common: rows of path and label, filled into a Listing."""
+
+import hashlib
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path, PurePosixPath
+from typing import Literal
+
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.data.listing import WHOLE, Listing, Tree, is_media, label_of, read_classes
+from vidda.data.manifest import MOST_CLASSES, is_label
+from vidda.errors import ViddaError
+from vidda.files import relative
+from vidda.types import ClipRecord
+
+Split = Literal["train", "target", "val", "test"]
+
+Mistake = tuple[str, str]
+"""A line that is no row: where it stands and what is wrong with it."""
+
+FROM_ONE = (
+    "if the labels count from 1, name a class file that does too (lines `1 NAME`), by"
+    " dataset.classes=FILE"
+)
+
+UNKNOWN = ("", "-1")
+"""What lists write for a label that is not known; -1 is pytorchvideo's."""
+
+
+class ListPart(Config):
+    """One list or folder and the part it plays. Several may play the same part."""
+
+    split: Split = Field(description="train (labeled), target (labels are hidden), val or test")
+    path: Path = Field(description="the list or folder, relative to the root")
+    domain: str = Field(default="real", description="synthetic, real, or a name of your own")
+    view: str = Field(default="ground", description="ground, air, or a name of your own")
+
+
+@dataclass(frozen=True, slots=True)
+class ListRow:
+    """One line of a list: where it stands, and the label: a number, a class name, or unknown."""
+
+    part: ListPart
+    where: str
+    path: str
+    label: str | None
+    meta: dict[str, str] = field(default_factory=dict)
+
+
+def fill(
+    root: Path,
+    rows: Sequence[ListRow],
+    classes: Path | None,
+    strip: str = "",
+    mistakes: Sequence[Mistake] = (),
+    notes: Sequence[str] = (),
+    *,
+    numbers: bool = True,
+) -> Listing:
+    """A listing of the rows, in lists named after their parts; mistakes and notes found before.
+
+    classes: a file of class names; without one they come from class names in the rows, or for
+    numbers from the folder that all clips of a label share. numbers: labels may be numbers; else
+    the class of `1` is called 1.
+    strip: a prefix to take off the paths, such as the folder of another machine.
+    """
+    rows = [replace(row, label=None) if row.label in UNKNOWN else row for row in rows]
+    said = list(notes)
+    if classes is None:
+        rows = _without_strange_targets(rows, said)
+    names, first = read_classes(root / classes, said) if classes else (_classes(rows, numbers), 0)
+    listing = Listing(root, names, notes=said)
+    for where, text in mistakes:
+        listing.problem("line", where, text)
+    index = {name: str(label) for label, name in enumerate(names)}
+    if first:
+        said.append(f"{classes} counts from {first}, and so labels are read; written from 0")
+    elif numbers and all(row.label is None or is_label(row.label) for row in rows):
+        said += _without_clips(rows, names, classes)
+        if classes is None:
+            # A number is a number, even where a class is called so after its folder.
+            index = {}
+    for row in rows:
+        try:
+            path = relative(row.path.replace("\\", "/").removeprefix(strip))
+            label = None if row.label is None else _label(row.label, index, len(names), first)
+        except ViddaError as error:
+            listing.problem("line", row.where, str(error))
+            continue
+        meta = {"split": row.part.split, **row.meta}
+        part = row.part
+        clip = ClipRecord(path, path, label, part.domain, part.view, None, None, None, meta)
+        listing.add(part.split, row.where, clip)
+    return listing
+
+
+def add_experiments(listing: Listing, task: str, val_share: float) -> None:
+    """Plan source_only and, with a target, adapted; without a val list hold out some of train."""
+    if not {"train", "test"} <= listing.lists.keys():
+        listing.notes.append("without a train and a test list only manifest.csv is written")
+        return
+    if "val" not in listing.lists:
+        hold_out(listing, "train", "val", val_share, lambda path: path)
+        listing.notes.append(
+            f"no val list: {len(listing.lists['val'])} clips of train, picked by a hash of their"
+            " path, are held out for it"
+        )
+    parts = {"train": "train", "val": "val", "test": "test"}
+    listing.experiments[f"{task}/source_only"] = parts
+    if "target" in listing.lists:
+        listing.experiments[f"{task}/adapted"] = {**parts, "target": "target"}
+
+
+def hold_out(
+    listing: Listing, name: str, into: str, share: float, group: Callable[[str], str]
+) -> None:
+    """Move about `share` of a list's groups of clips (one at least) to the list `into`.
+
+    Which ones depends on the groups' names alone, so it is the same on every machine.
+    """
+    members = listing.lists[name]
+    # Kept whole under another name: a clip missing from a part cut off is missing from this.
+    listing.lists[name + WHOLE] = members
+    groups = sorted({group(path) for path in members}, key=_hash)
+    held = set(groups[: max(1, round(share * len(groups)))])
+    listing.lists[into] = {path: None for path in members if group(path) in held}
+    listing.lists[name] = {path: None for path in members if group(path) not in held}
+
+
+def by_stem(tree: Tree) -> dict[str, list[str]]:
+    """Every video and image of the tree, by its file name without suffix."""
+    found: dict[str, list[str]] = defaultdict(list)
+    for path in tree:
+        if is_media(path):
+            found[PurePosixPath(path).stem].append(path)
+    return found
+
+
+def _hash(text: str) -> bytes:
+    return hashlib.sha256(text.encode()).digest()
+
+
+def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
+    """The label that a name, or a number counting from `first`, stands for."""
+    if text in index:
+        return int(index[text])
+    if not text.isdecimal():
+        raise ViddaError(f"class {text[:40]!r} is not one of {', '.join(index)}")
+    try:
+        return label_of(text, count, first)
+    except ViddaError as error:
+        if first and text == "0":
+            raise ViddaError(
+                f"{error}, as the class file counts; take the numbers out of it if lists count"
+                " from 0"
+            ) from None
+        if not first and text == str(count):
+            raise ViddaError(f"{error}; {FROM_ONE}") from None
+        raise
+
+
+def _without_strange_targets(rows: Sequence[ListRow], notes: list[str]) -> Sequence[ListRow]:
+    """The rows, those of a target without labels that no other list has.
+
+    They are hidden in the end, and often stand for nothing: 0 or `unknown` would be one class more.
+    """
+    known = {row.label for row in rows if row.part.split != "target"} - {None}
+    strange = [r for r in rows if r.part.split == "target" and r.label not in {*known, None}]
+    if not known or not strange:
+        return rows
+    notes.append(
+        f"{len(strange)} target clips have labels that no other list has, read as unknown; first"
+        f" {strange[0].label!r:.60} at {strange[0].where}"
+    )
+    gone = set(map(id, strange))
+    return [replace(row, label=None) if id(row) in gone else row for row in rows]
+
+
+def _without_clips(
+    rows: Iterable[ListRow], names: Sequence[str], classes: Path | None
+) -> Iterator[str]:
+    """A note on classes that no label stands for; with a class file only where labels begin at 1.
+
+    rows: whose labels are numbers.
+    """
+    used = {int(row.label) for row in rows if row.label is not None}
+    empty = [label for label in range(len(names)) if label not in used]
+    if not used or not empty or (classes and min(used) != 1):
+        return
+    said = ", ".join(f"{label} ({names[label]})" for label in empty[:5])
+    more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
+    yield (
+        f"no clip has label {said}{more}, so {len(empty)} of {len(names)} classes are empty"
+        + (f"; {FROM_ONE}" if min(used) == 1 else "")
+    )
+
+
+def _classes(rows: Iterable[ListRow], numbers: bool) -> tuple[str, ...]:
+    """Class names of the rows: their own, or for numbers those of the clips' folders."""
+    labeled = [row for row in rows if row.label is not None]
+    labels = {row.label for row in labeled if row.label is not None}
+    if not all(label.isascii() and label.isdigit() for label in labels):
+        return tuple(sorted(labels))
+    ordered = sorted(labels, key=lambda label: (len(label), label))
+    if not numbers:
+        return tuple(ordered)
+    if ordered and not (is_label(ordered[-1]) and int(ordered[-1]) < MOST_CLASSES):
+        raise ViddaError(f"label {ordered[-1][:40]} is above {MOST_CLASSES - 1}; is it a label?")
+    folders: dict[int, Counter[str]] = defaultdict(Counter)
+    for row in labeled:
+        # Test sets often hide the class in their folders; the training list is what tells it.
+        if row.part.split == "train":
+            folders[int(row.label or 0)][PurePosixPath(row.path).parent.name] += 1
+    named = {label: next(iter(found)) for label, found in folders.items() if len(found) == 1}
+    count = max((int(label) for label in labels), default=-1) + 1
+    if len(set(named.values())) != count or "" in named.values():
+        named = {}
+    return tuple(named.get(label, str(label)) for label in range(count))

@@ -1,0 +1,159 @@
+"""`vidda randomize`: clips with other backgrounds and clothes, through masks; manifest in and out.
+
+OUT/manifest.csv  the clips, with the labels and the motion of their sources
+OUT/videos/       <path>.mp4, and <path>.1.mp4 ... for further copies
+OUT/records/      size and hash of each video, by which a resumed job knows what is done
+
+Domain randomization (arXiv 1703.06907) on finished videos, without any model: what a translation
+has to beat. The masks are the dataset's own sidecars, with MiniRoCoG's regions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import ClassVar
+
+import cv2
+import numpy as np
+from pydantic import Field
+
+from vidda import video
+from vidda.config import Config
+from vidda.data import load_manifest
+from vidda.data import randomize_clip as picture
+from vidda.data.frame_sampling import clip_rng
+from vidda.data.manifest import shortened
+from vidda.data.randomize_clip import Background
+from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
+from vidda.errors import ViddaError
+from vidda.files import inside
+from vidda.run import RunFolder
+from vidda.sidecar import path_of, rows_of
+from vidda.types import ClipRecord, Manifest
+
+
+class RandomizeConfig(Config):
+    """Which clips, and what is changed in them."""
+
+    # A job that ran out of memory has to go on with fewer processes.
+    may_change: ClassVar[frozenset[str]] = frozenset({"jobs"})
+
+    input: Path = Field(description="manifest of clips with sidecars that hold masks")
+    out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
+    name: str = Field(
+        default="randomized",
+        pattern=r"^[\w-]+$",
+        description="ends the new clips' ids, <id>@<name>; runs on the same clips need others"
+        " to be trained on together",
+    )
+    backgrounds: tuple[Background, ...] = Field(
+        default=("colors", "textures", "clips"),
+        min_length=1,
+        description="kinds that are drawn from; clips: the empty scene of another clip",
+    )
+    clothes: bool = Field(default=True, description="give people other clothes too")
+    copies: int = Field(default=1, ge=1, description="versions of every clip")
+    crf: int = Field(default=18, ge=0, le=51, description="of the H.264 videos, lower is better")
+    seed: int = Field(default=0, ge=0, description="with a clip's id it decides all that is random")
+    jobs: int = Field(default=0, ge=0, description="processes; 0 takes one for each core")
+
+
+def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:
+    """Make every video that is not there yet, then the manifest; 0 when finished."""
+    manifest = load_manifest(config.input)
+    manifest = replace(manifest, root=manifest.root.absolute())
+    versions = versions_of(manifest, config.copies)
+    _check(manifest, versions, config)
+    kinds, waiting = ", ".join(config.backgrounds), missing(versions, config.out)
+    print(
+        f"{len(manifest)} clips x {config.copies}, {len(waiting)} to be made;"
+        f" backgrounds: {kinds}; clothes: {'others' if config.clothes else 'the same'}"
+    )
+    if dry_run:
+        return 0
+    facts = {"input": manifest.fingerprint()}
+    whole = not waiting and listed(config.out)
+    with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
+        if folder.finished:
+            print(f"{config.out}: already finished")
+            return 0
+        return write_all(
+            versions,
+            waiting,
+            manifest.classes,
+            folder,
+            partial(_write, config, manifest),
+            lambda version, _: version.record(config.name, domain="randomized"),
+            jobs=config.jobs,
+            label="randomizing",
+        )
+
+
+def randomize(
+    config: RandomizeConfig, manifest: Manifest, version: Version
+) -> tuple[np.ndarray, float]:
+    """The frames of one version (T, H, W, 3) uint8 RGB, and their rate.
+
+    They depend on the seed, the clip's id, the copy's number and the manifest alone.
+    """
+    rng = clip_rng(config.seed, version.copy, version.clip.id, "randomise")
+    frames, mask, fps = _read(version.clip, manifest.root)
+    background = _background(config, manifest, version.clip, rng, frames.shape[1:3])
+    if config.clothes:
+        frames = picture.dressed(frames, mask, rng)
+    return picture.composed(frames, mask > 0, background), fps
+
+
+def _background(
+    config: RandomizeConfig,
+    manifest: Manifest,
+    clip: ClipRecord,
+    rng: np.random.Generator,
+    size: tuple[int, ...],
+) -> np.ndarray:
+    """A background (H, W, 3) uint8 of one of the kinds."""
+    height, width = size
+    kind = config.backgrounds[rng.integers(len(config.backgrounds))]
+    if kind == "colors":
+        return picture.colors(rng, height, width)
+    if kind == "textures":
+        return picture.textures(rng, height, width)
+    others = [other for other in manifest.clips if other.id != clip.id]
+    frames, mask, _ = _read(others[rng.integers(len(others))], manifest.root)
+    scene = picture.empty_scene(frames, mask > 0)
+    return cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
+
+
+def _read(clip: ClipRecord, root: Path) -> tuple[np.ndarray, np.ndarray, float]:
+    """Frames (T, H, W, 3), their mask (T, H, W) in the same size, and the rate."""
+    path = inside(root, clip.path)
+    frames = video.read(path)
+    rows = rows_of(clip, root, "mask", len(frames), None)
+    height, width = frames.shape[1:3]
+    fitted = [cv2.resize(row, (width, height), interpolation=cv2.INTER_NEAREST) for row in rows]
+    return frames, np.stack(fitted), video.probe(path).fps
+
+
+def _check(manifest: Manifest, versions: Sequence[Version], config: RandomizeConfig) -> None:
+    """Every mistake that can be known before the first clip, a line each."""
+    problems = [
+        f"clip {clip.id!r} has no sidecar {path_of(clip, manifest.root)}; its mask is needed"
+        for clip in manifest.clips
+        if not path_of(clip, manifest.root).is_file()
+    ]
+    if not manifest.clips:
+        problems.append(f"{config.input}: no clips in it; give a manifest of clips")
+    if "clips" in config.backgrounds and len(manifest) == 1:
+        problems.append(f"{config.input}: one clip has no others; leave clips out of backgrounds")
+    problems += clashes(versions, config.input)
+    if problems:
+        raise ViddaError("\n".join(shortened(problems)))
+
+
+def _write(
+    config: RandomizeConfig, manifest: Manifest, version: Version, place: Path
+) -> tuple[str, ...]:
+    frames, fps = randomize(config, manifest, version)
+    video.write_clip(place, frames, fps, config.crf)
+    return ()

@@ -1,0 +1,133 @@
+"""Another background and other clothes for a clip whose renderer says what each pixel shows."""
+
+from typing import Literal
+
+import cv2
+import numpy as np
+
+from vidda.sidecar import REGIONS
+
+Background = Literal["colors", "textures", "clips"]
+
+CLOTHES = ("upper", "lower", "shoes")
+"""The regions of a mask that get new colors; skin and hair stay."""
+
+EDGE = 0.7
+"""Deviation in pixels of the soft edge between a person and the new background."""
+
+BRIGHTEST = 1.4
+"""Most that light and shade brighten a cloth, relative to its median."""
+
+
+def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> np.ndarray:
+    """The person of each frame before a background, (T, H, W, 3) uint8 RGB.
+
+    frames: (T, H, W, 3) uint8. person: (T, H, W) bool. background: (H, W, 3) uint8.
+    """
+    out = np.empty_like(frames)
+    behind = background.astype(np.float32)
+    for frame, seen, made in zip(frames, person, out, strict=True):
+        share = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), EDGE)[..., None]
+        made[:] = np.rint(share * frame + (1.0 - share) * behind)
+    return out
+
+
+def dressed(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """The clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they were.
+
+    frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of REGIONS. rng: decides the clothes.
+    """
+    out = frames.copy()
+    top, left = _corner(mask)
+    side = max(mask.shape[1:])
+    for name in CLOTHES:
+        pattern = _cloth(rng, side)
+        inside = mask == REGIONS.index(name)
+        if not inside.any():
+            continue
+        luma = frames[inside].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
+        # At an edge the old background shines through, which must not light the new cloth up.
+        shade = np.minimum(luma / max(1.0, float(np.median(luma))), BRIGHTEST)
+        moment, row, column = np.nonzero(inside)
+        # The pattern goes with the person, not with the picture.
+        at = (row - top[moment]) % side, (column - left[moment]) % side
+        out[inside] = np.clip(np.rint(pattern[at] * shade[:, None]), 0, 255)
+    return out
+
+
+def empty_scene(frames: np.ndarray, person: np.ndarray) -> np.ndarray:
+    """What is behind the people of a clip, (H, W, 3) uint8 RGB: a background for another one.
+
+    frames: (T, H, W, 3) uint8. person: (T, H, W) bool. It is the median over the frames in which a
+    pixel is free (CoMix, arXiv 2110.15128, takes it over all); what never is, is painted in.
+    """
+    near = np.stack([cv2.dilate(seen.astype(np.uint8), np.ones((3, 3))) for seen in person]) > 0
+    free = np.ma.masked_array(frames, np.repeat(near[..., None], 3, axis=-1))
+    scene = np.asarray(np.ma.median(free, axis=0).filled(0), np.uint8)
+    hidden = np.asarray(near.all(0), np.uint8)
+    return cv2.inpaint(scene, hidden, 3, cv2.INPAINT_TELEA) if hidden.any() else scene
+
+
+def colors(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """One color that turns into another along a random direction, (H, W, 3) uint8."""
+    first, second = _color(rng), _color(rng)
+    angle = rng.uniform(0.0, 2.0 * np.pi)
+    row, column = np.mgrid[:height, :width]
+    along = np.cos(angle) * column / width + np.sin(angle) * row / height
+    share = (along - along.min()) / max(1e-6, float(np.ptp(along)))
+    return _mixed(first, second, rng.uniform(0.0, 1.0) * share)
+
+
+def textures(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+    """Clouds, grain and things of random colors, (H, W, 3) uint8."""
+    picture = _mixed(_color(rng), _color(rng), _clouds(rng, height, width, rng.uniform(0.4, 1.0)))
+    for _ in range(int(rng.integers(0, 7))):
+        high, wide = (rng.uniform(0.08, 0.6, 2) * (height, width)).astype(int) + 1
+        top, left = rng.integers(-high // 2, height), rng.integers(-wide // 2, width)
+        place = np.s_[max(0, top) : max(0, top + high), max(0, left) : max(0, left + wide)]
+        grain = _clouds(rng, height, width, 1.0)[place]
+        picture[place] = _mixed(_color(rng), _color(rng), rng.uniform(0.0, 0.6) * grain)
+    return picture
+
+
+def _color(rng: np.random.Generator) -> np.ndarray:
+    """Mostly dull, as real things are: gray of any brightness with some hue."""
+    return np.clip(rng.uniform(15, 240) * (1.0 + rng.normal(0.0, 0.22, 3)), 0, 255)
+
+
+def _mixed(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarray:
+    mixed = first + share[..., None] * (second - first)
+    return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)
+
+
+def _clouds(rng: np.random.Generator, height: int, width: int, fall: float) -> np.ndarray:
+    """Noise of several scales in [0, 1]; fall: how much weaker each finer scale is."""
+    total = np.zeros((height, width), np.float32)
+    cells, strength = 2, 1.0
+    while cells <= max(height, width):
+        grid = rng.normal(0.0, strength, (cells, cells)).astype(np.float32)
+        total += cv2.resize(grid, (width, height), interpolation=cv2.INTER_CUBIC)
+        cells, strength = cells * 2, strength * 0.5**fall
+    return (total - total.min()) / max(1e-6, float(np.ptp(total)))
+
+
+def _cloth(rng: np.random.Generator, side: int) -> np.ndarray:
+    """Plain, striped, checked or blotched, (side, side, 3) float32."""
+    first, second = _color(rng), _color(rng)
+    row, column = np.mgrid[:side, :side] / side
+    bands = 2.0 * np.pi * rng.integers(8, 24)
+    kind = rng.integers(4)
+    share = np.zeros((side, side))
+    if kind == 1:
+        share = (np.sin(bands * (row if rng.random() < 0.5 else column)) > 0).astype(float)
+    elif kind == 2:
+        share = 0.5 * (np.sin(bands * row) > 0) + 0.5 * (np.sin(bands * column) > 0)
+    elif kind == 3:
+        share = (_clouds(rng, side, side, 0.6) > 0.5).astype(float)
+    return (first + share[..., None] * (second - first)).astype(np.float32)
+
+
+def _corner(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The first row and column of the person in each frame, (T,) each; 0 where nobody is."""
+    seen = mask > 0
+    return seen.any(2).argmax(1), seen.any(1).argmax(1)

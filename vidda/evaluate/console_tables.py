@@ -1,0 +1,114 @@
+"""The tables that `vidda evaluate` prints."""
+
+from collections.abc import Sequence
+
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+from vidda.evaluate.epochs import Epochs
+from vidda.evaluate.intervals import Interval, McNemar
+from vidda.evaluate.summary import Summary
+from vidda.evaluate.transfer_tables import TransferGrid
+
+
+def print_summary(console: Console, summary: Summary, confidence: float) -> None:
+    """Accuracy with its intervals, the other metrics, the strata and the confusions."""
+    clustered = (
+        f"{_ends(summary.bootstrap)} bootstrap over {_drawn(summary)}"
+        if summary.bootstrap
+        else "no bootstrap: the clips are of one subject"
+    )
+    console.print(
+        f"accuracy {_percent(summary.accuracy)} of {summary.clips} clips;"
+        f" {confidence:.0%} intervals: {_ends(summary.wilson)} Wilson, {clustered}"
+    )
+    console.print(
+        f"mean class accuracy {_percent(summary.mean_class_accuracy)},"
+        f" macro F1 {summary.macro_f1:.3f},"
+        f" expected calibration error {summary.calibration_error:.3f}"
+    )
+    table = _table("", "clips", "accuracy", "interval (Wilson)")
+    before = None
+    for stratum in summary.strata:
+        if before not in (None, stratum.column):
+            table.add_section()
+        before = stratum.column
+        share = _percent(stratum.accuracy)
+        name = f"{stratum.column} {stratum.value}"
+        table.add_row(name, str(stratum.clips), share, _ends(stratum.wilson))
+    console.print(table)
+    confusion = _table("is \\ taken for", *summary.classes)
+    for name, row in zip(summary.classes, summary.confusion, strict=True):
+        confusion.add_row(name, *(str(count) if count else "." for count in row))
+    console.print(confusion)
+
+
+def _drawn(summary: Summary) -> str:
+    """Say what the bootstrap draws."""
+    known, without = summary.subjects, summary.without_subject
+    if not known:
+        return "clips of unknown subjects"
+    subjects = f"{known} subject{'s' if known > 1 else ''}"
+    return f"{subjects} and {without} clips of unknown ones" if without else subjects
+
+
+def print_comparison(
+    console: Console,
+    names: Sequence[str],
+    accuracies: Sequence[float],
+    test: McNemar,
+    difference: Interval | None,
+) -> None:
+    """Two models on the same clips."""
+    for name, accuracy in zip(names, accuracies, strict=True):
+        console.print(f"{_percent(accuracy)}  {name}")
+    gain = 100 * (accuracies[1] - accuracies[0])
+    interval = f" {_ends(difference)} (bootstrap)" if difference else ""
+    console.print(f"second minus first: {gain:+.1f} points{interval}")
+    console.print(
+        f"recognized by one alone: {test.only_first} the first, {test.only_second} the second;"
+        f" McNemar's test: p = {test.mid_p:.4f} (mid-p), {test.exact_p:.4f} (exact),"
+        " as of independent clips"
+    )
+
+
+def print_epochs(console: Console, epochs: Epochs) -> None:
+    """The selected, last and oracle epochs."""
+    table = _table("epoch", "number", "accuracy")
+    table.add_column("")
+    meaning = {
+        "selected": "best on the source's validation clips",
+        "last": "",
+        "oracle": "highest on these test labels, which selection must not see: no result",
+    }
+    for name, epoch in epochs.chosen.items():
+        table.add_row(name, str(epoch), _percent(epochs.accuracies[epoch]), meaning[name])
+    console.print(table)
+
+
+def print_grids(console: Console, grids: Sequence[TransferGrid], legend: Sequence[str]) -> None:
+    """The transfer tables."""
+    for grid in grids:
+        table = _table(*grid.heads)
+        table.title = grid.title
+        for row in grid.rows:
+            table.add_row(*row)
+        console.print(table)
+    for line in legend:
+        console.print(line)
+
+
+def _table(first: str, *others: str) -> Table:
+    table = Table(first, box=SIMPLE_HEAD, padding=(0, 1, 0, 0), title_justify="left")
+    for head in others:
+        table.add_column(head, justify="right")
+    return table
+
+
+def _percent(share: float) -> str:
+    return f"{100 * share:.1f}%"
+
+
+def _ends(interval: Interval) -> str:
+    return f"[{100 * interval.low:.1f}, {100 * interval.high:.1f}]"

@@ -1,0 +1,202 @@
+"""Scores of a model without target labels: pure functions of arrays, the higher the better.
+
+They choose among epochs, hyperparameters or methods where a target's labels are not there to do it.
+logits are (N, K) before the softmax, features (N, D) what the last layer saw, both of target clips
+where nothing else is said. None of them is an accuracy, and any can be wrong: a model that is sure
+of one class alone has the best entropy.
+"""
+
+from collections.abc import Sequence
+from itertools import combinations
+
+import numpy as np
+from scipy.optimize import minimize
+from scipy.spatial.distance import cdist
+from scipy.special import entr, expit, log_softmax, softmax
+from scipy.stats import spearmanr
+
+CHUNK = 1024
+"""Rows of a matrix of distances or similarities that are computed at once."""
+
+
+def source_validation(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Accuracy on the source's validation clips, 0 to 1. logits: (N, K). labels: (N,)."""
+    return float((logits.argmax(1) == labels).mean())
+
+
+def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
+    """The loss of each labeled clip, (N,), for `iwcv` and `dev`."""
+    spread = log_softmax(logits.astype(np.float64), axis=1)
+    return -spread[np.arange(len(labels)), labels]
+
+
+def entropy(logits: np.ndarray) -> float:
+    """Minus the mean entropy of the predictions, -log K to 0 (Morerio et al., ICLR 2018)."""
+    return -float(entr(_shares(logits)).sum(1).mean())
+
+
+def information_maximization(logits: np.ndarray) -> float:
+    """Mutual information of clip and class, 0 to log K: sure of each clip, and all classes used.
+
+    Musgrave et al., arXiv 2111.15672, as a validator; the loss is that of SHOT (arXiv 2002.08546).
+    """
+    return float(entr(_shares(logits).mean(0)).sum()) + entropy(logits)
+
+
+def soft_neighborhood_density(logits: np.ndarray, temperature: float = 0.05) -> float:
+    """How evenly each clip has near neighbors, 0 to log(N - 1).
+
+    Mean entropy of each clip's similarities to all others, softmax at `temperature`, of predictions
+    scaled to length 1. Saito et al., Tune It the Right Way (SND), ICCV 2021, equations 1 to 3.
+    """
+    shares = _shares(logits)
+    unit = shares / np.linalg.norm(shares, axis=1, keepdims=True)
+    total = 0.0
+    for start in range(0, len(unit), CHUNK):
+        near = unit[start : start + CHUNK] @ unit.T / temperature
+        itself = np.arange(len(near))
+        near[itself, itself + start] = -np.inf
+        total += float(entr(softmax(near, axis=1)).sum())
+    return total / len(unit)
+
+
+def class_correlation(logits: np.ndarray) -> float:
+    """Cosine of the classes' correlation P^T P and the identity, 1/K to 1 (Corr-C).
+
+    1 where all predictions are certain and all classes come equally often. Tu et al., What Does
+    Softmax Probability Tell Us about Classifiers Ranking Across Diverse Test Conditions?, TMLR
+    2024 (SoftmaxCorr there).
+    """
+    shares = _shares(logits)
+    together = shares.T @ shares
+    return float(together.trace() / (np.linalg.norm(together) * np.sqrt(len(together))))
+
+
+def density_ratio(
+    source: np.ndarray, target: np.ndarray, at: np.ndarray, penalty: float = 1.0
+) -> np.ndarray:
+    """How much likelier each clip is in the target than in the source, (N,) above 0.
+
+    source: (S, D) features of training clips. target: (T, D). at: (N, D) of the clips that are to
+    be weighted. By a logistic regression that tells the domains apart, (S / T) p(target) /
+    p(source), as DEV does; its code tries support vector machines or small networks of several
+    sizes, here features are standardized and the sum of squared weights is held down by `penalty`.
+    """
+    both = np.concatenate([source, target]).astype(np.float64)
+    mean, deviation = both.mean(0), both.std(0) + 1e-8
+    told = np.concatenate([np.zeros(len(source)), np.ones(len(target))])
+    seen = (both - mean) / deviation
+
+    def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
+        logits = seen @ weights[1:] + weights[0]
+        value = (
+            np.logaddexp(0, logits).sum() - told @ logits + penalty / 2 * weights[1:] @ weights[1:]
+        )
+        wrong = expit(logits) - told
+        return value, np.concatenate([[wrong.sum()], wrong @ seen + penalty * weights[1:]])
+
+    found = minimize(loss, np.zeros(seen.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    logits = (at - mean) / deviation @ found[1:] + found[0]
+    # p / (1 - p) of a logistic regression is exp of its logit; kept from overflowing.
+    return len(source) / len(target) * np.exp(np.clip(logits, -30, 30))
+
+
+def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
+    """Minus the importance-weighted loss on the source's validation clips.
+
+    losses: (N,), see `cross_entropies`. weights: (N,), see `density_ratio`. Sugiyama, Krauledat and
+    Mueller, Covariate Shift Adaptation by Importance Weighted Cross Validation, JMLR 2007, section
+    3.
+    """
+    return -float((weights * losses).mean())
+
+
+def dev(losses: np.ndarray, weights: np.ndarray) -> float:
+    """Minus the importance-weighted loss with the weights as control variate.
+
+    losses, weights: as in `iwcv`. You et al., Toward Accurate Model Selection in Deep Unsupervised
+    Domain Adaptation, ICML 2019, equations 8 to 10; with equal weights it is `iwcv`.
+    """
+    weighted = weights * losses
+    spread = weights.var(ddof=1)
+    if spread == 0:
+        return iwcv(losses, weights)
+    eta = -np.cov(weighted, weights)[0, 1] / spread
+    return -float(weighted.mean() + eta * weights.mean() - eta)
+
+
+def uniformity(weight: np.ndarray) -> float:
+    """How far the angles between the classes' weights are from all being equal; 0 is best.
+
+    weight: (K, D) of the last layer. Mean squared difference, in radians, of each angle from
+    arccos(-1 / (K - 1)). Yang et al., Can We Evaluate Domain Adaptation Models Without
+    Target-Domain Labels?, ICLR 2024.
+    """
+    unit = weight / np.linalg.norm(weight, axis=1, keepdims=True)
+    classes = len(weight)
+    cosines = (unit @ unit.T)[~np.eye(classes, dtype=bool)]
+    angles = np.arccos(np.clip(cosines, -1, 1))
+    return float(((angles - np.arccos(-1 / (classes - 1))) ** 2).mean())
+
+
+def hopkins(features: np.ndarray, draws: int = 10, seed: int = 0) -> float:
+    """How clustered features are: about 0.5 where spread evenly over their box, toward 1 else.
+
+    u / (u + w) with w the sum of distances of clips to their nearest other clip and u that of as
+    many points drawn evenly from the features' box. All clips are used and `draws` draws averaged:
+    one draw of a part, as in Transfer Score's code, varies too much at a few hundred clips.
+    """
+    clips = features.astype(np.float64)
+    low, high = clips.min(0), clips.max(0)
+    own = _nearest(clips, clips, skip_itself=True).sum()
+    rng = np.random.default_rng(seed)
+    found = []
+    for _ in range(draws):
+        drawn = _nearest(rng.uniform(low, high, clips.shape), clips, skip_itself=False).sum()
+        found.append(drawn / (drawn + own))
+    return float(np.mean(found))
+
+
+def transfer_score(
+    features: np.ndarray, logits: np.ndarray, weight: np.ndarray, draws: int = 10, seed: int = 0
+) -> float:
+    """Clustered features, sure and varied predictions, classes evenly apart.
+
+    `hopkins` plus `information_maximization` / log K less `uniformity`. weight: (K, D) of the last
+    layer. Yang et al., ICLR 2024, the Transfer Score.
+    """
+    information = information_maximization(logits) / np.log(logits.shape[1])
+    return hopkins(features, draws, seed) + information - uniformity(weight)
+
+
+def agreement(runs: Sequence[np.ndarray]) -> float:
+    """The share of clips on which two runs say the same, averaged over the pairs, 0 to 1.
+
+    runs: two or more (N, K) logits on the same clips, for instance of several seeds. Jiang et al.,
+    Assessing Generalization of SGD via Disagreement, ICLR 2022.
+    """
+    said = [logits.argmax(1) for logits in runs]
+    return float(np.mean([(one == other).mean() for one, other in combinations(said, 2)]))
+
+
+def rank_correlation(scores: Sequence[float], accuracies: Sequence[float]) -> float:
+    """Spearman's correlation of a score with the true accuracies; nan where either is constant."""
+    if len(set(scores)) == 1 or len(set(accuracies)) == 1:
+        return float("nan")
+    return float(spearmanr(scores, accuracies).statistic)
+
+
+def _shares(logits: np.ndarray) -> np.ndarray:
+    return softmax(logits.astype(np.float64), axis=1)
+
+
+def _nearest(points: np.ndarray, clips: np.ndarray, *, skip_itself: bool) -> np.ndarray:
+    """The distance of each point to its nearest clip, (N,)."""
+    found = []
+    for start in range(0, len(points), CHUNK):
+        distances = cdist(points[start : start + CHUNK], clips)
+        if skip_itself:
+            itself = np.arange(len(distances))
+            distances[itself, itself + start] = np.inf
+        found.append(distances.min(1))
+    return np.concatenate(found)

@@ -1,0 +1,70 @@
+"""A trained recognizer on disk: `model.safetensors`, and `model.yaml` to use it by."""
+
+from pathlib import Path
+
+from pydantic import Field
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from torch import nn
+
+from vidda.config import Config, dump, load
+from vidda.data.frame_sampling import SamplingConfig
+from vidda.data.transforms import TransformConfig
+from vidda.errors import ViddaError
+from vidda.files import atomic, write_text
+from vidda.recognize.pretrained_weights import load_state
+from vidda.recognize.recognizer import Recognizer
+from vidda.recognize.recognizers import ModelConfig
+
+WEIGHTS = "model.safetensors"
+CARD = "model.yaml"
+
+
+class ModelCard(Config):
+    """What a checkpoint's weights are, and what clips they are to be shown."""
+
+    model: ModelConfig = Field(description="the architecture")
+    classes: tuple[str, ...] = Field(description="names of the classes, index by index")
+    sampling: SamplingConfig = Field(description="which frames of a clip it is shown in testing")
+    transform: TransformConfig = Field(description="what is done to them in testing")
+
+
+def save_model(folder: Path, card: ModelCard, model: nn.Module) -> None:
+    """Write a recognizer into an existing folder."""
+    save_weights(folder / WEIGHTS, model)
+    write_text(folder / CARD, dump(card))
+
+
+def save_weights(path: Path, model: nn.Module) -> None:
+    """Write every parameter and buffer of a model as safetensors."""
+    tensors = {name: value.contiguous().cpu() for name, value in model.state_dict().items()}
+    with atomic(path) as temporary:
+        save_file(tensors, temporary)
+
+
+def load_card(path: Path) -> tuple[Path, ModelCard]:
+    """The folder of a recognizer, and its card.
+
+    path: a checkpoint's folder, or a run's, which stands for its `best` checkpoint (on the source's
+    validation clips) or else its `last`. Raises ViddaError when there is none.
+    """
+    for folder in (path, path / "checkpoints" / "best", path / "checkpoints" / "last"):
+        if (folder / CARD).is_file() and (folder / WEIGHTS).is_file():
+            return folder, load(ModelCard, folder / CARD)
+    raise ViddaError(
+        f"{path}: no trained recognizer; give a run that vidda train has made, or one of its"
+        f" checkpoints, with {WEIGHTS} and {CARD}"
+    )
+
+
+def load_model(path: Path) -> tuple[Recognizer, ModelCard]:
+    """A trained recognizer on the CPU, in evaluation mode, and its card; see `load_card`."""
+    folder, card = load_card(path)
+    model = card.model.build(len(card.classes))
+    try:
+        state = load_file(folder / WEIGHTS)
+    except SafetensorError as error:
+        damaged = f"{folder / WEIGHTS}: damaged ({error})"
+        raise ViddaError(f"{damaged}; take another checkpoint") from None
+    load_state(model, state, str(folder))
+    return model.eval(), card

@@ -1,0 +1,72 @@
+"""Which frames a frame attends to in the UNet's self-attention, as a choice."""
+
+from typing import Annotated, Literal
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config
+
+
+class AttendOwn(Config):
+    """Each frame attends to itself: exactly what diffusers' own pipelines do."""
+
+    name: Literal["none"] = "none"
+
+    def anchors(self, length: int) -> tuple[int, ...]:
+        """The frames that attend to each other before the others come; there are none."""
+        return ()
+
+    def attended(self, frame: int, length: int) -> tuple[int, ...]:
+        """The frames whose keys and values a frame of a clip of this length sees."""
+        return (frame,)
+
+
+class AttendFirst(Config):
+    """Frame 0 instead of the frame itself (Text2Video-Zero, arXiv 2303.13439, equation 8)."""
+
+    name: Literal["first"] = "first"
+
+    def anchors(self, length: int) -> tuple[int, ...]:
+        """The frames that attend to each other before the others come; there are none."""
+        return ()
+
+    def attended(self, frame: int, length: int) -> tuple[int, ...]:
+        """The frames whose keys and values a frame of a clip of this length sees."""
+        return (0,)
+
+
+class AttendFirstPrevious(Config):
+    """The frame itself, frame 0 and the frame before it (Rerender A Video, arXiv 2306.07954)."""
+
+    name: Literal["first_previous"] = "first_previous"
+
+    def anchors(self, length: int) -> tuple[int, ...]:
+        """The frames that attend to each other before the others come; there are none."""
+        return ()
+
+    def attended(self, frame: int, length: int) -> tuple[int, ...]:
+        """The frames whose keys and values a frame of a clip of this length sees."""
+        return (frame, 0, max(frame - 1, 0))
+
+
+class AttendAnchors(Config):
+    """The frame itself and some frames spread evenly over the clip, which attend to each other."""
+
+    name: Literal["anchors"] = "anchors"
+    count: int = Field(default=3, ge=1, description="anchor frames of a clip; all fit in a chunk")
+
+    def anchors(self, length: int) -> tuple[int, ...]:
+        """The frames that attend to each other before the others come."""
+        spread = np.linspace(0, length - 1, min(self.count, length)).round()
+        return tuple(int(frame) for frame in spread)
+
+    def attended(self, frame: int, length: int) -> tuple[int, ...]:
+        """The frames whose keys and values a frame of a clip of this length sees."""
+        anchors = self.anchors(length)
+        return anchors if frame in anchors else (frame, *anchors)
+
+
+ContextConfig = Annotated[
+    AttendOwn | AttendFirst | AttendFirstPrevious | AttendAnchors, Field(discriminator="name")
+]

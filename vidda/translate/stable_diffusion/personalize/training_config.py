@@ -1,0 +1,77 @@
+"""How long a method trains and in what steps: its optimizer, rates and memory choices."""
+
+import math
+from collections.abc import Sequence
+from typing import Annotated, Any, Literal
+
+import torch
+from pydantic import Field
+
+from vidda.config import Config
+from vidda.errors import ViddaError
+
+Count = Annotated[int, Field(ge=1)]
+Rate = Annotated[float, Field(gt=0)]
+
+
+class TrainingConfig(Config):
+    """What all methods are told; each has its own defaults."""
+
+    steps: Count = Field(default=800, description="steps of the optimizer")
+    batch_size: Count = Field(default=1, description="frames at a time")
+    accumulate: Count = Field(default=1, description="batches whose gradients make one step")
+    lr: Rate = Field(default=1e-4, description="highest learning rate")
+    scale_lr: bool = Field(default=False, description="multiply lr by batch_size and accumulate")
+    schedule: Literal["constant", "cosine"] = Field(
+        default="constant", description="learning rate after the warm-up; cosine ends at 0"
+    )
+    warmup: int = Field(default=0, ge=0, description="steps of linear growth at the start")
+    optimizer: Literal["adamw", "adamw_8bit"] = Field(
+        default="adamw",
+        description="adamw_8bit needs bitsandbytes and a GPU, and a quarter of the memory",
+    )
+    weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
+    clip_grad: Rate | None = Field(default=1.0, description="largest gradient norm")
+    gradient_checkpointing: bool = Field(
+        default=False, description="less memory for a quarter more time: compute activations twice"
+    )
+
+    @property
+    def peak(self) -> float:
+        """The highest learning rate, scaled where that is asked for."""
+        return self.lr * (self.batch_size * self.accumulate if self.scale_lr else 1)
+
+    def rate(self, step: int) -> float:
+        """The learning rate of a step in 0..steps-1."""
+        if step < self.warmup:
+            return self.peak * (step + 1) / self.warmup
+        if self.schedule == "constant":
+            return self.peak
+        share = (step - self.warmup) / max(self.steps - self.warmup, 1)
+        return self.peak * 0.5 * (1 + math.cos(math.pi * share))
+
+    def check_optimizer(self, device: torch.device) -> None:
+        """Raise ViddaError where the optimizer cannot be had on this machine."""
+        if self.optimizer == "adamw_8bit":
+            if device.type != "cuda":
+                raise ViddaError("method.optimizer: adamw_8bit needs a CUDA device; take adamw")
+            _bitsandbytes()
+
+    def build_optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
+        """The optimizer of these parameters; AdamW is Loshchilov and Hutter's, arXiv 1711.05101."""
+        kind: Any = _bitsandbytes() if self.optimizer == "adamw_8bit" else torch.optim.AdamW
+        optimizer: torch.optim.Optimizer = kind(
+            parameters, lr=self.peak, weight_decay=self.weight_decay
+        )
+        return optimizer
+
+
+def _bitsandbytes() -> Any:
+    try:
+        from bitsandbytes.optim import AdamW8bit  # type: ignore[import-not-found]
+    except ImportError:
+        raise ViddaError(
+            "method.optimizer: adamw_8bit needs bitsandbytes, which is not installed:"
+            " pip install bitsandbytes, or take adamw"
+        ) from None
+    return AdamW8bit
