@@ -68,7 +68,7 @@ def main() -> int:
 
 
 def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
-    """The keys that differ from the job's, by the name of the row."""
+    """Return the keys that differ from the job's, by the name of the row."""
 
     def alone(kind: str) -> str:
         nets = [
@@ -112,7 +112,7 @@ def _measured(folder: Path, model: Path, real: float) -> str:
 
 
 def _target(job: TranslateConfig) -> Path:
-    """The unlabeled target that the job's weights are personalized to."""
+    """Return the unlabeled target that the job's weights are personalized to."""
     learned = job.backbone.weights.dreambooth
     if not isinstance(learned, Folder):
         raise SystemExit(f"{job.out}: its weights are not personalized by vidda personalize")
@@ -120,7 +120,7 @@ def _target(job: TranslateConfig) -> Path:
 
 
 def _target_only(job: Path, target: Path) -> Path:
-    """The run that was trained on the labeled clips of this target alone."""
+    """Return the run that was trained on the labeled clips of this target alone."""
     wanted = target.parent.parent / "target_only" / "train.csv"
     clips = load_manifest(wanted).fingerprint()
     for file in sorted((job / "stages").glob("train-*.yaml")):

@@ -74,7 +74,7 @@ class Timed:
         self.asked.append(_now())
 
     def rate(self) -> float:
-        """Clips per second, without the first two steps, which warm up."""
+        """Return clips per second, without the first two steps, which warm up."""
         return len(self.batch.label) * (self.steps - 2) / (self.asked[-1] - self.asked[2])
 
 

@@ -189,7 +189,7 @@ def per_frame(models: Models, clip: ClipJob, steps: int) -> None:
 
 
 def timed(way: Callable[[], Any], device: str) -> float:
-    """Seconds that it takes; on a GPU the peak of memory is counted anew."""
+    """Return seconds that it takes; on a GPU the peak of memory is counted anew."""
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -201,7 +201,7 @@ def timed(way: Callable[[], Any], device: str) -> float:
 
 
 def counted(way: Callable[[], Any]) -> tuple[float, float]:
-    """The operations of products, convolutions and attention in TFLOP, and the peak in GiB.
+    """Return the operations of products, convolutions and attention in TFLOP, and the peak in GiB.
 
     The peak is that of tensors besides the weights, where there is no GPU that counts it itself.
     """
@@ -263,7 +263,9 @@ def random_clip(size: Size) -> ClipJob:
 
 
 def random_models(size: Size, device: torch.device, dtype: torch.dtype) -> Models:
-    """All networks of these widths with random weights; made on the device, which is faster."""
+    """Return all networks of these widths with random weights; made on the device,
+    which is faster.
+    """
     torch.manual_seed(0)
     down = len(size.unet) - (len(size.unet) > 2)  # the lowest of many has no attention
     kinds = ("CrossAttnDownBlock2D",) * down + ("DownBlock2D",) * (len(size.unet) - down)
@@ -321,7 +323,7 @@ def letters() -> CLIPTokenizer:
 
 
 def _ratio(ones: list[float], others: list[float]) -> float:
-    """The median of the ratios of two ways in the same turns."""
+    """Return the median of the ratios of two ways in the same turns."""
     return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 

@@ -254,7 +254,9 @@ def resized(frames: np.ndarray, size: int) -> np.ndarray:
 
 
 def agrees(frames: np.ndarray | None, truth: np.ndarray) -> bool:
-    """Whether each frame is nearest to the true one of its place, whatever filter resized it."""
+    """Return whether each frame is nearest to the true one of its place, whatever filter resized
+    it.
+    """
     if frames is None:
         return True
     error = [
@@ -265,7 +267,9 @@ def agrees(frames: np.ndarray | None, truth: np.ndarray) -> bool:
 
 
 def make_files(folder: Path, count: int) -> list[Path]:
-    """Clips of FFmpeg's default H.264 (B-frames, long groups) and of vidda's own, by turns."""
+    """Return clips of FFmpeg's default H.264 (B-frames, long groups) and of vidda's
+    own, by turns.
+    """
     folder.mkdir(parents=True)
     files = []
     for number in range(count):
@@ -280,7 +284,9 @@ def make_files(folder: Path, count: int) -> list[Path]:
 
 
 def scene(rng: np.random.Generator) -> np.ndarray:
-    """A camera that pans over a textured ground, before which blobs move; a little sensor noise."""
+    """Return a camera that pans over a textured ground, before which blobs move; a little sensor
+    noise.
+    """
     ground = sum(
         cv2.resize(rng.normal(0, 60 / 2**k, (6 * 2**k, 8 * 2**k, 3)), (WIDTH * 2, HEIGHT * 2))
         for k in range(5)

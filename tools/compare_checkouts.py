@@ -4,7 +4,7 @@ For a change that only moves and renames. Both checkouts render a small MiniRoCo
 translate two clips, match cameras, train, adapt and do a tiny `vidda run`; then every file is
 compared: video and images by their pixels, safetensors and npz by their arrays, all exactly; CSV,
 JSON and YAML by their content after SPELLED, MOVED_KEYS, MOVED_WORDS and MOVED_FILES, the written
-tables of what may differ. Left out are times, machines and versions (VOLATILE), logs and rendered pages.
+tables of what may differ. Left out are times, machines and versions (VOLATILE), logs and pages.
 
 A translated clip's id ends with a digest over names of keys, and ids seed later draws: in both
 checkouts it is one constant. Exit status 0 when all is the same, 1 with a line for each difference.
@@ -30,10 +30,10 @@ from ruamel.yaml import YAML
 from safetensors.numpy import load_file
 
 SPELLED = {
-    **{"randomis": "randomiz", "normalis": "normaliz", "optimis": "optimiz", "maximis": "maximiz"},
-    **{"colour": "color", "grey": "gray", "centre": "center", "neighbour": "neighbor"},
-    **{"labelled": "labeled", "personalis": "personaliz", "recognis": "recogniz"},
-}
+    "randomis": "randomiz", "normalis": "normaliz", "optimis": "optimiz", "maximis": "maximiz",
+    "colour": "color", "grey": "gray", "centre": "center", "neighbour": "neighbor",
+    "labelled": "labeled", "personalis": "personaliz", "recognis": "recogniz",
+}  # fmt: skip
 """Parts of words, in keys, values and the paths of files, as they were and as they are."""
 MOVED_KEYS: list[tuple[str, str, str]] = [
     ("*config.yaml", "look_every", "sample_every"),
@@ -133,7 +133,7 @@ def jobs(checkout: Path) -> Iterator[tuple[str, str]]:
 
 
 def whole(checkout: Path) -> dict[str, Any]:
-    """A tiny `vidda run` with every kind of variant and one adapted arm."""
+    """Return a tiny `vidda run` with every kind of variant and one adapted arm."""
     american = (checkout / "vidda/data/randomize.py").exists()
     randomized, matched = ("randomized", "camera_matched") if american else ("randomised", "filmed")
     return {
@@ -249,7 +249,7 @@ def _arrays(old: dict[str, np.ndarray], new: dict[str, np.ndarray]) -> Iterator[
 
 
 def _content(file: Path, places: Places, *, moved: bool) -> dict[str, Any]:
-    """A file's values by dotted keys."""
+    """Return a file's values by dotted keys."""
     text = file.read_text(encoding="utf-8")
     for place, name in zip(places, ("WORK", "CHECKOUT"), strict=True):
         text = text.replace(str(place), name)
@@ -292,7 +292,7 @@ def _values(old: dict[str, Any], new: dict[str, Any]) -> Iterator[str]:
 
 
 def _moved(name: str, table: dict[str, str]) -> str:
-    """A name after the first entry of a table that it begins with."""
+    """Return a name after the first entry of a table that it begins with."""
     for old, new in table.items():
         if name == old or name.startswith((old + ".", old + "/")):
             return new + name[len(old) :]

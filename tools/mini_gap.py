@@ -72,7 +72,7 @@ class Clips:
 
 
 def load(root: Path, name: str) -> Clips:
-    """The clips of one official list, decoded once and kept as one array."""
+    """Return the clips of one official list, decoded once and kept as one array."""
     lines = (root / "annotations" / f"{name}.txt").read_text().split("\n")
     rows = [line.rsplit(" ", 1) for line in lines if line]
     frames = np.stack([video.read(root / path, size=(SIDE, SIDE)) for path, _ in rows])
@@ -144,7 +144,7 @@ def accuracy(model: Recognizer, clips: Clips) -> float:
 
 
 def rendered(work: Path, seed: int, factors: frozenset[str], *more: str) -> Path:
-    """A MiniRoCoG of the seed with the real factors given, rendered unless it is there."""
+    """Return a MiniRoCoG of the seed with the real factors given, rendered unless it is there."""
     tag = (
         "all"
         if factors == FACTORS
@@ -162,7 +162,7 @@ def rendered(work: Path, seed: int, factors: frozenset[str], *more: str) -> Path
 
 
 def measure(work: Path, seed: int, steps: int, batch: int, factors: bool) -> dict[str, float]:
-    """All figures of one seed, by name."""
+    """Return all figures of one seed, by name."""
     root = rendered(work, seed, FACTORS)
     figures: dict[str, float] = {}
     for view in ("ground", "air"):

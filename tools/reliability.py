@@ -57,7 +57,7 @@ def main() -> int:
 
 
 def page(counts: list[dict[str, object]], now: datetime) -> str:
-    """The page; a line for each check, with its tries and the jobs that it was tried on."""
+    """Return the page; a line for each check, with its tries and the jobs that it was tried on."""
     gpu = "a GPU" if torch.cuda.is_available() else "no GPU"
     machine = f"{os.cpu_count()} cores, {gpu}"
     head = HEAD.format(date=f"{now:%Y-%m-%d}", machine=machine)

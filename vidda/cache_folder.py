@@ -80,5 +80,5 @@ class CacheFolder:
 
 @cache
 def _off(folder: Path) -> torch.Tensor:
-    """Whether a folder is written no more: one for all users of it, here and in workers."""
+    """Return whether a folder is written no more: one for all users of it, here and in workers."""
     return share(torch.zeros((), dtype=torch.bool))

@@ -97,7 +97,7 @@ class Checkpoints:
         return [*found.values(), f"goes back to checkpoint {self.path(self.last_step).name}"]
 
     def path(self, step: int) -> Path:
-        """The folder of a checkpoint."""
+        """Return the folder of a checkpoint."""
         return self.folder / f"{step:06d}"
 
     def _find_last(self) -> None:
@@ -106,7 +106,9 @@ class Checkpoints:
             self.link("last", self.last_step)
 
     def _steps(self) -> list[int]:
-        """Those of the folders whose name is exactly a checkpoint's: "000500 (copy)" is none."""
+        """Return those of the folders whose name is exactly a checkpoint's: "000500 (copy)" is
+        none.
+        """
         named = (path for path in self.folder.glob("[0-9]*") if re.fullmatch(r"\d+", path.name))
         return [step for path in named if self.path(step := int(path.name)).name == path.name]
 

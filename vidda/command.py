@@ -128,7 +128,7 @@ def execute(name: str, arguments: Sequence[str]) -> int:
 
 
 def _resolved(command: Command) -> tuple[Callable[..., int], Any]:
-    """A command's function and its config class."""
+    """Return a command's function and its config class."""
     module, _, attribute = command.target.partition(":")
     function: Callable[..., int] = getattr(importlib.import_module(module), attribute)
     first = next(iter(inspect.signature(function, eval_str=True).parameters.values()))
@@ -138,7 +138,7 @@ def _resolved(command: Command) -> tuple[Callable[..., int], Any]:
 def _sort(
     command: Command, schema: Any, arguments: Sequence[str]
 ) -> tuple[dict[str, bool], Path | None, list[str]]:
-    """The switches, the config file and the overrides among a command's arguments."""
+    """Return the switches, the config file and the overrides among a command's arguments."""
     switches = {"dry_run": "--dry-run" in arguments, "resume": "--resume" in arguments}
     bare = list(command.positional)
     file: Path | None = None

@@ -67,7 +67,7 @@ class Config(BaseModel):
 
 
 def _expanded(value: Any) -> Any:
-    """Paths with `~` expanded, in lists and mappings too; ValueError for what is no path."""
+    """Return paths with `~` expanded, in lists and mappings too; ValueError for what is no path."""
     if isinstance(value, tuple):
         return tuple(_expanded(one) for one in value)
     if isinstance(value, dict):
@@ -111,7 +111,8 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 
 
 def load(schema: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
-    """A validated config from a YAML file (optional) and `key.sub=value` overrides, in that order.
+    """Return a validated config from a YAML file (optional) and `key.sub=value` overrides, in that
+    order.
 
     Values follow YAML 1.2 (`1e-4` is a number; `on` and `off` are text) and are never converted
     between types: `epochs: true` and `epochs: "3"` are mistakes. Raises ConfigError.
@@ -129,7 +130,7 @@ def load(schema: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C
 
 
 def dump(config: Config) -> str:
-    """The fully resolved config as YAML, which `load` reads back to an equal one."""
+    """Return the fully resolved config as YAML, which `load` reads back to an equal one."""
     stream = io.StringIO()
     yaml = YAML(typ="safe", pure=True)
     yaml.default_flow_style = False
@@ -145,7 +146,7 @@ def _explain(
     file: Path | None,
     overrides: Sequence[str],
 ) -> list[str]:
-    """One line for each mistake, opening with the file unless an override set that key."""
+    """Return one line for each mistake, opening with the file unless an override set that key."""
     overridden = [item.partition("=")[0] for item in overrides]
     lines: dict[str, list[str]] = {}
     for mistake in error.errors():

@@ -11,7 +11,7 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def torch_device(name: str, key: str) -> "torch.device":
-    """A device by name, `auto` for the current GPU if there is one.
+    """Return a device by name, `auto` for the current GPU if there is one.
 
     key: of the config, for the message. Raises ViddaError when this machine has no such device.
     """

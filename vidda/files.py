@@ -159,7 +159,8 @@ def write_text(path: Path, text: str) -> None:
 
 
 def relative(path: str, root: object = "the root") -> str:
-    """A path below `root`, with forward slashes and without `./`: the one rule of what stays there.
+    """Return a path below `root`, with forward slashes and without `./`: the one rule of what stays
+    there.
 
     A colon is as good as any character, but for a drive's. Raises ViddaError for a path that is
     absolute, has a drive or `..`, names nothing, or holds a NUL, which no file system takes.
@@ -179,7 +180,7 @@ def inside(root: Path, path: str) -> Path:
 
 
 def file_name(name: str) -> str:
-    """The name itself, where it can be that of one file or folder.
+    """Return the name itself, where it can be that of one file or folder.
 
     Raises ViddaError for one that has several parts or none, begins with a dot (temporary files
     do), or leaves no room for a suffix.
@@ -198,7 +199,7 @@ BUILTIN = "builtin:"
 
 
 def shipped(path: Path) -> Path:
-    """A path as it is, or where in this installation a `builtin:NAME` lies.
+    """Return a path as it is, or where in this installation a `builtin:NAME` lies.
 
     Raises ViddaError, naming what there is, for a name that vidda does not ship.
     """
@@ -214,7 +215,7 @@ def shipped(path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Hex digest of a file's content."""
+    """Return hex digest of a file's content."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
@@ -233,7 +234,7 @@ def require_free(folder: Path, needed_bytes: int) -> None:
 
 
 def _size(count: int) -> str:
-    """Bytes in a unit in which they are at least 1, rounded to tell two of them apart."""
+    """Return bytes in a unit in which they are at least 1, rounded to tell two of them apart."""
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"

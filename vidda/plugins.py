@@ -44,7 +44,7 @@ def _installed(group: str) -> tuple[type[Config], ...]:
 
 
 def _name(kind: type[Config]) -> str:
-    """The value of a config's `name`, by which a union tells it."""
+    """Return the value of a config's `name`, by which a union tells it."""
     name = kind.model_fields["name"].default
     if not isinstance(name, str):
         raise TypeError(f"{kind.__name__}.name has no default to tell it by")

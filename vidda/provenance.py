@@ -30,7 +30,7 @@ PACKAGES = (
 
 
 def describe_session() -> dict[str, Any]:
-    """The facts of this process that a reader of its results may ask for, ready for JSON."""
+    """Return the facts of this process that a reader of its results may ask for, ready for JSON."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -44,7 +44,7 @@ def describe_session() -> dict[str, Any]:
 
 
 def version(package: str) -> str | None:
-    """An installed package's version, or None; the package is not imported."""
+    """Return an installed package's version, or None; the package is not imported."""
     try:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
@@ -52,7 +52,9 @@ def version(package: str) -> str | None:
 
 
 def device() -> str:
-    """The names of the CUDA devices, or "cpu"; a process that did not load torch used none."""
+    """Return the names of the CUDA devices, or "cpu"; a process that did not load torch
+    used none.
+    """
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return "cpu"
@@ -62,7 +64,8 @@ def device() -> str:
 
 
 def git_commit() -> str | None:
-    """The commit of the checkout that vidda runs from, "+changes" added where files differ from it.
+    """Return the commit of the checkout that vidda runs from, "+changes" added where files differ
+    from it.
 
     None when vidda does not run from a checkout or git is not installed.
     """

@@ -141,7 +141,7 @@ class RunFolder:
             yield folder
 
     def last_checkpoint(self) -> Path | None:
-        """The folder of the newest whole checkpoint."""
+        """Return the folder of the newest whole checkpoint."""
         step = self.checkpoints.last_step
         return None if step is None else self.checkpoints.path(step)
 
@@ -205,7 +205,7 @@ class RunFolder:
 
 
 def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: bool) -> bool:
-    """Whether `path` holds a run that may go on; ViddaError when it holds anything else."""
+    """Return whether `path` holds a run that may go on; ViddaError when it holds anything else."""
     if path.exists() and not path.is_dir():
         raise ViddaError(f"{path} is a file, not a folder; choose another path")
     # Names with a dot are the lock and what a killed start may have left.

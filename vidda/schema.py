@@ -25,7 +25,7 @@ class Key:
 
 
 def describe(schema: type[BaseModel], prefix: str = "") -> Iterator[Key]:
-    """Every key of a config class, nested ones included, in the order of its definition."""
+    """Yield every key of a config class, nested ones included, in the order of its definition."""
     for name, field in schema.model_fields.items():
         yield from _describe_field(prefix + name, field)
 
@@ -44,7 +44,9 @@ def _describe_field(key: str, field: FieldInfo) -> Iterator[Key]:
 
 
 def models_at(schema: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[BaseModel]]:
-    """The classes that may stand at `loc`, a pydantic location (with indices and union tags)."""
+    """Return the classes that may stand at `loc`, a pydantic location (with indices and union
+    tags).
+    """
     models = [schema]
     for part in loc:
         below = [
@@ -84,14 +86,16 @@ def field_at(schema: type[BaseModel], data: Any, names: Sequence[str]) -> FieldI
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:
-    """Every model class inside an annotation such as `Annotated[A | B, ...] | None`."""
+    """Return every model class inside an annotation such as `Annotated[A | B, ...] | None`."""
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
         return [annotation]
     return [m for arg in typing.get_args(annotation) for m in models_in(arg)]
 
 
 def tag(model: type[BaseModel]) -> tuple[str, Any]:
-    """A union member's tag, its first field with one possible value: (key, value) or ("", None)."""
+    """Return a union member's tag, its first field with one possible value: (key, value) or ("",
+    None).
+    """
     for name, field in model.model_fields.items():
         values = typing.get_args(field.annotation)
         if typing.get_origin(field.annotation) is typing.Literal and len(values) == 1:

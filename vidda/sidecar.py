@@ -56,7 +56,7 @@ def path_of(clip: ClipRecord, root: Path) -> Path:
 def rows_of(
     clip: ClipRecord, root: Path, name: str, count: int, indices: np.ndarray | None
 ) -> np.ndarray:
-    """An array of a clip's sidecar, a row for each of `count` frames.
+    """Return an array of a clip's sidecar, a row for each of `count` frames.
 
     indices: (count,) which frames of the clip, from 0; None: all of them. Raises ViddaError.
     """
@@ -92,7 +92,9 @@ def rows_of(
 
 
 def scale_to(frames: np.ndarray, clip: ClipRecord, root: Path) -> np.ndarray:
-    """How much wider and higher frames (T, H, W, 3) are than the clip's own, (2,) for x and y."""
+    """Return how much wider and higher frames (T, H, W, 3) are than the clip's own, (2,) for x and
+    y.
+    """
     info = video.probe(inside(root, clip.path))
     height, width = frames.shape[1:3]
     return np.array([width / info.width, height / info.height])
@@ -135,7 +137,7 @@ def write_sidecar(
 
 
 def _scaled(name: str, rows: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Rows of a sidecar for frames that are `scale` (x, y) times as large."""
+    """Return rows of a sidecar for frames that are `scale` (x, y) times as large."""
     if name == "keypoints":
         # The center of the first pixel is 0 at both sizes.
         at = (rows[..., :2] + 0.5) * scale - 0.5

@@ -23,7 +23,7 @@ POSITION = "position.json"
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """The tensors of a checkpoint's file, by their names; ViddaError where it is damaged."""
+    """Return the tensors of a checkpoint's file, by their names; ViddaError where it is damaged."""
     try:
         return load_file(file)
     except (SafetensorError, FileNotFoundError) as error:

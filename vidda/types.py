@@ -82,7 +82,7 @@ class Manifest:
         return len(self.clips)
 
     def where(self, **wanted: Any) -> "Manifest":
-        """The clips whose columns all equal the wanted values, in the same order.
+        """Return the clips whose columns all equal the wanted values, in the same order.
 
         Names are fields of `ClipRecord` or columns of its `meta`; one that no clip has is an error.
         """
@@ -100,11 +100,12 @@ class Manifest:
         return replace(self, clips=tuple(clip for clip in self.clips if matches(clip)))
 
     def unlabeled(self) -> "Manifest":
-        """The same clips without labels."""
+        """Return the same clips without labels."""
         return replace(self, clips=tuple(replace(clip, label=None) for clip in self.clips))
 
     def under(self, classes: tuple[str, ...]) -> "Manifest":
-        """The same clips with the classes of others, where their own were gathered from labels.
+        """Return the same clips with the classes of others, where their own were gathered from
+        labels.
 
         A few clips need not show every class: labels without names count in `classes`, names are
         looked up there, and clips without labels fit any. What does not fit stays as it is.
@@ -123,7 +124,8 @@ class Manifest:
         return replace(self, classes=classes, clips=tuple(clips))
 
     def fingerprint(self) -> str:
-        """Hex digest of the classes and of every clip's columns, in order; the root does not enter.
+        """Return hex digest of the classes and of every clip's columns, in order; the root does not
+        enter.
 
         The files' contents do not enter either: hashing 53,000 videos would take minutes.
         """

@@ -28,7 +28,7 @@ class Folder(Config):
     variant: Variant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
-        """The folder or file; raises ViddaError when it is not there."""
+        """Return the folder or file; raises ViddaError when it is not there."""
         path = shipped(self.path)
         if not path.exists():
             raise ViddaError(f"{key}: {path}: no such folder; correct {key}.path")
@@ -48,7 +48,7 @@ class Hub(Config):
     variant: Variant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
-        """The repository's folder in the cache.
+        """Return the repository's folder in the cache.
 
         key: of this config, for messages. patterns: of the files to fetch. download: fetch what the
         cache lacks. Raises ViddaError when it is not there or cannot be fetched.
@@ -107,7 +107,7 @@ SourceConfig = Annotated[Folder | Hub, Field(discriminator="name")]
 
 
 def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, download: bool) -> Path:
-    """One *.safetensors of a source.
+    """Return one *.safetensors of a source.
 
     file: its name in the folder or repository; None takes the usual name, or in a folder its only
     *.safetensors. Raises ViddaError when it is not there or is not a safetensors file.

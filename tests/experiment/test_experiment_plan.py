@@ -235,7 +235,7 @@ def test_one_translation_is_matched_to_the_cameras_of_every_target(
     assert sorted(inputs) == sorted([translated, translated, source, source])
     assert len(named(plan, "train")) == 4
     content["variants"]["ours"]["of"] = "cameras"
-    with pytest.raises(ViddaError, match="'cameras' is no variant whose cameras can be matched"):
+    with pytest.raises(ViddaError, match="'cameras' cannot be camera-matched"):
         make(loaded(content))
 
 

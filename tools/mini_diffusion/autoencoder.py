@@ -105,7 +105,7 @@ class Autoencoder:
 
 @torch.no_grad()
 def encoded(vae: Any, frames: np.ndarray, machine: Machine) -> torch.Tensor:
-    """The latents, unscaled, of frames (N, H, W, 3) uint8; float16 on the CPU."""
+    """Return the latents, unscaled, of frames (N, H, W, 3) uint8; float16 on the CPU."""
     parts = []
     for at in range(0, len(frames), CHUNK):
         pixels = to_pixels(frames[at : at + CHUNK]).to(machine.device)
@@ -116,7 +116,7 @@ def encoded(vae: Any, frames: np.ndarray, machine: Machine) -> torch.Tensor:
 
 
 def _differences(error: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """The mean error of the differences between neighbors, which is what blurring leaves."""
+    """Return the mean error of the differences between neighbors, which is what blurring leaves."""
     across = (error[..., 1:] - error[..., :-1]).abs()
     down = (error[..., 1:, :] - error[..., :-1, :]).abs()
     return (across * weight[..., 1:]).mean() + (down * weight[..., 1:, :]).mean()

@@ -59,7 +59,7 @@ class Builder:
 
     @property
     def result(self) -> Path:
-        """The pipeline's folder."""
+        """Return the pipeline's folder."""
         return self.recipe.out / RESULT
 
     def build(self, deadline: float) -> bool:
@@ -91,7 +91,7 @@ class Builder:
         return gate.passed(found)
 
     def seconds(self, steps: int) -> dict[str, float]:
-        """Seconds per step of each stage with random networks, on a few scenes."""
+        """Return seconds per step of each stage with random networks, on a few scenes."""
         few = {"scenes": min(BENCHED, self.recipe.data.scenes), "held_out": BENCHED}
         self.recipe = self.recipe.model_copy(
             update={"data": self.recipe.data.model_copy(update=few)}
@@ -157,7 +157,7 @@ class Builder:
         return made
 
     def _stage(self, name: str, *, trained: bool) -> Stage:
-        """A stage at its start; trained: upon what the ones before have learned."""
+        """Return a stage at its start; trained: upon what the ones before have learned."""
         recipe = self.recipe
         if name == "autoencoder":
             return Autoencoder(
@@ -195,7 +195,7 @@ class Builder:
         )
 
     def _model(self, *, trained: bool) -> Miniature:
-        """All parts, new, but for the autoencoder if that is to be the trained one."""
+        """Return all parts, new, but for the autoencoder if that is to be the trained one."""
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
@@ -235,7 +235,7 @@ def weights(folder: Path) -> WeightsConfig:
 
 
 def loaded(folder: Path, device: torch.device, precision: str) -> Models:
-    """A miniature as vidda loads it for a translation."""
+    """Return a miniature as vidda loads it for a translation."""
     return load(weights(folder), device, torch_dtype(precision))  # type: ignore[index]
 
 

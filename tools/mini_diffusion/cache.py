@@ -68,7 +68,7 @@ class Pictures:
         )
 
     def pose(self, which: slice) -> Pose:
-        """The poses of some pictures, one person in each."""
+        """Return the poses of some pictures, one person in each."""
         points = self.keypoints[which, None]
         return Pose(points[..., :2], points[..., 2])
 
@@ -103,7 +103,7 @@ def render(folder: Path, config: DataConfig, seed: int) -> None:
 
 
 def load(folder: Path, config: DataConfig, seed: int, part: str) -> Pictures:
-    """All pictures of `train` or `held_out`."""
+    """Return all pictures of `train` or `held_out`."""
     shards = [
         _read(_file(folder, config, seed, part, number)) for number in range(_shards(config, part))
     ]

@@ -35,7 +35,7 @@ class Facts:
 
 
 def caption(rng: np.random.Generator, facts: Facts) -> str:
-    """A caption with some of the facts, never two alike for long."""
+    """Return a caption with some of the facts, never two alike for long."""
     who = f"a {_opening(rng, facts)}of a person" if rng.random() < 0.7 else "a person"
     parts = [" ".join([who, *_clothes(rng, facts)])]
     if rng.random() < 0.6:

@@ -47,12 +47,12 @@ class Taken:
 
 
 def perfect(frames: int) -> Lens:
-    """A lens that changes nothing, for so many frames."""
+    """Return a lens that changes nothing, for so many frames."""
     return dataclasses.replace(PERFECT, path=np.zeros((frames, 3)), smear=np.zeros((frames, 2)))
 
 
 def draw_lens(rng: np.random.Generator, frames: int, size: int) -> Taken:
-    """A clean camera, three times in five; else one exaggeration that has a word."""
+    """Return a clean camera, three times in five; else one exaggeration that has a word."""
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     changes: dict[str, object] = {}
     if kind == "blurred":

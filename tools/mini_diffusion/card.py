@@ -104,7 +104,7 @@ def write(folder: Path, recipe: Recipe) -> None:
 
 
 def cost_of(file: Path) -> str:
-    """How long it took, by kind of machine."""
+    """Return how long it took, by kind of machine."""
     if not file.exists():
         return ""
     spent: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))

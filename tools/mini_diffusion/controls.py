@@ -16,30 +16,30 @@ PATCHES = 5
 
 
 def pose_maps(facts: torch.Tensor) -> torch.Tensor:
-    """The drawn poses, (B, 3, H, W) in [0, 1], of facts (B, H, W) uint8."""
+    """Return the drawn poses, (B, 3, H, W) in [0, 1], of facts (B, H, W) uint8."""
     palette = torch.from_numpy(PALETTE.astype(np.float32) / 255.0).to(facts.device)
     return palette[(facts % EDGE).long()].permute(0, 3, 1, 2)
 
 
 def edge_maps(facts: torch.Tensor) -> torch.Tensor:
-    """The edges, (B, 3, H, W), 0 or 1."""
+    """Return the edges, (B, 3, H, W), 0 or 1."""
     return ((facts & EDGE) > 0).float()[:, None].expand(-1, 3, -1, -1)
 
 
 def person(facts: torch.Tensor) -> torch.Tensor:
-    """The person's pixels, (B, 1, H, W), 0 or 1."""
+    """Return the person's pixels, (B, 1, H, W), 0 or 1."""
     return (facts >= PERSON).float()[:, None]
 
 
 def surroundings(facts: torch.Tensor, pixels: int) -> torch.Tensor:
-    """The person's pixels and those so near to them, (B, 1, H, W), 0 or 1."""
+    """Return the person's pixels and those so near to them, (B, 1, H, W), 0 or 1."""
     return F.max_pool2d(person(facts), 2 * pixels + 1, stride=1, padding=pixels)
 
 
 def shown(
     facts: torch.Tensor, config: DenoiserStage, generator: torch.Generator
 ) -> Mapping[str, torch.Tensor]:
-    """The maps of the ControlNets that act in a step: both, either or none.
+    """Return the maps of the ControlNets that act in a step: both, either or none.
 
     All pictures of a step are without the same ones, which then cost nothing. Far from the person,
     edges are left out in most pictures and in random patches of the others: else a plain source
@@ -66,6 +66,8 @@ def shown(
 
 
 def at_use(facts: torch.Tensor) -> Mapping[str, torch.Tensor]:
-    """The maps as a translation shows them: edges of the person and near it, and the pose."""
+    """Return the maps as a translation shows them: edges of the person and near it, and
+    the pose.
+    """
     reach = sum(SURROUNDINGS) // 2
     return {"edges": edge_maps(facts) * surroundings(facts, reach), "pose": pose_maps(facts)}

@@ -64,7 +64,7 @@ class Denoiser:
         }
 
     def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """The error of the predicted velocity, in which people count for more."""
+        """Return the error of the predicted velocity, in which people count for more."""
         config, device, count = self._config, self._machine.device, len(numbers)
         numbers = numbers.to(device)
         (rows, columns), factor = self._cut(generator), self._factor
@@ -85,7 +85,7 @@ class Denoiser:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """The mean squared error of the velocity on held-out pictures, at fixed levels."""
+        """Return the mean squared error of the velocity on held-out pictures, at fixed levels."""
         clean = self._held_out.float()
         maps = self._maps(slice(None))
         errors = []
@@ -144,7 +144,7 @@ class Denoiser:
         ids: torch.Tensor,
         maps: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        """The UNet's output, helped by the ControlNets that there are maps for."""
+        """Return the UNet's output, helped by the ControlNets that there are maps for."""
         states = self._model.text_encoder(ids)[0]
         down: list[torch.Tensor] = []
         middle: torch.Tensor | None = None
@@ -184,7 +184,7 @@ class Denoiser:
         return torch.where(top < self._config.pure_noise, last - 1, times)
 
     def _said(self, numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """One of the captions of each picture, (B, L), or none."""
+        """Return one of the captions of each picture, (B, L), or none."""
         device = self._machine.device
         which, silent = torch.rand(2, len(numbers), generator=generator, device=device)
         chosen = self._ids[numbers, (which * self._ids.shape[1]).long()]
@@ -215,7 +215,7 @@ def fill(model: Miniature, folder: Path) -> None:
 
 
 def learning(model: Miniature) -> Mapping[str, Any]:
-    """The parts that learn in this stage, all but the autoencoder."""
+    """Return the parts that learn in this stage, all but the autoencoder."""
     return {"text_encoder": model.text_encoder, "unet": model.unet, **model.controlnets}
 
 
@@ -227,7 +227,9 @@ def _pixels(cells: slice, factor: int) -> slice:
 def latents_of(
     vae: Any, pictures: Pictures, file: Path, machine: Machine, label: str
 ) -> torch.Tensor:
-    """The scaled latents of pictures, (N, C, h, w) float16, computed once and kept in a file."""
+    """Return the scaled latents of pictures, (N, C, h, w) float16, computed once and kept in a
+    file.
+    """
     if not file.exists():
         parts = []
         vae.requires_grad_(False).to(machine.device)

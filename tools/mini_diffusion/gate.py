@@ -111,13 +111,13 @@ TOGETHER = 16
 
 
 def estimated(estimator: PoseSource, frames: np.ndarray) -> Pose:
-    """The poses that are seen in pictures, as if they were a clip that lies nowhere."""
+    """Return the poses that are seen in pictures, as if they were a clip that lies nowhere."""
     clip = ClipRecord("gate", "gate.mp4", None, "translated", "ground")
     return estimator.estimate(frames, None, clip, Path())
 
 
 def score(given: Pose, found: Pose) -> Found:
-    """How many of the given joints were found again, one person in each picture."""
+    """Return how many of the given joints were found again, one person in each picture."""
     visible = given.scores[:, 0] > 0
     box = people_boxes(given)[:, 0]
     size = (box[:, 2:] - box[:, :2]).max(axis=1)
@@ -132,7 +132,9 @@ def score(given: Pose, found: Pose) -> Found:
 
 
 def passed(found: dict[str, Found]) -> bool:
-    """Whether the issue's gate is passed: the pose given is found, and each control matters."""
+    """Return whether the issue's gate is passed: the pose given is found, and each
+    control matters.
+    """
     both, pose, edges = found["pose and edges"], found["pose"], found["edges"]
     enough = pose.all >= WANTED and pose.wrists >= WANTED_WRISTS
     without = max(edges.wrists, pose.wrists)

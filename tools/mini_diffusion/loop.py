@@ -46,7 +46,7 @@ class Stage(Protocol):
         """Figures on held-out pictures, without chance."""
 
     def sheet(self) -> np.ndarray:
-        """A picture of what the networks do now, (H, W, 3) uint8."""
+        """Return a picture of what the networks do now, (H, W, 3) uint8."""
 
     def save(self, folder: Path) -> None:
         """Write the result into an existing folder."""
@@ -67,13 +67,15 @@ class Machine:
             yield
 
     def generator(self, seed: int, step: int) -> torch.Generator:
-        """All the chance of one step."""
+        """Return all the chance of one step."""
         number = int(np.random.default_rng([seed, step]).integers(2**63))
         return torch.Generator(self.device).manual_seed(number)
 
 
 def rate(config: StageConfig, step: int) -> float:
-    """The learning rate of a step in 0..steps-1: it grows, stays, and at the end falls to 0."""
+    """Return the learning rate of a step in 0..steps-1: it grows, stays, and at the end
+    falls to 0.
+    """
     rising = min(1.0, (step + 1) / max(config.warmup, 1))
     last = max(math.ceil(config.cooldown * config.steps), 1)
     return config.lr * rising * min(1.0, (config.steps - step) / last)
@@ -123,7 +125,7 @@ def train(
 def seconds_per_step(
     stage: Stage, config: StageConfig, machine: Machine, seed: int, steps: int
 ) -> float:
-    """How long a step takes, after one to warm up; the networks learn a little by it."""
+    """Return how long a step takes, after one to warm up; the networks learn a little by it."""
     optimizer = _optimizer(stage, config, machine)
     start = 0.0
     for step in range(steps + 1):
@@ -196,7 +198,7 @@ def _save(
 def _restored(
     run: RunFolder, stage: Stage, optimizer: torch.optim.Optimizer, average: Average
 ) -> int:
-    """The step of the last checkpoint, with everything loaded; 0 without one."""
+    """Return the step of the last checkpoint, with everything loaded; 0 without one."""
     folder = run.last_checkpoint()
     if folder is None:
         return 0

@@ -60,7 +60,7 @@ def new_autoencoder(sizes: SizesConfig) -> Any:
 
 
 def new_tokenizer() -> CLIPTokenizer:
-    """The tokenizer that knows the words of the captions."""
+    """Return the tokenizer that knows the words of the captions."""
     return tokenizer(vocabulary())
 
 
@@ -100,7 +100,7 @@ def new_unet(sizes: SizesConfig, pixels: int) -> Any:
 
 
 def new_controlnet(unet: Any, sizes: SizesConfig) -> Any:
-    """A copy of the UNet's first half that adds nothing yet."""
+    """Return a copy of the UNet's first half that adds nothing yet."""
     return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=sizes.hint)
 
 
@@ -151,7 +151,7 @@ class Miniature:
 
 
 def bytes_in(folder: Path) -> int:
-    """The size of all files in a folder."""
+    """Return the size of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
 
 

@@ -60,7 +60,7 @@ def lab(color: np.ndarray) -> np.ndarray:
 
 
 def distance_to_real(ground: np.ndarray) -> float:
-    """The Delta E from a ground's mean color (3,) to the nearest one of the real domain.
+    """Return the Delta E from a ground's mean color (3,) to the nearest one of the real domain.
 
     Those are, for each pair of `appearance.REAL_GROUNDS`, all mixtures of the two, tinted.
     """
@@ -68,7 +68,9 @@ def distance_to_real(ground: np.ndarray) -> float:
 
 
 def vividness(color: np.ndarray) -> float:
-    """The largest channel of a color (3,) over its smallest; brightness does not change it."""
+    """Return the largest channel of a color (3,) over its smallest; brightness does not
+    change it.
+    """
     return float(np.max(color) / np.min(color))
 
 

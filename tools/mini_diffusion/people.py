@@ -26,7 +26,7 @@ class Outfit:
 
 
 def draw_body(rng: np.random.Generator) -> Body:
-    """A shape at random, from small to tall and from slim to broad."""
+    """Return a shape at random, from small to tall and from slim to broad."""
     return Body(
         height_m=rng.uniform(1.5, 1.98),
         build=rng.uniform(0.86, 1.2),
@@ -59,12 +59,12 @@ def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
 
 
 def _texture(look: np.ndarray) -> np.ndarray:
-    """A color (3,) or a piece of cloth (h, w, 3) as one of the latter."""
+    """Return a color (3,) or a piece of cloth (h, w, 3) as one of the latter."""
     return (look.reshape(1, 1, 3) if look.ndim == 1 else look).astype(np.float32)
 
 
 def _bright(rng: np.random.Generator, hue: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """A hue at a random brightness that stands out, or the one that does so most."""
+    """Return a hue at a random brightness that stands out, or the one that does so most."""
     levels = np.exp(rng.uniform(np.log(0.06), np.log(0.85), TRIES))
     ratio = levels * hue.mean() / ground.mean()
     contrast = np.maximum(ratio, 1.0 / ratio)

@@ -32,7 +32,7 @@ class Setting:
 
 
 def draw_setting(rng: np.random.Generator) -> Setting:
-    """A place at random, its ground unlike all of the real domain's."""
+    """Return a place at random, its ground unlike all of the real domain's."""
     ground, texture = str(rng.choice(list(GROUNDS))), str(rng.choice(list(TEXTURES)))
     first, second = (np.array(color, np.float32) for color in GROUNDS[ground])
     share = TEXTURES[texture](rng)[..., None]
@@ -51,7 +51,9 @@ def draw_setting(rng: np.random.Generator) -> Setting:
 def backdrop(
     setting: Setting, sun: Sun, camera: Camera, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The scene without its person (size, size, 3), and where its ground is (size, size, 2)."""
+    """Return the scene without its person (size, size, 3), and where its ground is
+    (size, size, 2).
+    """
     image, ground_at = appearance.backdrop(setting.place, sun, camera, size)
     _, depth = camera.ground(size, size)
     if (above := np.isinf(depth)).any():
@@ -111,7 +113,7 @@ def _waves(rng: np.random.Generator) -> np.ndarray:
 
 
 def _stones(rng: np.random.Generator) -> np.ndarray:
-    """The cells around random points, each of one tone, with dark joints."""
+    """Return the cells around random points, each of one tone, with dark joints."""
     points = rng.uniform(0, TILE, (int(rng.integers(60, 240)), 2))
     pixels = np.mgrid[:TILE, :TILE].reshape(2, -1).T
     away, nearest = cKDTree(points, boxsize=TILE).query(pixels, k=2)  # a box, so the tile repeats
@@ -148,7 +150,7 @@ def _sea(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.nda
 
 
 def _sunset(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """A sky from orange to violet."""
+    """Return a sky from orange to violet."""
     low, high = np.array([1.0, 0.42, 0.12]), np.array([0.3, 0.12, 0.5])
     share = np.clip(up / rng.uniform(0.6, 1.3), 0.0, 1.0)[..., None]
     return low + (high - low) * share
@@ -164,14 +166,14 @@ def _mountains(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> 
 
 
 def _wall(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """A painted wall with upright stripes, higher than the picture."""
+    """Return a painted wall with upright stripes, higher than the picture."""
     hue = np.array(list(HUES.values())[rng.integers(len(HUES))]) * rng.uniform(0.2, 0.9)
     stripe = (across * rng.integers(4, 16)) % 1.0 < rng.uniform(0.1, 0.5)
     return np.where(stripe[..., None], hue, hue * rng.uniform(0.5, 0.9))
 
 
 def _studio(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """An even backdrop of one pale color."""
+    """Return an even backdrop of one pale color."""
     pale = 1.0 - rng.uniform(0.0, 0.6) * (1.0 - np.array(list(HUES.values()))[rng.integers(9)])
     return np.broadcast_to(0.9 * pale, (*up.shape, 3))
 

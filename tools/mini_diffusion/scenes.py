@@ -48,7 +48,9 @@ class _World:
 
 
 def draw(seed: tuple[int, ...], moments: int, size: int, captions: int) -> Pictures:
-    """A scene at random, in so many pictures of size x size pixels with captions; by the seed."""
+    """Return a scene at random, in so many pictures of size x size pixels with captions; by the
+    seed.
+    """
     rng = np.random.default_rng(seed)
     rendered = rng.random() < RENDERED
     body = draw_body(rng)
@@ -90,7 +92,7 @@ def draw(seed: tuple[int, ...], moments: int, size: int, captions: int) -> Pictu
 
 
 def _viewpoint(rng: np.random.Generator) -> tuple[Viewpoint, float | None]:
-    """A camera on the ground or in the air, and its altitude there."""
+    """Return a camera on the ground or in the air, and its altitude there."""
     azimuth = rng.normal(0.0, np.radians(22.0))
     if rng.random() < 0.5:
         return Viewpoint(azimuth, rng.uniform(1.2, 2.4), rng.uniform(6.0, 14.0)), None

@@ -15,7 +15,7 @@ Piece = tuple[str, ...]
 
 
 def tokenizer(words: Sequence[str]) -> CLIPTokenizer:
-    """The tokenizer whose vocabulary are all letters and these lower-case words."""
+    """Return the tokenizer whose vocabulary are all letters and these lower-case words."""
     letters = sorted(ByteLevel.alphabet())
     merges = byte_pairs(words)
     pieces = [*letters, *(letter + END for letter in letters), *(a + b for a, b in merges)]
@@ -25,7 +25,7 @@ def tokenizer(words: Sequence[str]) -> CLIPTokenizer:
 
 
 def byte_pairs(words: Sequence[str]) -> list[tuple[str, str]]:
-    """The merges that make each word one token (Sennrich et al. 2016, arXiv 1508.07909).
+    """Return the merges that make each word one token (Sennrich et al. 2016, arXiv 1508.07909).
 
     The commonest pair is merged first, and the first in the alphabet of those that are as common.
     """

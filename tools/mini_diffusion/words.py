@@ -28,7 +28,7 @@ EXTRA = (
 
 
 def vocabulary() -> list[str]:
-    """All words that are one token, in a fixed order."""
+    """Return all words that are one token, in a fixed order."""
     texts = [
         "photo picture video frame render game simulation person seen from the ground air by a"
         " drone above meters behind light shirt and trousers in on of",

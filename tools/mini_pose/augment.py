@@ -122,7 +122,7 @@ def recolored(pictures: torch.Tensor, strength: float, generator: torch.Generato
 
 
 def blurred(pictures: torch.Tensor, widest: float, generator: torch.Generator) -> torch.Tensor:
-    """Each picture through a Gaussian of its own: longer in one direction, as motion is."""
+    """Return each picture through a Gaussian of its own: longer in one direction, as motion is."""
     count, channels = pictures.shape[:2]
     along = _uniform((count, 1, 1), 0.1, widest, generator)
     across = along * _uniform((count, 1, 1), 0.1, 1.0, generator)

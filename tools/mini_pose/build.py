@@ -33,7 +33,7 @@ class Builder:
 
     @property
     def result(self) -> Path:
-        """The model's folder."""
+        """Return the model's folder."""
         return self.recipe.out / RESULT
 
     def build(self, deadline: float) -> bool:
@@ -80,7 +80,7 @@ class Builder:
         return enough(found)
 
     def seconds(self, steps: int) -> float:
-        """Seconds per step, with random weights."""
+        """Return seconds per step, with random weights."""
         return seconds_per_step(self._learner(), self.recipe.training, self.machine, 0, steps)
 
     def _learner(self) -> Learner:

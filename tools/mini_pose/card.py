@@ -39,9 +39,9 @@ The box of a person is taken as it is, without padding: by default the whole fra
 
 MiniRoCoG's synthetic training clips, every frame with its sidecar's joints, and {pictures} pictures
 of the {scenes} scenes that the miniature diffusion model learns from (`tools/mini_diffusion`).
-Nothing of the `real` domain. Hidden joints are learned like visible ones; joints outside the picture
-as being nowhere. At random: shift, turn, zoom from {near:g} to {far:g}, mirror, exposure, white
-balance, contrast, saturation, blur, noise.
+Nothing of the `real` domain. Hidden joints are learned like visible ones; joints outside the
+picture as being nowhere. At random: shift, turn, zoom from {near:g} to {far:g}, mirror, exposure,
+white balance, contrast, saturation, blur, noise.
 
 ## Training
 

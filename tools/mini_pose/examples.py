@@ -39,12 +39,12 @@ class Examples:
         return Examples(self.frames[chosen], self.keypoints[chosen])
 
     def pose(self) -> Pose:
-        """The true poses, one person in each picture."""
+        """Return the true poses, one person in each picture."""
         return Pose(self.keypoints[:, None, :, :2], self.keypoints[:, None, :, 2])
 
 
 def joined(parts: list[Examples]) -> Examples:
-    """All pictures of all parts."""
+    """Return all pictures of all parts."""
     frames = np.concatenate([part.frames for part in parts])
     return Examples(frames, np.concatenate([part.keypoints for part in parts]))
 
@@ -59,7 +59,9 @@ def clips(recipe: Recipe, **wanted: str) -> Manifest:
 
 
 def of_clips(manifest: Manifest, size: int, every: int) -> Examples:
-    """Each so-manieth frame of all clips, in size x size pixels, with their sidecars' joints."""
+    """Return each so-manieth frame of all clips, in size x size pixels, with their sidecars'
+    joints.
+    """
     truth: PoseSource = SidecarPosesConfig().build()
     parts = []
     for clip in track(manifest.clips, label="reading clips", total=len(manifest), unit="clips"):

@@ -52,7 +52,7 @@ class Learner:
         self._importance = torch.as_tensor(importance, device=machine.device).float()
 
     def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """The loss of mmpose's head on pictures of these numbers.
+        """Return the loss of mmpose's head on pictures of these numbers.
 
         Joints outside the picture count too: there, nothing is to be found anywhere.
         """

@@ -47,7 +47,7 @@ def measure(model: MMPoseConfig, recipe: Recipe) -> dict[str, Figures]:
 
 
 def held_out(recipe: Recipe) -> dict[str, Examples]:
-    """The pictures that are measured on."""
+    """Return the pictures that are measured on."""
     sets = {"foundation": examples.of_foundation(recipe, "held_out")}
     for domain, split in ((LEARNED_FROM, "val"), ("real", "test")):
         for view in ("ground", "air"):
@@ -57,5 +57,5 @@ def held_out(recipe: Recipe) -> dict[str, Examples]:
 
 
 def enough(found: dict[str, Figures]) -> bool:
-    """Whether the goal is reached on both views of the held-out synthetic clips."""
+    """Return whether the goal is reached on both views of the held-out synthetic clips."""
     return all(one.all >= WANTED for name, one in found.items() if name.startswith(LEARNED_FROM))

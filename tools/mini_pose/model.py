@@ -24,7 +24,7 @@ LIMIT_BYTES = 5_000_000
 
 
 def content() -> dict[str, Any]:
-    """The config, in mmpose's own words.
+    """Return the config, in mmpose's own words.
 
     Boxes are not padded: the default box is the whole frame, around which there is nothing.
     """
@@ -82,7 +82,7 @@ def content() -> dict[str, Any]:
 
 
 def build(seed: int) -> Any:
-    """The model with random weights, on the CPU."""
+    """Return the model with random weights, on the CPU."""
     apis = import_mmpose_apis()
     from mmengine import Config as Content
     from mmengine.logging import MMLogger

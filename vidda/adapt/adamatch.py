@@ -75,7 +75,7 @@ class AdaMatch(Method):
     def _target(
         self, source: torch.Tensor, weak: torch.Tensor, wild: torch.Tensor
     ) -> tuple[torch.Tensor, torch.Tensor]:
-        """The loss on the target, and the share of its clips that have a pseudo-label."""
+        """Return the loss on the target, and the share of its clips that have a pseudo-label."""
         sure, guess = source.detach().softmax(1), weak.detach().softmax(1)
         self._remember(self.source_mean, sure.mean(0))
         self._remember(self.target_mean, guess.mean(0))

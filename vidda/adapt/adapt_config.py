@@ -43,7 +43,7 @@ class AdaptConfig(TrainConfig):
 
     @property
     def target_clips(self) -> int:
-        """How many target clips a step has."""
+        """Return how many target clips a step has."""
         return self.target_batch_size or self.batch_size
 
 
@@ -61,13 +61,15 @@ class AdaptData(TrainData):
         return {**super().trained_on(), "target": self.target}
 
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
-        """The source's items of one epoch; with a method of pairs, these stand together."""
+        """Return the source's items of one epoch; with a method of pairs, these stand together."""
         items = super().order(config, epoch)
         assert isinstance(config, AdaptConfig)
         return keep_together(items, parents(self.train)) if config.method.paired else items
 
     def steps(self, config: AdaptConfig) -> int:
-        """Steps of an epoch: once through the source, or through the target where it is alone."""
+        """Return steps of an epoch: once through the source, or through the target where it is
+        alone.
+        """
         if config.method.source_free:
             return len(self.target) // config.target_clips
         return len(self.train) * config.repeats // config.batch_size

@@ -49,7 +49,7 @@ class Adapting(Training):
         return infer(self.parts.model, loader, self.accelerator.device, self.config.precision)
 
     def _show(self, number: torch.Tensor) -> torch.Tensor:
-        """Logits of target clips, (B, K), by the weights as they are now."""
+        """Return logits of target clips, (B, K), by the weights as they are now."""
         assert self.target is not None
         video = torch.stack([self.target.dataset[n].video for n in number.tolist()])
         model = self.parts.model.eval()

@@ -4,7 +4,8 @@ import torch
 
 
 def stretched(video: torch.Tensor, share: float) -> torch.Tensor:
-    """A part of each clip, from a random start, slowed down to as many frames as the clip has.
+    """Return a part of each clip, from a random start, slowed down to as many frames as the clip
+    has.
 
     video: (B, C, T, H, W). share: of the clip's time that is seen, in (0, 1]; at 1 the clips stay
     as they are. Frames are repeated, not blended. Draws from torch's global generator, on the CPU.
@@ -17,7 +18,8 @@ def stretched(video: torch.Tensor, share: float) -> torch.Tensor:
 
 
 def subsampled(video: torch.Tensor, count: int) -> torch.Tensor:
-    """Each clip with `count` of its frames alone, each held until the next: as many as before.
+    """Return each clip with `count` of its frames alone, each held until the next: as many as
+    before.
 
     video: (B, C, T, H, W). The frames are one of each of `count` equal parts, the same ones for all
     clips, drawn from torch's global generator.
@@ -29,7 +31,7 @@ def subsampled(video: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def with_background(video: torch.Tensor, other: torch.Tensor, share: float) -> torch.Tensor:
-    """Clips with another clip's still background over them: (1 - share) x + share bg.
+    """Return clips with another clip's still background over them: (1 - share) x + share bg.
 
     video: (B, C, T, H, W). other: (B', C, T', H, W); clip n gets the background of n modulo B',
     the median over its time. share: in [0, 1]. Sahoo et al., Contrast and Mix (CoMix), NeurIPS

@@ -78,7 +78,7 @@ class Comix(Method):
         return temperature / BASE * loss
 
     def _same(self, views: list[torch.Tensor]) -> torch.Tensor:
-        """The views of one clip belong together."""
+        """Return the views of one clip belong together."""
         clip = torch.arange(len(views[0]), device=views[0].device)
         return self._contrast(torch.cat(views), clip.repeat(len(views)))
 

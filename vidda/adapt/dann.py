@@ -60,7 +60,9 @@ class Dann(Joint):
 def domain_logits(
     network: nn.Module, source: Output, target: Output, strength: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """The domain classifier's logits of both domains, (B,) each, behind a reversed gradient."""
+    """Return the domain classifier's logits of both domains, (B,) each, behind a
+    reversed gradient.
+    """
     features = torch.cat([source.features, target.features])
     logits = network(reverse(features, strength)).squeeze(1).float()
     return logits[: len(source.features)], logits[len(source.features) :]

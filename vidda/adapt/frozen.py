@@ -61,7 +61,7 @@ class StatesDataset(ClipDataset):
         return self.folder / f"{number}.safetensors"
 
     def kept(self, number: int) -> bool:
-        """Whether the states of a clip are there, in full; a damaged file is told."""
+        """Return whether the states of a clip are there, in full; a damaged file is told."""
         try:
             with safe_open(self.path(number), "pt") as file:
                 return STATES in file.keys()  # noqa: SIM118
@@ -131,7 +131,7 @@ def stand_on_states(model: Framewise) -> None:
 
 
 def lower_patterns(model: Framewise) -> tuple[str, ...]:
-    """Patterns of the names of all parameters below the states, for `freeze`."""
+    """Return patterns of the names of all parameters below the states, for `freeze`."""
     return tuple(f"{prefix}*" for prefix in model.lower)
 
 

@@ -87,7 +87,7 @@ def _keep_states(
 def _feed(
     config: AdaptConfig, data: AdaptData, accelerator: Accelerator, steps: int, model: Recognizer
 ) -> Feed:
-    """The source, and the target, which is gone through round after round beside it."""
+    """Return the source, and the target, which is gone through round after round beside it."""
     clips, count, views = len(data.target), steps * config.target_clips, config.method.views
 
     def order(epoch: int) -> np.ndarray:

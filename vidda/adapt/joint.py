@@ -47,7 +47,8 @@ class MethodConfig(Config):
         return []
 
     def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
-        """The method. model: the recognizer that it will train, for its sizes or a copy of it.
+        """Return the method. model: the recognizer that it will train, for its sizes or a copy of
+        it.
 
         supervised: what is made of the source's labels.
         """
@@ -81,5 +82,5 @@ class Joint(Method):
         return Terms(terms.losses | more.losses, terms.shown | more.shown)
 
     def adapt(self, source: Output, target: Output) -> Terms:
-        """The further terms; both outputs are float32."""
+        """Return the further terms; both outputs are float32."""
         raise NotImplementedError

@@ -5,7 +5,8 @@ from torch.nn import functional as F
 
 
 def masked(video: torch.Tensor, block: int, ratio: float) -> torch.Tensor:
-    """Each clip with random blocks set to 0 (the mean color), the same ones in all its frames.
+    """Return each clip with random blocks set to 0 (the mean color), the same ones in all its
+    frames.
 
     video: (B, C, T, H, W), normalized. block: side of a block in pixels; the frame is divided into
     round(H / block) x round(W / block) of about that size. ratio: chance of a block to be hidden.

@@ -54,7 +54,7 @@ class StatisticsTally:
         self._clips[layer] = self._clips.get(layer, 0) + clips
 
     def moments(self) -> dict[str, NormStatistics]:
-        """The average over the clips; a variance is that within a clip."""
+        """Return the average over the clips; a variance is that within a clip."""
         return {
             layer: NormStatistics(
                 sums.mean / self._clips[layer], sums.variance / self._clips[layer]
@@ -64,7 +64,7 @@ class StatisticsTally:
 
 
 def norm_layers(model: nn.Module) -> list[str]:
-    """The names of the norm layers, from the input on."""
+    """Return the names of the norm layers, from the input on."""
     return [name for name, module in model.named_modules() if isinstance(module, NORMS)]
 
 
@@ -100,7 +100,7 @@ def _channels(norm: nn.Module) -> int:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """A hash of all parameters and buffers, the same on every device."""
+    """Return a hash of all parameters and buffers, the same on every device."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())

@@ -13,7 +13,8 @@ def parents(manifest: Manifest) -> np.ndarray:
 
 
 def keep_together(items: np.ndarray, parent: np.ndarray) -> np.ndarray:
-    """The items of an epoch, reordered: each clip is followed by its translations and its parent.
+    """Return the items of an epoch, reordered: each clip is followed by its translations and its
+    parent.
 
     items: (M,) as in `ClipDataset`: number + r x N. parent: (N,), see `parents`. Families come in
     the order of their first member; one that comes several times an epoch is not lumped together.

@@ -1,6 +1,6 @@
 """Training with a target whose epochs are judged without its labels.
 
-RUN/metrics.jsonl       epoch/score_NAME: every score of `vidda.evaluate.label_free_scores`, epoch by epoch
+RUN/metrics.jsonl       epoch/score_NAME: every score of `vidda.evaluate.label_free_scores`
 """
 
 import math

@@ -16,7 +16,7 @@ class Gaussian(NamedTuple):
     log_variance: torch.Tensor
 
     def sample(self) -> torch.Tensor:
-        """One draw of each, with a gradient; from torch's global generator, on the CPU."""
+        """Return one draw of each, with a gradient; from torch's global generator, on the CPU."""
         noise = torch.randn(self.mean.shape).to(self.mean)
         return self.mean + noise * (0.5 * self.log_variance).exp()
 
@@ -62,7 +62,7 @@ class SequentialVae(nn.Module):
         return expected
 
     def decode(self, static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
-        """Features of moments again, from samples (B, D) and (B, T, D)."""
+        """Return features of moments again, from samples (B, D) and (B, T, D)."""
         still = static[:, None].expand(-1, dynamic.shape[1], -1)
         frames: torch.Tensor = self.decoder(torch.cat([dynamic, still], 2))
         return frames

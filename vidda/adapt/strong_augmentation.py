@@ -14,7 +14,7 @@ CUT = 0.5
 
 
 def strong(video: torch.Tensor) -> torch.Tensor:
-    """The clips moved, recolored and with a square cut out, all frames of a clip alike.
+    """Return the clips moved, recolored and with a square cut out, all frames of a clip alike.
 
     video: (B, C, T, H, W), normalized. A clip is turned within 20 degrees, zoomed and shifted
     within a fifth, its contrast and each channel's brightness change within one half (of a standard

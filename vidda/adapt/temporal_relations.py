@@ -66,13 +66,15 @@ def domain_discriminator(width: int, hidden: int) -> nn.Sequential:
 
 
 def branch_domain_logits(domains: torch.Tensor, source: int) -> torch.Tensor:
-    """The loss of judges' logits (B, ..., 2), of which the first so many clips are the source's."""
+    """Return the loss of judges' logits (B, ..., 2), of which the first so many clips are the
+    source's.
+    """
     here, there = domains[:source], domains[source:]
     return two_way_loss(here.reshape(-1, 2), there.reshape(-1, 2))
 
 
 def segmented(frames: torch.Tensor, count: int) -> torch.Tensor:
-    """The means of `count` parts of a clip's time, (B, count, D).
+    """Return the means of `count` parts of a clip's time, (B, count, D).
 
     frames: (B, T, D). Where T is no multiple of count the parts overlap, as in adaptive pooling.
     """
@@ -82,7 +84,7 @@ def segmented(frames: torch.Tensor, count: int) -> torch.Tensor:
 
 
 def framewise(model: Recognizer, key: str) -> Framewise:
-    """The model itself, if it knows features of each moment, else a ViddaError.
+    """Return the model itself, if it knows features of each moment, else a ViddaError.
 
     key: what in the config asks for it.
     """

@@ -115,7 +115,7 @@ class TransVae(Method):
     def _classified(
         self, moments: torch.Tensor, wanted: torch.Tensor
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor, dict[str, torch.Tensor]]:
-        """Losses on the dynamic latents, the branch's logits (B, K), and what to show."""
+        """Return losses on the dynamic latents, the branch's logits (B, K), and what to show."""
         c, strengths, clips = self.config, self.strengths, len(wanted)
         dynamic = self.vae.encode(moments).dynamic.mean
         by_frame = self.frames(reverse(self.dropout(dynamic), strengths.frame))
@@ -136,7 +136,9 @@ class TransVae(Method):
         return losses, logits, shown
 
     def _rebuilt(self, moments: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
-        """Losses of the autoencoder and its latents, on features (B, T, D) without a gradient."""
+        """Return losses of the autoencoder and its latents, on features (B, T, D) without a
+        gradient.
+        """
         c = self.config
         latents: SequentialLatents = self.vae.encode(moments)
         static, dynamic = latents.static.mean, latents.dynamic.mean
@@ -161,7 +163,7 @@ class TransVae(Method):
         }
 
     def _pseudo_labels(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Labels of target clips, (B,), and of which there is one."""
+        """Return labels of target clips, (B,), and of which there is one."""
         confidence, labels = logits.detach().softmax(1).max(1)
         late = self.progress >= self.config.pseudo_from
         return labels, (confidence > self.config.threshold) & late

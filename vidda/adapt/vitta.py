@@ -104,7 +104,7 @@ class Vitta(Online):
     def _source(
         self, model: Recognizer, path: Path, look: Callable[[], Outputs]
     ) -> dict[str, NormStatistics]:
-        """The source's statistics, from the file or else into it."""
+        """Return the source's statistics, from the file or else into it."""
         layers, digest = norm_layers(model), weights_digest(model)
         if not path.exists():
             with tally_statistics(model, layers) as tally:

@@ -43,11 +43,13 @@ class CameraStatistics(Config):
 
     @property
     def clips(self) -> int:
-        """How many clips were measured."""
+        """Return how many clips were measured."""
         return len(self.cameras)
 
     def draw(self, rng: np.random.Generator) -> CameraRecord:
-        """One clip's camera at random: effects that go together in the domain stay together."""
+        """Return one clip's camera at random: effects that go together in the domain
+        stay together.
+        """
         return self.cameras[int(rng.integers(len(self.cameras)))]
 
     def write(self, path: Path) -> None:

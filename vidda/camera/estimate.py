@@ -33,7 +33,7 @@ class MeasuredClip:
 
 
 def estimate(clips: Iterable[np.ndarray]) -> CameraStatistics:
-    """The cameras that took the clips.
+    """Return the cameras that took the clips.
 
     clips: (T, H, W, 3) uint8 RGB each, read one after the other. Those that show nothing are left
     out and counted. One frame alone tells nothing of shake and noise: these are then zero.
@@ -64,7 +64,7 @@ def estimate(clips: Iterable[np.ndarray]) -> CameraStatistics:
 
 
 def measure(frames: np.ndarray) -> MeasuredClip:
-    """The camera of one clip (T, H, W, 3) uint8 RGB."""
+    """Return the camera of one clip (T, H, W, 3) uint8 RGB."""
     height, width = frames.shape[1:3]
     side = min(height, width)
     small_height, small_width = shake.working_size(height, width)
@@ -128,13 +128,15 @@ def _light_steps(lab: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 
 def _difference(lab: np.ndarray, steps: np.ndarray, t: int) -> np.ndarray:
-    """Frame t + 1 less frame t, once the image's movement is undone."""
+    """Return frame t + 1 less frame t, once the image's movement is undone."""
     difference: np.ndarray = shake.moved(lab[t + 1], steps[t], back=True) - lab[t]
     return difference
 
 
 def _inner(size: tuple[int, ...], steps: np.ndarray) -> tuple[slice, slice]:
-    """The part of the image that stays in sight from frame to frame, a quarter of it at least."""
+    """Return the part of the image that stays in sight from frame to frame, a quarter of it at
+    least.
+    """
     margin = 2 + int(np.ceil(np.abs(steps[:, :2]).max()))
     rows, columns = (min(margin, side // 4) for side in size)
     return slice(rows, size[0] - rows), slice(columns, size[1] - columns)

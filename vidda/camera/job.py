@@ -107,7 +107,7 @@ def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
 def camera_matched(
     config: CameraJobConfig, root: Path, cameras: CameraStatistics, version: Version
 ) -> tuple[np.ndarray, float]:
-    """The frames of one version (T, H, W, 3) uint8 RGB, and their rate.
+    """Return the frames of one version (T, H, W, 3) uint8 RGB, and their rate.
 
     root: of the clip. They depend on the seed, the clip, the copy's number and the cameras alone.
     """
@@ -179,7 +179,7 @@ def _sidecar(version: Version) -> str:
 
 
 def _record(config: CameraJobConfig, version: Version, derived: Derived) -> ClipRecord:
-    """The record of a version; a translated clip stays one, a synthetic one too."""
+    """Return the record of a version; a translated clip stays one, a synthetic one too."""
     place = _sidecar(version)
     beside = place if place in derived.files else ""
     return version.record(config.name, domain=version.clip.domain, sidecar=beside)

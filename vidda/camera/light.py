@@ -40,7 +40,8 @@ def _unit(frame: np.ndarray) -> np.ndarray:
 
 
 def matched(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray, strength: float) -> np.ndarray:
-    """A clip (T, H, W, 3) brought to a mean and spread (3,) of the channels, by `strength` 0..1.
+    """Return a clip (T, H, W, 3) brought to a mean and spread (3,) of the channels, by `strength`
+    0..1.
 
     A channel is stretched by STRETCH at most: what has no contrast gets none.
     """
@@ -71,7 +72,7 @@ def light_steps(residuals: np.ndarray) -> np.ndarray:
 def noise(
     lab: np.ndarray, residuals: np.ndarray, smoothing: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Standard deviation (3,) of the noise in CIELAB units, and its grain in pixels.
+    """Return standard deviation (3,) of the noise in CIELAB units, and its grain in pixels.
 
     lab: (P, H, W, 3) the first frames of P pairs; residuals: (P, H, W, 3) the second less the
     first, aligned; smoothing: (P,) share of white noise's variance that aligning left. Median
@@ -99,7 +100,9 @@ def noise(
 def with_noise(
     rng: np.random.Generator, lab: np.ndarray, deviation: np.ndarray, grain: float
 ) -> np.ndarray:
-    """A clip (T, H, W, 3) with fresh Gaussian noise of a deviation (3,) and grain in pixels."""
+    """Return a clip (T, H, W, 3) with fresh Gaussian noise of a deviation (3,) and
+    grain in pixels.
+    """
     fresh = rng.standard_normal(lab.shape, np.float32)
     if grain > 0.0:
         for frame in fresh:

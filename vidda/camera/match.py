@@ -40,7 +40,7 @@ def apply(
     config: CameraMatch,
     rng: np.random.Generator,
 ) -> np.ndarray:
-    """The clip as a camera of the target domain would have taken it, (T, H, W, 3) uint8 RGB.
+    """Return the clip as a camera of the target domain would have taken it, (T, H, W, 3) uint8 RGB.
 
     frames: (T, H, W, 3) uint8 RGB. rng: decides the camera, its path and its noise; an effect that
     is switched off leaves the others as they were. Keypoints, masks and flow of the clip as it was
@@ -121,12 +121,12 @@ def _drift(
 
 
 def _limited(path: np.ndarray, limit: float) -> np.ndarray:
-    """A path (T, 3) in pixels whose shifts stay within `limit`; small ones hardly change."""
+    """Return a path (T, 3) in pixels whose shifts stay within `limit`; small ones hardly change."""
     far = np.hypot(path[:, :1], path[:, 1:2])
     shrink = np.where(far > 1e-9, limit * np.tanh(far / limit) / np.maximum(far, 1e-9), 1.0)
     return np.concatenate([path[:, :2] * shrink, path[:, 2:]], axis=1)
 
 
 def _missing(wanted: np.ndarray, present: np.ndarray) -> np.ndarray:
-    """The deviation that, independent of what is present, makes up what is wanted."""
+    """Return the deviation that, independent of what is present, makes up what is wanted."""
     return np.sqrt(np.maximum(wanted**2 - present**2, 0.0))

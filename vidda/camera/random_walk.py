@@ -12,7 +12,7 @@ LAGS = 12
 
 
 def trend(steps: np.ndarray) -> np.ndarray:
-    """The mean step (C,) of steps (N, C); zero where there is none."""
+    """Return the mean step (C,) of steps (N, C); zero where there is none."""
     return steps.mean(0) if len(steps) else np.zeros(steps.shape[1])
 
 
@@ -49,7 +49,8 @@ def sample(
     unsteadiness: np.ndarray,
     memory: np.ndarray,
 ) -> np.ndarray:
-    """A walk (T, C) of `frames` places about zero with the given trend, unsteadiness and memory.
+    """Return a walk (T, C) of `frames` places about zero with the given trend, unsteadiness and
+    memory.
 
     trend, unsteadiness: (C,) as measured, memory: (L, C). The steps' root mean square is exactly
     what was asked for, because how much it differs from clip to clip was measured too.

@@ -18,13 +18,15 @@ SHORTEST_SMEAR_PX = 0.1
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:
-    """Height and width at which movement is measured: a shorter side of WORKING_SIDE at most."""
+    """Return height and width at which movement is measured: a shorter side of WORKING_SIDE at
+    most.
+    """
     scale = max(1.0, min(height, width) / WORKING_SIDE)
     return round(height / scale), round(width / scale)
 
 
 def steps(gray: np.ndarray) -> np.ndarray:
-    """The image's movement from each frame to the next, without the people in it.
+    """Return the image's movement from each frame to the next, without the people in it.
 
     gray: (T, H, W) float32, 0..255. Returns (T - 1, 3) float64: pixels to the right and down at the
     image's middle, and radians from right toward down.
@@ -56,7 +58,8 @@ def align(first: np.ndarray, second: np.ndarray) -> np.ndarray:
 
 
 def moved(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.ndarray:
-    """An image (H, W) or (H, W, C) float32 whose content moved by `motion` (3,), or came `back`.
+    """Return an image (H, W) or (H, W, C) float32 whose content moved by `motion` (3,), or came
+    `back`.
 
     Lanczos: linear and cubic kernels misplace fractions of a pixel by some tenths. What comes in
     over the edge mirrors the inside.
@@ -73,7 +76,8 @@ def moved(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.nd
 
 
 def camera_shaken(frames: np.ndarray, path: np.ndarray, smear: np.ndarray) -> np.ndarray:
-    """Frames as a camera takes them that moves while its shutter is open, (T, H, W, C) float32.
+    """Return frames as a camera takes them that moves while its shutter is open, (T, H, W, C)
+    float32.
 
     frames: (T, H, W, C) uint8 or float32. path: (T, 3) where the content is in the middle of each
     exposure, pixels right and down and radians; smear: (T, 3) how far it moves during the exposure,
@@ -108,7 +112,7 @@ def _misfit(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> float:
 
 
 def _refined(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """One level of the pyramid."""
+    """Return one level of the pyramid."""
     first, second = (cv2.GaussianBlur(image, (0, 0), SMOOTHING) for image in (first, second))
     height, width = first.shape
     down, right = np.mgrid[:height, :width].astype(np.float32)

@@ -21,7 +21,8 @@ PRIOR_WEIGHT = 20.0
 
 
 def edge_blur(gray: np.ndarray) -> float | None:
-    """Standard deviation in pixels of the Gaussian blur that the sharpest edges have, or None.
+    """Return standard deviation in pixels of the Gaussian blur that the sharpest edges have, or
+    None.
 
     gray: (T, H, W) float32, 0..255. The gradient at a strong edge is compared with that after a
     further blur (Zhuo and Sim 2011, doi 10.1016/j.patcog.2011.03.009, equation 7); what the ratio
@@ -38,7 +39,8 @@ def edge_blur(gray: np.ndarray) -> float | None:
 
 
 def missing_blur(gray: np.ndarray, wanted: float) -> float:
-    """The further Gaussian blur in pixels after which `edge_blur` is `wanted`; 0 if it is already.
+    """Return the further Gaussian blur in pixels after which `edge_blur` is `wanted`; 0 if it is
+    already.
 
     gray: (T, H, W) float32, 0..255. Found by bisection.
     """
@@ -57,7 +59,9 @@ def missing_blur(gray: np.ndarray, wanted: float) -> float:
 
 
 def blurred(frames: np.ndarray, deviation: float) -> np.ndarray:
-    """Frames (T, H, W) or (T, H, W, C) float32 after a Gaussian blur of `deviation` pixels."""
+    """Return frames (T, H, W) or (T, H, W, C) float32 after a Gaussian blur of
+    `deviation` pixels.
+    """
     if deviation < 0.05:
         return frames
     return np.stack(

@@ -36,7 +36,7 @@ class CameraConfig(Config):
 
 
 def target_clips(config: CameraConfig) -> Manifest:
-    """The target clips that are measured, without labels; ViddaError when there are none."""
+    """Return the target clips that are measured, without labels; ViddaError when there are none."""
     target = load_manifest(config.target).unlabeled()
     if not target.clips:
         raise ViddaError(f"{config.target}: no clips in it; give a manifest of target clips")
@@ -66,7 +66,7 @@ def statistics(
 
 
 def measured(out: Path) -> bool:
-    """Whether the target's cameras are in the run folder, and can be read."""
+    """Return whether the target's cameras are in the run folder, and can be read."""
     try:
         CameraStatistics.read(out / FILE)
     except ViddaError:

@@ -27,7 +27,7 @@ class ArrayCache:
     def arrays(
         self, key: str, make: Callable[[], Mapping[str, np.ndarray]]
     ) -> Mapping[str, np.ndarray]:
-        """The arrays of a key, from disk where they were made before, else from `make()`.
+        """Return the arrays of a key, from disk where they were made before, else from `make()`.
 
         key: hex digest of everything that decides the arrays. Raises whatever `make` raises.
         """

@@ -37,7 +37,7 @@ class BoxSource(Protocol):
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Boxes (T, P, 4) of the people; arguments as in `vidda.control.pose.PoseSource`."""
+        """Return boxes (T, P, 4) of the people; arguments as in `vidda.control.pose.PoseSource`."""
 
 
 class WholeFrame(Config):
@@ -51,7 +51,7 @@ class WholeFrame(Config):
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """The frame itself, in every frame."""
+        """Return the frame itself, in every frame."""
         count, height, width = frames.shape[:3]
         return np.tile(np.array([0, 0, width, height], np.float32), (count, 1, 1))
 
@@ -67,7 +67,7 @@ class SidecarBox(Config):
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """The sidecar's boxes; raises ViddaError when it has none, or none with an area."""
+        """Return the sidecar's boxes; raises ViddaError when it has none, or none with an area."""
         rows = rows_of(clip, root, "box", len(frames), indices).astype(np.float32)
         if rows.shape[-1] != 4 or rows.ndim not in (2, 3):
             raise ViddaError(
@@ -98,7 +98,7 @@ class ManifestBox(Config):
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """The box in every frame; raises ViddaError when the columns hold none."""
+        """Return the box in every frame; raises ViddaError when the columns hold none."""
         texts = [clip.meta.get(name, "") for name in self.columns]
         try:
             box = np.array([float(text) for text in texts])
@@ -134,7 +134,7 @@ class DetectorConfig(Config):
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
 
     def build(self) -> "Detector":
-        """The detector; raises ViddaError when its weights or device are not there."""
+        """Return the detector; raises ViddaError when its weights or device are not there."""
         return Detector(self)
 
 
@@ -158,7 +158,9 @@ class Detector:
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """The surest people of each frame first; raises NobodyError when there are none at all."""
+        """Return the surest people of each frame first; raises NobodyError when there are none at
+        all.
+        """
         import torch
 
         found: list[np.ndarray] = []
@@ -180,7 +182,9 @@ class Detector:
         return padded
 
     def _people(self, output: "dict[str, torch.Tensor]") -> np.ndarray:
-        """Boxes (N, 4) of the surest people in one frame; torchvision gives the surest first."""
+        """Return boxes (N, 4) of the surest people in one frame; torchvision gives the surest
+        first.
+        """
         boxes = output["boxes"]
         sides = boxes[:, 2:] - boxes[:, :2]
         sure = (output["labels"] == PERSON) & (output["scores"] >= self.config.threshold)

@@ -22,7 +22,8 @@ def clip_flow(
     wanted: Iterable[int] | None = None,
     passed: Passed = unseen,
 ) -> dict[str, np.ndarray]:
-    """Flow from each frame to its target, `steps` as `unpacked` takes them, and what is `occluded`.
+    """Return flow from each frame to its target, `steps` as `unpacked` takes them, and what is
+    `occluded`.
 
     frames: (T, H, W, 3) uint8 RGB. Gives (T, H, W, 2) int16 and (T, H, W) bool; row 0 is zero.
     wanted: rows that are computed, the others being zero; None: all. passed: called with each.
@@ -41,7 +42,7 @@ def clip_flow(
 
 
 def packed(flow: np.ndarray) -> np.ndarray:
-    """Flow (H, W, 2) in pixels as the differences of neighbors in int16 steps.
+    """Return flow (H, W, 2) in pixels as the differences of neighbors in int16 steps.
 
     Steps hold up to 1023 pixels. Flow is smooth, so their differences compress to less than half;
     they may wrap around, for their sum wraps back.
@@ -54,7 +55,8 @@ def packed(flow: np.ndarray) -> np.ndarray:
 
 
 def unpacked(steps: np.ndarray) -> np.ndarray:
-    """The flow of a clip in pixels, (T, H, W, 2) float16, from what `packed` gave for its frames.
+    """Return the flow of a clip in pixels, (T, H, W, 2) float16, from what `packed` gave for its
+    frames.
 
     Every step up to 64 pixels is a number of float16; above, it is right to a thousandth.
     """

@@ -5,7 +5,8 @@ from vidda.video.info import VideoInfo
 
 
 def fitted(info: VideoInfo, size: int | tuple[int, int] | None, multiple: int) -> tuple[int, int]:
-    """Height and width in pixels: what is asked for, rounded to multiples that the model takes.
+    """Return height and width in pixels: what is asked for, rounded to multiples that the model
+    takes.
 
     size: of the shorter side, the shape being kept, or (height, width), or None for the clip's own.
     """

@@ -29,7 +29,7 @@ def evenly(count: int, columns: int) -> np.ndarray:
 def rows(
     frames: np.ndarray, controls: Controls, mask: np.ndarray | None, shown: np.ndarray
 ) -> list[Row]:
-    """The rows of a clip's sheet: source, edges, pose, flow and mask, those that there are.
+    """Return the rows of a clip's sheet: source, edges, pose, flow and mask, those that there are.
 
     frames: (T, H, W, 3) uint8 RGB. mask: (T, H, W) bool. shown: which of the frames.
     """
@@ -54,13 +54,15 @@ def rows(
 
 
 def full_color(flow: np.ndarray) -> float:
-    """The displacement in pixels that is drawn in full color, for a clip's flow (T, H, W, 2)."""
+    """Return the displacement in pixels that is drawn in full color, for a clip's flow (T, H, W,
+    2).
+    """
     lengths = np.stack([np.linalg.norm(one.astype(np.float32), axis=-1) for one in flow])
     return max(1.0, float(np.percentile(lengths, LARGE_FLOW, overwrite_input=True)))
 
 
 def flow_pictures(flow: np.ndarray, hidden: np.ndarray, full: float) -> np.ndarray:
-    """Flow (T, H, W, 2) as colors, (T, H, W, 3) uint8 RGB.
+    """Return flow (T, H, W, 2) as colors, (T, H, W, 3) uint8 RGB.
 
     White is no motion; the hue is the direction (red to the right, green-yellow down), and the
     saturation the displacement, complete at `full` pixels. hidden: (T, H, W) bool, drawn black.
@@ -71,7 +73,7 @@ def flow_pictures(flow: np.ndarray, hidden: np.ndarray, full: float) -> np.ndarr
 def contact_sheet(
     title: str, found: Sequence[Row], numbers: Sequence[int], tile: int
 ) -> np.ndarray:
-    """One picture of a clip's rows, (height, width, 3) uint8 RGB.
+    """Return one picture of a clip's rows, (height, width, 3) uint8 RGB.
 
     numbers: (T,) what to call the frames. tile: width of a picture on the sheet, in pixels.
     """

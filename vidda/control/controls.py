@@ -141,7 +141,7 @@ class ControlReader:
         flow_rows: np.ndarray | None = None,
         passed: Passed = unseen,
     ) -> Controls:
-        """The controls of frames of a clip, at the frames' size.
+        """Return the controls of frames of a clip, at the frames' size.
 
         frames: (T, H, W, 3) uint8 RGB, T at least 1, the whole picture. clip, root: which clip of
         which manifest's root they are of. indices: (T,) which of the clip's frames, from 0; None:
@@ -282,7 +282,7 @@ def _plain(value: Any) -> Any:
 
 
 def _digest(frames: np.ndarray) -> str:
-    """Hex digest of frames and their size."""
+    """Return hex digest of frames and their size."""
     digest = hashlib.sha256(repr(frames.shape).encode())
     digest.update(np.ascontiguousarray(frames).data)
     return digest.hexdigest()

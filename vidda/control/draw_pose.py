@@ -85,7 +85,7 @@ _CORNERS = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
 
 
 def openpose(pose: Pose) -> Pose:
-    """The same people with OpenPose's 18 joints: keypoints (T, P, 18, 2), scores (T, P, 18).
+    """Return the same people with OpenPose's 18 joints: keypoints (T, P, 18, 2), scores (T, P, 18).
 
     The neck is the middle of the shoulders, and as sure as the less sure of them.
     """
@@ -121,7 +121,7 @@ def draw_openpose(
 def _draw(
     people: np.ndarray, sure: np.ndarray, height: int, width: int, radius: float
 ) -> np.ndarray:
-    """One frame. people: (P, 18, 2) in pixels; sure: (P, 18) bool."""
+    """Return one frame. people: (P, 18, 2) in pixels; sure: (P, 18) bool."""
     canvas = np.zeros((height, width, 3), np.uint8)
     for limb, color in zip(LIMBS, COLORS, strict=False):
         start, end = (BODY.index(name) for name in limb)
@@ -138,7 +138,7 @@ def _draw(
 
 
 def _ellipse(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
-    """The outline of the ellipse along a limb, (64, 2)."""
+    """Return the outline of the ellipse along a limb, (64, 2)."""
     half = (end - start) / 2
     length = float(np.hypot(*half))
     along = half / length if length > 0 else np.array([1.0, 0.0])

@@ -23,7 +23,7 @@ class FixedThresholds(Config):
         return self
 
     def thresholds(self, frame: np.ndarray) -> tuple[float, float]:
-        """The low and the high threshold for a frame (H, W, 3) uint8."""
+        """Return the low and the high threshold for a frame (H, W, 3) uint8."""
         return self.low, self.high
 
 
@@ -34,7 +34,7 @@ class MedianThresholds(Config):
     spread: float = Field(default=0.33, gt=0, le=1, description="distance from the median")
 
     def thresholds(self, frame: np.ndarray) -> tuple[float, float]:
-        """The low and the high threshold for a frame (H, W, 3) uint8, in 0..255."""
+        """Return the low and the high threshold for a frame (H, W, 3) uint8, in 0..255."""
         median = float(np.median(cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY)))
         return (1 - self.spread) * median, min(255.0, (1 + self.spread) * median)
 
@@ -82,7 +82,7 @@ EdgeConfig = Annotated[CannyEdges | SoftEdges, Field(discriminator="name")]
 
 
 def _gradient(frame: np.ndarray, sigma: float) -> np.ndarray:
-    """The strongest channel's gradient magnitude, (H, W) float32, in gray levels a pixel."""
+    """Return the strongest channel's gradient magnitude, (H, W) float32, in gray levels a pixel."""
     smooth = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), sigma)
     across = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)

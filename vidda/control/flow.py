@@ -23,7 +23,7 @@ class Flow(Protocol):
     """What estimates optical flow."""
 
     def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB.
+        """Return the flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB.
 
         Raises ViddaError where a side has fewer than `SMALLEST` pixels.
         """
@@ -38,7 +38,7 @@ class DisConfig(Config):
     )
 
     def build(self) -> "Dis":
-        """The estimator."""
+        """Return the estimator."""
         return Dis(self)
 
 
@@ -57,7 +57,7 @@ class RaftConfig(Config):
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
 
     def build(self) -> "Raft":
-        """The estimator; raises ViddaError when its weights or device are not there."""
+        """Return the estimator; raises ViddaError when its weights or device are not there."""
         return Raft(self)
 
 
@@ -119,7 +119,9 @@ class Dis:
         self._dis = cv2.DISOpticalFlow.create(presets[config.preset])
 
     def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB."""
+        """Return the flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W,
+        3) uint8 RGB.
+        """
         _check_size(a)
         gray = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in (a, b)]
         found: np.ndarray = self._dis.calc(*gray, None)  # type: ignore[call-overload]
@@ -142,7 +144,9 @@ class Raft:
         self._model.eval().requires_grad_(False).to(self.device)
 
     def flow(self, a: np.ndarray, b: np.ndarray) -> np.ndarray:
-        """The flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W, 3) uint8 RGB."""
+        """Return the flow from frame `a` to frame `b`, (H, W, 2) float32; both (H, W,
+        3) uint8 RGB.
+        """
         import torch
         from torch.nn.functional import interpolate
 

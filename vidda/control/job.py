@@ -65,12 +65,12 @@ class ControlJobConfig(ControlConfig):
 
     @property
     def whole_flow(self) -> bool:
-        """Whether flow was asked for; else only the frames on the sheet have any."""
+        """Return whether flow was asked for; else only the frames on the sheet have any."""
         return self.flow is not None and "flow" in self.model_fields_set
 
     @property
     def flows(self) -> tuple[Target, ...]:
-        """The flow that is shown or written; videos do not show that to the first frame."""
+        """Return the flow that is shown or written; videos do not show that to the first frame."""
         if not self.whole_flow and "sheet" not in self.write:
             return ()
         return ("previous",) if self.write == ("videos",) else ("previous", "anchor")
@@ -141,12 +141,12 @@ def _require_own_places(chosen: Manifest) -> None:
 
 
 def _missing(out: Path, chosen: Manifest, *, content: bool = True) -> list[ClipRecord]:
-    """The clips that are not whole there; content: compare hashes, not only sizes."""
+    """Return the clips that are not whole there; content: compare hashes, not only sizes."""
     return missing(out, chosen.clips, lambda clip: (_place(clip), clip.id), content=content)
 
 
 def _place(clip: ClipRecord) -> str:
-    """A clip's folder, relative to OUT."""
+    """Return a clip's folder, relative to OUT."""
     return f"{CLIPS}/{clip.path}"
 
 
@@ -186,7 +186,9 @@ class _Counted:
 
 
 def _length(config: ControlJobConfig, path: Path) -> int:
-    """How many frames of a clip are looked at; 0 where it cannot be read, which is told later."""
+    """Return how many frames of a clip are looked at; 0 where it cannot be read, which is told
+    later.
+    """
     try:
         return min(video.probe(path).frames, config.frames)
     except ViddaError:
@@ -234,7 +236,7 @@ def _write_clip(
 
 
 def _written(config: ControlJobConfig, controls: Controls) -> Controls:
-    """The controls of all frames, without flow that only the sheet's frames have."""
+    """Return the controls of all frames, without flow that only the sheet's frames have."""
     if config.whole_flow:
         return controls
     names = ("flow_previous", "flow_anchor", "occluded_previous", "occluded_anchor")
@@ -242,7 +244,7 @@ def _written(config: ControlJobConfig, controls: Controls) -> Controls:
 
 
 def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
-    """The name of each control and its RGB frames."""
+    """Yield the name of each control and its RGB frames."""
     if controls.edges is not None:
         yield "edges", np.repeat(controls.edges[..., None], 3, axis=3)
     if mask is not None:
@@ -255,7 +257,7 @@ def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str
 
 
 def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Each control as it is, by the name that `Controls` gives it."""
+    """Return each control as it is, by the name that `Controls` gives it."""
     found = {
         "edges": controls.edges,
         "pose_maps": controls.pose_maps,

@@ -27,7 +27,7 @@ class Pose:
 
 
 def nobody(frames: int) -> Pose:
-    """The poses of so many frames in which nobody is seen."""
+    """Return the poses of so many frames in which nobody is seen."""
     shape = (frames, 0, len(JOINTS))
     return Pose(np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32))
 
@@ -39,7 +39,7 @@ def known(scores: np.ndarray, threshold: float) -> np.ndarray:
 
 
 def people_boxes(pose: Pose, threshold: float = 0.0) -> np.ndarray:
-    """The box around the joints of each person in each frame.
+    """Return the box around the joints of each person in each frame.
 
     threshold: see `known`. Gives (T, P, 4) float32 x0, y0, x1, y1 in pixels, NaN where a person has
     no known joint.
@@ -59,7 +59,7 @@ def pck(
     size: np.ndarray | float,
     alpha: float = 0.2,
 ) -> np.ndarray:
-    """The percentage of correct keypoints of each joint, as a share.
+    """Return the percentage of correct keypoints of each joint, as a share.
 
     predicted, truth: (..., 17, 2) x, y in pixels; a predicted joint that is NaN was not found and
     is wrong. visible: (..., 17) bool, the joints that count. size: (...) or one number, the longer

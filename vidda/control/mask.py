@@ -34,7 +34,7 @@ HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
 def has_mask(clip: ClipRecord, root: Path) -> bool:
-    """Whether a clip has a sidecar with a mask in it."""
+    """Return whether a clip has a sidecar with a mask in it."""
     try:
         with np.load(path_of(clip, root), allow_pickle=False) as content:
             return "mask" in content
@@ -54,7 +54,8 @@ def person_mask(
     grow: int = 0,
     threshold: float = THRESHOLD,
 ) -> np.ndarray:
-    """The pixels of people, (T, height, width) bool: the sidecar's mask, else from the skeletons.
+    """Return the pixels of people, (T, height, width) bool: the sidecar's mask, else from the
+    skeletons.
 
     clip, root: which clip of which manifest's root. pose: its poses in pixels of height x width,
     needed where there is no sidecar. indices: (T,) which of the clip's frames, from 0; None: all.
@@ -81,7 +82,7 @@ def person_mask(
 
 
 def skeleton_mask(pose: Pose, height: int, width: int, threshold: float = THRESHOLD) -> np.ndarray:
-    """The pixels that people with such skeletons may cover, (T, height, width) bool.
+    """Return the pixels that people with such skeletons may cover, (T, height, width) bool.
 
     Limbs get the thickness of an average build for the length of the person's torso, the head a
     disc, and hands and feet the place beyond wrists and ankles. threshold: joints with a lower
@@ -100,7 +101,7 @@ def skeleton_mask(pose: Pose, height: int, width: int, threshold: float = THRESH
 
 
 def grown(mask: np.ndarray, pixels: int) -> np.ndarray:
-    """A mask (T, H, W) bool widened by so many pixels in every direction."""
+    """Return a mask (T, H, W) bool widened by so many pixels in every direction."""
     if pixels == 0:
         return mask
     side = 2 * pixels + 1
@@ -143,7 +144,7 @@ def _pixel(point: np.ndarray) -> tuple[int, int]:
 
 
 def _resized(mask: np.ndarray, height: int, width: int) -> np.ndarray:
-    """A mask (H, W) bool at another size: what at least half of a pixel's area says."""
+    """Return a mask (H, W) bool at another size: what at least half of a pixel's area says."""
     shrinks = height <= mask.shape[0] and width <= mask.shape[1]
     interpolation = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
     share = cv2.resize(mask.astype(np.float32), (width, height), interpolation=interpolation)

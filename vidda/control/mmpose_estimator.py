@@ -53,7 +53,9 @@ class MMPoseConfig(Config):
     device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
 
     def build(self) -> "MMPose":
-        """The estimator; raises ViddaError when mmpose, the model or the device is not there."""
+        """Return the estimator; raises ViddaError when mmpose, the model or the device is not
+        there.
+        """
         return MMPose(self)
 
 
@@ -103,7 +105,7 @@ class MMPose:
         indices: np.ndarray | None = None,
         passed: Passed = unseen,
     ) -> Pose:
-        """The poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
+        """Return the poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
         return over_people(frames, boxes, self.config.batch, self._predict, passed)
@@ -146,7 +148,7 @@ class MMPose:
 
 
 def _read(file: Path) -> Any:
-    """The mmengine config of a file, or of a model that mmpose ships."""
+    """Return the mmengine config of a file, or of a model that mmpose ships."""
     from mmengine import Config as Content
 
     try:
@@ -167,7 +169,7 @@ def _read(file: Path) -> Any:
 
 
 def _joints(name: Path, model: Any) -> tuple[list[str], list[int]]:
-    """The names of a model's key points, and the places of COCO's joints among them."""
+    """Return the names of a model's key points, and the places of COCO's joints among them."""
     by_number: Mapping[int, str] = model.dataset_meta["keypoint_id2name"]
     numbers = model.test_cfg.get("output_keypoint_indices") or sorted(by_number)
     names = [by_number[number] for number in numbers]

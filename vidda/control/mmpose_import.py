@@ -75,7 +75,7 @@ def _distribution(name: str) -> SimpleNamespace:
 
 
 def _missing() -> dict[str, dict[str, Any]]:
-    """The stand-ins for those modules that are not really installed."""
+    """Return the stand-ins for those modules that are not really installed."""
     from pycocotools import coco, cocoeval, mask
 
     stand_ins: dict[str, dict[str, Any]] = {
@@ -101,7 +101,7 @@ def _missing() -> dict[str, dict[str, Any]]:
 
 
 def import_mmpose_apis() -> ModuleType:
-    """The module `mmpose.apis` (`init_model`, `inference_topdown`, ...).
+    """Return the module `mmpose.apis` (`init_model`, `inference_topdown`, ...).
 
     Raises ViddaError with the remedy when mmpose or a part that it needs is not installed.
     """
@@ -114,7 +114,9 @@ def import_mmpose_apis() -> ModuleType:
 
 
 def shipped_config(name: str) -> Any:
-    """The mmengine `Config` of one of the models that mmpose ships, by its path below `configs`."""
+    """Return the mmengine `Config` of one of the models that mmpose ships, by its path below
+    `configs`.
+    """
     import mmpose
     from mmengine import Config
 

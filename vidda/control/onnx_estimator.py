@@ -57,7 +57,9 @@ class RtmposeOnnxConfig(Config):
         return device
 
     def build(self) -> "RtmposeOnnx":
-        """The estimator; raises ViddaError when onnxruntime, the file or the device is missing."""
+        """Return the estimator; raises ViddaError when onnxruntime, the file or the device is
+        missing.
+        """
         return RtmposeOnnx(self)
 
 
@@ -94,7 +96,7 @@ class RtmposeOnnx:
         indices: np.ndarray | None = None,
         passed: Passed = unseen,
     ) -> Pose:
-        """The poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
+        """Return the poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
         batch = self._fixed_batch or self.config.batch
@@ -189,8 +191,8 @@ def _open(config: RtmposeOnnxConfig) -> "InferenceSession":
 def providers(device: str, there: Sequence[str]) -> list[Any]:
     """What onnxruntime is to run on, the first choice first, with the GPU's number.
 
-    device: see `RtmposeOnnxConfig`. there: what this onnxruntime has. A GPU without a number is PyTorch's
-    current one, where PyTorch sees any: so several workers do not all sit on the first.
+    device: see `RtmposeOnnxConfig`. there: what this onnxruntime has. A GPU without a number is
+    PyTorch's current one, where PyTorch sees any: so several workers do not all sit on the first.
     """
     if device == "cpu" or CUDA not in there:
         return [CPU]

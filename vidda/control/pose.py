@@ -33,7 +33,7 @@ class PoseSource(Protocol):
         indices: np.ndarray | None = None,
         passed: Passed = unseen,
     ) -> Pose:
-        """The poses in frames of a clip.
+        """Return the poses in frames of a clip.
 
         frames: (T, H, W, 3) uint8 RGB, of any size; the whole picture, not a part of it.
         boxes: (T, P, 4) float32 x0, y0, x1, y1 in pixels of the frames, NaN where a person is not

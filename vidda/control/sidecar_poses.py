@@ -23,7 +23,7 @@ class SidecarPosesConfig(Config):
     name: Literal["sidecar"] = Field(default="sidecar", description="key points of the dataset")
 
     def build(self) -> "SidecarPoses":
-        """The source of poses."""
+        """Return the source of poses."""
         return SidecarPoses()
 
 
@@ -39,7 +39,8 @@ class SidecarPoses:
         indices: np.ndarray | None = None,
         passed: Passed = unseen,
     ) -> Pose:
-        """The poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not used.
+        """Return the poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not
+        used.
 
         Raises ViddaError when the clip has no sidecar, or one that does not fit it.
         """

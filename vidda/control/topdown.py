@@ -15,7 +15,7 @@ their scores (N, 17)."""
 def over_people(
     frames: np.ndarray, boxes: np.ndarray, batch: int, predict: Predict, passed: Passed
 ) -> Pose:
-    """The poses of all people, `batch` of them at once whatever frames they are in.
+    """Return the poses of all people, `batch` of them at once whatever frames they are in.
 
     frames: (T, H, W, 3). boxes: (T, P, 4), NaN where a person is not there: their scores are 0.
     passed: called with how many frames more are done.

@@ -89,7 +89,7 @@ def _extend(
 
 
 def _distance(a: np.ndarray, a_scores: np.ndarray, b: np.ndarray, b_scores: np.ndarray) -> float:
-    """Mean distance of the joints that both have, as a share of the people's size."""
+    """Return mean distance of the joints that both have, as a share of the people's size."""
     weight = a_scores * b_scores
     if not weight.any():
         return NEW
@@ -138,7 +138,7 @@ def smooth(
 
 
 def _runs(flags: np.ndarray) -> list[slice]:
-    """The stretches of frames in which `flags` (T,) is true."""
+    """Return the stretches of frames in which `flags` (T,) is true."""
     steps = np.diff(flags.astype(np.int8), prepend=0, append=0)
     starts, stops = np.flatnonzero(steps == 1), np.flatnonzero(steps == -1)
     return [slice(int(a), int(b)) for a, b in zip(starts, stops, strict=True)]
@@ -155,7 +155,7 @@ def _within_reach(sure: np.ndarray, longest_gap: int | None) -> np.ndarray:
 
 
 def _savitzky_golay(path: np.ndarray, window: int) -> np.ndarray:
-    """A path (T, 2) smoothed over an odd window of at most its length."""
+    """Return a path (T, 2) smoothed over an odd window of at most its length."""
     length = min(window, len(path))
     length -= 1 - length % 2
     smoothed: np.ndarray = path if length <= 2 else savgol_filter(path, length, 2, axis=0)
@@ -168,7 +168,7 @@ def main_person(
     width: int,
     choice: Literal["largest", "surest", "central"] = "largest",
 ) -> Pose:
-    """The one person that a clip is about, (T, 1, ...).
+    """Return the one person that a clip is about, (T, 1, ...).
 
     pose: of people in the same order in all frames. height, width: of the frames, in pixels.
     choice: `largest` has the largest box on average over all frames, `surest` the highest scores,

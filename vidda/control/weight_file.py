@@ -14,7 +14,8 @@ KEYS = ("model_state", "state_dict", "model")
 
 
 def read_state(path: Path, key: str) -> "dict[str, torch.Tensor]":
-    """Every tensor of a .safetensors file or of a state_dict that torch has saved, on the CPU.
+    """Return every tensor of a .safetensors file or of a state_dict that torch has saved, on the
+    CPU.
 
     key: of the config, for messages. Raises ViddaError when the file is not there, is damaged, or
     holds anything but tensors.
@@ -40,7 +41,7 @@ def read_state(path: Path, key: str) -> "dict[str, torch.Tensor]":
 
 
 def plain_state(content: Any, source: str) -> "dict[str, torch.Tensor]":
-    """The state_dict in what torch has loaded: itself, or under one of `KEYS`.
+    """Return the state_dict in what torch has loaded: itself, or under one of `KEYS`.
 
     source: what it was loaded from, for the message. Raises ViddaError when there is none.
     """

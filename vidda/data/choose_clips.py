@@ -11,7 +11,7 @@ from vidda.types import ClipRecord, Manifest
 
 
 def find_clips(path: Path) -> Manifest:
-    """The clips of a manifest, of a folder (and those below it), or a single video.
+    """Return the clips of a manifest, of a folder (and those below it), or a single video.
 
     What a folder holds besides is told on standard error; hidden files are not looked at.
 
@@ -38,7 +38,8 @@ def find_clips(path: Path) -> Manifest:
 
 
 def choose(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
-    """The first `limit` clips whose ids match one of the patterns, or all where there are none.
+    """Return the first `limit` clips whose ids match one of the patterns, or all where there are
+    none.
 
     Raises ViddaError, a line each, for patterns that match no clip.
     """

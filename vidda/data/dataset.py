@@ -85,7 +85,7 @@ class ClipDataset(Dataset[Clip]):
         return Clip(views[0] if len(views) == 1 else views, label, number)
 
     def _frames(self, clip: ClipRecord, rng: np.random.Generator) -> np.ndarray:
-        """The frames of each window, (K, T, H, W, 3) uint8."""
+        """Return the frames of each window, (K, T, H, W, 3) uint8."""
         path = inside(self.manifest.root, clip.path)
         size = self.transform.config.read_size
 

@@ -31,7 +31,8 @@ class FrameCache:
     def frames(
         self, path: Path, size: Size, recipe: str, make: Callable[[], np.ndarray]
     ) -> np.ndarray:
-        """The frames that `make()` gives for this file, from disk where they were made before.
+        """Return the frames that `make()` gives for this file, from disk where they were made
+        before.
 
         path: a video. size: as in `vidda.video.read`. recipe: which of its frames, as a short name
         fit for a file. make: gives them, (N, H, W, 3) uint8; called only where they are not there.
@@ -55,7 +56,7 @@ class FrameCache:
         return frames
 
     def _content_of(self, path: Path) -> str:
-        """The SHA-256 of a file, read anew only where its path, time or size changed."""
+        """Return the SHA-256 of a file, read anew only where its path, time or size changed."""
         try:
             stat = path.stat()
             identity = f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
@@ -72,7 +73,7 @@ class FrameCache:
 
 
 def _digest_in(key: Path) -> str | None:
-    """The digest in a file of keys; None where there is none or it is damaged."""
+    """Return the digest in a file of keys; None where there is none or it is damaged."""
     try:
         text = key.read_text(encoding="ascii")
     except FileNotFoundError:

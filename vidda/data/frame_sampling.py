@@ -17,7 +17,7 @@ Stride = Annotated[int, Field(ge=1, description="distance of neighboring frames,
 
 
 def clip_rng(seed: int, epoch: int, clip_id: str, purpose: str) -> np.random.Generator:
-    """A generator that depends on these four alone, not on workers, order or machine.
+    """Return a generator that depends on these four alone, not on workers, order or machine.
 
     purpose: a word that keeps the draws of one job (frames, transform) apart from another's.
     """
@@ -39,7 +39,7 @@ class UniformSampling(Config):
         return self.jitter
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
         place = rng.random(self.frames) if self.jitter else np.full(self.frames, 0.5)
         picked = ((np.arange(self.frames) + place) * (length / self.frames)).astype(np.int64)
         return np.minimum(picked, length - 1)[None]
@@ -57,7 +57,7 @@ class DenseSampling(Config):
         return True
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
         latest = length - _span(self.frames, self.stride)
         start = int(rng.integers(latest + 1)) if latest > 0 else 0
         return _window(start, self.frames, self.stride, length)[None]
@@ -75,7 +75,7 @@ class CenterSampling(Config):
         return False
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
         start = max(0, (length - _span(self.frames, self.stride)) // 2)
         return _window(start, self.frames, self.stride, length)[None]
 
@@ -96,7 +96,7 @@ class ViewsSampling(Config):
         return False
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Frame numbers, (K, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (K, T) int64 in 0..length-1, for a clip of `length` frames."""
         latest = max(0, length - _span(self.frames, self.stride))
         middle = [latest / 2] if self.clips == 1 else np.linspace(0, latest, self.clips)
         starts = np.rint(middle).astype(int)

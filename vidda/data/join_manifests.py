@@ -10,7 +10,7 @@ from vidda.types import Manifest
 
 
 def joined(manifests: Sequence[Manifest]) -> Manifest:
-    """All clips in turn, under the folder that the manifests' roots have in common.
+    """Return all clips in turn, under the folder that the manifests' roots have in common.
 
     Raises ViddaError when the manifests name different classes or share a clip's id.
     """

@@ -77,7 +77,9 @@ def check(
 def _shared(
     listing: Listing, lists: dict[str, list[str]], left_out: dict[str, str]
 ) -> Iterator[SharedClip]:
-    """The clips that two lists share which should be apart, by path or by what their files hold."""
+    """Yield the clips that two lists share which should be apart, by path or by what their files
+    hold.
+    """
     search = SharedClips()
     apart: dict[tuple[str, str], None] = {}
     # Where no experiment is planned, the lists have the names of the parts.
@@ -93,7 +95,7 @@ def _shared(
 
 
 def _to_be_apart(parts: dict[str, str], lists: Container[str]) -> Iterator[tuple[str, str]]:
-    """The lists of an experiment that may share no clip."""
+    """Yield the lists of an experiment that may share no clip."""
     whole = parts.get("train", "") + WHOLE
     if whole in lists:
         # What was held out of it for val is said to be of train: there the user finds it.

@@ -60,7 +60,8 @@ def fill(
     *,
     numbers: bool = True,
 ) -> Listing:
-    """A listing of the rows, in lists named after their parts; mistakes and notes found before.
+    """Return a listing of the rows, in lists named after their parts; mistakes and notes found
+    before.
 
     classes: a file of class names; without one they come from class names in the rows, or for
     numbers from the folder that all clips of a label share. numbers: labels may be numbers; else
@@ -131,7 +132,7 @@ def hold_out(
 
 
 def by_stem(tree: Tree) -> dict[str, list[str]]:
-    """Every video and image of the tree, by its file name without suffix."""
+    """Return every video and image of the tree, by its file name without suffix."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in tree:
         if is_media(path):
@@ -144,7 +145,7 @@ def _hash(text: str) -> bytes:
 
 
 def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
-    """The label that a name, or a number counting from `first`, stands for."""
+    """Return the label that a name, or a number counting from `first`, stands for."""
     if text in index:
         return int(index[text])
     if not text.isdecimal():
@@ -163,7 +164,7 @@ def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
 
 
 def _without_strange_targets(rows: Sequence[ListRow], notes: list[str]) -> Sequence[ListRow]:
-    """The rows, those of a target without labels that no other list has.
+    """Return the rows, those of a target without labels that no other list has.
 
     They are hidden in the end, and often stand for nothing: 0 or `unknown` would be one class more.
     """
@@ -182,7 +183,8 @@ def _without_strange_targets(rows: Sequence[ListRow], notes: list[str]) -> Seque
 def _without_clips(
     rows: Iterable[ListRow], names: Sequence[str], classes: Path | None
 ) -> Iterator[str]:
-    """A note on classes that no label stands for; with a class file only where labels begin at 1.
+    """Yield a note on classes that no label stands for; with a class file only where labels begin
+    at 1.
 
     rows: whose labels are numbers.
     """

@@ -103,7 +103,8 @@ class Listing:
 
 
 def walk(root: Path) -> Tree:
-    """Every file under `root` except hidden ones; links are followed, each folder is read once.
+    """Return every file under `root` except hidden ones; links are followed, each folder is read
+    once.
 
     Raises ViddaError when a folder cannot be read or a name is not UTF-8: no CSV could hold it.
     """
@@ -141,17 +142,19 @@ def _require_utf8(folder: str, name: str) -> None:
 
 
 def suffix(path: str) -> str:
-    """The suffix of a path in lower case, as `.mp4`."""
+    """Return the suffix of a path in lower case, as `.mp4`."""
     return PurePosixPath(path).suffix.lower()
 
 
 def is_media(path: str) -> bool:
-    """Whether a path names a video or an image."""
+    """Return whether a path names a video or an image."""
     return suffix(path) in VIDEOS or suffix(path) in IMAGES
 
 
 def media_in(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
-    """The videos and images below a prefix, and the files whose suffix is of neither, sorted."""
+    """Return the videos and images below a prefix, and the files whose suffix is of neither,
+    sorted.
+    """
     below = sorted(path for path in tree if path.startswith(prefix))
     return [p for p in below if is_media(p)], [p for p in below if not is_media(p)]
 
@@ -219,7 +222,9 @@ def names_clip(tree: Tree, named: Callable[[str], str | None]) -> Callable[[str]
 
 
 def label_of(text: str, count: int, first: int = 0) -> int:
-    """A label in 0..count-1 from text that counts from `first`; ViddaError where it is none."""
+    """Return a label in 0..count-1 from text that counts from `first`; ViddaError where
+    it is none.
+    """
     if not (text.isascii() and text.isdigit()):
         raise ViddaError(f"label {text[:40]!r} is not a number; a line is `path label`")
     if not is_label(text) or not first <= int(text) < first + count:

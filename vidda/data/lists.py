@@ -48,7 +48,7 @@ class PlainLists(_Layout):
     strip: str = Field(default="", description="prefix to take off every path")
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """The listing of all parts."""
+        """Return the listing of all parts."""
         require_lists(root / part.path for part in self.parts)
         notes: list[str] = []
         rows: list[ListRow] = []
@@ -68,7 +68,7 @@ class ClassFolders(_Layout):
     name: Literal["folders"]
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """The listing of all parts."""
+        """Return the listing of all parts."""
         rows: list[ListRow] = []
         others: list[str] = []
         for part in self.parts:
@@ -94,7 +94,7 @@ class CsvFiles(_Layout):
     strip: str = Field(default="", description="prefix to take off every path")
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """The listing of all parts."""
+        """Return the listing of all parts."""
         require_lists(root / part.path for part in self.parts)
         stems = by_stem(tree)
         mistakes: list[Mistake] = []
@@ -130,13 +130,13 @@ def _finish(
 
 
 def _named(path: str, strip: str, tree: Tree) -> str | None:
-    """The path under the root; None where nothing is there and its suffix is no clip's."""
+    """Return the path under the root; None where nothing is there and its suffix is no clip's."""
     path = path.removeprefix(strip)
     return path if path in tree or is_media(path) else None
 
 
 def _spaced(part: ListPart, where: str, line: str) -> ListRow:
-    """A `path label` line, or a path alone; a path may hold spaces."""
+    """Return a `path label` line, or a path alone; a path may hold spaces."""
     fields = line.rsplit(None, 1)
     if len(fields) == 1 or (is_media(line) and not fields[1].lstrip("-").isdecimal()):
         return ListRow(part, where, line, None)
@@ -164,7 +164,7 @@ def _csv_rows(
 
 
 def _plain(part: ListPart, where: str, line: str) -> ListRow:
-    """A line without a header: `path,label` or `path label`, the path in quotes or not."""
+    """Return a line without a header: `path,label` or `path label`, the path in quotes or not."""
     if not line.startswith('"'):
         path, comma, label = line.rpartition(",")
         return (
@@ -178,7 +178,7 @@ def _plain(part: ListPart, where: str, line: str) -> ListRow:
 
 
 def _cells_of(line: str, separator: str = ",") -> list[str]:
-    """The cells of a line; none where it is not CSV."""
+    """Return the cells of a line; none where it is not CSV."""
     reader = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
     try:
         return next(reader, [])
@@ -189,7 +189,7 @@ def _cells_of(line: str, separator: str = ",") -> list[str]:
 def _cells(
     part: ListPart, lines: list[tuple[int, str]], header: list[str], mistakes: list[Mistake]
 ) -> Iterator[tuple[str, dict[str, str]]]:
-    """Each line after the header as (where, cells by column)."""
+    """Yield each line after the header as (where, cells by column)."""
     for number, line in lines[1:]:
         cells = _cells_of(line)
         where = f"{part.path}:{number}"

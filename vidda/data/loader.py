@@ -19,7 +19,7 @@ Order = Callable[[int], np.ndarray]
 
 
 def shuffled(dataset: ClipDataset) -> Order:
-    """Every clip once, in a new order each epoch, from the dataset's seed."""
+    """Return every clip once, in a new order each epoch, from the dataset's seed."""
     return lambda epoch: np.random.default_rng([dataset.seed, epoch]).permutation(len(dataset))
 
 
@@ -82,11 +82,11 @@ class ClipLoader:
         )
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """The batches of one epoch; a batch of which no clip can be read is left out."""
+        """Return the batches of one epoch; a batch of which no clip can be read is left out."""
         return (batch for batch in self.places(number) if batch is not None)
 
     def places(self, number: int, start: int = 0) -> Iterator[Batch | None]:
-        """The batches of one epoch, each in its place: None where no clip of it can be read.
+        """Yield the batches of one epoch, each in its place: None where no clip of it can be read.
 
         start: how many batches to pass over unread, as a resumed run does.
         """

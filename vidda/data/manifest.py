@@ -32,7 +32,7 @@ SHOWN = 20
 
 
 def load_manifest(path: Path | str) -> Manifest:
-    """The clips of a manifest, from its CSV or from the folder that holds `manifest.csv`.
+    """Return the clips of a manifest, from its CSV or from the folder that holds `manifest.csv`.
 
     Raises ViddaError with a line for each mistake (`manifest.csv:17: label 7 not in 0..6`).
     """
@@ -82,7 +82,7 @@ def write_dataset(
 
 
 def meta_columns(clips: Iterable[ClipRecord]) -> list[str]:
-    """The names of all further columns, in the order in which the clips first have them."""
+    """Return the names of all further columns, in the order in which the clips first have them."""
     names: dict[str, None] = {}
     for clip in clips:
         names.update(dict.fromkeys(clip.meta))
@@ -90,7 +90,7 @@ def meta_columns(clips: Iterable[ClipRecord]) -> list[str]:
 
 
 def csv_header(columns: Sequence[str], *, labeled: bool = True) -> str:
-    """The first line of a manifest with these further columns."""
+    """Return the first line of a manifest with these further columns."""
     return csv_line([*_own_columns(labeled), *columns])
 
 
@@ -101,7 +101,9 @@ def csv_lines(
     *,
     labeled: bool = True,
 ) -> list[str]:
-    """One CSV line a clip; without `labeled` the label and class columns are not there at all."""
+    """Return one CSV line a clip; without `labeled` the label and class columns are not there at
+    all.
+    """
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\n")
     for c in clips:
@@ -115,7 +117,7 @@ def csv_lines(
 
 
 def csv_line(cells: Sequence[object]) -> str:
-    """One CSV line with its line end."""
+    """Return one CSV line with its line end."""
     lines = _Lines()
     csv.writer(lines, lineterminator="\n").writerow(cells)
     return lines[0]
@@ -129,12 +131,14 @@ def write_csv(file: Path, header: str, lines: Iterable[str]) -> None:
 
 
 def is_label(text: str) -> bool:
-    """Whether text is a whole number, and none so long that it can be no label and no int64."""
+    """Return whether text is a whole number, and none so long that it can be no label
+    and no int64.
+    """
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
 def shortened(problems: Sequence[str]) -> list[str]:
-    """The first `SHOWN` problems and a count of the others."""
+    """Return the first `SHOWN` problems and a count of the others."""
     more = len(problems) - SHOWN
     return [*problems[:SHOWN], *([f"... and {more} more"] if more > 0 else [])]
 
@@ -196,7 +200,7 @@ def _read_dataset(place: Path) -> tuple[Path, tuple[str, ...]]:
 
 
 def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
-    """The header, and each row with the number of the line it ends on."""
+    """Return the header, and each row with the number of the line it ends on."""
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.reader(stream, strict=True)
@@ -215,7 +219,9 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
 
 
 def _classes_from(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple[str, ...]:
-    """The classes that the label and class columns tell; a label without a name is its number."""
+    """Return the classes that the label and class columns tell; a label without a name is its
+    number.
+    """
     place = {name: header.index(name) for name in ("label", "class") if name in header}
     whole = [row for _, row in rows if len(row) == len(header)]
     if "label" not in place:
@@ -257,7 +263,7 @@ def _records(
 
 
 def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRecord:
-    """One clip from its cells, which are used up; `index` gives each class its label."""
+    """Return one clip from its cells, which are used up; `index` gives each class its label."""
     path = cells.pop("path")
     label, named = cells.pop("label", ""), cells.pop("class", "")
     if label and not (is_label(label) and int(label) < count):

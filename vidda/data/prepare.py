@@ -160,7 +160,7 @@ def _started(config: PrepareConfig) -> Iterator[None]:
 
 
 def _what_counts(text: str) -> list[str]:
-    """The lines of a dumped config without the keys that do not say what is prepared."""
+    """Return the lines of a dumped config without the keys that do not say what is prepared."""
     free = ("verify:", "allow_missing:", "strict:", "summary:", "jobs:", "out:")
     return [line for line in text.splitlines() if not line.startswith(free)]
 
@@ -244,7 +244,7 @@ def _finish(
 
 
 def _files(listing: Listing, result: ListCheck) -> Iterator[tuple[str, list[str]]]:
-    """The name and the lines of every CSV. A clip's line is made once for all its files."""
+    """Yield the name and the lines of every CSV. A clip's line is made once for all its files."""
     clips = list(result.clips.values())
     columns = meta_columns(clips)
     header = csv_header(columns)
@@ -265,7 +265,7 @@ def _files(listing: Listing, result: ListCheck) -> Iterator[tuple[str, list[str]
 
 
 def _change(out: Path, listing: Listing, result: ListCheck) -> str | None:
-    """The first file of a finished OUT that would change, or None."""
+    """Return the first file of a finished OUT that would change, or None."""
     there = {path.relative_to(out).as_posix() for path in out.glob("splits/*/*/*.csv")}
     for name, lines in _files(listing, result):
         file = out / name

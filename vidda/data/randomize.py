@@ -93,7 +93,7 @@ def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:
 def randomize(
     config: RandomizeConfig, manifest: Manifest, version: Version
 ) -> tuple[np.ndarray, float]:
-    """The frames of one version (T, H, W, 3) uint8 RGB, and their rate.
+    """Return the frames of one version (T, H, W, 3) uint8 RGB, and their rate.
 
     They depend on the seed, the clip's id, the copy's number and the manifest alone.
     """
@@ -112,7 +112,7 @@ def _background(
     rng: np.random.Generator,
     size: tuple[int, ...],
 ) -> np.ndarray:
-    """A background (H, W, 3) uint8 of one of the kinds."""
+    """Return a background (H, W, 3) uint8 of one of the kinds."""
     height, width = size
     kind = config.backgrounds[rng.integers(len(config.backgrounds))]
     if kind == "colors":
@@ -126,7 +126,7 @@ def _background(
 
 
 def _read(clip: ClipRecord, root: Path) -> tuple[np.ndarray, np.ndarray, float]:
-    """Frames (T, H, W, 3), their mask (T, H, W) in the same size, and the rate."""
+    """Return frames (T, H, W, 3), their mask (T, H, W) in the same size, and the rate."""
     path = inside(root, clip.path)
     frames = video.read(path)
     rows = rows_of(clip, root, "mask", len(frames), None)

@@ -20,7 +20,7 @@ BRIGHTEST = 1.4
 
 
 def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """The person of each frame before a background, (T, H, W, 3) uint8 RGB.
+    """Return the person of each frame before a background, (T, H, W, 3) uint8 RGB.
 
     frames: (T, H, W, 3) uint8. person: (T, H, W) bool. background: (H, W, 3) uint8.
     """
@@ -33,7 +33,8 @@ def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> 
 
 
 def dressed(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """The clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they were.
+    """Return the clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they
+    were.
 
     frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of REGIONS. rng: decides the clothes.
     """
@@ -69,7 +70,7 @@ def empty_scene(frames: np.ndarray, person: np.ndarray) -> np.ndarray:
 
 
 def colors(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """One color that turns into another along a random direction, (H, W, 3) uint8."""
+    """Return one color that turns into another along a random direction, (H, W, 3) uint8."""
     first, second = _color(rng), _color(rng)
     angle = rng.uniform(0.0, 2.0 * np.pi)
     row, column = np.mgrid[:height, :width]
@@ -128,6 +129,6 @@ def _cloth(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _corner(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The first row and column of the person in each frame, (T,) each; 0 where nobody is."""
+    """Return the first row and column of the person in each frame, (T,) each; 0 where nobody is."""
     seen = mask > 0
     return seen.any(2).argmax(1), seen.any(1).argmax(1)

@@ -76,7 +76,7 @@ class RocogV2(Config):
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """The official lists, as far as they are there."""
+        """Return the official lists, as far as they are there."""
         folder = self.annotations or root / "annotations"
         if not folder.is_dir():
             raise ViddaError(
@@ -110,7 +110,7 @@ class RocogV2(Config):
 
 
 def _classes(folders: Sequence[Path]) -> tuple[str, ...]:
-    """The class names from the first class_dict.json: `{"0": "Advance", ...}`."""
+    """Return the class names from the first class_dict.json: `{"0": "Advance", ...}`."""
     for folder in folders:
         file = folder / "class_dict.json"
         if file.is_file():

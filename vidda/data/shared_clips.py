@@ -72,6 +72,6 @@ class SharedClips:
 
 
 def files_of(manifest: Manifest) -> dict[str, Path]:
-    """The file of each clip by its id."""
+    """Return the file of each clip by its id."""
     root = manifest.root.absolute()
     return {clip.id: inside(root, clip.path) for clip in manifest.clips}

@@ -9,7 +9,7 @@ from vidda.types import Shift
 
 
 def load_shift(out: Path | str, task: str, setting: str) -> Shift:
-    """One experiment that `vidda prepare` wrote under `out`, such as `gs2gr` and `adapted`.
+    """Return one experiment that `vidda prepare` wrote under `out`, such as `gs2gr` and `adapted`.
 
     Raises ViddaError when it was not written, with the reason where prepare gave one.
     """

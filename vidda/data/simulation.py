@@ -23,7 +23,7 @@ class Simulation:
 
 
 def find_simulation(folders: Sequence[Path], names: Sequence[str]) -> Simulation | None:
-    """The simulation info of one view, from the first folder that has `<name>_gestures.xml`.
+    """Return the simulation info of one view, from the first folder that has `<name>_gestures.xml`.
 
     names: what the view's files may be called, such as `rocog_air` and `rocog_hover`.
     Raises ViddaError when a file is there but is not such a file.
@@ -38,7 +38,7 @@ def find_simulation(folders: Sequence[Path], names: Sequence[str]) -> Simulation
 
 
 def parse_xml(file: Path) -> ET.Element:
-    """The root element of an XML file whose declared encoding is not trusted.
+    """Return the root element of an XML file whose declared encoding is not trusted.
 
     RoCoG-v2's files say utf-16 and are ASCII. A DOCTYPE is refused, so that no entity can expand.
     """

@@ -99,7 +99,7 @@ class Blur(Config):
 
     @property
     def reach(self) -> int:
-        """How many pixels on each side take part in one."""
+        """Return how many pixels on each side take part in one."""
         return math.ceil(3 * self.most)
 
     def layer(self) -> v2.Transform:
@@ -239,7 +239,7 @@ class TransformConfig(Config):
 
     @property
     def read_size(self) -> Size:
-        """The size at which frames are best read (and cached) for this transform."""
+        """Return the size at which frames are best read (and cached) for this transform."""
         return self.crop.read_size(self.size)
 
 
@@ -266,7 +266,7 @@ class ClipTransform:
         self._mean, self._scale = 255 * mean, 1 / (255 * std)
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        """One clip, (1, C, T, H, W) float32, or (3, C, T, H, W) with three crops.
+        """Return one clip, (1, C, T, H, W) float32, or (3, C, T, H, W) with three crops.
 
         frames: (T, H, W, 3) uint8 RGB. rng: decides every random parameter, see `clip_rng`.
         """
@@ -290,7 +290,7 @@ class ClipTransform:
 
 
 def _three_crops(video: torch.Tensor) -> list[torch.Tensor]:
-    """The first, middle and last square of (T, C, H, W) along its longer side."""
+    """Return the first, middle and last square of (T, C, H, W) along its longer side."""
     height, width = video.shape[-2:]
     side = min(height, width)
     spare = max(height, width) - side

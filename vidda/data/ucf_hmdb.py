@@ -40,7 +40,7 @@ class UcfHmdb(Config):
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """The four lists and the six experiments of ucf2hmdb and hmdb2ucf.
+        """Return the four lists and the six experiments of ucf2hmdb and hmdb2ucf.
 
         Validation is on the source's val list, never on the target; target_only holds out some of
         the target's training videos, all clips of one film together.

@@ -69,7 +69,7 @@ def plan(
 
 
 def missing(members: Sequence[Member], folder: Path) -> list[Member]:
-    """The members that are not under `folder` in full."""
+    """Return the members that are not under `folder` in full."""
     return [m for m in members if not _is_there(inside(folder, m.place), m.info)]
 
 

@@ -53,7 +53,7 @@ def verify(
 
 
 def known_seconds(results: Path, tree: Tree) -> dict[str, float]:
-    """The length of every file that was decoded as it is now."""
+    """Return the length of every file that was decoded as it is now."""
     return {
         path: result.seconds
         for (path, *stat), result in _known(results).items()
@@ -74,7 +74,7 @@ def decode(path: Path) -> Checked:
 
 
 def _decode_all(root: Path, paths: Sequence[str], jobs: int) -> Iterator[tuple[str, Checked]]:
-    """Every path and its result, as they come."""
+    """Yield every path and its result, as they come."""
     left = dict.fromkeys(paths)
     while left:
         suspects: list[str] = []

@@ -36,7 +36,8 @@ class Version:
     place: str
 
     def record(self, name: str, *, domain: str, sidecar: str = "") -> ClipRecord:
-        """The version's record, `<clip>@<name>`, `<clip>@<name>.1`, ...: the rest is the source's.
+        """Return the version's record, `<clip>@<name>`, `<clip>@<name>.1`, ...: the rest is the
+        source's.
 
         sidecar: its own, under OUT; the source's does not lie there.
         """
@@ -58,7 +59,7 @@ Write = Callable[[Version, Path], tuple[str, ...]]
 
 
 def versions_of(manifest: Manifest, copies: int) -> list[Version]:
-    """All versions, clip by clip. copies: of every clip, at least 1."""
+    """Return all versions, clip by clip. copies: of every clip, at least 1."""
     return [
         Version(clip, copy, place_of(clip, copy))
         for clip in manifest.clips

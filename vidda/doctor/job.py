@@ -47,7 +47,8 @@ def run(config: DoctorConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def examine(checks: Sequence[Check]) -> list[Finding]:
-    """The findings of the checks, in order, each with the remedy where there is something to mend.
+    """Return the findings of the checks, in order, each with the remedy where there is something to
+    mend.
 
     They share a process; one that crashes it or hangs is broken, and the rest go on in a new one.
     """

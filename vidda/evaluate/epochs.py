@@ -30,7 +30,7 @@ class Epochs:
 
     @property
     def chosen(self) -> dict[str, int]:
-        """The three epochs by name."""
+        """Return the three epochs by name."""
         return {"selected": self.selected, "last": self.last, "oracle": self.oracle}
 
 
@@ -55,7 +55,9 @@ def read_epochs(run: Path, manifest: Manifest, name: str) -> Epochs:
 
 
 def watched(run: Path, manifest: Manifest) -> Path | None:
-    """The folder of a run's predictions after each epoch on these clips, whatever its name."""
+    """Return the folder of a run's predictions after each epoch on these clips,
+    whatever its name.
+    """
     ids = {clip.id for clip in manifest.clips}
     for first in sorted((run / "predictions").glob("*/epoch_000.npz")):
         if set(load_predictions(first).predictions.ids) == ids:

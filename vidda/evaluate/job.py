@@ -158,7 +158,7 @@ def place_of(model: Path, manifest: Path) -> Path:
 
 
 def _labeled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> SavedPredictions:
-    """A file of predictions with the labels that it holds, or those of the manifest."""
+    """Return a file of predictions with the labels that it holds, or those of the manifest."""
     saved = load_predictions(path)
     if manifest is not None:
         return join(saved, manifest, str(config.manifest))

@@ -20,18 +20,18 @@ CHUNK = 1024
 
 
 def source_validation(logits: np.ndarray, labels: np.ndarray) -> float:
-    """Accuracy on the source's validation clips, 0 to 1. logits: (N, K). labels: (N,)."""
+    """Return accuracy on the source's validation clips, 0 to 1. logits: (N, K). labels: (N,)."""
     return float((logits.argmax(1) == labels).mean())
 
 
 def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """The loss of each labeled clip, (N,), for `iwcv` and `dev`."""
+    """Return the loss of each labeled clip, (N,), for `iwcv` and `dev`."""
     spread = log_softmax(logits.astype(np.float64), axis=1)
     return -spread[np.arange(len(labels)), labels]
 
 
 def entropy(logits: np.ndarray) -> float:
-    """Minus the mean entropy of the predictions, -log K to 0 (Morerio et al., ICLR 2018)."""
+    """Return minus the mean entropy of the predictions, -log K to 0 (Morerio et al., ICLR 2018)."""
     return -float(entr(_shares(logits)).sum(1).mean())
 
 
@@ -75,7 +75,7 @@ def class_correlation(logits: np.ndarray) -> float:
 def density_ratio(
     source: np.ndarray, target: np.ndarray, at: np.ndarray, penalty: float = 1.0
 ) -> np.ndarray:
-    """How much likelier each clip is in the target than in the source, (N,) above 0.
+    """Return how much likelier each clip is in the target than in the source, (N,) above 0.
 
     source: (S, D) features of training clips. target: (T, D). at: (N, D) of the clips that are to
     be weighted. By a logistic regression that tells the domains apart, (S / T) p(target) /
@@ -102,7 +102,7 @@ def density_ratio(
 
 
 def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
-    """Minus the importance-weighted loss on the source's validation clips.
+    """Return minus the importance-weighted loss on the source's validation clips.
 
     losses: (N,), see `cross_entropies`. weights: (N,), see `density_ratio`. Sugiyama, Krauledat and
     Mueller, Covariate Shift Adaptation by Importance Weighted Cross Validation, JMLR 2007, section
@@ -112,7 +112,7 @@ def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
 
 
 def dev(losses: np.ndarray, weights: np.ndarray) -> float:
-    """Minus the importance-weighted loss with the weights as control variate.
+    """Return minus the importance-weighted loss with the weights as control variate.
 
     losses, weights: as in `iwcv`. You et al., Toward Accurate Model Selection in Deep Unsupervised
     Domain Adaptation, ICML 2019, equations 8 to 10; with equal weights it is `iwcv`.
@@ -126,7 +126,7 @@ def dev(losses: np.ndarray, weights: np.ndarray) -> float:
 
 
 def uniformity(weight: np.ndarray) -> float:
-    """How far the angles between the classes' weights are from all being equal; 0 is best.
+    """Return how far the angles between the classes' weights are from all being equal; 0 is best.
 
     weight: (K, D) of the last layer. Mean squared difference, in radians, of each angle from
     arccos(-1 / (K - 1)). Yang et al., Can We Evaluate Domain Adaptation Models Without
@@ -170,7 +170,7 @@ def transfer_score(
 
 
 def agreement(runs: Sequence[np.ndarray]) -> float:
-    """The share of clips on which two runs say the same, averaged over the pairs, 0 to 1.
+    """Return the share of clips on which two runs say the same, averaged over the pairs, 0 to 1.
 
     runs: two or more (N, K) logits on the same clips, for instance of several seeds. Jiang et al.,
     Assessing Generalization of SGD via Disagreement, ICLR 2022.
@@ -191,7 +191,7 @@ def _shares(logits: np.ndarray) -> np.ndarray:
 
 
 def _nearest(points: np.ndarray, clips: np.ndarray, *, skip_itself: bool) -> np.ndarray:
-    """The distance of each point to its nearest clip, (N,)."""
+    """Return the distance of each point to its nearest clip, (N,)."""
     found = []
     for start in range(0, len(points), CHUNK):
         distances = cdist(points[start : start + CHUNK], clips)

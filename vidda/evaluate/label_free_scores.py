@@ -79,7 +79,7 @@ def validation(accuracy: float, loss: float) -> float:
 
 
 def scores(shown: EpochOutputs) -> dict[EpochScore, float]:
-    """Every score that can be computed; those of `NEED_FEATURES` only where they were kept.
+    """Return every score that can be computed; those of `NEED_FEATURES` only where they were kept.
 
     The importance weights of iwcv and dev are of the validation clips themselves: features of
     training clips, which both papers take for the source, are not kept.

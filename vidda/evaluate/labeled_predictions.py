@@ -11,7 +11,7 @@ STRATA = ("view", "altitude_m", "subject")
 
 
 def join(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredictions:
-    """The predictions in the manifest's order, with its labels and the columns of `STRATA`.
+    """Return the predictions in the manifest's order, with its labels and the columns of `STRATA`.
 
     name: the manifest's, for messages. Raises ViddaError, one line, when clips are missing or left
     over, a clip has no label, the classes differ or labels that the file holds are others.
@@ -29,7 +29,7 @@ def join(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredict
 
 
 def columns_of(manifest: Manifest) -> dict[str, np.ndarray]:
-    """The columns of `STRATA`, (N,) text each, "" where a clip has no such value."""
+    """Return the columns of `STRATA`, (N,) text each, "" where a clip has no such value."""
     return {
         "view": np.array([clip.view for clip in manifest.clips]),
         "altitude_m": np.array(
@@ -40,7 +40,7 @@ def columns_of(manifest: Manifest) -> dict[str, np.ndarray]:
 
 
 def labels_of(saved: SavedPredictions) -> np.ndarray:
-    """The labels, (N,) int64; raises ViddaError when the file has none, or no clips."""
+    """Return the labels, (N,) int64; raises ViddaError when the file has none, or no clips."""
     if saved.predictions.labels is None:
         raise ViddaError(f"{saved.source} holds no labels; give the manifest too: manifest=FILE")
     if len(saved.predictions.ids) == 0:

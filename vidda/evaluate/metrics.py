@@ -17,14 +17,14 @@ def right(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """How often each class (row) was taken for each (column), (K, K) int64."""
+    """Return how often each class (row) was taken for each (column), (K, K) int64."""
     count = logits.shape[1]
     pairs = labels * count + logits.argmax(1)
     return np.bincount(pairs, minlength=count * count).reshape(count, count)
 
 
 def mean_class_accuracy(confusion: np.ndarray) -> float:
-    """Accuracy of each class, averaged over the classes that have clips."""
+    """Return accuracy of each class, averaged over the classes that have clips."""
     clips = confusion.sum(1)
     there = clips > 0
     return float((confusion.diagonal()[there] / clips[there]).mean())

@@ -13,7 +13,8 @@ from vidda.types import Manifest
 
 
 def check_model(model: Path, manifest: Manifest, name: str, showing: InferenceConfig) -> Path:
-    """The checkpoint's folder, if this model can be tested on these clips, else a ViddaError.
+    """Return the checkpoint's folder, if this model can be tested on these clips, else a
+    ViddaError.
 
     model: a run or a checkpoint. name: the manifest's, for messages.
     """

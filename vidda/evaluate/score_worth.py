@@ -31,7 +31,7 @@ class ScoreWorth:
 
 
 def score_worth(runs: Sequence[tuple[Values, Epochs]]) -> list[ScoreWorth]:
-    """Every score that all runs have, in the first one's order. runs: at least one."""
+    """Return every score that all runs have, in the first one's order. runs: at least one."""
     names = [name for name in runs[0][0] if all(name in values for values, _ in runs)]
     return [_judged(name, [(values[name], epochs) for values, epochs in runs]) for name in names]
 
@@ -50,7 +50,7 @@ def _judged(name: str, runs: Sequence[tuple[Sequence[float], Epochs]]) -> ScoreW
 
 
 def judge_agreement(runs: Sequence[tuple[Path, Epochs]]) -> ScoreWorth | None:
-    """The agreement between seeds, epoch by epoch, against the runs' mean accuracy there.
+    """Return the agreement between seeds, epoch by epoch, against the runs' mean accuracy there.
 
     None for one run, for runs of different lengths, and where one has not kept what it said of the
     target. The oracle is the epoch of the best mean.

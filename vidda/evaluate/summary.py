@@ -115,7 +115,7 @@ def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
 def _strata(
     column: str, values: np.ndarray, hits: np.ndarray, intervals: Intervals
 ) -> list[Stratum]:
-    """One for each value that is known, in order; numbers by size."""
+    """Return one for each value that is known, in order; numbers by size."""
     known = [str(value) for value in np.unique(values) if value]
     if column == "altitude_m":
         known.sort(key=float)

@@ -94,7 +94,7 @@ class EpochCell:
 
 
 def find_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
-    """The name and the clips of each task's test; every setting of a task has the same."""
+    """Return the name and the clips of each task's test; every setting of a task has the same."""
     found, problems = {}, []
     for task in transfer.tasks:
         files = sorted((transfer.data / "splits" / task).glob("*/test.csv"))
@@ -110,7 +110,7 @@ def find_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
 def cells(
     row: str, task: str, runs: Sequence[SavedPredictions], intervals: Intervals
 ) -> list[TransferCell]:
-    """The cell of one row and task, and where altitudes are known one for each of them.
+    """Return the cell of one row and task, and where altitudes are known one for each of them.
 
     runs: predictions of the same clips in the same order, one a seed.
     """
@@ -152,7 +152,9 @@ def _cell(
 def epoch_cell(
     row: str, task: str, runs: Sequence[Path], manifest: Manifest, name: str
 ) -> EpochCell | None:
-    """The three epochs' accuracies; None unless every run watched these clips while it trained."""
+    """Return the three epochs' accuracies; None unless every run watched these clips while it
+    trained.
+    """
     if not all((run / SELECTION).is_file() and watched(run, manifest) for run in runs):
         return None
     found = [read_epochs(run, manifest, name) for run in runs]

@@ -77,7 +77,7 @@ def run_transfer(
 def _plan(
     transfer: Transfer, manifests: dict[str, tuple[str, Manifest]], showing: InferenceConfig
 ) -> list[TransferTest]:
-    """Every test, once each run is known to fit its clips; all that do not are named."""
+    """Return every test, once each run is known to fit its clips; all that do not are named."""
     trials: list[TransferTest] = []
     problems: dict[str, None] = {}
     for row in transfer.rows:

@@ -27,7 +27,7 @@ class TransferGrid:
 def grids(
     cells: Sequence[TransferCell], epochs: Sequence[EpochCell], tasks: Sequence[str]
 ) -> list[TransferGrid]:
-    """Accuracy by task, by altitude, and of the selected, last and oracle epochs."""
+    """Return accuracy by task, by altitude, and of the selected, last and oracle epochs."""
     whole: Rows = {}
     parts: Rows = {}
     three: Rows = {}

@@ -24,7 +24,7 @@ SOURCE, TARGET = "source", "target"
 
 
 def load(schema: type[C], file: Path | None, *keys: Mapping[str, Any]) -> C:
-    """A command's config from a file (optional) and keys, later ones over earlier ones.
+    """Return a command's config from a file (optional) and keys, later ones over earlier ones.
 
     Raises ConfigError with every mistake.
     """
@@ -68,7 +68,7 @@ class TranslatedVariant(Recipe):
 
     @property
     def needs_target(self) -> bool:
-        """Whether it looks different for another target."""
+        """Return whether it looks different for another target."""
         return self.camera or bool(self.personalized)
 
 

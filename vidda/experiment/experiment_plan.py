@@ -113,7 +113,7 @@ class _Planner:
             self._results(name, wanted)
 
     def _wanted(self) -> dict[str, dict[str, TrainingStage]]:
-        """The training of each arm and task; where an arm cannot be, it is left out."""
+        """Return the training of each arm and task; where an arm cannot be, it is left out."""
         wanted: dict[str, dict[str, TrainingStage]] = {}
         for name, arm in self.config.arms.items():
             found = {task: self._training(name, arm, task) for task in self.config.tasks}
@@ -205,7 +205,7 @@ class _Planner:
         )
 
     def _watched(self, tasks: list[str]) -> dict[str, str]:
-        """The test clips of these tasks, each list once."""
+        """Return the test clips of these tasks, each list once."""
         places = (self.maker.experiment(task, "source_only") for task in tasks)
         return {place.test: str(place.folder / "test.csv") for place in places if place}
 
@@ -250,11 +250,13 @@ class _Planner:
         self.reports[name] = place / "index.html"
 
     def _runs(self, name: str, training: TrainingStage) -> list[Path]:
-        """Its run of every seed."""
+        """Return its run of every seed."""
         return [self._run(name, training, seed) for seed in self.config.seeds]
 
     def _reported(self, table: Path, place: Path) -> list[Mapping[str, Any]]:
-        """Keys of the report: the job's, and the gallery of the translations, if there are any."""
+        """Return keys of the report: the job's, and the gallery of the translations, if there are
+        any.
+        """
         own = {key: value for key, value in self.config.report.items() if key != GALLERY}
         translations = {name: str(path) for name, path in self.maker.translations.items()}
         keys: dict[str, Any] = {"runs": [str(table)], "out": str(place)}

@@ -40,7 +40,7 @@ class Counted(Protocol):
 def told(
     stages: tuple[Stage, ...], listing: Listing, prepared: Path, tflops: float
 ) -> tuple[list[str], float]:
-    """A line for each kind of stage that takes a GPU, and the hours of all of them.
+    """Return a line for each kind of stage that takes a GPU, and the hours of all of them.
 
     listing: of the data that is to be prepared. tflops: TFLOP/s that the GPU is taken to do.
     """
@@ -60,7 +60,7 @@ def told(
 
 
 def _clips(stages: tuple[Stage, ...], listing: Listing, prepared: Path) -> dict[Path, int]:
-    """How many clips each manifest has, or will have."""
+    """Return how many clips each manifest has, or will have."""
     counts = {
         prepared / "splits" / name / f"{part}.csv": len(listing.lists.get(members, ()))
         for name, parts in listing.experiments.items()
@@ -126,7 +126,9 @@ def _of_clip(config: TrainConfig, known: dict[str, float]) -> float:
 
 
 def _architecture(model: ModelConfig) -> ModelConfig:
-    """The model without weights; VideoMAE-B for one whose folder has not been fetched yet."""
+    """Return the model without weights; VideoMAE-B for one whose folder has not been
+    fetched yet.
+    """
     if isinstance(model, VideoMaeConfig) and isinstance(model.start, VideoMaeHub):
         kept = model.model_copy(
             update={"start": model.start.model_copy(update={"download": False})}

@@ -17,7 +17,8 @@ PLAIN_INTERVAL_S = 30.0
 
 
 def estimate(pending: Sequence[Stage], records: Sequence[StageRecord]) -> tuple[float, bool]:
-    """Seconds that pending stages will take, as others of their kind did, and if that is all.
+    """Return seconds that pending stages will take, as others of their kind did, and if that is
+    all.
 
     False where there is a pending stage of a kind of which none has finished yet: it takes longer.
     """

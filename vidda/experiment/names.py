@@ -13,17 +13,19 @@ from vidda.experiment.experiment_config import (
 
 
 def slug(name: str) -> str:
-    """A name as part of a path."""
+    """Return a name as part of a path."""
     return name.replace(" ", "_")
 
 
 def problems(config: ExperimentConfig) -> list[str]:
-    """Names that stand twice or for nothing, and weights without data, a line each."""
+    """Return names that stand twice or for nothing, and weights without data, a line each."""
     return [*data_problems(config, "recognizers"), *_arms(config)]
 
 
 def data_problems(config: DataConfig, *keys: str) -> list[str]:
-    """The same of the names that jobs share. keys: further ones whose names become folders."""
+    """Return the same of the names that jobs share. keys: further ones whose names
+    become folders.
+    """
     return [*_clashes(config, *keys), *_variants(config)]
 
 
@@ -49,7 +51,7 @@ def _variants(config: DataConfig) -> Iterator[str]:
         if isinstance(variant, CameraMatchedVariant) and variant.of != SOURCE:
             still = config.variants.get(variant.of)
             if still is None or isinstance(still, CameraMatchedVariant):
-                yield f"variants.{name}.of: {variant.of!r} is no variant whose cameras can be matched"
+                yield f"variants.{name}.of: {variant.of!r} cannot be camera-matched"
 
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:
@@ -62,7 +64,7 @@ def _arms(config: ExperimentConfig) -> Iterator[str]:
 
 
 def unknown_data(config: DataConfig, where: str, data: Sequence[str]) -> Iterator[str]:
-    """Names of data that are neither the task's own nor a variant's."""
+    """Yield names of data that are neither the task's own nor a variant's."""
     known = (SOURCE, TARGET, *config.variants)
     for part in data:
         if part not in known:

@@ -78,7 +78,7 @@ def run_vidda(
 
 
 def last_line(log: Path, start: int = 0) -> str:
-    """The last line that is not empty, of what was added to a log after byte `start`."""
+    """Return the last line that is not empty, of what was added to a log after byte `start`."""
     if not log.exists():
         return ""
     with log.open("rb") as stream:

@@ -78,7 +78,7 @@ def do_all(stages: Sequence[Stage], out: Path, records: StageRecords, at_once: i
 
 
 def _next(waiting: Sequence[Stage], at_work: Sequence[Stage]) -> Stage | None:
-    """The first waiting stage that needs nothing of what earlier ones are still to make."""
+    """Return the first waiting stage that needs nothing of what earlier ones are still to make."""
     for place, stage in enumerate(waiting):
         earlier = [*at_work, *waiting[:place]]
         if not any(path.is_relative_to(one.out) for one in earlier for path in stage.inputs):
@@ -165,7 +165,7 @@ def _size(log: Path) -> int:
 
 
 def _steps(stage: Stage) -> str:
-    """How long a training was."""
+    """Return how long a training was."""
     config = stage.settled().config
     if not isinstance(config, TrainConfig):
         return ""

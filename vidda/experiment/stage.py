@@ -37,11 +37,11 @@ class Stage:
     derived: bool = False
 
     def ready(self) -> bool:
-        """Whether all inputs are there."""
+        """Return whether all inputs are there."""
         return all(path.exists() for path in self.inputs)
 
     def settled(self) -> "Stage":
-        """The same with the epochs that come nearest to `steps`; raises ViddaError."""
+        """Return the same with the epochs that come nearest to `steps`; raises ViddaError."""
         if self.steps is None:
             return self
         assert isinstance(self.config, TrainConfig)
@@ -57,7 +57,9 @@ class Stage:
         return out / "stages" / f"{self.name}.log"
 
     def complete(self, out: Path) -> bool:
-        """Whether it has been run to its end with this very config, and nothing was lost since."""
+        """Return whether it has been run to its end with this very config, and nothing was lost
+        since.
+        """
         return (
             self.done.exists()
             and self.ready()
@@ -66,7 +68,9 @@ class Stage:
         )
 
     def _whole(self) -> bool:
-        """Whether the files that later stages read are there; a resume makes lost ones again."""
+        """Return whether the files that later stages read are there; a resume makes lost ones
+        again.
+        """
         if self.command in MAKE_CLIPS:
             return nothing_lost(self.out)
         if self.command == "personalize":
@@ -74,7 +78,7 @@ class Stage:
         return self.command != "mini" or all_kept(self.out)
 
     def known(self, out: Path) -> str | None:
-        """The config that it was last started with, None before."""
+        """Return the config that it was last started with, None before."""
         file = self.file(out)
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
@@ -91,5 +95,5 @@ def steps_per_epoch(config: TrainConfig) -> int:
 
 @cache
 def _clips(manifest: Path, written_ns: int) -> int:
-    """How many there are; hundreds of trainings may read the same 45,000."""
+    """Return how many there are; hundreds of trainings may read the same 45,000."""
     return len(load_manifest(manifest))

@@ -31,7 +31,7 @@ def check_out(out: Path, command: str, resume: bool) -> None:
 
 
 def pending(stages: Sequence[Stage], out: Path) -> list[Stage]:
-    """The stages that are not complete; ViddaError for those begun with another config."""
+    """Return the stages that are not complete; ViddaError for those begun with another config."""
     waiting = [stage for stage in stages if not stage.complete(out)]
     problems = []
     for stage in waiting:
@@ -102,7 +102,7 @@ def session(
 
 
 def _why(log: Path, status: int, start: int = 0) -> str:
-    """The errors that a command has printed, on one line."""
+    """Return the errors that a command has printed, on one line."""
     said = log.read_bytes()[start:].decode(errors="replace").splitlines()
     errors = [line.removeprefix("error: ").strip() for line in said if line.startswith("error: ")]
     ended = f"killed by signal {-status}" if status < 0 else f"exit status {status}"

@@ -22,7 +22,7 @@ class Experiment:
 
 
 def experiment(prepared: Path, dataset: str, task: str, setting: str) -> Experiment | None:
-    """The experiment, or None where this dataset has none of this name."""
+    """Return the experiment, or None where this dataset has none of this name."""
     folder = prepared / "splits" / task / setting
     if dataset == "rocog_v2":
         if f"{task}/{setting}" not in SPLITS:

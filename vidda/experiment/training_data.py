@@ -110,7 +110,7 @@ class Maker:
             )
 
     def experiment(self, task: str, setting: str) -> Experiment | None:
-        """One of the dataset's experiments, if it has it."""
+        """Return one of the dataset's experiments, if it has it."""
         return experiment(self.prepared, self._dataset, task, setting)
 
     def lists(self, data: Sequence[str], task: str) -> TrainingLists | None:
@@ -129,7 +129,7 @@ class Maker:
         return TrainingLists("-".join(p.key for p in known), tuple(p.manifest for p in known), val)
 
     def target(self, task: str) -> Path | None:
-        """The unlabeled target clips of a task."""
+        """Return the unlabeled target clips of a task."""
         place = self.experiment(task, "adapted")
         return None if place is None else self._target(place)
 
@@ -155,7 +155,7 @@ class Maker:
         return self._translated(name, variant, place, task)
 
     def canonical(self, place: Experiment) -> Path:
-        """The folder of the first experiment that has the same training clips."""
+        """Return the folder of the first experiment that has the same training clips."""
         return self._lists.setdefault(place.train, place.folder)
 
     def _randomized(
@@ -234,7 +234,7 @@ class Maker:
         return TrainingPart(key, self._made[key])
 
     def _personalized(self, name: str, target: Experiment, clips: Path) -> tuple[str, Path] | None:
-        """The method and the result of a personalization on a task's target."""
+        """Return the method and the result of a personalization on a task's target."""
         recipe: Recipe = self.config.personalize[name]
         key = f"{slug(name)}-{target.target}"
         run = self.config.out / "personalized" / key
@@ -252,7 +252,7 @@ class Maker:
         return config.method.name, config.result
 
     def _target(self, target: Experiment) -> Path:
-        """The unlabeled target clips: the first list of the same name stands for all."""
+        """Return the unlabeled target clips: the first list of the same name stands for all."""
         return self._lists.setdefault(f"target {target.target}", target.folder) / "target.csv"
 
     def _add(self, key: str, stage: Stage) -> None:

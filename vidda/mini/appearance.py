@@ -55,7 +55,9 @@ class Place:
 
 
 def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
-    """A tileable (n, n) random field with spectrum 1/f**slope, zero mean and unit deviation."""
+    """Return a tileable (n, n) random field with spectrum 1/f**slope, zero mean and
+    unit deviation.
+    """
     frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :])
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((n, n), np.float32)) * frequency**-slope
@@ -64,7 +66,7 @@ def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
 
 
 def place(rng: np.random.Generator, real: bool, terrain: str) -> Place:
-    """A place to stand on. terrain: the synthetic one, not used where the place is real."""
+    """Return a place to stand on. terrain: the synthetic one, not used where the place is real."""
     if not real:
         base = np.array(TERRAINS[terrain], np.float32)
         fine = base * (1.0 + 0.05 * fractal(rng, 64, 0.6)[..., None])
@@ -97,7 +99,9 @@ def _things(rng: np.random.Generator) -> np.ndarray:
 
 
 def backdrop(where: Place, sun: Sun, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
-    """The scene without its person (size, size, 3), and where its ground is (size, size, 2)."""
+    """Return the scene without its person (size, size, 3), and where its ground is
+    (size, size, 2).
+    """
     ground_at, depth = camera.ground(size, size)
     image = _ground(where, ground_at, depth, camera) * sun.on_ground.astype(np.float32)
     above = np.isinf(depth)
@@ -137,7 +141,7 @@ def _tiled(tile: np.ndarray, at: np.ndarray, side_m: float) -> np.ndarray:
 
 
 def _plain_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.ndarray:
-    """A clean sky over one smooth hill."""
+    """Return a clean sky over one smooth hill."""
     size = len(above)
     up, across = _above_horizon(above)
     sky = np.array([0.45, 0.62, 0.9]) * (1.0 - 0.35 * up[..., None])
@@ -192,7 +196,9 @@ def _above_horizon(above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def sunlight(rng: np.random.Generator, real: bool, preset: int) -> Sun:
-    """One of the two synthetic suns, or a sun of any height, direction, strength and softness."""
+    """Return one of the two synthetic suns, or a sun of any height, direction, strength and
+    softness.
+    """
     if not real:
         return _sun(*SUNS_DEG[preset], strength=0.7, softness_m=0.02, depth=0.55)
     strength = rng.uniform(0.15, 0.9)
@@ -219,7 +225,9 @@ def _sun(
 def clothes(
     rng: np.random.Generator, real: bool, skin: int, ground: np.ndarray
 ) -> dict[int, Cloth]:
-    """The textures of a person's regions. ground: (3,) mean reflectance to stand out against."""
+    """Return the textures of a person's regions. ground: (3,) mean reflectance to stand out
+    against.
+    """
     skin_color = np.array(SKINS[skin])
     hair = np.array(HAIRS[rng.integers(len(HAIRS))])
     if real:

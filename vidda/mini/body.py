@@ -89,7 +89,7 @@ def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarr
 
 
 def limbs(body: Body, points: dict[str, np.ndarray]) -> Limbs:
-    """The round cones that make the body's surface."""
+    """Return the round cones that make the body's surface."""
     w = body.height_m * body.build
     torso_top = points["neck"] - 0.05 * (points["neck"] - points["pelvis"])
     middle = 0.5 * (points["neck"] + points["pelvis"])

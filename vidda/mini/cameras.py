@@ -32,7 +32,7 @@ class Camera:
     center: np.ndarray
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Pixels (..., 2) and depths (...) in meters of world points (..., 3)."""
+        """Return pixels (..., 2) and depths (...) in meters of world points (..., 3)."""
         seen = (points - self.position) @ self.rotation.T
         depth = seen[..., 2]
         return seen[..., :2] * (self.focal / depth)[..., None] + self.center, depth
@@ -61,7 +61,7 @@ def look(
     offset: tuple[float, float],
     time_s: float = 0.0,
 ) -> Camera:
-    """A camera whose square image of `size` pixels shows `side_m` meters around the person.
+    """Return a camera whose square image of `size` pixels shows `side_m` meters around the person.
 
     middle_m: height of the image's center on the person; offset: of that center, as shares of the
     image, to the right and downward; time_s: matters to a camera in orbit.

@@ -43,7 +43,7 @@ def lens(
     view: str,
     altitude_m: float | None,
 ) -> Lens:
-    """A game engine's perfect lens, made real in the factors named.
+    """Return a game engine's perfect lens, made real in the factors named.
 
     Each factor draws from a stream of its own: switching one off leaves the others as they were.
     """
@@ -76,7 +76,9 @@ def lens(
 
 
 def shake(rng: np.random.Generator, frames: int, strength: float) -> np.ndarray:
-    """A hand-held or hovering camera's path (T, 3), drift and tremor, in pixels and radians."""
+    """Return a hand-held or hovering camera's path (T, 3), drift and tremor, in pixels
+    and radians.
+    """
     drift = np.cumsum(rng.normal(0.0, 0.5 * strength, (frames, 2)), axis=0)
     tremor = rng.normal(0.0, 0.8 * strength, (frames, 2))
     shift = drift - drift.mean(0) + tremor
@@ -86,7 +88,9 @@ def shake(rng: np.random.Generator, frames: int, strength: float) -> np.ndarray:
 
 
 def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
-    """The (2, 3) affine map from a canvas with `margin` pixels around the image to that image."""
+    """Return the (2, 3) affine map from a canvas with `margin` pixels around the image to that
+    image.
+    """
     shift_x, shift_y, turn = step
     middle = margin + (size - 1) / 2.0
     cosine, sine = np.cos(turn), np.sin(turn)
@@ -96,7 +100,7 @@ def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
 
 
 def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float) -> np.ndarray:
-    """A canvas of labels or depths as the image shows it: nearest pixel, no mixing."""
+    """Return a canvas of labels or depths as the image shows it: nearest pixel, no mixing."""
     return cv2.warpAffine(
         values,
         map_,
@@ -108,7 +112,9 @@ def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float)
 
 
 def shoot(rng: np.random.Generator, light: np.ndarray, by: Lens, margin: int) -> np.ndarray:
-    """Frames (T, size, size, 3) uint8 RGB of the light (T, canvas, canvas, 3) that came in."""
+    """Return frames (T, size, size, 3) uint8 RGB of the light (T, canvas, canvas, 3)
+    that came in.
+    """
     size = light.shape[1] - 2 * margin
     frames = np.empty((len(light), size, size, 3), np.float32)
     for t, canvas in enumerate(light):

@@ -120,7 +120,7 @@ def _grounds(
     shades: np.ndarray,
     canvas: int,
 ) -> np.ndarray:
-    """The scene without its person but with the shadow, (T, canvas, canvas, 3)."""
+    """Return the scene without its person but with the shadow, (T, canvas, canvas, 3)."""
     lit: list[np.ndarray] = []
     seen_by = None
     for camera, shade in zip(cameras, shades, strict=True):
@@ -158,7 +158,9 @@ def _moments(frames: int, fps: float, shutter_s: float) -> np.ndarray:
 def _arms(
     rng: np.random.Generator, scene: Scene, moments: np.ndarray, style: gestures.Style
 ) -> np.ndarray:
-    """The gesture's arms with the ununsteadiness of a person; an animation has less than mocap."""
+    """Return the gesture's arms with the ununsteadiness of a person; an animation has less than
+    mocap.
+    """
     arms = gestures.arms(scene.gesture, moments, style)
     strength = scene.person.unsteadiness * (0.09 if scene.mocap else 0.04)
     wobble = np.stack(
@@ -182,7 +184,7 @@ def _posture(rng: np.random.Generator, scene: Scene, moments: np.ndarray) -> Pos
 
 
 def _sway(rng: np.random.Generator, moments: np.ndarray, size: float, hertz: float) -> np.ndarray:
-    """A smooth random movement of about the given size and pace."""
+    """Return a smooth random movement of about the given size and pace."""
     total = np.zeros(len(moments))
     for _ in range(2):
         pace = 2.0 * np.pi * hertz * rng.uniform(0.5, 1.5)
@@ -193,7 +195,7 @@ def _sway(rng: np.random.Generator, moments: np.ndarray, size: float, hertz: flo
 def _cameras(
     rng: np.random.Generator, scene: Scene, moments: np.ndarray, size: int, margin: int
 ) -> list[Camera]:
-    """A crop around the person at each moment, as RoCoG-v2's real videos are.
+    """Return a crop around the person at each moment, as RoCoG-v2's real videos are.
 
     Its size does not depend on the gesture: one fitted to raised arms would give the class away.
     """

@@ -59,7 +59,9 @@ def arms(gesture: str, time_s: np.ndarray, style: Style) -> np.ndarray:
 
 
 def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Unit vectors (..., 3) on the arc from `start` to `end`, at `share` (...) of the way."""
+    """Return unit vectors (..., 3) on the arc from `start` to `end`, at `share` (...)
+    of the way.
+    """
     cosine = np.clip((start * end).sum(-1, keepdims=True), -0.9999, 0.9999)
     angle = np.arccos(cosine)
     share = share[..., None]
@@ -68,7 +70,7 @@ def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _advance(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The raised arm swings overhead and forward until it is horizontal."""
+    """Return the raised arm swings overhead and forward until it is horizontal."""
     swing = _there_and_back(phase, rise=0.45)
     back, front = _pair((0.3, -0.45, 0.9), (0.12, 1.0, 0.1 + 0.3 * (1.0 - size)))
     arm = slerp(back, front, swing)
@@ -76,7 +78,9 @@ def _advance(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _attention(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The arm, extended sideways slightly above the horizontal, waves to and over the head."""
+    """Return the arm, extended sideways slightly above the horizontal, waves to and
+    over the head.
+    """
     wave = _there_and_back(phase, rise=0.5) * size
     out, over = _pair((1.0, 0.05, 0.2), (0.75, 0.05, 0.75))
     low, high = _pair((1.0, 0.1, 0.3), (-0.9, 0.1, 0.75))
@@ -84,7 +88,7 @@ def _attention(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rally(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The arm, raised vertically overhead, draws large horizontal circles."""
+    """Return the arm, raised vertically overhead, draws large horizontal circles."""
     angle = 2.0 * np.pi * phase
     circle = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
     up = np.array([0.1, 0.05, 1.0])
@@ -92,7 +96,9 @@ def _rally(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _move_forward(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Both arms at shoulder level, palms to the chest; the forearms beckon backward, quickly."""
+    """Return both arms at shoulder level, palms to the chest; the forearms beckon backward,
+    quickly.
+    """
     pull = _there_and_back(phase, rise=0.4) * size
     out, lifted = _pair((0.3, 1.0, -0.25), (0.35, 0.9, 0.1))
     flat, upright = _pair((0.1, 1.0, 0.0), (-0.1, -0.3, 1.0))
@@ -100,13 +106,15 @@ def _move_forward(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarra
 
 
 def _halt(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """The hand is raised to the full extent of the arm and held."""
+    """Return the hand is raised to the full extent of the arm and held."""
     arm = np.broadcast_to(_unit(np.array([0.12 + 0.2 * (1.0 - size), 0.1, 1.0])), (len(phase), 3))
     return arm, arm
 
 
 def _follow_me(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """One arm held out to the front, palm up, motions toward the body and the other shoulder."""
+    """Return one arm held out to the front, palm up, motions toward the body and the other
+    shoulder.
+    """
     pull = _there_and_back(phase, rise=0.4) * size
     out, drawn = _pair((0.6, 0.85, -0.2), (0.5, 0.9, -0.05))
     open_, closed = _pair((0.5, 0.9, 0.05), (-0.75, 0.0, 0.65))
@@ -114,7 +122,7 @@ def _follow_me(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _move_in_reverse(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Both hands at shoulder level, palms to the front, push forward and come back."""
+    """Return both hands at shoulder level, palms to the front, push forward and come back."""
     push = _there_and_back(phase, rise=0.4) * size
     elbow_in, elbow_out = _pair((0.5, -0.1, -0.8), (0.2, 1.0, -0.1))
     hand_in, hand_out = _pair((0.05, 0.45, 0.9), (0.0, 1.0, 0.12))

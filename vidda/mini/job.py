@@ -120,7 +120,7 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
 def _missing(
     out: Path, plans: list[layout.ClipPlan], *, content: bool = True
 ) -> list[layout.ClipPlan]:
-    """The clips that are not whole there; content: compare hashes, not only sizes."""
+    """Return the clips that are not whole there; content: compare hashes, not only sizes."""
     return derived.missing(out, plans, lambda plan: (plan.path, plan.path), content=content)
 
 

@@ -63,14 +63,16 @@ class SynVideo:
 
 
 def plans(seed: int, sizes: Sizes, factors: frozenset[str]) -> list[ClipPlan]:
-    """Every clip of the dataset. factors: what makes the real clips real (clip.FACTORS)."""
+    """Return every clip of the dataset. factors: what makes the real clips real (clip.FACTORS)."""
     both = [(view, _synthetic(seed, view, sizes)) for view in ("ground", "air")]
     real = [(view, _real(seed, view, sizes, factors)) for view in ("ground", "air")]
     return [plan for _, part in both + real for plan in part]
 
 
 def syn_videos(sizes: Sizes) -> list[SynVideo]:
-    """The playlist that the {index} in a synthetic name counts through, as in RoCoG-v2's XML."""
+    """Return the playlist that the {index} in a synthetic name counts through, as in RoCoG-v2's
+    XML.
+    """
     per_class = sizes.syn_train + sizes.syn_val
     return [
         SynVideo(gesture, *BODIES[n % len(BODIES)], mocap=n % 2 == 1)
@@ -80,7 +82,7 @@ def syn_videos(sizes: Sizes) -> list[SynVideo]:
 
 
 def syn_viewpoint(view: str, scene: int) -> Viewpoint:
-    """The camera of a synthetic scene."""
+    """Return the camera of a synthetic scene."""
     azimuth = np.radians(AZIMUTHS_DEG[scene % 6])
     second_half = scene >= 6
     if view == "ground":
@@ -94,7 +96,7 @@ def syn_viewpoint(view: str, scene: int) -> Viewpoint:
 
 
 def syn_terrain(scene: int) -> str:
-    """The terrain of a synthetic scene, by the name that RoCoG-v2's XML has."""
+    """Return the terrain of a synthetic scene, by the name that RoCoG-v2's XML has."""
     return list(appearance.TERRAINS)[(scene // 2) % 2]
 
 
@@ -192,7 +194,7 @@ def _real_clip(
 
 
 def _real_viewpoint(rng: np.random.Generator, meters: int) -> Viewpoint:
-    """A camera on the ground 10 m away, or hovering at 15 or 30 m, nearly in front."""
+    """Return a camera on the ground 10 m away, or hovering at 15 or 30 m, nearly in front."""
     azimuth = rng.normal(0.0, np.radians(9.0))
     if meters == 10:
         return Viewpoint(azimuth, rng.uniform(1.3, 1.7), rng.uniform(9.5, 10.5))
@@ -202,7 +204,7 @@ def _real_viewpoint(rng: np.random.Generator, meters: int) -> Viewpoint:
 
 
 def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
-    """One of the game's few figures, standing in for a body of the XML."""
+    """Return one of the game's few figures, standing in for a body of the XML."""
     female = scene % 2 == 1
     rng = np.random.default_rng(_seed(seed, f"figure {video.race} {video.build} {female}"))
     shape = Body(
@@ -218,7 +220,7 @@ def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
 
 
 def _volunteer(seed: int, subject: str) -> Performer:
-    """A real subject: one body and one manner in all of that subject's clips."""
+    """Return a real subject: one body and one manner in all of that subject's clips."""
     rng = np.random.default_rng(_seed(seed, f"subject {subject}"))
     shape = Body(
         height_m=rng.uniform(1.58, 1.92),
@@ -239,5 +241,5 @@ def _volunteer(seed: int, subject: str) -> Performer:
 
 
 def _seed(seed: int, text: str) -> tuple[int, int]:
-    """A seed that depends on what is drawn, not on the order of drawing."""
+    """Return a seed that depends on what is drawn, not on the order of drawing."""
     return seed, zlib.crc32(text.encode())

@@ -59,7 +59,8 @@ class Layer:
 def person(
     limbs: Limbs, cloth: dict[int, Cloth], sun: Sun, cameras: list[Camera], size: int
 ) -> list[Layer]:
-    """The body at each of its T moments, each by its own camera, as layers of size x size pixels.
+    """Return the body at each of its T moments, each by its own camera, as layers of size x size
+    pixels.
 
     A limb is drawn as a tapered capsule of its projected ends and radii, exact up to the change of
     perspective within one limb, which at ten meters is far below a pixel. Farther limbs come first.
@@ -148,7 +149,7 @@ def _capsule(
 
 
 def shadows(limbs: Limbs, sun: Sun) -> np.ndarray:
-    """How much of the sun the ground around the person loses: (T, n, n) in 0..1.
+    """Return how much of the sun the ground around the person loses: (T, n, n) in 0..1.
 
     The map is a square of SHADOW_SIDE_M meters with the origin in its middle; x grows with columns
     and y with rows.
@@ -174,7 +175,7 @@ def shadows(limbs: Limbs, sun: Sun) -> np.ndarray:
 
 
 def drop_shadow(ground: np.ndarray, where: np.ndarray, shade: np.ndarray, sun: Sun) -> np.ndarray:
-    """The lit ground (H, W, 3), darkened by a shadow map (n, n).
+    """Return the lit ground (H, W, 3), darkened by a shadow map (n, n).
 
     where: (H, W, 2) ground coordinates of each pixel in meters.
     """

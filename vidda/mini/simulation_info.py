@@ -10,7 +10,7 @@ from vidda.mini.gestures import GESTURES, Style
 
 
 def gestures_xml(videos: list[layout.SynVideo], styles: list[Style], seconds: float) -> bytes:
-    """The playlist of gesture videos; the {index} of a synthetic name counts through it.
+    """Return the playlist of gesture videos; the {index} of a synthetic name counts through it.
 
     styles: how each video's gesture was rendered. Times are in seconds from the clip's start.
     """
@@ -37,7 +37,7 @@ def gestures_xml(videos: list[layout.SynVideo], styles: list[Style], seconds: fl
 
 
 def scenes_xml(view: str) -> bytes:
-    """The scenes in the order that the {scene} of a synthetic name counts."""
+    """Return the scenes in the order that the {scene} of a synthetic name counts."""
     root = ET.Element("SyntheticDataset")
     scenes = ET.SubElement(root, "scenes")
     for number in range(layout.SYN_SCENES):

@@ -26,7 +26,7 @@ def annotate(path: Path, out: Path, found: Timeline, classes: Sequence[str]) -> 
 
 
 def frame_probabilities(found: Timeline, frames: int) -> np.ndarray:
-    """Mean over the windows that hold each frame, (frames, K); nan where none does."""
+    """Return mean over the windows that hold each frame, (frames, K); nan where none does."""
     change = np.zeros((frames + 1, found.probabilities.shape[1] + 1))
     added = np.pad(found.probabilities, ((0, 0), (0, 1)), constant_values=1.0)
     np.add.at(change, found.spans[:, 0], added)

@@ -30,7 +30,7 @@ class FlatHeadConfig(Config):
     )
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
-        """Layers from (B, channels, H, W) to (B, D), and D."""
+        """Return layers from (B, channels, H, W) to (B, D), and D."""
         width = channels * self.grid**2
         layers: list[nn.Module] = [AverageTo(self.grid), nn.Flatten()]
         for after in self.hidden:
@@ -49,7 +49,7 @@ class PooledHeadConfig(Config):
         return 1
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
-        """Layers from (B, channels, H, W) to (B, D), and D."""
+        """Return layers from (B, channels, H, W) to (B, D), and D."""
         return nn.Sequential(AverageTo(1), nn.Flatten()), channels
 
 
@@ -79,11 +79,13 @@ class BiConvLstmConfig(Config):
         needs.check(self.name, frames, height, width)
 
     def without_weights(self) -> "BiConvLstmConfig":
-        """The same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture, to be filled from a checkpoint of vidda."""
         return self.model_copy(update={"trunk": self.trunk.without_weights()})
 
     def build(self, classes: int) -> "BiConvLstm":
-        """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
+        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        loaded.
+        """
         trunk = self.trunk.build(6 if self.input == "both" else 3)
         return BiConvLstm(self, trunk, classes)
 
@@ -154,7 +156,7 @@ class BiConvLstmLayer(nn.Module):
         return self.merge(together.flatten(0, 1)).unflatten(0, (clips, -1))
 
     def _run(self, gates: torch.Tensor) -> torch.Tensor:
-        """The state after each step, (N, T, hidden, H, W), beginning with zeros."""
+        """Return the state after each step, (N, T, hidden, H, W), beginning with zeros."""
         steps = gates.unbind(1)
         state, memory = _step(steps[0], None)
         states = [state]
@@ -165,7 +167,7 @@ class BiConvLstmLayer(nn.Module):
 
 
 def _step(gates: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """One step of an LSTM: its state and its memory; a memory of None is all zeros."""
+    """Return one step of an LSTM: its state and its memory; a memory of None is all zeros."""
     into, forget, out, candidate = gates.chunk(4, dim=1)
     fresh = into.sigmoid() * candidate.tanh()
     memory = fresh if memory is None else torch.addcmul(fresh, forget.sigmoid(), memory)

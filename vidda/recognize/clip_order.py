@@ -13,7 +13,7 @@ def epoch_order(
     seed: int,
     epoch: int,
 ) -> np.ndarray:
-    """The clips of one epoch, as many as the sources hold together: (N,) int64.
+    """Return the clips of one epoch, as many as the sources hold together: (N,) int64.
 
     labels: of each source's clips; clips are numbered through the sources in turn. weights: what
     share of the epoch each source gets, None for each clip once. balanced: every class of a source

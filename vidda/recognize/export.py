@@ -122,7 +122,7 @@ def export(
 
 
 def compare(model: nn.Module, session: "InferenceSession", real: torch.Tensor) -> float:
-    """The largest difference of a logit from PyTorch's, on random clips and on real ones.
+    """Return the largest difference of a logit from PyTorch's, on random clips and on real ones.
 
     Raises ViddaError when it is above 1e-4, or the file does not take batches of other sizes.
     """
@@ -164,7 +164,7 @@ def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str,
 
 
 def real_views(card: ModelCard, clip: Path | None) -> torch.Tensor:
-    """The views of one clip as the model is shown them, (V, C, T, H, W).
+    """Return the views of one clip as the model is shown them, (V, C, T, H, W).
 
     clip: a video, or None for a clip of MiniRoCoG.
     """
@@ -203,7 +203,7 @@ def _run(session: "InferenceSession", clips: torch.Tensor) -> np.ndarray:
 
 
 def _speed(model: nn.Module, session: "InferenceSession", clip: torch.Tensor) -> str:
-    """A line that says how long one clip takes on this CPU, here and there."""
+    """Return a line that says how long one clip takes on this CPU, here and there."""
     with torch.inference_mode():
         ours = _median_ms(lambda: model(clip))
     theirs = _median_ms(lambda: _run(session, clip))

@@ -18,11 +18,11 @@ class Pair(NamedTuple):
 
     @property
     def clips(self) -> int:
-        """How many clips the source has in it, or the target where there is no source."""
+        """Return how many clips the source has in it, or the target where there is no source."""
         return len(self.source.video) or len(self.target.video)
 
     def parts(self, count: int, device: torch.device) -> "list[Pair]":
-        """The pair in at most `count` parts, on the device."""
+        """Return the pair in at most `count` parts, on the device."""
         source = [tensor.to(device, non_blocking=True) for tensor in self.source]
         target = [tensor.to(device, non_blocking=True) for tensor in self.target]
         # An incomplete batch may have fewer clips of one domain; no part is without either.
@@ -47,7 +47,7 @@ class Feed:
         self.target = target
 
     def epoch(self, number: int, start: int) -> Iterator[Pair | None]:
-        """The pairs of one epoch, without the first `start` ones.
+        """Yield the pairs of one epoch, without the first `start` ones.
 
         None stands in the place of a pair that lacks a batch, as none of its clips can be read.
         """
@@ -94,5 +94,5 @@ def cycled(clips: int, count: int, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def rounds(clips: int, count: int) -> int:
-    """How often a clip can come in an epoch of `cycled` at most."""
+    """Return how often a clip can come in an epoch of `cycled` at most."""
     return -(-count // clips) + 1

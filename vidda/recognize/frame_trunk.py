@@ -32,14 +32,14 @@ class SmallTrunkConfig(Config):
 
     @property
     def stride(self) -> int:
-        """How many pixels one cell of the map spans."""
+        """Return how many pixels one cell of the map spans."""
         return 2 ** len(self.widths)
 
     def without_weights(self) -> "SmallTrunkConfig":
         return self
 
     def build(self, channels: int) -> FrameTrunk:
-        """A trunk for frames of so many channels."""
+        """Return a trunk for frames of so many channels."""
         stages = []
         for before, width in zip((channels, *self.widths), self.widths, strict=False):
             convolution = nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False)
@@ -70,11 +70,11 @@ class TorchvisionTrunkConfig(Config):
         return arch
 
     def without_weights(self) -> "TorchvisionTrunkConfig":
-        """The same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture, to be filled from a checkpoint of vidda."""
         return TorchvisionTrunkConfig(arch=self.arch, stride=self.stride)
 
     def build(self, channels: int) -> FrameTrunk:
-        """A trunk for frames of so many channels, a multiple of 3.
+        """Return a trunk for frames of so many channels, a multiple of 3.
 
         Six channels (RGB and its difference in time) start from the weights of three, twice.
         Raises ViddaError when the model has no convolutional trunk, or its weights cannot be
@@ -102,7 +102,7 @@ TrunkConfig = Annotated[SmallTrunkConfig | TorchvisionTrunkConfig, Field(discrim
 
 
 def _layers(arch: str, model: nn.Module) -> list[nn.Module]:
-    """The layers before the pooling and the head, in order."""
+    """Return the layers before the pooling and the head, in order."""
     if isinstance(model, ResNet):
         return [layer for name, layer in model.named_children() if name not in ("avgpool", "fc")]
     features = getattr(model, "features", None)

@@ -28,22 +28,22 @@ class Framewise(Recognizer):
     state_dims: ClassVar[int]
 
     def states(self, video: torch.Tensor) -> torch.Tensor:
-        """The last layer that still has time, in whatever layout. video: (B, C, T, H, W)."""
+        """Return the last layer that still has time, in whatever layout. video: (B, C, T, H, W)."""
         raise NotImplementedError
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
-        """Features of the clips, (B, D)."""
+        """Return features of the clips, (B, D)."""
         raise NotImplementedError
 
     def frames(self, states: torch.Tensor) -> torch.Tensor:
-        """The same, averaged over space alone, (B, T', D')."""
+        """Return the same, averaged over space alone, (B, T', D')."""
         raise NotImplementedError
 
     def features(self, video: torch.Tensor) -> torch.Tensor:
         return self.pooled(self.states(video))
 
     def framewise(self, video: torch.Tensor) -> FrameFeatures:
-        """All of it from one pass over a batch (B, C, T, H, W)."""
+        """Return all of it from one pass over a batch (B, C, T, H, W)."""
         states = self.states(video)
         features = self.pooled(states)
         return FrameFeatures(Output(self.classifier(features), features), self.frames(states))

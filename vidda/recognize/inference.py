@@ -23,7 +23,8 @@ def predict(
     *,
     label: str | None = None,
 ) -> Predictions:
-    """Logits of every clip that the loader can read, in the manifest's order, without labels.
+    """Return logits of every clip that the loader can read, in the manifest's order, without
+    labels.
 
     Several views of one clip are averaged, see `clip_logits`. The model is put into evaluation
     mode. label: shows the progress under this name; None shows nothing.
@@ -61,7 +62,8 @@ def require_finite(answers: np.ndarray, clips: Sequence[str], model: str) -> Non
 def clip_logits(
     model: nn.Module, video: torch.Tensor, device: torch.device, precision: Precision
 ) -> np.ndarray:
-    """Logits (B, K) float32 of clips (B, C, T, H, W), or of (B, V, C, T, H, W) with V views each.
+    """Return logits (B, K) float32 of clips (B, C, T, H, W), or of (B, V, C, T, H, W) with V views
+    each.
 
     Views are averaged as probabilities; the logits are then the logarithm of that mean.
     """

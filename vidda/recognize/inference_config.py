@@ -59,7 +59,7 @@ class InferenceConfig(Config):
         return card.transform.model_copy(update={"crop": crop})
 
     def views(self, card: ModelCard) -> int:
-        """How many views of a clip are averaged."""
+        """Return how many views of a clip are averaged."""
         crops = 3 if isinstance(self.transform(card).crop, ThreeCrops) else 1
         sampling = self.sampling(card)
         return crops * (sampling.clips if isinstance(sampling, ViewsSampling) else 1)
@@ -67,11 +67,11 @@ class InferenceConfig(Config):
     def loader(
         self, card: ModelCard, manifest: Manifest, on_error: Literal["error", "skip"]
     ) -> ClipLoader:
-        """The clips of a manifest as this model is to see them, in order."""
+        """Return the clips of a manifest as this model is to see them, in order."""
         dataset = ClipDataset(manifest, self.sampling(card), self.transform(card), cache=self.cache)
         clips = max(1, self.batch_size // self.views(card))
         return ClipLoader(dataset, clips, workers=self.workers, on_error=on_error)
 
     def torch_device(self) -> torch.device:
-        """The device; raises ViddaError when this machine has no such one."""
+        """Return the device; raises ViddaError when this machine has no such one."""
         return torch_device(self.device, "device")

@@ -81,12 +81,14 @@ class LoopModules:
 
     @property
     def tested(self) -> nn.Module:
-        """The weights that are tested and saved as the model: averaged ones where there are."""
+        """Return the weights that are tested and saved as the model: averaged ones
+        where there are.
+        """
         return self.model if self.average is None else self.average.module
 
 
 def averaged(model: nn.Module, decay: float) -> AveragedModel:
-    """A copy of the model that follows its weights as their exponential moving average."""
+    """Return a copy of the model that follows its weights as their exponential moving average."""
     return AveragedModel(model, multi_avg_fn=get_ema_multi_avg_fn(decay), use_buffers=True)
 
 
@@ -145,7 +147,7 @@ def _step(
     pace: LoopSchedule,
     seed: int,
 ) -> dict[str, float]:
-    """One step of the optimizer, over a pair computed in `accumulate` parts; its figures."""
+    """Return one step of the optimizer, over a pair computed in `accumulate` parts; its figures."""
     accelerator = parts.accelerator
     parts.prepared.train()
     draws = np.random.default_rng([seed, step, accelerator.process_index])
@@ -278,7 +280,9 @@ class _Watch:
         self._waited += time.monotonic() - asked
 
     def note(self, values: dict[str, float]) -> str:
-        """The step's figures, smoothed, and the share of the epoch spent waiting for data."""
+        """Return the step's figures, smoothed, and the share of the epoch spent waiting
+        for data.
+        """
         for name, value in values.items():
             self._smooth[name] = 0.9 * self._smooth.get(name, value) + 0.1 * value
         shown = " ".join(f"{name} {value:.3f}" for name, value in self._smooth.items())

@@ -77,7 +77,7 @@ class LoopConfig(Config):
         return Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
 
     def pace(self, steps: int, patience: int | None = None) -> LoopSchedule:
-        """The pace of so many steps an epoch."""
+        """Return the pace of so many steps an epoch."""
         return LoopSchedule(
             epochs=self.epochs,
             steps_per_epoch=steps,
@@ -117,7 +117,7 @@ class LoopConfig(Config):
     def opened(
         self, fingerprints: Mapping[str, str], accelerator: Accelerator, resume: bool
     ) -> AbstractContextManager[RunFolder]:
-        """The run folder, in use by the main process; the others only look at it."""
+        """Return the run folder, in use by the main process; the others only look at it."""
         if accelerator.is_main_process:
             folder = RunFolder.open(
                 self.run,
@@ -142,7 +142,9 @@ class LoopConfig(Config):
         layer_decay: float = 1.0,
         ema: float | None = None,
     ) -> LoopModules:
-        """The model on its device, for one or several processes, and what moves its weights."""
+        """Return the model on its device, for one or several processes, and what moves
+        its weights.
+        """
         model = model.to(accelerator.device)
         if self.channels_last:
             _channels_last(model)

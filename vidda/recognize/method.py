@@ -59,7 +59,7 @@ class Method(nn.Module):
     progress: float = 0.0
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
-        """The terms of a batch.
+        """Return the terms of a batch.
 
         model: called as a recognizer. Random draws come from torch's global generator, which the
         loop seeds for every step.
@@ -96,7 +96,9 @@ class Supervised(Method):
         return self.terms(model(video).logits, wanted)
 
     def mixed(self, source: SourceBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """The clips that are shown, (B, C, T, H, W), and the probabilities wanted, (B, K)."""
+        """Return the clips that are shown, (B, C, T, H, W), and the probabilities
+        wanted, (B, K).
+        """
         return mix(source.video, source.labels, self.classes, mixup=self.mixup, cutmix=self.cutmix)
 
     def terms(self, logits: torch.Tensor, wanted: torch.Tensor) -> Terms:

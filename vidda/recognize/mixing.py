@@ -8,7 +8,8 @@ from torchvision.transforms import v2
 def mix(
     video: torch.Tensor, labels: torch.Tensor, classes: int, *, mixup: float, cutmix: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """A batch after mixup (arXiv 1710.09412) or CutMix (arXiv 1905.04899), one of them by chance.
+    """Return a batch after mixup (arXiv 1710.09412) or CutMix (arXiv 1905.04899), one of them by
+    chance.
 
     video: (B, C, T, H, W); CutMix cuts the same window out of all frames. labels: (B,) int64.
     mixup, cutmix: alpha of their Beta distributions; 0 switches one off, and with both at 0 the

@@ -51,7 +51,7 @@ class CosineSchedule(Config):
     floor: float = Field(default=0.01, ge=0, le=1, description="share of the rate at the end")
 
     def factor(self, epoch: float, epochs: int) -> float:
-        """The share of the highest rate at a moment, in epochs since the start."""
+        """Return the share of the highest rate at a moment, in epochs since the start."""
         if epoch < self.warmup:
             return _warm(epoch, self.warmup)
         share = (epoch - self.warmup) / max(epochs - self.warmup, 1e-9)
@@ -67,7 +67,7 @@ class StepSchedule(Config):
     gamma: float = Field(default=0.97, gt=0, le=1, description="factor of a step")
 
     def factor(self, epoch: float, epochs: int) -> float:
-        """The share of the highest rate at a moment, in epochs since the start."""
+        """Return the share of the highest rate at a moment, in epochs since the start."""
         return _warm(epoch, self.warmup) * self.gamma ** (int(epoch) // self.every)
 
 
@@ -78,7 +78,7 @@ class ConstantSchedule(Config):
     warmup: Warmup = 0.0
 
     def factor(self, epoch: float, epochs: int) -> float:
-        """The share of the highest rate at a moment, in epochs since the start."""
+        """Return the share of the highest rate at a moment, in epochs since the start."""
         return _warm(epoch, self.warmup)
 
 
@@ -91,7 +91,7 @@ ScheduleConfig = Annotated[
 def param_groups(
     model: nn.Module, lr: float, weight_decay: float, layer_decay: float
 ) -> list[dict[str, Any]]:
-    """One group for each depth and for decayed or not, with `lr_scale` and its start `lr`.
+    """Return one group for each depth and for decayed or not, with `lr_scale` and its start `lr`.
 
     layer_decay: the rate of a layer is this times that of the layer above it; 1 is the same for
     all (BEiT, arXiv 2106.08254, appendix; VideoMAE uses 0.75). Biases, norms and other vectors are

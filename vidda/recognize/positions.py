@@ -11,13 +11,14 @@ Grid = tuple[int, int, int]
 
 
 def grid(sizes: VideoMaeScratch, clip: ClipSize) -> Grid:
-    """How many tokens a clip has along time, height and width."""
+    """Return how many tokens a clip has along time, height and width."""
     side = clip.size // sizes.patch
     return clip.frames // sizes.tubelet, side, side
 
 
 def stretch(table: torch.Tensor, old: Grid, new: Grid) -> torch.Tensor:
-    """The positions of a grid, linearly interpolated in time and space from those of another.
+    """Return the positions of a grid, linearly interpolated in time and space from those of
+    another.
 
     table: (1, tokens of `old`, D), time outermost. Returns (1, tokens of `new`, D); the very table
     when the grids are equal.

@@ -112,7 +112,7 @@ def _check(config: PredictConfig, card: ModelCard, clips: int) -> None:
 
 
 def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
-    """A line for each clip that can be read, and how many cannot."""
+    """Return a line for each clip that can be read, and how many cannot."""
     model, card = load_model(config.model)
     device = config.torch_device()
     loader = config.loader(card, clips, on_error="skip")
@@ -128,7 +128,7 @@ def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine]
 
 
 def _along(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
-    """A line for each window of each video that can be read, and how many videos cannot."""
+    """Return a line for each window of each video that can be read, and how many videos cannot."""
     model, card = load_model(config.model)
     device = config.torch_device()
     model = model.to(device)

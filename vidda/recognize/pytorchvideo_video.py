@@ -50,11 +50,13 @@ class PytorchvideoVideoConfig(Config):
         _NEEDS[self.arch].check(self.arch, frames, height, width)
 
     def without_weights(self) -> "PytorchvideoVideoConfig":
-        """The same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture, to be filled from a checkpoint of vidda."""
         return PytorchvideoVideoConfig(arch=self.arch)
 
     def build(self, classes: int) -> ZooRecognizer:
-        """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
+        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        loaded.
+        """
         net, url = _create(self.arch)
         head = net.blocks[-1]
         width, dropout = head.proj.in_features, head.dropout.p
@@ -79,7 +81,7 @@ class SlowFast(ZooRecognizer):
 
 
 def _create(arch: Arch) -> tuple[Any, str]:
-    """The library's model with logits instead of a softmax, and where its weights are."""
+    """Return the library's model with logits instead of a softmax, and where its weights are."""
     from pytorchvideo.models.hub import resnet as resnets
     from pytorchvideo.models.hub import slowfast as slowfasts
     from pytorchvideo.models.hub import x3d as x3ds

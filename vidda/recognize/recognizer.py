@@ -35,13 +35,13 @@ class Recognizer(nn.Module):
         raise NotImplementedError
 
     def forward(self, video: torch.Tensor) -> Output:
-        """Logits and features of a batch (B, C, T, H, W)."""
+        """Return logits and features of a batch (B, C, T, H, W)."""
         features = self.features(video)
         return Output(self.classifier(features), features)
 
     @property
     def classes(self) -> int:
-        """How many classes it tells apart, K."""
+        """Return how many classes it tells apart, K."""
         return self.classifier.out_features
 
     @property
@@ -51,7 +51,7 @@ class Recognizer(nn.Module):
 
     @property
     def depth(self) -> int:
-        """The depth of the head; the first layers are at 0."""
+        """Return the depth of the head; the first layers are at 0."""
         return len(self.stages)
 
     def depth_of(self, parameter: str) -> int:

@@ -43,7 +43,7 @@ def save_weights(path: Path, model: nn.Module) -> None:
 
 
 def load_card(path: Path) -> tuple[Path, ModelCard]:
-    """The folder of a recognizer, and its card.
+    """Return the folder of a recognizer, and its card.
 
     path: a checkpoint's folder, or a run's, which stands for its `best` checkpoint (on the source's
     validation clips) or else its `last`. Raises ViddaError when there is none.
@@ -58,7 +58,7 @@ def load_card(path: Path) -> tuple[Path, ModelCard]:
 
 
 def load_model(path: Path) -> tuple[Recognizer, ModelCard]:
-    """A trained recognizer on the CPU, in evaluation mode, and its card; see `load_card`."""
+    """Return a trained recognizer on the CPU, in evaluation mode, and its card; see `load_card`."""
     folder, card = load_card(path)
     model = card.model.build(len(card.classes))
     try:

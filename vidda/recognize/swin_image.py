@@ -40,11 +40,13 @@ class SwinImageConfig(Config):
         Needs(1, 32).check(self.arch, frames, height, width)
 
     def without_weights(self) -> "SwinImageConfig":
-        """The same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture, to be filled from a checkpoint of vidda."""
         return self.model_copy(update={"weights": None})
 
     def build(self, classes: int) -> "SwinImage":
-        """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
+        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        loaded.
+        """
         trunk = get_model(self.arch, weights=None)
         width = trunk.head.in_features
         trunk.head = nn.Identity()

@@ -46,7 +46,7 @@ def windows(frames: int, length: int, step: int) -> np.ndarray:
 def clips_of(
     path: Path, spans: np.ndarray, sampling: SamplingConfig, transform: TransformConfig
 ) -> Iterator[torch.Tensor]:
-    """The clip that each window shows, (V, C, T, H, W) for V views.
+    """Yield the clip that each window shows, (V, C, T, H, W) for V views.
 
     The video is decoded once, and of its frames only those are kept that a window still needs.
     """

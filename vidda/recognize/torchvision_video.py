@@ -63,11 +63,13 @@ class TorchvisionVideoConfig(Config):
         _FACTS[self.arch].needs.check(self.arch, frames, height, width)
 
     def without_weights(self) -> "TorchvisionVideoConfig":
-        """The same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture, to be filled from a checkpoint of vidda."""
         return TorchvisionVideoConfig(arch=self.arch)
 
     def build(self, classes: int) -> ZooRecognizer:
-        """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
+        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        loaded.
+        """
         facts = _FACTS[self.arch]
         trunk = get_model(self.arch, weights=None)
         *_, last = (m for m in getattr(trunk, facts.last).modules() if hasattr(m, "weight"))

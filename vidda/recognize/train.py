@@ -74,7 +74,7 @@ def tell_odd(data: TrainData) -> None:
 
 
 def problems(config: TrainConfig, data: TrainData, accelerator: Accelerator) -> list[str]:
-    """Every mistake that can be known before the first step, a line each."""
+    """Return every mistake that can be known before the first step, a line each."""
     found = []
     named = [
         *zip(map(str, config.train), data.sizes, strict=True),

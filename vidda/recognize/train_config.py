@@ -66,7 +66,7 @@ class TrainConfig(LoopConfig):
 
     @property
     def test_transform(self) -> TransformConfig:
-        """The middle of the frame, normalized as in training."""
+        """Return the middle of the frame, normalized as in training."""
         crop, size = CenterCrop(), self.transform.size
         return TransformConfig(size=size, crop=crop, normalize=self.transform.normalize)
 
@@ -90,7 +90,7 @@ class TrainData:
         return {"train": self.train}
 
     def shared(self) -> list[SharedClip]:
-        """Clips that are trained or chosen on and stand in a watched manifest, or in val."""
+        """Return clips that are trained or chosen on and stand in a watched manifest, or in val."""
         learned = {name: files_of(manifest) for name, manifest in self.trained_on().items()}
         new = {"val": files_of(self.val)}
         new |= {name: files_of(m) for name, m in self.watch.items() if name not in learned}
@@ -104,7 +104,7 @@ class TrainData:
         return [one for one in found if one.pairs]
 
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
-        """The items of one epoch; the repeats of a clip stand together, in one batch."""
+        """Return the items of one epoch; the repeats of a clip stand together, in one batch."""
         labels = np.array([clip.label for clip in self.train.clips])
         numbers = epoch_order(
             np.split(labels, np.cumsum(self.sizes)[:-1]),

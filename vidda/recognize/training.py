@@ -30,7 +30,7 @@ from vidda.types import Manifest, Predictions
 
 
 def supervised(config: TrainConfig, classes: int) -> Supervised:
-    """Cross-entropy as the config wants it."""
+    """Return cross-entropy as the config wants it."""
     return Supervised(classes, config.label_smoothing, config.mixup, config.cutmix)
 
 
@@ -89,7 +89,7 @@ class Training:
             self._select(position.best_epoch, position.scores)
 
     def _look(self) -> Outputs:
-        """The target's clips through the weights that learn."""
+        """Return the target's clips through the weights that learn."""
         assert self.target is not None
         device = self.accelerator.device
         return infer(self.parts.model, self.target, device, self.config.precision)

@@ -60,11 +60,15 @@ class VideoMaeConfig(Config):
         Needs(self.frames, self.size, exact=True).check(self.name, frames, height, width)
 
     def without_weights(self) -> "VideoMaeConfig":
-        """The same architecture, to be filled from a checkpoint of vidda; reads its folder."""
+        """Return the same architecture, to be filled from a checkpoint of vidda; reads
+        its folder.
+        """
         return self.model_copy(update={"start": architecture(self.start), "head": "new"})
 
     def build(self, classes: int) -> "VideoMae":
-        """A recognizer of so many classes; raises ViddaError when its weights cannot be loaded."""
+        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        loaded.
+        """
         from transformers import VideoMAEForVideoClassification
 
         sizes, clip = architecture(self.start), ClipSize(frames=self.frames, size=self.size)
@@ -132,7 +136,7 @@ def _add_drop_path(layer: Any, rate: float) -> None:
 def _load(
     folder: Path, config: "VideoMAEConfig", head: Literal["new", "loaded"]
 ) -> "VideoMAEForVideoClassification":
-    """A classifier with the encoder of a folder, and with its head or a new one."""
+    """Return a classifier with the encoder of a folder, and with its head or a new one."""
     from transformers import VideoMAEForVideoClassification
 
     model, info = load_folder(VideoMAEForVideoClassification, folder, config)

@@ -65,7 +65,7 @@ class VideoMaePretrainingConfig(Config):
         Needs(self.frames, self.size, exact=True).check("videomae", frames, height, width)
 
     def build(self) -> "MaskedAutoencoder":
-        """The model to train; raises ViddaError when its weights cannot be loaded."""
+        """Return the model to train; raises ViddaError when its weights cannot be loaded."""
         from transformers import VideoMAEForPreTraining
 
         sizes, clip = architecture(self.start), ClipSize(frames=self.frames, size=self.size)
@@ -107,7 +107,7 @@ class MaskedAutoencoder(nn.Module):
         self.seen = seen
 
     def forward(self, video: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
-        """Mean squared error over the hidden patches.
+        """Return mean squared error over the hidden patches.
 
         video: (B, C, T, H, W) float. Where every patch is brought to mean 0 and deviation 1 per
         channel, any normalization of the clip gives the same targets; where not, they are the

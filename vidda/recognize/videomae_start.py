@@ -69,7 +69,7 @@ class VideoMaeFolder(Config):
     path: Path = Field(description="the folder")
 
     def find(self) -> Path:
-        """The folder; raises ViddaError when it is not there or has no weights."""
+        """Return the folder; raises ViddaError when it is not there or has no weights."""
         if not (self.path / "config.json").is_file():
             raise ViddaError(f"{self.path}: no folder with a config.json; correct start.path")
         if not any(self.path.glob("*.safetensors")):
@@ -90,7 +90,9 @@ class VideoMaeHub(Config):
     download: bool = Field(default=False, description="fetch what the cache lacks")
 
     def find(self) -> Path:
-        """The folder in the cache; raises ViddaError when it is not there or cannot be fetched."""
+        """Return the folder in the cache; raises ViddaError when it is not there or cannot be
+        fetched.
+        """
         wanted, fetch = ("config.json", "*.safetensors"), f"{KEY}.download=true"
         folder = hub_folder(self.repo, self.revision, wanted, KEY, self.download, fetch)
         return VideoMaeFolder(path=folder).find()
@@ -100,7 +102,7 @@ StartConfig = Annotated[VideoMaeScratch | VideoMaeFolder | VideoMaeHub, Field(di
 
 
 def architecture(start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub) -> VideoMaeScratch:
-    """The sizes of a start; raises ViddaError when a folder cannot be read as a VideoMAE."""
+    """Return the sizes of a start; raises ViddaError when a folder cannot be read as a VideoMAE."""
     return start if isinstance(start, VideoMaeScratch) else _read_architecture(start.find())
 
 
@@ -151,7 +153,8 @@ def transformers_config(sizes: VideoMaeScratch, clip: ClipSize) -> "VideoMAEConf
 def load_folder(
     model: "type[M]", folder: Path, config: "VideoMAEConfig"
 ) -> "tuple[M, dict[str, set[Any]]]":
-    """A model of transformers with a folder's weights in float32, and which names did not match.
+    """Return a model of transformers with a folder's weights in float32, and which names did not
+    match.
 
     Only safetensors are read and nothing is fetched. Raises ViddaError when they cannot be read.
     """

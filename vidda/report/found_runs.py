@@ -101,7 +101,9 @@ def find(config: ReportConfig) -> Found:
 
 
 def _translations(places: Mapping[str, Path], problems: list[str]) -> dict[str, Translation]:
-    """Each folder of translations by its name; what is wrong with others joins `problems`."""
+    """Return each folder of translations by its name; what is wrong with others joins
+    `problems`.
+    """
     found = {}
     for name, path in places.items():
         try:
@@ -183,7 +185,7 @@ def _add_trainings(
 
 
 def _part(record: RunRecord, key: str, schema: type[C]) -> C:
-    """One part of a run's config, checked again."""
+    """Return one part of a run's config, checked again."""
     try:
         return schema.model_validate_json(json.dumps(record.content.get(key)), strict=True)
     except ValidationError as error:

@@ -47,7 +47,8 @@ class Chosen:
 
 
 def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Chosen:
-    """The clips that are named, or some with the worst figures and others evenly over the list.
+    """Return the clips that are named, or some with the worst figures and others evenly over the
+    list.
 
     Unless they are named, every translation has a result of them, and the worst are the last
     translation's. ViddaError where there are none, or the folder of controls is another one.
@@ -156,6 +157,6 @@ def _write_clip(
 
 
 def _even(height: int, width: int, wanted: int) -> tuple[int, int]:
-    """The size at the same shape and at most the wanted height; even, as 4:2:0 has to be."""
+    """Return the size at the same shape and at most the wanted height; even, as 4:2:0 has to be."""
     scale = min(1.0, wanted / height)
     return max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2))

@@ -16,7 +16,7 @@ SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Text that LaTeX prints as it is."""
+    """Return text that LaTeX prints as it is."""
     return "".join(SPECIAL.get(sign, sign) for sign in text)
 
 
@@ -26,7 +26,7 @@ def table(
     confidence: float,
     informed: Collection[tuple[str, str]] = (),
 ) -> str:
-    """A `table` environment: accuracy in % with deviation, and the interval below it.
+    """Return a `table` environment: accuracy in % with deviation, and the interval below it.
 
     The best row of a task is bold; informed: rows and tasks that are not, because they have seen
     labels of the target. Intervals are the bootstrap's, Wilson's where there is none.

@@ -24,7 +24,7 @@ class MergedSeeds:
 
 
 def merge(summaries: Sequence[Summary], intervals: Intervals) -> MergedSeeds:
-    """One result of several seeds; summaries: at least one, all of the same clips.
+    """Return one result of several seeds; summaries: at least one, all of the same clips.
 
     The interval of a stratum is Wilson's, of the mean over seeds as of one model on its clips.
     """
@@ -48,7 +48,8 @@ def merge(summaries: Sequence[Summary], intervals: Intervals) -> MergedSeeds:
 
 
 def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """The commonest mistakes: class, what it was taken for, how often; at most `count`, no zeros.
+    """Return the commonest mistakes: class, what it was taken for, how often; at most `count`, no
+    zeros.
 
     confusion: (K, K) counts.
     """

@@ -41,7 +41,7 @@ def render(
     made: Session,
     extra: str,
 ) -> str:
-    """The page as HTML; whatever comes from a file or a config is escaped.
+    """Return the page as HTML; whatever comes from a file or a config is escaped.
 
     informed: see `saw_labels`. clips: of the gallery. made: this session. extra: its command, the
     last of all.

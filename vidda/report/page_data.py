@@ -30,7 +30,7 @@ View = dict[str, Any]
 
 
 def transfer_view(found: TransferFound, informed: Collection[Place]) -> View:
-    """The transfer table, and the strips below it. informed: see `saw_labels`."""
+    """Return the transfer table, and the strips below it. informed: see `saw_labels`."""
     tasks = found.transfer.tasks
     whole = {(cell.row, cell.task): cell for cell in found.cells if cell.part == ALL}
     names = [row.name for row in found.transfer.rows]
@@ -160,7 +160,7 @@ def _merged(name: str, one: MergedSeeds) -> View:
 
 
 def tested_views(tested: Sequence[Tested]) -> list[View]:
-    """The single tests, a line each."""
+    """Return the single tests, a line each."""
     return [
         {
             "name": one.record.path.name,
@@ -209,7 +209,7 @@ def _curves(title: str, group: Sequence[TrainingRecord]) -> View:
 
 
 def _mark(training: TrainingRecord) -> int | None:
-    """The point of the selected epoch, if there is a point for each epoch."""
+    """Return the point of the selected epoch, if there is a point for each epoch."""
     points = len(training.curve("epoch/val_accuracy"))
     return training.selected if training.last == points - 1 else None
 
@@ -259,7 +259,7 @@ def _figure(name: str, translations: Mapping[str, Translation], kinds: Mapping[s
 
 
 def version_rows(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """Each version, and of how many runs where they differ."""
+    """Return each version, and of how many runs where they differ."""
     sessions = [record.sessions[-1] for record in records if record.sessions]
     found: dict[str, Counter[str]] = {}
     for session in sessions:

@@ -53,7 +53,7 @@ class TrainingRecord:
     chosen: bool
 
     def curve(self, key: str) -> list[tuple[float, float]]:
-        """Steps and finite values of one metric."""
+        """Return steps and finite values of one metric."""
         found = [(point["step"], point.get(key)) for point in self.points]
         return [(float(s), float(v)) for s, v in found if s is not None and v is not None]
 
@@ -74,7 +74,7 @@ def _validation(point: Mapping[str, float | None]) -> float:
 
 
 def read_record(path: Path) -> RunRecord:
-    """A run folder's record; ViddaError where config or provenance cannot be read."""
+    """Return a run folder's record; ViddaError where config or provenance cannot be read."""
     file = path / "config.yaml"
     content = configs.read(file)
     sessions: tuple[Session, ...] = ()
@@ -90,7 +90,7 @@ def read_record(path: Path) -> RunRecord:
 
 
 def session_of(stored: Mapping[str, Any]) -> Session:
-    """A session as `vidda.provenance.describe_session` describes it."""
+    """Return a session as `vidda.provenance.describe_session` describes it."""
     packages = {name: version for name, version in stored["packages"].items() if version}
     versions = {"vidda": stored["vidda"], "python": stored["python"], **packages}
     # Where the program lay is of no use on another machine.
@@ -99,7 +99,7 @@ def session_of(stored: Mapping[str, Any]) -> Session:
 
 
 def read_training(path: Path) -> TrainingRecord:
-    """A run of vidda train; ViddaError where a file of it is damaged."""
+    """Return a run of vidda train; ViddaError where a file of it is damaged."""
     record = read_record(path)
     selection = path / "selection.json"
     selected = last = None

@@ -37,7 +37,9 @@ def line_chart(
     title: str,
     limits: tuple[float, float] | None = None,
 ) -> Markup:
-    """Lines over a common x. limits: of y, or None to fit; title: what a screen reader says."""
+    """Return lines over a common x. limits: of y, or None to fit; title: what a screen
+    reader says.
+    """
     xs = [point[0] for line in lines for point in line.points]
     ys = [point[1] for line in lines for point in line.points]
     across = ticks(0.0, max(max(xs), 1e-9))
@@ -83,7 +85,7 @@ def histogram(groups: Sequence[np.ndarray], kinds: Sequence[str], *, x: str, tit
 
 
 def _wide(low: float, high: float) -> tuple[float, float]:
-    """The same ends, moved apart where they are one."""
+    """Return the same ends, moved apart where they are one."""
     return (low, high) if high - low > 1e-9 else (low - 0.5, high + 0.5)
 
 

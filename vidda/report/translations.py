@@ -53,16 +53,16 @@ class Translation:
     clips: Mapping[str, ClipFigures]
 
     def count(self, status: str) -> int:
-        """How many clips have a status."""
+        """Return how many clips have a status."""
         return sum(clip.status == status for clip in self.clips.values())
 
     def values(self, figure: str) -> np.ndarray:
-        """One figure of every clip that has it, (N,)."""
+        """Return one figure of every clip that has it, (N,)."""
         found = [clip.quality.get(figure) for clip in self.clips.values()]
         return np.array([value for value in found if value is not None], dtype=np.float64)
 
     def figures(self) -> list[str]:
-        """The figures of `FIGURES` that at least one clip has."""
+        """Return the figures of `FIGURES` that at least one clip has."""
         return [name for name in FIGURES if len(self.values(name))]
 
 
@@ -106,6 +106,6 @@ def worst_first(translation: Translation) -> list[ClipFigures]:
 
 
 def quartiles(values: np.ndarray) -> Sequence[float]:
-    """The lower quartile, the median and the upper one. values: (N,), N at least 1."""
+    """Return the lower quartile, the median and the upper one. values: (N,), N at least 1."""
     found: list[float] = np.quantile(values, [0.25, 0.5, 0.75]).tolist()
     return found

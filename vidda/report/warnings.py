@@ -23,7 +23,7 @@ RENDERED = "mini.json"
 
 
 def warnings(found: Found) -> list[str]:
-    """A sentence each, the gravest first; empty where there is nothing to say."""
+    """Return a sentence each, the gravest first; empty where there is nothing to say."""
     manifests = Manifests()
     lines: list[str] = []
     if found.transfer:
@@ -40,7 +40,7 @@ def warnings(found: Found) -> list[str]:
 def _selection(
     found: TransferFound, trainings: Mapping[Path, TrainingRecord], manifests: Manifests
 ) -> Iterator[str]:
-    """Rows that have seen what they are tested on, or were chosen by labels of the target."""
+    """Yield rows that have seen what they are tested on, or were chosen by labels of the target."""
     try:
         tests = {task: test for task, (_, test) in find_tests(found.transfer).items()}
     except ViddaError:

@@ -71,7 +71,7 @@ def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _first(plan: SweepPlan, cell: SweepCell) -> list[Trial]:
-    """The trials that are known before any has ended."""
+    """Return the trials that are known before any has ended."""
     search, keys = plan.config.search, plan.config.searched(cell.method)
     known = more(search, keys, []) if isinstance(search, GridSearch) or not keys else []
     return [trial for point in known for trial in plan.trials(cell, point)]
@@ -217,7 +217,7 @@ class _Sweep:
 
 
 def _report(config: SweepConfig) -> Stage:
-    """The page of the results; raises ConfigError."""
+    """Return the page of the results; raises ConfigError."""
     results, out = config.out / "results", config.out / "report"
     keys = {"runs": [str(results)], "out": str(out)}
     settings = load(ReportConfig, None, config.report, keys)

@@ -19,7 +19,7 @@ Say = Callable[[int], str]
 
 
 def attempt(stage: Stage, out: Path, watching: Callable[[], None] = lambda: None) -> Ended:
-    """A session of a trial, which may not even have what it needs to begin with."""
+    """Return a session of a trial, which may not even have what it needs to begin with."""
     try:
         return session(stage, out, watching)
     except ViddaError as error:
@@ -27,7 +27,7 @@ def attempt(stage: Stage, out: Path, watching: Callable[[], None] = lambda: None
 
 
 def one_by_one(stages: Sequence[Stage], out: Path, say: Say) -> Iterator[tuple[Stage, Ended]]:
-    """Each trial as it ends."""
+    """Yield each trial as it ends."""
     for number, stage in enumerate(stages):
         log = stage.log(out)
         before = log.stat().st_size if log.exists() else 0
@@ -44,7 +44,7 @@ def one_by_one(stages: Sequence[Stage], out: Path, say: Say) -> Iterator[tuple[S
 def by_ray(
     config: RayExecutor, stages: Sequence[Stage], out: Path, say: Say
 ) -> Iterator[tuple[Stage, Ended]]:
-    """Each trial as it ends, `workers` of them at once; raises ViddaError without Ray.
+    """Yield each trial as it ends, `workers` of them at once; raises ViddaError without Ray.
 
     Machines of a cluster must share the folders. A trial whose Ray worker dies has failed.
     """
@@ -89,7 +89,7 @@ def _ray() -> Any:
 
 
 def _there(folder: Path, cpus: int, stage: Stage, out: Path) -> Ended:
-    """A trial in a Ray worker. folder: from which the config's paths start."""
+    """Return a trial in a Ray worker. folder: from which the config's paths start."""
     os.chdir(folder)
     os.environ["OMP_NUM_THREADS"] = str(cpus)
     return attempt(stage, out)

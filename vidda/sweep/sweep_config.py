@@ -126,5 +126,5 @@ class SweepConfig(DataConfig):
         return self.methods[method].select_epoch or self.select_epoch
 
     def searched(self, method: str) -> dict[str, Values]:
-        """The keys that are searched for a method."""
+        """Return the keys that are searched for a method."""
         return {**self.keys, **self.methods[method].keys}

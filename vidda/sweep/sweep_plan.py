@@ -67,7 +67,7 @@ class SweepPlan:
         return tuple(sorted(self.waves[0] + self.waves[1], key=lambda c: order.index(c.method)))
 
     def trials(self, cell: SweepCell, keys: Keys) -> list[Trial]:
-        """The trials of one combination, one a seed; raises ConfigError."""
+        """Return the trials of one combination, one a seed; raises ConfigError."""
         return [_trial(self.config, cell, seed, keys) for seed in self.config.seeds]
 
 
@@ -173,7 +173,7 @@ def _first(values: Values) -> Any:
 
 
 def _trial(config: SweepConfig, cell: SweepCell, seed: int, keys: Keys) -> Trial:
-    """One trial; raises ConfigError."""
+    """Return one trial; raises ConfigError."""
     recipe = config.methods[cell.method]
     name = trial_name(cell.method, cell.task, seed, keys)
     run = config.out / "trials" / name
@@ -205,7 +205,7 @@ def _trial(config: SweepConfig, cell: SweepCell, seed: int, keys: Keys) -> Trial
 
 
 def _adapting(config: SweepConfig, cell: SweepCell, start: Path | None) -> dict[str, Any]:
-    """The keys of vidda adapt that are the sweep's."""
+    """Return the keys of vidda adapt that are the sweep's."""
     stream = config.methods[cell.method].stream
     select = config.selects(cell.method)
     kept = {select, config.select_point} & NEED_FEATURES

@@ -38,7 +38,7 @@ class Results:
     gains: list[Gain]
 
     def grids(self) -> list[TransferGrid]:
-        """The transfer tables, what the baseline is beaten by, and what was chosen."""
+        """Return the transfer tables, what the baseline is beaten by, and what was chosen."""
         tasks, baseline = self.config.tasks, self.config.baseline
         told = [gain_grid(self.gains, baseline, tasks)] if baseline and self.gains else []
         return [*grids(self.cells, self.epochs, tasks), *told, *_choices(self)]
@@ -60,7 +60,7 @@ class Results:
 
 
 def collect(config: SweepConfig, rows: Sequence[TrialRow]) -> tuple[Results, Transfer] | None:
-    """The results of the rows that are finished; None where there are none."""
+    """Return the results of the rows that are finished; None where there are none."""
     best: dict[tuple[str, str], list[TrialRow]] = {}
     for method in config.methods:
         for task in config.tasks:
@@ -101,7 +101,7 @@ def _transfer(config: SweepConfig, best: dict[tuple[str, str], list[TrialRow]]) 
 
 
 def written(results: Results, transfer: Transfer, place: Path) -> bool:
-    """Whether a finished folder holds these very results."""
+    """Return whether a finished folder holds these very results."""
     if not (place / "DONE").exists():
         return False
     try:

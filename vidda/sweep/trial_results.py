@@ -20,7 +20,8 @@ from vidda.types import Manifest
 
 
 def finished(row: TrialRow, test: Manifest, name: str, *, stream: bool) -> TrialRow:
-    """The row of a trial whose run is complete; raises ViddaError where its files are damaged.
+    """Return the row of a trial whose run is complete; raises ViddaError where its files are
+    damaged.
 
     test: labeled clips. name: what to call them. stream: see `MethodRecipe`.
     """
@@ -80,7 +81,7 @@ def _of_target(row: TrialRow) -> np.ndarray:
 
 
 def points(rows: Sequence[TrialRow]) -> list[tuple[Keys, list[TrialRow]]]:
-    """The combinations among rows of one method and task, each with its rows."""
+    """Return the combinations among rows of one method and task, each with its rows."""
     found: list[tuple[Keys, list[TrialRow]]] = []
     for row in rows:
         own = next((members for keys, members in found if keys == row.keys), None)
@@ -92,7 +93,7 @@ def points(rows: Sequence[TrialRow]) -> list[tuple[Keys, list[TrialRow]]]:
 
 
 def chosen(rows: Sequence[TrialRow], score: str) -> list[TrialRow]:
-    """The finished rows of the best combination among rows of one method and task.
+    """Return the finished rows of the best combination among rows of one method and task.
 
     One with more finished seeds goes before one with fewer; a lone one needs no score.
     """

@@ -93,7 +93,7 @@ class TrialTable:
         self._write()
 
     def failed(self) -> list[TrialRow]:
-        """The rows of trials that failed."""
+        """Return the rows of trials that failed."""
         return [row for row in self.rows.values() if row.status == "failed"]
 
     def _write(self) -> None:

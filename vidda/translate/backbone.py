@@ -36,7 +36,7 @@ class Backbone(Protocol):
 
     @property
     def multiple(self) -> int:
-        """Pixels of which both sides of a frame are multiples."""
+        """Return pixels of which both sides of a frame are multiples."""
         ...
 
     def frames(self, count: int) -> int:
@@ -75,12 +75,12 @@ class BackboneChoice(Protocol):
 
     @property
     def flows(self) -> tuple[Target, ...]:
-        """The optical flow that it reads; quality's figures read the first one."""
+        """Return the optical flow that it reads; quality's figures read the first one."""
         ...
 
     @property
     def keeps_person(self) -> bool:
-        """Whether it needs the mask of the person."""
+        """Return whether it needs the mask of the person."""
         ...
 
     def problems(self, control: ControlConfig) -> list[str]:

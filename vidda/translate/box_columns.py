@@ -17,7 +17,7 @@ Columns = tuple[str, str, str, str]
 def box_columns(
     config: TranslateConfig, clip: ClipRecord, root: Path, frames: np.ndarray, *, moved: bool
 ) -> dict[str, str]:
-    """A clip's box columns for its translation (T, H, W, 3).
+    """Return a clip's box columns for its translation (T, H, W, 3).
 
     They are the usual ones and those that the config names. The whole picture is fitted, so a box
     is only stretched. Cells without a number stay as they are. moved: the picture was shaken, and

@@ -38,7 +38,7 @@ class RandomCaption(Config):
     seed: int = Field(default=0, ge=0, description="of the draws")
 
     def pick(self, clips: Sequence[str], captions: int) -> np.ndarray:
-        """The number of a caption for each clip id, (N,) int64 in 0..captions-1."""
+        """Return the number of a caption for each clip id, (N,) int64 in 0..captions-1."""
         draws = [clip_rng(self.seed, 0, name, "caption").integers(captions) for name in clips]
         return np.array(draws, np.int64)
 
@@ -49,7 +49,7 @@ class NearestCaption(Config):
     name: Literal["nearest"] = "nearest"
 
     def pick(self, clips: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """The number of the nearest target for each clip, (N,) int64; the first of equals.
+        """Return the number of the nearest target for each clip, (N,) int64; the first of equals.
 
         clips: (N, D), targets: (M, D), both of unit length.
         """
@@ -69,7 +69,7 @@ class Captioner:
 
     @torch.inference_mode()
     def describe(self, frames: Sequence[np.ndarray]) -> list[str]:
-        """A caption of each frame, (H, W, 3) uint8 RGB; it may be empty."""
+        """Return a caption of each frame, (H, W, 3) uint8 RGB; it may be empty."""
         prefix = [self._config.prefix] * len(frames) if self._config.prefix else None
         inputs = self._processor(
             images=list(frames), text=prefix, input_data_format="channels_last", return_tensors="pt"
@@ -96,7 +96,9 @@ class Captioner:
 
 
 def find_captioner(config: CaptionerConfig, download: bool) -> Path:
-    """The captioner's folder; raises ViddaError when it holds no BLIP that writes captions."""
+    """Return the captioner's folder; raises ViddaError when it holds no BLIP that
+    writes captions.
+    """
     from transformers import AutoConfig
 
     source = config.source
@@ -120,7 +122,7 @@ def find_captioner(config: CaptionerConfig, download: bool) -> Path:
 def load_captioner(
     config: CaptionerConfig, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> Captioner:
-    """The captioner in a folder.
+    """Return the captioner in a folder.
 
     The public weights are a .bin only: where there is no model.safetensors, transformers reads it
     by torch's loader for tensors (`weights_only`), which runs no code of the file. Raises

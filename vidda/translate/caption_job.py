@@ -91,7 +91,9 @@ class Described:
 def _describe(
     config: CaptionConfig, captioner: Captioner, target: Manifest
 ) -> tuple[list[Described], int]:
-    """Every target frame with a caption, in the order of clip ids; how many clips lack theirs."""
+    """Return every target frame with a caption, in the order of clip ids; how many clips lack
+    theirs.
+    """
     clips = sorted(target.clips, key=lambda clip: clip.id)
     seen = _Frames(target, clips, config.frames, "describing target clips")
     nearest = not isinstance(config.assign, RandomCaption)
@@ -113,7 +115,7 @@ def _describe(
 def _hand_out(
     config: CaptionConfig, captioner: Captioner, source: Manifest, pool: Sequence[Described]
 ) -> tuple[list[tuple[str, str, str]], int]:
-    """A row for each source clip, and how many got none because they cannot be read."""
+    """Return a row for each source clip, and how many got none because they cannot be read."""
     assign = config.assign
     if isinstance(assign, RandomCaption):
         names = [clip.id for clip in source.clips]

@@ -48,7 +48,7 @@ def show(
 
 
 def beside(source: np.ndarray, final: np.ndarray) -> Iterator[np.ndarray]:
-    """Frames (H, W, 3) of both clips (T, H, W, 3) in one, the source on the left."""
+    """Yield frames (H, W, 3) of both clips (T, H, W, 3) in one, the source on the left."""
     between = np.full((source.shape[1], BETWEEN, 3), 255, np.uint8)
     for left, right in zip(source, final, strict=True):
         yield np.concatenate([left, between, right], axis=1)

@@ -39,7 +39,7 @@ def translate(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[Work
 
 
 def devices(config: TranslateConfig) -> list[str]:
-    """The device of each worker process on this machine."""
+    """Return the device of each worker process on this machine."""
     if config.device != "auto":
         return [config.device] * max(1, config.workers)
     gpus = torch.cuda.device_count()

@@ -16,11 +16,11 @@ class AllFrames(Config):
     name: Literal["all"] = "all"
 
     def pick(self, length: int) -> np.ndarray:
-        """Frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
+        """Return frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
         return np.arange(length)
 
     def rate(self, fps: float, length: int) -> float:
-        """Frames a second of what is picked, from those of the whole clip."""
+        """Return frames a second of what is picked, from those of the whole clip."""
         return fps
 
 
@@ -31,11 +31,11 @@ class FirstFrames(Config):
     count: Count = Field(default=256, description="frames; a shorter clip is taken whole")
 
     def pick(self, length: int) -> np.ndarray:
-        """Frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
+        """Return frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
         return np.arange(min(length, self.count))
 
     def rate(self, fps: float, length: int) -> float:
-        """Frames a second of what is picked, from those of the whole clip."""
+        """Return frames a second of what is picked, from those of the whole clip."""
         return fps
 
 
@@ -49,12 +49,12 @@ class EvenFrames(Config):
     count: Count = Field(default=16, description="frames; a shorter clip is taken whole")
 
     def pick(self, length: int) -> np.ndarray:
-        """Frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
+        """Return frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
         count = min(length, self.count)
         return ((np.arange(count) + 0.5) * (length / count)).astype(np.int64)
 
     def rate(self, fps: float, length: int) -> float:
-        """Frames a second of what is picked, from those of the whole clip."""
+        """Return frames a second of what is picked, from those of the whole clip."""
         return fps * min(length, self.count) / length
 
 

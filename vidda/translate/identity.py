@@ -15,7 +15,7 @@ _NOT_IN_PRINT = {
 
 
 def config_fingerprint(config: TranslateConfig) -> str:
-    """Hex digest of all keys that decide what a clip becomes, but for the weights.
+    """Return hex digest of all keys that decide what a clip becomes, but for the weights.
 
     Files that are named in it enter by their content.
     """
@@ -34,5 +34,5 @@ def translation_digest(config: str, weights: str) -> str:
 
 
 def clip_seed(seed: int, clip_id: str) -> int:
-    """A clip's seed, 0..2^48-1, that depends on nothing else."""
+    """Return a clip's seed, 0..2^48-1, that depends on nothing else."""
     return int.from_bytes(hashlib.sha256(f"{seed}\0{clip_id}".encode()).digest()[:6])

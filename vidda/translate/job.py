@@ -69,7 +69,9 @@ def run(config: TranslateConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _missing(groups: Sequence[Group], out: Path) -> list[Group]:
-    """The groups that are to be translated: those in which a clip has no whole result yet."""
+    """Return the groups that are to be translated: those in which a clip has no whole
+    result yet.
+    """
     if not out.exists():
         return list(groups)
     clips = [clip for group in groups for clip in group]

@@ -22,11 +22,11 @@ class MergedTranslations:
     results: tuple[ClipResult, ...]
 
     def count(self, status: str) -> int:
-        """How many clips have a status."""
+        """Return how many clips have a status."""
         return sum(result.status == status for result in self.results)
 
     def medians(self) -> str:
-        """The quality of the clips that are kept, in words; empty where there are none."""
+        """Return the quality of the clips that are kept, in words; empty where there are none."""
         kept = [result.quality for result in self.results if result.status == "kept"]
         shown = []
         for name in TOLD:
@@ -59,7 +59,7 @@ def merge(out: Path, source: Manifest, print_: str) -> MergedTranslations | list
 
 
 def translated(clip: ClipRecord, result: ClipResult, print_: str) -> ClipRecord:
-    """The record of a clip's translation: its label, subject and place are the source's.
+    """Return the record of a clip's translation: its label, subject and place are the source's.
 
     The id is another one, so that both, and several translations, can be trained on together.
     """

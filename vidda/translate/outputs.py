@@ -55,7 +55,7 @@ class Places:
 
     @classmethod
     def of(cls, clip: ClipRecord, out: Path) -> "Places":
-        """The places of a clip under OUT."""
+        """Return the places of a clip under OUT."""
         media = place_of(clip)
         stem = str(PurePosixPath(media).relative_to(VIDEOS).with_suffix(""))
         result = inside(out, f"{VIDEOS}/{stem}.json")
@@ -63,7 +63,7 @@ class Places:
 
 
 def clashes(clips: Sequence[ClipRecord], out: Path) -> list[str]:
-    """Clips that would be written to one place, a line each."""
+    """Return clips that would be written to one place, a line each."""
     first: dict[Path, str] = {}
     problems = []
     for clip in clips:

@@ -133,7 +133,7 @@ def config_problems(config: TranslateConfig) -> list[str]:
 
 
 def _contradictions(config: TranslateConfig) -> Iterator[str]:
-    """Keys that do not go together, a line each."""
+    """Yield keys that do not go together, a line each."""
     yield from config.backbone.problems(config.control)
     if isinstance(config.check_pose, SidecarPosesConfig):
         yield (

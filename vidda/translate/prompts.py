@@ -58,7 +58,9 @@ class PromptConfig(Config):
 
 
 def fields(template: str) -> set[str]:
-    """The names in braces; raises ValueError when a brace is not closed or a name is none."""
+    """Return the names in braces; raises ValueError when a brace is not closed or a
+    name is none.
+    """
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
@@ -91,7 +93,7 @@ class Prompts:
             )
 
     def of(self, clip: ClipRecord) -> str:
-        """One clip's prompt; raises ViddaError when it lacks what the template names."""
+        """Return one clip's prompt; raises ViddaError when it lacks what the template names."""
         values = self._values(clip)
         lacking = sorted(name for name in fields(self.config.template) if not values.get(name))
         if lacking:
@@ -116,7 +118,7 @@ class Prompts:
             raise ViddaError("\n".join(shortened(problems)))
 
     def _too_long(self, clips: Mapping[str, ClipRecord], too_long: TooLong) -> list[str]:
-        """A line for each prompt of a clip that is too long, and for the negative one."""
+        """Return a line for each prompt of a clip that is too long, and for the negative one."""
         problems = []
         for prompt, told in too_long(list(clips)).items():
             label = clips[prompt].label

@@ -53,11 +53,11 @@ class Quality:
     color_range: float
 
     def named(self) -> dict[str, float | None]:
-        """The figures by name, for JSON."""
+        """Return the figures by name, for JSON."""
         return asdict(self)
 
     def columns(self) -> dict[str, str]:
-        """The figures by name as text for a CSV row; empty where there is none."""
+        """Return the figures by name as text for a CSV row; empty where there is none."""
         return {
             name: "" if value is None else f"{value:.{DIGITS}g}"
             for name, value in self.named().items()
@@ -72,7 +72,7 @@ def measure(
     found: Pose | None = None,
     threshold: float = THRESHOLD,
 ) -> Quality:
-    """All figures of one translated clip.
+    """Return all figures of one translated clip.
 
     source, translated: (T, H, W, 3) uint8 RGB, 16 pixels a side at least. controls: the source's;
     its flow and occlusion are used where it has them and estimated where not. flow: the estimator
@@ -105,7 +105,8 @@ def measure(
 
 
 def flow_to_previous(frames: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
-    """Flow from each frame to the one before, and where that is hidden, as `Controls` has them.
+    """Return flow from each frame to the one before, and where that is hidden, as `Controls` has
+    them.
 
     frames: (T, H, W, 3) uint8. Returns (T, H, W, 2) float16 pixels and (T, H, W) bool; row 0 is
     zero and False.
@@ -120,7 +121,8 @@ def flow_to_previous(frames: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.nda
 
 
 def warp_error(frames: np.ndarray, motion: np.ndarray, hidden: np.ndarray) -> float | None:
-    """Mean squared difference of each frame and the one before, warped onto it; values in [0, 1].
+    """Return mean squared difference of each frame and the one before, warped onto it; values in
+    [0, 1].
 
     frames: (T, H, W, 3) uint8. motion: (T, H, W, 2) pixels to the frame before; hidden: (T, H, W)
     bool, pixels that do not count. The mean over frames of the mean over pixels. None for a clip of
@@ -139,7 +141,8 @@ def warp_error(frames: np.ndarray, motion: np.ndarray, hidden: np.ndarray) -> fl
 def flow_epe(
     translated: np.ndarray, motion: np.ndarray, hidden: np.ndarray, flow: Flow
 ) -> float | None:
-    """Mean distance in pixels between the flow of source and translation, where the source's holds.
+    """Return mean distance in pixels between the flow of source and translation, where the source's
+    holds.
 
     translated: (T, H, W, 3) uint8; motion, hidden: of the source, see `warp_error`. None for a clip
     of one frame, or where all is hidden.
@@ -208,7 +211,7 @@ def defects(translated: np.ndarray, source: np.ndarray) -> tuple[str, ...]:
 
 
 def _levels(frame: np.ndarray) -> np.ndarray:
-    """A frame as float32, what is not finite at an end of the scale."""
+    """Return a frame as float32, what is not finite at an end of the scale."""
     return np.nan_to_num(frame.astype(np.float32), nan=0.0, posinf=255.0, neginf=0.0)
 
 
@@ -247,10 +250,10 @@ def _range(means: np.ndarray) -> float:
 
 
 def _brightest(frame: np.ndarray) -> float:
-    """The level that all but the brightest hundredth of a frame's values stay below."""
+    """Return the level that all but the brightest hundredth of a frame's values stay below."""
     return float(np.quantile(frame, 0.99))
 
 
 def _contrast(frame: np.ndarray) -> float:
-    """The greatest standard deviation of a channel over a frame."""
+    """Return the greatest standard deviation of a channel over a frame."""
     return float(frame.std(axis=(0, 1)).max())

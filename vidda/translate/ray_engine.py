@@ -53,7 +53,7 @@ def by_ray(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerR
 
 
 def _workers(setup: WorkerSetup, gpus: int) -> tuple[int, float]:
-    """How many actors there are, and the share of a GPU that each one takes."""
+    """Return how many actors there are, and the share of a GPU that each one takes."""
     config = setup.config
     if gpus == 0 or config.device == "cpu":
         return max(1, config.workers), 0.0

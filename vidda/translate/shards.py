@@ -28,7 +28,9 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str | None) -> "Shard":
-        """The shard that is written i/n; None is all. Raises ValueError for anything else."""
+        """Return the shard that is written i/n; None is all. Raises ValueError for
+        anything else.
+        """
         if text is None:
             return cls(1, 1)
         match = re.fullmatch(r"(\d+)/(\d+)", text)
@@ -38,22 +40,22 @@ class Shard:
         return cls(number, count)
 
     def folder(self, out: Path) -> Path:
-        """The run folder of this part: OUT itself where there is only one."""
+        """Return the run folder of this part: OUT itself where there is only one."""
         return out if self.count == 1 else out / SHARDS / f"{self.number}-of-{self.count}"
 
     def of(self, groups: Sequence[Group]) -> list[Group]:
-        """The groups of this part."""
+        """Return the groups of this part."""
         return list(groups[self.number - 1 :: self.count])
 
     def owners(self, groups: Sequence[Group], clips: Iterable[ClipRecord]) -> list["Shard"]:
-        """The parts that have any of these clips. groups: of all parts."""
+        """Return the parts that have any of these clips. groups: of all parts."""
         ids = {clip.id for clip in clips}
         parts = (Shard(number, self.count) for number in range(1, self.count + 1))
         return [one for one in parts if any(c.id in ids for group in one.of(groups) for c in group)]
 
 
 def grouped(clips: Sequence[ClipRecord], size: int) -> list[Group]:
-    """Clips in groups of `size`; the manifest's order does not matter."""
+    """Return clips in groups of `size`; the manifest's order does not matter."""
     ordered = sorted(clips, key=lambda clip: clip.id)
     return [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
 

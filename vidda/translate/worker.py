@@ -29,12 +29,12 @@ from vidda.sidecar import write_sidecar
 from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
 from vidda.translate.clip_job import ClipJob, padded
+from vidda.translate.comparison_sheets import show
 from vidda.translate.identity import clip_seed
 from vidda.translate.outputs import ClipResult, Places, Status
 from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure
 from vidda.translate.shards import Group
-from vidda.translate.comparison_sheets import show
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
 from vidda.video.info import VideoInfo
@@ -113,7 +113,7 @@ class Worker:
         return self._finish_all(*self._read_all(group))
 
     def _read_all(self, group: Group) -> tuple[list[SourceClip], list[WorkerResult]]:
-        """The group's clips that can be read, and what is to be said of the others."""
+        """Return the group's clips that can be read, and what is to be said of the others."""
         read: list[SourceClip] = []
         failed: list[WorkerResult] = []
         for clip in group:
@@ -156,7 +156,7 @@ class Worker:
     def _mask(
         self, clip: ClipRecord, controls: Controls, frames: np.ndarray, numbers: np.ndarray
     ) -> np.ndarray | None:
-        """The person's mask (T, H, W), where it is to be kept, or shown and there is one."""
+        """Return the person's mask (T, H, W), where it is to be kept, or shown and there is one."""
         config, root = self._config, self._setup.root
         if not config.backbone.keeps_person and not (
             "sheet" in config.show and has_mask(clip, root)
@@ -235,7 +235,7 @@ class Worker:
         return WorkerResult(clip.id, result.status, "; ".join(reasons))
 
     def _columns(self, source: SourceClip, final: np.ndarray, places: Places) -> dict[str, str]:
-        """The row's columns, apart from the quality's."""
+        """Return the row's columns, apart from the quality's."""
         config, setup, clip = self._config, self._setup, source.clip
         moved = config.camera is not None and config.camera.match.shake
         beside = not moved and write_sidecar(

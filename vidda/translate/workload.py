@@ -21,7 +21,7 @@ FLOW_BYTES_A_PIXEL = 1.0
 
 
 def disks(config: TranslateConfig, clips: int, pixels: int) -> dict[Path, int]:
-    """Bytes that a job of so many clips and pixels needs, generously, by folder.
+    """Return bytes that a job of so many clips and pixels needs, generously, by folder.
 
     OUT, and the cache where it lies on another disk.
     """
@@ -40,7 +40,7 @@ def disks(config: TranslateConfig, clips: int, pixels: int) -> dict[Path, int]:
 
 
 def _existing(folder: Path) -> Path:
-    """The folder, or the nearest one above it that is there."""
+    """Return the folder, or the nearest one above it that is there."""
     place = folder.absolute()
     while not place.exists():
         place = place.parent
@@ -48,7 +48,7 @@ def _existing(folder: Path) -> Path:
 
 
 def told(config: TranslateConfig, backbone: Backbone, clips: int, pixels: int) -> list[str]:
-    """The work and the disk in words."""
+    """Return the work and the disk in words."""
     lines = [backbone.work()]
     work = backbone.cost(pixels)
     if work is not None:

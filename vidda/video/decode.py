@@ -16,7 +16,7 @@ Picture = tuple[int, np.ndarray]
 
 
 def by_decord(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
-    """The wanted frames, (number, (H, W, 3) uint8 RGB), by decord's random access.
+    """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), by decord's random access.
 
     The reader lives for this call only: one that is kept across a fork hangs in the child. Raises
     decord's DECORDError where it cannot read the file at all.
@@ -28,7 +28,7 @@ def by_decord(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
 
 
 def by_pyav(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
-    """The wanted frames, (number, (H, W, 3) uint8 RGB), in order of number within each group.
+    """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), in order of number within each group.
 
     wanted: frame numbers, ascending and without repeats. Raises VideoError on the first fault that
     can be seen, even where FFmpeg would conceal it.

@@ -78,7 +78,7 @@ def read(
 
 
 def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
-    """Every frame of a video in turn, (H, W, 3) uint8 RGB, however long it is.
+    """Yield every frame of a video in turn, (H, W, 3) uint8 RGB, however long it is.
 
     size: see `read`, which gives the same frames. Raises VideoError.
     """
@@ -104,7 +104,9 @@ def _pictures(index: Index, wanted: list[int], checked: bool) -> Iterator[Pictur
 
 
 def _jumps(index: Index, wanted: list[int], checked: bool) -> bool:
-    """Whether these frames are known to be sound, and decord's seeks spare much of the decoding."""
+    """Return whether these frames are known to be sound, and decord's seeks spare much of the
+    decoding.
+    """
     order = np.argsort(index.pts)
     if not checked and not index.sound.issuperset(index.pts[order[wanted]].tolist()):
         return False
@@ -130,7 +132,7 @@ def _numbers(info: VideoInfo, indices: Sequence[int] | np.ndarray | None) -> np.
 
 
 def _target(info: VideoInfo, size: Size) -> tuple[int, int]:
-    """Height and width of the frames to give."""
+    """Return height and width of the frames to give."""
     if size is None:
         return info.height, info.width
     if isinstance(size, int):

@@ -122,7 +122,7 @@ def _writing(path: Path) -> Iterator[Path]:
 
 
 def _checked(path: Path, frames: np.ndarray | Iterable[np.ndarray]) -> Iterator[np.ndarray]:
-    """The frames one by one, contiguous, after a check of shape and type."""
+    """Yield the frames one by one, contiguous, after a check of shape and type."""
     shape: tuple[int, ...] | None = None
     for index, frame in enumerate(frames):
         if frame.ndim != 3 or frame.shape[2] != 3 or 0 in frame.shape or frame.dtype != np.uint8:

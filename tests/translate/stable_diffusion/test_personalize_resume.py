@@ -88,9 +88,9 @@ def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     file.write_text(json.dumps(again))
     command = (
         "import sys; from pathlib import Path; from vidda import config;"
-        "from vidda.translate.stable_diffusion.personalize.job import run;"
-        "from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig;"
-        "run(config.load(PersonalizeConfig, Path(sys.argv[1])), dry_run=False, resume=False)"
+        "from vidda.translate.stable_diffusion.personalize import job;"
+        "settings = config.load(job.PersonalizeConfig, Path(sys.argv[1]));"
+        "job.run(settings, dry_run=False, resume=False)"
     )
     process = subprocess.Popen(
         [sys.executable, "-c", command, str(file)],

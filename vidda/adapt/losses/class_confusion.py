@@ -7,7 +7,7 @@ from vidda.adapt.losses.full_precision import full_precision
 
 
 def class_confusion(logits: torch.Tensor, temperature: float = 2.5) -> torch.Tensor:
-    """How much predictions confuse pairs of classes, 0 to 1; 0 where each is certain.
+    """Return how much predictions confuse pairs of classes, 0 to 1; 0 where each is certain.
 
     logits: (B, K). Clips that are surer weigh more. Jin et al., Minimum Class Confusion for
     Versatile Domain Adaptation, ECCV 2020, equations 1 to 6; as in its code, no gradient goes

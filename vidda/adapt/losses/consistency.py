@@ -7,7 +7,7 @@ from vidda.adapt.losses.full_precision import full_precision
 
 
 def barlow(first: torch.Tensor, second: torch.Tensor, off_diagonal: float = 5e-3) -> torch.Tensor:
-    """The cross-correlation of two views is the identity: each feature agrees, none repeats.
+    """Return the cross-correlation of two views is the identity: each feature agrees, none repeats.
 
     first, second: (B, D), two clips or more. Standardized over the batch (biased deviation, as
     batch norm without weights does, with the same epsilon 1e-5). Zbontar et al., Barlow Twins, ICML
@@ -28,7 +28,7 @@ def _standardized(view: torch.Tensor) -> torch.Tensor:
 
 
 def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """One less the cosine of the features, averaged; 0 for the same direction, at most 2.
+    """Return one less the cosine of the features, averaged; 0 for the same direction, at most 2.
 
     first, second: (B, D), of clips and of their translations. Azuma et al., ZoDi: Zero-Shot Domain
     Adaptation with Diffusion-Based Image Transfer, arXiv 2403.13652: the similarity of features of
@@ -42,7 +42,8 @@ def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 def taught(
     logits: torch.Tensor, teacher: torch.Tensor, threshold: float | None = None
 ) -> torch.Tensor:
-    """Cross-entropy with the teacher's labels, each weighing as much as the teacher is sure of it.
+    """Return cross-entropy with the teacher's labels, each weighing as much as the teacher is sure
+    of it.
 
     logits: (B, K) of the student. teacher: (B, K) logits, through which no gradient goes.
     threshold: instead, all clips weigh the share of the batch of which the teacher is surer than
@@ -57,7 +58,8 @@ def taught(
 
 
 def soft_agreement(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """The mean Jensen-Shannon divergence of two predictions, 0 where they agree, at most log 2.
+    """Return the mean Jensen-Shannon divergence of two predictions, 0 where they agree, at most log
+    2.
 
     logits, other: (B, K); the gradient goes through both.
     """
@@ -70,7 +72,7 @@ def soft_agreement(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 def agreed_labels(
     own: torch.Tensor, teacher: torch.Tensor, threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Labels of two judges, (B,) int64, and where there is one, (B,) bool.
+    """Return labels of two judges, (B,) int64, and where there is one, (B,) bool.
 
     own, teacher: (B, K) logits. Where both say the same, that; else what the one says whose
     confidence is `threshold` or more, if it is one alone. Reddy et al., Unsupervised Video Domain
@@ -86,7 +88,7 @@ def agreed_labels(
 
 
 def labeled_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of each clip with its label times its weight, averaged over all clips.
+    """Return cross-entropy of each clip with its label times its weight, averaged over all clips.
 
     logits: (B, K). labels: (B,). weight: (B,), 0 for a clip without a label.
     """

@@ -12,7 +12,7 @@ def supervised_contrast(
     temperature: float = 0.1,
     normalize: bool = True,
 ) -> torch.Tensor:
-    """Clips of one class are near, others far: the mean over clips that have a partner.
+    """Return clips of one class are near, others far: the mean over clips that have a partner.
 
     features: (B, D). labels: (B,); one label for each clip of two views gives NT-Xent. normalize:
     compare directions, as the paper does, not products. Khosla et al., Supervised Contrastive
@@ -56,7 +56,8 @@ def inter_domain_contrast(
     target_labels: torch.Tensor,
     temperature: float = 0.2,
 ) -> torch.Tensor:
-    """Clips of one class are near across the domains: the mean over clips that have a partner.
+    """Return clips of one class are near across the domains: the mean over clips that have a
+    partner.
 
     source: (B, D), target: (B', D), normalized here; B' may be 0. *_labels: (B,) and (B',). Each
     clip is compared with those of the other domain alone. Turrisi da Costa et al., Dual-Head
@@ -79,7 +80,7 @@ def pairing_agreement(
     target_features: torch.Tensor,
     threshold: float = 0.5,
 ) -> torch.Tensor:
-    """Two clips' logits agree where their features do: binary cross-entropy over all pairs.
+    """Return two clips' logits agree where their features do: binary cross-entropy over all pairs.
 
     source, target: (B, K), (B', K) logits, whose product is the logit of a pair being alike.
     *_features: (B, D), (B', D); a pair is alike where their cosine is above `threshold`, and no

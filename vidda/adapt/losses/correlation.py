@@ -6,14 +6,14 @@ from vidda.adapt.losses.full_precision import full_precision
 
 
 def covariance(features: torch.Tensor) -> torch.Tensor:
-    """The unbiased covariance of features (B, D), (D, D); B is 2 or more."""
+    """Return the unbiased covariance of features (B, D), (D, D); B is 2 or more."""
     with full_precision(features):
         centered = features - features.mean(0)
         return centered.T @ centered / (len(features) - 1)
 
 
 def coral(source: torch.Tensor, target: torch.Tensor, means: bool = False) -> torch.Tensor:
-    """The distance of second-order statistics, ||C_s - C_t||_F^2 / 4 d^2; 0 for equal ones.
+    """Return the distance of second-order statistics, ||C_s - C_t||_F^2 / 4 d^2; 0 for equal ones.
 
     source: (B, D), target: (B', D) features; 0 where either has a single clip, and so no
     covariance. means: adds the mean squared difference of the means, as TLlib does. Sun and Saenko,

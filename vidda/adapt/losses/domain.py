@@ -19,7 +19,7 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse(features: torch.Tensor, strength: float) -> torch.Tensor:
-    """The features themselves; their gradient comes back multiplied by `-strength`.
+    """Return the features themselves; their gradient comes back multiplied by `-strength`.
 
     Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML 2015, equations
     9 and 10.
@@ -38,7 +38,8 @@ def ganin_strength(progress: float, gamma: float = 10.0) -> float:
 
 
 def domain_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """The cross-entropy of telling source (1) from target (0); log 2 at chance, 0 when perfect.
+    """Return the cross-entropy of telling source (1) from target (0); log 2 at chance, 0 when
+    perfect.
 
     source: (B,), target: (B',), the domain classifier's logits. Both domains weigh the same
     whatever their sizes, as in TLlib. Ganin and Lempitsky 2015, equation 4, where they are summed.
@@ -49,6 +50,8 @@ def domain_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def domain_accuracy(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """How often the domain classifier is right, each domain weighing the same; 0.5 at chance."""
+    """Return how often the domain classifier is right, each domain weighing the same; 0.5 at
+    chance.
+    """
     told = (source.detach() > 0).float().mean()
     return (told + (target.detach() <= 0).float().mean()) / 2

@@ -4,13 +4,13 @@ import torch
 
 
 def entropies(logits: torch.Tensor) -> torch.Tensor:
-    """The entropy of each prediction in nats, (B,) in [0, log K]. logits: (B, K)."""
+    """Return the entropy of each prediction in nats, (B,) in [0, log K]. logits: (B, K)."""
     spread = logits.log_softmax(1)
     return -(spread.exp() * spread).sum(1)
 
 
 def conditional_entropy(logits: torch.Tensor) -> torch.Tensor:
-    """The mean entropy of the predictions; 0 where all are certain.
+    """Return the mean entropy of the predictions; 0 where all are certain.
 
     logits: (B, K). Grandvalet and Bengio, Semi-supervised Learning by Entropy Minimization, NIPS
     2004, equation 6.
@@ -19,7 +19,7 @@ def conditional_entropy(logits: torch.Tensor) -> torch.Tensor:
 
 
 def diversity(logits: torch.Tensor) -> torch.Tensor:
-    """The entropy of the mean prediction; log K where all classes come equally often.
+    """Return the entropy of the mean prediction; log K where all classes come equally often.
 
     logits: (B, K). A class that never comes counts 0, exactly, not by an epsilon in the logarithm
     as in SHOT's code.

@@ -8,7 +8,7 @@ import torch
 def clip_statistics(
     output: torch.Tensor, clips: int, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and variance of each channel over the places of a clip, (clips, C) each.
+    """Return mean and variance of each channel over the places of a clip, (clips, C) each.
 
     output: a layer's, (clips x n, ...), with all of a clip together. channels: the dimension that C
     is in; all others are places, n of them too. The variance is the biased one. Lin et al. 2023,
@@ -20,7 +20,7 @@ def clip_statistics(
 
 
 def running(old: torch.Tensor, new: torch.Tensor, momentum: float = 0.1) -> torch.Tensor:
-    """The moving average after one more value; no gradient goes through the old one."""
+    """Return the moving average after one more value; no gradient goes through the old one."""
     return (1 - momentum) * old.detach() + momentum * new
 
 
@@ -30,7 +30,8 @@ def statistics_distance(
     source_means: Sequence[torch.Tensor],
     source_variances: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """The L1 distance of every layer's mean and variance from the source's; 0 where they agree.
+    """Return the L1 distance of every layer's mean and variance from the source's; 0 where they
+    agree.
 
     Each layer's is averaged over its channels, and the layers are summed. means, variances: (C_l,)
     moving averages on the test clips, see `running`. source_*: those of the training clips. Lin et
@@ -44,7 +45,7 @@ def statistics_distance(
 
 
 def view_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """The mean L1 distance of two temporal views' probabilities from their mean, 0 to 1.
+    """Return the mean L1 distance of two temporal views' probabilities from their mean, 0 to 1.
 
     first, second: (B, K) logits. Lin et al. 2023, the temporal consistency between views; as in the
     released code the gradient goes through the mean too. There the clips of a batch are summed;

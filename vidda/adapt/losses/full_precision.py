@@ -4,5 +4,5 @@ import torch
 
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
-    """A context on the tensor's device in which nothing is cast down."""
+    """Return a context on the tensor's device in which nothing is cast down."""
     return torch.autocast(tensor.device.type, enabled=False)

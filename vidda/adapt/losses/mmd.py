@@ -12,7 +12,7 @@ OCTAVES = (-2, -1, 0, 1, 2)
 def mmd(
     source: torch.Tensor, target: torch.Tensor, octaves: Sequence[int] = OCTAVES
 ) -> torch.Tensor:
-    """The squared discrepancy under a sum of RBF kernels; 0 for equal sets, never negative.
+    """Return the squared discrepancy under a sum of RBF kernels; 0 for equal sets, never negative.
 
     source: (B, D), target: (B', D). Kernel i is exp(-|x - y|^2 / (2^i m)), with m the mean squared
     distance of different clips of both sets, through which no gradient goes. Long et al., Learning

@@ -7,7 +7,8 @@ from torch.nn import functional as F
 
 
 def interpolated(together: torch.Tensor, alone: torch.Tensor, shares: torch.Tensor) -> torch.Tensor:
-    """Each logit somewhere between that of a joint batch and that of the source alone, (B, K).
+    """Return each logit somewhere between that of a joint batch and that of the source alone, (B,
+    K).
 
     shares: (B, K) in [0, 1], how much of `together`; drawn uniformly, one by one. Berthelot et al.,
     AdaMatch: A Unified Approach to Semi-Supervised Learning and Domain Adaptation, ICLR 2022,
@@ -19,7 +20,7 @@ def interpolated(together: torch.Tensor, alone: torch.Tensor, shares: torch.Tens
 def aligned(
     target: torch.Tensor, source_mean: torch.Tensor, target_mean: torch.Tensor
 ) -> torch.Tensor:
-    """The target's probabilities after their mean is brought to the source's, (B, K).
+    """Return the target's probabilities after their mean is brought to the source's, (B, K).
 
     target: (B, K) probabilities. source_mean, target_mean: (K,) mean probabilities of the two
     domains. AdaMatch, equation 4: p source_mean / target_mean, normalized; the code's 1e-6 keeps a
@@ -40,7 +41,8 @@ def relative_threshold(source: torch.Tensor, ratio: float = 0.9) -> torch.Tensor
 def pseudo_label_loss(
     strong: torch.Tensor, guess: torch.Tensor, threshold: torch.Tensor
 ) -> torch.Tensor:
-    """Cross-entropy of strongly augmented clips with guesses that are sure enough, over all clips.
+    """Return cross-entropy of strongly augmented clips with guesses that are sure enough, over all
+    clips.
 
     strong: (B, K) logits. guess: (B, K) probabilities, through which no gradient goes; one that is
     nowhere as high as `threshold` counts 0. AdaMatch, equation 7; the most likely class is the

@@ -22,7 +22,7 @@ def relations(frames: int, size: int, most: int) -> list[tuple[int, ...]]:
 
 
 def attended(features: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
-    """Each feature times 2 - H(d): what tells the domains apart counts more, (B, D).
+    """Return each feature times 2 - H(d): what tells the domains apart counts more, (B, D).
 
     features: (B, D). domains: (B, 2) logits of the domain. Chen et al., Temporal Attentive
     Alignment for Large-Scale Video Domain Adaptation (TA3N), ICCV 2019, equations 5 and 6: weight 1
@@ -33,7 +33,7 @@ def attended(features: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
 
 
 def attentive_entropy(logits: torch.Tensor, domains: torch.Tensor) -> torch.Tensor:
-    """The entropy of predictions, more where the domains look alike: mean (1 + H(d)) H(y).
+    """Return the entropy of predictions, more where the domains look alike: mean (1 + H(d)) H(y).
 
     logits: (B, K). domains: (B, 2). TA3N, equation 8, over source and target clips together.
     """
@@ -41,7 +41,7 @@ def attentive_entropy(logits: torch.Tensor, domains: torch.Tensor) -> torch.Tens
 
 
 def two_way_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy of two-way domain logits, source 0 and target 1; log 2 at chance.
+    """Return cross-entropy of two-way domain logits, source 0 and target 1; log 2 at chance.
 
     source: (B, 2), target: (B', 2). Averaged over all clips, as in TA3N's code.
     """
@@ -50,6 +50,6 @@ def two_way_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 
 def two_way_accuracy(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """How often such logits are right, each domain weighing the same; 0.5 at chance."""
+    """Return how often such logits are right, each domain weighing the same; 0.5 at chance."""
     right = (source.argmax(1) == 0).float().mean() + (target.argmax(1) == 1).float().mean()
     return right.detach() / 2

@@ -12,7 +12,8 @@ SHARPNESS = 10.0
 
 
 def scale_consistency(scales: Sequence[torch.Tensor], whole: torch.Tensor) -> torch.Tensor:
-    """Every scale says what all say on average, and so does the whole clip; 0 where all agree.
+    """Return every scale says what all say on average, and so does the whole clip; 0 where all
+    agree.
 
     scales: (B, K) logits of each scale. whole: (B, K) of the clip. 18 times the divergence of
     the average from each scale, clips weighing K - H(y) relative to the batch's mean, plus twice

@@ -9,7 +9,8 @@ MARGIN = 1.0
 
 
 def rebuilt(frames: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
-    """The squared error of a clip's rebuilt frames, summed over them; 0 where they are the same.
+    """Return the squared error of a clip's rebuilt frames, summed over them; 0 where they are the
+    same.
 
     frames, again: (B, T, D). Wei et al., Unsupervised Video Domain Adaptation for Action
     Recognition: A Disentanglement Perspective (TranSVAE), NeurIPS 2023, the likelihood in the
@@ -48,7 +49,7 @@ def log_densities(
 
 
 def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
-    """How much static and dynamic latents tell of each other, in nats; 0 where nothing.
+    """Return how much static and dynamic latents tell of each other, in nats; 0 where nothing.
 
     static: (B, B), dynamic: (T, B, B), see `log_densities`. The mean over clips and moments of log
     q(d, z) - log q(d) - log q(z), each density that of the batch's mixture. TranSVAE, the mutual
@@ -65,7 +66,8 @@ def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Ten
 def static_triplet(
     static: torch.Tensor, shuffled: torch.Tensor, other: torch.Tensor
 ) -> torch.Tensor:
-    """The static latent is the same whatever the order of frames, and another in another domain.
+    """Return the static latent is the same whatever the order of frames, and another in another
+    domain.
 
     static: (B, D). shuffled: (B, D) of the same clips with their frames in another order. other:
     (B', D) of clips of the other domain; clip n is compared with n modulo B'. Euclidean distances
@@ -76,7 +78,7 @@ def static_triplet(
 
 
 def sure_label_loss(logits: torch.Tensor, labels: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
-    """Cross-entropy over the clips that have a label; 0 where none has.
+    """Return cross-entropy over the clips that have a label; 0 where none has.
 
     logits: (B, K). labels: (B,). sure: (B,) bool.
     """

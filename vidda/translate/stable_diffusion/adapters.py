@@ -27,7 +27,7 @@ _TEXT_ATTENTION = re.compile(r"(?<=\.self_attn)\.to_(q|k|v|out)_lora\.")
 
 
 def carrier(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
-    """A pipeline around the models, for diffusers' loaders, which are methods of one."""
+    """Return a pipeline around the models, for diffusers' loaders, which are methods of one."""
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
     with quiet():
@@ -92,7 +92,7 @@ def _load_lora(pipeline: Any, file: Path) -> list[float]:
 
 
 def _strengths(model: Any) -> list[float]:
-    """The strength at which each layer of the adapter `_NAME` is about to be added."""
+    """Return the strength at which each layer of the adapter `_NAME` is about to be added."""
     from peft.tuners.lora import LoraLayer
 
     layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
@@ -119,7 +119,7 @@ def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
 def read_embedding(
     file: Path, config: EmbeddingConfig, tokenizer: Any, width: int
 ) -> tuple[list[str], torch.Tensor]:
-    """The tokens that a new word is to be, as diffusers names them, and its vectors.
+    """Return the tokens that a new word is to be, as diffusers names them, and its vectors.
 
     width: of the text encoder's words. Raises ViddaError when the file is no embedding, has another
     width than the text encoder, or its word cannot be taught, see `words.problem`.

@@ -14,11 +14,11 @@ class AttendOwn(Config):
     name: Literal["none"] = "none"
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """The frames that attend to each other before the others come; there are none."""
+        """Return the frames that attend to each other before the others come; there are none."""
         return ()
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """The frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values a frame of a clip of this length sees."""
         return (frame,)
 
 
@@ -28,11 +28,11 @@ class AttendFirst(Config):
     name: Literal["first"] = "first"
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """The frames that attend to each other before the others come; there are none."""
+        """Return the frames that attend to each other before the others come; there are none."""
         return ()
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """The frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values a frame of a clip of this length sees."""
         return (0,)
 
 
@@ -42,11 +42,11 @@ class AttendFirstPrevious(Config):
     name: Literal["first_previous"] = "first_previous"
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """The frames that attend to each other before the others come; there are none."""
+        """Return the frames that attend to each other before the others come; there are none."""
         return ()
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """The frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values a frame of a clip of this length sees."""
         return (frame, 0, max(frame - 1, 0))
 
 
@@ -57,12 +57,12 @@ class AttendAnchors(Config):
     count: int = Field(default=3, ge=1, description="anchor frames of a clip; all fit in a chunk")
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """The frames that attend to each other before the others come."""
+        """Return the frames that attend to each other before the others come."""
         spread = np.linspace(0, length - 1, min(self.count, length)).round()
         return tuple(int(frame) for frame in spread)
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """The frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values a frame of a clip of this length sees."""
         anchors = self.anchors(length)
         return anchors if frame in anchors else (frame, *anchors)
 

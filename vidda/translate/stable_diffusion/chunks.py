@@ -30,7 +30,7 @@ class Chunk:
     keep: torch.Tensor
 
     def to(self, device: torch.device) -> "Chunk":
-        """The same on a device."""
+        """Return the same on a device."""
         return Chunk(
             self.numbers,
             self.frames.to(device),
@@ -44,7 +44,7 @@ Attending = tuple[int, tuple[int, ...]]  # a frame's number, and those of the fr
 
 
 def plan(lengths: Sequence[int], context: ContextConfig, size: int) -> list[Chunk]:
-    """The chunks in which the frames of some clips pass, in order.
+    """Return the chunks in which the frames of some clips pass, in order.
 
     lengths: frames of each clip; frames are numbered clip after clip, and attend only within their
     clip. size: most frames of a chunk; one with a clip's anchors, which stay together, may be
@@ -78,7 +78,9 @@ def plan(lengths: Sequence[int], context: ContextConfig, size: int) -> list[Chun
 
 
 def _groups(lengths: Sequence[int], context: ContextConfig) -> Iterator[list[Attending]]:
-    """Frames that must pass together: first every clip's anchors, then each other frame alone."""
+    """Yield frames that must pass together: first every clip's anchors, then each other frame
+    alone.
+    """
     rest: list[list[Attending]] = []
     start = 0
     for length in lengths:

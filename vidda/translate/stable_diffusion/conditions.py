@@ -29,7 +29,9 @@ class Conditions:
         self._text = states.to(self._dtype).unflatten(0, (2, len(clips)))
 
     def text(self, frames: torch.Tensor, passes: int) -> torch.Tensor:
-        """Prompts of frames (B,), (passes x B, tokens, width); of two, the negatives come first."""
+        """Return prompts of frames (B,), (passes x B, tokens, width); of two, the negatives come
+        first.
+        """
         return self._text[2 - passes :, self._clip[frames]].flatten(0, 1)
 
     def picture(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
@@ -50,7 +52,7 @@ class Conditions:
 
 
 def control_maps(controls: Controls, kind: str) -> np.ndarray | None:
-    """The pictures for a ControlNet of a kind, (T, H, W) or (T, H, W, 3) uint8."""
+    """Return the pictures for a ControlNet of a kind, (T, H, W) or (T, H, W, 3) uint8."""
     return controls.edges if kind == "edges" else controls.pose_maps
 
 

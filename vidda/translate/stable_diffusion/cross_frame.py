@@ -125,7 +125,7 @@ def unwrap(unet: nn.Module) -> None:
 
 
 def _self_attention(unet: nn.Module) -> list[tuple[str, Attention]]:
-    """The self-attention layers by name, one in each of the UNet's transformer blocks."""
+    """Return the self-attention layers by name, one in each of the UNet's transformer blocks."""
     blocks = [(name, m) for name, m in unet.named_modules() if name.endswith(".attn1")]
     layers = [(n, m) for n, m in blocks if isinstance(m, Attention) and not m.is_cross_attention]
     if not layers or len(layers) != len(blocks):

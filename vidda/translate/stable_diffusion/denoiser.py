@@ -44,7 +44,7 @@ class Denoiser:
         nets: Sequence[ControlNet],
         guidance: float | None = None,
     ) -> torch.Tensor:
-        """The UNet's output for latents (N, 4, h, w), float32, in the same shape.
+        """Return the UNet's output for latents (N, 4, h, w), float32, in the same shape.
 
         nets: the ControlNets that run. guidance: how far the output is driven from that for the
         negative prompt (arXiv 2207.12598); None computes that for the prompt alone. Raises
@@ -76,7 +76,7 @@ class Denoiser:
         nets: Sequence[ControlNet],
         guidance: float | None,
     ) -> torch.Tensor:
-        """The same for one chunk's latents (B, 4, h, w), in the networks' own dtype."""
+        """Return the same for one chunk's latents (B, 4, h, w), in the networks' own dtype."""
         passes = 1 if guidance is None else 2
         inputs = latents.repeat(passes, 1, 1, 1)
         text = conditions.text(chunk.frames, passes)
@@ -126,7 +126,7 @@ class Denoiser:
         return down, middle
 
     def _chunks(self, lengths: tuple[int, ...], size: int) -> list[Chunk]:
-        """The plan for clips of these lengths, on the device; made once for all steps."""
+        """Return the plan for clips of these lengths, on the device; made once for all steps."""
         if self._planned is None or self._planned[0] != (lengths, size):
             chunks = [chunk.to(self._device) for chunk in plan(lengths, self._context, size)]
             self._planned = ((lengths, size), chunks)

@@ -17,10 +17,11 @@ _ORIGIN = ("_name_or_path", "_diffusers_version", "transformers_version")
 
 
 def fingerprint(config: WeightsConfig, parts: ModelFiles | None = None) -> str:
-    """Hex SHA-256 over all weights, the models' configs, and scales and windows, not over places.
+    """Return hex SHA-256 over all weights, the models' configs, and scales and windows, not over
+    places.
 
-    parts: where `find_model_files` found them; None: it looks now. Raises ViddaError, as loading does,
-    when something is missing or does not fit.
+    parts: where `find_model_files` found them; None: it looks now. Raises ViddaError, as loading
+    does, when something is missing or does not fit.
     """
     parts = parts or find_model_files(config)
     words = sorted(path for path in parts.tokenizer.iterdir() if path.suffix in (".json", ".txt"))
@@ -45,7 +46,7 @@ def fingerprint(config: WeightsConfig, parts: ModelFiles | None = None) -> str:
 
 
 def file_digest(path: Path) -> str:
-    """Hex SHA-256 of a file's content; one that has not changed is not read again."""
+    """Return hex SHA-256 of a file's content; one that has not changed is not read again."""
     stat = path.stat()
     key = (str(path.resolve()), stat.st_mtime_ns, stat.st_size)
     if key not in _KNOWN:

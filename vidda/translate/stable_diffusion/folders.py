@@ -27,14 +27,16 @@ class FolderPart:
 
 
 def model_files(stem: str, variant: str | None, below: str = "") -> list[str]:
-    """Patterns of one model's files in a repository: config, weights, and the index of shards."""
+    """Return patterns of one model's files in a repository: config, weights, and the index of
+    shards.
+    """
     dot = f".{variant}" if variant else ""
     names = ["config.json", f"{stem}{dot}.safetensors", f"{stem}*-of-*.safetensors"]
     return [below + name for name in [*names, f"{stem}.safetensors.index{dot}.json"]]
 
 
 def pipeline_files(variant: str | None) -> list[str]:
-    """Patterns of a whole pipeline's files in a repository."""
+    """Return patterns of a whole pipeline's files in a repository."""
     return [
         "model_index.json",
         SCHEDULER,
@@ -46,7 +48,7 @@ def pipeline_files(variant: str | None) -> list[str]:
 
 
 def weights_in(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
-    """The *.safetensors of a model, none when one is not there."""
+    """Return the *.safetensors of a model, none when one is not there."""
     dot = f".{variant}" if variant else ""
     index = folder / f"{stem}.safetensors.index{dot}.json"
     if index.is_file():

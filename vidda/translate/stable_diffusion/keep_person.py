@@ -44,7 +44,8 @@ class KeepLatents(Config):
     def blend(
         self, latents: torch.Tensor, mask: torch.Tensor, given: StartInputs, timestep: torch.Tensor
     ) -> torch.Tensor:
-        """Latents (N, 4, h, w) about to be denoised at a timestep, with the source's in the mask.
+        """Return latents (N, 4, h, w) about to be denoised at a timestep, with the source's in the
+        mask.
 
         mask: (N, 1, h, w) in [0, 1].
         """
@@ -56,7 +57,9 @@ class KeepLatents(Config):
 
 
 def deviation(scheduler: Any, timestep: torch.Tensor) -> float:
-    """The noise in latents at a timestep, whose variance is 1 with the signal's, in [0, 1]."""
+    """Return the noise in latents at a timestep, whose variance is 1 with the signal's,
+    in [0, 1].
+    """
     return float((1 - alpha_bar(scheduler, timestep)) ** 0.5)
 
 

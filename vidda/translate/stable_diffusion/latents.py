@@ -14,13 +14,13 @@ from vidda.translate.stable_diffusion.model_files import pixels_per_latent
 
 
 def factor(vae: Any) -> int:
-    """Pixels of a latent, along a side."""
+    """Return pixels of a latent, along a side."""
     return pixels_per_latent(vae.config)
 
 
 @torch.inference_mode()
 def encode(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tensor:
-    """The latents of frames, (T, 4, h, w) float32 on the VAE's device.
+    """Return the latents of frames, (T, 4, h, w) float32 on the VAE's device.
 
     frames: (T, H, W, 3) uint8. The mode of the VAE's distribution, not a draw from it: a draw
     would make a still picture flicker.
@@ -36,7 +36,7 @@ def encode(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tensor:
 
 @torch.inference_mode()
 def decode(vae: Any, latents: torch.Tensor, fitting: Fitting) -> np.ndarray:
-    """The frames of latents (T, 4, h, w), (T, H, W, 3) uint8.
+    """Return the frames of latents (T, 4, h, w), (T, H, W, 3) uint8.
 
     Raises ViddaError when values are not finite, which fp16 can do.
     """
@@ -51,7 +51,7 @@ def decode(vae: Any, latents: torch.Tensor, fitting: Fitting) -> np.ndarray:
 
 
 def on_latents(mask: np.ndarray, grid: tuple[int, int], feather: float) -> torch.Tensor:
-    """A mask's share of each latent, its edge softened, (T, 1, h, w) float32 in [0, 1].
+    """Return a mask's share of each latent, its edge softened, (T, 1, h, w) float32 in [0, 1].
 
     mask: (T, H, W) bool. feather: standard deviation of the softening, in latents; 0: none.
     """
@@ -63,7 +63,7 @@ def on_latents(mask: np.ndarray, grid: tuple[int, int], feather: float) -> torch
 
 
 def soften(mask: torch.Tensor, deviation: float) -> torch.Tensor:
-    """A mask (T, 1, h, w) blurred by a Gaussian of this deviation in cells; 0 leaves it."""
+    """Return a mask (T, 1, h, w) blurred by a Gaussian of this deviation in cells; 0 leaves it."""
     if deviation == 0:
         return mask
     # Three deviations wide at most, and reflection at the border needs it to be within the mask.

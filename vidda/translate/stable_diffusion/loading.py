@@ -46,18 +46,19 @@ class Models:
     controlnets: tuple[ControlNet, ...]
 
     def modules(self) -> tuple[torch.nn.Module, ...]:
-        """All networks: autoencoder, UNet, text encoder, ControlNets."""
+        """Return all networks: autoencoder, UNet, text encoder, ControlNets."""
         return (self.vae, self.unet, self.text_encoder, *(c.model for c in self.controlnets))
 
 
 def load(
     config: WeightsConfig, device: torch.device, dtype: torch.dtype, parts: ModelFiles | None = None
 ) -> Models:
-    """All models on a device. LoRAs are fused in float32, before the weights take their dtype.
+    """Return all models on a device. LoRAs are fused in float32, before the weights take their
+    dtype.
 
-    parts: where `find_model_files` found them; None: it looks now. Only safetensors are read, and nothing
-    is fetched unless `config.download`. Raises ViddaError with a line for each thing that is
-    missing or does not fit; sizes are compared before weights are read.
+    parts: where `find_model_files` found them; None: it looks now. Only safetensors are read, and
+    nothing is fetched unless `config.download`. Raises ViddaError with a line for each thing that
+    is missing or does not fit; sizes are compared before weights are read.
     """
     parts = parts or find_model_files(config)
     exact = torch.float32 if config.loras else dtype
@@ -89,7 +90,9 @@ def _controlnets(
 
 
 def _network(part: FolderPart, dtype: torch.dtype) -> Any:
-    """A model of diffusers or transformers with all its weights; ViddaError when some lack."""
+    """Return a model of diffusers or transformers with all its weights; ViddaError when
+    some lack.
+    """
     import diffusers
     import transformers
 

@@ -83,7 +83,7 @@ def read_lora(file: Path) -> LoraFile:
 
 
 def _named(key: str) -> str:
-    """A tensor's name as diffusers has it: with the model that the layer is of."""
+    """Return a tensor's name as diffusers has it: with the model that the layer is of."""
     plain = _ADAPTER.sub("", _ALONE.sub("", key))
     if plain.startswith(_OF_UNET):
         return f"unet.{plain}"
@@ -106,12 +106,12 @@ def _beside(file: Path, alone: bool) -> dict[str, str]:
 
 
 def strength(down: torch.Tensor, up: torch.Tensor) -> float:
-    """The product of the norms of a layer's two matrices: linear in the layer's scale."""
+    """Return the product of the norms of a layer's two matrices: linear in the layer's scale."""
     return float(down.detach().float().norm() * up.detach().float().norm())
 
 
 def _own(alphas: dict[str, float], down: str, first: str) -> float | None:
-    """A layer's alpha, taken out of those that the file's tensors name."""
+    """Return a layer's alpha, taken out of those that the file's tensors name."""
     layer = down.partition(first)[0].rstrip(".")
     for key in (f"{layer}.alpha", f"{layer}.lora.alpha", f"{layer}.lora_alpha"):
         if key in alphas:
@@ -120,7 +120,7 @@ def _own(alphas: dict[str, float], down: str, first: str) -> float | None:
 
 
 def _from_metadata(metadata: Mapping[str, str], layer: str, down: torch.Tensor) -> float:
-    """The scale of a layer that only the file's metadata can name; 1 where that is silent.
+    """Return the scale of a layer that only the file's metadata can name; 1 where that is silent.
 
     The metadata are peft's config, as diffusers saves it, or kohya-ss's arguments.
     """

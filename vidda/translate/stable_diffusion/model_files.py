@@ -48,12 +48,12 @@ class ModelFiles:
 
     @property
     def pixels_per_latent(self) -> int:
-        """Pixels of a latent along a side; both sides of a frame are multiples of it."""
+        """Return pixels of a latent along a side; both sides of a frame are multiples of it."""
         return pixels_per_latent(self.vae.config)
 
 
 def pixels_per_latent(vae: Mapping[str, Any]) -> int:
-    """Pixels of a latent along a side, from the config of an autoencoder, whole or tiny."""
+    """Return pixels of a latent along a side, from the config of an autoencoder, whole or tiny."""
     blocks = vae.get("block_out_channels") or vae.get("encoder_block_out_channels") or (0,) * 4
     return int(2 ** (len(blocks) - 1))
 
@@ -111,7 +111,7 @@ class _Finder:
         self.problems: list[str] = []
 
     def pipeline(self) -> Path | None:
-        """The base's folder, when it is a pipeline of the right kind."""
+        """Return the base's folder, when it is a pipeline of the right kind."""
         base = self.config.base
         folder = self._place(f"{self.key}base", base, pipeline_files(base.variant))
         if folder is None:
@@ -129,21 +129,23 @@ class _Finder:
         return folder
 
     def autoencoder(self, base: Path | None) -> FolderPart | None:
-        """The base's, or the one that is to replace it."""
+        """Return the base's, or the one that is to replace it."""
         source = self.config.vae
         if source is None:
             return self.part(base / "vae", AUTOENCODERS, self.config.base) if base else None
         return self._alone(f"{self.key}vae", source, AUTOENCODERS)
 
     def unet(self, base: Path | None) -> FolderPart | None:
-        """The base's, or DreamBooth's."""
+        """Return the base's, or DreamBooth's."""
         source = self.config.dreambooth
         if source is None:
             return self.part(base / "unet", UNETS, self.config.base) if base else None
         return self._alone(f"{self.key}dreambooth", source, UNETS, "unet")
 
     def home(self, below: str, base: Path | None) -> tuple[Folder | Hub, Path] | None:
-        """The source and folder of the text encoder or tokenizer: DreamBooth's if it has one."""
+        """Return the source and folder of the text encoder or tokenizer: DreamBooth's if it has
+        one.
+        """
         source = self.config.dreambooth
         if source is not None:
             try:
@@ -155,12 +157,12 @@ class _Finder:
         return (self.config.base, base / below) if base else None
 
     def controlnet(self, number: int) -> FolderPart | None:
-        """The ControlNet of this number in the config."""
+        """Return the ControlNet of this number in the config."""
         source = self.config.controlnets[number].source
         return self._alone(f"{self.key}controlnets.{number}.source", source, ("ControlNetModel",))
 
     def tokenizer(self, folder: Path, source: Folder | Hub) -> Path | None:
-        """The tokenizer's folder, when its words are there."""
+        """Return the tokenizer's folder, when its words are there."""
         whole = (folder / "tokenizer.json").is_file()
         if whole or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
             return folder
@@ -171,7 +173,7 @@ class _Finder:
         return None
 
     def file(self, key: str, source: Folder | Hub, file: str | None, usual: str) -> Path | None:
-        """One *.safetensors; see `find_file`."""
+        """Return one *.safetensors; see `find_file`."""
         try:
             return find_file(source, f"{self.key}{key}.source", file, usual, self.config.download)
         except ViddaError as error:
@@ -181,7 +183,9 @@ class _Finder:
     def part(
         self, folder: Path, classes: tuple[str, ...], source: Folder | Hub, stem: str = DIFFUSERS
     ) -> FolderPart | None:
-        """A model's folder, when its config names one of the classes and its weights are there."""
+        """Return a model's folder, when its config names one of the classes and its weights are
+        there.
+        """
         config = self.content(folder / "config.json", source)
         if config is None:
             return None
@@ -214,7 +218,9 @@ class _Finder:
     def _alone(
         self, key: str, source: Folder | Hub, classes: tuple[str, ...], below: str | None = None
     ) -> FolderPart | None:
-        """A source's model; `below` names its folder where the source is a whole pipeline."""
+        """Return a source's model; `below` names its folder where the source is a whole
+        pipeline.
+        """
         names = model_files(DIFFUSERS, source.variant)
         patterns = [*names, *(pipeline_files(source.variant) if below else ())]
         folder = self._place(key, source, patterns)

@@ -24,11 +24,11 @@ class IndependentNoise(Config):
     name: Literal["independent"] = "independent"
 
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
-        """Unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
+        """Return unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
         return torch.randn((length, *shape), generator=generator(seed, "noise"))
 
     def step_generators(self, seed: int, step: int, length: int) -> list[torch.Generator]:
-        """A generator for each frame, for schedulers that add noise in every step."""
+        """Return a generator for each frame, for schedulers that add noise in every step."""
         return [generator(seed, f"step {step}")] * length
 
 
@@ -39,13 +39,13 @@ class SharedNoise(Config):
     rho: float = Field(default=1.0, ge=0.0, le=1.0, description="share of variance in common")
 
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
-        """Unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
+        """Return unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
         anchor = torch.randn((1, *shape), generator=generator(seed, "anchor noise"))
         fresh = torch.randn((length, *shape), generator=generator(seed, "noise"))
         return mix(anchor, fresh, self.rho)
 
     def step_generators(self, seed: int, step: int, length: int) -> list[torch.Generator]:
-        """A generator for each frame, for schedulers that add noise in every step."""
+        """Return a generator for each frame, for schedulers that add noise in every step."""
         return [generator(seed, f"step {step}") for _ in range(length)]
 
 
@@ -56,7 +56,7 @@ class FlowWarpedNoise(Config):
     rho: float = Field(default=0.9, ge=0.0, le=1.0, description="share of variance that moves")
 
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
-        """Unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
+        """Return unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
         assert controls.flow_anchor is not None  # checked before sampling
         assert controls.occluded_anchor is not None
         anchor = torch.randn(shape, generator=generator(seed, "anchor noise"))
@@ -70,7 +70,7 @@ class FlowWarpedNoise(Config):
         return mix(moved, noise, self.rho)
 
     def step_generators(self, seed: int, step: int, length: int) -> list[torch.Generator]:
-        """A generator for each frame, for schedulers that add noise in every step.
+        """Return a generator for each frame, for schedulers that add noise in every step.
 
         That noise is the same in all frames, and does not move.
         """
@@ -83,7 +83,7 @@ NoiseConfig = Annotated[
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """A CPU generator that depends on nothing but the seed and what it is for."""
+    """Return a CPU generator that depends on nothing but the seed and what it is for."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 
@@ -96,7 +96,7 @@ def mix(common: torch.Tensor, fresh: torch.Tensor, rho: float) -> torch.Tensor:
 def warp(
     anchor: torch.Tensor, flow: torch.Tensor, occluded: torch.Tensor, fresh: torch.Tensor
 ) -> torch.Tensor:
-    """A frame's noise, gathered from the anchor's where the flow points.
+    """Return a frame's noise, gathered from the anchor's where the flow points.
 
     anchor, fresh: (C, h, w) unit normal. flow: (h, w, 2) x, y in cells. occluded: (h, w) bool.
     Every cell takes the nearest cell whole, and no cell is taken twice: so the result is as normal
@@ -119,7 +119,7 @@ def warp(
 def on_grid(
     flow: np.ndarray, occluded: np.ndarray, grid: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Flow and occlusion of one frame on the latents' grid.
+    """Return flow and occlusion of one frame on the latents' grid.
 
     flow: (H, W, 2) float in pixels. occluded: (H, W) bool. Gives the mean flow of each cell, in
     cells, (h, w, 2), and whether most of the cell is occluded, (h, w).

@@ -39,7 +39,7 @@ class StableDiffusionTranslator:
         self._slices = Fitting(config.vae_chunk, "vae_chunk")
 
     def translate(self, clips: Sequence[ClipJob]) -> list[np.ndarray]:
-        """The translation of each clip, (T, H, W, 3) uint8 RGB.
+        """Return the translation of each clip, (T, H, W, 3) uint8 RGB.
 
         clips: pass through the networks together, so frames of one size; each comes out as it would
         alone, but for rounding. Raises ViddaError, naming every mistake, before anything is
@@ -60,7 +60,7 @@ class StableDiffusionTranslator:
 
     @torch.inference_mode()
     def denoise(self, clips: Sequence[ClipJob]) -> Iterator[torch.Tensor]:
-        """The latents of all frames of the clips after each step, (N, 4, h, w) float32."""
+        """Yield the latents of all frames of the clips after each step, (N, 4, h, w) float32."""
         config = self._config
         check(clips, self._models, config)
         conditions = Conditions(clips, self._models, self._prompts)
@@ -92,31 +92,35 @@ class StableDiffusionTranslator:
             yield latents
 
     def _active(self, step: int, steps: int) -> list[ControlNet]:
-        """The ControlNets that run in a step."""
+        """Return the ControlNets that run in a step."""
         nets = self._models.controlnets
         return [net for net in nets if runs(step, steps, net.start, net.end)]
 
     def _guidance(self, step: int, steps: int) -> float | None:
-        """The weight of guidance in a step; None where it is not computed."""
+        """Return the weight of guidance in a step; None where it is not computed."""
         weight = self._config.guidance
         return weight if weight > 1 and guided(step, steps, self._config.guidance_stop) else None
 
     def _noise(self, clips: Sequence[ClipJob]) -> torch.Tensor:
-        """The unit normal noise of all frames, (N, 4, h, w) float32."""
+        """Return the unit normal noise of all frames, (N, 4, h, w) float32."""
         draw = self._config.noise.draw
         shape = (self._models.unet.config.in_channels, *self._grid(clips))
         parts = [draw(clip.seed, len(clip.frames), shape, clip.controls) for clip in clips]
         return torch.cat(parts).to(self._models.unet.device)
 
     def _source(self, clips: Sequence[ClipJob]) -> torch.Tensor | None:
-        """The latents of the source's frames, (N, 4, h, w) float32, where they are needed."""
+        """Return the latents of the source's frames, (N, 4, h, w) float32, where they
+        are needed.
+        """
         keeps = isinstance(self._config.keep_person, KeepLatents)
         if isinstance(self._config.start, FromNoise) and not keeps:
             return None
         return torch.cat([encode(self._models.vae, clip.frames, self._slices) for clip in clips])
 
     def _mask(self, clips: Sequence[ClipJob]) -> torch.Tensor | None:
-        """How much each latent is the person's, (N, 1, h, w) float32, where latents are kept."""
+        """Return how much each latent is the person's, (N, 1, h, w) float32, where latents are
+        kept.
+        """
         keep = self._config.keep_person
         if not isinstance(keep, KeepLatents):
             return None
@@ -125,7 +129,7 @@ class StableDiffusionTranslator:
         return torch.cat(parts).to(self._models.unet.device)
 
     def _grid(self, clips: Sequence[ClipJob]) -> tuple[int, int]:
-        """Height and width of the latents."""
+        """Return height and width of the latents."""
         height, width = clips[0].frames.shape[1:3]
         pixels = factor(self._models.vae)
         return height // pixels, width // pixels
@@ -133,7 +137,7 @@ class StableDiffusionTranslator:
     def _blend(
         self, latents: torch.Tensor, mask: torch.Tensor | None, given: StartInputs, step: int
     ) -> torch.Tensor:
-        """Latents about to enter a step, with the person's own where they are kept."""
+        """Return latents about to enter a step, with the person's own where they are kept."""
         keep = self._config.keep_person
         if not isinstance(keep, KeepLatents) or mask is None or step == len(given.timesteps):
             return latents

@@ -83,7 +83,8 @@ class SchedulerConfig(Config):
 
 
 def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
-    """A new scheduler of diffusers; it keeps state, so every run of the sampler takes its own.
+    """Return a new scheduler of diffusers; it keeps state, so every run of the sampler takes its
+    own.
 
     trained: what scheduler/scheduler_config.json of the model's folder holds. Raises ViddaError,
     naming every mistake, when the class lacks an override or what the model was trained with.
@@ -135,7 +136,7 @@ def _unknown(name: str, key: str, known: set[str]) -> str:
 
 
 def _with(key: str) -> list[str]:
-    """The schedulers whose class has a setting."""
+    """Return the schedulers whose class has a setting."""
     import diffusers
 
     return [

@@ -177,7 +177,7 @@ class StableDiffusion:
 
     @property
     def multiple(self) -> int:
-        """Pixels of a latent along a side."""
+        """Return pixels of a latent along a side."""
         return self.parts.pixels_per_latent
 
     def frames(self, count: int) -> int:

@@ -38,11 +38,11 @@ class FromNoise(Config):
 
     @property
     def strength(self) -> float:
-        """The share of the steps that are taken: all."""
+        """Return the share of the steps that are taken: all."""
         return 1.0
 
     def begin(self, given: StartInputs) -> torch.Tensor:
-        """The first latents, (N, 4, h, w)."""
+        """Return the first latents, (N, 4, h, w)."""
         return given.noise * given.scheduler.init_noise_sigma
 
 
@@ -53,7 +53,7 @@ class FromImage(Config):
     strength: Strength = Field(default=0.6, description="share of the steps that are taken")
 
     def begin(self, given: StartInputs) -> torch.Tensor:
-        """The first latents, (N, 4, h, w)."""
+        """Return the first latents, (N, 4, h, w)."""
         assert given.source is not None
         return noised(given.scheduler, given.source, given.noise, given.timesteps[0])
 
@@ -69,7 +69,7 @@ class Zodi(Config):
     strength: Strength = Field(default=0.6, description="share of the steps that are taken")
 
     def begin(self, given: StartInputs) -> torch.Tensor:
-        """The first latents, (N, 4, h, w)."""
+        """Return the first latents, (N, 4, h, w)."""
         assert given.source is not None
         first = given.timesteps[0]
         signal = alpha_bar(given.scheduler, first)
@@ -88,7 +88,7 @@ class DdimInversion(Config):
     strength: Strength = Field(default=1.0, description="share of the steps that are taken")
 
     def begin(self, given: StartInputs) -> torch.Tensor:
-        """The first latents, (N, 4, h, w)."""
+        """Return the first latents, (N, 4, h, w)."""
         assert given.source is not None
         latents, signal = given.source, 1.0
         for timestep in torch.unique(given.timesteps):  # rising; PNDM has one of them twice
@@ -132,7 +132,7 @@ def schedule(
 
 
 def _pndm(scheduler: Any, skipped: int, key: str) -> torch.Tensor:
-    """The timesteps of PNDM without the first `skipped` levels, begun as it begins.
+    """Return the timesteps of PNDM without the first `skipped` levels, begun as it begins.
 
     It takes its second level twice (or begins by Runge-Kutta), wherever it starts; diffusers'
     image-to-image pipelines cut that off, so that noise is left in the result. Raises ViddaError
@@ -164,14 +164,14 @@ def noised(
 
 
 def alpha_bar(scheduler: Any, timestep: torch.Tensor) -> float:
-    """The share of the signal in the variance of noisy latents at a timestep, in [0, 1]."""
+    """Return the share of the signal in the variance of noisy latents at a timestep, in [0, 1]."""
     return float(scheduler.alphas_cumprod[int(timestep.round())])
 
 
 def epsilon(
     scheduler: Any, output: torch.Tensor, latents: torch.Tensor, signal: float
 ) -> torch.Tensor:
-    """The noise that a network's output stands for, whatever it was trained to predict.
+    """Return the noise that a network's output stands for, whatever it was trained to predict.
 
     latents: what it was given. signal: the share of signal that it was told, in [0, 1].
     """

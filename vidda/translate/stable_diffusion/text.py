@@ -23,7 +23,8 @@ class PromptEncoder:
         self._one = lru_cache(REMEMBERED)(self._encode)
 
     def encode(self, prompts: Sequence[str]) -> torch.Tensor:
-        """The text encoder's last states, (N, tokens, width), on its own device and in its dtype.
+        """Return the text encoder's last states, (N, tokens, width), on its own device and in its
+        dtype.
 
         Each prompt is encoded alone, so that its numbers do not depend, in their last digit, on
         which others are translated with it. Raises ViddaError when one is too long.
@@ -36,7 +37,7 @@ class PromptEncoder:
 
 @torch.inference_mode()
 def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.Tensor:
-    """The text encoder's last states for each prompt, (N, tokens, width).
+    """Return the text encoder's last states for each prompt, (N, tokens, width).
 
     A token that Textual Inversion learned as several vectors stands for all of them. Raises
     ViddaError when a prompt is too long, rather than let its end be cut off.
@@ -54,7 +55,8 @@ def encode(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.T
 
 
 def too_long(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
-    """The prompts that a text encoder does not read to their end, and how long they are, in words.
+    """Return the prompts that a text encoder does not read to their end, and how long they are, in
+    words.
 
     Its first and last token are not counted.
     """

@@ -10,7 +10,7 @@ from vidda.translate.stable_diffusion.words import add_words
 
 
 def load_tokenizer(parts: ModelFiles) -> Any:
-    """The base's tokenizer as it was saved; raises ViddaError when it cannot be read."""
+    """Return the base's tokenizer as it was saved; raises ViddaError when it cannot be read."""
     from transformers import CLIPTokenizer
 
     with quiet():
@@ -24,7 +24,7 @@ def load_tokenizer(parts: ModelFiles) -> Any:
 
 
 def load_vocabulary(config: WeightsConfig, parts: ModelFiles) -> Any:
-    """The tokenizer with the words of all embeddings, without any network.
+    """Return the tokenizer with the words of all embeddings, without any network.
 
     Raises ViddaError with a line for each embedding that does not fit.
     """

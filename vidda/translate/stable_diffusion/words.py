@@ -7,7 +7,7 @@ from typing import Any
 
 
 def names(token: str, vectors: int) -> list[str]:
-    """The tokens of a word of so many vectors, as diffusers names them."""
+    """Return the tokens of a word of so many vectors, as diffusers names them."""
     token = unicodedata.normalize("NFC", token)  # as CLIP's tokenizer reads prompts
     return [token, *(f"{token}_{number}" for number in range(1, vectors))]
 
@@ -51,7 +51,9 @@ def add_words(tokenizer: Any, words: Sequence[str]) -> None:
 
 
 def spelled(tokenizer: Any, prompt: str) -> str:
-    """A prompt with each learned word as all of its tokens, in whatever case it is written."""
+    """Return a prompt with each learned word as all of its tokens, in whatever case it
+    is written.
+    """
     added = {name.casefold(): name for name in tokenizer.added_tokens_encoder}
 
     def tokens(found: re.Match[str]) -> str:
@@ -68,7 +70,7 @@ def spelled(tokenizer: Any, prompt: str) -> str:
 
 
 def _pattern(name: str) -> str:
-    """A name as a regular expression; where it ends as words do, a word ends."""
+    """Return a name as a regular expression; where it ends as words do, a word ends."""
     before = r"(?<!\w)" if re.match(r"\w", name) else ""
     after = r"(?!\w)" if re.search(r"\w$", name) else ""
     return before + re.escape(name) + after

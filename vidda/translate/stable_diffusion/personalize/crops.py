@@ -69,7 +69,7 @@ CropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
 
 
 def middle(height: int, width: int) -> Square:
-    """The largest square in the middle of a frame of this size."""
+    """Return the largest square in the middle of a frame of this size."""
     side = min(height, width)
     return (height - side) // 2, (width - side) // 2, side
 
@@ -91,7 +91,9 @@ def _column_box(clip: ClipRecord, columns: tuple[str, str, str, str]) -> np.ndar
 
 
 def _around(people: np.ndarray) -> np.ndarray | None:
-    """The box around everybody in one frame, from (4,) or (P, 4); None where nobody is seen."""
+    """Return the box around everybody in one frame, from (4,) or (P, 4); None where
+    nobody is seen.
+    """
     seen = [box for box in people.reshape(-1, 4).astype(np.float64) if _has_area(box)]
     if not seen:
         return None

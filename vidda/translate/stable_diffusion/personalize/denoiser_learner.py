@@ -107,7 +107,9 @@ class DenoiserLearner:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """The loss on the held-out frames, each at the same noise and levels whenever asked."""
+        """Return the loss on the held-out frames, each at the same noise and levels
+        whenever asked.
+        """
         if self._held_out is None:
             return {}
         latents = self._held_out.mean.repeat_interleave(TIMES, 0)
@@ -145,7 +147,7 @@ class DenoiserLearner:
         times: torch.Tensor,
         prompts: torch.Tensor,
     ) -> torch.Tensor:
-        """The squared error of each item, (B,) on the device."""
+        """Return the squared error of each item, (B,) on the device."""
         device = self._device
         latents = (latents * self._scale).to(device)
         noise, times = noise.to(device), times.to(device)
@@ -157,7 +159,9 @@ class DenoiserLearner:
 
 @torch.no_grad()
 def fixed(setting: LearnerSettings, ids: torch.Tensor) -> Conditions:
-    """The conditions of prompts, ids (P, L), by a text encoder that does not learn: a table."""
+    """Return the conditions of prompts, ids (P, L), by a text encoder that does not
+    learn: a table.
+    """
     device = setting.accelerator.device
     states = setting.models.text_encoder(ids.to(device))[0]
     return lambda numbers: states[numbers]

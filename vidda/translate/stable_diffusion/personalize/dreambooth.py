@@ -39,7 +39,7 @@ class DreamBoothConfig(TrainingConfig):
 
     @property
     def caption(self) -> str:
-        """The prompt of a target frame."""
+        """Return the prompt of a target frame."""
         return filled(self.prompt, self.token, "method.prompt")
 
     def check(self, models: Models) -> None:
@@ -47,11 +47,11 @@ class DreamBoothConfig(TrainingConfig):
         check_prompts(models, self.caption, self.prior)
 
     def learning(self, models: Models) -> int:
-        """How many weights learn."""
+        """Return how many weights learn."""
         return sum(parameter.numel() for parameter in models.unet.parameters())
 
     def build(self, setting: LearnerSettings) -> DenoiserLearner:
-        """The method at work; draws the class pictures, where it has to."""
+        """Return the method at work; draws the class pictures, where it has to."""
         models = setting.models
 
         def save(folder: Path) -> None:

@@ -28,7 +28,7 @@ class EncodedFrames:
         return len(self.mean)
 
     def draw(self, numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Latents (B, C, h, w) of the pictures of these numbers (B,), a new draw of each."""
+        """Return latents (B, C, h, w) of the pictures of these numbers (B,), a new draw of each."""
         mean = self.mean[numbers]
         return mean + self.deviation[numbers] * torch.randn(mean.shape, generator=generator)
 
@@ -59,7 +59,7 @@ def encode(
 
 
 def _distribution(vae: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Mean and deviation of the latents of pixels; a tiny autoencoder is sure of its own."""
+    """Return mean and deviation of the latents of pixels; a tiny autoencoder is sure of its own."""
     seen = vae.encode(pixels)
     if isinstance(vae, AutoencoderTiny):
         return seen.latents, torch.zeros_like(seen.latents)
@@ -72,6 +72,6 @@ def to_pixels(frames: np.ndarray) -> torch.Tensor:
 
 
 def to_frames(pixels: torch.Tensor) -> np.ndarray:
-    """The inverse of `to_pixels`; values outside [-1, 1] are cut off."""
+    """Return the inverse of `to_pixels`; values outside [-1, 1] are cut off."""
     levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).byte()
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

@@ -56,7 +56,7 @@ class Frames:
     boxless: int
 
     def fingerprint(self) -> str:
-        """Hex digest of all pixels."""
+        """Return hex digest of all pixels."""
         digest = hashlib.sha256(repr((self.train.shape, self.held_out.shape)).encode())
         for pictures in (self.train, self.held_out):
             for number in range(len(pictures)):
@@ -82,7 +82,8 @@ def problems(manifest: Manifest, config: FramesConfig) -> list[str]:
 
 
 def draw(manifest: Manifest, config: FramesConfig, size: int) -> Frames:
-    """Frames of size x size pixels, evenly over the clips in the manifest's order, by no chance.
+    """Return frames of size x size pixels, evenly over the clips in the manifest's order, by no
+    chance.
 
     config: one in which `problems` finds none with this manifest. Raises ViddaError when a clip has
     too few frames, VideoError where one cannot be read.
@@ -121,7 +122,7 @@ def _of_clip(
 
 
 def _frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """A video's frames of these ascending numbers; where they are many, one at a time."""
+    """Yield a video's frames of these ascending numbers; where they are many, one at a time."""
     if len(numbers) <= AT_ONCE:
         yield from read(path, numbers)
         return
@@ -132,7 +133,7 @@ def _frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
 
 
 def resized(picture: np.ndarray, size: int) -> np.ndarray:
-    """A square picture, (H, H, 3) uint8, in size x size pixels."""
+    """Return a square picture, (H, H, 3) uint8, in size x size pixels."""
     if picture.shape[0] == size:
         return picture
     way = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC

@@ -88,7 +88,9 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _checked(config: PersonalizeConfig, models: Models, manifest: Manifest) -> int:
-    """The frames' height and width; every mistake that the base and the manifest tell, at once."""
+    """Return the frames' height and width; every mistake that the base and the manifest tell, at
+    once.
+    """
     problems = frames.problems(manifest, config.frames)
     for check in (config.method.check, config.drawing.check):
         try:

@@ -53,7 +53,7 @@ class Learner(Protocol):
         """Figures on the held-out frames, without chance; none where nothing is held out."""
 
     def sheet(self) -> np.ndarray:
-        """A picture of what the model makes now, (H, W, 3) uint8."""
+        """Return a picture of what the model makes now, (H, W, 3) uint8."""
 
     def save(self, folder: Path) -> None:
         """Write the result in diffusers' own format into an existing folder."""

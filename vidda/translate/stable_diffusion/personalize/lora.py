@@ -43,7 +43,7 @@ class LoraTrainingConfig(TrainingConfig):
 
     @property
     def caption(self) -> str:
-        """The prompt of a target frame."""
+        """Return the prompt of a target frame."""
         return filled(self.prompt, self.token, "method.prompt")
 
     def check(self, models: Models) -> None:
@@ -61,12 +61,12 @@ class LoraTrainingConfig(TrainingConfig):
             raise ViddaError("\n".join(problems))
 
     def learning(self, models: Models) -> int:
-        """How many weights learn."""
+        """Return how many weights learn."""
         layers = _layers(models.unet, self.targets)
         return sum(self.rank * sum(layer.weight.shape[:2]) for layer in layers)
 
     def build(self, setting: LearnerSettings) -> DenoiserLearner:
-        """The method at work; draws the class pictures, where it has to."""
+        """Return the method at work; draws the class pictures, where it has to."""
         models = setting.models
         prompts = [self.caption, *([self.prior.prompt] if self.prior else [])]
         ids = token_ids(models.tokenizer, prompts, "method.prompt")
@@ -102,7 +102,7 @@ class LoraTrainingConfig(TrainingConfig):
 
 
 def _layers(unet: nn.Module, targets: tuple[str, ...]) -> list[nn.Linear | nn.Conv2d]:
-    """The layers that peft would take, by the same rule."""
+    """Return the layers that peft would take, by the same rule."""
     return [
         module
         for name, module in unet.named_modules()

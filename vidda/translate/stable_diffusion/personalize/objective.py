@@ -25,7 +25,7 @@ def target(
 def min_snr_weight(
     signal: torch.Tensor, prediction: Prediction, gamma: float | None
 ) -> torch.Tensor:
-    """The weight of each item's loss, (B,): min(SNR, gamma) in terms of the clean latents.
+    """Return the weight of each item's loss, (B,): min(SNR, gamma) in terms of the clean latents.
 
     signal: (B,) the scheduler's alphas_cumprod in [0, 1), 0 at zero terminal SNR. gamma: where the
     weight is cut off; None weighs all alike. Hang et al. 2023, arXiv 2303.09556, section 3.4.
@@ -40,5 +40,5 @@ def min_snr_weight(
 
 
 def squared_error(prediction: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """The mean squared error of each item of a batch, (B, C, H, W) to (B,) float32."""
+    """Return the mean squared error of each item of a batch, (B, C, H, W) to (B,) float32."""
     return (prediction.float() - wanted.float()).square().mean((1, 2, 3))

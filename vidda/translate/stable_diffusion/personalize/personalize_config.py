@@ -74,7 +74,7 @@ class PersonalizeConfig(Config):
 
     @property
     def result(self) -> Path:
-        """The folder or the file's folder that `vidda translate` takes."""
+        """Return the folder or the file's folder that `vidda translate` takes."""
         return self.run / RESULT
 
     def with_base(self, folder: Path) -> Self:

@@ -44,7 +44,7 @@ def prepare(setting: LearnerSettings, config: PriorConfig, number: int) -> Prior
 
 
 def class_pictures(setting: LearnerSettings, config: PriorConfig) -> Files:
-    """The class pictures, in RUN/class_images or drawn into it.
+    """Return the class pictures, in RUN/class_images or drawn into it.
 
     To be called while the model is still the base. Killed at any moment, it goes on with the first
     batch that is not whole; seeds and batches do not depend on where it was killed.

@@ -34,7 +34,9 @@ class DrawingConfig(Config):
 
 
 def pipeline(models: Models, scheduler: Any) -> Any:
-    """The models as they are, not copied, as a pipeline of diffusers without a safety checker."""
+    """Return the models as they are, not copied, as a pipeline of diffusers without a safety
+    checker.
+    """
     pipe: Any = StableDiffusionPipeline(
         vae=models.vae,
         text_encoder=models.text_encoder,
@@ -62,7 +64,7 @@ def save_pipeline(models: Models, folder: Path) -> None:
 def draw(
     models: Models, config: DrawingConfig, prompt: str, size: int, seeds: Sequence[int]
 ) -> np.ndarray:
-    """One picture for each seed, (N, size, size, 3) uint8 RGB; call it inside autocast."""
+    """Return one picture for each seed, (N, size, size, 3) uint8 RGB; call it inside autocast."""
     scheduler = build(config.scheduler, models.scheduler_config)
     pipe = pipeline(models, scheduler)
     made = pipe(
@@ -79,12 +81,12 @@ def draw(
 
 
 def seed_of(seed: int, purpose: int, number: int) -> int:
-    """A seed for one picture, in 0..2^63-1; purpose keeps class images and samples apart."""
+    """Return a seed for one picture, in 0..2^63-1; purpose keeps class images and samples apart."""
     return int(np.random.default_rng([seed, purpose, number]).integers(2**63))
 
 
 def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Rows of pictures, each (N, H, W, 3) uint8, as one picture."""
+    """Return rows of pictures, each (N, H, W, 3) uint8, as one picture."""
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
 
 

@@ -17,7 +17,7 @@ class Images(Protocol):
     def __len__(self) -> int: ...
 
     def __getitem__(self, numbers: slice, /) -> np.ndarray:
-        """Those of a slice, (B, H, W, 3)."""
+        """Return those of a slice, (B, H, W, 3)."""
 
 
 class Spool:
@@ -54,7 +54,7 @@ class Spool:
         return (self._count, *self._one)
 
     def __getitem__(self, numbers: slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        """Those of a slice or of these numbers in 0..N-1, (B, size, size, 3) uint8."""
+        """Return those of a slice or of these numbers in 0..N-1, (B, size, size, 3) uint8."""
         wanted = range(*numbers.indices(self._count)) if isinstance(numbers, slice) else numbers
         found = np.empty((len(wanted), *self._one), np.uint8)
         for picture, number in zip(found, wanted, strict=True):
@@ -73,5 +73,5 @@ class Files:
         return len(self._files)
 
     def __getitem__(self, numbers: slice, /) -> np.ndarray:
-        """Those of a slice, (B, H, W, 3) uint8."""
+        """Return those of a slice, (B, H, W, 3) uint8."""
         return np.stack([read_png(file) for file in self._files[numbers]])

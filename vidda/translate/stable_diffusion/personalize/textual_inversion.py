@@ -72,19 +72,19 @@ class TextualInversionConfig(TrainingConfig):
 
     @property
     def names(self) -> list[str]:
-        """The tokens of the word, as diffusers names those of a word of several vectors."""
+        """Return the tokens of the word, as diffusers names those of a word of several vectors."""
         return names(self.token, self.vectors)
 
     @property
     def captions(self) -> list[str]:
-        """The prompts of target frames, with the word in them."""
+        """Return the prompts of target frames, with the word in them."""
         templates = self.templates or (OBJECT if self.kind == "object" else STYLE)
         word = " ".join(self.names)
         return [filled(template, word, "method.templates") for template in templates]
 
     @property
     def caption(self) -> str:
-        """The first of the prompts, as a user writes it."""
+        """Return the first of the prompts, as a user writes it."""
         return self.captions[0].replace(" ".join(self.names), self.token)
 
     def check(self, models: Models) -> None:
@@ -111,11 +111,13 @@ class TextualInversionConfig(TrainingConfig):
             raise ViddaError("\n".join(problems))
 
     def learning(self, models: Models) -> int:
-        """How many weights learn."""
+        """Return how many weights learn."""
         return self.vectors * models.text_encoder.config.hidden_size
 
     def build(self, setting: LearnerSettings) -> DenoiserLearner:
-        """The method at work; the models' tokenizer and text encoder know the word from here on."""
+        """Return the method at work; the models' tokenizer and text encoder know the word from here
+        on.
+        """
         models = setting.models
         models.unet.requires_grad_(False)
         models.text_encoder.requires_grad_(False)
@@ -164,7 +166,7 @@ class Word(nn.Module):
         self.vectors = nn.Parameter(initial)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """The vectors of ids (B, L): (B, L, D)."""
+        """Return the vectors of ids (B, L): (B, L, D)."""
         own = F.embedding((ids - self.first).clamp(min=0), self.vectors)
         others = self.known(ids.clamp(max=self.first - 1))
         return torch.where((ids >= self.first)[..., None], own.to(others.dtype), others)

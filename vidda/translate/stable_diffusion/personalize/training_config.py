@@ -38,11 +38,11 @@ class TrainingConfig(Config):
 
     @property
     def peak(self) -> float:
-        """The highest learning rate, scaled where that is asked for."""
+        """Return the highest learning rate, scaled where that is asked for."""
         return self.lr * (self.batch_size * self.accumulate if self.scale_lr else 1)
 
     def rate(self, step: int) -> float:
-        """The learning rate of a step in 0..steps-1."""
+        """Return the learning rate of a step in 0..steps-1."""
         if step < self.warmup:
             return self.peak * (step + 1) / self.warmup
         if self.schedule == "constant":
@@ -58,7 +58,9 @@ class TrainingConfig(Config):
             _bitsandbytes()
 
     def build_optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """The optimizer of these parameters; AdamW is Loshchilov and Hutter's, arXiv 1711.05101."""
+        """Return the optimizer of these parameters; AdamW is Loshchilov and Hutter's, arXiv
+        1711.05101.
+        """
         kind: Any = _bitsandbytes() if self.optimizer == "adamw_8bit" else torch.optim.AdamW
         optimizer: torch.optim.Optimizer = kind(
             parameters, lr=self.peak, weight_decay=self.weight_decay

@@ -88,7 +88,7 @@ def _step(
     step: int,
     seed: int,
 ) -> dict[str, float]:
-    """One step of the optimizer over `accumulate` batches; the mean of their figures."""
+    """Return one step of the optimizer over `accumulate` batches; the mean of their figures."""
     generator = torch.Generator()
     generator.manual_seed(int(np.random.default_rng([seed, step]).integers(2**63)))
     for group in optimizer.param_groups:
@@ -127,7 +127,9 @@ def _look(run: RunFolder, learner: Learner, step: int) -> None:
 def _restored(
     run: RunFolder, learner: Learner, optimizer: torch.optim.Optimizer, accelerator: Accelerator
 ) -> int:
-    """How many steps the last checkpoint has behind it, with everything loaded; 0 without one."""
+    """Return how many steps the last checkpoint has behind it, with everything loaded; 0 without
+    one.
+    """
     folder = run.last_checkpoint()
     if folder is None:
         return 0

@@ -59,11 +59,11 @@ class VaeDecoderConfig(TrainingConfig):
             )
 
     def learning(self, models: Models) -> int:
-        """How many weights learn."""
+        """Return how many weights learn."""
         return sum(parameter.numel() for parameter in _decoder(models.vae).values())
 
     def build(self, setting: LearnerSettings) -> "VaeDecoderLearner":
-        """The method at work."""
+        """Return the method at work."""
         if self.gradient_checkpointing:
             setting.models.vae.enable_gradient_checkpointing()
         return VaeDecoderLearner(setting)
@@ -117,7 +117,7 @@ class VaeDecoderLearner:
         self._vae.save_pretrained(folder, safe_serialization=True)
 
     def _pictures(self, numbers: torch.Tensor) -> np.ndarray:
-        """The frames of these numbers, mirrored from N on, (B, S, S, 3) uint8."""
+        """Return the frames of these numbers, mirrored from N on, (B, S, S, 3) uint8."""
         pictures = self._setting.frames.train[(numbers % self.size).numpy()]
         mirrored = (numbers >= self.size).numpy()
         pictures[mirrored] = pictures[mirrored, :, ::-1]
@@ -136,7 +136,7 @@ class VaeDecoderLearner:
 
 
 def _decoder(vae: Any) -> dict[str, nn.Parameter]:
-    """The decoder's parameters, by their names in the autoencoder."""
+    """Return the decoder's parameters, by their names in the autoencoder."""
     return {
         name: parameter
         for name, parameter in vae.named_parameters()

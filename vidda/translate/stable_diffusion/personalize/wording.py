@@ -11,7 +11,9 @@ SLOT = "{token}"
 
 
 def filled(template: str, token: str, key: str) -> str:
-    """A template with the token in its place; ViddaError, naming the key, where it has none."""
+    """Return a template with the token in its place; ViddaError, naming the key, where
+    it has none.
+    """
     if SLOT not in template:
         raise ViddaError(f"{key}: {template!r} has no {SLOT}; say where the token stands")
     return template.replace(SLOT, token)
@@ -44,6 +46,6 @@ def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str], key: str) -> tor
 
 
 def words(tokenizer: CLIPTokenizer, text: str) -> list[int]:
-    """The ids of a text without start, end and padding."""
+    """Return the ids of a text without start, end and padding."""
     ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
     return ids
