@@ -13,7 +13,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 
 # The ground floor, then the packages, in their strict order: each may import those before it.
 GROUND = {
-    *("types", "errors", "schema", "config", "files", "progress", "screen", "workers", "device"),
+    *("types", "errors", "schema", "config", "files", "progress", "console", "workers", "device"),
     *("provenance", "checkpoints", "training_state", "run", "weights", "plugins", "command"),
     *("guard", "run_log"),
     *("overrides", "yaml_data", "shared_memory", "cache_folder"),
@@ -25,7 +25,7 @@ ORDER = (
 TRANSLATES = {"translate", "experiment", "doctor", "cli"}
 """Who may import translate: what it makes is a manifest like any other."""
 
-# Libraries that only these rooms import.
+# Libraries that only these packages import.
 KNOWN_BY = {
     "wandb": {"run"},
     "mmpose": {"control"},
@@ -47,7 +47,7 @@ SEAM = {"translate/backbone.py", "translate/translate_config.py", "command.py", 
 """They name the union, its default, where a command is, and the version of a library."""
 
 
-def room(file: Path) -> str:
+def package_of(file: Path) -> str:
     return file.relative_to(PACKAGE).parts[0].removesuffix(".py")
 
 
@@ -64,7 +64,7 @@ def imports(file: Path, *, at_load_only: bool = False) -> Iterator[str]:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
-            assert node.level == 0, f"{file}: relative imports hide which room is meant"
+            assert node.level == 0, f"{file}: relative imports hide which package is meant"
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
@@ -86,7 +86,7 @@ def test_a_package_imports_only_those_before_it(file: Path) -> None:
     if file == PACKAGE / "__init__.py":
         assert list(imports(file)) == []
         return
-    own = room(file)
+    own = package_of(file)
     wanted = {name.split(".")[1] for name in imports(file) if name.startswith("vidda.")} - {own}
     before = GROUND if own in GROUND else GROUND | set(ORDER[: ORDER.index(own)])
     allowed = before | {"__version__"}
@@ -134,11 +134,13 @@ def test_only_the_backbone_knows_its_model(file: Path) -> None:
 @pytest.mark.parametrize("file", FILES, ids=named)
 def test_a_library_is_known_where_it_belongs(file: Path) -> None:
     libraries = {name.split(".")[0] for name in imports(file)}
-    for library, rooms in KNOWN_BY.items():
-        assert library not in libraries or room(file) in rooms, f"{named(file)} imports {library}"
+    for library, packages in KNOWN_BY.items():
+        assert library not in libraries or package_of(file) in packages, (
+            f"{named(file)} imports {library}"
+        )
 
 
-@pytest.mark.parametrize("file", [f for f in FILES if room(f) in WITHOUT_TORCH], ids=named)
+@pytest.mark.parametrize("file", [f for f in FILES if package_of(f) in WITHOUT_TORCH], ids=named)
 def test_the_core_loads_without_torch(file: Path) -> None:
     libraries = {name.split(".")[0] for name in imports(file, at_load_only=True)}
     assert not libraries & {"torch", "torchvision", "wandb"}

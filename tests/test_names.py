@@ -1,0 +1,69 @@
+"""One name for one thing: classes and modules are found by a search, words are the field's."""
+
+import ast
+import re
+import subprocess
+from collections import defaultdict
+from collections.abc import Iterator
+from pathlib import Path
+
+ROOT = Path(__file__).parents[1]
+FILES = sorted((ROOT / "vidda").rglob("*.py"))
+
+# A package with one command keeps it in `job.py`.
+SHARED_MODULE_NAMES = {"__init__", "job"}
+RIDDLES = re.compile(r"(What|How|Which|Where|Whether|When|Who|Why)\b")
+BRITISH = re.compile(
+    r"\w*(colour|grey|centre(?!d)|behaviour|neighbour|favour|labelled(?!by)|(random|normal|optim|"
+    r"recogn|personal|general|summar|minim|maxim|quant|serial|initial|standard)is(e|ing|ation))\w*",
+    re.I,
+)
+SEEDS_DRAWS = {("vidda/data/randomize.py", "randomise")}
+"""Files, and old spellings in them that must stay for outputs to stay."""
+
+
+def test_every_class_has_a_name_of_its_own() -> None:
+    found = defaultdict(list)
+    for file, node in _nodes():
+        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
+            found[node.name].append(file)
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}
+
+
+def test_every_module_has_a_name_of_its_own() -> None:
+    found = defaultdict(list)
+    for file in FILES:
+        if file.stem not in SHARED_MODULE_NAMES:
+            found[file.stem].append(str(file.relative_to(ROOT)))
+    assert {name: files for name, files in found.items() if len(files) > 1} == {}
+
+
+def test_docstrings_are_no_riddles() -> None:
+    found = [
+        f"{file}: {docstring.splitlines()[0]}"
+        for file, node in _nodes()
+        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef)
+        and (docstring := ast.get_docstring(node))
+        and RIDDLES.match(docstring)
+    ]
+    assert found == []
+
+
+def test_spelling_is_american() -> None:
+    listed = subprocess.run(
+        ["git", "ls-files", "vidda", "configs", "docs", "data_prep", "README.md", "CONTRIBUTING.md"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    ).stdout.split()  # fmt: skip
+    found = {
+        (name, match.group())
+        for name in listed
+        if not name.endswith((".safetensors", ".txt", ".mp4", ".png"))
+        for match in BRITISH.finditer((ROOT / name).read_text(encoding="utf-8"))
+    }
+    assert found == SEEDS_DRAWS
+
+
+def _nodes() -> Iterator[tuple[str, ast.AST]]:
+    for file in FILES:
+        for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+            yield str(file.relative_to(ROOT)), node
