@@ -101,6 +101,7 @@ def test_help_all_describes_each_key(name: str, capsys: pytest.CaptureFixture[st
     assert max(map(len, lines)) <= COLUMNS
     for key in keys_of(name):
         assert key.description, f"vidda {name}: {key.name} has no description"
+        assert key.type or key.description.endswith("."), f"{key.name}: more than a line, cut"
         label = f"  {key.name}  (" if key.type else f"  {key.name}"
         assert any(
             line.startswith(label) and after.startswith("      ") for line, after in pairwise(lines)
