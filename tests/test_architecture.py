@@ -15,7 +15,7 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {
     *("types", "errors", "schema", "config", "files", "progress", "console", "workers", "device"),
     *("provenance", "checkpoints", "training_state", "run", "weights", "plugins", "command"),
-    *("guard", "run_log"),
+    *("guard", "run_log", "help"),
     *("overrides", "yaml_data", "shared_memory", "cache_folder"),
 }
 ORDER = (

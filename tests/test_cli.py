@@ -161,17 +161,6 @@ def test_a_reader_that_leaves_is_no_error() -> None:
     assert process.wait() == 141
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "toy"])
-def test_every_command_describes_each_of_its_keys(
-    name: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert main([name, "--help"]) == 0
-    lines = capsys.readouterr().out.splitlines()
-    for line, after in zip(lines, [*lines[1:], ""], strict=True):
-        if line.startswith("  ") and not line.startswith(("   ", "  --")) and "  (" in line:
-            assert after.startswith("      "), f"vidda {name}: {line.strip()} has no description"
-
-
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
 def test_what_ends_a_command_says_a_line(
     number: signal.Signals, capsys: pytest.CaptureFixture[str]

@@ -235,14 +235,21 @@ def test_the_description_has_every_key_with_type_default_and_text() -> None:
     keys = {(key.name, key.type): key for key in describe(Job)}
     assert keys["root", "Path"].default == "required"
     assert keys["root", "Path"].description == "folder of the videos"
-    assert keys["size", "tuple[int, int]"].default == "[112, 112]"
+    assert keys["size", "[int, int]"].default == "[112, 112]"
     assert keys["seed", "int | str | null"].default == "null"
-    assert keys["model", "name: small | name: large"].default == "name: small"
-    assert keys["model", "name: large"].description == "A large one."
+    assert keys["watch", "{NAME: Path, ...}"].default == "{}"
+    assert keys["model", "name: small | large"].default == "name: small"
+    assert keys["model.name=large", ""].description == "A large one."
     assert keys["model.width", "int"].description == "channels of the trunk"
     names = {name for name, _ in keys}
     assert {"model.depth", "model.inner.width", "models[].inner.width", "named.NAME.width"} <= names
     assert set(Job.model_fields) <= names
+
+
+def test_the_description_tells_the_defaults_that_hold() -> None:
+    defaults = {key.name: key.default for key in describe(Job)}
+    assert defaults["nested.depth"] == "9" and defaults["nested.inner.width"] == "5"
+    assert defaults["models[].inner.width"] == "3"
 
 
 @pytest.mark.parametrize(

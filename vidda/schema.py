@@ -9,37 +9,62 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel
 from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """One line of a command's help.
+    """One key of a config class, or one choice of a key.
 
-    name: dotted, `[]` after a list and `.NAME` after a mapping. default: as YAML, or "required".
+    path: names from the top. `[]` stands for an index of a list and NAME for a name of a mapping;
+    `name=coral` is a choice, which the names after it belong to.
+    type: as YAML writes it, "" for a choice. default: as YAML, "required", or "" where keys below
+    have their own. step: what stands in a path for an item of the value, "" where it has none.
     """
 
-    name: str
+    path: tuple[str, ...]
     type: str
     default: str
     description: str
+    step: str = ""
+
+    @property
+    def name(self) -> str:
+        """Return the dotted key as a command line writes it, without the choices above it."""
+        *above, last = self.path
+        names = [part for part in above if "=" not in part]
+        return ".".join([*names, last]).replace(".[]", "[]")
 
 
-def describe(schema: type[BaseModel], prefix: str = "") -> Iterator[Key]:
-    """Yield every key of a config class, nested ones included, in the order of its definition."""
-    for name, field in schema.model_fields.items():
-        yield from _describe_field(prefix + name, field)
+def describe(
+    schema: type[BaseModel], above: tuple[str, ...] = (), default: BaseModel | None = None
+) -> Iterator[Key]:
+    """Yield every key of a config class with those below it; at each level required ones first.
+
+    above: path of the key that the class stands at. default: what stands there by default, if it is
+    of this class; its values are then the defaults, and not the class's own.
+    """
+    values = {
+        name: getattr(default, name) if default else field.get_default(call_default_factory=True)
+        for name, field in schema.model_fields.items()
+    }
+    for name in sorted(values, key=lambda name: values[name] is not PydanticUndefined):
+        yield from _describe_field((*above, name), schema.model_fields[name], values[name])
 
 
-def _describe_field(key: str, field: FieldInfo) -> Iterator[Key]:
-    yield Key(key, _type_name(field.annotation), _default(field), field.description or "")
-    below = key + step_into(field.annotation)
+def _describe_field(path: tuple[str, ...], field: FieldInfo, default: Any) -> Iterator[Key]:
+    step = step_into(field.annotation).removeprefix(".")
+    kind, description = _type_name(field.annotation), field.description or ""
+    yield Key(path, kind, _default_text(default), description, step)
     models = models_in(field.annotation)
     for model in models:
+        below = (*path, step) if step else path
+        key, value = tag(model)
         if len(models) > 1:
-            first_line = (model.__doc__ or "").strip().partition("\n")[0]
-            yield Key(key, _union_name(model), "", first_line)
-        for inner in describe(model, below + "."):
-            if len(models) == 1 or inner.name != f"{below}.{tag(model)[0]}":
+            below = (*below, f"{key}={value}")
+            yield Key(below, "", "", (model.__doc__ or "").strip().partition("\n")[0])
+        for inner in describe(model, below, default if type(default) is model else None):
+            if len(models) == 1 or inner.path != (*below, key):
                 yield inner
 
 
@@ -118,10 +143,10 @@ def step_into(annotation: Any) -> str:
     return next((step for arg in typing.get_args(annotation) if (step := step_into(arg))), "")
 
 
-def _default(field: FieldInfo) -> str:
-    if field.is_required():
+def _default_text(default: Any) -> str:
+    """Return a default as YAML, "required" where there is none."""
+    if default is PydanticUndefined:
         return "required"
-    default = field.get_default(call_default_factory=True)
     if isinstance(default, BaseModel):
         key, value = tag(default.__class__)
         return f"{key}: {value}" if key else ""
@@ -133,6 +158,7 @@ def _plain(value: Any) -> Any:
 
 
 def _type_name(annotation: Any) -> str:
+    """Return a type as YAML writes its values: `[int, int]`, `{NAME: Path, ...}`, `name: a | b`."""
     if annotation is types.NoneType:
         return "null"
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -143,8 +169,12 @@ def _type_name(annotation: Any) -> str:
     if origin is typing.Literal:
         return " | ".join(str(value) for value in args)
     if origin in (typing.Union, types.UnionType):
-        return " | ".join(_type_name(arg) for arg in args)
+        names = [_type_name(arg) for arg in args]
+        same = "name: " if names[0].startswith("name: ") else ""
+        return same + " | ".join(name.removeprefix(same) for name in names)
+    inner = ["..." if arg is ... else _type_name(arg) for arg in args]
+    if origin is dict:
+        return f"{{NAME: {inner[1]}, ...}}"
     if origin is not None:
-        inner = ", ".join("..." if arg is ... else _type_name(arg) for arg in args)
-        return f"{origin.__name__}[{inner}]"
+        return f"[{', '.join(inner)}]"
     return {Any: "any"}.get(annotation) or annotation.__name__
