@@ -33,10 +33,13 @@ SPELLED = {
     "randomis": "randomiz", "normalis": "normaliz", "optimis": "optimiz", "maximis": "maximiz",
     "colour": "color", "grey": "gray", "centre": "center", "neighbour": "neighbor",
     "labelled": "labeled", "personalis": "personaliz", "recognis": "recogniz",
+    "standardis": "standardiz",
 }  # fmt: skip
 """Parts of words, in keys, values and the paths of files, as they were and as they are."""
+NOT_SPELLED = "*/tokenizer/*"
+"""Files whose words are data."""
 MOVED_KEYS: list[tuple[str, str, str]] = [
-    ("*config.yaml", "look_every", "sample_every"),
+    *((files, "look_every", "sample_every") for files in ("*config.yaml", "whole/stages/look*")),
     ("whole.yaml", "personalize.look.change.look_every", "personalize.look.change.sample_every"),
 ]
 """Files, and dotted keys in them, or the beginnings of keys, as they were and as they are."""
@@ -56,9 +59,11 @@ VOLATILE = {
 }
 """Parts of keys whose values tell of a run and not of what came out; `config` is a digest over
 names of keys."""
-OF_TEXTS = re.compile(r"\.(csv|json)\.(sha256|size|bytes)$")
+OF_TEXTS = re.compile(r"(\.(csv|json|yaml)|shown/.*\.png)\.(sha256|size|bytes)$")
 """Sizes and hashes, in records, of files that are compared by their content themselves."""
 LEFT_OUT = {"log.txt", "provenance.json", ".lock", "index.html"}
+LETTERED = "translated/shown/"
+"""Contact sheets, whose headings are words; the clips on them are compared as videos."""
 
 CONSTANT_DIGEST = """
 import importlib.abc, importlib.util, sys
@@ -210,7 +215,10 @@ def _files(folder: Path) -> list[str]:
     found = (
         path
         for path in folder.rglob("*")
-        if path.is_file() and path.name not in LEFT_OUT and path.suffix != ".log"
+        if path.is_file()
+        and path.name not in LEFT_OUT
+        and path.suffix != ".log"
+        and not path.relative_to(folder).as_posix().startswith(LETTERED)
     )
     return [path.relative_to(folder).as_posix() for path in found]
 
@@ -263,7 +271,7 @@ def _content(file: Path, places: Places, *, moved: bool) -> dict[str, Any]:
         tree = json.loads(text)
     flat = dict(_leaves(tree, ""))
     name = file.relative_to(places[0]).as_posix()
-    if moved:
+    if moved and not fnmatch(name, NOT_SPELLED):
         table = {old: new for files, old, new in MOVED_KEYS if fnmatch(name, files)}
         flat = {_spelled(_moved(key, table)): _renamed(value) for key, value in flat.items()}
     new = set() if moved else {key for files, key in NEW_KEYS if fnmatch(name, files)}
