@@ -102,7 +102,13 @@ def test_a_config_is_immutable() -> None:
             "model.name=smal",
             "model.name: 'smal' is not one of 'small', 'large'; did you mean 'small'?",
         ),
-        ("model={width: 3}", "model.name: missing; choose one of large, small"),
+        (
+            "models=[{width: 3}]",
+            "models.0.name: missing; choose one of large, small; only small has width: add"
+            " models.0.name=small",
+        ),
+        ("models=[{}]", "models.0.name: missing; choose one of large, small"),
+        ("model.depth=3", "model.name: missing; choose one of large, small; only large has depth"),
         ("epoch=3", "epoch: unknown key; did you mean 'epochs'?"),
         ("width=3", "width: unknown key; did you mean 'model.width'?"),
         (

@@ -27,7 +27,7 @@ from vidda.errors import ConfigError as ConfigError
 from vidda.errors import ViddaError
 from vidda.files import file_name
 from vidda.overrides import apply
-from vidda.schema import describe, models_at, tag
+from vidda.schema import another, describe, models_at, tag
 from vidda.yaml_data import read as read
 from vidda.yaml_data import shown
 
@@ -110,20 +110,24 @@ FileName = Annotated[str, AfterValidator(_file_name)]
 """A key, or a value, that becomes the name of a file or folder."""
 
 
-def load(schema: type[C], file: Path | None, overrides: Sequence[str] = ()) -> C:
-    """Return a validated config from a YAML file (optional) and `key.sub=value` overrides, in that
-    order.
+def load(schema: type[C], file: Path | None, *layers: Sequence[str]) -> C:
+    """Return a validated config from a YAML file (optional) and layers of overrides over it.
+
+    layers: each has `key.sub=value` texts that go over those of the layers before. Where one names
+    another choice of a union, the keys that only the old choice has are dropped; see `overrides`.
 
     Values follow YAML 1.2 (`1e-4` is a number; `on` and `off` are text) and are never converted
     between types: `epochs: true` and `epochs: "3"` are mistakes. Raises ConfigError.
     """
     data = read(file) if file else {}
-    problems = apply(schema, data, overrides)
+    problems = apply(schema, data, *layers)
     try:
         # Strict JSON refuses 1 for true and "3" for 3, yet takes text for paths, lists for tuples.
         config = schema.model_validate_json(json.dumps(data), strict=True)
     except ValidationError as error:
-        problems += _explain(schema, data, error, file, overrides)
+        problems += _explain(
+            schema, data, error, file, [item for layer in layers for item in layer]
+        )
     if problems:
         raise ConfigError(problems)
     return config
@@ -152,9 +156,11 @@ def _explain(
     for mistake in error.errors():
         loc = mistake["loc"]
         key = _dotted(data, loc, absent_last=mistake["type"] == "missing")
+        below = key + "." if mistake["type"] in ("extra_forbidden", "union_tag_not_found") else "."
         if mistake["type"].startswith("union_tag_"):
             key += "." + mistake["ctx"]["discriminator"].strip("'")
-        from_file = file and not any(key == k or key.startswith(k + ".") for k in overridden)
+        given = any(f"{key}.".startswith(f"{k}.") or k.startswith(below) for k in overridden)
+        from_file = file and not given
         start = (f"{file}: " if from_file else "") + (f"{key}: " if key else "")
         lines.setdefault(start, []).append(_complaint(schema, key, loc, mistake))
     # A value that fits no branch of `int | str` has one complaint per branch under the same key.
@@ -195,8 +201,12 @@ def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mi
     if kind == "missing":
         return f"missing; give it in the file or as {key}=VALUE"
     if kind == "union_tag_not_found":
-        choices = sorted(str(tag(model)[1]) for model in models_at(schema, loc))
-        return f"missing; choose one of {', '.join(choices)}"
+        models = models_at(schema, loc)
+        choices = sorted(str(tag(model)[1]) for model in models)
+        hint = f"missing; choose one of {', '.join(choices)}"
+        if one := another(models, value, None):
+            hint += f"; only {tag(one)[1]} has {', '.join(value)}: add {key}={tag(one)[1]}"
+        return hint
     if kind == "union_tag_invalid":
         near = difflib.get_close_matches(context["tag"], context["expected_tags"].split("'"), n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
@@ -217,8 +227,9 @@ def _unknown_key(schema: type[BaseModel], loc: tuple[str | int, ...]) -> str:
     name = str(loc[-1])
     chosen = loc[-2] if len(loc) > 1 else None
     others = models_at(schema, loc[:-2]) if chosen == tag(models[0])[1] else []
-    if any(name in model.model_fields for model in others):
-        return f"{chosen} has no such key; take it out; known are {', '.join(known)}"
+    if having := [str(tag(model)[1]) for model in others if name in model.model_fields]:
+        hint = f"take it out; known are {', '.join(known)}; it is a key of {', '.join(having)}"
+        return f"{chosen} has no such key; {hint}"
     near = difflib.get_close_matches(name, known, n=1)
     elsewhere = [key.name for key in describe(schema) if key.name.rpartition(".")[2] == name]
     if near or elsewhere:

@@ -1,48 +1,68 @@
-"""`key.sub=value` of the command line, set in the plain data of a config before it is validated."""
+"""`key.sub=value` of the command line, set in the plain data of a config before it is validated.
 
+A mapping of a union that names its choice stands alone: what it leaves out is as that choice has it
+by default. One that names none changes what stands there by default, in a file as on the command
+line. An override that names another choice than the data do drops the keys of the old one, and
+keeps those that both have.
+"""
+
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, get_args, get_origin
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic.fields import FieldInfo
 
 from vidda import yaml_data
 from vidda.errors import ConfigError
-from vidda.schema import field_at, models_in, step_into, tag
+from vidda.schema import another, chosen, default_of, models_in, stands_at, step_into, tag
 from vidda.yaml_data import shown
 
 Names = tuple[str, ...]
+Pair = tuple[Names, Any]
 
 
-def apply(schema: type[BaseModel], data: dict[str, Any], overrides: Sequence[str]) -> list[str]:
-    """Set every override in `data`, in order; return the mistakes, a line each.
+def apply(schema: type[BaseModel], data: dict[str, Any], *layers: Sequence[str]) -> list[str]:
+    """Set every override in `data`, a later layer's over an earlier one's; return the mistakes.
 
-    `list.0.key=value` reaches into a list. What an override makes anew is filled with what stands
-    there by default: after `sampling.frames=8` the rest is the default sampling's, unless another
-    override names another. A mapping of names to files is the command line's alone as soon as that
-    gives it a new name: `watch.real=FILE` leaves out what a config's file watches.
+    Within a layer order does not matter, but for two values of the same key, of which the last
+    counts. `list.0.key=value` reaches into a list. What an override makes anew is filled with what
+    stands there by default: after `sampling.frames=8` the rest is the default sampling's, unless
+    another override names another. A mapping of names to files is the command line's alone as soon
+    as that gives it a new name: `watch.real=FILE` leaves out what a config's file watches.
     """
     problems: list[str] = []
-    pairs: list[tuple[Names, Any]] = []
-    for item in overrides:
-        try:
-            pairs.append(_pair(item))
-        except ConfigError as error:
-            problems += error.problems
-    for place in _replaced(schema, data, pairs):
+    parsed = [_pairs(layer, problems) for layer in layers]
+    for place in _replaced(schema, data, [pair for pairs in parsed for pair in pairs]):
         place.clear()
     made: set[Names] = set()
-    for names, value in pairs:
-        try:
-            _set(schema, data, names, value, made)
-        except ConfigError as error:
-            problems += error.problems
+    for pairs in parsed:
+        _switch(schema, data, dict(pairs), made)
+        for names, value in pairs:
+            try:
+                _set(schema, data, names, value, made)
+            except ConfigError as error:
+                problems += error.problems
     _fill([schema], None, data, made, ())
     return problems
 
 
-def _pair(item: str) -> tuple[Names, Any]:
+def _pairs(overrides: Sequence[str], problems: list[str]) -> list[Pair]:
+    """Return keys and values, each key before those below it, otherwise in order."""
+    pairs: list[Pair] = []
+    for item in overrides:
+        try:
+            names, value = _pair(item)
+        except ConfigError as error:
+            problems += error.problems
+            continue
+        below = (n for n, (other, _) in enumerate(pairs) if other[: len(names)] == names != other)
+        pairs.insert(next(below, len(pairs)), (names, value))
+    return pairs
+
+
+def _pair(item: str) -> Pair:
     key, equals, text = item.partition("=")
     names = tuple(key.split("."))
     if not equals or not all(names):
@@ -51,13 +71,13 @@ def _pair(item: str) -> tuple[Names, Any]:
 
 
 def _replaced(
-    schema: type[BaseModel], data: dict[str, Any], pairs: Sequence[tuple[Names, Any]]
+    schema: type[BaseModel], data: dict[str, Any], pairs: Sequence[Pair]
 ) -> list[dict[str, Any]]:
     """Return the mappings of names to files that an override gives a new name."""
     found = []
     for names, _ in pairs:
         place = _get(data, names[:-1])
-        field = field_at(schema, data, names[:-1]) if isinstance(place, dict) else None
+        field = stands_at(schema, data, names[:-1])[0] if isinstance(place, dict) else None
         if field and _holds_files(field) and names[-1] not in place:
             found.append(place)
     return found
@@ -78,6 +98,50 @@ def _get(data: Any, names: Names) -> Any:
     return data
 
 
+def _switch(
+    schema: type[BaseModel], data: dict[str, Any], given: dict[Names, Any], made: set[Names]
+) -> None:
+    """Take out of `data` what belongs to choices for which overrides name another.
+
+    given: the overrides, not set yet, so that their own keys stay. made: takes the names of the
+    mappings that named no choice before.
+    """
+    for names in sorted(given, key=len):
+        place = _get(data, names[:-1])
+        field, models = stands_at(schema, data, names[:-1])
+        if not isinstance(place, dict) or len(models) < 2 or names[-1] != tag(models[0])[0]:
+            continue
+        if names[-1] not in place:
+            made.add(names[:-1])
+        old = chosen(models, place, default_of(field) if field else None)
+        new = [model for model in models if tag(model)[1] == given[names]]
+        if new and new != old:
+            for name in [name for name in place if _belongs(name, place[name], old, new[0])]:
+                del place[name]
+            place[names[-1]] = given[names]
+
+
+def _belongs(name: str, value: Any, old: Sequence[type[BaseModel]], new: type[BaseModel]) -> bool:
+    """Return whether a key is the old choice's alone: the new one lacks it, or refuses its value.
+
+    What fits neither is a mistake, and stays to be reported.
+    """
+    if name == tag(new)[0] or not any(name in model.model_fields for model in old):
+        return False
+    if name not in new.model_fields:
+        return True
+    return not _fits(new, name, value) and any(_fits(model, name, value) for model in old)
+
+
+def _fits(model: type[BaseModel], name: str, value: Any) -> bool:
+    """Return whether a key of a model may have a value, whatever the others have."""
+    try:
+        model.model_validate_json(json.dumps({name: value}), strict=True)
+    except ValidationError as error:
+        return all(mistake["loc"][:1] != (name,) for mistake in error.errors())
+    return True
+
+
 def _set(
     schema: type[BaseModel], data: dict[str, Any], names: Names, value: Any, made: set[Names]
 ) -> None:
@@ -87,13 +151,14 @@ def _set(
         if isinstance(place, list):
             place = place[_number(place, names, depth)]
         else:
-            if name not in place:
+            if place.get(name) is None:
                 place[name] = _made(schema, data, names[:depth])
                 made.add(names[:depth])
             place = place[name]
         if not isinstance(place, dict | list):
             key = ".".join(names)
             raise ConfigError([f"{key}: {name!r} is {shown(place)}, which has no keys"])
+    made -= {below for below in made if below[: len(names)] == names}
     if isinstance(place, list):
         place[_number(place, names, len(names))] = value
     else:
@@ -113,43 +178,38 @@ def _number(place: list[Any], names: Names, depth: int) -> int:
 
 def _made(schema: type[BaseModel], data: dict[str, Any], names: Names) -> Any:
     """Return what overrides begin with at a key that is not there: a default list, or nothing."""
-    field = field_at(schema, data, names)
+    field, _ = stands_at(schema, data, names)
     if field is None or step_into(field.annotation) != "[]":
         return {}
-    default = _default(field) or ()
+    default = default_of(field) or ()
     return [one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in default]
 
 
 def _fill(
-    models: Sequence[type[BaseModel]], default: Any, data: Any, made: set[Names], names: Names
+    models: list[type[BaseModel]], default: Any, data: Any, made: set[Names], names: Names
 ) -> None:
-    """Fill what overrides have made with what stands there by default.
+    """Fill what overrides have made, and unions that name no choice, with what is there by default.
 
     models: what may stand at `names`, where `data` is. default: what does if nothing is said.
     """
     if not isinstance(data, dict) or not models:
         return
-    if names in made and isinstance(default, BaseModel):
-        key, chosen = tag(type(default))
-        if data.get(key, chosen) == chosen:
-            for name, value in default.model_dump(mode="json").items():
-                data.setdefault(name, value)
-            models = [type(default)]
+    unnamed = len(models) > 1 and tag(models[0])[0] not in data
+    if unnamed and another(models, data, default):
+        return  # validation asks for its name
+    models = chosen(models, data, default)
+    if (names in made or unnamed) and isinstance(default, BaseModel) and type(default) in models:
+        for name, value in default.model_dump(mode="json").items():
+            data.setdefault(name, value)
     else:
         default = None
-    chosen_models = [one for one in models if data.get(tag(one)[0]) == tag(one)[1]] or models
     for name, below in data.items():
-        field = next((m.model_fields[name] for m in chosen_models if name in m.model_fields), None)
-        if field is None or not models_in(field.annotation):
+        field = next((m.model_fields[name] for m in models if name in m.model_fields), None)
+        if field is None or not (inner := models_in(field.annotation)):
             continue
-        inner = models_in(field.annotation)
         if step_into(field.annotation) == "":
-            stands = getattr(default, name, None) if default else _default(field)
+            stands = getattr(default, name) if default else default_of(field)
             _fill(inner, stands, below, made, (*names, name))
         elif isinstance(below, dict | list):
             for part, one in below.items() if isinstance(below, dict) else enumerate(below):
                 _fill(inner, None, one, made, (*names, name, str(part)))
-
-
-def _default(field: FieldInfo) -> Any:
-    return None if field.is_required() else field.get_default(call_default_factory=True)

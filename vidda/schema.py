@@ -85,29 +85,54 @@ def models_at(schema: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[
     return models
 
 
-def field_at(schema: type[BaseModel], data: Any, names: Sequence[str]) -> FieldInfo | None:
-    """Return the field at dotted names of a config's data; None where there is none.
+def stands_at(
+    schema: type[BaseModel], data: Any, names: Sequence[str]
+) -> tuple[FieldInfo | None, list[type[BaseModel]]]:
+    """Return the field at dotted names of a config's data, and the classes that may stand there.
 
-    An item of a list or a mapping has no field of its own.
+    Unions on the way are narrowed as `chosen` does. An item of a list or a mapping has no field of
+    its own, only classes. Where the config has no such key, both are empty.
     """
-    models, field = [schema], None
+    field: FieldInfo | None = None
+    models, default = [schema], None
     for name in names:
         if field is not None and step_into(field.annotation):
-            field = None  # the name is an item's
+            field, default = None, None  # the name is an item's
         else:
-            chosen = [
-                m for m in models if isinstance(data, dict) and tag(m)[1] == data.get(tag(m)[0])
-            ]
-            fields = [m.model_fields[name] for m in chosen or models if name in m.model_fields]
-            if not fields:
-                return None
-            field = fields[0]
-            models = models_in(field.annotation)
+            named = [m for m in chosen(models, data, default) if name in m.model_fields]
+            if not named:
+                return None, []
+            field = named[0].model_fields[name]
+            models, default = models_in(field.annotation), default_of(field)
         if isinstance(data, list):
             data = data[int(name)] if name.isdecimal() and int(name) < len(data) else None
         else:
             data = data.get(name) if isinstance(data, dict) else None
-    return field
+    return field, models
+
+
+def chosen(models: list[type[BaseModel]], data: Any, default: Any) -> list[type[BaseModel]]:
+    """Return the choice of a union that its data name by their tag, or else the default one.
+
+    Data with an unknown tag, or without any where there is no default, leave all of `models`.
+    """
+    if not isinstance(data, dict) or not any(tag(model)[0] in data for model in models):
+        return [model for model in models if type(default) is model] or models
+    return [model for model in models if data.get(tag(model)[0]) == tag(model)[1]] or models
+
+
+def another(models: list[type[BaseModel]], data: Any, default: Any) -> type[BaseModel] | None:
+    """Return the one choice of a union that has all keys of its data, where the default has not."""
+    own = type(default).model_fields if isinstance(default, BaseModel) else {}
+    if not isinstance(data, dict) or data.keys() <= own.keys():
+        return None
+    fitting = [model for model in models if data.keys() <= model.model_fields.keys()]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def default_of(field: FieldInfo) -> Any:
+    """Return what a field is by default; None for a required one."""
+    return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
 def models_in(annotation: Any) -> list[type[BaseModel]]:

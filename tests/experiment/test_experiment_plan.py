@@ -8,6 +8,7 @@ import pytest
 from tests.experiment.jobs import TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.adapt.adapt_config import AdaptConfig
+from vidda.adapt.coral import CoralConfig
 from vidda.camera.job import CameraJobConfig
 from vidda.config import dump, load
 from vidda.control.pose import Sidecar
@@ -18,8 +19,10 @@ from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
 from vidda.evaluate.transfer import TASKS
 from vidda.experiment import gpu_hours
+from vidda.experiment.experiment_config import load as load_keys
 from vidda.experiment.experiment_plan import ExperimentPlan, make
 from vidda.experiment.stage import Stage, steps_per_epoch
+from vidda.recognize.swin_image import SwinImageConfig
 from vidda.recognize.train_config import TrainConfig
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord, Manifest
@@ -338,3 +341,13 @@ def test_a_job_s_randomization_reads_the_task_s_source(tmp_path: Path) -> None:
     splits = tmp_path / "out" / "prepared" / "splits"
     assert stage.config.input == splits / "gs2gr" / "source_only" / "train.csv"
     assert np.all([path.is_relative_to(tmp_path) for path in stage.inputs])
+
+
+def test_later_keys_may_name_another_choice_than_earlier_ones(tmp_path: Path) -> None:
+    file = tmp_path / "adapt.yaml"
+    file.write_text("run: r\ntrain: [a]\nval: b\ntarget: c\nmethod: {name: dann, hidden: 8}\n")
+    model = {"model": {"name": "biconvlstm", "hidden": 4}, "method.weight": 0.5}
+    later = {"method.name": "coral", "model.name": "swin_image"}
+    found = load_keys(AdaptConfig, file, model, later)
+    assert found.method == CoralConfig(weight=0.5)
+    assert found.model == SwinImageConfig(hidden=4)

@@ -2,16 +2,13 @@
 
 import csv
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
-from textwrap import dedent
 
 import numpy as np
 import pytest
 
 from tests.experiment.jobs import job
+from tests.installed import commands, installed
 from tests.translate.translations import media, write_source
 from vidda import video
 
@@ -107,39 +104,8 @@ def plugins(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("blur_backbone", PLUGIN, "blur = blur_backbone:BlurConfig"),
         ("broken_backbone", "import nothing_like_it", "broken = broken_backbone:Config"),
     ):
-        (folder / f"{name}.py").write_text(text)
-        info = folder / f"{name}-1.0.dist-info"
-        info.mkdir()
-        (info / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-        (info / "entry_points.txt").write_text(f"[vidda.backbones]\n{point}\n")
+        installed(folder, name, text, {"vidda.backbones": [point]})
     return folder
-
-
-def vidda(plugins: Path, *commands: list[str]) -> list[tuple[int, str]]:
-    """Exit status and output of each command, all of them in one process of their own."""
-    program = dedent(
-        """
-        import contextlib, io, json, sys
-        from vidda.cli import main
-        results = []
-        for arguments in json.loads(sys.argv[1]):
-            said = io.StringIO()
-            with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
-                status = main(arguments)
-            results.append((status, said.getvalue()))
-        print(json.dumps(results))
-        """
-    )
-    root = Path(__file__).parents[2]
-    path = os.pathsep.join([str(plugins), str(root)])
-    ended = subprocess.run(
-        [sys.executable, "-c", program, json.dumps(commands)],
-        env={**os.environ, "PYTHONPATH": path},
-        capture_output=True,
-        text=True,
-    )
-    assert ended.returncode == 0, ended.stderr
-    return [(status, said) for status, said in json.loads(ended.stdout.splitlines()[-1])]
 
 
 def blurred(source: Path, out: Path, *more: str) -> list[str]:
@@ -161,7 +127,7 @@ def test_a_job_with_another_backbone_does_all_that_it_promises(
     source = write_source(tmp_path / "source", clips=3)
     whole, parts, broken = tmp_path / "whole", tmp_path / "parts", tmp_path / "broken"
     lost = whole / "videos" / "syn" / "ground" / "1.mp4"
-    dry, refused, first, one, two, again = vidda(
+    dry, refused, first, one, two, again = commands(
         plugins,
         blurred(source, whole, "--dry-run"),
         blurred(source, broken, "backbone.sigma=0", "control.pose.name=sidecar"),
@@ -186,7 +152,7 @@ def test_a_job_with_another_backbone_does_all_that_it_promises(
     )
     assert made.shape == own.shape  # shown 5 frames for 4, and cut back
     lost.unlink()
-    ((status, _),) = vidda(plugins, blurred(source, whole, "--resume"))
+    ((status, _),) = commands(plugins, blurred(source, whole, "--resume"))
     assert status == 0 and media(whole) == media(parts)
 
 
@@ -209,7 +175,7 @@ def test_it_is_an_arm_of_vidda_run_and_counted_in_the_hours(plugins: Path, tmp_p
     )
     file = tmp_path / "run.yaml"
     file.write_text(json.dumps(content))
-    done, dry = vidda(plugins, ["run", str(file)], ["run", str(file), "--dry-run", "--resume"])
+    done, dry = commands(plugins, ["run", str(file)], ["run", str(file), "--dry-run", "--resume"])
     assert done[0] == 0, done[1]
     assert dry[0] == 0 and "translate blurred: 1 x" in dry[1] and "GPU hours" in dry[1], dry[1]
     (manifest,) = (tmp_path / "out" / "translated").glob("*/manifest.csv")

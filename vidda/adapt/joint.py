@@ -1,5 +1,6 @@
 """What most methods share: one pass over source and target, the source's labels, one more term."""
 
+from abc import abstractmethod
 from typing import ClassVar, NamedTuple
 
 import numpy as np
@@ -27,14 +28,20 @@ class MethodSettings(NamedTuple):
 
 
 class MethodConfig(Config):
-    """What the config of every method offers.
+    """Base of the config of every method, those of installed packages (`vidda.plugins`) too.
 
+    A method is a config class, whose `build` gives a `vidda.recognize.method.Method`; where it adds
+    a term to the source's labels, that is a `Joint`. `vidda.adapt.coral` is a short example.
+
+    name: by which it is chosen; a Literal of one value in each class.
     source_free: whether its steps do without the source, beginning with a trained recognizer.
     paired: whether a clip and its translation are to be in one batch. views: how many draws of a
     target clip are in a batch, one after another. least: clips of each domain in a part of a batch
     without which a term is left out of that step. pixels: whether it needs the clips themselves, to
     change them or to look into the model, so that frozen features of them do not do.
     """
+
+    name: str
 
     source_free: ClassVar[bool] = False
     paired: ClassVar[bool] = False
@@ -46,13 +53,13 @@ class MethodConfig(Config):
         """What does not fit the run, a line each."""
         return []
 
+    @abstractmethod
     def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
-        """Return the method. model: the recognizer that it will train, for its sizes or a copy of
-        it.
+        """Return the method. model: the recognizer that it trains, for its sizes or a copy of it.
 
         supervised: what is made of the source's labels.
         """
-        raise NotImplementedError
+        ...
 
 
 def joint_forward(

@@ -1,8 +1,9 @@
-"""Every method of adaptation there is: adding one is one line in this union."""
+"""Every method of adaptation there is: adding one is one line in this union.
 
-from typing import Annotated
+Installed packages add theirs under the entry point `vidda.methods`, see `vidda.plugins`.
+"""
 
-from pydantic import Field
+from typing import TYPE_CHECKING
 
 from vidda.adapt.adamatch import AdaMatchConfig
 from vidda.adapt.atcon import AtconConfig
@@ -13,6 +14,7 @@ from vidda.adapt.dan import DanConfig
 from vidda.adapt.dann import DannConfig
 from vidda.adapt.feature_similarity import FeatureSimilarityConfig
 from vidda.adapt.information_maximization import InformationMaximizationConfig
+from vidda.adapt.joint import MethodConfig
 from vidda.adapt.mcc import MccConfig
 from vidda.adapt.mic import MicConfig
 from vidda.adapt.source_only import SourceOnlyConfig
@@ -20,23 +22,28 @@ from vidda.adapt.ta3n import Ta3nConfig
 from vidda.adapt.transvae import TransVaeConfig
 from vidda.adapt.unite import UniteConfig
 from vidda.adapt.vitta import VittaConfig
+from vidda.plugins import union
 
-MethodConfig = Annotated[
-    SourceOnlyConfig
-    | DannConfig
-    | CoralConfig
-    | DanConfig
-    | MccConfig
-    | InformationMaximizationConfig
-    | AdaMatchConfig
-    | MicConfig
-    | FeatureSimilarityConfig
-    | ComixConfig
-    | Co2aConfig
-    | UniteConfig
-    | AtconConfig
-    | Ta3nConfig
-    | TransVaeConfig
-    | VittaConfig,
-    Field(discriminator="name"),
-]
+if TYPE_CHECKING:
+    MethodConfig = MethodConfig
+else:
+    MethodConfig = union(
+        "vidda.methods",
+        MethodConfig,
+        SourceOnlyConfig,
+        DannConfig,
+        CoralConfig,
+        DanConfig,
+        MccConfig,
+        InformationMaximizationConfig,
+        AdaMatchConfig,
+        MicConfig,
+        FeatureSimilarityConfig,
+        ComixConfig,
+        Co2aConfig,
+        UniteConfig,
+        AtconConfig,
+        Ta3nConfig,
+        TransVaeConfig,
+        VittaConfig,
+    )

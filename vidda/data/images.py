@@ -5,9 +5,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.config import Config
 from vidda.data.list_rows import ListPart, ListRow, Split, add_experiments, fill
 from vidda.data.listing import (
+    DatasetConfig,
     Listing,
     Tree,
     first_of,
@@ -20,7 +20,7 @@ from vidda.data.listing import (
 from vidda.errors import ViddaError
 
 
-class Visda2017(Config):
+class Visda2017(DatasetConfig):
     """VisDA-2017 classification: train/, validation/ and test/, each with its image_list.txt.
 
     Source: Peng et al., VisDA: The Visual Domain Adaptation Challenge, 2017 (arXiv 1710.06924).
@@ -69,7 +69,7 @@ class Visda2017(Config):
         return listing
 
 
-class S2rda49(Config):
+class S2rda49(DatasetConfig):
     """S2RDA-49: synthetic/CLASS/FILE and real/CLASS/FILE, and the official real_{val,test}.txt.
 
     Source: Tang and Jia, A New Benchmark: On the Utility of Synthetic Data, CVPR 2023.

@@ -1,11 +1,13 @@
 """What a dataset's lists say, before anything is written: clips, experiments and problems."""
 
 import os
+from abc import abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Literal
 
+from vidda.config import Config
 from vidda.data.manifest import is_label
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, require_distinct
@@ -100,6 +102,29 @@ class Listing:
         members[clip.path] = None
         if known is None or known.label is None:
             self.clips[clip.path] = clip
+
+
+class DatasetConfig(Config):
+    """Base of the config of every dataset, those of installed packages (`vidda.plugins`) too.
+
+    A dataset is a config class that reads what a folder of videos and its lists say; vidda checks
+    that the files are there and writes the manifests. `vidda.data.images` has short examples.
+
+    name: by which it is chosen; a Literal of one value in each class.
+    """
+
+    name: str
+
+    @abstractmethod
+    def read(self, root: Path, tree: Tree) -> Listing:
+        """Return the classes, clips, lists and experiments of the data under a folder.
+
+        root: absolute. tree: every file under it. Experiments are `TASK/source_only` (train, val,
+        test), `TASK/adapted` (besides target) and, where there is one, `TASK/target_only`. Clips
+        that are missing are listed as well. A mistake in a line is a problem of the listing; raise
+        ViddaError where there is nothing to go on with.
+        """
+        ...
 
 
 def walk(root: Path) -> Tree:

@@ -12,9 +12,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.config import Config, FileName
+from vidda.config import FileName
 from vidda.data.list_rows import ListPart, ListRow, Mistake, add_experiments, by_stem, fill
 from vidda.data.listing import (
+    DatasetConfig,
     Listing,
     Tree,
     first_of,
@@ -27,7 +28,7 @@ from vidda.data.listing import (
 from vidda.errors import ViddaError
 
 
-class _Layout(Config):
+class _Layout(DatasetConfig):
     """The keys of the three layouts."""
 
     task: FileName = Field(default="main", description="name of the task, for splits/TASK")

@@ -17,16 +17,14 @@ from contextlib import ExitStack, contextmanager, nullcontext
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 from pydantic import Field
 
 from vidda.config import Config, dump
 from vidda.console import console
-from vidda.data.images import S2rda49, Visda2017
+from vidda.data.datasets import Dataset
 from vidda.data.list_checks import ListCheck, check
 from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
-from vidda.data.lists import ClassFolders, CsvFiles, PlainLists
 from vidda.data.manifest import (
     DATASET,
     csv_header,
@@ -40,16 +38,9 @@ from vidda.data.prepare_tables import MEANING, print_problems, print_summary
 from vidda.data.rocog import RocogV2
 from vidda.data.rocog_zips import unpack_zips
 from vidda.data.shared_clips import SharedClip
-from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
 from vidda.files import discard_partial, lock, write_text
-
-Dataset = Annotated[
-    RocogV2 | PlainLists | ClassFolders | CsvFiles | UcfHmdb | Visda2017 | S2rda49,
-    Field(discriminator="name"),
-]
-
 
 VERIFIED = "verified.jsonl"
 SHARED = "shared.csv"

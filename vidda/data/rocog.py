@@ -9,8 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.config import Config
-from vidda.data.listing import Listing, Tree, label_of, lines_of
+from vidda.data.listing import DatasetConfig, Listing, Tree, label_of, lines_of
 from vidda.data.simulation import Simulation, find_simulation
 from vidda.errors import ViddaError
 from vidda.files import relative
@@ -64,7 +63,7 @@ REAL_NAME = re.compile(
 )
 
 
-class RocogV2(Config):
+class RocogV2(DatasetConfig):
     """The RoCoG-v2 tree, the folder of its zip files, or a tree that `vidda mini` wrote."""
 
     name: Literal["rocog_v2"]

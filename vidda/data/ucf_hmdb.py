@@ -9,15 +9,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.config import Config
 from vidda.data.list_rows import ListPart, ListRow, Mistake, Split, by_stem, fill, hold_out
-from vidda.data.listing import Listing, Tree, lines_of, names_clip, require_lists
+from vidda.data.listing import DatasetConfig, Listing, Tree, lines_of, names_clip, require_lists
 
 SETS = {"ucf": "ucf101", "hmdb": "hmdb51"}
 SPLITS: tuple[Split, ...] = ("train", "val")
 
 
-class UcfHmdb(Config):
+class UcfHmdb(DatasetConfig):
     """Both video sets under one root, and the four lists."""
 
     name: Literal["ucf_hmdb"]

@@ -28,9 +28,11 @@ def load(schema: type[C], file: Path | None, *keys: Mapping[str, Any]) -> C:
 
     Raises ConfigError with every mistake.
     """
-    given = {name: value for some in keys for name, value in some.items()}
-    overrides = [f"{name}={json.dumps(value, default=str)}" for name, value in given.items()]
-    return configs.load(schema, file, overrides)
+    layers = (
+        [f"{name}={json.dumps(value, default=str)}" for name, value in some.items()]
+        for some in keys
+    )
+    return configs.load(schema, file, *layers)
 
 
 class Recipe(Config):

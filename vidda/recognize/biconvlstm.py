@@ -15,6 +15,7 @@ from vidda.config import Config
 from vidda.recognize.clip_requirements import Needs
 from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunkConfig, TrunkConfig
 from vidda.recognize.framewise import Framewise
+from vidda.recognize.recognizer import RecognizerConfig
 
 Input = Literal["frames", "differences", "both"]
 Width = Annotated[int, Field(ge=1)]
@@ -53,7 +54,7 @@ class PooledHeadConfig(Config):
         return nn.Sequential(AverageTo(1), nn.Flatten()), channels
 
 
-class BiConvLstmConfig(Config):
+class BiConvLstmConfig(RecognizerConfig):
     """BiConvLSTM (Hanson et al., ECCV Workshops 2018) over any convolutional trunk."""
 
     name: Literal["biconvlstm"] = "biconvlstm"

@@ -6,9 +6,9 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from vidda.config import Config
 from vidda.recognize.clip_requirements import Needs
 from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
+from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 Arch = Literal["x3d_s", "x3d_m", "slowfast_r50", "i3d_r50"]
@@ -24,7 +24,7 @@ _NEEDS = {
 }
 
 
-class PytorchvideoVideoConfig(Config):
+class PytorchvideoVideoConfig(RecognizerConfig):
     """A video model of pytorchvideo: X3D-S, X3D-M, SlowFast-R50 or I3D-R50.
 
     Clips of any size are averaged whole before the last layer; at the size that a model was made

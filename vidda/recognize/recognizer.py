@@ -1,9 +1,12 @@
 """What every recognizer is: features of a clip, and one linear layer that classifies them."""
 
-from typing import NamedTuple
+from abc import abstractmethod
+from typing import NamedTuple, Self
 
 import torch
 from torch import nn
+
+from vidda.config import Config
 
 
 class Output(NamedTuple):
@@ -61,3 +64,35 @@ class Recognizer(nn.Module):
         """
         named = (depth for depth, stage in enumerate(self.stages) if parameter.startswith(stage))
         return next(named, self.depth)
+
+
+class RecognizerConfig(Config):
+    """Base of the config of every recognizer, those of installed packages (`vidda.plugins`) too.
+
+    A recognizer is a config class, whose `build` gives a `Recognizer`: a module that turns clips
+    into features, with a linear `classifier` over them and the names of its `stages`. The config is
+    kept in every checkpoint (`model.yaml`), and builds the module again to be filled with weights.
+    `vidda.recognize.swin_image` is a short example.
+
+    name: by which it is chosen; a Literal of one value in each class.
+    """
+
+    name: str
+
+    def check_input(self, frames: int, height: int, width: int) -> None:
+        """Raise ViddaError when clips of this length and size, in pixels, do not fit.
+
+        By default all fit; `vidda.recognize.clip_requirements.Needs` checks the usual limits.
+        """
+
+    def without_weights(self) -> Self:
+        """Return the same architecture without what it begins with: a checkpoint has its weights.
+
+        By default it is the same, for one that always begins with random weights.
+        """
+        return self
+
+    @abstractmethod
+    def build(self, classes: int) -> Recognizer:
+        """Return a recognizer of so many classes; raise ViddaError when it cannot be made."""
+        ...

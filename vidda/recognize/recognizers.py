@@ -1,20 +1,27 @@
-"""Every recognizer there is: adding one is one line in this union."""
+"""Every recognizer there is: adding one is one line in this union.
 
-from typing import Annotated
+Installed packages add theirs under the entry point `vidda.recognizers`, see `vidda.plugins`.
+"""
 
-from pydantic import Field
+from typing import TYPE_CHECKING
 
+from vidda.plugins import union
 from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
+from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.swin_image import SwinImageConfig
 from vidda.recognize.torchvision_video import TorchvisionVideoConfig
 from vidda.recognize.videomae import VideoMaeConfig
 
-ModelConfig = Annotated[
-    BiConvLstmConfig
-    | VideoMaeConfig
-    | TorchvisionVideoConfig
-    | PytorchvideoVideoConfig
-    | SwinImageConfig,
-    Field(discriminator="name"),
-]
+if TYPE_CHECKING:
+    ModelConfig = RecognizerConfig
+else:
+    ModelConfig = union(
+        "vidda.recognizers",
+        RecognizerConfig,
+        BiConvLstmConfig,
+        VideoMaeConfig,
+        TorchvisionVideoConfig,
+        PytorchvideoVideoConfig,
+        SwinImageConfig,
+    )

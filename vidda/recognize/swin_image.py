@@ -7,7 +7,6 @@ from pydantic import Field
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from vidda.config import Config
 from vidda.recognize.clip_requirements import Needs
 from vidda.recognize.pretrained_weights import (
     LibraryWeights,
@@ -15,10 +14,10 @@ from vidda.recognize.pretrained_weights import (
     load_state,
     read_weights,
 )
-from vidda.recognize.recognizer import Recognizer
+from vidda.recognize.recognizer import Recognizer, RecognizerConfig
 
 
-class SwinImageConfig(Config):
+class SwinImageConfig(RecognizerConfig):
     """Swin on single frames: ImageNet trunk, Linear, ReLU, Dropout, Linear; averaged over a clip.
 
     The trunk is frozen by default, as in Sinha 2023.

@@ -7,9 +7,9 @@ from pydantic import Field, model_validator
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from vidda.config import Config
 from vidda.recognize.clip_requirements import Needs
 from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
+from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 
@@ -39,7 +39,7 @@ _FACTS = {
 }
 
 
-class TorchvisionVideoConfig(Config):
+class TorchvisionVideoConfig(RecognizerConfig):
     """A video model of torchvision: R3D, R(2+1)D, S3D, MViTv2 or Swin3D."""
 
     name: Literal["torchvision"] = "torchvision"

@@ -9,13 +9,13 @@ from pydantic import Field, model_validator
 from torch import nn
 from torchvision.ops import StochasticDepth
 
-from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.recognize.clip_requirements import Needs
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.motion_input import VideoInput, motion
 from vidda.recognize.positions import set_positions
 from vidda.recognize.pretrained_weights import Head, check_head
+from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.videomae_start import (
     ClipSize,
     StartConfig,
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 log = logging.getLogger("vidda")
 
 
-class VideoMaeConfig(Config):
+class VideoMaeConfig(RecognizerConfig):
     """VideoMAE with the mean of all tokens classified, from nothing, a folder or the hub.
 
     Where frames or size differ from the start's, its positions are stretched in time and space.

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Protocol, Self
 import numpy as np
 import torch
 
+from vidda.config import Config
 from vidda.control.clip_flow import Target
 from vidda.control.controls import ControlConfig
 from vidda.plugins import union
@@ -119,4 +120,6 @@ class BackboneChoice(Protocol):
 if TYPE_CHECKING:
     BackboneConfig = StableDiffusionConfig
 else:
-    BackboneConfig = union("vidda.backbones", StableDiffusionConfig)
+    BackboneConfig = union(
+        "vidda.backbones", Config, StableDiffusionConfig, protocol=BackboneChoice
+    )
