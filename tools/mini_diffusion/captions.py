@@ -78,5 +78,6 @@ def _ground(rng: np.random.Generator, facts: Facts) -> str:
 def _view(rng: np.random.Generator, facts: Facts) -> str:
     if facts.altitude_m is None:
         return "seen from the ground"
-    exact = f"from {facts.altitude_m:.0f} meters" if rng.random() < 0.3 else ""
+    # The spelling is one that the shipped tokenizer knows as a word.
+    exact = f"from {facts.altitude_m:.0f} metres" if rng.random() < 0.3 else ""
     return exact or str(rng.choice(["seen from the air", "seen by a drone", "seen from above"]))
