@@ -1,11 +1,11 @@
-"""Clips per second of vidda's reader beside the alternatives, on the same files in one run.
+"""Clips per second of vidda's reader and of its alternatives, on the same files in one run.
 
     python tools/bench_video.py                     # makes its own files
     python tools/bench_video.py FOLDER --repeats 9  # uses the videos of a folder
 
-Each method gives 16 frames, spread over the clip, as (16, S, S, 3) uint8 RGB; a ClipDataset item
-is float32 and normalized besides. Methods take turns on each file, so that a busy machine slows all
-alike; the figures are medians. All decode with one thread unless their row says otherwise.
+Each method reads 16 frames, spread over the clip, as (16, S, S, 3) uint8 RGB; a ClipDataset item is
+also converted to float32 and normalized. Methods take turns on each file, so that a busy machine
+slows all alike; results are medians. All decode with one thread unless their row says otherwise.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
 
 Method = Callable[[Path, np.ndarray, int], np.ndarray | None]
 
-# Methods that stand for something else than reading 16 frames from a video.
+# Names of methods that the goals refer to.
 LIMIT = "decoding alone (the limit)"
 OURS = "vidda.video.read"
 OURS_AGAIN = "vidda.video.read, file seen before"
@@ -71,7 +71,7 @@ def main() -> int:
 def compare(
     files: Sequence[Path], others: dict[str, Method], size: int, repeats: int, scratch: Path
 ) -> None:
-    """Time all methods on all files and print the table for one size."""
+    """Time all methods on all files, and print the table and the goals for one size."""
     methods = others | our_methods(files, size, scratch)
     picks = {
         f: UniformSampling(frames=PICKED, jitter=False).pick(video.probe(f).frames, None)[0]
@@ -105,7 +105,10 @@ def mean_seconds(times: dict[Path, list[float]]) -> float:
 def table(
     size: int, seconds: dict[str, float], cpu: dict[str, float], wrong: dict[str, int]
 ) -> None:
-    """CPU time counts what other threads do, and suffers less from other jobs than the clock."""
+    """Print the table of one size.
+
+    CPU time includes other threads, and depends less on other jobs than wall time.
+    """
     print(f"\n{PICKED} frames at {size}x{size:<23}clips/s  ours is x times  CPU ms/clip  x  wrong")
     ours, ours_cpu = seconds[OURS], cpu[OURS]
     for name, s in sorted(seconds.items(), key=lambda item: item[1]):
@@ -134,7 +137,7 @@ def goals(seconds: dict[str, float], rivals: Sequence[str]) -> None:
 
 
 def other_methods(file: Path) -> dict[str, Method]:
-    """What a user could write instead; each picks the same frames."""
+    """Return the alternatives to vidda's reader, by name; each picks the same frames."""
     methods: dict[str, Method] = {
         LIMIT: decode_only,
         PLAIN_ONE: lambda f, n, s: plain_loop(f, n, s, one_thread=True),
@@ -254,8 +257,9 @@ def resized(frames: np.ndarray, size: int) -> np.ndarray:
 
 
 def agrees(frames: np.ndarray | None, truth: np.ndarray) -> bool:
-    """Return whether each frame is nearest to the true one of its place, whatever filter resized
-    it.
+    """Return whether each frame is nearest to the true frame at its position.
+
+    This holds whatever filter resized it.
     """
     if frames is None:
         return True
@@ -267,9 +271,7 @@ def agrees(frames: np.ndarray | None, truth: np.ndarray) -> bool:
 
 
 def make_files(folder: Path, count: int) -> list[Path]:
-    """Return clips of FFmpeg's default H.264 (B-frames, long groups) and of vidda's
-    own, by turns.
-    """
+    """Write clips, alternately in FFmpeg's default H.264 and in vidda's encoding; return them."""
     folder.mkdir(parents=True)
     files = []
     for number in range(count):
@@ -284,9 +286,7 @@ def make_files(folder: Path, count: int) -> list[Path]:
 
 
 def scene(rng: np.random.Generator) -> np.ndarray:
-    """Return a camera that pans over a textured ground, before which blobs move; a little sensor
-    noise.
-    """
+    """Return frames of a camera pan over textured ground with moving blobs and slight noise."""
     ground = sum(
         cv2.resize(rng.normal(0, 60 / 2**k, (6 * 2**k, 8 * 2**k, 3)), (WIDTH * 2, HEIGHT * 2))
         for k in range(5)

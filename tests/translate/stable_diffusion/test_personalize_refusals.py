@@ -68,4 +68,4 @@ def test_dry_run_writes_nothing(
     run = tmp_path / "run"
     assert personalize(content(base, target, run, LORA), dry_run=True) == 0
     assert not run.exists()
-    assert "weights that learn; 12 frames and 2 held out, 32x32" in capsys.readouterr().out
+    assert "weights to train; 12 frames and 2 held out, 32x32" in capsys.readouterr().out
