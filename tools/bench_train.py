@@ -68,6 +68,7 @@ class Timed:
         self.dataset = SimpleNamespace(manifest=SimpleNamespace(clips=clips))
 
     def places(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batch `steps` times; number, start: of the epoch and batch, ignored."""
         for _ in range(self.steps):
             self.asked.append(_now())
             yield self.batch
@@ -121,11 +122,13 @@ def compare(options: argparse.Namespace, accelerator: Accelerator) -> None:
 
 
 def our_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None:
+    """Train with vidda's loop for the loader's steps."""
     method = Supervised(CLASSES, smoothing=0.1, mixup=0.0, cutmix=0.0)
     _train(model, timed, accelerator, method, timed.steps)
 
 
 def bare_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None:
+    """Train with a minimal PyTorch loop: the same model, optimizer, precision and loss."""
     device = accelerator.device
     model = model.to(device).train()
     optimizer = AdamWConfig().build(param_groups(model, 1e-3, 0.05, 1.0))

@@ -242,6 +242,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def random_clip(size: Size) -> ClipJob:
+    """Return a clip with random frames, edges and pose maps."""
     rng = np.random.default_rng(0)
     shape = (size.frames, size.pixels, size.pixels)
     controls = Controls(

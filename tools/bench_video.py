@@ -99,6 +99,7 @@ def compare(
 
 
 def mean_seconds(times: dict[Path, list[float]]) -> float:
+    """Return the mean over files of each file's median time."""
     return statistics.mean(statistics.median(t) for t in times.values())
 
 
@@ -119,6 +120,7 @@ def table(
 
 
 def goals(seconds: dict[str, float], rivals: Sequence[str]) -> None:
+    """Print whether each goal is met; rivals: the alternatives whose frames are right."""
     ours = seconds[OURS]
     best = min(rivals, key=seconds.__getitem__)
     item, cached_item = seconds["ClipDataset item"], seconds["ClipDataset item from cache"]
@@ -151,6 +153,7 @@ def other_methods(file: Path) -> dict[str, Method]:
 
 
 def torchcodec_loads(file: Path) -> bool:
+    """Return whether torchcodec can read a file on this machine."""
     try:
         torchcodec(file, np.zeros(1, int), 8)
     except (ImportError, RuntimeError, OSError) as error:
@@ -160,6 +163,7 @@ def torchcodec_loads(file: Path) -> bool:
 
 
 def torchcodec(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Read frames with torchcodec, in one thread."""
     from torchcodec.decoders import VideoDecoder
 
     decoder = VideoDecoder(str(file), dimension_order="NHWC", num_ffmpeg_threads=1)
@@ -167,10 +171,11 @@ def torchcodec(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
 
 
 def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Method]:
+    """Return vidda's own methods, by name."""
     cache = FrameCache(scratch / "frames", min_free_gib=1)
     clips = tuple(ClipRecord(f.name, f.name, 0, "real", "ground") for f in files)
     manifest = Manifest(files[0].parent, ("any",), clips)
-    place = {file: number for number, file in enumerate(files)}
+    position = {file: number for number, file in enumerate(files)}
     sampling = UniformSampling(frames=PICKED)
     transform = TransformConfig(size=size, crop=Resize())
     fresh = ClipDataset(manifest, sampling, transform)
@@ -190,10 +195,10 @@ def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Me
 
     def item(file: Path, numbers: np.ndarray, size: int) -> None:
         _index.cache_clear()
-        fresh[place[file]]
+        fresh[position[file]]
 
     def cached_item(file: Path, numbers: np.ndarray, size: int) -> None:
-        kept[place[file]]
+        kept[position[file]]
 
     return {
         OURS: ours,
@@ -205,6 +210,7 @@ def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Me
 
 
 def decode_only(file: Path, numbers: np.ndarray, size: int) -> None:
+    """Decode up to the last frame, without conversion to RGB."""
     with av.open(str(file)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -214,6 +220,7 @@ def decode_only(file: Path, numbers: np.ndarray, size: int) -> None:
 
 
 def plain_loop(file: Path, numbers: np.ndarray, size: int, one_thread: bool) -> np.ndarray:
+    """Read all frames in a PyAV loop as users write it, and pick from them."""
     with av.open(str(file)) as container:
         stream = container.streams.video[0]
         if one_thread:
@@ -228,6 +235,7 @@ def plain_loop(file: Path, numbers: np.ndarray, size: int, one_thread: bool) -> 
 
 
 def sequential(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Read frames in a tuned PyAV loop, which converts only those that are picked."""
     wanted, picked = set(numbers.tolist()), {}
     reformatter = VideoReformatter()
     with av.open(str(file)) as container:
@@ -243,16 +251,19 @@ def sequential(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
 
 
 def plain_decord(file: Path, numbers: np.ndarray, size: int, threads: int) -> np.ndarray:
+    """Read frames with decord, and resize them afterwards."""
     reader = decord.VideoReader(str(file), num_threads=threads)
     return resized(reader.get_batch(numbers.tolist()).asnumpy(), size)
 
 
 def decord_resized(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Read frames with decord, resized by it."""
     reader = decord.VideoReader(str(file), width=size, height=size, num_threads=1)
     return reader.get_batch(numbers.tolist()).asnumpy()
 
 
 def resized(frames: np.ndarray, size: int) -> np.ndarray:
+    """Return frames resized to size x size pixels by area averaging."""
     return np.stack([cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in frames])
 
 
@@ -307,6 +318,7 @@ def scene(rng: np.random.Generator) -> np.ndarray:
 
 
 def write_default(file: Path, frames: np.ndarray) -> None:
+    """Write frames with FFmpeg's default H.264 settings."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(25))
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"

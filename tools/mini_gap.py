@@ -58,6 +58,7 @@ class Recognizer(nn.Module):
         )
 
     def forward(self, clip: Tensor) -> Tensor:
+        """Return the logits (B, classes) of clips (B, 4, T, CROP, CROP)."""
         features = self.trunk(clip)
         pooled = torch.cat([features.mean(2), features.amax(2)], dim=1)
         return self.head(pooled)

@@ -172,19 +172,19 @@ def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) ->
     first = number * config.shard
     count = config.scenes if part == "train" else config.held_out
     numbers = range(first, min(first + config.shard, count))
-    drawn = [
+    rendered = [
         scenes.render_scene(
             (seed, PARTS.index(part), n), config.moments, config.size, config.captions
         )
         for n in numbers
     ]
     content = {
-        "frames": np.concatenate([one.frames for one in drawn]),
-        "facts": np.concatenate([_facts(one, config.size) for one in drawn]),
+        "frames": np.concatenate([one.frames for one in rendered]),
+        "facts": np.concatenate([_facts(one, config.size) for one in rendered]),
         "keypoints": np.concatenate(
-            [np.concatenate([one.keypoints, one.inside[..., None]], axis=-1) for one in drawn]
+            [np.concatenate([one.keypoints, one.inside[..., None]], axis=-1) for one in rendered]
         ).astype(np.float32),
-        "captions": np.array(json.dumps([texts for one in drawn for texts in one.captions])),
+        "captions": np.array(json.dumps([texts for one in rendered for texts in one.captions])),
         "scene": np.repeat(np.array(numbers), config.moments),
     }
     buffer = io.BytesIO()
@@ -194,8 +194,8 @@ def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) ->
     return number
 
 
-def _facts(drawn: scenes.RenderedScene, size: int) -> np.ndarray:
+def _facts(scene: scenes.RenderedScene, size: int) -> np.ndarray:
     """Return the packed edges of clean frames, true pose maps and masks, as in a translation."""
-    pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
+    pose = Pose(scene.keypoints[:, None], scene.inside[:, None].astype(np.float32))
     maps = draw_openpose(pose, size, size)
-    return pack_facts(maps, CannyEdges().edges(drawn.clean), drawn.mask)
+    return pack_facts(maps, CannyEdges().edges(scene.clean), scene.mask)

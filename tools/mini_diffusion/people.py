@@ -45,7 +45,7 @@ def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
     second = first * rng.uniform(0.35, 0.65)  # a darker tone is as vivid
     share = PATTERNS[pattern](rng)[..., None]
     skin = np.array(appearance.SKINS[rng.integers(len(appearance.SKINS))])
-    looks = {
+    textures = {
         "skin": skin * rng.uniform(0.85, 1.15),
         "upper": first * share + second * (1.0 - share),
         "lower": _bright(rng, np.array(HUES[lower]), ground),
@@ -53,14 +53,15 @@ def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
         "hair": np.array(appearance.HAIRS[rng.integers(len(appearance.HAIRS))]),
     }
     cloth = {
-        REGIONS.index(name): Cloth(_texture(look), TEXELS_PER_M) for name, look in looks.items()
+        REGIONS.index(name): Cloth(_texture(texture), TEXELS_PER_M)
+        for name, texture in textures.items()
     }
     return Outfit(cloth, upper, pattern, lower)
 
 
-def _texture(look: np.ndarray) -> np.ndarray:
+def _texture(texture: np.ndarray) -> np.ndarray:
     """Return a color (3,) or a texture (h, w, 3) as a texture, (1, 1, 3) or (h, w, 3)."""
-    return (look.reshape(1, 1, 3) if look.ndim == 1 else look).astype(np.float32)
+    return (texture.reshape(1, 1, 3) if texture.ndim == 1 else texture).astype(np.float32)
 
 
 def _bright(rng: np.random.Generator, hue: np.ndarray, ground: np.ndarray) -> np.ndarray:

@@ -53,7 +53,7 @@ def test_a_window_that_is_empty_is_refused() -> None:
         load_config(WeightsConfig, None, [f"controlnets=[{wrong}]"])
 
 
-def test_every_problem_is_told_at_once(disk: Path, tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(disk: Path, tmp_path: Path) -> None:
     wide = UNet2DConditionModel.from_config(
         UNet2DConditionModel.load_config(disk / "base" / "unet")
         | {"cross_attention_dim": 48, "block_out_channels": (8, 16)}

@@ -141,7 +141,9 @@ def test_the_prior_is_the_bases_own_images_and_learned_beside_the_frames(
     assert np.abs(np.rint(made.images[0] * 255) - read_png(images[2])).max() <= 1
 
 
-def test_the_decoder_learns_to_paint_the_target(base: Path, target: Path, tmp_path: Path) -> None:
+def test_the_decoder_learns_to_reconstruct_the_target(
+    base: Path, target: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     assert personalize(content(base, target, run, VAE)) == 0
     before, after = measured(run, "held_out/psnr")

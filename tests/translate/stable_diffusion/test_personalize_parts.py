@@ -83,7 +83,7 @@ def test_frames_are_even_over_clips_and_held_out_ones_are_of_other_clips(tmp_pat
     assert clip_of(few.train) == [1, 3] and few.held_out.shape == (0, 16, 16, 3)
 
 
-def test_too_few_frames_or_clips_are_told(tmp_path: Path) -> None:
+def test_too_few_frames_or_clips_are_reported(tmp_path: Path) -> None:
     manifest = clips(tmp_path, 2)
     with pytest.raises(ViddaError, match="takes 7 frames of clip '0', which has 6; lower it"):
         sample_frames(manifest, FramesConfig(count=14, held_out=0), 16)
@@ -211,7 +211,7 @@ def test_seeds_differ_by_purpose_and_number() -> None:
     assert len(set(seeds)) == 12 and seeds[0] == seed_of(0, 1, 0)
 
 
-def test_prompts_that_the_text_encoder_cannot_read_are_told() -> None:
+def test_prompts_that_the_text_encoder_cannot_read_are_reported() -> None:
     tokenizer = tiny_tokenizer()
     ids = token_ids(tokenizer, ["person", "a person"], "method.prompt")
     assert ids.shape == (2, 77)

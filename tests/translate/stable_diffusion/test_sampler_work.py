@@ -116,7 +116,7 @@ def full_above(limit: int) -> Any:
 @pytest.mark.parametrize(
     "context", [AttendFirstPrevious(), AttendAnchors(count=2)], ids=lambda c: c.name
 )
-def test_out_of_memory_halves_the_chunk_and_goes_on(
+def test_out_of_memory_halves_the_chunk_and_continues(
     models: Models, context: ContextConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = clip_job(9)

@@ -38,7 +38,7 @@ class Conditions:
         """
         return self._text[2 - passes :, self._clip[frames]].flatten(0, 1)
 
-    def control_image(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
+    def control_images(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
         """Return the control images of B frames for a ControlNet, (B, 3, H, W) in [0, 1].
 
         kind: edges or pose.

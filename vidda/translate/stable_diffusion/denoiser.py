@@ -112,7 +112,7 @@ class Denoiser:
         middle: torch.Tensor | None = None
         passes = len(inputs) // len(chunk.numbers)
         for net in nets:
-            image = conditions.control_image(net.kind, chunk.numbers).repeat(passes, 1, 1, 1)
+            image = conditions.control_images(net.kind, chunk.numbers).repeat(passes, 1, 1, 1)
             more, mid = self._controlnets[id(net)](
                 inputs,
                 timestep,

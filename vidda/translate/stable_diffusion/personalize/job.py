@@ -52,12 +52,16 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
     parts = find_model_files(config.weights)
     models = load_models(config.weights, torch.device("cpu"), torch.float32, parts)
     size = _check(config, models, manifest)
-    drawn = frames.sample_frames(manifest, config.frames, size)
-    print(_plan(config, models, drawn, size, accelerator.device))
+    target_frames = frames.sample_frames(manifest, config.frames, size)
+    print(_plan(config, models, target_frames, size, accelerator.device))
     if dry_run:
         return 0
     base = fingerprint(config.weights, parts)
-    fingerprints = {"target": manifest.fingerprint(), "base": base, "frames": drawn.fingerprint()}
+    fingerprints = {
+        "target": manifest.fingerprint(),
+        "base": base,
+        "frames": target_frames.fingerprint(),
+    }
     with RunFolder.open(
         config.run,
         config,
@@ -74,7 +78,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
             module.to(accelerator.device)
         settings = LearnerSettings(
             models=models,
-            frames=drawn,
+            frames=target_frames,
             flip=config.frames.flip,
             size=size,
             accelerator=accelerator,
@@ -85,7 +89,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
         )
         learner = config.method.build(settings)
         train(folder, learner, config.method, accelerator, config.training_schedule, config.seed)
-        _save(config, learner, base, drawn, size)
+        _save(config, learner, base, target_frames, size)
         folder.finish()
     print(f"done: {config.result}; vidda translate takes it as {USE[config.method.name]}")
     return 0
@@ -122,21 +126,29 @@ def _required_bytes(config: PersonalizeConfig, models: Models) -> int:
 
 
 def _plan(
-    config: PersonalizeConfig, models: Models, drawn: Frames, size: int, device: torch.device
+    config: PersonalizeConfig,
+    models: Models,
+    target_frames: Frames,
+    size: int,
+    device: torch.device,
 ) -> str:
     method = config.method
     lines = [
         f"{method.name}, {method.trainable_count(models):,} weights to train;"
-        f" {len(drawn.train)} frames and {len(drawn.held_out)} held out, {size}x{size};"
-        f" {method.steps} steps of {method.batch_size * method.accumulate} frames, on {device} in"
-        f" {config.precision}"
+        f" {len(target_frames.train)} frames and {len(target_frames.held_out)} held out,"
+        f" {size}x{size}; {method.steps} steps of {method.batch_size * method.accumulate} frames,"
+        f" on {device} in {config.precision}"
     ]
-    if config.frames.crop.name == "person" and drawn.boxless:
-        lines.append(f"{drawn.boxless} of the frames have no box of a person and are used whole")
+    if config.frames.crop.name == "person" and target_frames.boxless:
+        lines.append(
+            f"{target_frames.boxless} of the frames have no box of a person and are used whole"
+        )
     return "\n".join(lines)
 
 
-def _save(config: PersonalizeConfig, learner: Learner, base: str, drawn: Frames, size: int) -> None:
+def _save(
+    config: PersonalizeConfig, learner: Learner, base: str, target_frames: Frames, size: int
+) -> None:
     """Write RUN/result atomically, unless an interrupted run has written it already."""
     if done(config.run, RESULT, RESULT) is not None:
         return
@@ -149,7 +161,7 @@ def _save(config: PersonalizeConfig, learner: Learner, base: str, drawn: Frames,
             token=method.token,
             prompt=method.caption,
             base=base,
-            frames=drawn.fingerprint(),
+            frames=target_frames.fingerprint(),
             resolution=size,
             steps=method.steps,
         )

@@ -42,10 +42,12 @@ class Learner(Protocol):
     """
 
     @property
-    def learned(self) -> Mapping[str, torch.nn.Parameter]: ...
+    def learned(self) -> Mapping[str, torch.nn.Parameter]:
+        """Return the parameters to train, by name."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Return the number of training frames."""
 
     def loss_terms(
         self, numbers: torch.Tensor, generator: torch.Generator

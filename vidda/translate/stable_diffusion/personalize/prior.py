@@ -76,6 +76,6 @@ def _render_batch(
         make(settings.folder, file, file, partial(_write_image, image))
 
 
-def _write_image(image: np.ndarray, place: Path) -> tuple[str, ...]:
-    write_png(place, image)
+def _write_image(image: np.ndarray, path: Path) -> tuple[str, ...]:
+    write_png(path, image)
     return ()
