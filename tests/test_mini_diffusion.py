@@ -1,9 +1,13 @@
 """The built-in miniature: what it may have seen, in which words, and how large it is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPTokenizer
 
+import vidda
 from tools.mini_diffusion import cache, captions, capture, networks, palette, people, places
 from tools.mini_diffusion import scenes as foundation
 from tools.mini_diffusion.controls import edge_maps, person, pose_maps, surroundings, training_maps
@@ -137,6 +141,12 @@ def test_every_word_of_every_caption_is_one_token() -> None:
     assert ", ".join(captions.POOR) == NEGATIVE
     for prompt in (PromptConfig().template, NEGATIVE):
         assert len(words(prompt).input_ids) <= LENGTH
+
+
+def test_the_shipped_tokenizer_is_the_one_of_the_words() -> None:
+    assets = Path(vidda.__file__).parent / "assets"
+    shipped = CLIPTokenizer.from_pretrained(assets / "mini_diffusion" / "tokenizer")
+    assert shipped.get_vocab() == networks.new_tokenizer().get_vocab()
 
 
 def test_at_its_real_size_it_fits_in_sixteen_megabytes() -> None:
