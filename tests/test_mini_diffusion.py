@@ -1,12 +1,16 @@
 """The built-in miniature: what it may have seen, in which words, and how large it is."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
+from transformers import CLIPTokenizer
 
+import vidda
 from tools.mini_diffusion import cache, captions, capture, networks, palette, people, places
 from tools.mini_diffusion import scenes as foundation
-from tools.mini_diffusion.controls import edge_maps, person, pose_maps, shown, surroundings
+from tools.mini_diffusion.controls import edge_maps, person, pose_maps, surroundings, training_maps
 from tools.mini_diffusion.recipe import DenoiserStage, SizesConfig
 from tools.mini_diffusion.tokens import LENGTH
 from tools.mini_diffusion.words import vocabulary
@@ -76,8 +80,8 @@ def test_its_cameras_and_suns_do_what_the_real_ones_never_do() -> None:
 
 
 def test_the_same_seed_draws_the_same_scene() -> None:
-    first, second = (foundation.draw((1, 2), 2, 48, 2) for _ in range(2))
-    other = foundation.draw((1, 3), 2, 48, 2)
+    first, second = (foundation.render_scene((1, 2), 2, 48, 2) for _ in range(2))
+    other = foundation.render_scene((1, 3), 2, 48, 2)
     assert np.array_equal(first.frames, second.frames) and first.captions == second.captions
     assert not np.array_equal(first.frames, other.frames)
     assert first.frames.shape == (2, 48, 48, 3) and first.mask.any((1, 2)).all()
@@ -89,10 +93,10 @@ def test_the_same_seed_draws_the_same_scene() -> None:
 
 
 def test_a_byte_holds_the_pose_the_edges_and_the_person() -> None:
-    drawn = foundation.draw((5,), 3, 64, 1)
+    drawn = foundation.render_scene((5,), 3, 64, 1)
     pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
     maps, edges = draw_openpose(pose, 64, 64), CannyEdges().edges(drawn.clean)
-    facts = torch.from_numpy(cache.packed(maps, edges, drawn.mask))
+    facts = torch.from_numpy(cache.pack_facts(maps, edges, drawn.mask))
     assert len(np.unique(maps.reshape(-1, 3), axis=0)) > 10
     assert np.array_equal((pose_maps(facts) * 255).round().byte().permute(0, 2, 3, 1), maps)
     assert np.array_equal(edge_maps(facts)[:, 0] * 255, edges) and edges.any()
@@ -100,13 +104,13 @@ def test_a_byte_holds_the_pose_the_edges_and_the_person() -> None:
 
 
 def test_controls_are_dropped_and_edges_end_near_the_person() -> None:
-    drawn = foundation.draw((5,), 1, 64, 1)
+    drawn = foundation.render_scene((5,), 1, 64, 1)
     pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
     everywhere = np.full((1, 64, 64), 255, np.uint8)
-    one = torch.from_numpy(cache.packed(draw_openpose(pose, 64, 64), everywhere, drawn.mask))
+    one = torch.from_numpy(cache.pack_facts(draw_openpose(pose, 64, 64), everywhere, drawn.mask))
     facts = one.repeat(8, 1, 1)
     stage = DenoiserStage(no_edges=0.4, no_pose=0.2, only_person=0.7)
-    drawn_maps = [shown(facts, stage, torch.Generator().manual_seed(n)) for n in range(400)]
+    drawn_maps = [training_maps(facts, stage, torch.Generator().manual_seed(n)) for n in range(400)]
     assert sum("edges" not in maps for maps in drawn_maps) / 400 == pytest.approx(0.4, abs=0.08)
     assert sum("pose" not in maps for maps in drawn_maps) / 400 == pytest.approx(0.2, abs=0.08)
     assert any(not maps for maps in drawn_maps)
@@ -116,7 +120,9 @@ def test_controls_are_dropped_and_edges_end_near_the_person() -> None:
     ending = (edges[:, far] == 0).all(dim=1).float().mean()
     assert 0.65 < float(ending) < 0.95
     alone = DenoiserStage(only_person=1.0, no_edges=0.0)
-    assert not shown(facts, alone, torch.Generator().manual_seed(0))["edges"][:, 0][:, far].any()
+    assert not training_maps(facts, alone, torch.Generator().manual_seed(0))["edges"][:, 0][
+        :, far
+    ].any()
 
 
 def test_every_word_of_every_caption_is_one_token() -> None:
@@ -126,7 +132,7 @@ def test_every_word_of_every_caption_is_one_token() -> None:
     for word in [*sorted(known), "valid", "person"]:
         assert len(words(word, add_special_tokens=False).input_ids) == 1, word
     for n in range(60):
-        for text in foundation.draw((n,), 1, 32, 6).captions[0]:
+        for text in foundation.render_scene((n,), 1, 32, 6).captions[0]:
             said = set(text.replace(",", " ").split())
             assert {word for word in said if not word.isdigit()} <= known, text
             assert len(words(text).input_ids) <= LENGTH
@@ -135,6 +141,12 @@ def test_every_word_of_every_caption_is_one_token() -> None:
     assert ", ".join(captions.POOR) == NEGATIVE
     for prompt in (PromptConfig().template, NEGATIVE):
         assert len(words(prompt).input_ids) <= LENGTH
+
+
+def test_the_shipped_tokenizer_is_the_one_of_the_words() -> None:
+    assets = Path(vidda.__file__).parent / "assets"
+    shipped = CLIPTokenizer.from_pretrained(assets / "mini_diffusion" / "tokenizer")
+    assert shipped.get_vocab() == networks.new_tokenizer().get_vocab()
 
 
 def test_at_its_real_size_it_fits_in_sixteen_megabytes() -> None:

@@ -12,7 +12,7 @@ from safetensors.torch import load_file
 
 from tools.mini_diffusion import gate, networks
 from tools.mini_diffusion.averaging import Average
-from tools.mini_diffusion.build import Builder, loaded
+from tools.mini_diffusion.build import Builder, load_miniature
 from tools.mini_diffusion.loop import rate
 from tools.mini_diffusion.recipe import DenoiserStage, Recipe
 from tools.train_mini_diffusion import main
@@ -74,7 +74,7 @@ def test_the_gate_counts_joints_that_were_found_again() -> None:
     points = np.zeros((2, 1, 17, 2), np.float32)
     points[..., 0, 1] = 100.0  # the box is 100 high, so that 10 pixels are allowed
     given = Pose(points, np.ones((2, 1, 17), np.float32))
-    assert gate.score(given, given) == gate.Found(1.0, 1.0)
+    assert gate.score(given, given) == gate.PoseScores(1.0, 1.0)
     moved = points.copy()
     moved[0, 0, gate.WRISTS[0], 0] = 11.0
     moved[1, 0, gate.WRISTS[0], 0] = 9.0
@@ -84,18 +84,18 @@ def test_the_gate_counts_joints_that_were_found_again() -> None:
     unseen[0, 0, gate.WRISTS[0]] = 0.0  # not given, so it does not count
     assert gate.score(Pose(points, unseen), Pose(moved, given.scores)).wrists == 1.0
 
-    good, poor = gate.Found(0.9, 0.7), gate.Found(0.5, 0.2)
-    found_all = {"pose and edges": gate.Found(0.95, 0.8), "pose": good, "edges": poor}
+    good, poor = gate.PoseScores(0.9, 0.7), gate.PoseScores(0.5, 0.2)
+    found_all = {"pose and edges": gate.PoseScores(0.95, 0.8), "pose": good, "edges": poor}
     assert gate.passed(found_all)
-    assert not gate.passed(found_all | {"pose": gate.Found(0.9, 0.5)})
-    assert not gate.passed(found_all | {"edges": gate.Found(0.95, 0.9)})
+    assert not gate.passed(found_all | {"pose": gate.PoseScores(0.9, 0.5)})
+    assert not gate.passed(found_all | {"edges": gate.PoseScores(0.95, 0.9)})
 
 
 def test_mistakes_are_said_in_a_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert main([str(tmp_path), "data.scene=3"]) == 2
     assert "did you mean" in capsys.readouterr().err
     assert main([str(tmp_path), *TINY, "--gate", "pose.name=sidecar"]) == 2
-    assert "is not there yet" in capsys.readouterr().err
+    assert "does not exist yet" in capsys.readouterr().err
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +145,7 @@ def test_what_it_makes_is_what_vidda_and_diffusers_load(made: Path) -> None:
     result = made / "result"
     assert networks.bytes_in(result) < networks.LIMIT_BYTES
     assert "Not measured yet" in (result / "README.md").read_text()
-    models = loaded(result, torch.device("cpu"), "fp32")
+    models = load_miniature(result, torch.device("cpu"), "fp32")
     assert [net.kind for net in models.controlnets] == ["edges", "pose"]
     assert models.scheduler_config["prediction_type"] == "v_prediction"
     TextualInversionConfig(initializer="valid", kind="style").check(models)

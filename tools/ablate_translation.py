@@ -1,18 +1,18 @@
-"""What each part of the translation is worth: the main job's translation with one part changed.
+"""Ablation of the translation: the main job's translation with one component changed at a time.
 
     vidda run configs/run/mini.yaml
     python tools/ablate_translation.py runs/mini OUT [--clips PATTERN] [--translations PATTERN]
 
 runs/mini is the folder of a finished `vidda run` with a target-only arm. Each of its translations
-is made again with one part changed at a time (personalization, pose, edges, attention between
-frames, noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
+is repeated with one component changed at a time (personalization, pose, edges, cross-frame
+attention, noise, keeping the person, the target's camera), on the clips that PATTERN chooses:
 
-    labels      share of clips that the job's target-only recognizer, which has seen real clips
-                alone, recognizes; divided by its share on the real test clips in brackets
+    labels      accuracy of the job's target-only recognizer, which was trained on real clips alone;
+                in brackets, divided by its accuracy on the real test clips
     PCK         share of the source's joints that the job's pose model finds again
-    warp error  mean over clips; to be compared down the column alone
+    warp error  mean over clips; compare it within the column only
 
-Kept in OUT and gone on with when started again.
+Results are kept in OUT; the same command resumes.
 """
 
 import argparse
@@ -48,7 +48,7 @@ def main() -> int:
         job = load(TranslateConfig, stage, [])
         target = _target(job)
         model = _target_only(options.job, target)
-        real = _recognized(model, target.with_name("test.csv"), options.out / f"{stage.stem}-real")
+        real = _accuracy(model, target.with_name("test.csv"), options.out / f"{stage.stem}-real")
         lines += ["", f"{stage.stem}; target only: {100 * real:.1f}% of the real test clips"]
         lines += [f"{'':22}{'clips':>6}{'labels, %':>14}{'PCK, %':>8}{'warp error':>12}"]
         print("\n".join(lines[-3:]), flush=True)
@@ -61,14 +61,14 @@ def main() -> int:
             write_text(
                 folder.with_suffix(".yaml"), dump(load(TranslateConfig, stage, own + changes))
             )
-            lines.append(f"{name:22}{_measured(folder, model, real)}")
+            lines.append(f"{name:22}{_row(folder, model, real)}")
             print(lines[-1], flush=True)
     write_text(options.out / "ablation.txt", "\n".join(lines).strip() + "\n")
     return 0
 
 
 def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
-    """Return the keys that differ from the job's, by the name of the row."""
+    """Return the overrides of the job's config, by the name of the row."""
 
     def alone(kind: str) -> str:
         nets = [
@@ -87,7 +87,7 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
             "prompt.token=null",
             f"prompt.template={job.prompt.template.replace('{token}', '').strip()}",
         ],
-        # The source's pose is still estimated: PCK compares with it.
+        # The source's pose is still estimated, because PCK compares with it.
         "edges alone": [alone("edges")],
         "pose alone": ["control.edges=null", alone("pose")],
         "no attention across": [no_context],
@@ -99,12 +99,12 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
     }
 
 
-def _measured(folder: Path, model: Path, real: float) -> str:
-    """Translate as the config beside the folder says, unless it is done, and say what came out."""
+def _row(folder: Path, model: Path, real: float) -> str:
+    """Run the translation of the config FOLDER.yaml, unless it is done; return its table row."""
     if not (folder / "DONE").exists():
         _vidda("translate", str(folder.with_suffix(".yaml")), "--resume")
     clips = load_manifest(folder / "manifest.csv").clips
-    share = _recognized(model, folder / "manifest.csv", folder.with_name(f"{folder.name}-labels"))
+    share = _accuracy(model, folder / "manifest.csv", folder.with_name(f"{folder.name}-labels"))
     joints = statistics.mean(float(clip.meta["pck"]) for clip in clips)
     flicker = statistics.mean(float(clip.meta["warp_error"]) for clip in clips)
     labels = f"{100 * share:.1f} ({100 * share / real:.0f})"
@@ -112,27 +112,27 @@ def _measured(folder: Path, model: Path, real: float) -> str:
 
 
 def _target(job: TranslateConfig) -> Path:
-    """Return the unlabeled target that the job's weights are personalized to."""
-    learned = job.backbone.weights.dreambooth
-    if not isinstance(learned, Folder):
+    """Return the manifest of the unlabeled target that the job's weights are personalized to."""
+    dreambooth = job.backbone.weights.dreambooth
+    if not isinstance(dreambooth, Folder):
         raise SystemExit(f"{job.out}: its weights are not personalized by vidda personalize")
-    return load(PersonalizeConfig, learned.path.parent / "config.yaml", []).target
+    return load(PersonalizeConfig, dreambooth.path.parent / "config.yaml", []).target
 
 
 def _target_only(job: Path, target: Path) -> Path:
-    """Return the run that was trained on the labeled clips of this target alone."""
+    """Return the folder of the run that was trained on the labeled clips of this target alone."""
     wanted = target.parent.parent / "target_only" / "train.csv"
     clips = load_manifest(wanted).fingerprint()
     for file in sorted((job / "stages").glob("train-*.yaml")):
         training = load(TrainConfig, file, [])
-        # The same list stands in several tasks' folders.
+        # Several tasks' folders contain the same list.
         if [load_manifest(part).fingerprint() for part in training.train] == [clips]:
             return training.run
     raise SystemExit(f"{job}: no training on {wanted} alone; add an arm of data: [target]")
 
 
-def _recognized(model: Path, manifest: Path, out: Path) -> float:
-    """Share of the clips whose label a recognizer gives."""
+def _accuracy(model: Path, manifest: Path, out: Path) -> float:
+    """Return the accuracy of a recognizer on a manifest's clips; evaluate unless it is done."""
     if not (out / "DONE").exists():
         _vidda("evaluate", f"model={model}", f"manifest={manifest}", f"out={out}")
     return float(json.loads((out / "metrics.json").read_text(encoding="utf-8"))["accuracy"])

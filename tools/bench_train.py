@@ -4,8 +4,8 @@
     python tools/bench_train.py --model x3d_m --device cuda --precision bf16
 
 Both loops train the same model on the same decoded batches, in turns, so that a busy machine slows
-both alike; the figure is the median of the ratios. Then batches are decoded while a step of 100 ms
-is waited for, as a GPU would have it: what share of the time passes waiting for data?
+both alike; the result is the median of the ratios. Then batches are loaded while each step takes
+100 ms, as on a GPU, to measure the share of time that passes waiting for data.
 """
 
 import argparse
@@ -59,7 +59,7 @@ MODELS = {
 
 
 class Timed:
-    """Gives the same decoded batch again and again, and notes when each was asked for."""
+    """A loader that yields the same decoded batch every time, and records when it was asked."""
 
     def __init__(self, batch: Batch, steps: int) -> None:
         self.batch, self.steps = batch, steps
@@ -68,13 +68,14 @@ class Timed:
         self.dataset = SimpleNamespace(manifest=SimpleNamespace(clips=clips))
 
     def places(self, number: int, start: int = 0) -> Iterator[Batch]:
+        """Yield the batch `steps` times; number, start: of the epoch and batch, ignored."""
         for _ in range(self.steps):
             self.asked.append(_now())
             yield self.batch
         self.asked.append(_now())
 
     def rate(self) -> float:
-        """Return clips per second, without the first two steps, which warm up."""
+        """Return clips per second after two warm-up steps."""
         return len(self.batch.label) * (self.steps - 2) / (self.asked[-1] - self.asked[2])
 
 
@@ -96,14 +97,14 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace, accelerator: Accelerator) -> None:
-    """Print clips/s of both loops, their ratio, and the peak memory on a GPU."""
+    """Measure and print clips/s of both loops, their ratio, and the peak memory on a GPU."""
     config, frames, pixels = MODELS[options.model]
     video = torch.randn(options.batch, 3, frames, pixels, pixels)
     label = torch.arange(options.batch) % CLASSES
     batch = Batch(video, label, torch.arange(options.batch))
     ours, bare = [], []
     for turn in range(options.repeats):
-        # Each goes first in every other turn: the second one finds the memory warm.
+        # They alternate in going first, because the second benefits from warm memory.
         pair = [(ours, our_loop), (bare, bare_loop)]
         for rates, loop in pair if turn % 2 else pair[::-1]:
             torch.manual_seed(0)
@@ -121,11 +122,13 @@ def compare(options: argparse.Namespace, accelerator: Accelerator) -> None:
 
 
 def our_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None:
+    """Train with vidda's loop for the loader's steps."""
     method = Supervised(CLASSES, smoothing=0.1, mixup=0.0, cutmix=0.0)
     _train(model, timed, accelerator, method, timed.steps)
 
 
 def bare_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None:
+    """Train with a minimal PyTorch loop: the same model, optimizer, precision and loss."""
     device = accelerator.device
     model = model.to(device).train()
     optimizer = AdamWConfig().build(param_groups(model, 1e-3, 0.05, 1.0))
@@ -144,7 +147,7 @@ def bare_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None
 
 
 def waits() -> None:
-    """Print what share of the time a step of STEP_S waits for batches, decoded and cached."""
+    """Print the share of time spent waiting for batches, decoded and cached, at STEP_S a step."""
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
         few = ["real_train=1", "real_test=1", "syn_train=30", "syn_val=1"]
@@ -172,7 +175,7 @@ def _waited(loader: ClipLoader, epoch: int) -> float:
     start = asked = time.monotonic()
     waited = 0.0
     for number, _ in enumerate(loader.epoch(epoch)):
-        # Filling the queue before the first batch is not waiting in the middle of training.
+        # The first batch does not count, because the queue is still empty.
         waited += (time.monotonic() - asked) if number else 0.0
         start = start if number else time.monotonic()
         time.sleep(STEP_S)
@@ -183,22 +186,22 @@ def _waited(loader: ClipLoader, epoch: int) -> float:
 def _train(
     model: nn.Module, loader: Timed, accelerator: Accelerator, method: Supervised, steps: int
 ) -> None:
-    """vidda's loop for one epoch, without anything at its end."""
+    """Train with vidda's loop for one epoch, without evaluation or checkpoint at its end."""
     model = model.to(accelerator.device)
     optimizer = AdamWConfig().build(param_groups(model, 1e-3, 0.05, 1.0))
     prepared, optimizer = accelerator.prepare(model, optimizer)
-    parts = LoopModules(
+    modules = LoopModules(
         accelerator, model, prepared, optimizer, ConstantSchedule(), 1e-3, None, method
     )
-    pace = LoopSchedule(1, steps, 1, 10, None, 1, None, None)
+    schedule = LoopSchedule(1, steps, 1, 10, None, 1, None, None)
     scratch = tempfile.TemporaryDirectory()
     folder = Path(scratch.name) / "run"
     with scratch, RunFolder.open(folder, Config(), {}, resume=False) as run:
         train(
             run,
-            parts,
+            modules,
             Feed(loader),  # type: ignore[arg-type]
-            pace,
+            schedule,
             0,
             end_epoch=lambda epoch: (0.0, {}),
             save_model=lambda place, tested: None,

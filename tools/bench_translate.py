@@ -3,11 +3,11 @@
     python tools/bench_translate.py                          # tiny random weights on the CPU
     python tools/bench_translate.py --sd15 --device cuda     # Stable Diffusion 1.5's sizes
 
-Four ways, with the same weights, prompts, control pictures and steps: diffusers' pipeline frame by
-frame, vidda without attention across frames, with it, and with ControlNet windows and guidance that
-stops early as well. They take turns, so that a busy machine slows all alike; the figures are
-medians. Weights are random: the work is that of trained ones. With --tflops of the device, also the
-share of its limit that each way reaches, from the operations that PyTorch counts.
+Four methods with the same weights, prompts, control images and steps: diffusers' pipeline frame by
+frame, vidda without cross-frame attention, with it, and with ControlNet windows and an early stop
+of guidance as well. They take turns, so that a busy machine slows all alike; results are medians.
+Weights are random, which takes the same work as trained ones. With --tflops of the device, also the
+share of its peak that each method reaches, from the operations that PyTorch counts.
 """
 
 import argparse
@@ -49,7 +49,7 @@ from vidda.translate.stable_diffusion.schedulers import SD15_NOISE
 
 @dataclass(frozen=True)
 class Size:
-    """Widths of all networks, and the work: pixels a side, frames and steps."""
+    """The widths of all networks, and the workload: pixels a side, frames and steps."""
 
     unet: tuple[int, ...]
     heads: int
@@ -102,7 +102,7 @@ def main() -> int:
 
 
 def compare(options: argparse.Namespace, size: Size, models: Models, precision: str) -> None:
-    """Print frames/s, peak memory, ratios and, where the peak is given, the share of the limit."""
+    """Measure and print frames/s, peak memory, ratios and, with --tflops, the share of the peak."""
     clip = random_clip(size)
     counts = {name: counted(way) for name, way in ways(size, models, clip, options, False).items()}
     timed_ways = ways(size, models, clip, options, options.compile)
@@ -135,7 +135,7 @@ def compare(options: argparse.Namespace, size: Size, models: Models, precision: 
 def ways(
     size: Size, models: Models, clip: ClipJob, options: argparse.Namespace, compiled: bool
 ) -> dict[str, Callable[[], Any]]:
-    """What is compared, by name; each has a UNet of its own, with the same weights."""
+    """Return the methods to compare, by name; each has its own UNet with the same weights."""
     sampling = SamplingConfig(
         steps=size.steps,
         context=AttendOwn(),
@@ -160,7 +160,7 @@ def ways(
 
 
 def per_frame(models: Models, clip: ClipJob, steps: int) -> None:
-    """What a user of diffusers writes: the pipeline, once for each frame."""
+    """Translate a clip with diffusers' pipeline, frame by frame."""
     pipeline = StableDiffusionControlNetPipeline(
         vae=models.vae,
         text_encoder=models.text_encoder,
@@ -176,11 +176,11 @@ def per_frame(models: Models, clip: ClipJob, steps: int) -> None:
     for frame in range(len(clip.frames)):
         edges = np.repeat(clip.controls.edges[frame, ..., None], 3, axis=2)  # type: ignore[index]
         pair = [edges, clip.controls.pose_maps[frame]]  # type: ignore[index]
-        pictures = [torch.from_numpy(p).permute(2, 0, 1)[None] / 255 for p in pair]
+        images = [torch.from_numpy(p).permute(2, 0, 1)[None] / 255 for p in pair]
         pipeline(
             prompt=clip.prompt,
             negative_prompt=clip.negative,
-            image=pictures,
+            image=images,
             num_inference_steps=steps,
             guidance_scale=9.0,
             generator=torch.Generator().manual_seed(frame),
@@ -189,7 +189,7 @@ def per_frame(models: Models, clip: ClipJob, steps: int) -> None:
 
 
 def timed(way: Callable[[], Any], device: str) -> float:
-    """Return seconds that it takes; on a GPU the peak of memory is counted anew."""
+    """Return the seconds that a method takes; on a GPU, reset the peak memory before."""
     if device == "cuda":
         torch.cuda.synchronize()
         torch.cuda.reset_peak_memory_stats()
@@ -201,9 +201,9 @@ def timed(way: Callable[[], Any], device: str) -> float:
 
 
 def counted(way: Callable[[], Any]) -> tuple[float, float]:
-    """Return the operations of products, convolutions and attention in TFLOP, and the peak in GiB.
+    """Return a method's TFLOP (matrix products, convolutions, attention) and peak memory in GiB.
 
-    The peak is that of tensors besides the weights, where there is no GPU that counts it itself.
+    The peak counts tensors other than the weights, for devices that do not measure it.
     """
 
     def attention(query: Any, key: Any, value: Any, *_: Any, **__: Any) -> int:
@@ -217,7 +217,7 @@ def counted(way: Callable[[], Any]) -> tuple[float, float]:
 
 
 class LiveBytes(TorchDispatchMode):
-    """The most bytes of tensors, made meanwhile, that are alive at any time."""
+    """A context that measures `peak`, the most bytes of live tensors created inside it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -242,6 +242,7 @@ class LiveBytes(TorchDispatchMode):
 
 
 def random_clip(size: Size) -> ClipJob:
+    """Return a clip with random frames, edges and pose maps."""
     rng = np.random.default_rng(0)
     shape = (size.frames, size.pixels, size.pixels)
     controls = Controls(
@@ -263,9 +264,7 @@ def random_clip(size: Size) -> ClipJob:
 
 
 def random_models(size: Size, device: torch.device, dtype: torch.dtype) -> Models:
-    """Return all networks of these widths with random weights; made on the device,
-    which is faster.
-    """
+    """Return all networks of these widths with random weights, created on the device."""
     torch.manual_seed(0)
     down = len(size.unet) - (len(size.unet) > 2)  # the lowest of many has no attention
     kinds = ("CrossAttnDownBlock2D",) * down + ("DownBlock2D",) * (len(size.unet) - down)
@@ -314,7 +313,7 @@ def random_models(size: Size, device: torch.device, dtype: torch.dtype) -> Model
 
 
 def letters() -> CLIPTokenizer:
-    """CLIP's tokenizer without merges: prompts are as long as always, in tokens."""
+    """Return CLIP's tokenizer without merges; prompts are padded to 77 tokens as usual."""
     alphabet = sorted(ByteLevel.alphabet())
     words = [*alphabet, *(letter + "</w>" for letter in alphabet)]
     words += ["<|startoftext|>", "<|endoftext|>"]
@@ -323,7 +322,7 @@ def letters() -> CLIPTokenizer:
 
 
 def _ratio(ones: list[float], others: list[float]) -> float:
-    """Return the median of the ratios of two ways in the same turns."""
+    """Return the median of the ratios of two methods' rates in the same turns."""
     return statistics.median(one / other for one, other in zip(ones, others, strict=True))
 
 

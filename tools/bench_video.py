@@ -1,11 +1,11 @@
-"""Clips per second of vidda's reader beside the alternatives, on the same files in one run.
+"""Clips per second of vidda's reader and of its alternatives, on the same files in one run.
 
     python tools/bench_video.py                     # makes its own files
     python tools/bench_video.py FOLDER --repeats 9  # uses the videos of a folder
 
-Each method gives 16 frames, spread over the clip, as (16, S, S, 3) uint8 RGB; a ClipDataset item
-is float32 and normalized besides. Methods take turns on each file, so that a busy machine slows all
-alike; the figures are medians. All decode with one thread unless their row says otherwise.
+Each method reads 16 frames, spread over the clip, as (16, S, S, 3) uint8 RGB; a ClipDataset item is
+also converted to float32 and normalized. Methods take turns on each file, so that a busy machine
+slows all alike; results are medians. All decode with one thread unless their row says otherwise.
 """
 
 import argparse
@@ -37,7 +37,7 @@ SUFFIXES = {".mp4", ".mkv", ".avi", ".webm"}
 
 Method = Callable[[Path, np.ndarray, int], np.ndarray | None]
 
-# Methods that stand for something else than reading 16 frames from a video.
+# Names of methods that the goals refer to.
 LIMIT = "decoding alone (the limit)"
 OURS = "vidda.video.read"
 OURS_AGAIN = "vidda.video.read, file seen before"
@@ -71,7 +71,7 @@ def main() -> int:
 def compare(
     files: Sequence[Path], others: dict[str, Method], size: int, repeats: int, scratch: Path
 ) -> None:
-    """Time all methods on all files and print the table for one size."""
+    """Time all methods on all files, and print the table and the goals for one size."""
     methods = others | our_methods(files, size, scratch)
     picks = {
         f: UniformSampling(frames=PICKED, jitter=False).pick(video.probe(f).frames, None)[0]
@@ -99,13 +99,17 @@ def compare(
 
 
 def mean_seconds(times: dict[Path, list[float]]) -> float:
+    """Return the mean over files of each file's median time."""
     return statistics.mean(statistics.median(t) for t in times.values())
 
 
 def table(
     size: int, seconds: dict[str, float], cpu: dict[str, float], wrong: dict[str, int]
 ) -> None:
-    """CPU time counts what other threads do, and suffers less from other jobs than the clock."""
+    """Print the table of one size.
+
+    CPU time includes other threads, and depends less on other jobs than wall time.
+    """
     print(f"\n{PICKED} frames at {size}x{size:<23}clips/s  ours is x times  CPU ms/clip  x  wrong")
     ours, ours_cpu = seconds[OURS], cpu[OURS]
     for name, s in sorted(seconds.items(), key=lambda item: item[1]):
@@ -116,6 +120,7 @@ def table(
 
 
 def goals(seconds: dict[str, float], rivals: Sequence[str]) -> None:
+    """Print whether each goal is met; rivals: the alternatives whose frames are right."""
     ours = seconds[OURS]
     best = min(rivals, key=seconds.__getitem__)
     item, cached_item = seconds["ClipDataset item"], seconds["ClipDataset item from cache"]
@@ -134,7 +139,7 @@ def goals(seconds: dict[str, float], rivals: Sequence[str]) -> None:
 
 
 def other_methods(file: Path) -> dict[str, Method]:
-    """What a user could write instead; each picks the same frames."""
+    """Return the alternatives to vidda's reader, by name; each picks the same frames."""
     methods: dict[str, Method] = {
         LIMIT: decode_only,
         PLAIN_ONE: lambda f, n, s: plain_loop(f, n, s, one_thread=True),
@@ -148,6 +153,7 @@ def other_methods(file: Path) -> dict[str, Method]:
 
 
 def torchcodec_loads(file: Path) -> bool:
+    """Return whether torchcodec can read a file on this machine."""
     try:
         torchcodec(file, np.zeros(1, int), 8)
     except (ImportError, RuntimeError, OSError) as error:
@@ -157,6 +163,7 @@ def torchcodec_loads(file: Path) -> bool:
 
 
 def torchcodec(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Read frames with torchcodec, in one thread."""
     from torchcodec.decoders import VideoDecoder
 
     decoder = VideoDecoder(str(file), dimension_order="NHWC", num_ffmpeg_threads=1)
@@ -164,10 +171,11 @@ def torchcodec(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
 
 
 def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Method]:
+    """Return vidda's own methods, by name."""
     cache = FrameCache(scratch / "frames", min_free_gib=1)
     clips = tuple(ClipRecord(f.name, f.name, 0, "real", "ground") for f in files)
     manifest = Manifest(files[0].parent, ("any",), clips)
-    place = {file: number for number, file in enumerate(files)}
+    position = {file: number for number, file in enumerate(files)}
     sampling = UniformSampling(frames=PICKED)
     transform = TransformConfig(size=size, crop=Resize())
     fresh = ClipDataset(manifest, sampling, transform)
@@ -187,10 +195,10 @@ def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Me
 
     def item(file: Path, numbers: np.ndarray, size: int) -> None:
         _index.cache_clear()
-        fresh[place[file]]
+        fresh[position[file]]
 
     def cached_item(file: Path, numbers: np.ndarray, size: int) -> None:
-        kept[place[file]]
+        kept[position[file]]
 
     return {
         OURS: ours,
@@ -202,6 +210,7 @@ def our_methods(files: Sequence[Path], size: int, scratch: Path) -> dict[str, Me
 
 
 def decode_only(file: Path, numbers: np.ndarray, size: int) -> None:
+    """Decode up to the last frame, without conversion to RGB."""
     with av.open(str(file)) as container:
         stream = container.streams.video[0]
         stream.codec_context.thread_count = 1
@@ -211,6 +220,7 @@ def decode_only(file: Path, numbers: np.ndarray, size: int) -> None:
 
 
 def plain_loop(file: Path, numbers: np.ndarray, size: int, one_thread: bool) -> np.ndarray:
+    """Read all frames in a PyAV loop as users write it, and pick from them."""
     with av.open(str(file)) as container:
         stream = container.streams.video[0]
         if one_thread:
@@ -225,6 +235,7 @@ def plain_loop(file: Path, numbers: np.ndarray, size: int, one_thread: bool) -> 
 
 
 def sequential(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Read frames in a tuned PyAV loop, which converts only those that are picked."""
     wanted, picked = set(numbers.tolist()), {}
     reformatter = VideoReformatter()
     with av.open(str(file)) as container:
@@ -240,22 +251,26 @@ def sequential(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
 
 
 def plain_decord(file: Path, numbers: np.ndarray, size: int, threads: int) -> np.ndarray:
+    """Read frames with decord, and resize them afterwards."""
     reader = decord.VideoReader(str(file), num_threads=threads)
     return resized(reader.get_batch(numbers.tolist()).asnumpy(), size)
 
 
 def decord_resized(file: Path, numbers: np.ndarray, size: int) -> np.ndarray:
+    """Read frames with decord, resized by it."""
     reader = decord.VideoReader(str(file), width=size, height=size, num_threads=1)
     return reader.get_batch(numbers.tolist()).asnumpy()
 
 
 def resized(frames: np.ndarray, size: int) -> np.ndarray:
+    """Return frames resized to size x size pixels by area averaging."""
     return np.stack([cv2.resize(f, (size, size), interpolation=cv2.INTER_AREA) for f in frames])
 
 
 def agrees(frames: np.ndarray | None, truth: np.ndarray) -> bool:
-    """Return whether each frame is nearest to the true one of its place, whatever filter resized
-    it.
+    """Return whether each frame is nearest to the true frame at its position.
+
+    This holds whatever filter resized it.
     """
     if frames is None:
         return True
@@ -267,9 +282,7 @@ def agrees(frames: np.ndarray | None, truth: np.ndarray) -> bool:
 
 
 def make_files(folder: Path, count: int) -> list[Path]:
-    """Return clips of FFmpeg's default H.264 (B-frames, long groups) and of vidda's
-    own, by turns.
-    """
+    """Write clips, alternately in FFmpeg's default H.264 and in vidda's encoding; return them."""
     folder.mkdir(parents=True)
     files = []
     for number in range(count):
@@ -284,9 +297,7 @@ def make_files(folder: Path, count: int) -> list[Path]:
 
 
 def scene(rng: np.random.Generator) -> np.ndarray:
-    """Return a camera that pans over a textured ground, before which blobs move; a little sensor
-    noise.
-    """
+    """Return frames of a camera pan over textured ground with moving blobs and slight noise."""
     ground = sum(
         cv2.resize(rng.normal(0, 60 / 2**k, (6 * 2**k, 8 * 2**k, 3)), (WIDTH * 2, HEIGHT * 2))
         for k in range(5)
@@ -307,6 +318,7 @@ def scene(rng: np.random.Generator) -> np.ndarray:
 
 
 def write_default(file: Path, frames: np.ndarray) -> None:
+    """Write frames with FFmpeg's default H.264 settings."""
     with av.open(str(file), "w") as container:
         stream = container.add_stream("libx264", rate=Fraction(25))
         stream.height, stream.width, stream.pix_fmt = HEIGHT, WIDTH, "yuv420p"

@@ -1,4 +1,4 @@
-"""Print constraints.txt: the versions, in this environment, of all that vidda and its extras need.
+"""Print constraints.txt: the installed versions of all packages that vidda and its extras need.
 
 Maintainers: .venv/bin/python tools/constraints.py > constraints.txt
 """
@@ -8,7 +8,7 @@ from importlib import metadata
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
-# Installed without their requirements, see tools/venv.sh.
+# Installed without their requirements by tools/venv.sh.
 ALONE = ("mmengine", "mmcv-lite", "mmpose")
 EXTRAS = ("export", "pose", "test")
 

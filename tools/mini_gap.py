@@ -1,4 +1,4 @@
-"""Is MiniRoCoG a fair test? Train one small recognizer on each side and measure the gap.
+"""Measure MiniRoCoG's domain gap with one small recognizer, trained on each domain.
 
     python tools/mini_gap.py WORK [--seeds 0 1 2] [--factors]
 
@@ -8,8 +8,8 @@ accuracies in per cent: held-out synthetic, real test after synthetic training (
 test after real training (target only). With --factors the source-only recognizer is also tested on
 real test sets of 140 clips that have one real factor alone, and all but one.
 
-The network is a measuring instrument of this script only: spatial and temporal convolutions, a
-frame difference channel, and a head that keeps the place of things.
+The network is used by this script only: spatial and temporal convolutions, a channel of frame
+differences, and a head that keeps spatial positions.
 """
 
 import argparse
@@ -35,29 +35,30 @@ CROP = 56
 
 
 class Recognizer(nn.Module):
-    """(B, 4, T, CROP, CROP) to logits (B, 7)."""
+    """A small 3D CNN from clips (B, 4, T, CROP, CROP) to logits (B, 7)."""
 
     def __init__(self, width: int = 24, classes: int = 7) -> None:
         super().__init__()
         layers: list[nn.Module] = []
-        before = 4
-        for factor, pace in ((1, 1), (2, 2), (3, 2), (4, 1)):
-            after = width * factor
+        channels_in = 4
+        for factor, stride in ((1, 1), (2, 2), (3, 2), (4, 1)):
+            channels = width * factor
             layers += [
-                nn.Conv3d(before, after, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False),
-                nn.BatchNorm3d(after),
+                nn.Conv3d(channels_in, channels, (1, 3, 3), (1, 2, 2), (0, 1, 1), bias=False),
+                nn.BatchNorm3d(channels),
                 nn.ReLU(),
-                nn.Conv3d(after, after, (3, 1, 1), (pace, 1, 1), (1, 0, 0), bias=False),
-                nn.BatchNorm3d(after),
+                nn.Conv3d(channels, channels, (3, 1, 1), (stride, 1, 1), (1, 0, 0), bias=False),
+                nn.BatchNorm3d(channels),
                 nn.ReLU(),
             ]
-            before = after
+            channels_in = channels
         self.trunk = nn.Sequential(*layers)
         self.head = nn.Sequential(
             nn.Flatten(), nn.Dropout(0.3), nn.LazyLinear(128), nn.ReLU(), nn.Linear(128, classes)
         )
 
     def forward(self, clip: Tensor) -> Tensor:
+        """Return the logits (B, classes) of clips (B, 4, T, CROP, CROP)."""
         features = self.trunk(clip)
         pooled = torch.cat([features.mean(2), features.amax(2)], dim=1)
         return self.head(pooled)
@@ -65,14 +66,14 @@ class Recognizer(nn.Module):
 
 @dataclass(frozen=True)
 class Clips:
-    """frames: (N, T, SIDE, SIDE, 3) uint8; labels: (N,)."""
+    """Decoded clips; frames: (N, T, SIDE, SIDE, 3) uint8, labels: (N,)."""
 
     frames: np.ndarray
     labels: np.ndarray
 
 
 def load(root: Path, name: str) -> Clips:
-    """Return the clips of one official list, decoded once and kept as one array."""
+    """Decode the clips of one official list; root: the dataset's folder."""
     lines = (root / "annotations" / f"{name}.txt").read_text().split("\n")
     rows = [line.rsplit(" ", 1) for line in lines if line]
     frames = np.stack([video.read(root / path, size=(SIDE, SIDE)) for path, _ in rows])
@@ -80,9 +81,10 @@ def load(root: Path, name: str) -> Clips:
 
 
 def prepare(frames: Tensor, rng: np.random.Generator | None) -> Tensor:
-    """(B, T, SIDE, SIDE, 3) uint8 to (B, 4, T, CROP, CROP), each clip normalized on its own.
+    """Return the network's inputs (B, 4, T, CROP, CROP) from frames (B, T, SIDE, SIDE, 3) uint8.
 
-    rng: of the random crop and scale in training; None takes the middle.
+    Each clip is normalized on its own. rng: of the random crop and scale in training; None: the
+    center crop.
     """
     x = frames.float().div_(255).permute(0, 4, 1, 2, 3)
     b, c, t = x.shape[:3]
@@ -106,7 +108,7 @@ def prepare(frames: Tensor, rng: np.random.Generator | None) -> Tensor:
 
 
 def train(clips: Clips, steps: int, batch: int, seed: int) -> Recognizer:
-    """Train from nothing with AdamW and a one-cycle learning rate."""
+    """Train a new recognizer with AdamW and a one-cycle learning rate; return it."""
     torch.manual_seed(seed)
     rng = np.random.default_rng(seed)
     frames, labels = torch.from_numpy(clips.frames), torch.from_numpy(clips.labels)
@@ -134,7 +136,7 @@ def train(clips: Clips, steps: int, batch: int, seed: int) -> Recognizer:
 
 @torch.inference_mode()
 def accuracy(model: Recognizer, clips: Clips) -> float:
-    """Top-1 in per cent."""
+    """Return the top-1 accuracy in percent."""
     right = 0
     for at in range(0, len(clips.labels), 64):
         with torch.autocast("cpu", torch.bfloat16):
@@ -144,7 +146,7 @@ def accuracy(model: Recognizer, clips: Clips) -> float:
 
 
 def rendered(work: Path, seed: int, factors: frozenset[str], *more: str) -> Path:
-    """Return a MiniRoCoG of the seed with the real factors given, rendered unless it is there."""
+    """Return the folder of a MiniRoCoG with these real factors, rendered unless it exists."""
     tag = (
         "all"
         if factors == FACTORS
@@ -162,7 +164,7 @@ def rendered(work: Path, seed: int, factors: frozenset[str], *more: str) -> Path
 
 
 def measure(work: Path, seed: int, steps: int, batch: int, factors: bool) -> dict[str, float]:
-    """Return all figures of one seed, by name."""
+    """Return all accuracies of one seed in percent, by name."""
     root = rendered(work, seed, FACTORS)
     figures: dict[str, float] = {}
     for view in ("ground", "air"):

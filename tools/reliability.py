@@ -1,8 +1,8 @@
-"""Run the fault injections and write what they counted to docs/reliability.md.
+"""Run the fault injections and write their counts to docs/reliability.md.
 
     .venv/bin/python tools/reliability.py
 
-The page is written only where all checks hold.
+The page is written only when all checks pass.
 """
 
 import json
@@ -42,7 +42,7 @@ TAIL = """
 
 
 def main() -> int:
-    """Run the checks; their exit status."""
+    """Run the checks and write the page; return the exit status."""
     command = ["pytest", "-n", "2", "--dist", "loadgroup", "-m", "deep", *sys.argv[1:]]
     with tempfile.TemporaryDirectory() as folder:
         variables = os.environ | {"VIDDA_RELIABILITY": folder, "OMP_NUM_THREADS": "1"}
@@ -57,7 +57,10 @@ def main() -> int:
 
 
 def page(counts: list[dict[str, object]], now: datetime) -> str:
-    """Return the page; a line for each check, with its tries and the jobs that it was tried on."""
+    """Return the page's text: a table row for each check, with its tries and its jobs.
+
+    counts: records with the keys check, case (the job) and tries.
+    """
     gpu = "a GPU" if torch.cuda.is_available() else "no GPU"
     machine = f"{os.cpu_count()} cores, {gpu}"
     head = HEAD.format(date=f"{now:%Y-%m-%d}", machine=machine)

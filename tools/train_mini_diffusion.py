@@ -3,18 +3,18 @@
     python -m tools.train_mini_diffusion runs/mini_diffusion precision=bf16     # on a CPU
     python -m tools.train_mini_diffusion runs/mini_diffusion device=cuda \
         autoencoder.batch=64 denoiser.batch=256
-    python -m tools.train_mini_diffusion runs/mini_diffusion --minutes 9        # so much now
+    python -m tools.train_mini_diffusion runs/mini_diffusion --minutes 9        # stop after 9
     python -m tools.train_mini_diffusion runs/mini_diffusion --bench 3 --minutes 600
     python -m tools.train_mini_diffusion runs/mini_diffusion --gate pose.name=mmpose \\
         pose.model=builtin:mini_pose/model.json pose.weights=builtin:mini_pose/weights.safetensors
 
-From the root of the repository. Scenes are rendered into OUT/data; two stages learn from them, each
-a run folder with metrics, checkpoints and sheets of samples: `autoencoder`, and `denoiser` (text
-encoder, UNet and both ControlNets); OUT/result is the pipeline in diffusers' format
-with its model card, to be copied to vidda/assets/mini_diffusion; what is there took 80 minutes on
-one thread of a CPU with bf16. Killed at any instant, the same command goes on. Everything follows
-from the recipe (`tools/mini_diffusion/recipe.py`), of which key=value changes a part; --bench says
-how long it will take, and with --minutes which numbers of steps fit into that time.
+From the root of the repository. Scenes are rendered into OUT/data; two stages are trained on them,
+each a run folder with metrics, checkpoints and contact sheets: `autoencoder`, and `denoiser` (text
+encoder, UNet and both ControlNets). OUT/result is the pipeline in diffusers' format with its model
+card, to be copied to vidda/assets/mini_diffusion; the one there took 80 minutes on one thread of a
+CPU with bf16. After an interruption, the same command resumes. All settings are in the recipe
+(`tools/mini_diffusion/recipe.py`), where key=value overrides one; --bench prints how long training
+will take, and with --minutes the numbers of steps that fit into that time.
 """
 
 import argparse
@@ -31,28 +31,31 @@ from vidda.control.pose import PoseConfig
 from vidda.errors import ViddaError
 
 SHARES = {"autoencoder": 0.1, "denoiser": 0.9}
-"""Of the time that --bench --minutes divides among the stages."""
+"""Shares of the time that --bench --minutes divides among the stages."""
 
 
 class GateConfig(Config):
-    """How the result is measured."""
+    """The settings for measuring the result."""
 
-    pose: PoseConfig = Field(description="what finds poses in pictures: mmpose or onnx")
-    pictures: int = Field(256, ge=1, description="held-out pictures")
-    steps: int = Field(10, ge=1, description="of the sampler")
-    guidance: float = Field(2.0, ge=0, description="weight of the caption")
+    pose: PoseConfig = Field(description="pose estimator for the images: mmpose or onnx")
+    pictures: int = Field(256, ge=1, description="number of held-out images")
+    steps: int = Field(10, ge=1, description="steps of the sampler")
+    guidance: float = Field(2.0, ge=0, description="weight of classifier-free guidance")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 when all is made, or the gate is passed; 3 when time is up; 1 or 2 else."""
+    """Return the exit status: 0 when finished or the gate is passed, 3 when time is up, else 1, 2.
+
+    1: the gate is not passed; 2: a mistake, printed as `error: ...` lines.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe")
-    parser.add_argument("--minutes", type=float, help="save and stop after so many, 3 as status")
-    parser.add_argument("--bench", type=int, metavar="STEPS", help="only measure so many steps")
-    parser.add_argument("--gate", nargs="+", metavar="key=value", help="measure what was made")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of the recipe")
+    parser.add_argument("--minutes", type=float, help="save and stop after so many, exit status 3")
+    parser.add_argument("--bench", type=int, metavar="STEPS", help="only time so many steps")
+    parser.add_argument("--gate", nargs="+", metavar="key=value", help="measure the result")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
@@ -64,7 +67,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, started: float) -> int:
-    # Imported late: --help and mistakes in the recipe answer without torch.
+    # Imported late, so that --help and mistakes in the recipe do not wait for torch.
     from tools.mini_diffusion.recipe import Recipe
 
     recipe = config.load(Recipe, None, [f"out={options.out}", *options.overrides])
@@ -83,18 +86,18 @@ def _run(options: argparse.Namespace, started: float) -> int:
     if builder.build(started + 60.0 * minutes):
         print(f"done: {builder.result}")
         return 0
-    print(f"time is up after {minutes:g} minutes; the same command goes on")
+    print(f"time is up after {minutes:g} minutes; the same command resumes")
     return 3
 
 
 def _report(recipe: Config, seconds: dict[str, float], minutes: float | None) -> None:
-    """Say how long the recipe takes; with minutes, the last line are the steps that fit."""
+    """Print how long the recipe takes; with minutes, also the steps of each stage that fit."""
     total = 0.0
     for name, each in seconds.items():
         steps = getattr(recipe, name).steps
         total += steps * each
         print(f"{name:12s} {each:8.3f} s/step x {steps} steps = {steps * each / 60:.1f} minutes")
-    print(f"together {total / 3600:.2f} hours, without rendering and looking")
+    print(f"together {total / 3600:.2f} hours, without rendering and evaluation")
     if minutes is not None:
         fitting = {
             name: max(1, int(60 * minutes * SHARES[name] / s)) for name, s in seconds.items()

@@ -2,16 +2,16 @@
 
     python -m tools.train_mini_pose runs/mini_pose                     # half an hour on one core
     python -m tools.train_mini_pose runs/mini_pose device=cuda
-    python -m tools.train_mini_pose runs/mini_pose --minutes 9         # so much now
+    python -m tools.train_mini_pose runs/mini_pose --minutes 9         # stop after 9
     python -m tools.train_mini_pose runs/mini_pose --bench 5
     python -m tools.train_mini_pose runs/mini_pose --measure
 
 From the root of the repository, after `vidda mini data/mini` and its `vidda prepare`. It is a
 top-down model of mmpose (`tools/mini_pose/model.py`), trained with mmpose's own codec and loss on
-MiniRoCoG's synthetic clips and on the pictures of tools.train_mini_diffusion; never on the `real`
-domain. OUT is a run folder with metrics, checkpoints and sheets; OUT/result is the model with its
-card, to be copied to vidda/assets/mini_pose. Killed at any instant, the same command goes on.
-Everything follows from the recipe (`tools/mini_pose/recipe.py`), of which key=value changes a part.
+MiniRoCoG's synthetic clips and on the images of tools.train_mini_diffusion; never on the `real`
+domain. OUT is a run folder with metrics, checkpoints and contact sheets; OUT/result is the model
+with its card, to be copied to vidda/assets/mini_pose. After an interruption, the same command
+resumes. All settings are in the recipe (`tools/mini_pose/recipe.py`); key=value overrides one.
 """
 
 import argparse
@@ -25,15 +25,18 @@ from vidda.errors import ViddaError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Exit status: 0 when it is made, or good enough; 3 when time is up; 1 or 2 else."""
+    """Return the exit status: 0 when finished or the goal is reached, 3 when time is up, else 1, 2.
+
+    1: the goal is missed; 2: a mistake, printed as `error: ...` lines.
+    """
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument("out", type=Path)
-    parser.add_argument("overrides", nargs="*", metavar="key=value", help="of the recipe")
-    parser.add_argument("--minutes", type=float, help="save and stop after so many, 3 as status")
-    parser.add_argument("--bench", type=int, metavar="STEPS", help="only measure so many steps")
-    parser.add_argument("--measure", action="store_true", help="measure what was made")
+    parser.add_argument("overrides", nargs="*", metavar="key=value", help="overrides of the recipe")
+    parser.add_argument("--minutes", type=float, help="save and stop after so many, exit status 3")
+    parser.add_argument("--bench", type=int, metavar="STEPS", help="only time so many steps")
+    parser.add_argument("--measure", action="store_true", help="measure the result")
     options = parser.parse_args(arguments)
     started = time.monotonic()
     try:
@@ -45,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _run(options: argparse.Namespace, started: float) -> int:
-    # Imported late: --help and mistakes in the recipe answer without torch.
+    # Imported late, so that --help and mistakes in the recipe do not wait for torch.
     from tools.mini_pose.recipe import Recipe
 
     recipe = config.load(Recipe, None, [f"out={options.out}", *options.overrides])
@@ -63,7 +66,7 @@ def _run(options: argparse.Namespace, started: float) -> int:
     if builder.build(started + 60.0 * minutes):
         print(f"done: {builder.result}")
         return 0
-    print(f"time is up after {minutes:g} minutes; the same command goes on")
+    print(f"time is up after {minutes:g} minutes; the same command resumes")
     return 3
 
 

@@ -105,7 +105,7 @@ def test_a_dry_run_refuses_what_a_later_stage_would(tmp_path: Path) -> None:
         run(loaded(content), dry_run=True, resume=False)
     text = str(told.value)
     assert (
-        "ours-syn_ground_train-real_ground_train: backbone.weights.controlnets.0 is shown edges"
+        "ours-syn_ground_train-real_ground_train: backbone.weights.controlnets.0 reads edges"
         in text
     )
     assert "scheduler.overrides.spacing: ddim has no such setting" in text

@@ -16,7 +16,7 @@ from vidda.translate.prompts import (
     read_captions,
     write_captions,
 )
-from vidda.translate.stable_diffusion.text import PromptEncoder
+from vidda.translate.stable_diffusion.prompt_encoder import PromptEncoder
 from vidda.types import ClipRecord
 
 CLASSES = ("Advance", "Halt")

@@ -37,7 +37,7 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
         start(broken, dry_run=True)
     text = str(raised.value)
     for part in (
-        "backbone.weights.controlnets.0 is shown edges, but control.edges is null",
+        "backbone.weights.controlnets.0 reads edges, but control.edges is null",
         "flow_warped needs control.flow",
         "check_pose.name: a sidecar says what the source shows",
         "engine=processes",

@@ -10,7 +10,7 @@ from tiny_diffusion import write_controlnet, write_tiny
 
 from vidda.control.controls import Controls
 from vidda.translate.clip_job import ClipJob
-from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.loading import Models, load_models
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, Kind, WeightsConfig
@@ -41,7 +41,7 @@ def tiny_models(
         for number, (kind, window) in enumerate(zip(kinds, windows, strict=False))
     )
     config = WeightsConfig(base=Folder(path=base), controlnets=nets)
-    return load(config, torch.device("cpu"), torch.float32)
+    return load_models(config, torch.device("cpu"), torch.float32)
 
 
 def precise(models: Models) -> Models:

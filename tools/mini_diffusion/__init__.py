@@ -1,1 +1,1 @@
-"""How vidda's built-in miniature Stable Diffusion is made: data, training, gate, model card."""
+"""Training of the built-in miniature Stable Diffusion: data, stages, quality gate, model card."""

@@ -1,4 +1,4 @@
-"""The exponential moving average of weights, which samples better than the last ones do."""
+"""The exponential moving average of weights, which gives better samples than the last weights."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -7,10 +7,10 @@ import torch
 
 
 class Average:
-    """An average of parameters over the steps (Polyak and Juditsky 1992).
+    """An exponential moving average of parameters over the steps (Polyak and Juditsky 1992).
 
-    decay: how much of it stays in a step, 0 follows the parameters; at the start it is lower, so
-    that the random beginning is forgotten.
+    decay: share of the average that a step keeps; 0: the parameters themselves. It is lower at the
+    start, so that the random initial weights are forgotten. values: the averages, by name.
     """
 
     def __init__(self, learned: Mapping[str, torch.nn.Parameter], decay: float) -> None:
@@ -20,19 +20,19 @@ class Average:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """Take the parameters after a step, counted from 1, in."""
+        """Include the parameters after a step, counted from 1, in the average."""
         share = 1.0 - min(self._decay, (1.0 + step) / (10.0 + step))
         torch._foreach_lerp_(list(self.values.values()), list(self._learned.values()), share)
 
     @torch.no_grad()
     def restore(self, values: Mapping[str, torch.Tensor]) -> None:
-        """Go on from saved values."""
+        """Set the averages to saved values."""
         for name, value in self.values.items():
             value.copy_(values[name])
 
     @contextmanager
     def applied(self) -> Iterator[None]:
-        """Inside, the parameters are the average."""
+        """Return a context in which the parameters are replaced by their averages."""
         kept = {name: value.detach().clone() for name, value in self._learned.items()}
         self._set(self.values)
         try:

@@ -1,4 +1,4 @@
-"""From nothing to a pipeline: the stages one after the other, each skipped when it is complete."""
+"""The whole training of the miniature, stage after stage; finished stages are skipped."""
 
 import json
 import platform
@@ -14,7 +14,7 @@ from diffusers import AutoencoderTiny
 
 from tools.mini_diffusion import cache, card, gate
 from tools.mini_diffusion.autoencoder import Autoencoder
-from tools.mini_diffusion.denoiser import Denoiser, fill, latents_of
+from tools.mini_diffusion.denoiser import Denoiser, cached_latents, load_learned
 from tools.mini_diffusion.loop import RESULT, Machine, Stage, seconds_per_step, train
 from tools.mini_diffusion.networks import (
     KINDS,
@@ -31,17 +31,17 @@ from vidda.device import torch_dtype
 from vidda.errors import ViddaError
 from vidda.files import atomic_folder, sha256, write_text
 from vidda.run import RunFolder
-from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.loading import Models, load_models
 from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, WeightsConfig
 from vidda.weights import Folder
 
 STAGES = ("autoencoder", "denoiser")
 BENCHED = 64
-"""Scenes that are enough to measure how fast the stages learn."""
+"""Scenes that are rendered to time the steps of the stages."""
 
 
 class Builder:
-    """Makes the miniature of a recipe in its folder."""
+    """Trains the miniature of a recipe in the recipe's folder."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -63,27 +63,35 @@ class Builder:
         return self.recipe.out / RESULT
 
     def build(self, deadline: float) -> bool:
-        """Go on until all is made, or until the deadline by time.monotonic(); whether all is."""
+        """Run or resume all stages until the deadline; return whether all are finished.
+
+        deadline: by time.monotonic().
+        """
         cache.render(self._data, self.recipe.data, self.recipe.seed)
         if not all(self._trained(stage, deadline) for stage in STAGES):
             return False
         if not self.result.exists():
             model = self._model(trained=True)
-            fill(model, self._folder("denoiser"))
+            load_learned(model, self._folder("denoiser"))
             with atomic_folder(self.result) as folder:
                 model.save(folder)
         self.write_card()
         return True
 
     def measure(self, pose: PoseConfig, pictures: int, steps: int, guidance: float) -> bool:
-        """Write into the model card whether the gate is passed; says so too."""
+        """Measure the result, write it into the model card, print it; return if the gate is passed.
+
+        pictures: number of held-out images. steps, guidance: of the sampler.
+        """
         if not self.result.exists():
-            raise ViddaError(f"{self.result} is not there yet; the same command without --gate")
+            raise ViddaError(
+                f"{self.result} does not exist yet; first run the same command without --gate"
+            )
         precision = "bf16" if self.machine.precision == "bf16" else "fp32"
-        models = loaded(self.result, self.machine.device, precision)
+        models = load_miniature(self.result, self.machine.device, precision)
         chosen = self._held_out.some(pictures)
         found = gate.measure(models, chosen, pose, self.recipe.out, steps, guidance)
-        gate.write(self.recipe.out, found, steps, guidance)
+        gate.write_figures(self.recipe.out, found, steps, guidance)
         self.write_card()
         for way, figures in found.items():
             print(f"{way:15s} PCK@0.1 {figures.all:6.1%}  wrists {figures.wrists:6.1%}")
@@ -105,7 +113,7 @@ class Builder:
         return found
 
     def write_card(self) -> None:
-        """Write the model card anew."""
+        """Write the model card, replacing an earlier one."""
         card.write(self.result, self.recipe)
 
     @property
@@ -116,15 +124,15 @@ class Builder:
         return self.recipe.out / stage / RESULT
 
     @cached_property
-    def _train(self) -> cache.Pictures:
+    def _train(self) -> cache.SceneImages:
         return cache.load(self._data, self.recipe.data, self.recipe.seed, "train")
 
     @cached_property
-    def _held_out(self) -> cache.Pictures:
+    def _held_out(self) -> cache.SceneImages:
         return cache.load(self._data, self.recipe.data, self.recipe.seed, "held_out")
 
     def _trained(self, name: str, deadline: float) -> bool:
-        """Train a stage to its end; False when there was no time for that."""
+        """Train a stage; return False when the deadline came before its end."""
         recipe = self.recipe
         config: StageConfig = getattr(recipe, name)
         content = StageRun(
@@ -149,7 +157,7 @@ class Builder:
             return ended
 
     def _made_from(self, name: str) -> dict[str, str]:
-        """What a stage's result follows from, besides its config."""
+        """Return the fingerprints of a stage's inputs: data and the results of earlier stages."""
         made = {"data": cache.fingerprint(self.recipe.data, self.recipe.seed)}
         for before in STAGES[: STAGES.index(name)]:
             file = next(self._folder(before).glob("*.safetensors"))
@@ -157,7 +165,7 @@ class Builder:
         return made
 
     def _stage(self, name: str, *, trained: bool) -> Stage:
-        """Return a stage at its start; trained: upon what the ones before have learned."""
+        """Return a stage before training; trained: based on the results of earlier stages."""
         recipe = self.recipe
         if name == "autoencoder":
             return Autoencoder(
@@ -175,14 +183,14 @@ class Builder:
         )
         sets = (("train", self._train), ("held_out", self._held_out))
         latents = tuple(
-            latents_of(
+            cached_latents(
                 model.vae,
-                pictures,
-                recipe.out / "latents" / f"{part}_{len(pictures)}_{mark[:12]}.safetensors",
+                images,
+                recipe.out / "latents" / f"{part}_{len(images)}_{mark[:12]}.safetensors",
                 self.machine,
                 f"latents of {part}",
             )
-            for part, pictures in sets
+            for part, images in sets
         )
         return Denoiser(
             model,
@@ -195,7 +203,7 @@ class Builder:
         )
 
     def _model(self, *, trained: bool) -> Miniature:
-        """Return all parts, new, but for the autoencoder if that is to be the trained one."""
+        """Return all networks with random weights; trained: with the trained autoencoder."""
         recipe = self.recipe
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(recipe.seed + 1)
@@ -213,7 +221,7 @@ class Builder:
 
     @contextmanager
     def _timed(self) -> Iterator[None]:
-        """Add the time that passes inside to what the card says of the cost."""
+        """Return a context that adds its duration to the training time in the model card."""
         start = time.monotonic()
         try:
             yield
@@ -225,8 +233,8 @@ class Builder:
             write_text(file, json.dumps(spent) + "\n")
 
 
-def weights(folder: Path) -> WeightsConfig:
-    """What a translation's config says to be given a miniature."""
+def weights_config(folder: Path) -> WeightsConfig:
+    """Return the weights config of a translation with the miniature in a folder."""
     nets = tuple(
         ControlNetConfig(kind=kind, source=Folder(path=folder / f"controlnet_{kind}"))  # type: ignore[arg-type]
         for kind in KINDS
@@ -234,9 +242,9 @@ def weights(folder: Path) -> WeightsConfig:
     return WeightsConfig(base=Folder(path=folder), controlnets=nets)
 
 
-def loaded(folder: Path, device: torch.device, precision: str) -> Models:
-    """Return a miniature as vidda loads it for a translation."""
-    return load(weights(folder), device, torch_dtype(precision))  # type: ignore[index]
+def load_miniature(folder: Path, device: torch.device, precision: str) -> Models:
+    """Load the miniature in a folder as a translation does."""
+    return load_models(weights_config(folder), device, torch_dtype(precision))  # type: ignore[index]
 
 
 def _autoencoder(folder: Path) -> Any:

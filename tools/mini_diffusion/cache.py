@@ -1,4 +1,4 @@
-"""The foundation's pictures on the disk: rendered in parallel, in shards, each whole or absent."""
+"""The miniature's training images on disk: rendered in parallel, in shards written atomically."""
 
 import io
 import json
@@ -23,7 +23,7 @@ from vidda.progress import track
 from vidda.workers import start_worker
 
 VERSION = 1
-"""Of what is rendered; a change of the scenes is a higher one."""
+"""Version of the rendered data; raise it when the scenes change."""
 
 PARTS = ("train", "held_out")
 
@@ -32,19 +32,19 @@ PALETTE = np.unique(
     np.concatenate([np.zeros((1, 3), np.uint8), _FULL, (_FULL * LIMB_BRIGHTNESS).astype(np.uint8)]),
     axis=0,
 )
-"""Every color in a drawn pose: so few that its number, an edge and the person fit in one byte."""
+"""All colors of pose maps: few enough that index, edge bit and person bit fit into one byte."""
 
 EDGE, PERSON = 64, 128
 assert len(PALETTE) <= EDGE
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """N pictures and what goes with them.
+class SceneImages:
+    """N images with their annotations.
 
-    frames: (N, S, S, 3) uint8 RGB; facts: (N, S, S) uint8, see `packed`; keypoints: (N, 17, 3)
-    float32 x, y in pixels and whether the picture holds it; captions: N times K; scene: (N,) which
-    scene each is of.
+    frames: (N, S, S, 3) uint8 RGB; facts: (N, S, S) uint8 from `pack_facts`; keypoints: (N, 17, 3)
+    float32 x, y in pixels and 1 if inside the image, else 0; captions: K for each image; scene:
+    (N,) number of each image's scene.
     """
 
     frames: np.ndarray
@@ -56,10 +56,10 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.frames)
 
-    def some(self, count: int) -> "Pictures":
-        """Some of the pictures, spread evenly over the scenes."""
+    def some(self, count: int) -> "SceneImages":
+        """Return up to `count` of the images, spread evenly over the scenes."""
         chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
-        return Pictures(
+        return SceneImages(
             self.frames[chosen],
             self.facts[chosen],
             self.keypoints[chosen],
@@ -67,20 +67,20 @@ class Pictures:
             self.scene[chosen],
         )
 
-    def pose(self, which: slice) -> Pose:
-        """Return the poses of some pictures, one person in each."""
-        points = self.keypoints[which, None]
+    def pose(self, numbers: slice) -> Pose:
+        """Return the true poses of the images in a slice, one person in each."""
+        points = self.keypoints[numbers, None]
         return Pose(points[..., :2], points[..., 2])
 
 
-def packed(poses: np.ndarray, edges: np.ndarray, mask: np.ndarray) -> np.ndarray:
-    """Pose maps (N, H, W, 3), edges (N, H, W) and masks (N, H, W) in one byte a pixel."""
+def pack_facts(poses: np.ndarray, edges: np.ndarray, mask: np.ndarray) -> np.ndarray:
+    """Return pose maps (N, H, W, 3), edges and masks (N, H, W) packed into one byte a pixel."""
     index = np.searchsorted(_code(PALETTE), _code(poses)).astype(np.uint8)
     return index | np.where(edges > 0, EDGE, 0).astype(np.uint8) | (mask * np.uint8(PERSON))
 
 
 def render(folder: Path, config: DataConfig, seed: int) -> None:
-    """Render every shard that is not there yet."""
+    """Render every shard that does not exist yet into a folder."""
     missing = [
         (part, number)
         for part in PARTS
@@ -102,13 +102,13 @@ def render(folder: Path, config: DataConfig, seed: int) -> None:
         pass
 
 
-def load(folder: Path, config: DataConfig, seed: int, part: str) -> Pictures:
-    """Return all pictures of `train` or `held_out`."""
+def load(folder: Path, config: DataConfig, seed: int, part: str) -> SceneImages:
+    """Load all images of a part, `train` or `held_out`."""
     shards = [
         _read(_file(folder, config, seed, part, number)) for number in range(_shards(config, part))
     ]
     whole = {name: np.concatenate([shard[name] for shard in shards]) for name in _ARRAYS}
-    return Pictures(
+    return SceneImages(
         frames=whole["frames"],
         facts=whole["facts"],
         keypoints=whole["keypoints"],
@@ -118,7 +118,7 @@ def load(folder: Path, config: DataConfig, seed: int, part: str) -> Pictures:
 
 
 def fingerprint(config: DataConfig, seed: int) -> str:
-    """What decides the pictures, as text."""
+    """Return the settings that determine the images, as JSON."""
     chosen = config.model_dump(mode="json", exclude={"jobs", "shard"})
     return json.dumps({"version": VERSION, "seed": seed, **chosen}, sort_keys=True)
 
@@ -127,7 +127,7 @@ _ARRAYS = ("frames", "facts", "keypoints", "scene")
 
 
 def _code(colors: np.ndarray) -> np.ndarray:
-    """Colors (..., 3) as numbers in the order of `np.unique`."""
+    """Return colors (..., 3) as integers, in the order of `np.unique`."""
     wide = colors.astype(np.int32)
     return (wide[..., 0] << 16) | (wide[..., 1] << 8) | wide[..., 2]
 
@@ -162,7 +162,7 @@ def _rendered(
         except BrokenProcessPool:
             raise ViddaError(
                 "a rendering process was killed, perhaps for lack of memory; the same command with"
-                " a smaller data.jobs=N goes on"
+                " a smaller data.jobs=N resumes"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -172,17 +172,19 @@ def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) ->
     first = number * config.shard
     count = config.scenes if part == "train" else config.held_out
     numbers = range(first, min(first + config.shard, count))
-    drawn = [
-        scenes.draw((seed, PARTS.index(part), n), config.moments, config.size, config.captions)
+    rendered = [
+        scenes.render_scene(
+            (seed, PARTS.index(part), n), config.moments, config.size, config.captions
+        )
         for n in numbers
     ]
     content = {
-        "frames": np.concatenate([one.frames for one in drawn]),
-        "facts": np.concatenate([_facts(one, config.size) for one in drawn]),
+        "frames": np.concatenate([one.frames for one in rendered]),
+        "facts": np.concatenate([_facts(one, config.size) for one in rendered]),
         "keypoints": np.concatenate(
-            [np.concatenate([one.keypoints, one.inside[..., None]], axis=-1) for one in drawn]
+            [np.concatenate([one.keypoints, one.inside[..., None]], axis=-1) for one in rendered]
         ).astype(np.float32),
-        "captions": np.array(json.dumps([texts for one in drawn for texts in one.captions])),
+        "captions": np.array(json.dumps([texts for one in rendered for texts in one.captions])),
         "scene": np.repeat(np.array(numbers), config.moments),
     }
     buffer = io.BytesIO()
@@ -192,8 +194,8 @@ def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) ->
     return number
 
 
-def _facts(drawn: scenes.Pictures, size: int) -> np.ndarray:
-    """As the translation sees its source: edges of clean frames, and the true poses drawn."""
-    pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
+def _facts(scene: scenes.RenderedScene, size: int) -> np.ndarray:
+    """Return the packed edges of clean frames, true pose maps and masks, as in a translation."""
+    pose = Pose(scene.keypoints[:, None], scene.inside[:, None].astype(np.float32))
     maps = draw_openpose(pose, size, size)
-    return packed(maps, CannyEdges().edges(drawn.clean), drawn.mask)
+    return pack_facts(maps, CannyEdges().edges(scene.clean), scene.mask)

@@ -1,4 +1,4 @@
-"""What is said of a picture, from the facts of its scene."""
+"""Captions of images, composed from the facts of their scene."""
 
 from dataclasses import dataclass
 
@@ -9,14 +9,14 @@ POOR = (
     *("longbody", "lowres", "bad anatomy", "bad hands", "missing fingers", "extra digit"),
     *("fewer digits", "cropped", "worst quality", "low quality"),
 )
-"""Words of quality: those of vidda's own prompts, so that they mean what they mean elsewhere."""
+"""Quality words, the same as in vidda's own prompts."""
 
 MEDIA = {"photo": ("photo", "picture", "video frame"), "render": ("render", "game", "simulation")}
 
 
 @dataclass(frozen=True)
 class Facts:
-    """What there is to be said; None where it is not known or does not apply."""
+    """The facts that a caption may name; None where unknown or not applicable."""
 
     medium: str
     view: str
@@ -35,7 +35,7 @@ class Facts:
 
 
 def caption(rng: np.random.Generator, facts: Facts) -> str:
-    """Return a caption with some of the facts, never two alike for long."""
+    """Return a caption with a random choice of the facts, in random wording."""
     who = f"a {_opening(rng, facts)}of a person" if rng.random() < 0.7 else "a person"
     parts = [" ".join([who, *_clothes(rng, facts)])]
     if rng.random() < 0.6:
@@ -58,8 +58,8 @@ def caption(rng: np.random.Generator, facts: Facts) -> str:
 
 def _opening(rng: np.random.Generator, facts: Facts) -> str:
     medium = str(rng.choice(MEDIA[facts.medium]))
-    said = [word for word in facts.lens if rng.random() < 0.8]
-    return " ".join([*said, medium, ""])
+    words = [word for word in facts.lens if rng.random() < 0.8]
+    return " ".join([*words, medium, ""])
 
 
 def _clothes(rng: np.random.Generator, facts: Facts) -> list[str]:
@@ -78,5 +78,6 @@ def _ground(rng: np.random.Generator, facts: Facts) -> str:
 def _view(rng: np.random.Generator, facts: Facts) -> str:
     if facts.altitude_m is None:
         return "seen from the ground"
-    exact = f"from {facts.altitude_m:.0f} meters" if rng.random() < 0.3 else ""
+    # The spelling is one that the shipped tokenizer knows as a word.
+    exact = f"from {facts.altitude_m:.0f} metres" if rng.random() < 0.3 else ""
     return exact or str(rng.choice(["seen from the air", "seen by a drone", "seen from above"]))

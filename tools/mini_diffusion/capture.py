@@ -1,7 +1,7 @@
-"""How the foundation's pictures are lit and taken: never as the real domain's are.
+"""Light and camera of the miniature's training images, outside the real domain's ranges.
 
-No shaking, no sensor noise and no compression in the real domain's ranges, and light from where its
-sun is not; the ranges are `vidda.mini.capture.lens`'s and `vidda.mini.appearance.sunlight`'s.
+There is no shake and no compression, and sensor noise and sun stay outside the ranges of
+`vidda.mini.capture.lens` and `vidda.mini.appearance.sunlight`.
 """
 
 import dataclasses
@@ -15,9 +15,9 @@ from vidda.mini.raster import Sun
 REAL_ELEVATION_DEG = (28.0, 75.0)
 REAL_STRENGTH = (0.15, 0.9)
 REAL_FOCUS = (0.3, 0.9)
-"""Blur in pixels of pictures of 112."""
+"""Blur in pixels, in images of 112 pixels."""
 REAL_GAIN = (0.57, 1.75)
-"""Of a channel: exposure by white balance."""
+"""Factor of a channel: exposure times white balance."""
 REAL_HAZE = 0.15
 REAL_READ = (0.004, 0.015)
 
@@ -39,7 +39,7 @@ PERFECT = Lens(
 
 @dataclass(frozen=True)
 class Taken:
-    """A lens, the words that say what it did, and whether the result is poor."""
+    """A lens, the caption's words for its effect, and whether the image quality is poor."""
 
     lens: Lens
     words: tuple[str, ...]
@@ -47,12 +47,15 @@ class Taken:
 
 
 def perfect(frames: int) -> Lens:
-    """Return a lens that changes nothing, for so many frames."""
+    """Return a lens without any effect, for so many frames."""
     return dataclasses.replace(PERFECT, path=np.zeros((frames, 3)), smear=np.zeros((frames, 2)))
 
 
 def draw_lens(rng: np.random.Generator, frames: int, size: int) -> Taken:
-    """Return a clean camera, three times in five; else one exaggeration that has a word."""
+    """Return a random lens: mostly without any effect, else with one strong effect (`KINDS`).
+
+    frames: their number. size: pixels a side.
+    """
     kind = str(rng.choice(list(KINDS), p=list(KINDS.values())))
     changes: dict[str, object] = {}
     if kind == "blurred":
@@ -81,11 +84,11 @@ KINDS = {
     "grainy": 0.04,
     "lowres": 0.04,
 }
-"""What a camera does, and how often."""
+"""Effects of the camera, with their probabilities."""
 
 
 def draw_sun(rng: np.random.Generator) -> tuple[Sun, str]:
-    """Light and its word: a sun lower or higher than the real domain's, or none at all."""
+    """Return random light and its word: a sun lower or higher than the real one, or overcast."""
     kind = str(rng.choice(["evening", "noon", "overcast", "cold"]))
     if kind == "overcast":
         elevation, strength = rng.uniform(30.0, 80.0), rng.uniform(0.02, 0.13)

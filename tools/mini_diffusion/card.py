@@ -1,4 +1,4 @@
-"""The model card: what the miniature is, what it was made from, what it cost, how good it is."""
+"""The model card of the miniature: description, data, training and quality."""
 
 import json
 from datetime import timedelta
@@ -81,7 +81,7 @@ pose alone). The gate is {passed}.
 
 
 def write(folder: Path, recipe: Recipe) -> None:
-    """Write the card into a pipeline's folder, from what is known of it so far."""
+    """Write the model card into a pipeline's folder, with the measurements made so far."""
     text = TEXT.format(
         size=bytes_in(folder) / 1e6,
         pixels=recipe.data.size,
@@ -104,7 +104,7 @@ def write(folder: Path, recipe: Recipe) -> None:
 
 
 def cost_of(file: Path) -> str:
-    """Return how long it took, by kind of machine."""
+    """Return the training time by kind of machine, as text; empty when not recorded."""
     if not file.exists():
         return ""
     spent: dict[str, float] = json.loads(file.read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""What the ControlNets are shown in training, from the bytes of `cache.packed`."""
+"""The control maps of the ControlNets, from the bytes of `cache.pack_facts`."""
 
 from collections.abc import Mapping
 
@@ -10,43 +10,42 @@ from tools.mini_diffusion.cache import EDGE, PALETTE, PERSON
 from tools.mini_diffusion.recipe import DenoiserStage
 
 SURROUNDINGS = (2, 12)
-"""How far from the person edges stay, in pixels."""
+"""Range of the distance from the person within which edges are kept, in pixels."""
 PATCHES = 5
-"""Cells a side of the noise that decides where else they do."""
+"""Cells a side of the noise that chooses where else edges are kept."""
 
 
 def pose_maps(facts: torch.Tensor) -> torch.Tensor:
-    """Return the drawn poses, (B, 3, H, W) in [0, 1], of facts (B, H, W) uint8."""
+    """Return the pose maps, (B, 3, H, W) in [0, 1], of facts (B, H, W) uint8."""
     palette = torch.from_numpy(PALETTE.astype(np.float32) / 255.0).to(facts.device)
     return palette[(facts % EDGE).long()].permute(0, 3, 1, 2)
 
 
 def edge_maps(facts: torch.Tensor) -> torch.Tensor:
-    """Return the edges, (B, 3, H, W), 0 or 1."""
+    """Return the edge maps, (B, 3, H, W), 0 or 1, of facts (B, H, W) uint8."""
     return ((facts & EDGE) > 0).float()[:, None].expand(-1, 3, -1, -1)
 
 
 def person(facts: torch.Tensor) -> torch.Tensor:
-    """Return the person's pixels, (B, 1, H, W), 0 or 1."""
+    """Return the mask of the person, (B, 1, H, W), 0 or 1, of facts (B, H, W) uint8."""
     return (facts >= PERSON).float()[:, None]
 
 
 def surroundings(facts: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Return the person's pixels and those so near to them, (B, 1, H, W), 0 or 1."""
+    """Return the mask of the person, dilated by some pixels, (B, 1, H, W), 0 or 1."""
     return F.max_pool2d(person(facts), 2 * pixels + 1, stride=1, padding=pixels)
 
 
-def shown(
+def training_maps(
     facts: torch.Tensor, config: DenoiserStage, generator: torch.Generator
 ) -> Mapping[str, torch.Tensor]:
-    """Return the maps of the ControlNets that act in a step: both, either or none.
+    """Return the control maps of a training step by kind: both, one or none, for all images.
 
-    All pictures of a step are without the same ones, which then cost nothing. Far from the person,
-    edges are left out in most pictures and in random patches of the others: else a plain source
-    would say that the place is empty.
+    Far from the person, edges are left out in most images and in random patches of the others, so
+    that the absence of edges does not imply an empty background.
     """
     device, count, size = facts.device, len(facts), facts.shape[-1]
-    # From the seed and not drawn: a number drawn on a GPU would have to be waited for.
+    # On the CPU, because reading a random number from a GPU would wait for it.
     rng = np.random.default_rng([generator.initial_seed(), 1])
     with_pose, with_edges = rng.random(2) >= (config.no_pose, config.no_edges)
     maps = {}
@@ -65,9 +64,7 @@ def shown(
     return maps
 
 
-def at_use(facts: torch.Tensor) -> Mapping[str, torch.Tensor]:
-    """Return the maps as a translation shows them: edges of the person and near it, and
-    the pose.
-    """
+def inference_maps(facts: torch.Tensor) -> Mapping[str, torch.Tensor]:
+    """Return the control maps as in a translation: edges of and near the person, and the pose."""
     reach = sum(SURROUNDINGS) // 2
     return {"edges": edge_maps(facts) * surroundings(facts, reach), "pose": pose_maps(facts)}

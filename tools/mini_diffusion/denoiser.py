@@ -1,4 +1,4 @@
-"""Stage 2: text encoder, UNet and ControlNets learn to take noise away."""
+"""Stage 2: joint training of text encoder, UNet and ControlNets as a denoiser."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,16 +10,16 @@ from safetensors.torch import load_file, save_file
 from torch.nn import functional as F
 
 from tools.mini_diffusion import controls
-from tools.mini_diffusion.autoencoder import CHUNK, encoded
-from tools.mini_diffusion.cache import Pictures
+from tools.mini_diffusion.autoencoder import CHUNK, encode_frames
+from tools.mini_diffusion.cache import SceneImages
 from tools.mini_diffusion.loop import Machine
-from tools.mini_diffusion.networks import Miniature, sampling_noise, training_noise
+from tools.mini_diffusion.networks import Miniature, sampling_scheduler, training_scheduler
 from tools.mini_diffusion.recipe import DenoiserStage
 from vidda.files import atomic
 from vidda.progress import meter
 from vidda.translate.stable_diffusion.personalize.encoded_frames import to_frames
-from vidda.translate.stable_diffusion.personalize.objective import target
-from vidda.translate.stable_diffusion.personalize.render_images import sheet
+from vidda.translate.stable_diffusion.personalize.objective import prediction_target
+from vidda.translate.stable_diffusion.personalize.render_images import image_grid
 
 MEASURED = 128
 LEVELS = (150, 350, 550, 750, 950)
@@ -27,17 +27,17 @@ STEPS, GUIDANCE = 10, 2.0
 
 
 class Denoiser:
-    """See `loop.Stage`.
+    """A `loop.Stage` that trains the text encoder, UNet and ControlNets of a miniature.
 
-    latents: (N, C, h, w) float16 of the training pictures, of unit deviation; the held-out ones'
-    likewise.
+    latents: of the training and of the held-out images, (N, C, h, w) float16 of unit deviation.
+    samples: images in a row of a contact sheet.
     """
 
     def __init__(
         self,
         model: Miniature,
-        train: Pictures,
-        held_out: Pictures,
+        train: SceneImages,
+        held_out: SceneImages,
         latents: tuple[torch.Tensor, torch.Tensor],
         config: DenoiserStage,
         machine: Machine,
@@ -45,7 +45,7 @@ class Denoiser:
     ) -> None:
         self._model, self._config, self._machine = model, config, machine
         self._samples, self.size = samples, len(train)
-        self._noise = training_noise()
+        self._noise = training_scheduler()
         device = machine.device
         self._latents, self._held_out = (part.to(device) for part in latents)
         self._held_out = self._held_out[:MEASURED]
@@ -59,12 +59,17 @@ class Denoiser:
         model.vae.requires_grad_(False).to(device)
         self.learned: Mapping[str, torch.nn.Parameter] = {
             f"{part}.{name}": parameter.requires_grad_(True)
-            for part, module in learning(model).items()
+            for part, module in trained_modules(model).items()
             for name, parameter in module.to(device).named_parameters()
         }
 
-    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Return the error of the predicted velocity, in which people count for more."""
+    def loss_terms(
+        self, numbers: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return `loss`, the squared error of the predicted velocity, larger on people.
+
+        numbers: (B,) of training images. generator: of all random numbers, on the device.
+        """
         config, device, count = self._config, self._machine.device, len(numbers)
         numbers = numbers.to(device)
         (rows, columns), factor = self._cut(generator), self._factor
@@ -74,9 +79,9 @@ class Denoiser:
         noise = torch.randn(clean.shape, generator=generator, device=device)
         times = self._times(count, generator)
         noisy = self._noise.add_noise(clean, noise, times)
-        wanted = target(self._noise, clean, noise, times)
-        maps = controls.shown(facts, config, generator)
-        predicted = self._predict(noisy, times, self._said(numbers, generator), maps)
+        wanted = prediction_target(self._noise, clean, noise, times)
+        maps = controls.training_maps(facts, config, generator)
+        predicted = self._predict(noisy, times, self._captions(numbers, generator), maps)
         weight = 1.0 + config.person * F.adaptive_avg_pool2d(
             controls.surroundings(facts, 2), (clean.shape[-2], clean.shape[-1])
         )
@@ -85,7 +90,7 @@ class Denoiser:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """Return the mean squared error of the velocity on held-out pictures, at fixed levels."""
+        """Return the mean squared error of the velocity on held-out images, at fixed timesteps."""
         clean = self._held_out.float()
         maps = self._maps(slice(None))
         errors = []
@@ -96,42 +101,42 @@ class Denoiser:
                 part = slice(at, at + CHUNK)
                 times = torch.full((len(clean[part]),), level, device=clean.device)
                 noisy = self._noise.add_noise(clean[part], noise[part], times)
-                wanted = target(self._noise, clean[part], noise[part], times)
-                seen = {kind: found[part] for kind, found in maps.items()}
+                wanted = prediction_target(self._noise, clean[part], noise[part], times)
+                chosen = {kind: images[part] for kind, images in maps.items()}
                 with self._machine.autocast():
-                    predicted = self._predict(noisy, times, self._held_out_ids[part], seen)
+                    predicted = self._predict(noisy, times, self._held_out_ids[part], chosen)
                 errors.append((predicted.float() - wanted).square().mean((1, 2, 3)))
         return {"loss": float(torch.cat(errors).mean())}
 
-    def sheet(self) -> np.ndarray:
-        """Held-out pictures, what the ControlNets see of them, and what is drawn from noise."""
+    def contact_sheet(self) -> np.ndarray:
+        """Return held-out images above their control maps and samples, (H, W, 3) uint8."""
         part = slice(self._samples)
         maps = self._maps(part)
         rows = [self._frames]
-        rows += [to_frames(seen * 2.0 - 1.0) for seen in maps.values()]
-        return sheet([*rows, self._drawn(part, maps)])
+        rows += [to_frames(images * 2.0 - 1.0) for images in maps.values()]
+        return image_grid([*rows, self._samples_of(part, maps)])
 
     def save(self, folder: Path) -> None:
-        """Write what learned, as it is in memory; `fill` reads it."""
+        """Write the trained weights in their own precision, for `load_learned`."""
         kept = {name: value.detach().cpu().contiguous() for name, value in self.learned.items()}
         save_file(kept, folder / LEARNED)
 
     @torch.no_grad()
-    def _drawn(self, part: slice, maps: Mapping[str, torch.Tensor]) -> np.ndarray:
-        """Pictures with the held-out captions and maps, from pure noise."""
-        scheduler = sampling_noise()
+    def _samples_of(self, part: slice, maps: Mapping[str, torch.Tensor]) -> np.ndarray:
+        """Return samples from pure noise with the captions and maps of held-out images."""
+        scheduler = sampling_scheduler()
         scheduler.set_timesteps(STEPS)
         ids = self._held_out_ids[part]
         noise = torch.randn(self._held_out[part].shape, generator=torch.Generator().manual_seed(0))
         latents = noise.to(ids.device)
         both = torch.cat([self._no_words.expand_as(ids), ids])
-        twice = {kind: torch.cat([seen, seen]) for kind, seen in maps.items()}
+        twice = {kind: torch.cat([images, images]) for kind, images in maps.items()}
         for time in scheduler.timesteps:
             times = time.to(ids.device).expand(len(both))
             with self._machine.autocast():
                 output = self._predict(torch.cat([latents, latents]), times, both, twice)
-            plain, told = output.float().chunk(2)
-            guided = plain + GUIDANCE * (told - plain)
+            unconditional, conditional = output.float().chunk(2)
+            guided = unconditional + GUIDANCE * (conditional - unconditional)
             latents = scheduler.step(guided, time, latents).prev_sample
         with self._machine.autocast():
             decoded = self._model.vae.decode(latents / self._model.vae.config.scaling_factor)
@@ -144,13 +149,13 @@ class Denoiser:
         ids: torch.Tensor,
         maps: Mapping[str, torch.Tensor],
     ) -> torch.Tensor:
-        """Return the UNet's output, helped by the ControlNets that there are maps for."""
+        """Return the UNet's output, with the ControlNets of the kinds in maps."""
         states = self._model.text_encoder(ids)[0]
         down: list[torch.Tensor] = []
         middle: torch.Tensor | None = None
-        for kind, seen in maps.items():
+        for kind, images in maps.items():
             added, lowest = self._model.controlnets[kind](
-                noisy, times, states, seen, return_dict=False
+                noisy, times, states, images, return_dict=False
             )
             down = [a + b for a, b in zip(down, added, strict=True)] if down else added
             middle = lowest if middle is None else middle + lowest
@@ -164,10 +169,9 @@ class Denoiser:
         return output
 
     def _cut(self, generator: torch.Generator) -> tuple[slice, slice]:
-        """Which of the latents a step sees, by the generator's seed alone.
+        """Return the rows and columns of a step's random crop, by the generator's seed alone.
 
-        Convolutions learn from a part of a picture what they do in all of it, at a third of the
-        price.
+        Convolutions learn the same from crops as from whole images, at a third of the cost.
         """
         config, size = self._config, self._latents.shape[-1]
         rng = np.random.default_rng(generator.initial_seed())
@@ -176,25 +180,25 @@ class Denoiser:
         return slice(top, top + side), slice(left, left + side)
 
     def _times(self, count: int, generator: torch.Generator) -> torch.Tensor:
-        """Levels of noise, spread evenly over the batch, but for those that are at the very top."""
+        """Return timesteps, spread evenly over the batch, some of them replaced by the last."""
         device, last = self._machine.device, self._noise.config.num_train_timesteps
         first, top = torch.rand(2, count, generator=generator, device=device)
         spread = (torch.arange(count, device=device) + first) / count
         times = (spread * last).long().clamp(max=last - 1)
         return torch.where(top < self._config.pure_noise, last - 1, times)
 
-    def _said(self, numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return one of the captions of each picture, (B, L), or none."""
+    def _captions(self, numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return token ids (B, L) of a random caption of each image; some are left empty."""
         device = self._machine.device
-        which, silent = torch.rand(2, len(numbers), generator=generator, device=device)
-        chosen = self._ids[numbers, (which * self._ids.shape[1]).long()]
-        return torch.where((silent < self._config.no_caption)[:, None], self._no_words, chosen)
+        choice, dropped = torch.rand(2, len(numbers), generator=generator, device=device)
+        chosen = self._ids[numbers, (choice * self._ids.shape[1]).long()]
+        return torch.where((dropped < self._config.no_caption)[:, None], self._no_words, chosen)
 
     def _maps(self, part: slice) -> Mapping[str, torch.Tensor]:
-        return controls.at_use(self._held_out_facts[part])
+        return controls.inference_maps(self._held_out_facts[part])
 
     def _tokens(self, captions: list[list[str]]) -> torch.Tensor:
-        """Ids of captions, N times K of them, (N, K, L) on the device."""
+        """Return the token ids of N times K captions, (N, K, L) on the device."""
         words = self._model.words
         flat = [text for texts in captions for text in texts]
         ids = words(flat, padding="max_length", truncation=True, return_tensors="pt").input_ids
@@ -204,38 +208,36 @@ class Denoiser:
 LEARNED = "learned.safetensors"
 
 
-def fill(model: Miniature, folder: Path) -> None:
-    """Give the parts of a model what a stage has learned; see `Denoiser.save`."""
+def load_learned(model: Miniature, folder: Path) -> None:
+    """Load the weights that `Denoiser.save` wrote into a folder into a model."""
     learned = load_file(folder / LEARNED)
-    for part, module in learning(model).items():
+    for part, module in trained_modules(model).items():
         first = f"{part}."
         module.load_state_dict(
             {name.removeprefix(first): v for name, v in learned.items() if name.startswith(first)}
         )
 
 
-def learning(model: Miniature) -> Mapping[str, Any]:
-    """Return the parts that learn in this stage, all but the autoencoder."""
+def trained_modules(model: Miniature) -> Mapping[str, Any]:
+    """Return the networks that this stage trains, by name: all but the autoencoder."""
     return {"text_encoder": model.text_encoder, "unet": model.unet, **model.controlnets}
 
 
 def _pixels(cells: slice, factor: int) -> slice:
-    """Cells of the latents as pixels."""
+    """Return a slice of latents as a slice of pixels."""
     return slice(cells.start * factor, cells.stop * factor)
 
 
-def latents_of(
-    vae: Any, pictures: Pictures, file: Path, machine: Machine, label: str
+def cached_latents(
+    vae: Any, images: SceneImages, file: Path, machine: Machine, label: str
 ) -> torch.Tensor:
-    """Return the scaled latents of pictures, (N, C, h, w) float16, computed once and kept in a
-    file.
-    """
+    """Return the scaled latents of images, (N, C, h, w) float16, cached in a file."""
     if not file.exists():
         parts = []
         vae.requires_grad_(False).to(machine.device)
-        with meter(label=label, total=len(pictures), unit="pictures") as passed:
-            for at in range(0, len(pictures), 8 * CHUNK):
-                parts.append(encoded(vae, pictures.frames[at : at + 8 * CHUNK], machine))
+        with meter(label=label, total=len(images), unit="images") as passed:
+            for at in range(0, len(images), 8 * CHUNK):
+                parts.append(encode_frames(vae, images.frames[at : at + 8 * CHUNK], machine))
                 passed(len(parts[-1]))
         with atomic(file) as temporary:
             save_file({"latents": torch.cat(parts) * vae.config.scaling_factor}, temporary)

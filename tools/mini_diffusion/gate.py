@@ -1,7 +1,7 @@
-"""Is the miniature good enough: does the person that it draws from noise stand as it was told?
+"""The quality gate of the miniature: do people in its samples have the pose of the control map?
 
-Drawn by vidda's own translator, from pure noise, on scenes that were held out; the pose is found
-again in what was drawn, and compared with the one that was given.
+vidda's own translator samples from pure noise with the controls of held-out scenes; poses are
+estimated in the samples and compared with the true ones.
 """
 
 import json
@@ -13,7 +13,7 @@ import numpy as np
 import torch
 
 from tools.mini_diffusion import controls
-from tools.mini_diffusion.cache import Pictures
+from tools.mini_diffusion.cache import SceneImages
 from vidda.control.controls import Controls
 from vidda.control.keypoints import JOINTS, Pose, pck, people_boxes
 from vidda.control.pose import PoseConfig, PoseSource
@@ -24,7 +24,7 @@ from vidda.translate.stable_diffusion.attention_context import AttendOwn
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.noise import IndependentNoise
 from vidda.translate.stable_diffusion.personalize.encoded_frames import to_frames
-from vidda.translate.stable_diffusion.personalize.render_images import sheet, write_png
+from vidda.translate.stable_diffusion.personalize.render_images import image_grid, write_png
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
@@ -42,49 +42,52 @@ WAYS: dict[str, tuple[str, ...]] = {
     "edges": ("edges",),
     "neither": (),
 }
-"""Which ControlNets act."""
+"""The ControlNets that act, by the name of the row."""
 
 
 @dataclass(frozen=True)
-class Found:
-    """PCK@0.1 over all joints, and of the wrists, as shares."""
+class PoseScores:
+    """PCK@0.1 of all joints and of the wrists, in [0, 1]."""
 
     all: float
     wrists: float
 
 
 def measure(
-    models: Models, pictures: Pictures, pose: PoseConfig, folder: Path, steps: int, guidance: float
-) -> dict[str, Found]:
-    """Draw all pictures in each way, and find the poses again; a sheet is left in the folder.
+    models: Models, images: SceneImages, pose: PoseConfig, folder: Path, steps: int, guidance: float
+) -> dict[str, PoseScores]:
+    """Sample all images in each of WAYS, estimate the poses, and return the scores by name.
 
-    The first entry, `pictures`, is what the estimator finds in the held-out pictures themselves:
-    nothing that is drawn can do better than that for long.
+    The first entry, `pictures`, has the scores of the held-out images themselves, an upper bound
+    for samples. Writes the contact sheet gate.png into the folder.
     """
     estimator = pose.build()
-    given = pictures.pose(slice(None))
-    found = {"pictures": score(given, estimated(estimator, pictures.frames))}
-    shown = [pictures.frames[::SHOWN_EVERY][:SHOWN]]
+    truth = images.pose(slice(None))
+    found = {"pictures": score(truth, estimate_poses(estimator, images.frames))}
+    shown = [images.frames[::SHOWN_EVERY][:SHOWN]]
     for way, kinds in WAYS.items():
-        drawn = draw(models, pictures, kinds, steps, guidance, way)
-        found[way] = score(given, estimated(estimator, drawn))
-        shown.append(drawn[::SHOWN_EVERY][:SHOWN])
-    write_png(folder / "gate.png", sheet(shown))
+        samples = render_samples(models, images, kinds, steps, guidance, way)
+        found[way] = score(truth, estimate_poses(estimator, samples))
+        shown.append(samples[::SHOWN_EVERY][:SHOWN])
+    write_png(folder / "gate.png", image_grid(shown))
     return found
 
 
 SHOWN, SHOWN_EVERY = 12, 5
 
 
-def draw(
+def render_samples(
     models: Models,
-    pictures: Pictures,
+    images: SceneImages,
     kinds: Sequence[str],
     steps: int,
     guidance: float,
     label: str,
 ) -> np.ndarray:
-    """Pictures from pure noise, given the captions and those controls of others, (N, S, S, 3)."""
+    """Return samples (N, S, S, 3) uint8 from noise, with the captions and controls of images.
+
+    kinds: of the ControlNets that act. label: of the progress meter.
+    """
     nets = tuple(net for net in models.controlnets if net.kind in kinds)
     sampling = SamplingConfig(
         scheduler=SchedulerConfig(name="ddim"),
@@ -94,55 +97,53 @@ def draw(
         noise=IndependentNoise(),
     )
     translator = StableDiffusionTranslator(replace(models, controlnets=nets), sampling)
-    jobs = [_job(pictures, number) for number in range(len(pictures))]
-    drawn = [
+    jobs = [_job(images, number) for number in range(len(images))]
+    batches = [
         translator.translate(jobs[at : at + TOGETHER])
         for at in track(
             range(0, len(jobs), TOGETHER),
-            label=f"drawing: {label}",
+            label=f"sampling: {label}",
             total=-(-len(jobs) // TOGETHER),
             unit="batches",
         )
     ]
-    return np.concatenate([frames for batch in drawn for frames in batch])
+    return np.concatenate([frames for batch in batches for frames in batch])
 
 
 TOGETHER = 16
 
 
-def estimated(estimator: PoseSource, frames: np.ndarray) -> Pose:
-    """Return the poses that are seen in pictures, as if they were a clip that lies nowhere."""
+def estimate_poses(estimator: PoseSource, frames: np.ndarray) -> Pose:
+    """Return the poses that an estimator finds in frames (N, H, W, 3) uint8."""
     clip = ClipRecord("gate", "gate.mp4", None, "translated", "ground")
     return estimator.estimate(frames, None, clip, Path())
 
 
-def score(given: Pose, found: Pose) -> Found:
-    """Return how many of the given joints were found again, one person in each picture."""
-    visible = given.scores[:, 0] > 0
-    box = people_boxes(given)[:, 0]
+def score(truth: Pose, found: Pose) -> PoseScores:
+    """Return the PCK of estimated poses; truth, found: one person in each image."""
+    visible = truth.scores[:, 0] > 0
+    box = people_boxes(truth)[:, 0]
     size = (box[:, 2:] - box[:, :2]).max(axis=1)
-    right = pck(found.keypoints[:, 0], given.keypoints[:, 0], visible, size, ALPHA)
+    right = pck(found.keypoints[:, 0], truth.keypoints[:, 0], visible, size, ALPHA)
     count = visible.sum(axis=0)
 
     def share(joints: Sequence[int]) -> float:
         chosen = list(joints)
         return float(np.nansum(right[chosen] * count[chosen]) / count[chosen].sum())
 
-    return Found(share(range(len(JOINTS))), share(WRISTS))
+    return PoseScores(share(range(len(JOINTS))), share(WRISTS))
 
 
-def passed(found: dict[str, Found]) -> bool:
-    """Return whether the issue's gate is passed: the pose given is found, and each
-    control matters.
-    """
+def passed(found: dict[str, PoseScores]) -> bool:
+    """Return whether the gate is passed: poses follow the pose map, and both controls matter."""
     both, pose, edges = found["pose and edges"], found["pose"], found["edges"]
     enough = pose.all >= WANTED and pose.wrists >= WANTED_WRISTS
     without = max(edges.wrists, pose.wrists)
     return enough and both.wrists > without + MEASURABLY
 
 
-def write(folder: Path, found: dict[str, Found], steps: int, guidance: float) -> None:
-    """Keep the figures where the model card reads them."""
+def write_figures(folder: Path, found: dict[str, PoseScores], steps: int, guidance: float) -> None:
+    """Write the scores into the folder, where the model card reads them."""
     content = {
         "steps": steps,
         "guidance": guidance,
@@ -152,22 +153,25 @@ def write(folder: Path, found: dict[str, Found], steps: int, guidance: float) ->
     write_text(folder / FIGURES, json.dumps(content, indent=2) + "\n")
 
 
-def _job(pictures: Pictures, number: int) -> ClipJob:
+def _job(images: SceneImages, number: int) -> ClipJob:
     one = slice(number, number + 1)
-    facts = torch.from_numpy(pictures.facts[one])
-    maps = {kind: to_frames(seen * 2.0 - 1.0) for kind, seen in controls.at_use(facts).items()}
+    facts = torch.from_numpy(images.facts[one])
+    maps = {
+        kind: to_frames(levels * 2.0 - 1.0)
+        for kind, levels in controls.inference_maps(facts).items()
+    }
     return ClipJob(
-        frames=pictures.frames[one],  # its size; noise is all that sampling starts from
+        frames=images.frames[one],  # only for their size, since sampling starts from noise
         controls=Controls(
             edges=maps["edges"][..., 0],
-            pose=pictures.pose(one),
+            pose=images.pose(one),
             pose_maps=maps["pose"],
             flow_previous=None,
             flow_anchor=None,
             occluded_previous=None,
             occluded_anchor=None,
         ),
-        prompt=pictures.captions[number][0],
+        prompt=images.captions[number][0],
         negative="",
         seed=number,
     )

@@ -1,7 +1,7 @@
-"""The training loop of all stages: killed at any instant, the same command goes on.
+"""The training loop of all stages; an interrupted run resumes with the same command.
 
-Nothing random is carried from step to step: pictures, noise and levels of a step follow from the
-seed and its number alone.
+No random state is carried from step to step: images, noise and noise levels of a step depend on the
+seed and the step's number alone.
 """
 
 import math
@@ -23,7 +23,7 @@ from vidda.progress import meter
 from vidda.run import RunFolder
 from vidda.training_state import load_learned, load_state, save_learned, save_state
 from vidda.translate.stable_diffusion.personalize.render_images import write_png
-from vidda.translate.stable_diffusion.personalize.training_loop import order
+from vidda.translate.stable_diffusion.personalize.training_loop import frame_order
 
 AVERAGE = "average.safetensors"
 RESULT = "result"
@@ -31,29 +31,31 @@ LOG_EVERY = 20
 
 
 class Stage(Protocol):
-    """Networks that learn.
+    """Networks in training.
 
-    learned: their parameters by name. size: how many pictures there are.
+    learned: the trained parameters by name. size: the number of training images.
     """
 
     learned: Mapping[str, torch.nn.Parameter]
     size: int
 
-    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Terms whose sum is the loss on pictures of these numbers (B,)."""
+    def loss_terms(
+        self, numbers: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return the scalar terms, by name, whose sum is the loss; numbers: (B,) of images."""
 
     def measure(self) -> dict[str, float]:
-        """Figures on held-out pictures, without chance."""
+        """Return metrics on held-out images, without randomness."""
 
-    def sheet(self) -> np.ndarray:
-        """Return a picture of what the networks do now, (H, W, 3) uint8."""
+    def contact_sheet(self) -> np.ndarray:
+        """Return a contact sheet of the networks' current outputs, (H, W, 3) uint8."""
 
     def save(self, folder: Path) -> None:
         """Write the result into an existing folder."""
 
 
 class Machine:
-    """Where it is computed, and how precisely. precision: bf16 or fp32."""
+    """The device and the precision (bf16 or fp32) of training."""
 
     def __init__(self, device: torch.device, precision: str) -> None:
         self.device = device
@@ -61,21 +63,19 @@ class Machine:
 
     @contextmanager
     def autocast(self) -> Iterator[None]:
-        """Inside, what tolerates it is computed in bf16 where that was chosen."""
+        """Return a context with autocast to bf16, where that is the precision."""
         on = self.precision == "bf16"
         with torch.autocast(self.device.type, torch.bfloat16, enabled=on):
             yield
 
     def generator(self, seed: int, step: int) -> torch.Generator:
-        """Return all the chance of one step."""
+        """Return the generator of all random numbers of a step, on the device."""
         number = int(np.random.default_rng([seed, step]).integers(2**63))
         return torch.Generator(self.device).manual_seed(number)
 
 
 def rate(config: StageConfig, step: int) -> float:
-    """Return the learning rate of a step in 0..steps-1: it grows, stays, and at the end
-    falls to 0.
-    """
+    """Return the learning rate of a step in 0..steps-1: warm-up, constant, linear cooldown to 0."""
     rising = min(1.0, (step + 1) / max(config.warmup, 1))
     last = max(math.ceil(config.cooldown * config.steps), 1)
     return config.lr * rising * min(1.0, (config.steps - step) / last)
@@ -89,14 +89,14 @@ def train(
     seed: int,
     deadline: float,
 ) -> bool:
-    """Train from the last checkpoint to the end; whether the end was reached.
+    """Train from the last checkpoint on; return whether the last step was reached.
 
-    deadline: by time.monotonic(); there it saves and stops. Raises ViddaError when a loss is not
-    finite.
+    deadline: by time.monotonic(), when it saves a checkpoint and stops. Raises ViddaError when a
+    loss is not finite.
     """
     optimizer = _optimizer(stage, config, machine)
     average = Average(stage.learned, config.ema)
-    step = shown = _restored(run, stage, optimizer, average)
+    step = reported = _restore(run, stage, optimizer, average)
     with meter(label=run.path.name, total=config.steps, unit="steps", done=step) as passed:
         while step < config.steps:
             values = _step(stage, config, machine, optimizer, step, seed)
@@ -106,13 +106,13 @@ def train(
             if step % LOG_EVERY == 0 or last or late:
                 figures = {name: float(value) for name, value in values.items()}
                 _finite(figures, step)
-                said = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
-                passed(step - shown, said)
-                shown = step
+                text = " ".join(f"{name} {value:.4f}" for name, value in figures.items())
+                passed(step - reported, text)
+                reported = step
                 run.record(step, {f"train/{name}": value for name, value in figures.items()})
             if step % config.look == 0 or last:
                 with average.applied():
-                    _look(run, stage, step)
+                    _evaluate(run, stage, step)
             if step % config.save == 0 or last or late:
                 _save(run, stage, optimizer, average, step)
             if late and not last:
@@ -125,7 +125,7 @@ def train(
 def seconds_per_step(
     stage: Stage, config: StageConfig, machine: Machine, seed: int, steps: int
 ) -> float:
-    """Return how long a step takes, after one to warm up; the networks learn a little by it."""
+    """Return the seconds of a training step, after one to warm up; changes the networks."""
     optimizer = _optimizer(stage, config, machine)
     start = 0.0
     for step in range(steps + 1):
@@ -161,9 +161,9 @@ def _step(
 ) -> dict[str, torch.Tensor]:
     for group in optimizer.param_groups:
         group["lr"] = rate(config, step)
-    numbers = order(step * config.batch, config.batch, stage.size, seed)
+    numbers = frame_order(step * config.batch, config.batch, stage.size, seed)
     with machine.autocast():
-        terms = stage.terms(numbers, machine.generator(seed, step))
+        terms = stage.loss_terms(numbers, machine.generator(seed, step))
     torch.stack(list(terms.values())).sum().backward()
     torch.nn.utils.clip_grad_norm_(list(stage.learned.values()), config.clip_grad)
     optimizer.step()
@@ -180,9 +180,9 @@ def _finite(figures: Mapping[str, float], step: int) -> None:
             )
 
 
-def _look(run: RunFolder, stage: Stage, step: int) -> None:
+def _evaluate(run: RunFolder, stage: Stage, step: int) -> None:
     run.record(step, {f"held_out/{name}": value for name, value in stage.measure().items()})
-    write_png(run.path / "samples" / f"{step:06d}.png", stage.sheet())
+    write_png(run.path / "samples" / f"{step:06d}.png", stage.contact_sheet())
 
 
 def _save(
@@ -195,10 +195,10 @@ def _save(
         save_file(kept, folder / AVERAGE)
 
 
-def _restored(
+def _restore(
     run: RunFolder, stage: Stage, optimizer: torch.optim.Optimizer, average: Average
 ) -> int:
-    """Return the step of the last checkpoint, with everything loaded; 0 without one."""
+    """Load the last checkpoint and return its step; 0 without one."""
     folder = run.last_checkpoint()
     if folder is None:
         return 0

@@ -1,4 +1,4 @@
-"""The networks of the miniature, new and random, and the folder that they are shipped in."""
+"""The networks of the miniature with random weights, and the folder in which they are shipped."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,7 +19,7 @@ from tools.mini_diffusion.recipe import SizesConfig
 from tools.mini_diffusion.tokens import LENGTH, tokenizer
 from tools.mini_diffusion.words import vocabulary
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.adapters import quiet
+from vidda.translate.stable_diffusion.adapters import quiet_libraries
 
 LIMIT_BYTES = 16_000_000
 KINDS = ("edges", "pose")
@@ -34,18 +34,18 @@ NOISE = {
     "clip_sample": False,
     "steps_offset": 1,
 }
-"""Velocities, no signal at all at the last level, steps that begin there: Lin et al. 2024, arXiv
-2305.08891, without which few steps from pure noise come out gray."""
+"""Velocity prediction with zero terminal SNR and trailing steps: Lin et al. 2024, arXiv 2305.08891,
+without which a few steps from pure noise give gray images."""
 
 
 def new_autoencoder(sizes: SizesConfig) -> Any:
-    """Pictures to latents a quarter as wide and high, and back.
+    """Return an AutoencoderTiny whose latents are a quarter as wide and high as images.
 
-    A quarter, because an arm of MiniRoCoG is about 4 pixels wide: one latent. Twice the channels
-    of Stable Diffusion's say where in the latent it is. AutoencoderTiny and not AutoencoderKL,
-    whose normalization takes brightness and color away just before the latents and just before
-    the pixels: at these widths, 100 steps of 8 cuts of 64 pixels led to 17 dB with it in any of
-    several settings, and to 18 dB with this one, 200 steps to 17 and 22.
+    A quarter, because an arm of MiniRoCoG is about 4 pixels wide, with twice Stable Diffusion's
+    channels for the position within a latent. Not AutoencoderKL, whose normalization removes
+    brightness and color just before the latents and the pixels: at these widths, 100 steps of 8
+    crops of 64 pixels reached 17 dB with it in several settings and 18 dB with this one, 200 steps
+    17 and 22 dB.
     """
     levels = sizes.vae_levels
     return AutoencoderTiny(
@@ -65,7 +65,7 @@ def new_tokenizer() -> CLIPTokenizer:
 
 
 def new_text_encoder(sizes: SizesConfig, words: CLIPTokenizer) -> CLIPTextModel:
-    """CLIP's text encoder, smaller."""
+    """Return a small CLIP text encoder for a tokenizer."""
     return CLIPTextModel(
         CLIPTextConfig(
             vocab_size=len(words),
@@ -77,13 +77,16 @@ def new_text_encoder(sizes: SizesConfig, words: CLIPTokenizer) -> CLIPTextModel:
             bos_token_id=words.bos_token_id,
             eos_token_id=words.eos_token_id,
             pad_token_id=words.pad_token_id,
-            initializer_factor=3.0,  # at CLIP's own, all captions start out nearly alike
+            initializer_factor=3.0,  # with CLIP's own, all captions start with nearly equal states
         )
     )
 
 
 def new_unet(sizes: SizesConfig, pixels: int) -> Any:
-    """Stable Diffusion's UNet, smaller; at the top, where attention would cost most, without."""
+    """Return a small UNet like Stable Diffusion's, without attention at the top level.
+
+    pixels: a side of the images.
+    """
     down = ("DownBlock2D", *("CrossAttnDownBlock2D",) * (len(sizes.unet) - 1))
     return UNet2DConditionModel(
         sample_size=pixels // 2 ** (sizes.vae_levels - 1),
@@ -100,23 +103,23 @@ def new_unet(sizes: SizesConfig, pixels: int) -> Any:
 
 
 def new_controlnet(unet: Any, sizes: SizesConfig) -> Any:
-    """Return a copy of the UNet's first half that adds nothing yet."""
+    """Return a ControlNet from the UNet's first half, whose initial output is zero."""
     return ControlNetModel.from_unet(unet, conditioning_embedding_out_channels=sizes.hint)
 
 
-def training_noise() -> Any:
-    """What noise is added at each level."""
+def training_scheduler() -> Any:
+    """Return the scheduler that adds noise in training."""
     return DDPMScheduler(**NOISE)
 
 
-def sampling_noise() -> Any:
-    """How it is taken away again."""
+def sampling_scheduler() -> Any:
+    """Return the scheduler of sampling."""
     return DDIMScheduler(**NOISE)
 
 
 @dataclass(frozen=True)
 class Miniature:
-    """All parts."""
+    """All networks of the miniature and its tokenizer (`words`); controlnets: by kind."""
 
     vae: Any
     text_encoder: Any
@@ -134,7 +137,7 @@ class Miniature:
             text_encoder=_half(self.text_encoder),
             tokenizer=self.words,
             unet=_half(self.unet),
-            scheduler=sampling_noise(),
+            scheduler=sampling_scheduler(),
             safety_checker=None,
             feature_extractor=None,
             requires_safety_checker=False,
@@ -156,5 +159,5 @@ def bytes_in(folder: Path) -> int:
 
 
 def _half(module: Any) -> Any:
-    with quiet():
+    with quiet_libraries():
         return module.to("cpu", torch.float16, memory_format=torch.contiguous_format)

@@ -1,7 +1,7 @@
-"""The colors that the foundation has seen, none of which the `real` domain has.
+"""The colors of the miniature's training images, none of which the `real` domain has.
 
-Colors are reflectances in linear light. What the real domain's are is read from
-`vidda.mini.appearance`, so that a change there is a change here; the rules are tested.
+Colors are reflectances in linear light. The real domain's colors are read from
+`vidda.mini.appearance`, and tests check that they differ.
 """
 
 import cv2
@@ -10,7 +10,7 @@ import numpy as np
 from vidda.mini import appearance
 
 FARTHEST_ALIKE = 14.0
-"""A ground is new where its mean differs from all the real ones by more, in CIELAB's Delta E."""
+"""Smallest Delta E (CIELAB) by which a ground's mean color differs from all real ones."""
 
 REAL_TINT = (0.9, 1.1)
 """The factors by which the real domain tints its grounds, a channel; see `appearance.place`."""
@@ -35,7 +35,7 @@ GROUNDS = {
     "marble": ((0.8, 0.77, 0.72), (0.68, 0.65, 0.6)),
     "rose": ((0.6, 0.26, 0.3), (0.5, 0.2, 0.24)),
 }
-"""What one may stand on, and its two colors."""
+"""Grounds by name, each with its two colors."""
 
 HUES = {
     "red": (1.0, 0.08, 0.06),
@@ -48,11 +48,11 @@ HUES = {
     "pink": (1.0, 0.22, 0.55),
     "brown": (0.5, 0.17, 0.06),
 }
-"""What clothes may be, at full brightness; each is more vivid than the real domain's can be."""
+"""Hues of clothes at full brightness; each is more vivid than any of the real domain's."""
 
 
 def lab(color: np.ndarray) -> np.ndarray:
-    """Linear-light colors (..., 3) in CIELAB, (..., 3)."""
+    """Return linear-light colors (..., 3) in CIELAB, (..., 3)."""
     linear = np.clip(np.asarray(color, np.float32), 0.0, 1.0)
     coded = np.where(linear <= 0.0031308, 12.92 * linear, 1.055 * linear ** (1 / 2.4) - 0.055)
     flat = coded.reshape(1, -1, 3).astype(np.float32)
@@ -60,17 +60,15 @@ def lab(color: np.ndarray) -> np.ndarray:
 
 
 def distance_to_real(ground: np.ndarray) -> float:
-    """Return the Delta E from a ground's mean color (3,) to the nearest one of the real domain.
+    """Return the Delta E from a ground's mean color (3,) to the nearest of the real domain.
 
-    Those are, for each pair of `appearance.REAL_GROUNDS`, all mixtures of the two, tinted.
+    The real ones are all tinted mixtures of the pairs in `appearance.REAL_GROUNDS`.
     """
     return float(np.linalg.norm(_REAL_GROUNDS - lab(ground), axis=1).min())
 
 
 def vividness(color: np.ndarray) -> float:
-    """Return the largest channel of a color (3,) over its smallest; brightness does not
-    change it.
-    """
+    """Return a color's (3,) largest channel divided by its smallest; brightness cancels out."""
     return float(np.max(color) / np.min(color))
 
 

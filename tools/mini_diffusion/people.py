@@ -1,4 +1,4 @@
-"""Who is in the pictures of the foundation: any body, any arms, clothes more vivid than real."""
+"""The people in the miniature's training images: any body, any arms, clothes of vivid colors."""
 
 from dataclasses import dataclass
 
@@ -17,7 +17,7 @@ TRIES = 12
 
 @dataclass(frozen=True)
 class Outfit:
-    """Textures by region, and their names: color and pattern above, color below."""
+    """Textures by region, and the caption's words: color and pattern above, color below."""
 
     cloth: dict[int, Cloth]
     upper: str
@@ -26,7 +26,7 @@ class Outfit:
 
 
 def draw_body(rng: np.random.Generator) -> Body:
-    """Return a shape at random, from small to tall and from slim to broad."""
+    """Return a random body, from small to tall and from slim to broad."""
     return Body(
         height_m=rng.uniform(1.5, 1.98),
         build=rng.uniform(0.86, 1.2),
@@ -38,14 +38,14 @@ def draw_body(rng: np.random.Generator) -> Body:
 
 
 def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
-    """Clothes that stand out against a ground of a mean reflectance (3,)."""
+    """Return random clothes that contrast with a ground; ground: mean reflectance (3,)."""
     upper, lower = (str(name) for name in rng.choice(list(HUES), 2))
     pattern = str(rng.choice(list(PATTERNS)))
     first = _bright(rng, np.array(HUES[upper]), ground)
     second = first * rng.uniform(0.35, 0.65)  # a darker tone is as vivid
     share = PATTERNS[pattern](rng)[..., None]
     skin = np.array(appearance.SKINS[rng.integers(len(appearance.SKINS))])
-    looks = {
+    textures = {
         "skin": skin * rng.uniform(0.85, 1.15),
         "upper": first * share + second * (1.0 - share),
         "lower": _bright(rng, np.array(HUES[lower]), ground),
@@ -53,18 +53,19 @@ def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
         "hair": np.array(appearance.HAIRS[rng.integers(len(appearance.HAIRS))]),
     }
     cloth = {
-        REGIONS.index(name): Cloth(_texture(look), TEXELS_PER_M) for name, look in looks.items()
+        REGIONS.index(name): Cloth(_texture(texture), TEXELS_PER_M)
+        for name, texture in textures.items()
     }
     return Outfit(cloth, upper, pattern, lower)
 
 
-def _texture(look: np.ndarray) -> np.ndarray:
-    """Return a color (3,) or a piece of cloth (h, w, 3) as one of the latter."""
-    return (look.reshape(1, 1, 3) if look.ndim == 1 else look).astype(np.float32)
+def _texture(texture: np.ndarray) -> np.ndarray:
+    """Return a color (3,) or a texture (h, w, 3) as a texture, (1, 1, 3) or (h, w, 3)."""
+    return (texture.reshape(1, 1, 3) if texture.ndim == 1 else texture).astype(np.float32)
 
 
 def _bright(rng: np.random.Generator, hue: np.ndarray, ground: np.ndarray) -> np.ndarray:
-    """Return a hue at a random brightness that stands out, or the one that does so most."""
+    """Return a hue at a random brightness with enough contrast, else at the best one tried."""
     levels = np.exp(rng.uniform(np.log(0.06), np.log(0.85), TRIES))
     ratio = levels * hue.mean() / ground.mean()
     contrast = np.maximum(ratio, 1.0 / ratio)
@@ -96,13 +97,13 @@ def _shaded(rng: np.random.Generator) -> np.ndarray:
 
 
 PATTERNS = {"plain": _even, "dotted": _dots, "slanted": _slanted, "shaded": _shaded}
-"""The brighter tone's share over a piece of cloth; the real domain has worn, striped, checked and
-camouflaged ones."""
+"""Patterns of clothes, each a texture with the brighter tone's share in [0, 1]; the real domain has
+worn, striped, checked and camouflaged ones instead."""
 
 
 @dataclass(frozen=True)
 class Stance:
-    """A body in T unrelated moments: its joints by name (T, 3), its surface, and what it does."""
+    """A body at T unrelated moments: its joints by name (T, 3), its surface, and its action."""
 
     points: dict[str, np.ndarray]
     surface: Limbs
@@ -111,7 +112,7 @@ class Stance:
 
 
 def draw_stance(rng: np.random.Generator, body: Body, moments: int) -> Stance:
-    """Moments of one of the seven gestures, or of arms that are anywhere."""
+    """Return a stance at random moments of a random gesture, or with random arms."""
     if rng.random() < 0.5:
         gesture = str(rng.choice(gestures.GESTURES))
         arms = _gesturing(rng, gesture, moments)
@@ -145,7 +146,7 @@ def _gesturing(rng: np.random.Generator, gesture: str, moments: int) -> np.ndarr
 
 
 def _anyhow(rng: np.random.Generator, moments: int) -> tuple[np.ndarray, str]:
-    """Arms (T, 2, 2, 3): each hangs, or points anywhere but into the body and bends anyhow."""
+    """Return random arms (T, 2, 2, 3), hanging or in any direction outward, and the action."""
     rest = np.broadcast_to(np.stack(gestures.REST), (moments, 2, 2, 3))
     upper = _unit(rng.normal((0.5, 0.25, 0.0), 1.0, (moments, 2, 3)))
     fore = _unit(upper + rng.uniform(0.0, 1.6) * rng.normal(0.0, 1.0, upper.shape))

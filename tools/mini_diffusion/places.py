@@ -1,7 +1,7 @@
-"""Where the people of the foundation stand: grounds laid, woven or built, and other horizons.
+"""Grounds and backgrounds of the miniature's training images.
 
 The real domain's grounds are soft mixtures of two colors, with bushes and stones, before trees and
-houses with windows. Here is none of that; see `palette` for the colors.
+houses with windows; none of these occur here. `palette` has the colors.
 """
 
 from collections.abc import Callable
@@ -23,7 +23,7 @@ CLUTTERED = 0.35
 
 @dataclass(frozen=True)
 class Setting:
-    """A place, and what its caption says of it: ground, texture and horizon by name."""
+    """A place, and the caption's words for it: ground, texture and horizon."""
 
     place: appearance.Place
     ground: str
@@ -32,7 +32,7 @@ class Setting:
 
 
 def draw_setting(rng: np.random.Generator) -> Setting:
-    """Return a place at random, its ground unlike all of the real domain's."""
+    """Return a random place, whose ground differs in color from all of the real domain's."""
     ground, texture = str(rng.choice(list(GROUNDS))), str(rng.choice(list(TEXTURES)))
     first, second = (np.array(color, np.float32) for color in GROUNDS[ground])
     share = TEXTURES[texture](rng)[..., None]
@@ -51,8 +51,9 @@ def draw_setting(rng: np.random.Generator) -> Setting:
 def backdrop(
     setting: Setting, sun: Sun, camera: Camera, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scene without its person (size, size, 3), and where its ground is
-    (size, size, 2).
+    """Return the scene without its person, (size, size, 3), and its ground positions.
+
+    The positions are (size, size, 2), x and y on the ground in meters.
     """
     image, ground_at = appearance.backdrop(setting.place, sun, camera, size)
     _, depth = camera.ground(size, size)
@@ -66,7 +67,7 @@ def backdrop(
 
 
 def _things(rng: np.random.Generator) -> np.ndarray:
-    """Vivid markers on the ground: x, y, radius in meters and a color, none underfoot."""
+    """Return vivid markers on the ground, (M, 6): x, y, radius in meters and a color."""
     count = int(rng.integers(3, 16))
     far, angle = rng.uniform(0.9, 5.0, count), rng.uniform(0.0, 2.0 * np.pi, count)
     hue = np.array(list(HUES.values()))[rng.integers(len(HUES), size=count)]
@@ -113,7 +114,7 @@ def _waves(rng: np.random.Generator) -> np.ndarray:
 
 
 def _stones(rng: np.random.Generator) -> np.ndarray:
-    """Return the cells around random points, each of one tone, with dark joints."""
+    """Return Voronoi cells around random points, each of one tone, with dark joints."""
     points = rng.uniform(0, TILE, (int(rng.integers(60, 240)), 2))
     pixels = np.mgrid[:TILE, :TILE].reshape(2, -1).T
     away, nearest = cKDTree(points, boxsize=TILE).query(pixels, k=2)  # a box, so the tile repeats
@@ -139,11 +140,11 @@ TEXTURES: dict[str, Pattern] = {
     "stony": _stones,
     "lined": _lines,
 }
-"""How a ground looks: the first color's share over one tile, (TILE, TILE) in 0..1."""
+"""Ground textures by name: the first color's share over one tile, (TILE, TILE) in [0, 1]."""
 
 
 def _sea(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Water to the horizon under a deep blue sky."""
+    """Return water up to the horizon under a deep blue sky."""
     sky = np.array([0.1, 0.3, 0.85]) + (1.0 - np.clip(up, 0, 1))[..., None] * [0.3, 0.3, 0.1]
     water = np.array([0.02, 0.16, 0.26]) * rng.uniform(0.6, 1.5)
     return np.where((up < rng.uniform(0.05, 0.3))[..., None], water, sky)
@@ -157,7 +158,7 @@ def _sunset(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.
 
 
 def _mountains(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Snowy peaks, as straight lines between random points."""
+    """Return snowy peaks, as straight lines between random points."""
     peaks = np.interp(across[0], np.linspace(0, 1, 7), rng.uniform(0.1, 0.9, 7))
     share = np.clip(up / np.maximum(peaks, 1e-3), 0.0, 1.0)[..., None]
     rock, snow = np.array([0.12, 0.13, 0.2]), np.array([0.8, 0.85, 0.95])
@@ -166,7 +167,7 @@ def _mountains(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> 
 
 
 def _wall(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Return a painted wall with upright stripes, higher than the picture."""
+    """Return a painted wall with upright stripes, higher than the image."""
     hue = np.array(list(HUES.values())[rng.integers(len(HUES))]) * rng.uniform(0.2, 0.9)
     stripe = (across * rng.integers(4, 16)) % 1.0 < rng.uniform(0.1, 0.5)
     return np.where(stripe[..., None], hue, hue * rng.uniform(0.5, 0.9))
@@ -179,7 +180,7 @@ def _studio(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.
 
 
 def _night(rng: np.random.Generator, up: np.ndarray, across: np.ndarray) -> np.ndarray:
-    """Lit towers before a black sky."""
+    """Return lit towers before a black sky."""
     towers = rng.uniform(0.1, 1.0, 10)[np.minimum((across * 10).astype(int), 9)]
     lit = ((across * 60).astype(int) % 3 == 1) & ((up * 30).astype(int) % 3 == 1)
     tower = np.where(lit[..., None], [0.9, 0.7, 0.2], [0.03, 0.03, 0.06])
@@ -195,4 +196,4 @@ HORIZONS: dict[str, Horizon] = {
     "studio": _studio,
     "night": _night,
 }
-"""What stands behind, from the height over the horizon and the column, both as shares."""
+"""Backgrounds by name, from the height over the horizon and the column, both as shares."""

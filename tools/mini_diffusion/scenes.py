@@ -1,4 +1,4 @@
-"""Pictures of the foundation: one scene, some moments of it, the truth and what is said of them."""
+"""Rendering of training images: moments of random scenes with annotations and captions."""
 
 from dataclasses import dataclass
 
@@ -16,16 +16,16 @@ from vidda.mini.raster import Cloth, Layer, Sun
 from vidda.sidecar import REGIONS
 
 RENDERED = 0.2
-"""The share of scenes that look as the synthetic domain does, which is the translation's source."""
+"""The share of scenes that look like the synthetic domain, which is the translation's source."""
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """T pictures of one scene.
+class RenderedScene:
+    """T images of one scene.
 
-    frames: (T, S, S, 3) uint8 RGB; clean: the same before the camera did its worst; keypoints:
-    (T, 17, 2) float32 pixels; inside: (T, 17) bool, which of them the picture holds; mask:
-    (T, S, S) bool, the person; captions: T times so many as were asked for.
+    frames: (T, S, S, 3) uint8 RGB; clean: the same without the lens's effects; keypoints:
+    (T, 17, 2) float32 pixels; inside: (T, 17) bool, whether they are in the image; mask: (T, S, S)
+    bool, of the person; captions: K for each image.
     """
 
     frames: np.ndarray
@@ -38,7 +38,7 @@ class Pictures:
 
 @dataclass(frozen=True)
 class _World:
-    """Everything around a person."""
+    """The surroundings and clothes of a person."""
 
     sun: Sun
     cloth: dict[int, Cloth]
@@ -47,9 +47,10 @@ class _World:
     place: appearance.Place
 
 
-def draw(seed: tuple[int, ...], moments: int, size: int, captions: int) -> Pictures:
-    """Return a scene at random, in so many pictures of size x size pixels with captions; by the
-    seed.
+def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) -> RenderedScene:
+    """Render a random scene by the seed: `moments` images of size x size pixels.
+
+    captions: number of captions of each image.
     """
     rng = np.random.default_rng(seed)
     rendered = rng.random() < RENDERED
@@ -81,7 +82,7 @@ def draw(seed: tuple[int, ...], moments: int, size: int, captions: int) -> Pictu
         **world.facts,  # type: ignore[arg-type]
     )
     keypoints = np.stack([camera.project(stance.points[name])[0] for name in JOINTS], axis=1)
-    return Pictures(
+    return RenderedScene(
         frames=shoot(rng, light, lens, 0),
         clean=shoot(rng, light, perfect(moments), 0),
         keypoints=keypoints.astype(np.float32),
@@ -92,7 +93,7 @@ def draw(seed: tuple[int, ...], moments: int, size: int, captions: int) -> Pictu
 
 
 def _viewpoint(rng: np.random.Generator) -> tuple[Viewpoint, float | None]:
-    """Return a camera on the ground or in the air, and its altitude there."""
+    """Return a random viewpoint, and its altitude in meters if it is in the air."""
     azimuth = rng.normal(0.0, np.radians(22.0))
     if rng.random() < 0.5:
         return Viewpoint(azimuth, rng.uniform(1.2, 2.4), rng.uniform(6.0, 14.0)), None
@@ -119,7 +120,7 @@ def _photographed(rng: np.random.Generator) -> _World:
 
 
 def _rendered(rng: np.random.Generator) -> _World:
-    """As `vidda.mini.clip.render` draws a synthetic clip."""
+    """Return surroundings like those of `vidda.mini.clip.render` for a synthetic clip."""
     terrain = str(rng.choice(list(appearance.TERRAINS)))
     place = appearance.place(rng, False, terrain)
     sun = appearance.sunlight(rng, False, int(rng.integers(len(appearance.SUNS_DEG))))

@@ -1,4 +1,4 @@
-"""CLIP's tokenizer over the foundation's words: each is one token, any other text is letters."""
+"""A CLIP tokenizer in which each word of the captions is one token, and other text is letters."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Piece = tuple[str, ...]
 
 
 def tokenizer(words: Sequence[str]) -> CLIPTokenizer:
-    """Return the tokenizer whose vocabulary are all letters and these lower-case words."""
+    """Return a tokenizer whose vocabulary is all letters and these lower-case words."""
     letters = sorted(ByteLevel.alphabet())
     merges = byte_pairs(words)
     pieces = [*letters, *(letter + END for letter in letters), *(a + b for a, b in merges)]
@@ -27,7 +27,7 @@ def tokenizer(words: Sequence[str]) -> CLIPTokenizer:
 def byte_pairs(words: Sequence[str]) -> list[tuple[str, str]]:
     """Return the merges that make each word one token (Sennrich et al. 2016, arXiv 1508.07909).
 
-    The commonest pair is merged first, and the first in the alphabet of those that are as common.
+    The most frequent pair is merged first; ties go to the first in alphabetical order.
     """
     pieces: list[Piece] = [(*word[:-1], word[-1] + END) for word in dict.fromkeys(words)]
     merges: list[tuple[str, str]] = []

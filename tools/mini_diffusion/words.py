@@ -1,4 +1,7 @@
-"""The words that are one token of the miniature's tokenizer."""
+"""The words that are one token of the miniature's tokenizer.
+
+Their order and spelling decide token ids, so a change needs a new training.
+"""
 
 from tools.mini_diffusion.captions import GOOD, POOR
 from tools.mini_diffusion.capture import KINDS
@@ -7,7 +10,10 @@ from tools.mini_diffusion.people import PATTERNS
 from tools.mini_diffusion.places import HORIZONS, TEXTURES
 from vidda.mini.appearance import TERRAINS
 from vidda.mini.gestures import GESTURES
-from vidda.translate.stable_diffusion.personalize.textual_inversion import OBJECT, STYLE
+from vidda.translate.stable_diffusion.personalize.textual_inversion import (
+    OBJECT_TEMPLATES,
+    STYLE_TEMPLATES,
+)
 
 EXTRA = (
     "a an the of in on at with and from to by is style sks valid object realistic real"
@@ -24,21 +30,21 @@ EXTRA = (
     " surveillance training test domain source target landing signal gesture stop come forward"
     " move follow halt attention rally advance reverse me"
 )
-"""Words that no caption has, as Stable Diffusion's rare ones: for prompts and Textual Inversion."""
+"""Words that no caption contains, like rare words of Stable Diffusion: for prompts and tokens."""
 
 
 def vocabulary() -> list[str]:
     """Return all words that are one token, in a fixed order."""
     texts = [
         "photo picture video frame render game simulation person seen from the ground air by a"
-        " drone above meters behind light shirt and trousers in on of",
+        " drone above metres behind light shirt and trousers in on of",
         "standing moving waving one both arm arms evening noon overcast cold",
         *(" ".join(names) for names in (GROUNDS, TEXTURES, HORIZONS, HUES, PATTERNS, KINDS)),
         *TERRAINS,
         *GESTURES,
         *GOOD,
         *POOR,
-        *(template.replace("{token}", "") for template in (*OBJECT, *STYLE)),
+        *(template.replace("{token}", "") for template in (*OBJECT_TEMPLATES, *STYLE_TEMPLATES)),
         EXTRA,
     ]
     plain = " ".join(texts).lower().replace(",", " ").replace("-", " ")

@@ -1,1 +1,1 @@
-"""How vidda's built-in pose estimator is made."""
+"""Training of vidda's built-in pose estimator."""

@@ -1,4 +1,4 @@
-"""From pictures to a model: trained, measured, described."""
+"""The whole training of the pose estimator, with measurements and model card."""
 
 import json
 import platform
@@ -11,7 +11,7 @@ from tools.mini_diffusion import cache
 from tools.mini_diffusion.loop import RESULT, Machine, seconds_per_step, train
 from tools.mini_pose import card, examples
 from tools.mini_pose.learner import Learner
-from tools.mini_pose.measure import enough, measure
+from tools.mini_pose.measure import measure, reaches_goal
 from tools.mini_pose.model import CONFIG, WEIGHTS
 from tools.mini_pose.recipe import PoseRun, Recipe
 from vidda.control.mmpose_estimator import MMPoseConfig
@@ -20,12 +20,12 @@ from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.run import RunFolder
 
-LOOKED_AT = 512
-"""Pictures of each kind that are measured on while it learns."""
+EVALUATED = 512
+"""Images of each kind that are evaluated during training."""
 
 
 class Builder:
-    """Makes the pose estimator of a recipe in its folder."""
+    """Trains the pose estimator of a recipe in the recipe's folder."""
 
     def __init__(self, recipe: Recipe) -> None:
         self.recipe = recipe
@@ -37,7 +37,10 @@ class Builder:
         return self.recipe.out / RESULT
 
     def build(self, deadline: float) -> bool:
-        """Go on until it is made, or until the deadline by time.monotonic(); whether it is."""
+        """Run or resume training until the deadline; return whether it is finished.
+
+        deadline: by time.monotonic().
+        """
         recipe = self.recipe
         content = PoseRun(
             seed=recipe.seed,
@@ -64,32 +67,34 @@ class Builder:
         return True
 
     def measure(self) -> bool:
-        """Write into the model card how good the model is; says so too. Whether it is enough."""
+        """Measure the model, write it into the model card, print it; return if the goal is met."""
         if not self.result.exists():
-            raise ViddaError(f"{self.result} is not there yet; the same command without --measure")
+            raise ViddaError(
+                f"{self.result} does not exist yet; first run the same command without --measure"
+            )
         model = MMPoseConfig(
             model=self.result / CONFIG,
             weights=self.result / WEIGHTS,
             device=str(self.machine.device),
         )
         found = measure(model, self.recipe)
-        card.keep(self.recipe, found)
+        card.save_figures(self.recipe, found)
         card.write(self.result, self.recipe)
         for name, one in found.items():
             print(f"{name:17s} PCK@0.1 {one.all:6.1%}  wrists {one.wrists:6.1%}")
-        return enough(found)
+        return reaches_goal(found)
 
     def seconds(self, steps: int) -> float:
-        """Return seconds per step, with random weights."""
+        """Return the seconds of a training step with random weights, over so many steps."""
         return seconds_per_step(self._learner(), self.recipe.training, self.machine, 0, steps)
 
     def _learner(self) -> Learner:
         recipe = self.recipe
         held_out = {
-            "foundation": examples.of_foundation(recipe, "held_out").some(LOOKED_AT),
-            "synthetic": self._of_clips("val", 4).some(LOOKED_AT),
+            "foundation": examples.of_foundation(recipe, "held_out").some(EVALUATED),
+            "synthetic": self._of_clips("val", 4).some(EVALUATED),
         }
-        train = examples.joined(
+        train = examples.join_examples(
             [self._of_clips("train", 1), examples.of_foundation(recipe, "train")]
         )
         return Learner(train, held_out, recipe.augment, self.machine, recipe.seed)
@@ -99,7 +104,7 @@ class Builder:
         return examples.of_clips(found, self.recipe.data.size, every)
 
     def _add_cost(self, seconds: float) -> None:
-        """Add time to what the card says of the cost."""
+        """Add seconds to the training time in the model card."""
         file = self.recipe.out / card.COST
         spent = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
         kind = _kind(self.machine.device)

@@ -1,4 +1,4 @@
-"""The model card: what the estimator is, what it was made from, what it cost, how good it is."""
+"""The model card of the pose estimator: description, data, training and quality."""
 
 import json
 from collections.abc import Mapping
@@ -83,14 +83,14 @@ NAMES = {
 }
 
 
-def keep(recipe: Recipe, found: Mapping[str, Figures]) -> None:
-    """Keep the figures where the card reads them."""
+def save_figures(recipe: Recipe, found: Mapping[str, Figures]) -> None:
+    """Write the figures into the run folder, where the model card reads them."""
     content = {name: asdict(one) for name, one in found.items()}
     write_text(recipe.out / FIGURES, json.dumps(content, indent=2) + "\n")
 
 
 def write(folder: Path, recipe: Recipe) -> None:
-    """Write the card into a model's folder, from what is known of it so far."""
+    """Write the model card into a model's folder, with the measurements made so far."""
     text = TEXT.format(
         size=sum((folder / name).stat().st_size for name in (CONFIG, WEIGHTS)) / 1e6,
         config=CONFIG,

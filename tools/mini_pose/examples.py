@@ -1,4 +1,4 @@
-"""Pictures of a person with their joints: synthetic clips of MiniRoCoG, the foundation's scenes."""
+"""Training images of a person with joints: MiniRoCoG's synthetic clips, the miniature's scenes."""
 
 from dataclasses import dataclass
 
@@ -16,15 +16,15 @@ from vidda.progress import track
 from vidda.types import Manifest
 
 LEARNED_FROM = "synthetic"
-"""The only domain of MiniRoCoG that is: the `real` one is what vidda adapts to."""
+"""The only domain of MiniRoCoG to train on, because vidda adapts to the `real` one."""
 
 
 @dataclass(frozen=True)
 class Examples:
-    """N pictures.
+    """N images with keypoints.
 
-    frames: (N, P, P, 3) uint8 RGB; keypoints: (N, 17, 3) float32 x, y in pixels and whether the
-    picture holds the joint, be it hidden.
+    frames: (N, P, P, 3) uint8 RGB; keypoints: (N, 17, 3) float32 x, y in pixels and 1 if the joint
+    is inside the image, even hidden, else 0.
     """
 
     frames: np.ndarray
@@ -34,34 +34,32 @@ class Examples:
         return len(self.frames)
 
     def some(self, count: int) -> "Examples":
-        """Some of the pictures, spread evenly."""
+        """Return up to `count` of the images, spread evenly."""
         chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
         return Examples(self.frames[chosen], self.keypoints[chosen])
 
     def pose(self) -> Pose:
-        """Return the true poses, one person in each picture."""
+        """Return the true poses, one person in each image."""
         return Pose(self.keypoints[:, None, :, :2], self.keypoints[:, None, :, 2])
 
 
-def joined(parts: list[Examples]) -> Examples:
-    """Return all pictures of all parts."""
+def join_examples(parts: list[Examples]) -> Examples:
+    """Return the images of several sets as one."""
     frames = np.concatenate([part.frames for part in parts])
     return Examples(frames, np.concatenate([part.keypoints for part in parts]))
 
 
 def clips(recipe: Recipe, **wanted: str) -> Manifest:
-    """MiniRoCoG's clips whose columns have these values; raises ViddaError when there are none."""
+    """Return MiniRoCoG's clips with these values of columns; raise ViddaError without any."""
     found = load_manifest(recipe.clips).where(**wanted)
     if not len(found):
-        said = " ".join(f"{name}={value}" for name, value in wanted.items())
-        raise ViddaError(f"{recipe.clips}: no clip with {said}; take another clips=FOLDER")
+        columns = " ".join(f"{name}={value}" for name, value in wanted.items())
+        raise ViddaError(f"{recipe.clips}: no clip with {columns}; take another clips=FOLDER")
     return found
 
 
 def of_clips(manifest: Manifest, size: int, every: int) -> Examples:
-    """Return each so-manieth frame of all clips, in size x size pixels, with their sidecars'
-    joints.
-    """
+    """Return every `every`-th frame of all clips, size x size pixels, with the sidecars' joints."""
     truth: PoseSource = SidecarPosesConfig().build()
     parts = []
     for clip in track(manifest.clips, label="reading clips", total=len(manifest), unit="clips"):
@@ -70,11 +68,11 @@ def of_clips(manifest: Manifest, size: int, every: int) -> Examples:
         known = (pose.scores[:, 0] > 0).astype(np.float32)
         joints = np.concatenate([pose.keypoints[:, 0], known[..., None]], axis=-1)
         parts.append(Examples(frames[::every], joints[::every]))
-    return joined(parts)
+    return join_examples(parts)
 
 
 def of_foundation(recipe: Recipe, part: str) -> Examples:
-    """Pictures of `train` or `held_out`, rendered where they are not there yet."""
+    """Return the miniature's images, `train` or `held_out`, after rendering missing ones."""
     cache.render(recipe.pictures, recipe.data, recipe.seed)
     found = cache.load(recipe.pictures, recipe.data, recipe.seed, part)
     return Examples(found.frames, found.keypoints)

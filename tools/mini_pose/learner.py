@@ -1,4 +1,4 @@
-"""What the training loop of the foundation needs to know of the pose estimator."""
+"""The pose estimator as a stage of the training loop of `tools.mini_diffusion`."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -10,21 +10,21 @@ import torch
 from tools.mini_diffusion.gate import score
 from tools.mini_diffusion.loop import Machine
 from tools.mini_pose import model as network
-from tools.mini_pose.augment import augmented
+from tools.mini_pose.augment import augment
 from tools.mini_pose.examples import Examples
 from tools.mini_pose.recipe import AugmentConfig
 from vidda.control.draw_pose import draw_openpose
 from vidda.control.keypoints import Pose
-from vidda.translate.stable_diffusion.personalize.render_images import sheet
+from vidda.translate.stable_diffusion.personalize.render_images import image_grid
 
 SHOWN = 12
 
 
 class Learner:
-    """A model of mmpose that learns; a `tools.mini_diffusion.loop.Stage`.
+    """A `tools.mini_diffusion.loop.Stage` that trains a model of mmpose.
 
-    Its running means and variances are among what is learned, so that they are averaged, saved and
-    restored with the weights they belong to.
+    held_out: sets to evaluate, by name. seed: of the initial weights. Running means and variances
+    are in `learned`, so that they are averaged, saved and restored with the weights.
     """
 
     def __init__(
@@ -51,32 +51,34 @@ class Learner:
         importance = model.dataset_meta["dataset_keypoint_weights"]
         self._importance = torch.as_tensor(importance, device=machine.device).float()
 
-    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Return the loss of mmpose's head on pictures of these numbers.
+    def loss_terms(
+        self, numbers: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return `heatmaps`, the loss of mmpose's head on the images of these numbers (B,).
 
-        Joints outside the picture count too: there, nothing is to be found anywhere.
+        Joints outside the image count too, with empty heatmaps.
         """
         chosen = numbers.numpy()
         device = self._machine.device
         frames = torch.from_numpy(self._train.frames[chosen]).to(device)
         joints = torch.from_numpy(self._train.keypoints[chosen]).to(device)
         with torch.autocast(device.type, enabled=False):
-            pictures, joints = augmented(frames, joints, network.SIZE, self._augment, generator)
-        found = self._model(self._normalized(pictures), None, mode="tensor").float()
+            images, joints = augment(frames, joints, network.SIZE, self._augment, generator)
+        found = self._model(self._normalized(images), None, mode="tensor").float()
         weights = self._importance.expand(len(chosen), -1)
         loss = self._model.head.loss_module(found, self._heatmaps(joints), weights)
         return {"heatmaps": loss}
 
     def measure(self) -> dict[str, float]:
-        """PCK@0.1 in the held-out pictures, of all joints and of the wrists."""
+        """Return PCK@0.1 on the held-out images, of all joints and of the wrists."""
         figures: dict[str, float] = {}
         for name, examples in self._held_out.items():
             found = score(examples.pose(), self._poses(examples.frames))
             figures |= {f"{name}/all": found.all, f"{name}/wrists": found.wrists}
         return figures
 
-    def sheet(self) -> np.ndarray:
-        """Held-out pictures, the true poses, and those that are found."""
+    def contact_sheet(self) -> np.ndarray:
+        """Return held-out images above the true and the estimated poses, (H, W, 3) uint8."""
         rows = []
         for examples in self._held_out.values():
             some = examples.some(SHOWN)
@@ -86,20 +88,20 @@ class Learner:
                 for pose in (some.pose(), self._poses(some.frames))
             ]
             rows += [some.frames, *maps]
-        return sheet(rows)
+        return image_grid(rows)
 
     def save(self, folder: Path) -> None:
-        """Write the model."""
+        """Write the model's config and weights into an existing folder."""
         network.save(self._model, folder)
 
-    def _normalized(self, pictures: torch.Tensor) -> torch.Tensor:
-        """As the model's own preprocessor has it. pictures: (B, 3, S, S) RGB in [0, 1]."""
+    def _normalized(self, images: torch.Tensor) -> torch.Tensor:
+        """Return images (B, 3, S, S) RGB in [0, 1], normalized as the model's preprocessor does."""
         prepare = self._model.data_preprocessor
-        values = (pictures * 255.0 - prepare.mean) / prepare.std
+        values = (images * 255.0 - prepare.mean) / prepare.std
         return values.contiguous(memory_format=torch.channels_last)
 
     def _heatmaps(self, joints: torch.Tensor) -> torch.Tensor:
-        """What mmpose's codec makes of joints (B, 17, 3)."""
+        """Return the heatmaps of joints (B, 17, 3) by mmpose's codec."""
         codec = self._model.head.decoder
         maps = [
             codec.encode(one[None, :, :2], one[None, :, 2])["heatmaps"]
@@ -108,18 +110,18 @@ class Learner:
         return torch.from_numpy(np.stack(maps)).to(self._machine.device)
 
     def _poses(self, frames: np.ndarray) -> Pose:
-        """What is found in whole frames (N, P, P, 3) of any size, without a mirror."""
+        """Return the estimated poses in frames (N, P, P, 3) of any size, without mirroring."""
         self._model.eval()
         decoded = []
         with torch.inference_mode(), self._machine.autocast():
             for start in range(0, len(frames), TOGETHER):
                 part = torch.from_numpy(frames[start : start + TOGETHER]).to(self._machine.device)
-                pictures = part.permute(0, 3, 1, 2).float() / 255.0
-                if pictures.shape[-1] != network.SIZE:
-                    pictures = torch.nn.functional.interpolate(
-                        pictures, (network.SIZE, network.SIZE), mode="bilinear"
+                images = part.permute(0, 3, 1, 2).float() / 255.0
+                if images.shape[-1] != network.SIZE:
+                    images = torch.nn.functional.interpolate(
+                        images, (network.SIZE, network.SIZE), mode="bilinear"
                     )
-                found = self._model(self._normalized(pictures), None, mode="tensor")
+                found = self._model(self._normalized(images), None, mode="tensor")
                 decoded += self._model.head.decode(found.float())
         self._model.train()
         scale = np.float32(frames.shape[1] / network.SIZE)

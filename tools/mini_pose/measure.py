@@ -1,8 +1,8 @@
-"""How well a model finds poses: through vidda's own way from a config to a pose, by PCK@0.1."""
+"""The quality of a pose estimator as vidda runs it, by PCK@0.1."""
 
 from dataclasses import dataclass
 
-from tools.mini_diffusion.gate import estimated, score
+from tools.mini_diffusion.gate import estimate_poses, score
 from tools.mini_pose import examples
 from tools.mini_pose.examples import LEARNED_FROM, Examples
 from tools.mini_pose.recipe import Recipe
@@ -10,7 +10,7 @@ from vidda.control.draw_pose import THRESHOLD
 from vidda.control.mmpose_estimator import MMPoseConfig
 
 EVERY = 4
-"""So-manieth frames of clips are measured; neighbors say the same."""
+"""Every EVERY-th frame of clips is measured, since neighbors are nearly equal."""
 
 WANTED = 0.9
 """PCK@0.1 on the held-out synthetic clips, of all joints."""
@@ -18,9 +18,10 @@ WANTED = 0.9
 
 @dataclass(frozen=True)
 class Figures:
-    """pictures: how many. all, wrists: PCK@0.1 of joints that the picture holds, as a share.
+    """The quality on one set of images.
 
-    sure: the share of them whose score lets vidda draw them.
+    pictures: the number of images. all, wrists: PCK@0.1 of joints inside the image, in [0, 1].
+    sure: the share of these joints whose score is high enough to be drawn.
     """
 
     pictures: int
@@ -30,24 +31,24 @@ class Figures:
 
 
 def measure(model: MMPoseConfig, recipe: Recipe) -> dict[str, Figures]:
-    """Figures on pictures that were not learned from, by what they are of."""
+    """Return the quality of a model on images that were not trained on, by the name of the set."""
     estimator = model.build()
     found = {}
-    for name, pictures in held_out(recipe).items():
-        given, poses = pictures.pose(), estimated(estimator, pictures.frames)
-        shares = score(given, poses)
-        held = given.scores[:, 0] > 0
+    for name, images in held_out(recipe).items():
+        truth, poses = images.pose(), estimate_poses(estimator, images.frames)
+        shares = score(truth, poses)
+        inside = truth.scores[:, 0] > 0
         found[name] = Figures(
-            pictures=len(pictures),
+            pictures=len(images),
             all=shares.all,
             wrists=shares.wrists,
-            sure=float((poses.scores[:, 0] > THRESHOLD)[held].mean()),
+            sure=float((poses.scores[:, 0] > THRESHOLD)[inside].mean()),
         )
     return found
 
 
 def held_out(recipe: Recipe) -> dict[str, Examples]:
-    """Return the pictures that are measured on."""
+    """Return the sets of images to measure on, by name."""
     sets = {"foundation": examples.of_foundation(recipe, "held_out")}
     for domain, split in ((LEARNED_FROM, "val"), ("real", "test")):
         for view in ("ground", "air"):
@@ -56,6 +57,6 @@ def held_out(recipe: Recipe) -> dict[str, Examples]:
     return sets
 
 
-def enough(found: dict[str, Figures]) -> bool:
-    """Return whether the goal is reached on both views of the held-out synthetic clips."""
+def reaches_goal(found: dict[str, Figures]) -> bool:
+    """Return whether both views of the held-out synthetic clips reach the goal."""
     return all(one.all >= WANTED for name, one in found.items() if name.startswith(LEARNED_FROM))

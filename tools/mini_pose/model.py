@@ -13,10 +13,10 @@ from vidda.control.mmpose_import import import_mmpose_apis
 from vidda.files import write_text
 
 SIZE = 112
-"""Pixels a side of what the network sees; a whole frame of MiniRoCoG as it is."""
+"""Pixels a side of the network's input, which is a whole frame of MiniRoCoG."""
 
 STRIDE = 4
-"""Pixels to a cell of the heatmaps."""
+"""Pixels a side of a heatmap's cell."""
 
 WIDTH = 32
 CONFIG, WEIGHTS = "model.json", "weights.safetensors"
@@ -24,9 +24,9 @@ LIMIT_BYTES = 5_000_000
 
 
 def content() -> dict[str, Any]:
-    """Return the config, in mmpose's own words.
+    """Return the model's config in mmpose's format.
 
-    Boxes are not padded: the default box is the whole frame, around which there is nothing.
+    Boxes are not padded, because the default box is the whole frame.
     """
     codec = {
         "type": "MSRAHeatmap",
@@ -89,9 +89,9 @@ def build(seed: int) -> Any:
 
     log = MMLogger.get_current_instance()
     level = log.level
-    log.setLevel(logging.ERROR)  # it lists what happens to each weight
+    log.setLevel(logging.ERROR)  # otherwise it lists the initialization of each weight
     with torch.random.fork_rng(devices=[]), warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # on where it found the names of COCO's joints
+        warnings.simplefilter("ignore")  # about the source of COCO's joint names
         torch.manual_seed(seed)
         model = apis.init_model(Content(content()), None, device="cpu")
         model.init_weights()
@@ -100,14 +100,14 @@ def build(seed: int) -> Any:
 
 
 def save(model: Any, folder: Path) -> None:
-    """Write what `vidda.control.mmpose_estimator.MMPoseConfig` loads into an existing folder.
+    """Write config and weights for `MMPoseConfig` into an existing folder.
 
-    Filters are kept in fp16; norms, whose variances may be tiny, in fp32.
+    Filters are saved in fp16; norms, whose variances may be tiny, in fp32.
     """
     write_text(folder / CONFIG, json.dumps(content(), indent=1) + "\n")
     state = {
         name: (value.half() if value.ndim > 1 else value).cpu().contiguous()
         for name, value in model.state_dict().items()
-        if value.is_floating_point()  # the rest are counters of batches
+        if value.is_floating_point()  # others are batch counters
     }
     save_file(state, folder / WEIGHTS)

@@ -18,8 +18,8 @@ from vidda.translate.stable_diffusion.attention_context import (
     AttendOwn,
     ContextConfig,
 )
-from vidda.translate.stable_diffusion.chunks import plan
-from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, unwrap
+from vidda.translate.stable_diffusion.chunks import plan_chunks
+from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, restore_attention
 
 CONTEXTS = [AttendOwn(), AttendFirst(), AttendFirstPrevious(), AttendAnchors(count=3)]
 
@@ -58,7 +58,7 @@ def test_a_plan_gives_every_frame_what_it_attends_to(
             wanted[start + frame] = [start + f for f in context.attended(frame, length)]
     seen = {}
     kept: list[int] = []
-    for chunk in plan(lengths, context, size):
+    for chunk in plan_chunks(lengths, context, size):
         assert chunk.numbers == tuple(chunk.frames.tolist())
         assert len(chunk.numbers) <= max(size, 3)
         rows = kept + [chunk.numbers[place] for place in chunk.source]
@@ -81,8 +81,8 @@ def test_a_layer_attends_to_exactly_the_frames_of_the_plan(
     hidden = torch.randn(passes, 5, 6, 32, generator=torch.Generator().manual_seed(1))
     found = []
     attention.begin_step()
-    for chunk in plan((5,), AttendFirstPrevious(), 2):
-        attention.tell(chunk, passes)
+    for chunk in plan_chunks((5,), AttendFirstPrevious(), 2):
+        attention.set_chunk(chunk, passes)
         found.append(layer(hidden[:, chunk.frames].flatten(0, 1)).unflatten(0, (passes, -1)))
 
     def heads(values: torch.Tensor) -> torch.Tensor:
@@ -104,7 +104,7 @@ def test_all_self_attention_and_nothing_else_is_wrapped(unet: UNet2DConditionMod
     assert len(attention) == len(changed) == SELF_ATTENTIONS
     assert all(name.endswith("attn1.processor") for name in changed)
     attention.check()
-    unwrap(unet)
+    restore_attention(unet)
     kinds = {type(processor) for processor in unet.attn_processors.values()}
     assert kinds == {AttnProcessor2_0}
 
@@ -147,9 +147,9 @@ def test_a_wrapper_that_does_not_run_is_an_error(unet: UNet2DConditionModel) -> 
     attention = CrossFrameAttention(unet)
     block = unet.mid_block.attentions[0].transformer_blocks[0]
     block.attn1.forward = lambda hidden, **_: hidden  # what a patch of the whole layer does
-    chunk = plan((2,), AttendFirstPrevious(), 2)[0]
+    chunk = plan_chunks((2,), AttendFirstPrevious(), 2)[0]
     attention.begin_step()
-    attention.tell(chunk, 1)
+    attention.set_chunk(chunk, 1)
     run(unet, torch.randn(2, 4, 8, 8), 1)
     attention.check()
     with pytest.raises(ViddaError, match=r"did not run in 1 of 7 layers \(first mid_block"):
@@ -172,8 +172,8 @@ def test_the_compiler_traces_it_without_a_break(unet: UNet2DConditionModel) -> N
     def step(network: Any) -> torch.Tensor:
         attention.begin_step()
         parts = []
-        for chunk in plan((7,), AttendFirstPrevious(), 2):
-            attention.tell(chunk, 2)
+        for chunk in plan_chunks((7,), AttendFirstPrevious(), 2):
+            attention.set_chunk(chunk, 2)
             part = hidden[:, chunk.frames].flatten(0, 1)
             states = text.expand(len(part), -1, -1)
             parts.append(network(part, encoder_hidden_states=states).unflatten(0, (2, -1)))

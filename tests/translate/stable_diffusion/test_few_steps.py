@@ -9,9 +9,9 @@ from tests.tiny_diffusion import write_tiny
 from tests.translate.tiny_translator import clip_job, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.attention_context import AttendOwn
-from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.loading import Models, load_models
 from vidda.translate.stable_diffusion.noise import SharedNoise
-from vidda.translate.stable_diffusion.personalize.render_images import DrawingConfig, draw
+from vidda.translate.stable_diffusion.personalize.render_images import DrawingConfig, render
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
@@ -49,16 +49,16 @@ def test_eta_is_the_share_of_fresh_noise(networks: Models, name: str, usual: flo
 def test_samples_are_drawn_with_eta_and_steps_are_checked_first(tmp_path: Path) -> None:
     base = write_tiny(tmp_path / "base", size=32)
     config = WeightsConfig(base=Folder(path=base), controlnets=())
-    models = load(config, torch.device("cpu"), torch.float32)
-    pictures = []
+    models = load_models(config, torch.device("cpu"), torch.float32)
+    images = []
     for eta in (None, 0.3, 1.0):
         scheduler = SchedulerConfig(name="tcd", eta=eta)
         drawing = DrawingConfig(scheduler=scheduler, steps=3, guidance=1.0)
         drawing.check(models)
         with torch.no_grad():
-            pictures.append(draw(models, drawing, "a person", 32, [0]))
-    assert (pictures[0] == pictures[1]).all()
-    assert (pictures[0] != pictures[2]).any()
+            images.append(render(models, drawing, "a person", 32, [0]))
+    assert (images[0] == images[1]).all()
+    assert (images[0] != images[2]).any()
     many = DrawingConfig(scheduler=SchedulerConfig(name="tcd"), steps=60)
     with pytest.raises(ViddaError, match=r"^drawing\.steps: TCDScheduler cannot take 60 .*correct"):
         many.check(models)

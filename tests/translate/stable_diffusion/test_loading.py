@@ -26,8 +26,8 @@ from tiny_diffusion import (
 from vidda.device import torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
-from vidda.translate.stable_diffusion.loading import Models, WeightsConfig, load
-from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build
+from vidda.translate.stable_diffusion.loading import Models, WeightsConfig, load_models
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build_scheduler
 from vidda.translate.stable_diffusion.weights_config import (
     ControlNetConfig,
     EmbeddingConfig,
@@ -87,30 +87,33 @@ def theirs(pipeline: Any, prompt: str = "a person") -> torch.Tensor:
 
 def refusal(config: WeightsConfig) -> list[str]:
     with pytest.raises(ViddaError) as error:
-        load(config, CPU, torch.float32)
+        load_models(config, CPU, torch.float32)
     return str(error.value).splitlines()
 
 
 @torch.inference_mode()
 def test_the_parts_are_those_of_diffusers(disk: Path) -> None:
-    models, pipeline = load(weights(disk), CPU, torch.float32), plain(disk)
+    models, pipeline = load_models(weights(disk), CPU, torch.float32), plain(disk)
     assert torch.equal(ours(models), theirs(pipeline))
-    picture = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
-    latents = models.vae.encode(picture).latent_dist.mean
-    assert torch.equal(latents, pipeline.vae.encode(picture).latent_dist.mean)
+    image = torch.rand(1, 3, 32, 32, generator=torch.Generator().manual_seed(0)) * 2 - 1
+    latents = models.vae.encode(image).latent_dist.mean
+    assert torch.equal(latents, pipeline.vae.encode(image).latent_dist.mean)
     assert torch.equal(models.vae.decode(latents).sample, pipeline.vae.decode(latents).sample)
     text = torch.randn(1, 77, WIDTH, generator=torch.Generator().manual_seed(1))
     for mine, net in zip(models.controlnets, pipeline.controlnet.nets, strict=True):
-        a, b = mine.model(latents, 1, text, picture)[0], net(latents, 1, text, picture)[0]
+        a, b = mine.model(latents, 1, text, image)[0], net(latents, 1, text, image)[0]
         assert all(torch.equal(x, y) for x, y in zip(a, b, strict=True))
     assert [c.kind for c in models.controlnets] == ["edges", "pose"]
-    assert build(SchedulerConfig(), models.scheduler_config).config == pipeline.scheduler.config
+    assert (
+        build_scheduler(SchedulerConfig(), models.scheduler_config).config
+        == pipeline.scheduler.config
+    )
     assert not any(p.requires_grad or m.training for m in models.modules() for p in m.parameters())
 
 
 @pytest.mark.parametrize("name", ["bf16", "fp16", "fp32"])
 def test_dtype_and_memory_layout_are_as_asked(disk: Path, name: Any) -> None:
-    models = load(weights(disk, channels_last=True), CPU, torch_dtype(name))
+    models = load_models(weights(disk, channels_last=True), CPU, torch_dtype(name))
     assert {p.dtype for m in models.modules() for p in m.parameters()} == {torch_dtype(name)}
     weight = models.unet.down_blocks[0].resnets[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last)
@@ -120,7 +123,7 @@ def test_dtype_and_memory_layout_are_as_asked(disk: Path, name: Any) -> None:
 @pytest.mark.parametrize("scale", [1.0, 0.4])
 def test_a_lora_is_what_diffusers_makes_of_it(disk: Path, scale: float) -> None:
     lora = LoraConfig(source=source(disk / "lora"), scale=scale)
-    models, pipeline = load(weights(disk, loras=(lora,)), CPU, torch.float32), plain(disk)
+    models, pipeline = load_models(weights(disk, loras=(lora,)), CPU, torch.float32), plain(disk)
     without = theirs(pipeline)
     pipeline.load_lora_weights(disk / "lora", adapter_name="x")
     pipeline.set_adapters("x", scale)
@@ -146,7 +149,7 @@ def test_loras_add_up_and_one_of_kohyas_kind_is_read(disk: Path, tmp_path: Path)
         LoraConfig(source=source(disk / "lora"), scale=0.5),
         LoraConfig(source=source(tmp_path / "k.safetensors"), scale=0.5),
     )
-    one, two = (load(weights(disk, loras=configs[:n]), CPU, torch.float32) for n in (1, 2))
+    one, two = (load_models(weights(disk, loras=configs[:n]), CPU, torch.float32) for n in (1, 2))
     before, after = (m.unet.get_submodule(layer).weight for m in (one, two))
     torch.testing.assert_close(after, before + 0.5 * (1 / 2) * up @ down)
 
@@ -154,7 +157,7 @@ def test_loras_add_up_and_one_of_kohyas_kind_is_read(disk: Path, tmp_path: Path)
 @pytest.mark.parametrize("name", ["lcm", "tcd"])
 def test_a_few_step_lora_samples_with_its_scheduler(disk: Path, name: str) -> None:
     lora = LoraConfig(source=source(disk / "lora"), scale=0.1)
-    models, pipeline = load(weights(disk, loras=(lora,)), CPU, torch.float32), plain(disk)
+    models, pipeline = load_models(weights(disk, loras=(lora,)), CPU, torch.float32), plain(disk)
     pipeline.load_lora_weights(disk / "lora")
     pipeline.fuse_lora(components=["unet", "text_encoder"], lora_scale=0.1)
     mine = StableDiffusionPipeline(
@@ -162,7 +165,7 @@ def test_a_few_step_lora_samples_with_its_scheduler(disk: Path, name: str) -> No
         models.text_encoder,
         models.tokenizer,
         models.unet,
-        build(SchedulerConfig(name=name), models.scheduler_config),
+        build_scheduler(SchedulerConfig(name=name), models.scheduler_config),
         None,
         None,
         requires_safety_checker=False,
@@ -195,12 +198,15 @@ def test_a_few_step_lora_samples_with_its_scheduler(disk: Path, name: str) -> No
 @pytest.mark.parametrize("token", [None, "<other>"])
 def test_an_embedding_is_what_diffusers_makes_of_it(disk: Path, token: str | None) -> None:
     word = EmbeddingConfig(source=source(disk / "word"), token=token)
-    models, pipeline = load(weights(disk, embeddings=(word,)), CPU, torch.float32), plain(disk)
+    models, pipeline = (
+        load_models(weights(disk, embeddings=(word,)), CPU, torch.float32),
+        plain(disk),
+    )
     pipeline.load_textual_inversion(disk / "word", token=token)
     prompt = pipeline.maybe_convert_prompt(f"a {token or '<real>'} person", pipeline.tokenizer)
     assert "_1" in prompt, "both vectors are in the prompt"
     assert torch.equal(ours(models, prompt), theirs(pipeline, prompt))
-    bare = load(weights(disk), CPU, torch.float32)
+    bare = load_models(weights(disk), CPU, torch.float32)
     assert not torch.allclose(ours(models, prompt), ours(bare, prompt))
 
 
@@ -208,7 +214,7 @@ def test_an_embedding_is_what_diffusers_makes_of_it(disk: Path, token: str | Non
 def test_dreambooth_weights_replace_the_bases(disk: Path, tmp_path: Path, form: str) -> None:
     tuned = write_tiny(tmp_path / "tuned", seed=9)
     place = tuned / "unet" if form == "unet" else tuned
-    models = load(weights(disk, dreambooth=source(place)), CPU, torch.float32)
+    models = load_models(weights(disk, dreambooth=source(place)), CPU, torch.float32)
     pipeline = StableDiffusionPipeline.from_pretrained(tuned, safety_checker=None)
     base = plain(disk)
     text_encoder = base.text_encoder if form == "unet" else pipeline.text_encoder
@@ -227,7 +233,7 @@ def test_a_tiny_autoencoder_replaces_the_bases(disk: Path, tmp_path: Path) -> No
         num_decoder_blocks=(1, 1, 1),
     )
     vae.save_pretrained(tmp_path / "tiny")
-    models = load(weights(disk, vae=source(tmp_path / "tiny")), CPU, torch.float32)
+    models = load_models(weights(disk, vae=source(tmp_path / "tiny")), CPU, torch.float32)
     assert isinstance(models.vae, AutoencoderTiny)
     assert models.vae.encode(torch.zeros(1, 3, 32, 32)).latents.shape == (1, 4, 8, 8)
 
@@ -236,11 +242,16 @@ def test_a_variant_and_shards_are_read(disk: Path, tmp_path: Path) -> None:
     pipeline = StableDiffusionPipeline.from_pretrained(disk / "base", safety_checker=None)
     pipeline.save_pretrained(tmp_path / "v", variant="fp16")
     base = Folder(path=tmp_path / "v", variant="fp16")
-    assert torch.equal(ours(load(weights(disk, base=base), CPU, torch.float32)), theirs(pipeline))
+    assert torch.equal(
+        ours(load_models(weights(disk, base=base), CPU, torch.float32)), theirs(pipeline)
+    )
     pipeline.unet.save_pretrained(tmp_path / "u", max_shard_size="500KB")
     assert len(list((tmp_path / "u").glob("*.safetensors"))) > 1
     sharded = weights(disk, dreambooth=source(tmp_path / "u"))
-    loaded, wanted = load(sharded, CPU, torch.float32).unet.state_dict(), pipeline.unet.state_dict()
+    loaded, wanted = (
+        load_models(sharded, CPU, torch.float32).unet.state_dict(),
+        pipeline.unet.state_dict(),
+    )
     assert loaded.keys() == wanted.keys()
     assert all(torch.equal(loaded[name], wanted[name]) for name in wanted)
 
@@ -251,7 +262,7 @@ def test_loading_draws_no_random_numbers(disk: Path) -> None:
         "embeddings": (EmbeddingConfig(source=source(disk / "word")),),
     }
     before = torch.get_rng_state()
-    load(weights(disk, **added), CPU, torch.float32)
+    load_models(weights(disk, **added), CPU, torch.float32)
     assert torch.equal(torch.get_rng_state(), before)
 
 
@@ -264,7 +275,7 @@ def test_a_tokenizer_in_two_files_is_read(disk: Path, tmp_path: Path) -> None:
     (base / "tokenizer" / "vocab.json").write_text(json.dumps(whole["vocab"]))
     merges = "\n".join(["#version: 0.2", *(" ".join(pair) for pair in whole["merges"])])
     (base / "tokenizer" / "merges.txt").write_text(merges + "\n")
-    tokenizer = load(weights(disk, base=source(base)), CPU, torch.float32).tokenizer
+    tokenizer = load_models(weights(disk, base=source(base)), CPU, torch.float32).tokenizer
     text = "a person in the style of zebras"
     assert tokenizer(text).input_ids == plain(disk).tokenizer(text).input_ids
 
@@ -310,6 +321,6 @@ def test_a_hub_name_is_read_from_the_cache_alone(
     (snapshot.parents[1] / "refs" / "main").write_text("abc")
     cached = weights(disk, base=Hub(repo="me/mine"))
     assert fingerprint(cached) == fingerprint(weights(disk))
-    assert torch.equal(ours(load(cached, CPU, torch.float32)), theirs(plain(disk)))
+    assert torch.equal(ours(load_models(cached, CPU, torch.float32)), theirs(plain(disk)))
     (line,) = refusal(weights(disk, base=Hub(repo="not a name")))
     assert "'not a name' is not written owner/name" in line

@@ -16,7 +16,7 @@ from vidda.config import ConfigError
 from vidda.config import load as load_config
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
-from vidda.translate.stable_diffusion.loading import WeightsConfig, load
+from vidda.translate.stable_diffusion.loading import WeightsConfig, load_models
 from vidda.translate.stable_diffusion.weights_config import (
     ControlNetConfig,
     EmbeddingConfig,
@@ -43,7 +43,7 @@ def weights(disk: Path, **changes: Any) -> WeightsConfig:
 
 def refusal(config: WeightsConfig) -> list[str]:
     with pytest.raises(ViddaError) as error:
-        load(config, torch.device("cpu"), torch.float32)
+        load_models(config, torch.device("cpu"), torch.float32)
     return str(error.value).splitlines()
 
 
@@ -53,7 +53,7 @@ def test_a_window_that_is_empty_is_refused() -> None:
         load_config(WeightsConfig, None, [f"controlnets=[{wrong}]"])
 
 
-def test_every_problem_is_told_at_once(disk: Path, tmp_path: Path) -> None:
+def test_every_problem_is_reported_at_once(disk: Path, tmp_path: Path) -> None:
     wide = UNet2DConditionModel.from_config(
         UNet2DConditionModel.load_config(disk / "base" / "unet")
         | {"cross_attention_dim": 48, "block_out_channels": (8, 16)}
@@ -82,7 +82,7 @@ def test_every_problem_is_told_at_once(disk: Path, tmp_path: Path) -> None:
         r"embeddings.0.source: .*learned_embeds.pt: no such folder",
         r"stranger: not a ControlNet of this UNet: cross_attention_dim is 48, the UNet's 32; "
         r"block_out_channels is \[8, 16\], the UNet's \[16, 32\]; it shrinks its map by 8, the "
-        r"autoencoder its pictures by 4; name another",
+        r"autoencoder its images by 4; name another",
     ]
     assert len(lines) == len(wanted)
     for pattern, line in zip(wanted, lines, strict=True):
@@ -204,7 +204,7 @@ def test_an_embedding_that_does_not_fit_is_refused(disk: Path, tmp_path: Path) -
     lines = refusal(weights(disk, embeddings=embeddings))
     wanted = [
         "an embedding of 48, but this text encoder's words have 32 numbers",
-        "does not name its word; give it, for instance token: <realism>",
+        "does not name its word; set it, for instance token: <realism>",
         "holds 2 tensors, not one embedding",
         "the word 'person</w>' is known already; give another as token",
     ]

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from tiny_diffusion import write_tiny
 
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.loading import Models, load
+from vidda.translate.stable_diffusion.loading import Models, load_models
 from vidda.translate.stable_diffusion.weights_config import LoraConfig, WeightsConfig
 from vidda.weights import Folder
 
@@ -42,7 +42,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def loaded(base: Path, *files: Path) -> Models:
     loras = tuple(LoraConfig(source=Folder(path=file)) for file in files)
     weights = WeightsConfig(base=Folder(path=base), controlnets=(), loras=loras)
-    return load(weights, torch.device("cpu"), torch.float32)
+    return load_models(weights, torch.device("cpu"), torch.float32)
 
 
 def matrices(models: Models) -> dict[tuple[str, str], tuple[torch.Tensor, torch.Tensor]]:
@@ -184,7 +184,7 @@ def test_layers_without_the_name_of_their_model_are_the_unets(base: Path, tmp_pa
 
 @pytest.mark.parametrize(
     ("key", "reason"),
-    [("lora_unet_x.alpha", "is of no layer in it"), ("lora_unet_x.dora_scale", "a DoRA")],
+    [("lora_unet_x.alpha", "belongs to none of its layers"), ("lora_unet_x.dora_scale", "a DoRA")],
 )
 def test_what_cannot_be_added_as_the_file_has_it_is_refused(
     base: Path, tmp_path: Path, key: str, reason: str

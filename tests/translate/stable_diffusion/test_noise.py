@@ -13,9 +13,9 @@ from vidda.translate.stable_diffusion.noise import (
     IndependentNoise,
     NoiseConfig,
     SharedNoise,
+    flow_on_grid,
     generator,
-    on_grid,
-    warp,
+    warp_noise,
 )
 
 SHAPE = (4, 64, 64)
@@ -60,7 +60,7 @@ def test_every_frame_is_unit_normal_and_white(noise: NoiseConfig) -> None:
             moved = torch.roll(frame, (rows, columns), dims=(-2, -1))
             product = (frame * moved)[..., rows:, columns:]
             assert abs(product.mean()) < 5 * product.numel() ** -0.5
-        # No place of the picture is quieter than the others.
+        # No place of the image is quieter than the others.
         assert (frame.var(dim=0) - 1).abs().max() < 6 * (2 / 128) ** 0.5
 
 
@@ -81,7 +81,7 @@ def test_frames_share_as_much_as_is_asked(noise: NoiseConfig, expected: float) -
 
 
 def test_noise_follows_the_flow() -> None:
-    # Eight pixels are two latents: the picture moved down and right by them.
+    # Eight pixels are two latents: the image moved down and right by them.
     flow = np.full((2, 256, 256, 2), -8.0, np.float32)
     flow[0] = 0
     still = np.zeros((2, 256, 256), bool)
@@ -96,13 +96,13 @@ def test_no_cell_is_taken_twice_or_from_what_is_hidden() -> None:
     anchor, fresh = torch.arange(16.0).view(1, 4, 4), torch.full((1, 4, 4), -1.0)
     flow = torch.zeros(4, 4, 2)
     flow[0, :, 0] = -torch.arange(4.0)  # the whole first row shows cell 0
-    flow[1, 3, 0] = 1  # leaves the picture
+    flow[1, 3, 0] = 1  # leaves the image
     flow[2, 0, 1] = -0.4  # nearest is the cell itself
     occluded = torch.zeros(4, 4, dtype=torch.bool)
     occluded[3, 3] = True
     wanted = anchor.clone()
     wanted[0, 0, 1:] = wanted[0, 1, 3] = wanted[0, 3, 3] = -1
-    assert torch.equal(warp(anchor, flow, occluded, fresh), wanted)
+    assert torch.equal(warp_noise(anchor, flow, occluded, fresh), wanted)
 
 
 def test_flow_is_averaged_onto_the_grid() -> None:
@@ -111,7 +111,7 @@ def test_flow_is_averaged_onto_the_grid() -> None:
     flow[:2, 4:8] = (8, 0)
     occluded = np.zeros((8, 12), bool)
     occluded[4:7, :4] = True
-    means, hidden = on_grid(flow, occluded, (2, 3))
+    means, hidden = flow_on_grid(flow, occluded, (2, 3))
     assert means[0].tolist() == [[1, 2], [1, 0], [0, 0]]
     assert hidden.tolist() == [[False] * 3, [True, False, False]]
 
@@ -130,7 +130,7 @@ def test_warping_needs_no_gradient_and_no_loop_over_cells() -> None:
     counts = []
     for side in (4, 64):
         with Count() as count:
-            moved = warp(
+            moved = warp_noise(
                 torch.randn(4, side, side),
                 torch.randn(side, side, 2),
                 torch.zeros(side, side, dtype=torch.bool),
@@ -139,7 +139,7 @@ def test_warping_needs_no_gradient_and_no_loop_over_cells() -> None:
         counts.append(count.calls)
         assert not moved.requires_grad
     assert counts[0] == counts[1] > 0
-    assert "for " not in inspect.getsource(warp).split('"""')[2]
+    assert "for " not in inspect.getsource(warp_noise).split('"""')[2]
 
 
 def test_a_clip_s_noise_is_its_own() -> None:

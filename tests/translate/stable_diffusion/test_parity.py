@@ -14,15 +14,15 @@ from diffusers import (
 from tests.translate.tiny_translator import clip_job, tiny_models
 from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.attention_context import AttendFirst, AttendOwn
-from vidda.translate.stable_diffusion.cross_frame import unwrap
-from vidda.translate.stable_diffusion.fitting import Fitting
-from vidda.translate.stable_diffusion.latents import encode
+from vidda.translate.stable_diffusion.batch_fitting import Fitting
+from vidda.translate.stable_diffusion.cross_frame import restore_attention
+from vidda.translate.stable_diffusion.latents import encode_frames
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.noise import IndependentNoise, generator
 from vidda.translate.stable_diffusion.sampler import ClipJob, StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
+from vidda.translate.stable_diffusion.sampling_start import FromImage, FromNoise, set_timesteps
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
-from vidda.translate.stable_diffusion.start import FromImage, FromNoise, schedule
 
 LENGTH = 3
 
@@ -45,7 +45,7 @@ def theirs(
         controlnet=nets[0].model
         if len(nets) == 1
         else MultiControlNetModel([net.model for net in nets]),
-        scheduler=schedulers.build(config.scheduler, models.scheduler_config),
+        scheduler=schedulers.build_scheduler(config.scheduler, models.scheduler_config),
         safety_checker=None,
         feature_extractor=None,
         requires_safety_checker=False,
@@ -120,7 +120,7 @@ class WholePndm(StableDiffusionControlNetImg2ImgPipeline):
     def get_timesteps(
         self, num_inference_steps: int, strength: float, device: Any
     ) -> tuple[torch.Tensor, int]:
-        timesteps = schedule(self.scheduler, num_inference_steps, strength)
+        timesteps = set_timesteps(self.scheduler, num_inference_steps, strength)
         return timesteps, len(timesteps)
 
 
@@ -147,7 +147,7 @@ def test_from_the_source(folder: Path, kinds: Any, scheduler: str, kind: Any) ->
         latents.clone() for latents in StableDiffusionTranslator(models, config).denoise([clip])
     ]
     # Their pipeline draws from the VAE's distribution: it is given the mode as ready latents.
-    source = encode(models.vae, clip.frames, Fitting(2, "vae_chunk"))
+    source = encode_frames(models.vae, clip.frames, Fitting(2, "vae_chunk"))
     same(ours, theirs(kind, models, config, clip, image=source, strength=0.7))
 
 
@@ -168,7 +168,7 @@ def test_first_is_diffusers_cross_frame_attention(folder: Path) -> None:
     ours = [
         latents.clone() for latents in StableDiffusionTranslator(models, config).denoise([clip])
     ]
-    unwrap(models.unet)
+    restore_attention(models.unet)
     alone = theirs(StableDiffusionControlNetPipeline, models, config, clip)
     models.unet.set_attn_processor(zero.CrossFrameAttnProcessor(batch_size=2))
     same(ours, theirs(StableDiffusionControlNetPipeline, models, config, clip))

@@ -22,7 +22,7 @@ from tests.translate.personalizing import (
 )
 from tests.translate.target_clips import SIZE, content, velocity_base, write_target
 from vidda.data import load_manifest
-from vidda.translate.stable_diffusion.personalize.frames import FramesConfig, draw
+from vidda.translate.stable_diffusion.personalize.frames import FramesConfig, sample_frames
 from vidda.translate.stable_diffusion.personalize.render_images import read_png, seed_of
 
 
@@ -43,7 +43,7 @@ def plain_loss(pipe: Any, frames: np.ndarray, prompt: str) -> float:
     return float(np.mean(errors))
 
 
-def plain_pictures(pipe: Any, prompt: str) -> np.ndarray:
+def plain_images(pipe: Any, prompt: str) -> np.ndarray:
     """What the last sheet of samples shows below the target's frames, by a plain pipeline."""
     pipe.set_progress_bar_config(disable=True)
     pipe.scheduler = DDIMScheduler.from_config(pipe.scheduler.config, clip_sample=False)
@@ -107,16 +107,18 @@ def test_it_lowers_the_loss_on_held_out_frames_and_plain_diffusers_reads_it(
     assert len(card["base"]) == len(card["frames"]) == 64 and card["token"] in card["prompt"]
     assert all(p.suffix != ".bin" for p in result.rglob("*"))
     plain = load(base, result)
-    held_out = draw(load_manifest(target), FramesConfig(count=12, held_out=2), SIZE).held_out[:]
+    held_out = sample_frames(
+        load_manifest(target), FramesConfig(count=12, held_out=2), SIZE
+    ).held_out[:]
     unchanged = plain_loss(StableDiffusionPipeline.from_pretrained(base), held_out, start)
     assert plain_loss(plain, held_out, card["prompt"]) < share * unchanged
 
     sheet = read_png(run / "samples" / f"{method['steps']:06d}.png")
     assert sheet.shape == (2 * SIZE, 2 * SIZE, 3)
-    assert np.abs(plain_pictures(plain, card["prompt"]) - sheet[SIZE:]).max() <= 1
+    assert np.abs(plain_images(plain, card["prompt"]) - sheet[SIZE:]).max() <= 1
 
 
-def test_the_prior_is_the_bases_own_pictures_and_learned_beside_the_frames(
+def test_the_prior_is_the_bases_own_images_and_learned_beside_the_frames(
     base: Path, target: Path, tmp_path: Path
 ) -> None:
     run = tmp_path / "run"
@@ -139,14 +141,18 @@ def test_the_prior_is_the_bases_own_pictures_and_learned_beside_the_frames(
     assert np.abs(np.rint(made.images[0] * 255) - read_png(images[2])).max() <= 1
 
 
-def test_the_decoder_learns_to_paint_the_target(base: Path, target: Path, tmp_path: Path) -> None:
+def test_the_decoder_learns_to_reconstruct_the_target(
+    base: Path, target: Path, tmp_path: Path
+) -> None:
     run = tmp_path / "run"
     assert personalize(content(base, target, run, VAE)) == 0
     before, after = measured(run, "held_out/psnr")
     assert after > before + 1
     tuned = AutoencoderKL.from_pretrained(run / "result")
     first = AutoencoderKL.from_pretrained(base / "vae")
-    held_out = draw(load_manifest(target), FramesConfig(count=12, held_out=2), SIZE).held_out[:]
+    held_out = sample_frames(
+        load_manifest(target), FramesConfig(count=12, held_out=2), SIZE
+    ).held_out[:]
     pixels = torch.from_numpy(held_out).permute(0, 3, 1, 2) / 127.5 - 1
     with torch.no_grad():
         latents = tuned.encode(pixels).latent_dist.mode()

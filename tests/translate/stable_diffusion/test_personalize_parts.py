@@ -14,28 +14,32 @@ from transformers import CLIPTokenizer
 from tests.tiny_diffusion import tiny_tokenizer
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.personalize.crops import PersonCrop, WholeCrop
-from vidda.translate.stable_diffusion.personalize.encoded_frames import encode, to_frames, to_pixels
+from vidda.translate.stable_diffusion.personalize.encoded_frames import (
+    encode_images,
+    to_frames,
+    to_pixels,
+)
 from vidda.translate.stable_diffusion.personalize.frames import (
     Frames,
     FramesConfig,
-    draw,
-    problems,
-    spread,
+    evenly_spaced,
+    frame_problems,
+    sample_frames,
 )
 from vidda.translate.stable_diffusion.personalize.objective import (
     min_snr_weight,
+    prediction_target,
     squared_error,
-    target,
 )
+from vidda.translate.stable_diffusion.personalize.prompt_tokens import plain_token_ids, token_ids
 from vidda.translate.stable_diffusion.personalize.render_images import seed_of
-from vidda.translate.stable_diffusion.personalize.stored_images import Spool
+from vidda.translate.stable_diffusion.personalize.stored_images import SpooledImages
 from vidda.translate.stable_diffusion.personalize.textual_inversion import (
+    ExtendedEmbedding,
     TextualInversionConfig,
-    Word,
 )
 from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
-from vidda.translate.stable_diffusion.personalize.training_loop import order
-from vidda.translate.stable_diffusion.personalize.wording import token_ids, words
+from vidda.translate.stable_diffusion.personalize.training_loop import frame_order
 from vidda.types import ClipRecord, Manifest
 from vidda.video import write
 
@@ -52,13 +56,13 @@ def clips(root: Path, count: int = 5, **meta: str) -> Manifest:
     return Manifest(root, (), tuple(records))
 
 
-def clip_of(frames: Spool) -> list[int]:
+def clip_of(frames: SpooledImages) -> list[int]:
     return [round(float(frame.mean()) / 20) - 1 for frame in frames[:]]
 
 
 @pytest.mark.parametrize(("count", "total"), [(3, 9), (9, 3), (1, 5), (7, 7), (4, 10)])
 def test_spread_is_even_and_within(count: int, total: int) -> None:
-    numbers = spread(count, total)
+    numbers = evenly_spaced(count, total)
     assert len(numbers) == count and (np.diff(numbers) >= 0).all()
     assert numbers[0] >= 0 and numbers[-1] < total
     shares = np.bincount(numbers, minlength=total)
@@ -69,23 +73,23 @@ def test_spread_is_even_and_within(count: int, total: int) -> None:
 
 def test_frames_are_even_over_clips_and_held_out_ones_are_of_other_clips(tmp_path: Path) -> None:
     manifest = clips(tmp_path)
-    drawn = draw(manifest, FramesConfig(count=8, held_out=1), 16)
+    drawn = sample_frames(manifest, FramesConfig(count=8, held_out=1), 16)
     assert drawn.train.shape == (8, 16, 16, 3) and drawn.train[:].dtype == np.uint8
     assert clip_of(drawn.held_out) == [2]
     assert clip_of(drawn.train) == [0, 0, 1, 1, 3, 3, 4, 4]
-    again = draw(manifest, FramesConfig(count=8, held_out=1), 16)
+    again = sample_frames(manifest, FramesConfig(count=8, held_out=1), 16)
     assert again.fingerprint() == drawn.fingerprint()
-    few = draw(manifest, FramesConfig(count=2, held_out=0), 16)
+    few = sample_frames(manifest, FramesConfig(count=2, held_out=0), 16)
     assert clip_of(few.train) == [1, 3] and few.held_out.shape == (0, 16, 16, 3)
 
 
-def test_too_few_frames_or_clips_are_told(tmp_path: Path) -> None:
+def test_too_few_frames_or_clips_are_reported(tmp_path: Path) -> None:
     manifest = clips(tmp_path, 2)
     with pytest.raises(ViddaError, match="takes 7 frames of clip '0', which has 6; lower it"):
-        draw(manifest, FramesConfig(count=14, held_out=0), 16)
-    assert "2 of only 2 clips" in problems(manifest, FramesConfig(held_out=2))[0]
-    assert "no clips" in problems(Manifest(tmp_path, (), ()), FramesConfig())[0]
-    assert problems(manifest, FramesConfig(held_out=1)) == []
+        sample_frames(manifest, FramesConfig(count=14, held_out=0), 16)
+    assert "2 of only 2 clips" in frame_problems(manifest, FramesConfig(held_out=2))[0]
+    assert "no clips" in frame_problems(Manifest(tmp_path, (), ()), FramesConfig())[0]
+    assert frame_problems(manifest, FramesConfig(held_out=1)) == []
 
 
 def test_a_square_is_in_the_frame_and_around_the_person() -> None:
@@ -108,7 +112,7 @@ def test_boxes_come_from_the_sidecar_and_else_the_frame_is_whole(tmp_path: Path)
     assert first is not None and first.tolist() == [10, 4, 18, 20]
     assert second is None and np.array_equal(first, last)
     assert PersonCrop().boxes(manifest.clips[1], tmp_path, np.array([0, 1])) == [None, None]
-    drawn = draw(manifest, FramesConfig(count=4, held_out=0, crop=PersonCrop()), 16)
+    drawn = sample_frames(manifest, FramesConfig(count=4, held_out=0, crop=PersonCrop()), 16)
     assert drawn.boxless == 3
     people = np.array([[[10, 4, 18, 20], [0, 0, 0, 0], [30, 2, 40, 9]]], np.float32)
     np.savez(tmp_path / "sidecar" / "1.npz", box=np.tile(people, (LENGTH, 1, 1)))
@@ -144,11 +148,13 @@ def test_the_target_undoes_the_noise() -> None:
     latents, noise = torch.randn(2, 5, 4, 3, 3, generator=rng).unbind()
     times = torch.tensor([0, 10, 300, 700, 999])
     plain = scheduler("epsilon")
-    assert torch.equal(target(plain, latents, noise, times), noise)
+    assert torch.equal(prediction_target(plain, latents, noise, times), noise)
     velocity = scheduler("v_prediction")
     signal = velocity.alphas_cumprod[times].view(-1, 1, 1, 1)
     noisy = velocity.add_noise(latents, noise, times)
-    clean = signal.sqrt() * noisy - (1 - signal).sqrt() * target(velocity, latents, noise, times)
+    clean = signal.sqrt() * noisy - (1 - signal).sqrt() * prediction_target(
+        velocity, latents, noise, times
+    )
     assert torch.allclose(clean, latents, atol=1e-5)
 
 
@@ -192,12 +198,12 @@ def test_the_published_recipes_are_the_defaults() -> None:
 
 
 def test_every_epoch_has_every_frame_in_an_order_of_its_own() -> None:
-    whole = order(0, 21, 7, seed=1)
+    whole = frame_order(0, 21, 7, seed=1)
     epochs = whole.view(3, 7)
     assert (epochs.sort(1).values == torch.arange(7)).all()
     assert not torch.equal(epochs[0], epochs[1])
-    assert torch.equal(order(5, 9, 7, seed=1), whole[5:14])
-    assert not torch.equal(order(0, 7, 7, seed=2), epochs[0])
+    assert torch.equal(frame_order(5, 9, 7, seed=1), whole[5:14])
+    assert not torch.equal(frame_order(0, 7, 7, seed=2), epochs[0])
 
 
 def test_seeds_differ_by_purpose_and_number() -> None:
@@ -205,7 +211,7 @@ def test_seeds_differ_by_purpose_and_number() -> None:
     assert len(set(seeds)) == 12 and seeds[0] == seed_of(0, 1, 0)
 
 
-def test_prompts_that_the_text_encoder_cannot_read_are_told() -> None:
+def test_prompts_that_the_text_encoder_cannot_read_are_reported() -> None:
     tokenizer = tiny_tokenizer()
     ids = token_ids(tokenizer, ["person", "a person"], "method.prompt")
     assert ids.shape == (2, 77)
@@ -213,14 +219,14 @@ def test_prompts_that_the_text_encoder_cannot_read_are_told() -> None:
         token_ids(tokenizer, ["x " * 76, "a", "y " * 80], "method.prompt")
     vocabulary = {word: n for n, word in enumerate(["a", "a</w>", "<|startoftext|>"])}
     small = CLIPTokenizer(vocab={**vocabulary, "<|endoftext|>": 3}, merges=[], model_max_length=77)
-    assert words(small, "a") == [1]
+    assert plain_token_ids(small, "a") == [1]
     with pytest.raises(ViddaError, match=r"method.prompt: 'b' has words .* does not know"):
         token_ids(small, ["a", "b"], "method.prompt")
 
 
 def test_new_words_alone_learn() -> None:
     known = torch.nn.Embedding(6, 3).requires_grad_(False)
-    word = Word(known, 5, torch.ones(2, 3))
+    word = ExtendedEmbedding(known, 5, torch.ones(2, 3))
     ids = torch.tensor([[0, 5, 6, 4]])
     vectors = word(ids)
     assert torch.equal(vectors[0, [0, 3]], known.weight[[0, 4]])
@@ -246,9 +252,9 @@ def test_a_tiny_autoencoder_is_sure_of_its_latents() -> None:
         num_decoder_blocks=(1, 1),
     )
     frames = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
-    latents = encode(vae, frames, torch.device("cpu"), "encoding")
+    latents = encode_images(vae, frames, torch.device("cpu"), "encoding")
     assert len(latents) == 9 and not latents.deviation.any()
-    drawn = latents.draw(torch.tensor([8, 0]), torch.Generator())
+    drawn = latents.sample(torch.tensor([8, 0]), torch.Generator())
     assert torch.equal(drawn, latents.mean[[8, 0]])
 
 
@@ -262,25 +268,25 @@ def test_mirrored_frames_come_after_the_others() -> None:
     frames = np.random.default_rng(0).integers(0, 256, (9, 8, 8, 3), np.uint8)
     both = np.concatenate([frames, frames[:, :, ::-1]])
     found, wanted = (
-        encode(vae, seen, torch.device("cpu"), "encoding", flip=flip)
+        encode_images(vae, seen, torch.device("cpu"), "encoding", flip=flip)
         for seen, flip in ((frames, True), (both, False))
     )
     torch.testing.assert_close(found.mean, wanted.mean)
 
 
-def spooled(pictures: np.ndarray) -> Spool:
-    spool = Spool(pictures.shape[1])
-    for picture in pictures:
-        spool.append(picture)
+def spooled(images: np.ndarray) -> SpooledImages:
+    spool = SpooledImages(images.shape[1])
+    for image in images:
+        spool.append(image)
     return spool
 
 
-def test_pictures_on_disk_are_those_that_were_kept() -> None:
-    pictures = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
-    spool = spooled(pictures)
-    assert len(spool) == 5 and spool.shape == pictures.shape
+def test_images_on_disk_are_those_that_were_kept() -> None:
+    images = np.random.default_rng(0).integers(0, 256, (5, 8, 8, 3), np.uint8)
+    spool = spooled(images)
+    assert len(spool) == 5 and spool.shape == images.shape
     for numbers in (slice(1, 4), slice(None), slice(4, 9), [4, 0, 4], np.array([2])):
-        assert np.array_equal(spool[numbers], pictures[numbers])
+        assert np.array_equal(spool[numbers], images[numbers])
     assert spool[5:].shape == (0, 8, 8, 3)
 
 
@@ -299,9 +305,9 @@ def test_memory_does_not_grow_with_the_frames(tmp_path: Path, flip: bool) -> Non
     )
     tracemalloc.start()  # numpy's arrays are traced, torch's are not
     try:
-        drawn = draw(manifest, FramesConfig(count=count, held_out=0), side)
+        drawn = sample_frames(manifest, FramesConfig(count=count, held_out=0), side)
         drawn.fingerprint()
-        latents = encode(vae, drawn.train, torch.device("cpu"), "encoding", flip=flip)
+        latents = encode_images(vae, drawn.train, torch.device("cpu"), "encoding", flip=flip)
         peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
@@ -310,10 +316,10 @@ def test_memory_does_not_grow_with_the_frames(tmp_path: Path, flip: bool) -> Non
 
 
 def test_frames_tell_their_content() -> None:
-    pictures = np.zeros((2, 8, 8, 3), np.uint8)
-    changed = pictures.copy()
+    images = np.zeros((2, 8, 8, 3), np.uint8)
+    changed = images.copy()
     changed[0, 0, 0, 0] = 1
-    one, other = spooled(pictures), spooled(changed)
-    assert Frames(one, one, 0).fingerprint() == Frames(spooled(pictures), one, 0).fingerprint()
+    one, other = spooled(images), spooled(changed)
+    assert Frames(one, one, 0).fingerprint() == Frames(spooled(images), one, 0).fingerprint()
     assert Frames(one, one, 0).fingerprint() != Frames(other, one, 0).fingerprint()
     assert Frames(one, other, 0).fingerprint() != Frames(other, one, 0).fingerprint()

@@ -10,7 +10,7 @@ from tests.translate.target_clips import content
 from vidda.errors import ViddaError
 
 
-def test_every_mistake_is_told_before_anything_is_written(
+def test_every_mistake_is_reported_before_anything_is_written(
     base: Path, target: Path, tmp_path: Path
 ) -> None:
     empty = target.parent / "empty.csv"
@@ -43,7 +43,7 @@ def test_every_mistake_is_told_before_anything_is_written(
         assert not run.exists(), changes
 
 
-def test_two_mistakes_are_told_at_once(base: Path, target: Path, tmp_path: Path) -> None:
+def test_two_mistakes_are_reported_at_once(base: Path, target: Path, tmp_path: Path) -> None:
     changes = {"frames": {"held_out": 6, "resolution": 34}}
     method = {**INVERSION, "initializer": "valid", "token": "a"}
     with pytest.raises(ViddaError) as told:
@@ -68,4 +68,4 @@ def test_dry_run_writes_nothing(
     run = tmp_path / "run"
     assert personalize(content(base, target, run, LORA), dry_run=True) == 0
     assert not run.exists()
-    assert "weights that learn; 12 frames and 2 held out, 32x32" in capsys.readouterr().out
+    assert "weights to train; 12 frames and 2 held out, 32x32" in capsys.readouterr().out

@@ -41,7 +41,7 @@ def test_broken_off_and_resumed_is_as_if_never_broken_off(
     method = {**method, "steps": 9}
     assert personalize(content(base, target, whole, method, **often)) == 0
 
-    def fail(path: Path, picture: np.ndarray) -> None:
+    def fail(path: Path, image: np.ndarray) -> None:
         if path.stem == "000008":
             raise KeyboardInterrupt
 

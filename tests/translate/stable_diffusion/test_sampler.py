@@ -20,21 +20,21 @@ from vidda.translate.stable_diffusion.attention_context import (
     AttendOwn,
     ContextConfig,
 )
-from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.batch_fitting import Fitting
 from vidda.translate.stable_diffusion.keep_person import KeepLatents, KeepPixels
-from vidda.translate.stable_diffusion.latents import decode, encode, on_latents
+from vidda.translate.stable_diffusion.latents import decode_latents, encode_frames, mask_to_latents
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.noise import FlowWarpedNoise, IndependentNoise
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator, match_to_first
-from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
-from vidda.translate.stable_diffusion.start import (
+from vidda.translate.stable_diffusion.sampling_start import (
     DdimInversion,
     FromImage,
     Zodi,
+    add_noise,
     alpha_bar,
-    noised,
-    schedule,
+    set_timesteps,
 )
+from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
 
 CONTEXTS = [AttendOwn(), AttendFirst(), AttendFirstPrevious(), AttendAnchors(count=3)]
 
@@ -155,15 +155,15 @@ def test_the_person_s_latents_are_the_source_s_until_released(
         latents.clone() for latents in StableDiffusionTranslator(models, choices).denoise([clip])
     ]
 
-    scheduler = schedulers.build(choices.scheduler, models.scheduler_config)
-    timesteps = schedule(scheduler, 8, 1.0)
-    source = encode(models.vae, clip.frames, Fitting(2, "vae_chunk"))
+    scheduler = schedulers.build_scheduler(choices.scheduler, models.scheduler_config)
+    timesteps = set_timesteps(scheduler, 8, 1.0)
+    source = encode_frames(models.vae, clip.frames, Fitting(2, "vae_chunk"))
     noise = IndependentNoise().draw(clip.seed, 3, (4, 8, 8), clip.controls)
-    inside = on_latents(mask, (8, 8), 0).bool().expand(-1, 4, -1, -1)
+    inside = mask_to_latents(mask, (8, 8), 0).bool().expand(-1, 4, -1, -1)
     assert 0 < inside.float().mean() < 0.5
     kept = []
     for latents, following in zip(steps, timesteps[1:], strict=False):
-        own = noised(scheduler, source, noise, following)
+        own = add_noise(scheduler, source, noise, following)
         level = (1 - alpha_bar(scheduler, following)) ** 0.5
         kept.append(level > release)
         assert torch.allclose(latents[inside], own[inside], atol=1e-4) == kept[-1]
@@ -199,7 +199,7 @@ def test_a_soft_mask_stays_a_share() -> None:
     mask = np.zeros((2, 64, 64), bool)
     mask[0, 16:48, 16:48] = True
     mask[1, :6, :6] = True
-    hard, soft = (on_latents(mask, (16, 16), feather) for feather in (0, 1.0))
+    hard, soft = (mask_to_latents(mask, (16, 16), feather) for feather in (0, 1.0))
     assert hard[0].sum() == 64
     assert hard[1, 0, :2, :2].flatten().tolist() == [1.0, 0.5, 0.5, 0.25]
     assert soft.min() >= 0
@@ -239,10 +239,12 @@ def test_frames_come_out_in_their_size_and_half_precision_is_near(folder: Path) 
 
 def test_the_autoencoder_s_slices_change_nothing(models: Models) -> None:
     frames = clip_job(5).frames
-    parts = [encode(models.vae, frames, Fitting(size, "vae_chunk")) for size in (1, 2, 8)]
+    parts = [encode_frames(models.vae, frames, Fitting(size, "vae_chunk")) for size in (1, 2, 8)]
     assert all(torch.allclose(parts[0], part, atol=1e-5) for part in parts[1:])
-    pictures = [decode(models.vae, parts[0], Fitting(size, "vae_chunk")) for size in (1, 2, 8)]
-    assert all(np.abs(pictures[0].astype(int) - other).max() <= 1 for other in pictures[1:])
+    images = [
+        decode_latents(models.vae, parts[0], Fitting(size, "vae_chunk")) for size in (1, 2, 8)
+    ]
+    assert all(np.abs(images[0].astype(int) - other).max() <= 1 for other in images[1:])
 
 
 def test_everything_that_is_missing_is_named_at_once(models: Models) -> None:
@@ -255,12 +257,12 @@ def test_everything_that_is_missing_is_named_at_once(models: Models) -> None:
     with pytest.raises(ViddaError) as error:
         translator.translate([empty, narrow])
     for part in (
-        "for edges has nothing to see: set control.edges",
+        "for edges has no control images: set control.edges",
         "needs optical flow: set control.flow",
         "keep_person needs the person's mask",
         "frames of 30x32 pixels; both sides must be multiples of 4",
         "maps of pose are (2, 32, 32), the frames (2, 32, 30)",
-        "do not pass together",
+        "cannot be translated together",
     ):
         assert part in str(error.value)
 
@@ -273,7 +275,7 @@ def test_a_prompt_that_would_be_cut_off_is_refused(models: Models) -> None:
 def test_values_that_are_not_finite_are_refused(models: Models) -> None:
     latents = torch.full((1, 4, 8, 8), float("nan"))
     with pytest.raises(ViddaError, match="not finite; take bf16 or fp32"):
-        decode(models.vae, latents, Fitting(1, "vae_chunk"))
+        decode_latents(models.vae, latents, Fitting(1, "vae_chunk"))
 
 
 def test_a_strength_that_leaves_no_step_is_refused() -> None:

@@ -20,8 +20,8 @@ from vidda.translate.stable_diffusion.attention_context import (
 )
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
+from vidda.translate.stable_diffusion.sampling_start import FromImage
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
-from vidda.translate.stable_diffusion.start import FromImage
 
 
 @pytest.fixture(scope="module")
@@ -116,7 +116,7 @@ def full_above(limit: int) -> Any:
 @pytest.mark.parametrize(
     "context", [AttendFirstPrevious(), AttendAnchors(count=2)], ids=lambda c: c.name
 )
-def test_out_of_memory_halves_the_chunk_and_goes_on(
+def test_out_of_memory_halves_the_chunk_and_continues(
     models: Models, context: ContextConfig, caplog: pytest.LogCaptureFixture
 ) -> None:
     clip = clip_job(9)
@@ -135,12 +135,12 @@ def test_out_of_memory_halves_the_chunk_and_goes_on(
     assert np.abs(halved.astype(int) - whole).max() <= 1
     said = [record.message for record in caplog.records if record.name == "vidda"]
     assert said == [
-        f"out of memory: goes on with {n}" for n in ("chunk=4", "chunk=2", "vae_chunk=2")
+        f"out of memory: continuing with {n}" for n in ("chunk=4", "chunk=2", "vae_chunk=2")
     ]
 
 
 def test_a_frame_that_does_not_fit_is_an_error(models: Models) -> None:
     hook = models.unet.register_forward_pre_hook(full_above(0))
-    with pytest.raises(ViddaError, match="not suffice for one frame at a time"):
+    with pytest.raises(ViddaError, match="not enough memory for one frame at a time"):
         last(models, config(), [clip_job(2)])
     hook.remove()

@@ -13,7 +13,7 @@ from vidda.translate.stable_diffusion.schedulers import (
     SCHEDULERS,
     SD15_NOISE,
     SchedulerConfig,
-    build,
+    build_scheduler,
     step_eta,
 )
 
@@ -23,7 +23,7 @@ FOLDER = {"_class_name": "PNDMScheduler", "_diffusers_version": "0.6.0", **SD15_
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_every_scheduler_takes_the_noise_that_the_model_learned(name: str) -> None:
     folder = FOLDER | {"clip_sample": False}
-    scheduler = build(SchedulerConfig(name=name), folder)
+    scheduler = build_scheduler(SchedulerConfig(name=name), folder)
     theirs = getattr(diffusers, SCHEDULERS[name]).from_config(folder)
     assert type(scheduler) is type(theirs)
     assert dict(scheduler.config) == dict(theirs.config)
@@ -35,14 +35,14 @@ def test_every_scheduler_takes_the_noise_that_the_model_learned(name: str) -> No
 
 def test_latents_are_not_clipped_unless_the_folder_says_so() -> None:
     ddim = SchedulerConfig(name="ddim")
-    assert build(ddim, FOLDER).config.clip_sample is False
-    assert build(ddim, FOLDER | {"clip_sample": True}).config.clip_sample is True
+    assert build_scheduler(ddim, FOLDER).config.clip_sample is False
+    assert build_scheduler(ddim, FOLDER | {"clip_sample": True}).config.clip_sample is True
 
 
 @pytest.mark.parametrize("name", ["ddim", "unipc", "dpmsolver++", "lcm", "tcd", "euler"])
 def test_a_folder_for_v_prediction_and_zero_snr_keeps_them(name: str) -> None:
     trained = FOLDER | {"prediction_type": "v_prediction", "rescale_betas_zero_snr": True}
-    scheduler = build(
+    scheduler = build_scheduler(
         SchedulerConfig(name=name, overrides={"timestep_spacing": "trailing"}), trained
     )
     assert scheduler.config.prediction_type == "v_prediction"
@@ -55,7 +55,7 @@ def test_a_folder_for_v_prediction_and_zero_snr_keeps_them(name: str) -> None:
 def test_a_scheduler_without_zero_snr_is_refused_for_a_model_with_it() -> None:
     trained = FOLDER | {"rescale_betas_zero_snr": True}
     with pytest.raises(ViddaError, match=r"pndm: .*rescale_betas_zero_snr.*choose one of ddim, "):
-        build(SchedulerConfig(), trained)
+        build_scheduler(SchedulerConfig(), trained)
 
 
 def test_the_class_is_a_name_too() -> None:
@@ -75,7 +75,7 @@ def test_an_unknown_name_gives_the_nearest(given: str, near: str) -> None:
 def test_every_wrong_override_is_named() -> None:
     config = SchedulerConfig(name="ddim", overrides={"timestep_spacng": "trailing", "eta": 1.0})
     with pytest.raises(ViddaError) as error:
-        build(config, FOLDER)
+        build_scheduler(config, FOLDER)
     first, second = str(error.value).splitlines()
     assert "timestep_spacng" in first and "did you mean 'timestep_spacing'?" in first
     assert "overrides.eta" in second
@@ -84,21 +84,21 @@ def test_every_wrong_override_is_named() -> None:
 @pytest.mark.parametrize("name", SCHEDULERS)
 def test_eta_is_for_the_schedulers_that_have_it(name: str) -> None:
     usual = {"ddim": 0.0, "tcd": 0.3}
-    assert step_eta(SchedulerConfig(name=name), build(SchedulerConfig(name=name), FOLDER)) == (
-        usual.get(name)
-    )
+    assert step_eta(
+        SchedulerConfig(name=name), build_scheduler(SchedulerConfig(name=name), FOLDER)
+    ) == (usual.get(name))
     own = SchedulerConfig(name=name, eta=0.7)
     if name in usual:
-        assert step_eta(own, build(own, FOLDER)) == 0.7
+        assert step_eta(own, build_scheduler(own, FOLDER)) == 0.7
     else:
         with pytest.raises(ViddaError, match=re.escape(f"eta: {name} has none; leave it null")):
-            build(own, FOLDER)
+            build_scheduler(own, FOLDER)
 
 
 def test_a_value_that_diffusers_refuses_is_one_line() -> None:
     config = SchedulerConfig(name="ddim", overrides={"beta_schedule": "cubic"})
     with pytest.raises(ViddaError, match=r"ddim refuses .*beta_schedule=cubic"):
-        build(config, FOLDER)
+        build_scheduler(config, FOLDER)
 
 
 @pytest.mark.parametrize("steps", [-5, 0, 10**12, "many"])
@@ -107,4 +107,4 @@ def test_a_count_of_trained_steps_that_cannot_be_is_refused(steps: int | str) ->
         SchedulerConfig(overrides={"num_train_timesteps": steps})
     if steps == -5:
         with pytest.raises(ViddaError, match=r"the folder's scheduler_config\.json"):
-            build(SchedulerConfig(name="ddim"), {"num_train_timesteps": steps})
+            build_scheduler(SchedulerConfig(name="ddim"), {"num_train_timesteps": steps})

@@ -4,7 +4,7 @@ import torch
 from diffusers import UNet2DConditionModel
 
 from vidda.translate.stable_diffusion.attention_context import AttendFirstPrevious
-from vidda.translate.stable_diffusion.chunks import plan
+from vidda.translate.stable_diffusion.chunks import plan_chunks
 from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, CrossFrameProcessor
 
 # unet/config.json of stable-diffusion-v1-5/stable-diffusion-v1-5, what differs from the defaults.
@@ -30,8 +30,8 @@ def test_the_wrapper_runs_over_all_layers_of_the_real_unet() -> None:
     attention = CrossFrameAttention(unet)
     assert len(attention) == 16
     shapes = []
-    for chunk in plan((5,), AttendFirstPrevious(), 3):
-        attention.tell(chunk.to(meta), passes=2)
+    for chunk in plan_chunks((5,), AttendFirstPrevious(), 3):
+        attention.set_chunk(chunk.to(meta), passes=2)
         count = len(chunk.numbers)
         output = unet(
             torch.empty(2 * count, 4, 64, 64, dtype=torch.bfloat16, device=meta),

@@ -9,18 +9,18 @@ import torch
 from tests.translate.tiny_translator import clip_job, config, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.fitting import Fitting
-from vidda.translate.stable_diffusion.latents import encode
+from vidda.translate.stable_diffusion.batch_fitting import Fitting
+from vidda.translate.stable_diffusion.latents import encode_frames
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
-from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
-from vidda.translate.stable_diffusion.start import (
+from vidda.translate.stable_diffusion.sampling_start import (
     DdimInversion,
     FromImage,
     StartConfig,
     Zodi,
-    schedule,
+    set_timesteps,
 )
+from vidda.translate.stable_diffusion.schedulers import SCHEDULERS, SchedulerConfig
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array_wrap__")  # diffusers' LMS with numpy 2
 
@@ -41,7 +41,7 @@ def error(models: Models, scheduler: SchedulerConfig, start: StartConfig, steps:
     clip = clip_job(1)
     chosen = config(scheduler=scheduler, start=start, steps=steps)
     translator = StableDiffusionTranslator(models, chosen)
-    source = encode(models.vae, clip.frames, Fitting(1, "vae_chunk"))
+    source = encode_frames(models.vae, clip.frames, Fitting(1, "vae_chunk"))
     noise = chosen.noise.draw(clip.seed, 1, tuple(source.shape[1:]), clip.controls)
     translator.denoiser.predict = lambda *_: noise  # type: ignore[method-assign]
     for latents in translator.denoise([clip]):
@@ -53,7 +53,7 @@ def error(models: Models, scheduler: SchedulerConfig, start: StartConfig, steps:
 @cache
 def final_alpha(name: str) -> float:
     """The share of the signal that a scheduler ends at."""
-    scheduler: Any = schedulers.build(SchedulerConfig(name=name), schedulers.SD15_NOISE)
+    scheduler: Any = schedulers.build_scheduler(SchedulerConfig(name=name), schedulers.SD15_NOISE)
     if hasattr(scheduler, "final_alpha_cumprod"):
         return float(scheduler.final_alpha_cumprod)
     scheduler.set_timesteps(2)
@@ -89,8 +89,8 @@ def test_too_few_steps_for_runge_kutta_are_refused(models: Models) -> None:
 
 
 def test_an_image_start_of_pndm_repeats_its_second_level(models: Models) -> None:
-    scheduler = schedulers.build(SchedulerConfig(name="pndm"), models.scheduler_config)
-    assert schedule(scheduler, 20, 0.2).tolist() == [151, 101, 101, 51, 1]
-    assert schedule(scheduler, 20, 0.05).tolist() == [1]
-    whole = schedule(scheduler, 20, 1.0)
+    scheduler = schedulers.build_scheduler(SchedulerConfig(name="pndm"), models.scheduler_config)
+    assert set_timesteps(scheduler, 20, 0.2).tolist() == [151, 101, 101, 51, 1]
+    assert set_timesteps(scheduler, 20, 0.05).tolist() == [1]
+    whole = set_timesteps(scheduler, 20, 1.0)
     assert torch.equal(whole, scheduler.timesteps)

@@ -1,1 +1,1 @@
-"""Stable Diffusion 1.x with ControlNets and attention across frames, as a backbone."""
+"""Stable Diffusion 1.x or 2.x with ControlNets and cross-frame attention, as a backbone."""

@@ -1,4 +1,4 @@
-"""LoRAs and textual-inversion embeddings, put into the models for good by diffusers' loaders."""
+"""LoRAs and textual-inversion embeddings, merged into the models by diffusers' loaders."""
 
 import logging
 import re
@@ -13,24 +13,27 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.lora_file import read_lora, strength
+from vidda.translate.stable_diffusion.learned_tokens import add_words, token_names, token_problem
+from vidda.translate.stable_diffusion.lora_file import layer_strength, read_lora
 from vidda.translate.stable_diffusion.weights_config import EmbeddingConfig, LoraConfig
-from vidda.translate.stable_diffusion.words import add_words, names, problem
 from vidda.weights import quieted
 
 log = logging.getLogger("vidda")
 
-# What AUTOMATIC1111 calls the vectors in a file that does not name its word.
-_NAMELESS = "emb_params"
-_NAME = "lora"
+# AUTOMATIC1111's key for the vectors in a file that does not name its word.
+_UNNAMED = "emb_params"
+_ADAPTER_NAME = "lora"
 _TEXT_ATTENTION = re.compile(r"(?<=\.self_attn)\.to_(q|k|v|out)_lora\.")
 
 
-def carrier(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
-    """Return a pipeline around the models, for diffusers' loaders, which are methods of one."""
+def adapter_pipeline(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
+    """Return a diffusers pipeline around the models, whose methods load LoRAs into them.
+
+    The models are shared, not copied; the pipeline cannot sample, for it has no autoencoder.
+    """
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
-    with quiet():
+    with quiet_libraries():
         return StableDiffusionPipeline(
             vae=None,
             text_encoder=text_encoder,
@@ -44,16 +47,17 @@ def carrier(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
 
 
 def fuse_lora(pipeline: Any, file: Path, config: LoraConfig) -> None:
-    """Add a LoRA's product, times alpha / rank of each layer and the config's scale, to the models.
+    """Add a LoRA to the weights of a pipeline's UNet and text encoder, in place.
 
-    The layers stay the base's own classes: no adapter runs while sampling. Raises ViddaError when
-    the file is no LoRA, or has a layer that the models have not, or one of another shape.
+    Each layer's weights change by config.scale * alpha / rank * up @ down, so that no adapter runs
+    while sampling. Raises ViddaError when the file is no LoRA, or has a layer that the models lack
+    or have in another shape.
     """
-    with quiet():
+    with quiet_libraries():
         try:
             strengths = _load_lora(pipeline, file)
             models = {"unet": pipeline.unet, "text_encoder": pipeline.text_encoder}
-            applied = {part: _strengths(model) for part, model in models.items()}
+            applied = {part: _applied_strengths(model) for part, model in models.items()}
             found = sum(map(len, applied.values()))
             if found != len(strengths):
                 raise ViddaError(
@@ -67,22 +71,24 @@ def fuse_lora(pipeline: Any, file: Path, config: LoraConfig) -> None:
                     " alpha / rank; save it anew with diffusers' save_lora_weights"
                 )
             parts = [part for part, own in applied.items() if own]
-            pipeline.fuse_lora(components=parts, lora_scale=config.scale, adapter_names=[_NAME])
-        finally:  # one that does not fit must not be in the way of the next
+            pipeline.fuse_lora(
+                components=parts, lora_scale=config.scale, adapter_names=[_ADAPTER_NAME]
+            )
+        finally:  # so that a LoRA that does not fit does not block the next
             pipeline.unload_lora_weights()
     log.info("LoRA %s: %d layers, scale %g", file, found, config.scale)
 
 
 def _load_lora(pipeline: Any, file: Path) -> list[float]:
-    """Load a file as the adapter `_NAME`; gives the strength that each layer should have."""
+    """Load a file as the adapter `_ADAPTER_NAME`; return the strength that each layer needs."""
     try:
         lora = read_lora(file)
         state, _ = pipeline.lora_state_dict(lora.state)
-        # As diffusers reads kohya's text encoder, its attention would be lost beside its MLP.
+        # Without these names diffusers drops the attention layers of kohya's text encoder.
         named = {
             _TEXT_ATTENTION.sub(r".\1_proj.lora_linear_layer.", k): v for k, v in state.items()
         }
-        pipeline.load_lora_weights(named, adapter_name=_NAME)
+        pipeline.load_lora_weights(named, adapter_name=_ADAPTER_NAME)
     except (SafetensorError, ValueError, RuntimeError, KeyError, OSError) as error:
         reason = " ".join(str(error).split())
         raise ViddaError(
@@ -91,24 +97,28 @@ def _load_lora(pipeline: Any, file: Path) -> list[float]:
     return lora.strengths
 
 
-def _strengths(model: Any) -> list[float]:
-    """Return the strength at which each layer of the adapter `_NAME` is about to be added."""
+def _applied_strengths(model: Any) -> list[float]:
+    """Return the strength at which diffusers will add each layer of `_ADAPTER_NAME`."""
     from peft.tuners.lora import LoraLayer
 
     layers: list[Any] = [layer for layer in model.modules() if isinstance(layer, LoraLayer)]
     return [
-        abs(layer.scaling[_NAME]) * strength(layer.lora_A[_NAME].weight, layer.lora_B[_NAME].weight)
+        abs(layer.scaling[_ADAPTER_NAME])
+        * layer_strength(layer.lora_A[_ADAPTER_NAME].weight, layer.lora_B[_ADAPTER_NAME].weight)
         for layer in layers
     ]
 
 
 def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
-    """Teach tokenizer and text encoder a new word; gives the word. Raises as `read_embedding`."""
+    """Add a new word to a pipeline's tokenizer and text encoder, in place; return the word.
+
+    Raises ViddaError as `read_embedding` does.
+    """
     width = pipeline.text_encoder.config.hidden_size
     words, vectors = read_embedding(file, config, pipeline.tokenizer, width)
     first = len(pipeline.tokenizer)
     add_words(pipeline.tokenizer, words)
-    with quiet():
+    with quiet_libraries():
         pipeline.text_encoder.resize_token_embeddings(len(pipeline.tokenizer))
     table = pipeline.text_encoder.get_input_embeddings().weight
     table.data[first:] = vectors.reshape(len(words), width)
@@ -119,12 +129,12 @@ def add_embedding(pipeline: Any, file: Path, config: EmbeddingConfig) -> str:
 def read_embedding(
     file: Path, config: EmbeddingConfig, tokenizer: Any, width: int
 ) -> tuple[list[str], torch.Tensor]:
-    """Return the tokens that a new word is to be, as diffusers names them, and its vectors.
+    """Return the tokens of a new word, as diffusers names them, and its vectors (V, width).
 
-    width: of the text encoder's words. Raises ViddaError when the file is no embedding, has another
-    width than the text encoder, or its word cannot be taught, see `words.problem`.
+    width: hidden size of the text encoder. Raises ViddaError when the file is no embedding, its
+    vectors have another width, or the tokenizer cannot take the word (`token_problem`).
     """
-    tensors = _tensors(file)
+    tensors = _read_tensors(file)
     if len(tensors) != 1:
         raise ViddaError(f"{file}: holds {len(tensors)} tensors, not one embedding; name another")
     ((name, vectors),) = tensors.items()
@@ -134,16 +144,16 @@ def read_embedding(
             f"{file}: an embedding of {shape}, but this text encoder's words have {width} numbers;"
             " name one that was learned on this base"
         )
-    if name == _NAMELESS and config.token is None:
-        raise ViddaError(f"{file}: does not name its word; give it, for instance token: <realism>")
-    words = names(config.token or name, vectors.numel() // width)
-    wrong = problem(tokenizer, words)
+    if name == _UNNAMED and config.token is None:
+        raise ViddaError(f"{file}: does not name its word; set it, for instance token: <realism>")
+    words = token_names(config.token or name, vectors.numel() // width)
+    wrong = token_problem(tokenizer, words)
     if wrong:
         raise ViddaError(f"{file}: {wrong}; give another as token, such as <realism>")
     return words, vectors
 
 
-def _tensors(file: Path) -> dict[str, torch.Tensor]:
+def _read_tensors(file: Path) -> dict[str, torch.Tensor]:
     try:
         with safe_open(file, framework="pt") as opened:
             if len(list(opened.keys())) > 1:  # a whole model, perhaps of gigabytes
@@ -153,8 +163,8 @@ def _tensors(file: Path) -> dict[str, torch.Tensor]:
         raise ViddaError(f"{file}: not a safetensors file ({error}); copy it again") from None
 
 
-def quiet() -> AbstractContextManager[None]:
-    """Keep back what diffusers and transformers say and show of themselves."""
+def quiet_libraries() -> AbstractContextManager[None]:
+    """Return a context in which diffusers and transformers print no logs or progress bars."""
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
 

@@ -1,4 +1,4 @@
-"""Which frames a frame attends to in the UNet's self-attention, as a choice."""
+"""The choice of frames that a frame attends to in the UNet's self-attention."""
 
 from typing import Annotated, Literal
 
@@ -14,11 +14,11 @@ class AttendOwn(Config):
     name: Literal["none"] = "none"
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """Return the frames that attend to each other before the others come; there are none."""
+        """Return the frames of a clip of `length` that are computed together first: none here."""
         return ()
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """Return the frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values `frame` attends to, in a clip of `length`."""
         return (frame,)
 
 
@@ -28,25 +28,25 @@ class AttendFirst(Config):
     name: Literal["first"] = "first"
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """Return the frames that attend to each other before the others come; there are none."""
+        """Return the frames of a clip of `length` that are computed together first: none here."""
         return ()
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """Return the frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values `frame` attends to, in a clip of `length`."""
         return (0,)
 
 
 class AttendFirstPrevious(Config):
-    """The frame itself, frame 0 and the frame before it (Rerender A Video, arXiv 2306.07954)."""
+    """The frame itself, frame 0 and the previous frame (Rerender A Video, arXiv 2306.07954)."""
 
     name: Literal["first_previous"] = "first_previous"
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """Return the frames that attend to each other before the others come; there are none."""
+        """Return the frames of a clip of `length` that are computed together first: none here."""
         return ()
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """Return the frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values `frame` attends to, in a clip of `length`."""
         return (frame, 0, max(frame - 1, 0))
 
 
@@ -57,12 +57,12 @@ class AttendAnchors(Config):
     count: int = Field(default=3, ge=1, description="anchor frames of a clip; all fit in a chunk")
 
     def anchors(self, length: int) -> tuple[int, ...]:
-        """Return the frames that attend to each other before the others come."""
+        """Return the frames of a clip of `length` that are computed together first, ascending."""
         spread = np.linspace(0, length - 1, min(self.count, length)).round()
         return tuple(int(frame) for frame in spread)
 
     def attended(self, frame: int, length: int) -> tuple[int, ...]:
-        """Return the frames whose keys and values a frame of a clip of this length sees."""
+        """Return the frames whose keys and values `frame` attends to, in a clip of `length`."""
         anchors = self.anchors(length)
         return anchors if frame in anchors else (frame, *anchors)
 

@@ -1,8 +1,8 @@
-"""In what order and company frames pass through the networks, and what is kept in between.
+"""The chunks in which frames pass through the networks, and the keys and values kept in between.
 
-Attention across frames needs keys and values of frames that passed in an earlier chunk. Those that
-a later chunk needs are kept, the others are forgotten: memory does not grow with the clip's length,
-and which chunk a frame is in does not change what it attends to.
+Cross-frame attention needs keys and values of frames from earlier chunks. Those that a later chunk
+needs are kept and the others dropped, so memory does not grow with the clip's length, and a frame
+attends to the same frames whatever the chunk size.
 """
 
 from collections.abc import Iterator, Sequence
@@ -15,12 +15,12 @@ from vidda.translate.stable_diffusion.attention_context import ContextConfig
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """Frames that pass through the networks together; all tensors are int64.
+    """B frames that pass through the networks together; all tensors are int64.
 
-    numbers: of the B frames, counted clip after clip; frames: the same, (B,). source: (P,) which of
-    the B have keys and values that are needed. The rest count rows of what an earlier chunk kept
-    followed by these P: context: (B, M) the rows that each frame attends to; keep: (K,) the rows
-    kept for later chunks.
+    numbers: the frames' numbers, counted clip after clip. frames: the same, (B,). source: (P,)
+    positions in 0..B-1 of the frames whose keys and values are needed. Rows are those that the
+    previous chunk kept, followed by these P. context: (B, M) the rows that each frame attends to.
+    keep: (K,) the rows to keep for later chunks.
     """
 
     numbers: tuple[int, ...]
@@ -30,7 +30,7 @@ class Chunk:
     keep: torch.Tensor
 
     def to(self, device: torch.device) -> "Chunk":
-        """Return the same on a device."""
+        """Return the chunk with its tensors on a device."""
         return Chunk(
             self.numbers,
             self.frames.to(device),
@@ -40,53 +40,52 @@ class Chunk:
         )
 
 
-Attending = tuple[int, tuple[int, ...]]  # a frame's number, and those of the frames it attends to
+FrameAttention = tuple[int, tuple[int, ...]]
+"""A frame's number, and those of the frames that it attends to."""
 
 
-def plan(lengths: Sequence[int], context: ContextConfig, size: int) -> list[Chunk]:
-    """Return the chunks in which the frames of some clips pass, in order.
+def plan_chunks(lengths: Sequence[int], context: ContextConfig, size: int) -> list[Chunk]:
+    """Return the chunks for all frames of some clips, in the order in which they run.
 
     lengths: frames of each clip; frames are numbered clip after clip, and attend only within their
     clip. size: most frames of a chunk; one with a clip's anchors, which stay together, may be
     larger.
     """
-    parts = list(_split(_groups(lengths, context), size))
+    groups = list(_fill_chunks(_frame_groups(lengths, context), size))
     last_use = {
-        attended: number
-        for number, part in enumerate(parts)
-        for _, seen in part
-        for attended in seen
+        frame: number
+        for number, group in enumerate(groups)
+        for _, attended in group
+        for frame in attended
     }
     kept: list[int] = []
     chunks = []
-    for number, part in enumerate(parts):
-        source = [place for place, (frame, _) in enumerate(part) if frame in last_use]
-        rows = kept + [part[place][0] for place in source]
+    for number, group in enumerate(groups):
+        source = [position for position, (frame, _) in enumerate(group) if frame in last_use]
+        rows = kept + [group[position][0] for position in source]
         row = {frame: index for index, frame in enumerate(rows)}
         kept = [frame for frame in rows if last_use[frame] > number]
-        frames = [frame for frame, _ in part]
+        frames = [frame for frame, _ in group]
         chunks.append(
             Chunk(
                 numbers=tuple(frames),
-                frames=_numbers(frames),
-                source=_numbers(source),
-                context=torch.tensor([[row[seen] for seen in attended] for _, attended in part]),
-                keep=_numbers([row[frame] for frame in kept]),
+                frames=_int_tensor(frames),
+                source=_int_tensor(source),
+                context=torch.tensor([[row[frame] for frame in attended] for _, attended in group]),
+                keep=_int_tensor([row[frame] for frame in kept]),
             )
         )
     return chunks
 
 
-def _groups(lengths: Sequence[int], context: ContextConfig) -> Iterator[list[Attending]]:
-    """Yield frames that must pass together: first every clip's anchors, then each other frame
-    alone.
-    """
-    rest: list[list[Attending]] = []
+def _frame_groups(lengths: Sequence[int], context: ContextConfig) -> Iterator[list[FrameAttention]]:
+    """Yield groups of frames that must share a chunk: each clip's anchors, then single frames."""
+    rest: list[list[FrameAttention]] = []
     start = 0
     for length in lengths:
         anchors = context.anchors(length)
         attending = [
-            (start + frame, tuple(start + seen for seen in context.attended(frame, length)))
+            (start + frame, tuple(start + other for other in context.attended(frame, length)))
             for frame in range(length)
         ]
         if anchors:
@@ -96,16 +95,18 @@ def _groups(lengths: Sequence[int], context: ContextConfig) -> Iterator[list[Att
     yield from rest
 
 
-def _split(groups: Iterator[list[Attending]], size: int) -> Iterator[list[Attending]]:
-    """Fill chunks with groups whose frames all attend to equally many."""
-    part: list[Attending] = []
+def _fill_chunks(
+    groups: Iterator[list[FrameAttention]], size: int
+) -> Iterator[list[FrameAttention]]:
+    """Yield chunks of whole groups, in which every frame attends to the same number of frames."""
+    chunk: list[FrameAttention] = []
     for group in groups:
-        if part and (len(part) + len(group) > size or len(part[0][1]) != len(group[0][1])):
-            yield part
-            part = []
-        part += group
-    yield part
+        if chunk and (len(chunk) + len(group) > size or len(chunk[0][1]) != len(group[0][1])):
+            yield chunk
+            chunk = []
+        chunk += group
+    yield chunk
 
 
-def _numbers(values: list[int]) -> torch.Tensor:
+def _int_tensor(values: list[int]) -> torch.Tensor:
     return torch.tensor(values, dtype=torch.int64)

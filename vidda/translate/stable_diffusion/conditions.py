@@ -1,4 +1,4 @@
-"""What the networks are told about each frame: its prompt and its control pictures."""
+"""The conditions of each frame for the networks: its prompts and its control images."""
 
 from collections.abc import Iterator, Sequence
 
@@ -8,42 +8,49 @@ import torch
 from vidda.control.controls import Controls
 from vidda.errors import ViddaError
 from vidda.translate.clip_job import ClipJob
-from vidda.translate.stable_diffusion.latents import factor
+from vidda.translate.stable_diffusion.latents import pixels_per_latent_of
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.noise import FlowWarpedNoise
+from vidda.translate.stable_diffusion.prompt_encoder import PromptEncoder
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
-from vidda.translate.stable_diffusion.text import PromptEncoder
 
 
 class Conditions:
-    """The prompts and control pictures of some clips, by the frames' numbers, clip after clip."""
+    """The prompts and control images of some clips; frames are numbered clip after clip.
+
+    lengths: frames of each clip.
+    """
 
     def __init__(self, clips: Sequence[ClipJob], models: Models, encoder: PromptEncoder) -> None:
         self._clips = clips
         self._device, self._dtype = models.unet.device, models.unet.dtype
         self.lengths = tuple(len(clip.frames) for clip in clips)
-        self._place = [(c, f) for c, length in enumerate(self.lengths) for f in range(length)]
-        self._clip = torch.tensor([c for c, _ in self._place], device=self._device)
+        self._positions = [(c, f) for c, length in enumerate(self.lengths) for f in range(length)]
+        self._clip = torch.tensor([c for c, _ in self._positions], device=self._device)
         prompts = [clip.negative for clip in clips] + [clip.prompt for clip in clips]
         states = encoder.encode(prompts)
         self._text = states.to(self._dtype).unflatten(0, (2, len(clips)))
 
     def text(self, frames: torch.Tensor, passes: int) -> torch.Tensor:
-        """Return prompts of frames (B,), (passes x B, tokens, width); of two, the negatives come
-        first.
+        """Return the encoded prompts of frames (B,), (passes x B, tokens, width).
+
+        passes: 1 for the prompts alone, 2 for the negative prompts followed by the prompts.
         """
         return self._text[2 - passes :, self._clip[frames]].flatten(0, 1)
 
-    def picture(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
-        """What a ControlNet of a kind sees of frames, (B, 3, H, W) in [0, 1]."""
-        found = []
+    def control_images(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
+        """Return the control images of B frames for a ControlNet, (B, 3, H, W) in [0, 1].
+
+        kind: edges or pose.
+        """
+        images = []
         for number in frames:
-            clip, frame = self._place[number]
+            clip, frame = self._positions[number]
             maps = control_maps(self._clips[clip].controls, kind)
             assert maps is not None  # checked before sampling
-            found.append(maps[frame])
-        levels = torch.from_numpy(np.stack(found))
-        if self._device.type == "cuda":  # so that the copy does not wait for what runs there
+            images.append(maps[frame])
+        levels = torch.from_numpy(np.stack(images))
+        if self._device.type == "cuda":  # so that the copy does not wait for running kernels
             levels = levels.pin_memory()
         levels = levels.to(self._device, non_blocking=True)
         if levels.ndim == 3:  # edges have no color
@@ -52,29 +59,32 @@ class Conditions:
 
 
 def control_maps(controls: Controls, kind: str) -> np.ndarray | None:
-    """Return the pictures for a ControlNet of a kind, (T, H, W) or (T, H, W, 3) uint8."""
+    """Return a clip's control images for a kind of ControlNet; None where it has none.
+
+    kind: edges, (T, H, W) uint8; or pose, (T, H, W, 3) uint8.
+    """
     return controls.edges if kind == "edges" else controls.pose_maps
 
 
-def check(clips: Sequence[ClipJob], models: Models, config: SamplingConfig) -> None:
-    """Raise ViddaError with a line for everything that a translation of these clips lacks."""
-    problems = [problem for clip in clips for problem in _problems(clip, models, config)]
+def check_clips(clips: Sequence[ClipJob], models: Models, config: SamplingConfig) -> None:
+    """Raise ViddaError with a line for each input that these clips lack for the translation."""
+    problems = [problem for clip in clips for problem in _clip_problems(clip, models, config)]
     sizes = sorted({clip.frames.shape[1:3] for clip in clips})
     if len(sizes) > 1:
-        problems.append(f"clips of sizes {sizes[0]} and {sizes[1]} do not pass together")
+        problems.append(f"clips of sizes {sizes[0]} and {sizes[1]} cannot be translated together")
     if problems:
         raise ViddaError("\n".join(dict.fromkeys(problems)))
 
 
-def _problems(clip: ClipJob, models: Models, config: SamplingConfig) -> Iterator[str]:
+def _clip_problems(clip: ClipJob, models: Models, config: SamplingConfig) -> Iterator[str]:
     size = clip.frames.shape[:3]
-    of = factor(models.vae)
-    if size[1] % of or size[2] % of:
-        yield f"frames of {size[2]}x{size[1]} pixels; both sides must be multiples of {of}"
+    cell = pixels_per_latent_of(models.vae)
+    if size[1] % cell or size[2] % cell:
+        yield f"frames of {size[2]}x{size[1]} pixels; both sides must be multiples of {cell}"
     for net in models.controlnets:
         maps = control_maps(clip.controls, net.kind)
         if maps is None:
-            yield f"the ControlNet for {net.kind} has nothing to see: set control.{net.kind}"
+            yield f"the ControlNet for {net.kind} has no control images: set control.{net.kind}"
         elif maps.shape[:3] != size:
             yield f"maps of {net.kind} are {maps.shape[:3]}, the frames {size}"
     if config.keep_person is not None and clip.mask is None:

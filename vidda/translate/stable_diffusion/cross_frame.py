@@ -1,4 +1,4 @@
-"""Self-attention of a UNet across the frames of a clip."""
+"""Cross-frame self-attention: a UNet's layers attend to other frames of the clip."""
 
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
@@ -10,9 +10,9 @@ from vidda.translate.stable_diffusion.chunks import Chunk
 
 
 class CrossFrameStep:
-    """What all layers are told before the UNet runs.
+    """The chunk that the UNet runs on next, shared by the processors of all layers.
 
-    passes: how often the chunk's frames stand in the batch, 2 with guidance.
+    passes: copies of the chunk's frames in the batch, 2 with guidance.
     """
 
     chunk: Chunk
@@ -20,14 +20,14 @@ class CrossFrameStep:
 
 
 class CrossFrameProcessor:
-    """One layer's attention to the frames that the chunk's plan names.
+    """The attention processor of one layer, which attends to the frames in `Chunk.context`.
 
-    Keys and values are computed once per frame; those of the rows that the plan keeps wait in
-    `kept` for the next chunk of the same step.
+    kept: keys and values of the rows in `Chunk.keep`, for the next chunk of the same step; None
+    before the first chunk.
     """
 
-    def __init__(self, told: CrossFrameStep) -> None:
-        self._told = told
+    def __init__(self, step: CrossFrameStep) -> None:
+        self._step = step
         self.kept: tuple[torch.Tensor, torch.Tensor] | None = None
 
     def __call__(
@@ -37,12 +37,11 @@ class CrossFrameProcessor:
         encoder_hidden_states: torch.Tensor | None = None,
         attention_mask: torch.Tensor | None = None,
     ) -> torch.Tensor:
-        """Attend; hidden_states: (passes x B, tokens, channels), and so is what is returned.
+        """Return the layer's output for hidden_states, both (passes x B, tokens, channels).
 
-        The other two are what diffusers calls every processor with; in self-attention of a UNet of
-        images they are None.
+        diffusers passes the other two to every processor; in self-attention they are None.
         """
-        chunk, passes = self._told.chunk, self._told.passes
+        chunk, passes = self._step.chunk, self._step.passes
         batch, tokens, channels = hidden_states.shape
         source = hidden_states.view(passes, batch // passes, tokens, channels)
         if len(chunk.source) < batch // passes:
@@ -68,15 +67,15 @@ class CrossFrameProcessor:
 
 
 class CrossFrameAttention:
-    """All self-attention layers of a UNet, wrapped.
+    """Cross-frame processors in all self-attention layers of a UNet; its length is their number.
 
     Raises ViddaError when the UNet has none, or has blocks whose first attention is another kind.
     """
 
     def __init__(self, unet: nn.Module) -> None:
-        self._told = CrossFrameStep()
-        self._layers = dict(_self_attention(unet))
-        self._processors = {name: CrossFrameProcessor(self._told) for name in self._layers}
+        self._step = CrossFrameStep()
+        self._layers = dict(_self_attention_layers(unet))
+        self._processors = {name: CrossFrameProcessor(self._step) for name in self._layers}
         for name, layer in self._layers.items():
             layer.set_processor(self._processors[name])  # type: ignore[arg-type]
 
@@ -84,7 +83,7 @@ class CrossFrameAttention:
         return len(self._layers)
 
     def check(self) -> None:
-        """Raise ViddaError when another attention processor replaced a wrapper."""
+        """Raise ViddaError when another attention processor has replaced one of these."""
         lost = [
             f"{name} has {type(layer.processor).__name__}"
             for name, layer in self._layers.items()
@@ -92,46 +91,46 @@ class CrossFrameAttention:
         ]
         if lost:
             raise ViddaError(
-                f"attention across frames is off in {len(lost)} of {len(self)} layers ({lost[0]}):"
+                f"cross-frame attention is off in {len(lost)} of {len(self)} layers ({lost[0]}):"
                 " set no other attention processor (xformers, slicing, fused projections) on the"
                 " UNet, make a new Translator after doing so, or take context.name=none"
             )
 
     def begin_step(self) -> None:
-        """Forget the keys and values of the step before."""
+        """Drop the keys and values that the previous step kept."""
         for processor in self._processors.values():
             processor.kept = None
 
-    def tell(self, chunk: Chunk, passes: int) -> None:
-        """Say what the UNet's next run is on."""
-        self._told.chunk, self._told.passes = chunk, passes
+    def set_chunk(self, chunk: Chunk, passes: int) -> None:
+        """Set the chunk that the UNet runs on next, `passes` times in the batch."""
+        self._step.chunk, self._step.passes = chunk, passes
 
     def check_ran(self) -> None:
-        """Raise ViddaError when the UNet ran without one of the wrappers."""
+        """Raise ViddaError when the UNet ran without one of the processors."""
         idle = [name for name, processor in self._processors.items() if processor.kept is None]
         if idle:
             raise ViddaError(
-                f"attention across frames did not run in {len(idle)} of {len(self)} layers"
+                f"cross-frame attention did not run in {len(idle)} of {len(self)} layers"
                 f" (first {idle[0]}): the UNet was changed or compiled before it was wrapped; load"
                 " it again, or take context.name=none"
             )
 
 
-def unwrap(unet: nn.Module) -> None:
-    """Give layers that an earlier Translator wrapped diffusers' default processor back."""
-    for _, layer in _self_attention(unet):
+def restore_attention(unet: nn.Module) -> None:
+    """Replace the cross-frame processors of an earlier Translator by diffusers' default ones."""
+    for _, layer in _self_attention_layers(unet):
         if isinstance(layer.processor, CrossFrameProcessor):
             layer.set_processor(AttnProcessor2_0())  # type: ignore[arg-type]
 
 
-def _self_attention(unet: nn.Module) -> list[tuple[str, Attention]]:
+def _self_attention_layers(unet: nn.Module) -> list[tuple[str, Attention]]:
     """Return the self-attention layers by name, one in each of the UNet's transformer blocks."""
     blocks = [(name, m) for name, m in unet.named_modules() if name.endswith(".attn1")]
     layers = [(n, m) for n, m in blocks if isinstance(m, Attention) and not m.is_cross_attention]
     if not layers or len(layers) != len(blocks):
         raise ViddaError(
             f"the UNet has {len(blocks)} transformer blocks with {len(layers)} layers of"
-            " self-attention; attention across frames needs one in each: take a Stable Diffusion"
+            " self-attention; cross-frame attention needs one in each: take a Stable Diffusion"
             " 1 or 2 model, or context.name=none"
         )
     return layers

@@ -1,22 +1,22 @@
-"""What the ControlNets and the UNet say about all frames of some clips at one noise level."""
+"""The output of the ControlNets and the UNet for all frames of some clips at one timestep."""
 
 from collections.abc import Sequence
 
 import torch
 
 from vidda.translate.stable_diffusion.attention_context import AttendOwn, ContextConfig
-from vidda.translate.stable_diffusion.chunks import Chunk, plan
+from vidda.translate.stable_diffusion.batch_fitting import Fitting
+from vidda.translate.stable_diffusion.chunks import Chunk, plan_chunks
 from vidda.translate.stable_diffusion.conditions import Conditions
-from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, unwrap
-from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, restore_attention
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
 
 
 class Denoiser:
-    """Runs the networks over the frames of some clips, a chunk at a time.
+    """Runs the UNet and the ControlNets over the frames of some clips, a chunk at a time.
 
     chunk: most frames at once, halved when memory runs out. compile: run the networks through
-    torch.compile. The UNet of `models` keeps the attention that `context` asks for.
+    torch.compile. The attention layers of the UNet in `models` are changed as `context` asks.
     """
 
     def __init__(
@@ -24,7 +24,7 @@ class Denoiser:
     ) -> None:
         self.fitting = Fitting(chunk, "chunk")
         self._context = context
-        unwrap(models.unet)
+        restore_attention(models.unet)
         self.attention = (
             None if isinstance(context, AttendOwn) else CrossFrameAttention(models.unet)
         )
@@ -34,7 +34,7 @@ class Denoiser:
             id(net): torch.compile(net.model) if compile else net.model
             for net in models.controlnets
         }
-        self._planned: tuple[tuple[tuple[int, ...], int], list[Chunk]] | None = None
+        self._chunk_cache: tuple[tuple[tuple[int, ...], int], list[Chunk]] | None = None
 
     def predict(
         self,
@@ -46,9 +46,9 @@ class Denoiser:
     ) -> torch.Tensor:
         """Return the UNet's output for latents (N, 4, h, w), float32, in the same shape.
 
-        nets: the ControlNets that run. guidance: how far the output is driven from that for the
-        negative prompt (arXiv 2207.12598); None computes that for the prompt alone. Raises
-        ViddaError when attention across frames is not what it was set to be.
+        timestep: the same for all frames. nets: the ControlNets that run. guidance: the weight of
+        classifier-free guidance (arXiv 2207.12598); None: one pass, with the prompt alone. Raises
+        ViddaError when the UNet's cross-frame attention was replaced.
         """
         if self.attention:
             self.attention.check()
@@ -62,7 +62,7 @@ class Denoiser:
                 part = latents[chunk.frames].to(self._dtype)
                 output[chunk.frames] = self._run(chunk, part, timestep, conditions, nets, guidance)
             if self.attention:
-                self.attention.begin_step()  # so that nothing stays in memory until the next one
+                self.attention.begin_step()  # free the memory until the next step
             return output
 
         return self.fitting.run(work)
@@ -76,13 +76,13 @@ class Denoiser:
         nets: Sequence[ControlNet],
         guidance: float | None,
     ) -> torch.Tensor:
-        """Return the same for one chunk's latents (B, 4, h, w), in the networks' own dtype."""
+        """Return the UNet's output for a chunk, float32; latents: (B, 4, h, w) in its dtype."""
         passes = 1 if guidance is None else 2
         inputs = latents.repeat(passes, 1, 1, 1)
         text = conditions.text(chunk.frames, passes)
         down, middle = self._residuals(inputs, timestep, text, conditions, nets, chunk)
         if self.attention:
-            self.attention.tell(chunk, passes)
+            self.attention.set_chunk(chunk, passes)
         output = self._unet(
             inputs,
             timestep,
@@ -107,17 +107,17 @@ class Denoiser:
         nets: Sequence[ControlNet],
         chunk: Chunk,
     ) -> tuple[list[torch.Tensor] | None, torch.Tensor | None]:
-        """What the ControlNets add to the UNet's skip connections and to its middle, summed."""
+        """Return the ControlNets' summed residuals of the UNet's skip connections and middle."""
         down: list[torch.Tensor] | None = None
         middle: torch.Tensor | None = None
         passes = len(inputs) // len(chunk.numbers)
         for net in nets:
-            picture = conditions.picture(net.kind, chunk.numbers).repeat(passes, 1, 1, 1)
+            image = conditions.control_images(net.kind, chunk.numbers).repeat(passes, 1, 1, 1)
             more, mid = self._controlnets[id(net)](
                 inputs,
                 timestep,
                 encoder_hidden_states=text,
-                controlnet_cond=picture,
+                controlnet_cond=image,
                 conditioning_scale=net.scale,
                 return_dict=False,
             )
@@ -126,8 +126,8 @@ class Denoiser:
         return down, middle
 
     def _chunks(self, lengths: tuple[int, ...], size: int) -> list[Chunk]:
-        """Return the plan for clips of these lengths, on the device; made once for all steps."""
-        if self._planned is None or self._planned[0] != (lengths, size):
-            chunks = [chunk.to(self._device) for chunk in plan(lengths, self._context, size)]
-            self._planned = ((lengths, size), chunks)
-        return self._planned[1]
+        """Return the chunks for clips of these lengths, on the device; computed once."""
+        if self._chunk_cache is None or self._chunk_cache[0] != (lengths, size):
+            chunks = [chunk.to(self._device) for chunk in plan_chunks(lengths, self._context, size)]
+            self._chunk_cache = ((lengths, size), chunks)
+        return self._chunk_cache[1]

@@ -1,4 +1,4 @@
-"""What the folders of models hold, as diffusers and transformers write them."""
+"""The folder layout of models as diffusers and transformers write them."""
 
 import json
 from dataclasses import dataclass
@@ -10,25 +10,26 @@ from vidda.weights import Folder, Hub
 
 DIFFUSERS = "diffusion_pytorch_model"
 TRANSFORMERS = "model"
-"""How the files of weights start in either library's folders."""
+"""The stems of weight files in either library's folders."""
 SCHEDULER = "scheduler/scheduler_config.json"
 
-Content = dict[str, Any]
+JsonContent = dict[str, Any]
 
 
 @dataclass(frozen=True, slots=True)
-class FolderPart:
-    """One model's folder: its config and the *.safetensors that are read."""
+class ModelFolder:
+    """One model's folder: the content of its config.json, and its *.safetensors files."""
 
-    folder: Path
-    config: Content
+    path: Path
+    config: JsonContent
     files: tuple[Path, ...]
     variant: str | None
 
 
 def model_files(stem: str, variant: str | None, below: str = "") -> list[str]:
-    """Return patterns of one model's files in a repository: config, weights, and the index of
-    shards.
+    """Return patterns of one model's files in a repository: config, weights and shard index.
+
+    stem: of the weight files. below: the model's folder in the repository, with its slash.
     """
     dot = f".{variant}" if variant else ""
     names = ["config.json", f"{stem}{dot}.safetensors", f"{stem}*-of-*.safetensors"]
@@ -36,7 +37,7 @@ def model_files(stem: str, variant: str | None, below: str = "") -> list[str]:
 
 
 def pipeline_files(variant: str | None) -> list[str]:
-    """Return patterns of a whole pipeline's files in a repository."""
+    """Return patterns of the files that are read from a whole pipeline's repository."""
     return [
         "model_index.json",
         SCHEDULER,
@@ -47,8 +48,8 @@ def pipeline_files(variant: str | None) -> list[str]:
     ]
 
 
-def weights_in(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
-    """Return the *.safetensors of a model, none when one is not there."""
+def weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
+    """Return the *.safetensors of a model; an empty tuple when one of them is missing."""
     dot = f".{variant}" if variant else ""
     index = folder / f"{stem}.safetensors.index{dot}.json"
     if index.is_file():
@@ -62,8 +63,8 @@ def weights_in(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]
     return files if all(file.is_file() for file in files) else ()
 
 
-def why_no_weights(folder: Path, stem: str, source: Folder | Hub, key: str) -> str:
-    """Which weights are missing from a folder, and what to do."""
+def missing_weights_message(folder: Path, stem: str, source: Folder | Hub, key: str) -> str:
+    """Return which weights a folder lacks and what to do about it, as the end of a message."""
     dot = f".{source.variant}" if source.variant else ""
     pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt")])
     if pickles:
@@ -76,11 +77,11 @@ def why_no_weights(folder: Path, stem: str, source: Folder | Hub, key: str) -> s
     return f"no {stem}{dot}.safetensors{also}; {source.missing(key)}"
 
 
-def what_instead(place: Path) -> str:
-    """What to name instead of a place that is no pipeline's folder."""
-    if (place / "config.json").is_file():
+def pipeline_hint(path: Path) -> str:
+    """Return what to name instead of a path that is no pipeline's folder, for a message."""
+    if (path / "config.json").is_file():
         return "it is one model's folder: name the pipeline's that holds vae/, unet/ and the rest"
-    single = place if place.is_file() else next(iter(sorted(place.glob("*.safetensors"))), None)
+    single = path if path.is_file() else next(iter(sorted(path.glob("*.safetensors"))), None)
     if single is not None:
         return (
             f"{single.name} alone is no pipeline: convert it once with diffusers'"

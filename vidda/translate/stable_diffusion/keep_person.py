@@ -1,4 +1,4 @@
-"""Keeping the person of the source: latents until a noise level, or pixels, inside a mask."""
+"""Keeping the source's person inside a mask: its latents up to a noise level, or its pixels."""
 
 from typing import Annotated, Any, Literal
 
@@ -7,17 +7,17 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.translate.stable_diffusion.latents import soften
-from vidda.translate.stable_diffusion.start import StartInputs, alpha_bar, noised
+from vidda.translate.stable_diffusion.latents import blur_mask
+from vidda.translate.stable_diffusion.sampling_start import StartInputs, add_noise, alpha_bar
 
 Feather = Annotated[float, Field(ge=0.0)]
 
 
 class KeepLatents(Config):
-    """Inside the mask the latents are the source's, until the noise has fallen to a level.
+    """The source's latents inside the mask, until the noise has fallen to a level.
 
-    Blended latent diffusion (arXiv 2206.02779), released early: what remains of the steps draws
-    the person anew in the shape that is there.
+    Blended latent diffusion (arXiv 2206.02779), released early: the remaining steps render the
+    person anew in the same shape.
     """
 
     name: Literal["latents"] = "latents"
@@ -25,14 +25,14 @@ class KeepLatents(Config):
         default=0.35,
         ge=0.0,
         lt=1.0,
-        description="deviation of the noise, 1 being noise alone, at which the person is let go;"
-        " 0: kept in every step",
+        description="noise level (standard deviation, 1: noise alone) at which the person is"
+        " released; 0: kept in every step",
     )
     feather: Feather = Field(default=1.0, description="softness of the mask's edge, in latents")
 
     def problems(self, scheduler: Any, timesteps: torch.Tensor) -> list[str]:
-        """Why the person would never be kept in sampling these timesteps, in a line; or nothing."""
-        first = deviation(scheduler, timesteps[0])
+        """Return one line if the person would never be kept at these timesteps; else none."""
+        first = noise_deviation(scheduler, timesteps[0])
         if first > self.release:
             return []
         return [
@@ -42,38 +42,38 @@ class KeepLatents(Config):
         ]
 
     def blend(
-        self, latents: torch.Tensor, mask: torch.Tensor, given: StartInputs, timestep: torch.Tensor
+        self, latents: torch.Tensor, mask: torch.Tensor, inputs: StartInputs, timestep: torch.Tensor
     ) -> torch.Tensor:
-        """Return latents (N, 4, h, w) about to be denoised at a timestep, with the source's in the
-        mask.
+        """Return latents (N, 4, h, w) to be denoised at a timestep, the source's inside the mask.
 
-        mask: (N, 1, h, w) in [0, 1].
+        mask: (N, 1, h, w) in [0, 1]. Below the release level the latents come back unchanged.
         """
-        assert given.source is not None
-        if deviation(given.scheduler, timestep) <= self.release:
+        assert inputs.source is not None
+        if noise_deviation(inputs.scheduler, timestep) <= self.release:
             return latents
-        own = noised(given.scheduler, given.source, given.noise, timestep)
+        own = add_noise(inputs.scheduler, inputs.source, inputs.noise, timestep)
         return torch.lerp(latents, own, mask)
 
 
-def deviation(scheduler: Any, timestep: torch.Tensor) -> float:
-    """Return the noise in latents at a timestep, whose variance is 1 with the signal's,
-    in [0, 1].
-    """
+def noise_deviation(scheduler: Any, timestep: torch.Tensor) -> float:
+    """Return the standard deviation of the noise at a timestep, in [0, 1]; 1: noise alone."""
     return float((1 - alpha_bar(scheduler, timestep)) ** 0.5)
 
 
 class KeepPixels(Config):
-    """Inside the mask the finished frames are the source's."""
+    """The source's pixels inside the mask, pasted into the finished frames."""
 
     name: Literal["pixels"] = "pixels"
     feather: Feather = Field(default=2.0, description="softness of the mask's edge, in pixels")
 
     def paste(self, frames: np.ndarray, source: np.ndarray, mask: np.ndarray) -> None:
-        """Put the source's pixels into frames, in place; (T, H, W, 3) uint8, mask (T, H, W)."""
+        """Paste the source's pixels into frames, in place.
+
+        frames, source: (T, H, W, 3) uint8. mask: (T, H, W) bool.
+        """
         for frame, original, inside in zip(frames, source, mask, strict=True):
             hard = torch.from_numpy(inside)[None, None].float()
-            share = soften(hard, self.feather)[0, 0, ..., None].numpy()
+            share = blur_mask(hard, self.feather)[0, 0, ..., None].numpy()
             frame[:] = np.rint(share * original + (1 - share) * frame).astype(np.uint8)
 
 

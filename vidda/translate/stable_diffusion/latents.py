@@ -1,4 +1,4 @@
-"""Frames to latents and back, a few at a time, and masks on the latents' grid."""
+"""Encoding of frames to latents and back, a few at a time, and masks on the latents' grid."""
 
 from typing import Any
 
@@ -9,77 +9,78 @@ from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.fitting import Fitting
+from vidda.translate.stable_diffusion.batch_fitting import Fitting
 from vidda.translate.stable_diffusion.model_files import pixels_per_latent
 
 
-def factor(vae: Any) -> int:
-    """Return pixels of a latent, along a side."""
+def pixels_per_latent_of(vae: Any) -> int:
+    """Return the pixels along a side of one latent of an autoencoder."""
     return pixels_per_latent(vae.config)
 
 
 @torch.inference_mode()
-def encode(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tensor:
-    """Return the latents of frames, (T, 4, h, w) float32 on the VAE's device.
+def encode_frames(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tensor:
+    """Return the scaled latents of frames, (T, 4, h, w) float32 on the VAE's device.
 
-    frames: (T, H, W, 3) uint8. The mode of the VAE's distribution, not a draw from it: a draw
-    would make a still picture flicker.
+    frames: (T, H, W, 3) uint8. Latents are the mode of the VAE's distribution, since samples would
+    make a still clip flicker. fitting: frames at once.
     """
     parts = []
     done = 0
     while done < len(frames):
-        mode = fitting.run(lambda size, at=done: _mode(vae, frames[at : at + size]))  # type: ignore[misc]
+        mode = fitting.run(lambda size, at=done: _encode_mode(vae, frames[at : at + size]))  # type: ignore[misc]
         parts.append(mode)
         done += len(mode)
     return torch.cat(parts)
 
 
 @torch.inference_mode()
-def decode(vae: Any, latents: torch.Tensor, fitting: Fitting) -> np.ndarray:
-    """Return the frames of latents (T, 4, h, w), (T, H, W, 3) uint8.
+def decode_latents(vae: Any, latents: torch.Tensor, fitting: Fitting) -> np.ndarray:
+    """Return the frames, (T, H, W, 3) uint8, of scaled latents (T, 4, h, w).
 
-    Raises ViddaError when values are not finite, which fp16 can do.
+    fitting: frames at once. Raises ViddaError when values are not finite, which fp16 can cause.
     """
-    height, width = (factor(vae) * side for side in latents.shape[2:])
+    height, width = (pixels_per_latent_of(vae) * side for side in latents.shape[2:])
     frames = np.empty((len(latents), height, width, 3), np.uint8)
     done = 0
     while done < len(frames):
-        part = fitting.run(lambda size, at=done: _pixels(vae, latents[at : at + size]))  # type: ignore[misc]
+        part = fitting.run(lambda size, at=done: _decode_pixels(vae, latents[at : at + size]))  # type: ignore[misc]
         frames[done : done + len(part)] = part
         done += len(part)
     return frames
 
 
-def on_latents(mask: np.ndarray, grid: tuple[int, int], feather: float) -> torch.Tensor:
-    """Return a mask's share of each latent, its edge softened, (T, 1, h, w) float32 in [0, 1].
+def mask_to_latents(mask: np.ndarray, grid: tuple[int, int], feather: float) -> torch.Tensor:
+    """Return the share of each latent that a mask covers, (T, 1, h, w) float32 in [0, 1].
 
-    mask: (T, H, W) bool. feather: standard deviation of the softening, in latents; 0: none.
+    mask: (T, H, W) bool. grid: h, w. feather: standard deviation of a Gaussian blur of the result,
+    in latents; 0: none.
     """
-    # Frame by frame: as floats, the masks of a long clip would be four times its size.
+    # Frame by frame, because as floats the masks of a long clip take four times the memory.
     shares = torch.cat(
         [F.adaptive_avg_pool2d(torch.from_numpy(m)[None, None].float(), grid) for m in mask]
     )
-    return soften(shares, feather)
+    return blur_mask(shares, feather)
 
 
-def soften(mask: torch.Tensor, deviation: float) -> torch.Tensor:
-    """Return a mask (T, 1, h, w) blurred by a Gaussian of this deviation in cells; 0 leaves it."""
+def blur_mask(mask: torch.Tensor, deviation: float) -> torch.Tensor:
+    """Return a mask (T, 1, h, w) after a Gaussian blur; deviation: in cells, 0: unchanged."""
     if deviation == 0:
         return mask
-    # Three deviations wide at most, and reflection at the border needs it to be within the mask.
+    # Reflection at the border needs a kernel that is smaller than the mask.
     reach = max(1, min(round(3 * deviation), *(side - 1 for side in mask.shape[2:])))
     return gaussian_blur(mask, [2 * reach + 1] * 2, [deviation] * 2)
 
 
-def _mode(vae: Any, frames: np.ndarray) -> torch.Tensor:
+def _encode_mode(vae: Any, frames: np.ndarray) -> torch.Tensor:
     pixels = torch.from_numpy(frames).to(vae.device).permute(0, 3, 1, 2).to(vae.dtype)
-    found = vae.encode(pixels / 127.5 - 1.0)
-    latents = found.latents if isinstance(vae, AutoencoderTiny) else found.latent_dist.mode()
+    encoded = vae.encode(pixels / 127.5 - 1.0)
+    latents = encoded.latents if isinstance(vae, AutoencoderTiny) else encoded.latent_dist.mode()
     scaled: torch.Tensor = latents.float() * vae.config.scaling_factor
     return scaled
 
 
-def _pixels(vae: Any, latents: torch.Tensor) -> np.ndarray:
+def _decode_pixels(vae: Any, latents: torch.Tensor) -> np.ndarray:
     scaled = (latents / vae.config.scaling_factor).to(vae.dtype)
     pixels = vae.decode(scaled, return_dict=False)[0].float()
     if not bool(torch.isfinite(pixels).all()):

@@ -1,4 +1,4 @@
-"""The translator's models: base, ControlNets, LoRAs, embeddings and DreamBooth weights, loaded."""
+"""Loading of the translator's models: base, ControlNets, LoRAs, embeddings, DreamBooth weights."""
 
 import logging
 from collections.abc import Sequence
@@ -9,8 +9,13 @@ import torch
 from safetensors import SafetensorError
 
 from vidda.errors import ViddaError
-from vidda.translate.stable_diffusion.adapters import add_embedding, carrier, fuse_lora, quiet
-from vidda.translate.stable_diffusion.folders import Content, FolderPart
+from vidda.translate.stable_diffusion.adapters import (
+    adapter_pipeline,
+    add_embedding,
+    fuse_lora,
+    quiet_libraries,
+)
+from vidda.translate.stable_diffusion.folders import JsonContent, ModelFolder
 from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
 from vidda.translate.stable_diffusion.vocabulary import load_tokenizer
 from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, Kind, WeightsConfig
@@ -20,7 +25,10 @@ log = logging.getLogger("vidda")
 
 @dataclass(frozen=True, slots=True)
 class ControlNet:
-    """One ControlNet and when it acts: from `start` to `end`, shares of the steps in 0..1."""
+    """One ControlNet; it acts from `start` to `end`, shares of the steps in [0, 1].
+
+    scale: factor of what it adds to the UNet.
+    """
 
     kind: Kind
     model: Any
@@ -31,18 +39,18 @@ class ControlNet:
 
 @dataclass(frozen=True, slots=True)
 class Models:
-    """What a picture is made with, on one device, in one dtype, not to be trained.
+    """All networks of a translator on one device, in one dtype, without gradients.
 
     vae: diffusers' AutoencoderKL or AutoencoderTiny. unet: UNet2DConditionModel. text_encoder,
-    tokenizer: transformers' CLIPTextModel and CLIPTokenizer. scheduler_config: what the folder's
-    scheduler_config.json holds: the noise that the UNet was trained with; see `schedulers.build`.
+    tokenizer: transformers' CLIPTextModel and CLIPTokenizer. scheduler_config: the content of the
+    folder's scheduler_config.json, with the noise schedule that the UNet was trained with.
     """
 
     vae: Any
     unet: Any
     text_encoder: Any
     tokenizer: Any
-    scheduler_config: Content
+    scheduler_config: JsonContent
     controlnets: tuple[ControlNet, ...]
 
     def modules(self) -> tuple[torch.nn.Module, ...]:
@@ -50,63 +58,60 @@ class Models:
         return (self.vae, self.unet, self.text_encoder, *(c.model for c in self.controlnets))
 
 
-def load(
-    config: WeightsConfig, device: torch.device, dtype: torch.dtype, parts: ModelFiles | None = None
+def load_models(
+    config: WeightsConfig, device: torch.device, dtype: torch.dtype, files: ModelFiles | None = None
 ) -> Models:
-    """Return all models on a device. LoRAs are fused in float32, before the weights take their
-    dtype.
+    """Load all models onto a device; LoRAs are fused in float32, before the cast to dtype.
 
-    parts: where `find_model_files` found them; None: it looks now. Only safetensors are read, and
-    nothing is fetched unless `config.download`. Raises ViddaError with a line for each thing that
-    is missing or does not fit; sizes are compared before weights are read.
+    files: the result of `find_model_files`; None: call it. Only safetensors are read, and nothing
+    is downloaded unless `config.download`. Raises ViddaError with a line for each file that is
+    missing or does not fit; sizes are compared before weights are read.
     """
-    parts = parts or find_model_files(config)
+    files = files or find_model_files(config)
     exact = torch.float32 if config.loras else dtype
     models = Models(
-        _network(parts.vae, dtype),
-        _network(parts.unet, exact),
-        _network(parts.text_encoder, exact),
-        load_tokenizer(parts),
-        parts.scheduler,
-        _controlnets(config.controlnets, parts.controlnets, dtype),
+        _network(files.vae, dtype),
+        _network(files.unet, exact),
+        _network(files.text_encoder, exact),
+        load_tokenizer(files),
+        files.scheduler,
+        _controlnets(config.controlnets, files.controlnets, dtype),
     )
-    _adapt(models, config, parts)
+    _add_adapters(models, config, files)
     for module in models.modules():
-        with quiet():
+        with quiet_libraries():
             module.requires_grad_(False).eval().to(device, dtype)
         if config.channels_last and module is not models.text_encoder:
             module.to(memory_format=torch.channels_last)
-    log.info("loaded %s on %s in %s", parts.unet.folder, device, dtype)
+    log.info("loaded %s on %s in %s", files.unet.path, device, dtype)
     return models
 
 
 def _controlnets(
-    configs: Sequence[ControlNetConfig], parts: Sequence[FolderPart], dtype: torch.dtype
+    configs: Sequence[ControlNetConfig], folders: Sequence[ModelFolder], dtype: torch.dtype
 ) -> tuple[ControlNet, ...]:
     return tuple(
-        ControlNet(c.kind, _network(part, dtype), c.scale, c.start, c.end)
-        for c, part in zip(configs, parts, strict=True)
+        ControlNet(c.kind, _network(folder, dtype), c.scale, c.start, c.end)
+        for c, folder in zip(configs, folders, strict=True)
     )
 
 
-def _network(part: FolderPart, dtype: torch.dtype) -> Any:
-    """Return a model of diffusers or transformers with all its weights; ViddaError when
-    some lack.
-    """
+def _network(folder: ModelFolder, dtype: torch.dtype) -> Any:
+    """Return a model of diffusers or transformers; raise ViddaError when weights are missing."""
     import diffusers
     import transformers
 
-    name = part.config.get("_class_name")
+    name = folder.config.get("_class_name")
     library, kind = (
         ("torch_dtype", getattr(diffusers, name))
         if name
-        else ("dtype", getattr(transformers, part.config["architectures"][0]))
+        else ("dtype", getattr(transformers, folder.config["architectures"][0]))
     )
-    with quiet():
+    with quiet_libraries():
         try:
             model, info = kind.from_pretrained(
-                part.folder,
-                variant=part.variant,
+                folder.path,
+                variant=folder.variant,
                 use_safetensors=True,
                 local_files_only=True,
                 output_loading_info=True,
@@ -115,31 +120,31 @@ def _network(part: FolderPart, dtype: torch.dtype) -> Any:
         except (SafetensorError, OSError, ValueError, RuntimeError, TypeError, KeyError) as error:
             reason = " ".join(str(error).split())
             raise ViddaError(
-                f"{part.folder}: cannot be loaded ({reason:.200}); copy the folder again"
+                f"{folder.path}: cannot be loaded ({reason:.200}); copy the folder again"
             ) from None
     missing = sorted(info["missing_keys"])
     if missing:
         raise ViddaError(
-            f"{part.folder}: {len(missing)} weights are missing (first {missing[0]});"
+            f"{folder.path}: {len(missing)} weights are missing (first {missing[0]});"
             " copy the folder again"
         )
     return model
 
 
-def _adapt(models: Models, config: WeightsConfig, parts: ModelFiles) -> None:
-    """Put LoRAs and embeddings in; every one that does not fit is named."""
+def _add_adapters(models: Models, config: WeightsConfig, files: ModelFiles) -> None:
+    """Add LoRAs and embeddings; raise ViddaError with a line for each that does not fit."""
     if not (config.loras or config.embeddings):
         return
-    pipeline = carrier(models.unet, models.text_encoder, models.tokenizer)
+    pipeline = adapter_pipeline(models.unet, models.text_encoder, models.tokenizer)
     problems = []
-    # The libraries draw numbers for what the files' own then replace.
+    # The libraries initialize weights at random before they load the files'.
     with torch.random.fork_rng(devices=[]):
-        for lora, file in zip(config.loras, parts.loras, strict=True):
+        for lora, file in zip(config.loras, files.loras, strict=True):
             try:
                 fuse_lora(pipeline, file, lora)
             except ViddaError as error:
                 problems.append(str(error))
-        for embedding, file in zip(config.embeddings, parts.embeddings, strict=True):
+        for embedding, file in zip(config.embeddings, files.embeddings, strict=True):
             try:
                 add_embedding(pipeline, file, embedding)
             except ViddaError as error:

@@ -1,4 +1,4 @@
-"""LoRA files of any trainer, read with each layer's strength in its weights."""
+"""Reading of LoRA files of any trainer, with each layer's scale multiplied into its weights."""
 
 import json
 import math
@@ -22,8 +22,8 @@ _PEFT = "lora_adapter_metadata"
 _PEFT_FILE = "adapter_config.json"
 _KOHYA = "ss_network_alpha"
 
-# As peft names the layers of a model by itself, and the adapter within them.
-_ALONE = re.compile(r"^base_model\.model\.")
+# peft's names for the layers of a single model, and for the adapter within them.
+_PEFT_PREFIX = re.compile(r"^base_model\.model\.")
 _ADAPTER = re.compile(r"(?<=\.lora_[AB])\.\w+(?=\.weight$)")
 _OF_UNET = ("down_blocks.", "mid_block.", "up_blocks.")
 _OF_TEXT_ENCODER = ("text_model.", "encoder.")
@@ -33,7 +33,7 @@ _OF_TEXT_ENCODER = ("text_model.", "encoder.")
 class LoraFile:
     """A LoRA as diffusers reads it, with alpha / rank multiplied in: each layer adds up @ down.
 
-    strengths: of each layer, |scale| |up| |down|, to compare with what was applied.
+    strengths: |scale| |up| |down| of each layer, to compare with what diffusers applies.
     """
 
     state: dict[str, torch.Tensor]
@@ -41,21 +41,21 @@ class LoraFile:
 
 
 def read_lora(file: Path) -> LoraFile:
-    """Read a safetensors file.
+    """Read a LoRA from a safetensors file.
 
     A layer's scale is alpha / rank: alpha from its own tensor, else from the file's metadata, else
-    from peft's config beside the file; 1 where none names it, as diffusers and peft have it. Raises
-    ValueError when the file holds no LoRA, or names what cannot be applied; SafetensorError or
-    OSError when it cannot be read.
+    from peft's config beside the file; 1 where none names it, as in diffusers and peft. Raises
+    ValueError when the file holds no LoRA or one that cannot be applied; SafetensorError or OSError
+    when it cannot be read.
     """
     with safe_open(file, framework="pt") as opened:
         metadata = opened.metadata() or {}
-        state = {_named(key): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
-        alone = any(_ALONE.match(key) for key in opened.keys())  # noqa: SIM118
+        state = {_diffusers_name(key): opened.get_tensor(key) for key in opened.keys()}  # noqa: SIM118
+        alone = any(_PEFT_PREFIX.match(key) for key in opened.keys())  # noqa: SIM118
     if any("lora_A" in key for key in state) and _PEFT not in metadata:
-        metadata |= _beside(file, alone)
+        metadata |= _config_beside(file, alone)
     if any("dora_scale" in key for key in state):
-        raise ValueError("a DoRA of kohya-ss, whose magnitudes diffusers leaves out")
+        raise ValueError("a DoRA of kohya-ss, whose magnitudes diffusers ignores")
     alphas = {k: float(state.pop(k)) for k in list(state) if k.endswith((".alpha", "_alpha"))}
     metadata = {} if alphas else metadata
     strengths = []
@@ -67,33 +67,36 @@ def read_lora(file: Path) -> LoraFile:
         up = down.replace(first, second)
         if up not in state:
             raise ValueError(f"{down} has no {second}weight beside it")
-        alpha = _own(alphas, down, first)
+        alpha = _pop_alpha(alphas, down, first)
         if alpha is None:
-            scale = _from_metadata(metadata, down.partition(first)[0].rstrip("._"), state[down])
+            scale = _scale_from_metadata(
+                metadata, down.partition(first)[0].rstrip("._"), state[down]
+            )
         else:
             scale = alpha / len(state[down])
-        strengths.append(abs(scale) * strength(state[down], state[up]))
+        strengths.append(abs(scale) * layer_strength(state[down], state[up]))
         if scale != 1:
             state[up] = state[up].float() * scale
     if not strengths:
         raise ValueError("it holds no LoRA's layers")
     if alphas:
-        raise ValueError(f"{min(alphas)} is of no layer in it")
+        raise ValueError(f"{min(alphas)} belongs to none of its layers")
     return LoraFile(state, strengths)
 
 
-def _named(key: str) -> str:
-    """Return a tensor's name as diffusers has it: with the model that the layer is of."""
-    plain = _ADAPTER.sub("", _ALONE.sub("", key))
+def _diffusers_name(key: str) -> str:
+    """Return a tensor's name in diffusers' form, which begins with the layer's model."""
+    plain = _ADAPTER.sub("", _PEFT_PREFIX.sub("", key))
     if plain.startswith(_OF_UNET):
         return f"unet.{plain}"
     return f"text_encoder.{plain}" if plain.startswith(_OF_TEXT_ENCODER) else plain
 
 
-def _beside(file: Path, alone: bool) -> dict[str, str]:
-    """What peft's own config beside a file says of alpha, as diffusers would have it in the file.
+def _config_beside(file: Path, alone: bool) -> dict[str, str]:
+    """Return peft's config beside a file in the form of diffusers' metadata; empty without one.
 
-    alone: whether peft wrote the file by itself; such a one names alpha nowhere else.
+    alone: whether peft itself wrote the file, which then names alpha only there. Raises ValueError
+    when such a file has no config beside it.
     """
     beside = file.parent / _PEFT_FILE
     if not beside.is_file():
@@ -105,13 +108,13 @@ def _beside(file: Path, alone: bool) -> dict[str, str]:
     return {_PEFT: json.dumps({f"{part}.{k}": v for part in parts for k, v in config.items()})}
 
 
-def strength(down: torch.Tensor, up: torch.Tensor) -> float:
-    """Return the product of the norms of a layer's two matrices: linear in the layer's scale."""
+def layer_strength(down: torch.Tensor, up: torch.Tensor) -> float:
+    """Return |down| |up| of a layer's two matrices, which is linear in the layer's scale."""
     return float(down.detach().float().norm() * up.detach().float().norm())
 
 
-def _own(alphas: dict[str, float], down: str, first: str) -> float | None:
-    """Return a layer's alpha, taken out of those that the file's tensors name."""
+def _pop_alpha(alphas: dict[str, float], down: str, first: str) -> float | None:
+    """Remove and return a layer's alpha from the file's; None where it has none."""
     layer = down.partition(first)[0].rstrip(".")
     for key in (f"{layer}.alpha", f"{layer}.lora.alpha", f"{layer}.lora_alpha"):
         if key in alphas:
@@ -119,10 +122,10 @@ def _own(alphas: dict[str, float], down: str, first: str) -> float | None:
     return None
 
 
-def _from_metadata(metadata: Mapping[str, str], layer: str, down: torch.Tensor) -> float:
-    """Return the scale of a layer that only the file's metadata can name; 1 where that is silent.
+def _scale_from_metadata(metadata: Mapping[str, str], layer: str, down: torch.Tensor) -> float:
+    """Return the scale of a layer by the file's metadata; 1 where they do not name it.
 
-    The metadata are peft's config, as diffusers saves it, or kohya-ss's arguments.
+    metadata: peft's config, as diffusers saves it, or kohya-ss's arguments.
     """
     rank = len(down)
     if _PEFT in metadata:

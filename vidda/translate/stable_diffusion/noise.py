@@ -1,7 +1,7 @@
-"""The noise that the frames of a clip start from, and how much of it they share.
+"""The initial noise of a clip's frames, and how much of it they share.
 
-All random numbers come from generators on the CPU, one for each clip and purpose: they depend
-neither on the device nor on what else is translated, in what order or chunks.
+All random numbers come from generators on the CPU, one for each clip and purpose, so they do not
+depend on the device, on the other clips, or on order and chunks.
 """
 
 import hashlib
@@ -19,58 +19,69 @@ Shape = tuple[int, int, int]
 
 
 class IndependentNoise(Config):
-    """Every frame has noise of its own."""
+    """Independent noise for each frame."""
 
     name: Literal["independent"] = "independent"
 
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
-        """Return unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
+        """Return unit normal noise of a clip, (length, *shape) float32.
+
+        shape: (channels, h, w) of one frame's latents.
+        """
         return torch.randn((length, *shape), generator=generator(seed, "noise"))
 
     def step_generators(self, seed: int, step: int, length: int) -> list[torch.Generator]:
-        """Return a generator for each frame, for schedulers that add noise in every step."""
+        """Return a generator for each frame, for schedulers that add noise at `step`."""
         return [generator(seed, f"step {step}")] * length
 
 
 class SharedNoise(Config):
-    """All frames of a clip have the same noise, or mostly: for a camera that stands still."""
+    """The same or mostly the same noise for all frames of a clip: for a static camera."""
 
     name: Literal["shared"] = "shared"
-    rho: float = Field(default=1.0, ge=0.0, le=1.0, description="share of variance in common")
+    rho: float = Field(
+        default=1.0, ge=0.0, le=1.0, description="share of the variance that frames share"
+    )
 
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
-        """Return unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
+        """Return unit normal noise of a clip, (length, *shape) float32.
+
+        shape: (channels, h, w) of one frame's latents.
+        """
         anchor = torch.randn((1, *shape), generator=generator(seed, "anchor noise"))
         fresh = torch.randn((length, *shape), generator=generator(seed, "noise"))
-        return mix(anchor, fresh, self.rho)
+        return mix_noise(anchor, fresh, self.rho)
 
     def step_generators(self, seed: int, step: int, length: int) -> list[torch.Generator]:
-        """Return a generator for each frame, for schedulers that add noise in every step."""
+        """Return a generator for each frame, for schedulers that add noise at `step`."""
         return [generator(seed, f"step {step}") for _ in range(length)]
 
 
 class FlowWarpedNoise(Config):
-    """One noise of the clip moves along with what is seen; needs the flow to frame 0."""
+    """Noise of frame 0 that moves with the clip's optical flow; needs the flow to frame 0."""
 
     name: Literal["flow_warped"] = "flow_warped"
-    rho: float = Field(default=0.9, ge=0.0, le=1.0, description="share of variance that moves")
+    rho: float = Field(default=0.9, ge=0.0, le=1.0, description="share of the variance that moves")
 
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
-        """Return unit normal noise of a clip, (length, *shape) float32; shape: (channels, h, w)."""
+        """Return unit normal noise of a clip, (length, *shape) float32.
+
+        shape: (channels, h, w) of one frame's latents.
+        """
         assert controls.flow_anchor is not None  # checked before sampling
         assert controls.occluded_anchor is not None
         anchor = torch.randn(shape, generator=generator(seed, "anchor noise"))
         noise = torch.randn((length, *shape), generator=generator(seed, "noise"))
-        moved = torch.randn((length, *shape), generator=generator(seed, "uncovered noise"))
+        warped = torch.randn((length, *shape), generator=generator(seed, "uncovered noise"))
         for frame in range(length):
-            flow, occluded = on_grid(
+            flow, occluded = flow_on_grid(
                 controls.flow_anchor[frame], controls.occluded_anchor[frame], shape[1:]
             )
-            moved[frame] = warp(anchor, flow, occluded, moved[frame])
-        return mix(moved, noise, self.rho)
+            warped[frame] = warp_noise(anchor, flow, occluded, warped[frame])
+        return mix_noise(warped, noise, self.rho)
 
     def step_generators(self, seed: int, step: int, length: int) -> list[torch.Generator]:
-        """Return a generator for each frame, for schedulers that add noise in every step.
+        """Return a generator for each frame, for schedulers that add noise at `step`.
 
         That noise is the same in all frames, and does not move.
         """
@@ -83,46 +94,49 @@ NoiseConfig = Annotated[
 
 
 def generator(seed: int, purpose: str) -> torch.Generator:
-    """Return a CPU generator that depends on nothing but the seed and what it is for."""
+    """Return a CPU generator seeded by the seed and the purpose of its numbers."""
     digest = hashlib.sha256(f"{seed}/{purpose}".encode()).digest()
     return torch.Generator().manual_seed(int.from_bytes(digest[:8], "big", signed=True))
 
 
-def mix(common: torch.Tensor, fresh: torch.Tensor, rho: float) -> torch.Tensor:
-    """sqrt(rho) common + sqrt(1 - rho) fresh: unit normal when both are, and independent."""
+def mix_noise(common: torch.Tensor, fresh: torch.Tensor, rho: float) -> torch.Tensor:
+    """Return sqrt(rho) common + sqrt(1 - rho) fresh, which is unit normal when both are.
+
+    common, fresh: of the same shape or broadcastable, independent. rho: in [0, 1].
+    """
     return rho**0.5 * common + (1.0 - rho) ** 0.5 * fresh
 
 
-def warp(
+def warp_noise(
     anchor: torch.Tensor, flow: torch.Tensor, occluded: torch.Tensor, fresh: torch.Tensor
 ) -> torch.Tensor:
-    """Return a frame's noise, gathered from the anchor's where the flow points.
+    """Return a frame's noise (C, h, w), gathered from the anchor's along the flow.
 
     anchor, fresh: (C, h, w) unit normal. flow: (h, w, 2) x, y in cells. occluded: (h, w) bool.
-    Every cell takes the nearest cell whole, and no cell is taken twice: so the result is as normal
-    and white as the anchor, which interpolation would not leave it. Where the flow leaves the
-    picture, where it is occluded, and where an earlier cell took the same, the noise is fresh.
+    Each cell copies the nearest cell of the anchor, and none is copied twice, so that the result
+    stays white and unit normal, unlike with interpolation. Where the flow leaves the image, where
+    it is occluded, and where another cell took the same source, the noise is fresh.
     """
     height, width = occluded.shape
     cells = torch.arange(height * width)
     x = torch.round(cells % width + flow[..., 0].flatten()).long()
     y = torch.round(cells // width + flow[..., 1].flatten()).long()
-    good = (x >= 0) & (x < width) & (y >= 0) & (y < height) & ~occluded.flatten()
-    wanted = torch.where(good, y * width + x, 0)
-    claims = torch.where(good, cells, height * width)
-    first = torch.full_like(cells, height * width).scatter_reduce(0, wanted, claims, "amin")
-    good &= first[wanted] == cells
-    moved = torch.where(good, anchor.flatten(1)[:, wanted], fresh.flatten(1))
-    return moved.view_as(fresh)
+    valid = (x >= 0) & (x < width) & (y >= 0) & (y < height) & ~occluded.flatten()
+    sources = torch.where(valid, y * width + x, 0)
+    claims = torch.where(valid, cells, height * width)
+    first = torch.full_like(cells, height * width).scatter_reduce(0, sources, claims, "amin")
+    valid &= first[sources] == cells
+    warped = torch.where(valid, anchor.flatten(1)[:, sources], fresh.flatten(1))
+    return warped.view_as(fresh)
 
 
-def on_grid(
+def flow_on_grid(
     flow: np.ndarray, occluded: np.ndarray, grid: tuple[int, int]
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return flow and occlusion of one frame on the latents' grid.
+    """Return one frame's mean flow (h, w, 2) in cells and its occlusion (h, w) bool on a grid.
 
-    flow: (H, W, 2) float in pixels. occluded: (H, W) bool. Gives the mean flow of each cell, in
-    cells, (h, w, 2), and whether most of the cell is occluded, (h, w).
+    flow: (H, W, 2) float in pixels. occluded: (H, W) bool. grid: h, w. A cell is occluded where
+    most of its pixels are.
     """
     height, width = occluded.shape
     both = np.concatenate([flow, occluded[..., None].astype(np.float32)], axis=2)

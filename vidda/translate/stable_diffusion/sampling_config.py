@@ -1,4 +1,4 @@
-"""How clips are translated: all choices of the sampler, in one config."""
+"""The config of the sampler, with all choices of how clips are translated."""
 
 from typing import ClassVar, Self
 
@@ -8,22 +8,24 @@ from vidda.config import Config
 from vidda.translate.stable_diffusion.attention_context import AttendFirstPrevious, ContextConfig
 from vidda.translate.stable_diffusion.keep_person import KeepConfig
 from vidda.translate.stable_diffusion.noise import NoiseConfig, SharedNoise
+from vidda.translate.stable_diffusion.sampling_start import FromNoise, StartConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
-from vidda.translate.stable_diffusion.start import FromNoise, StartConfig
 
 
 class SamplingConfig(Config):
-    """From a source clip's controls and prompt to its translation."""
+    """The settings of the sampler, from a clip's controls and prompt to its translation."""
 
-    # A chunk's size decides rounding at most; a job that ran out of memory has to go on.
+    # Chunk sizes change rounding at most, and a job that ran out of memory must resume.
     may_change: ClassVar[frozenset[str]] = frozenset({"chunk", "vae_chunk"})
 
     scheduler: SchedulerConfig = Field(
-        default=SchedulerConfig(), description="how noise is taken away"
+        default=SchedulerConfig(), description="the sampling scheduler"
     )
-    steps: int = Field(default=20, ge=1, description="of the scheduler, from pure noise")
+    steps: int = Field(default=20, ge=1, description="steps of the scheduler from pure noise")
     guidance: float = Field(
-        default=9.0, ge=0.0, description="weight of the prompt against the negative one; to 1: off"
+        default=9.0,
+        ge=0.0,
+        description="weight of classifier-free guidance; 1 or less: off, no negative prompt",
     )
     guidance_stop: float = Field(
         default=1.0, ge=0.0, le=1.0, description="share of the steps after which guidance is off"
@@ -32,17 +34,23 @@ class SamplingConfig(Config):
         default=AttendFirstPrevious(), description="frames that a frame attends to"
     )
     noise: NoiseConfig = Field(
-        default=SharedNoise(), description="what frames share of their noise"
+        default=SharedNoise(), description="how the noise of a clip's frames is related"
     )
-    start: StartConfig = Field(default=FromNoise(), description="what sampling starts from")
+    start: StartConfig = Field(
+        default=FromNoise(), description="the latents that sampling starts from"
+    )
     keep_person: KeepConfig | None = Field(
-        default=None, description="what stays the source's inside the person's mask"
+        default=None, description="keeps the source inside the person's mask; null: nothing is kept"
     )
     match_color: bool = Field(
         default=False, description="give every frame the color statistics of its clip's first"
     )
-    chunk: int = Field(default=16, ge=1, description="frames at once; halved when memory runs out")
-    vae_chunk: int = Field(default=4, ge=1, description="frames at once in the autoencoder")
+    chunk: int = Field(
+        default=16, ge=1, description="frames at once in the UNet; halved when memory runs out"
+    )
+    vae_chunk: int = Field(
+        default=4, ge=1, description="frames at once in the autoencoder; halved likewise"
+    )
     compile: bool = Field(default=False, description="torch.compile the networks")
 
     @model_validator(mode="after")
@@ -55,7 +63,7 @@ class SamplingConfig(Config):
         return self
 
 
-def runs(step: int, steps: int, start: float, end: float) -> bool:
+def controlnet_runs(step: int, steps: int, start: float, end: float) -> bool:
     """Return whether a ControlNet with the window [start, end] runs in a step.
 
     step: 0..steps-1. start, end: fractions of the steps, in [0, 1]. The same rule as diffusers'
@@ -64,9 +72,10 @@ def runs(step: int, steps: int, start: float, end: float) -> bool:
     return step / steps >= start and (step + 1) / steps <= end
 
 
-def guided(step: int, steps: int, stop: float) -> bool:
+def has_guidance(step: int, steps: int, stop: float) -> bool:
     """Return whether a step has a second pass with the negative prompt.
 
-    stop: fraction of the steps after which there is none (Kynkäänniemi et al., arXiv 2404.07724).
+    step: 0..steps-1. stop: fraction of the steps after which there is none (Kynkäänniemi et al.,
+    arXiv 2404.07724).
     """
     return step / steps < stop

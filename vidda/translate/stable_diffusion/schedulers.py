@@ -10,7 +10,7 @@ from pydantic import Field, field_validator
 from vidda.config import Config
 from vidda.errors import ViddaError
 
-# Those of diffusers that sample a latent diffusion model; the class's own name is taken as well.
+# diffusers' schedulers for latent diffusion models; the config takes the class name as well.
 SCHEDULERS = {
     "pndm": "PNDMScheduler",
     "ddim": "DDIMScheduler",
@@ -29,7 +29,7 @@ SCHEDULERS = {
     "kdpm2": "KDPM2DiscreteScheduler",
     "kdpm2_ancestral": "KDPM2AncestralDiscreteScheduler",
 }
-# As the scheduler_config.json of Stable Diffusion 1.5 has it.
+# From Stable Diffusion 1.5's scheduler_config.json.
 SD15_NOISE = {
     "beta_start": 0.00085,
     "beta_end": 0.012,
@@ -40,17 +40,19 @@ SD15_NOISE = {
     "steps_offset": 1,
 }
 MOST_STEPS = 100_000
-"""Of the noise that a model learns; a scheduler keeps numbers for each."""
+"""Upper limit of num_train_timesteps; a scheduler allocates memory for each."""
 _BY_CLASS = {name.lower(): short for short, name in SCHEDULERS.items()}
 
-# What the model learned, rather than how it is sampled: a scheduler without it gives wrong noise.
+# Properties of the trained model: a scheduler that ignores them gives wrong results.
 _TRAINED = ("trained_betas", "prediction_type", "rescale_betas_zero_snr")
 
 
 class SchedulerConfig(Config):
-    """Which scheduler, and what of its settings differs from the model folder's."""
+    """A scheduler of diffusers, and settings that override the model folder's."""
 
-    name: str = Field(default="pndm", description=f"one of {', '.join(SCHEDULERS)}, or its class")
+    name: str = Field(
+        default="pndm", description=f"one of {', '.join(SCHEDULERS)}, or its class in diffusers"
+    )
     overrides: dict[str, bool | int | float | str] = Field(
         default={}, description="settings of the diffusers class, e.g. timestep_spacing: trailing"
     )
@@ -58,8 +60,7 @@ class SchedulerConfig(Config):
         default=None,
         ge=0.0,
         le=1.0,
-        description="share of fresh noise in a step, of tcd and ddim; null: the class's own, 0.3"
-        " and 0",
+        description="share of fresh noise in a step of tcd or ddim; null: their own, 0.3 and 0",
     )
 
     @field_validator("name")
@@ -82,21 +83,23 @@ class SchedulerConfig(Config):
         return overrides
 
 
-def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
-    """Return a new scheduler of diffusers; it keeps state, so every run of the sampler takes its
-    own.
+def build_scheduler(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
+    """Return a new scheduler of diffusers; it keeps state, so build one for each sampling run.
 
-    trained: what scheduler/scheduler_config.json of the model's folder holds. Raises ViddaError,
-    naming every mistake, when the class lacks an override or what the model was trained with.
+    trained: the content of scheduler/scheduler_config.json in the model's folder. Raises
+    ViddaError, naming every mistake, when the class does not have an override or a setting that the
+    model was trained with.
     """
     import diffusers
 
     kind = getattr(diffusers, SCHEDULERS[config.name])
     known = set(inspect.signature(kind.__init__).parameters) - {"self"}
-    problems = [_unknown(config.name, key, known) for key in config.overrides if key not in known]
+    problems = [
+        _unknown_setting(config.name, key, known) for key in config.overrides if key not in known
+    ]
     problems += [
         f"scheduler {config.name}: the model was trained with {key}: {trained[key]}, which it does"
-        f" not have; choose one of {', '.join(_with(key))}"
+        f" not have; choose one of {', '.join(_schedulers_with(key))}"
         for key in _TRAINED
         if trained.get(key) and key not in known
     ]
@@ -108,7 +111,7 @@ def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
         raise ViddaError("\n".join(problems))
     settings = dict(trained)
     if "clip_sample" in known:
-        # Diffusers clips where the folder is silent, which is right for pixels but not for latents.
+        # diffusers clips by default, which is right for pixels but not for latents.
         settings.setdefault("clip_sample", False)
     try:
         return kind.from_config(settings, **config.overrides)
@@ -122,21 +125,21 @@ def build(config: SchedulerConfig, trained: Mapping[str, Any]) -> Any:
 
 
 def step_eta(config: SchedulerConfig, scheduler: Any) -> float | None:
-    """What a scheduler's `step` is to be given as eta; None where it takes none."""
+    """Return the argument eta for a scheduler's `step`; None where it takes none."""
     parameter = inspect.signature(scheduler.step).parameters.get("eta")
     if parameter is None:
         return None
     return float(parameter.default) if config.eta is None else config.eta
 
 
-def _unknown(name: str, key: str, known: set[str]) -> str:
+def _unknown_setting(name: str, key: str, known: set[str]) -> str:
     near = difflib.get_close_matches(key, sorted(known), n=1)
     hint = f"did you mean {near[0]!r}?" if near else f"known are {', '.join(sorted(known))}"
     return f"scheduler.overrides.{key}: {name} has no such setting; {hint}"
 
 
-def _with(key: str) -> list[str]:
-    """Return the schedulers whose class has a setting."""
+def _schedulers_with(key: str) -> list[str]:
+    """Return the names of the schedulers whose class has a setting."""
     import diffusers
 
     return [

@@ -1,4 +1,4 @@
-"""Stable Diffusion 1.x or 2.x with ControlNets, frame by frame or with attention across frames."""
+"""Stable Diffusion 1.x or 2.x with ControlNets, frame by frame or with cross-frame attention."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -16,13 +16,13 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.keep_person import KeepLatents
-from vidda.translate.stable_diffusion.loading import load
+from vidda.translate.stable_diffusion.loading import load_models
 from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
 from vidda.translate.stable_diffusion.noise import FlowWarpedNoise
+from vidda.translate.stable_diffusion.prompt_encoder import overlong_prompts
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
-from vidda.translate.stable_diffusion.start import schedule
-from vidda.translate.stable_diffusion.text import too_long
+from vidda.translate.stable_diffusion.sampling_start import set_timesteps
 from vidda.translate.stable_diffusion.vocabulary import load_vocabulary
 from vidda.translate.stable_diffusion.weights_config import (
     EmbeddingConfig,
@@ -32,7 +32,7 @@ from vidda.translate.stable_diffusion.weights_config import (
 from vidda.weights import Folder
 
 CONTROLNET = "controlnet_{}"
-"""Folders in a job's model that hold its ControlNets, by kind."""
+"""The folder of a ControlNet inside a base that holds all models, by kind."""
 
 
 class StableDiffusionConfig(Config):
@@ -43,26 +43,28 @@ class StableDiffusionConfig(Config):
     name: Literal["stable_diffusion"] = Field(
         default="stable_diffusion", description="Stable Diffusion 1.x or 2.x, frame by frame"
     )
-    weights: WeightsConfig = Field(default=WeightsConfig(), description="the model")
-    sampling: SamplingConfig = Field(default=SamplingConfig(), description="how it samples")
-    precision: Precision = Field(default="fp32", description="of the model")
+    weights: WeightsConfig = Field(default=WeightsConfig(), description="the model's weights")
+    sampling: SamplingConfig = Field(
+        default=SamplingConfig(), description="settings of the sampler"
+    )
+    precision: Precision = Field(default="fp32", description="number format of weights and compute")
 
     @property
     def flows(self) -> tuple[Target, ...]:
-        """See `vidda.translate.backbone.BackboneChoice`."""
+        """Return the optical flow to compute; noise flow_warped needs that to frame 0 too."""
         warped = isinstance(self.sampling.noise, FlowWarpedNoise)
         return ("previous", "anchor") if warped else ("previous",)
 
     @property
     def keeps_person(self) -> bool:
-        """See `vidda.translate.backbone.BackboneChoice`."""
+        """Return whether sampling needs the mask of the person."""
         return self.sampling.keep_person is not None
 
     def problems(self, control: ControlConfig) -> list[str]:
-        """See `vidda.translate.backbone.BackboneChoice`."""
+        """Return a line for each conflict with the controls or within the scheduler's settings."""
         problems = list(self._problems(control))
         try:
-            schedulers.build(self.sampling.scheduler, schedulers.SD15_NOISE)
+            schedulers.build_scheduler(self.sampling.scheduler, schedulers.SD15_NOISE)
         except ViddaError as error:
             problems += str(error).splitlines()
         return problems
@@ -71,7 +73,7 @@ class StableDiffusionConfig(Config):
         for number, net in enumerate(self.weights.controlnets):
             if (control.edges if net.kind == "edges" else control.pose) is None:
                 yield (
-                    f"backbone.weights.controlnets.{number} is shown {net.kind}, but"
+                    f"backbone.weights.controlnets.{number} reads {net.kind}, but"
                     f" control.{net.kind} is null; choose control.{net.kind}.name, or leave this"
                     " ControlNet out"
                 )
@@ -82,37 +84,37 @@ class StableDiffusionConfig(Config):
             )
 
     def settings(self) -> dict[str, Any]:
-        """See `vidda.translate.backbone.BackboneChoice`."""
-        # These change how a result is computed, but not what it is.
+        """Return the settings that determine a clip's frames, except weights, as plain data."""
+        # Keys that do not change the result are set to constants.
         same = self.sampling.model_copy(update={"chunk": 1, "vae_chunk": 1, "compile": False})
         return {"name": self.name, "sampling": identity(same), "precision": self.precision}
 
     def describe_controls(self, control: ControlConfig) -> str:
-        """See `vidda.translate.backbone.BackboneChoice`."""
-        shown = []
+        """Return one line with each ControlNet's source, scale and window of steps."""
+        described = []
         for net in self.weights.controlnets:
             source = control.edges if net.kind == "edges" else control.pose
             name = source.name if source else "none"
-            shown.append(f"{net.kind} {name} x{net.scale:g} in {net.start:g}-{net.end:g}")
-        return "; ".join(shown)
+            described.append(f"{net.kind} {name} x{net.scale:g} in {net.start:g}-{net.end:g}")
+        return "; ".join(described)
 
     def find(self) -> "StableDiffusion":
-        """See `vidda.translate.backbone.BackboneChoice`."""
-        found = StableDiffusion(self, find_model_files(self.weights))
-        found.check()
-        return found
+        """Find and check all files; raise ViddaError with a line for each mistake."""
+        backbone = StableDiffusion(self, find_model_files(self.weights))
+        backbone.check()
+        return backbone
 
     def cost(self, pixels: int) -> float | None:
-        """See `vidda.translate.backbone.BackboneChoice`."""
+        """Return the TFLOP of translating so many pixels, also before files are downloaded."""
         weights = self.weights.model_copy(update={"download": False})
         try:
-            parts = find_model_files(weights)
+            files = find_model_files(weights)
         except ViddaError:
-            parts = cost.PUBLISHED
-        return StableDiffusion(self, parts).cost(pixels)
+            files = cost.SD15_FILES
+        return StableDiffusion(self, files).cost(pixels)
 
     def folder_problems(self) -> list[str]:
-        """See `vidda.translate.backbone.BackboneChoice`."""
+        """Return a line for each mistake in local folders; none when a source is on the hub."""
         sources = [self.weights.base, *(net.source for net in self.weights.controlnets)]
         if not all(isinstance(source, Folder) for source in sources):
             return []
@@ -123,7 +125,10 @@ class StableDiffusionConfig(Config):
         return []
 
     def with_base(self, folder: Path) -> Self:
-        """See `vidda.translate.backbone.BackboneChoice`; in it controlnet_edges/ and the like."""
+        """Return the config with the pipeline in a folder and the ControlNets below it.
+
+        folder: holds controlnet_edges/ and controlnet_pose/, as the config has ControlNets.
+        """
         nets = tuple(
             net.model_copy(update={"source": Folder(path=folder / CONTROLNET.format(net.kind))})
             for net in self.weights.controlnets
@@ -131,7 +136,7 @@ class StableDiffusionConfig(Config):
         return self._with(base=Folder(path=folder), controlnets=nets)
 
     def with_personalized(self, method: str, result: Path) -> Self:
-        """See `vidda.translate.backbone.BackboneChoice`."""
+        """Return the config with the weights that `vidda personalize` wrote into `result`."""
         source = Folder(path=result)
         match method:
             case "dreambooth":
@@ -150,17 +155,17 @@ class StableDiffusionConfig(Config):
 
 @dataclass(frozen=True, slots=True)
 class StableDiffusion:
-    """A pipeline, its ControlNets and what is added to them, found on this machine."""
+    """A Stable Diffusion backbone whose files were found on this machine."""
 
     config: StableDiffusionConfig
-    parts: ModelFiles
+    files: ModelFiles
 
     def check(self) -> None:
-        """Raise ViddaError where the scheduler refuses its settings, or words do not fit."""
+        """Raise ViddaError when the scheduler refuses its settings or an embedding does not fit."""
         problems: list[str] = []
-        for look in (self._check_steps, lambda: load_vocabulary(self.config.weights, self.parts)):
+        for check in (self._check_steps, lambda: load_vocabulary(self.config.weights, self.files)):
             try:
-                look()
+                check()
             except ViddaError as error:
                 problems += str(error).splitlines()
         if problems:
@@ -168,8 +173,8 @@ class StableDiffusion:
 
     def _check_steps(self) -> None:
         sampling = self.config.sampling
-        scheduler = schedulers.build(sampling.scheduler, self.parts.scheduler)
-        timesteps = schedule(scheduler, sampling.steps, sampling.start.strength)
+        scheduler = schedulers.build_scheduler(sampling.scheduler, self.files.scheduler)
+        timesteps = set_timesteps(scheduler, sampling.steps, sampling.start.strength)
         if isinstance(sampling.keep_person, KeepLatents):
             problems = sampling.keep_person.problems(scheduler, timesteps)
             if problems:
@@ -177,35 +182,35 @@ class StableDiffusion:
 
     @property
     def multiple(self) -> int:
-        """Return pixels of a latent along a side."""
-        return self.parts.pixels_per_latent
+        """Return the pixels of which both sides of a frame are multiples."""
+        return self.files.pixels_per_latent
 
     def frames(self, count: int) -> int:
-        """Return `count`: any number of frames will do."""
+        """Return `count`, because clips may have any number of frames."""
         return count
 
     def fingerprint(self) -> str:
-        """Return a hex digest over weights, configs, scales and windows; see `fingerprint`."""
-        return fingerprint(self.config.weights, self.parts)
+        """Return the hex digest of all weights, model configs, scales and step windows."""
+        return fingerprint(self.config.weights, self.files)
 
     def too_long(self, prompts: Sequence[str]) -> dict[str, str]:
-        """Return the prompts that the text encoder would cut, and how long they are."""
-        return too_long(load_vocabulary(self.config.weights, self.parts), prompts)
+        """Return the prompts that the text encoder would cut, each with its length in words."""
+        return overlong_prompts(load_vocabulary(self.config.weights, self.files), prompts)
 
     def work(self) -> str:
-        """Return the passes of the networks for a frame, in words."""
-        counted = cost.passes(self.config.sampling, self.config.weights, self.parts.scheduler)
+        """Return the steps and passes of the networks for a frame, as text for the plan."""
+        counted = cost.count_passes(self.config.sampling, self.config.weights, self.files.scheduler)
         return (
             f"each frame: {counted.steps} steps, {counted.unet} passes of the UNet,"
             f" {counted.controlnets} of ControlNets"
         )
 
     def cost(self, pixels: int) -> float | None:
-        """Return the TFLOP of so many pixels; None for a UNet of other widths than 1.5's."""
-        return cost.teraflops(self.config.sampling, self.config.weights, self.parts, pixels)
+        """Return the TFLOP of translating so many pixels; None for UNets that were not counted."""
+        return cost.teraflops(self.config.sampling, self.config.weights, self.files, pixels)
 
     def load(self, device: torch.device) -> StableDiffusionTranslator:
-        """Load all models; raises ViddaError when one cannot be."""
+        """Load all models onto a device; raise ViddaError when one cannot be loaded."""
         config = self.config
-        models = load(config.weights, device, torch_dtype(config.precision), self.parts)
+        models = load_models(config.weights, device, torch_dtype(config.precision), self.files)
         return StableDiffusionTranslator(models, config.sampling)

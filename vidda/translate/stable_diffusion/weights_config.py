@@ -1,4 +1,4 @@
-"""Which weights a translator is made of: the config that `loading` reads."""
+"""The config of a translator's weights, which `loading` reads."""
 
 from typing import Annotated, ClassVar, Literal, Self
 
@@ -12,13 +12,15 @@ Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ControlNetConfig(Config):
-    """One ControlNet (arXiv 2302.05543), what it is shown, and when it acts."""
+    """One ControlNet (arXiv 2302.05543), its control map, and the steps in which it acts."""
 
-    kind: Kind = Field(description="the control map it reads: edges or pose")
-    source: SourceConfig = Field(description="its folder or repository")
-    scale: float = Field(default=1.0, description="of what it adds to the UNet")
-    start: Share = Field(default=0.0, description="share of the steps before it acts")
-    end: Share = Field(default=1.0, description="share of the steps after which it rests")
+    kind: Kind = Field(description="the control map that the ControlNet reads: edges or pose")
+    source: SourceConfig = Field(description="folder or repository of the ControlNet")
+    scale: float = Field(
+        default=1.0, description="strength of the ControlNet: factor of what it adds to the UNet"
+    )
+    start: Share = Field(default=0.0, description="share of the steps before it starts to act")
+    end: Share = Field(default=1.0, description="share of the steps after which it stops acting")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -30,56 +32,65 @@ class ControlNetConfig(Config):
 class LoraConfig(Config):
     """A LoRA of the UNet, of the text encoder or of both, added to their weights.
 
-    Few-step LoRAs (LCM, arXiv 2311.05556; Hyper-SD, arXiv 2404.13686) want their scheduler too.
+    Few-step LoRAs (LCM, arXiv 2311.05556; Hyper-SD, arXiv 2404.13686) need their scheduler too.
     """
 
-    source: SourceConfig = Field(description="its folder, file or repository")
+    source: SourceConfig = Field(description="folder, file or repository of the LoRA")
     file: str | None = Field(
-        default=None, description="its name there; null: pytorch_lora_weights.safetensors"
+        default=None, description="file name in the source; null: pytorch_lora_weights.safetensors"
     )
-    scale: float = Field(default=1.0, description="of what it adds to the weights")
+    scale: float = Field(
+        default=1.0, description="strength of the LoRA: factor of what it adds to the weights"
+    )
 
 
 class EmbeddingConfig(Config):
     """A textual-inversion embedding (arXiv 2208.01618): a new word of the prompts."""
 
-    source: SourceConfig = Field(description="its folder, file or repository")
+    source: SourceConfig = Field(description="folder, file or repository of the embedding")
     file: str | None = Field(
-        default=None, description="its name there; null: learned_embeds.safetensors"
+        default=None, description="file name in the source; null: learned_embeds.safetensors"
     )
     token: str | None = Field(
-        default=None, description="the word that prompts write, e.g. <realism>; null: the file's"
+        default=None,
+        description="the word for it in prompts, e.g. <realism>; null: the one named in the file",
     )
 
 
 class WeightsConfig(Config):
     """The weights of the translator; by default the public ones of Stable Diffusion 1.5.
 
-    key: begins its keys as the command line writes them, for messages.
+    key: the prefix of its keys on the command line, for messages.
     """
 
     key: ClassVar[str] = "backbone.weights."
     base: SourceConfig = Field(
         default=Hub(repo="stable-diffusion-v1-5/stable-diffusion-v1-5"),
-        description="the whole pipeline: VAE, UNet, text encoder, tokenizer, scheduler's config",
+        description="the whole pipeline: VAE, UNet, text encoder, tokenizer, scheduler config",
     )
     controlnets: tuple[ControlNetConfig, ...] = Field(
         default=(
             ControlNetConfig(kind="edges", source=Hub(repo="lllyasviel/control_v11p_sd15_canny")),
             ControlNetConfig(kind="pose", source=Hub(repo="lllyasviel/control_v11p_sd15_openpose")),
         ),
-        description="what ties the pictures to the source; may be empty",
+        description="ControlNets, which make the images follow the source; may be empty",
     )
     dreambooth: SourceConfig | None = Field(
         default=None,
-        description="a fine-tuned UNet, or a pipeline: its UNet and text encoder replace base's",
+        description="a fine-tuned UNet, or a pipeline whose UNet and text encoder replace base's",
     )
     vae: SourceConfig | None = Field(
-        default=None, description="an autoencoder (AutoencoderKL or AutoencoderTiny) for base's"
+        default=None,
+        description="an autoencoder (AutoencoderKL or AutoencoderTiny) that replaces base's",
     )
-    loras: tuple[LoraConfig, ...] = Field(default=(), description="added in this order")
-    embeddings: tuple[EmbeddingConfig, ...] = Field(default=(), description="new words")
+    loras: tuple[LoraConfig, ...] = Field(default=(), description="LoRAs, added in this order")
+    embeddings: tuple[EmbeddingConfig, ...] = Field(
+        default=(), description="textual-inversion embeddings, new words of the prompts"
+    )
     channels_last: bool = Field(
-        default=False, description="memory layout of pictures; measure whether it is faster"
+        default=False,
+        description="channels-last memory layout of the networks; measure whether it is faster",
     )
-    download: bool = Field(default=False, description="fetch from the hub what the cache lacks")
+    download: bool = Field(
+        default=False, description="download from the hub what the local cache lacks"
+    )

@@ -1,1 +1,1 @@
-"""A diffusion model adapted to unlabeled frames of the target domain."""
+"""Personalization: a diffusion model is fine-tuned on unlabeled frames of the target domain."""

@@ -1,4 +1,4 @@
-"""What a personalized model is: a small JSON file beside its weights."""
+"""The description of a personalized model: a small JSON file beside its weights."""
 
 import json
 from pathlib import Path
@@ -21,11 +21,11 @@ def write_card(
     resolution: int,
     steps: int,
 ) -> None:
-    """Write it into the folder of the weights.
+    """Write personalized.json into the folder of the weights.
 
-    token: the word that stands for the target, prompt: one with it; None where prompts play no
-    part. base, frames: fingerprints of the base's weights and of the frames' pixels. resolution:
-    of the frames, in pixels a side.
+    method: its name in the config. token: the word for the target. prompt: one that contains it;
+    both None for methods without prompts. base, frames: fingerprints of the base's weights and of
+    the frames' pixels. resolution: pixels a side of the frames. steps: of training.
     """
     content = {
         "format": FORMAT,

@@ -1,4 +1,4 @@
-"""Which square of a frame is shown to the model: all that fits, or the person's surroundings."""
+"""The choice of the square that is cut from a frame: its middle, or around the person."""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -16,48 +16,56 @@ Square = tuple[int, int, int]
 
 
 class WholeCrop(Config):
-    """The largest square in the middle of the frame."""
+    """A crop to the largest square in the middle of the frame."""
 
     name: Literal["whole"] = "whole"
 
     def boxes(self, clip: ClipRecord, root: Path, numbers: np.ndarray) -> list[np.ndarray | None]:
-        """No box for any of the frames."""
+        """Return None for each of these frames, because no box is needed."""
         return [None] * len(numbers)
 
     def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
-        """Where to cut a frame of this size."""
-        return middle(height, width)
+        """Return the square to cut from a frame of height x width pixels."""
+        return center_square(height, width)
 
 
 class PersonCrop(Config):
-    """A square around the person; the whole frame where nothing tells where the person is."""
+    """A square around the person; the largest central one where no box of the person is known."""
 
     name: Literal["person"] = "person"
     margin: float = Field(
-        default=1.3, ge=1, description="side of the square over the longer side of the person's box"
+        default=1.3,
+        ge=1,
+        description="side of the square divided by the longer side of the person's box",
     )
     columns: tuple[str, str, str, str] | None = Field(
         default=None,
-        description="manifest columns with the box of a clip, x0, y0, x1, y1 in pixels of its"
-        " frames; null: each frame's box from the clip's sidecar file, where it has one",
+        description="manifest columns with the person's box in a clip, x0, y0, x1, y1 in pixels of"
+        " its frames; null: each frame's box from the clip's sidecar file, where it has one",
     )
 
     def boxes(self, clip: ClipRecord, root: Path, numbers: np.ndarray) -> list[np.ndarray | None]:
-        """(4,) x0, y0, x1, y1 in pixels for each of these frames, None where it is not known.
+        """Return the person's box (4,), x0, y0, x1, y1 in pixels, in each of a clip's frames.
 
-        Raises ViddaError when a column is no number or the sidecar cannot be read.
+        root: the manifest's folder. numbers: of the frames. None where the box is not known. Raises
+        ViddaError when a column is no number or the sidecar cannot be read.
         """
         if self.columns is not None:
             box = _column_box(clip, self.columns)
             return [box] * len(numbers)
         if not path_of(clip, root).is_file():
             return [None] * len(numbers)
-        return [_around(people) for people in rows_of(clip, root, "box", len(numbers), numbers)]
+        return [
+            _enclosing_box(people) for people in rows_of(clip, root, "box", len(numbers), numbers)
+        ]
 
     def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
-        """Where to cut a frame of this size: inside it, with the box as central as that allows."""
+        """Return the square to cut from a frame: inside it, centered on the box where possible.
+
+        box: (4,) x0, y0, x1, y1; None: the middle of the frame. height, width: of the frame.
+        """
         if box is None:
-            return middle(height, width)
+            return center_square(height, width)
         x0, y0, x1, y1 = box.tolist()
         side = min(round(max(x1 - x0, y1 - y0) * self.margin), height, width)
         top = min(max(round((y0 + y1 - side) / 2), 0), height - side)
@@ -68,7 +76,7 @@ class PersonCrop(Config):
 CropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
 
 
-def middle(height: int, width: int) -> Square:
+def center_square(height: int, width: int) -> Square:
     """Return the largest square in the middle of a frame of this size."""
     side = min(height, width)
     return (height - side) // 2, (width - side) // 2, side
@@ -90,14 +98,12 @@ def _column_box(clip: ClipRecord, columns: tuple[str, str, str, str]) -> np.ndar
     return box
 
 
-def _around(people: np.ndarray) -> np.ndarray | None:
-    """Return the box around everybody in one frame, from (4,) or (P, 4); None where
-    nobody is seen.
-    """
-    seen = [box for box in people.reshape(-1, 4).astype(np.float64) if _has_area(box)]
-    if not seen:
+def _enclosing_box(people: np.ndarray) -> np.ndarray | None:
+    """Return the box around all people in one frame, from (4,) or (P, 4); None without any."""
+    boxes = [box for box in people.reshape(-1, 4).astype(np.float64) if _has_area(box)]
+    if not boxes:
         return None
-    return np.concatenate([np.min(seen, 0)[:2], np.max(seen, 0)[2:]])
+    return np.concatenate([np.min(boxes, 0)[:2], np.max(boxes, 0)[2:]])
 
 
 def _has_area(box: np.ndarray) -> bool:

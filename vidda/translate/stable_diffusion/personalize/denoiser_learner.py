@@ -1,4 +1,4 @@
-"""A denoiser that learns what the target's frames look like: the core of three methods."""
+"""Training of a denoiser on the target's frames, which three of the methods share."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -7,31 +7,36 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from vidda.translate.stable_diffusion.personalize.encoded_frames import EncodedFrames, encode
+from vidda.translate.stable_diffusion.personalize.encoded_frames import EncodedFrames, encode_images
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
 from vidda.translate.stable_diffusion.personalize.objective import (
     min_snr_weight,
+    prediction_target,
     squared_error,
-    target,
 )
-from vidda.translate.stable_diffusion.personalize.render_images import draw, seed_of, sheet
-from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build
+from vidda.translate.stable_diffusion.personalize.render_images import (
+    image_grid,
+    render,
+    seed_of,
+)
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build_scheduler
 
-TIMES = 4
+LEVELS_PER_FRAME = 4
 """Noise levels at which each held-out frame is measured."""
 CHUNK = 8
-SAMPLES = 2
-"""The purpose of seeds for sample pictures, see `drawing.seed_of`."""
+SAMPLE_IMAGES = 2
+"""The purpose of the seeds of sample images, for `render_images.seed_of`."""
 
-Conditions = Callable[[torch.Tensor], torch.Tensor]
+PromptStates = Callable[[torch.Tensor], torch.Tensor]
 """From prompt numbers (B,) to the text encoder's states (B, L, D)."""
 
 
 @dataclass(frozen=True)
 class Prior:
-    """Pictures of the class by the base itself, which keep it from forgetting the class.
+    """Images of the class rendered by the base, which keep it from forgetting the class.
 
-    latents: of the pictures. prompt: the number of their prompt. weight: of their loss.
+    latents: of the images. prompt: the number of their prompt, for `PromptStates`. weight: of their
+    loss.
     """
 
     latents: EncodedFrames
@@ -40,18 +45,19 @@ class Prior:
 
 
 class DenoiserLearner:
-    """See `learner.Learner`; which parameters learn and how they are saved is the method's.
+    """A `Learner` that trains a denoiser on the target's frames; the method chooses the parameters.
 
-    conditions: of prompts 0..prompts-1, of which each frame is given one at random, and of the
-    prior's. caption: the prompt of sample pictures. min_snr: see `objective.min_snr_weight`.
-    checkpointing: compute the UNet's activations twice to save memory.
+    learned: the parameters to train, by name. prompt_states: encodes prompts by number: the frames'
+    are 0..prompts-1, one of them at random for each frame, and the prior's is `prior.prompt`.
+    caption: the prompt of sample images. min_snr: gamma of `objective.min_snr_weight`.
+    checkpointing: compute the UNet's activations twice to save memory. save: writes the result.
     """
 
     def __init__(
         self,
-        setting: LearnerSettings,
+        settings: LearnerSettings,
         learned: Mapping[str, torch.nn.Parameter],
-        conditions: Conditions,
+        prompt_states: PromptStates,
         *,
         prompts: int,
         caption: str,
@@ -62,37 +68,47 @@ class DenoiserLearner:
     ) -> None:
         self.learned = learned
         self.save = save
-        self._setting = setting
-        self._conditions = conditions
+        self._settings = settings
+        self._prompt_states = prompt_states
         self._prompts = prompts
         self._caption = caption
         self._min_snr = min_snr
         self._prior = prior
-        self._scheduler = build(SchedulerConfig(name="ddpm"), setting.models.scheduler_config)
+        self._scheduler = build_scheduler(
+            SchedulerConfig(name="ddpm"), settings.models.scheduler_config
+        )
         if checkpointing:
-            setting.models.unet.enable_gradient_checkpointing()
-        self._scale = setting.models.vae.config.scaling_factor
-        vae, device = setting.models.vae, setting.accelerator.device
-        frames = setting.frames.train
-        self._train = encode(vae, frames, device, "encoding frames", flip=setting.flip)
+            settings.models.unet.enable_gradient_checkpointing()
+        self._scale = settings.models.vae.config.scaling_factor
+        vae, device = settings.models.vae, settings.accelerator.device
+        frames = settings.frames.train
+        self._train = encode_images(vae, frames, device, "encoding frames", flip=settings.flip)
         self._held_out: EncodedFrames | None = None
-        if len(setting.frames.held_out):
-            self._held_out = encode(vae, setting.frames.held_out, device, "encoding held-out")
+        if len(settings.frames.held_out):
+            self._held_out = encode_images(
+                vae, settings.frames.held_out, device, "encoding held-out"
+            )
 
     @property
     def size(self) -> int:
-        return len(self._setting.frames.train)
+        """Return the number of training frames."""
+        return len(self._settings.frames.train)
 
-    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """See `learner.Learner`; `prior` stands beside `loss` where a prior is preserved."""
+    def loss_terms(
+        self, numbers: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return the terms whose sum is the loss: `loss`, and `prior` with prior preservation.
+
+        numbers: (B,) of training frames. generator: of all random numbers, on the CPU.
+        """
         count = len(numbers)
-        if self._setting.flip:
+        if self._settings.flip:
             numbers = numbers + self.size * torch.randint(2, (count,), generator=generator)
-        latents = self._train.draw(numbers, generator)
+        latents = self._train.sample(numbers, generator)
         prompts = torch.randint(self._prompts, (count,), generator=generator)
         if self._prior is not None:
             others = torch.randint(len(self._prior.latents), (count,), generator=generator)
-            latents = torch.cat([latents, self._prior.latents.draw(others, generator)])
+            latents = torch.cat([latents, self._prior.latents.sample(others, generator)])
             prompts = torch.cat([prompts, torch.full_like(prompts, self._prior.prompt)])
         noise = torch.randn(latents.shape, generator=generator)
         times = torch.randint(len(self._scheduler.betas), (len(latents),), generator=generator)
@@ -107,19 +123,17 @@ class DenoiserLearner:
 
     @torch.no_grad()
     def measure(self) -> dict[str, float]:
-        """Return the loss on the held-out frames, each at the same noise and levels
-        whenever asked.
-        """
+        """Return the loss on the held-out frames, at the same noise and noise levels every time."""
         if self._held_out is None:
             return {}
-        latents = self._held_out.mean.repeat_interleave(TIMES, 0)
+        latents = self._held_out.mean.repeat_interleave(LEVELS_PER_FRAME, 0)
         noise = torch.randn(latents.shape, generator=torch.Generator().manual_seed(0))
         share = (torch.arange(len(latents)) + 0.5) / len(latents)
         times = (share * len(self._scheduler.betas)).long()
-        # The levels of one frame are far apart, and all frames together cover all levels.
-        times = times.view(TIMES, -1).T.flatten()
+        # Each frame gets levels that are far apart, and all frames together cover all levels.
+        times = times.view(LEVELS_PER_FRAME, -1).T.flatten()
         prompts = torch.arange(len(latents)) % self._prompts
-        with self._setting.accelerator.autocast():
+        with self._settings.accelerator.autocast():
             errors = [
                 self._errors(*(part[at : at + CHUNK] for part in (latents, noise, times, prompts)))
                 for at in range(0, len(latents), CHUNK)
@@ -127,18 +141,18 @@ class DenoiserLearner:
         return {"loss": float(torch.cat(errors).mean())}
 
     @torch.no_grad()
-    def sheet(self) -> np.ndarray:
-        """Target frames above, pictures of the caption below, from the same noise every time."""
-        own = self._setting
+    def contact_sheet(self) -> np.ndarray:
+        """Return target frames above images of the caption, from the same noise every time."""
+        own = self._settings
         count = min(own.samples, self.size)
-        seeds = [seed_of(own.seed, SAMPLES, number) for number in range(count)]
+        seeds = [seed_of(own.seed, SAMPLE_IMAGES, number) for number in range(count)]
         with own.accelerator.autocast():
-            made = draw(own.models, own.drawing, self._caption, own.size, seeds)
-        return sheet([own.frames.train[:count], made])
+            made = render(own.models, own.drawing, self._caption, own.size, seeds)
+        return image_grid([own.frames.train[:count], made])
 
     @property
     def _device(self) -> torch.device:
-        return self._setting.accelerator.device
+        return self._settings.accelerator.device
 
     def _errors(
         self,
@@ -152,16 +166,17 @@ class DenoiserLearner:
         latents = (latents * self._scale).to(device)
         noise, times = noise.to(device), times.to(device)
         noisy = self._scheduler.add_noise(latents, noise, times)
-        states = self._conditions(prompts.to(device))
-        prediction = self._setting.models.unet(noisy, times, states).sample
-        return squared_error(prediction, target(self._scheduler, latents, noise, times))
+        states = self._prompt_states(prompts.to(device))
+        prediction = self._settings.models.unet(noisy, times, states).sample
+        return squared_error(prediction, prediction_target(self._scheduler, latents, noise, times))
 
 
 @torch.no_grad()
-def fixed(setting: LearnerSettings, ids: torch.Tensor) -> Conditions:
-    """Return the conditions of prompts, ids (P, L), by a text encoder that does not
-    learn: a table.
+def encode_once(settings: LearnerSettings, ids: torch.Tensor) -> PromptStates:
+    """Return the states of prompts as a table, computed once, for a text encoder that is frozen.
+
+    ids: (P, L) token ids.
     """
-    device = setting.accelerator.device
-    states = setting.models.text_encoder(ids.to(device))[0]
+    device = settings.accelerator.device
+    states = settings.models.text_encoder(ids.to(device))[0]
     return lambda numbers: states[numbers]

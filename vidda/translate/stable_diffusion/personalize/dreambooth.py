@@ -1,4 +1,4 @@
-"""DreamBooth: all of the UNet learns what a rare word stands for (arXiv 2208.12242)."""
+"""DreamBooth: the whole UNet learns the target as a rare word (arXiv 2208.12242)."""
 
 from pathlib import Path
 from typing import Literal
@@ -7,16 +7,19 @@ from pydantic import Field
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.denoiser_learner import DenoiserLearner, fixed
+from vidda.translate.stable_diffusion.personalize.denoiser_learner import (
+    DenoiserLearner,
+    encode_once,
+)
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
-from vidda.translate.stable_diffusion.personalize.prior import PriorConfig, prepare
+from vidda.translate.stable_diffusion.personalize.prior import PriorConfig, prepare_prior
+from vidda.translate.stable_diffusion.personalize.prompt_tokens import fill_template, token_ids
 from vidda.translate.stable_diffusion.personalize.render_images import save_pipeline
 from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
-from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids
 
 
 class DreamBoothConfig(TrainingConfig):
-    """The UNet learns, beside the frames, pictures of the class that the base drew.
+    """DreamBooth fine-tuning of the UNet, with images of the class for prior preservation.
 
     The defaults are the published recipe's: 800 steps of 1 frame at a rate of 2e-6.
     """
@@ -24,47 +27,49 @@ class DreamBoothConfig(TrainingConfig):
     name: Literal["dreambooth"] = "dreambooth"
     lr: float = Field(default=2e-6, gt=0, description="highest learning rate")
     gradient_checkpointing: bool = Field(
-        default=True, description="less memory for a quarter more time: compute activations twice"
+        default=True, description="compute activations twice: less memory, a quarter more time"
     )
-    token: str = Field(default="sks", description="a rare word that comes to stand for the target")
+    token: str = Field(default="sks", description="a rare word that will mean the target domain")
     prompt: str = Field(
-        default="an object in the style of {token} object", description="of a target frame"
+        default="an object in the style of {token} object",
+        description="prompt of the target frames; {token} is replaced by token",
     )
     prior: PriorConfig | None = Field(
-        default=PriorConfig(), description="prior preservation; null: the class may be forgotten"
+        default=PriorConfig(),
+        description="prior preservation; null: none, the model may forget the class",
     )
     min_snr: float | None = Field(
-        default=None, gt=0, description="cut-off of min-SNR weighting, usually 5; null: none"
+        default=None, gt=0, description="gamma of min-SNR loss weighting, usually 5; null: none"
     )
 
     @property
     def caption(self) -> str:
-        """Return the prompt of a target frame."""
-        return filled(self.prompt, self.token, "method.prompt")
+        """Return the prompt of the target frames, with the token filled in."""
+        return fill_template(self.prompt, self.token, "method.prompt")
 
     def check(self, models: Models) -> None:
-        """Raise ViddaError where a prompt does not suit the base."""
+        """Raise ViddaError when the base's tokenizer cannot read a prompt."""
         check_prompts(models, self.caption, self.prior)
 
-    def learning(self, models: Models) -> int:
-        """Return how many weights learn."""
+    def trainable_count(self, models: Models) -> int:
+        """Return the number of weights that are trained."""
         return sum(parameter.numel() for parameter in models.unet.parameters())
 
-    def build(self, setting: LearnerSettings) -> DenoiserLearner:
-        """Return the method at work; draws the class pictures, where it has to."""
-        models = setting.models
+    def build(self, settings: LearnerSettings) -> DenoiserLearner:
+        """Return the learner; renders the class images of the prior that do not exist yet."""
+        models = settings.models
 
         def save(folder: Path) -> None:
             save_pipeline(models, folder)
 
         prompts = [self.caption, *([self.prior.prompt] if self.prior else [])]
         ids = token_ids(models.tokenizer, prompts, "method.prompt")
-        prior = prepare(setting, self.prior, 1) if self.prior else None
+        prior = prepare_prior(settings, self.prior, 1) if self.prior else None
         models.unet.requires_grad_(True)
         return DenoiserLearner(
-            setting,
+            settings,
             dict(models.unet.named_parameters()),
-            fixed(setting, ids),
+            encode_once(settings, ids),
             prompts=1,
             caption=self.caption,
             min_snr=self.min_snr,
@@ -75,7 +80,7 @@ class DreamBoothConfig(TrainingConfig):
 
 
 def check_prompts(models: Models, caption: str, prior: PriorConfig | None) -> None:
-    """Raise ViddaError, with a line each, where the prompts do not suit the base's tokenizer."""
+    """Raise ViddaError with a line for each prompt that the base's tokenizer cannot read."""
     problems = []
     prompts = {"method.prompt": caption}
     if prior is not None:

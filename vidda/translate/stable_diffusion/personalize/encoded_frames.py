@@ -1,4 +1,4 @@
-"""Frames as the autoencoder sees them: encoded once, drawn from at every step."""
+"""Encoded frames: their latent distributions are computed once and sampled at every step."""
 
 from dataclasses import dataclass
 from itertools import product
@@ -16,7 +16,7 @@ CHUNK = 8
 
 @dataclass(frozen=True, slots=True)
 class EncodedFrames:
-    """The autoencoder's view of N pictures, on the CPU, not scaled.
+    """The latent distributions of N images, on the CPU, not scaled by the scaling factor.
 
     mean, deviation: (N, C, h, w) float32.
     """
@@ -27,19 +27,20 @@ class EncodedFrames:
     def __len__(self) -> int:
         return len(self.mean)
 
-    def draw(self, numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
-        """Return latents (B, C, h, w) of the pictures of these numbers (B,), a new draw of each."""
+    def sample(self, numbers: torch.Tensor, generator: torch.Generator) -> torch.Tensor:
+        """Return random samples of the latents (B, C, h, w) of images; numbers: (B,)."""
         mean = self.mean[numbers]
         return mean + self.deviation[numbers] * torch.randn(mean.shape, generator=generator)
 
 
 @torch.no_grad()
-def encode(
+def encode_images(
     vae: Any, frames: Images, device: torch.device, label: str, *, flip: bool = False
 ) -> EncodedFrames:
-    """Encode frames, a few at a time, on a device where the autoencoder already is.
+    """Encode N frames, a few at a time, on the device of the autoencoder.
 
-    flip: the same frames mirrored come after them, N further ones.
+    frames: (N, H, W, 3) uint8. label: of the progress meter. flip: encode the mirrored frames as
+    well, as numbers N..2N-1.
     """
     starts = range(0, len(frames), CHUNK)
     mean = deviation = torch.empty(0)
@@ -48,30 +49,30 @@ def encode(
         for mirrored, start in product((False, True)[: 1 + flip], starts):
             part = frames[start : start + CHUNK]
             pixels = to_pixels(part[:, :, ::-1] if mirrored else part).to(device)
-            found = _distribution(vae, pixels)
-            if not at:  # the whole at once: parts to be joined would be there twice
-                shape = (len(frames) * (1 + flip), *found[0].shape[1:])
+            encoded = _distribution(vae, pixels)
+            if not at:  # allocated once, because joining chunks would need twice the memory
+                shape = (len(frames) * (1 + flip), *encoded[0].shape[1:])
                 mean, deviation = torch.empty(shape), torch.empty(shape)
-            mean[at : at + len(part)], deviation[at : at + len(part)] = found
+            mean[at : at + len(part)], deviation[at : at + len(part)] = encoded
             at += len(part)
             passed(len(part))
     return EncodedFrames(mean, deviation)
 
 
 def _distribution(vae: Any, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and deviation of the latents of pixels; a tiny autoencoder is sure of its own."""
-    seen = vae.encode(pixels)
+    """Return mean and deviation of the latents of pixels; deviation 0 for AutoencoderTiny."""
+    encoded = vae.encode(pixels)
     if isinstance(vae, AutoencoderTiny):
-        return seen.latents, torch.zeros_like(seen.latents)
-    return seen.latent_dist.mean, seen.latent_dist.std
+        return encoded.latents, torch.zeros_like(encoded.latents)
+    return encoded.latent_dist.mean, encoded.latent_dist.std
 
 
 def to_pixels(frames: np.ndarray) -> torch.Tensor:
-    """(N, H, W, 3) uint8 as (N, 3, H, W) float32 in [-1, 1]."""
+    """Return frames (N, H, W, 3) uint8 as pixels (N, 3, H, W) float32 in [-1, 1]."""
     return torch.from_numpy(np.ascontiguousarray(frames)).permute(0, 3, 1, 2).float() / 127.5 - 1
 
 
 def to_frames(pixels: torch.Tensor) -> np.ndarray:
-    """Return the inverse of `to_pixels`; values outside [-1, 1] are cut off."""
+    """Return pixels (N, 3, H, W), clipped to [-1, 1], as frames (N, H, W, 3) uint8."""
     levels = ((pixels.float() + 1) * 127.5).round().clamp(0, 255).byte()
     return levels.permute(0, 2, 3, 1).contiguous().cpu().numpy()

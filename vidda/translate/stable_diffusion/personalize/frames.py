@@ -1,4 +1,4 @@
-"""Frames of the target to learn from: drawn evenly over its clips, the same ones every time."""
+"""Frames of the target to learn from, sampled evenly over its clips without randomness."""
 
 import hashlib
 from collections.abc import Iterator
@@ -15,62 +15,62 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.translate.stable_diffusion.personalize.crops import CropConfig, WholeCrop
-from vidda.translate.stable_diffusion.personalize.stored_images import Spool
+from vidda.translate.stable_diffusion.personalize.stored_images import SpooledImages
 from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, read, stream
 
 AT_ONCE = 16
-"""Frames of a clip that are read together, which spares decoding those between them."""
+"""Up to so many frames of a clip are read by seeking; more by decoding the whole clip."""
 
 
 class FramesConfig(Config):
-    """Which frames of the target's clips are learned from."""
+    """The choice of frames of the target's clips, and their size."""
 
     count: int = Field(
-        default=256, ge=1, description="frames to learn from, drawn evenly over the clips"
+        default=256, ge=1, description="frames to train on, sampled evenly over the clips"
     )
     held_out: int = Field(
-        default=8, ge=0, description="clips that are only measured on, by one frame of each"
+        default=8, ge=0, description="clips kept for validation, with one frame of each"
     )
     resolution: Annotated[int, Field(ge=8)] | None = Field(
-        default=None, description="height and width in pixels; null: what the base was made for"
+        default=None, description="height and width of frames in pixels; null: the base's own size"
     )
     crop: CropConfig = Field(
         default=WholeCrop(), description="the square that is cut from each frame"
     )
     flip: bool = Field(
         default=False,
-        description="mirror half of them at random; a gesture's handedness then changes",
+        description="mirror half of the frames at random, which swaps left and right of gestures",
     )
 
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What was drawn: N frames to learn from and M held out, S x S pixels, uint8 RGB, on disk.
+    """N frames to train on and M held out, each (S, S, 3) uint8 RGB, on disk.
 
-    boxless: of how many of the N + M frames it is not known where the person is.
+    boxless: the number of the N + M frames in which the person's box is not known.
     """
 
-    train: Spool
-    held_out: Spool
+    train: SpooledImages
+    held_out: SpooledImages
     boxless: int
 
     def fingerprint(self) -> str:
-        """Return hex digest of all pixels."""
+        """Return the hex SHA-256 of all pixels."""
         digest = hashlib.sha256(repr((self.train.shape, self.held_out.shape)).encode())
-        for pictures in (self.train, self.held_out):
-            for number in range(len(pictures)):
-                digest.update(pictures[number : number + 1].data)
+        for images in (self.train, self.held_out):
+            for number in range(len(images)):
+                digest.update(images[number : number + 1].data)
         return digest.hexdigest()
 
 
-def spread(count: int, total: int) -> np.ndarray:
-    """`count` numbers in 0..total-1, ascending, each in the middle of its share of the range."""
+def evenly_spaced(count: int, total: int) -> np.ndarray:
+    """Return `count` numbers in 0..total-1, ascending, each in the middle of its share."""
     return ((np.arange(count) + 0.5) * (total / count)).astype(np.int64)
 
 
-def problems(manifest: Manifest, config: FramesConfig) -> list[str]:
-    """What is wrong with drawing so from these clips, a line each."""
+def frame_problems(manifest: Manifest, config: FramesConfig) -> list[str]:
+    """Return a line for each reason why frames cannot be sampled from these clips."""
     if not manifest.clips:
         return [f"target: no clips in the manifest of {manifest.root}; prepare it again"]
     if config.held_out >= len(manifest):
@@ -81,32 +81,31 @@ def problems(manifest: Manifest, config: FramesConfig) -> list[str]:
     return []
 
 
-def draw(manifest: Manifest, config: FramesConfig, size: int) -> Frames:
-    """Return frames of size x size pixels, evenly over the clips in the manifest's order, by no
-    chance.
+def sample_frames(manifest: Manifest, config: FramesConfig, size: int) -> Frames:
+    """Return frames of size x size pixels, sampled evenly over the clips in the manifest's order.
 
-    config: one in which `problems` finds none with this manifest. Raises ViddaError when a clip has
-    too few frames, VideoError where one cannot be read.
+    config: without `frame_problems` for this manifest. Raises ViddaError when a clip has too few
+    frames, VideoError when one cannot be read.
     """
     clips = manifest.clips
-    held = set(spread(config.held_out, len(clips)).tolist()) if config.held_out else set()
+    held = set(evenly_spaced(config.held_out, len(clips)).tolist()) if config.held_out else set()
     learned = [number for number in range(len(clips)) if number not in held]
-    shares = np.bincount(spread(config.count, len(learned)), minlength=len(learned))
+    shares = np.bincount(evenly_spaced(config.count, len(learned)), minlength=len(learned))
     wanted = dict(zip(learned, shares.tolist(), strict=True)) | dict.fromkeys(held, 1)
-    train, held_out = Spool(size), Spool(size)
+    train, held_out = SpooledImages(size), SpooledImages(size)
     boxless = 0
     used = [number for number in range(len(clips)) if wanted[number]]
-    for number in track(used, label="drawing frames", total=len(used), unit="clips"):
-        for picture, has_box in _of_clip(manifest, clips[number], wanted[number], config, size):
-            (held_out if number in held else train).append(picture)
+    for number in track(used, label="sampling frames", total=len(used), unit="clips"):
+        for image, has_box in _clip_frames(manifest, clips[number], wanted[number], config, size):
+            (held_out if number in held else train).append(image)
             boxless += not has_box
     return Frames(train, held_out, boxless)
 
 
-def _of_clip(
+def _clip_frames(
     manifest: Manifest, clip: ClipRecord, count: int, config: FramesConfig, size: int
 ) -> Iterator[tuple[np.ndarray, bool]]:
-    """So many frames of a clip, cropped and resized, and whether the person's box was known."""
+    """Yield `count` frames of a clip, cropped and resized, and whether the box was known."""
     path = inside(manifest.root, clip.path)
     length = probe(path).frames
     if count > length:
@@ -114,15 +113,15 @@ def _of_clip(
             f"frames.count: {config.count} takes {count} frames of clip {clip.id!r}, which has"
             f" {length}; lower it"
         )
-    numbers = spread(count, length)
+    numbers = evenly_spaced(count, length)
     boxes = config.crop.boxes(clip, manifest.root, numbers)
-    for frame, box in zip(_frames(path, numbers), boxes, strict=True):
+    for frame, box in zip(_read_frames(path, numbers), boxes, strict=True):
         top, left, side = config.crop.square(box, *frame.shape[:2])
-        yield resized(frame[top : top + side, left : left + side], size), box is not None
+        yield resize(frame[top : top + side, left : left + side], size), box is not None
 
 
-def _frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield a video's frames of these ascending numbers; where they are many, one at a time."""
+def _read_frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
+    """Yield a video's frames of these ascending numbers, in order."""
     if len(numbers) <= AT_ONCE:
         yield from read(path, numbers)
         return
@@ -132,9 +131,9 @@ def _frames(path: Path, numbers: np.ndarray) -> Iterator[np.ndarray]:
             yield frame
 
 
-def resized(picture: np.ndarray, size: int) -> np.ndarray:
-    """Return a square picture, (H, H, 3) uint8, in size x size pixels."""
-    if picture.shape[0] == size:
-        return picture
-    way = cv2.INTER_AREA if picture.shape[0] > size else cv2.INTER_CUBIC
-    return cv2.resize(np.ascontiguousarray(picture), (size, size), interpolation=way)
+def resize(image: np.ndarray, size: int) -> np.ndarray:
+    """Return a square image (H, H, 3) uint8, resized to size x size pixels."""
+    if image.shape[0] == size:
+        return image
+    filter_ = cv2.INTER_AREA if image.shape[0] > size else cv2.INTER_CUBIC
+    return cv2.resize(np.ascontiguousarray(image), (size, size), interpolation=filter_)

@@ -1,4 +1,4 @@
-"""What the training loop asks of a method, and what a method is given to build it from."""
+"""The interface between the training loop and the methods, and the inputs of all methods."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,10 +16,11 @@ from vidda.translate.stable_diffusion.personalize.render_images import DrawingCo
 
 @dataclass(frozen=True)
 class LearnerSettings:
-    """What all methods are built from.
+    """The inputs from which a method builds its learner.
 
     models: in float32 on the accelerator's device. frames: of `size` x `size` pixels. flip: whether
-    frames may be mirrored. samples: pictures on a sheet. folder: the run's, for class images.
+    frames may be mirrored. drawing: how class images and samples are rendered. samples: images in a
+    row of a contact sheet. folder: the run's, for class images.
     """
 
     models: Models
@@ -34,26 +35,33 @@ class LearnerSettings:
 
 
 class Learner(Protocol):
-    """A method at work on its models.
+    """A method applied to its models, as the training loop uses it.
 
-    learned: the parameters that learn, by their names in checkpoints. size: training frames there
-    are, N.
+    learned: the parameters to train, by their names in checkpoints. size: the number of training
+    frames, N.
     """
 
     @property
-    def learned(self) -> Mapping[str, torch.nn.Parameter]: ...
+    def learned(self) -> Mapping[str, torch.nn.Parameter]:
+        """Return the parameters to train, by name."""
 
     @property
-    def size(self) -> int: ...
+    def size(self) -> int:
+        """Return the number of training frames."""
 
-    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """Terms whose sum is the loss on the frames of these numbers (B,), drawn by `generator`."""
+    def loss_terms(
+        self, numbers: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return the scalar terms, by name, whose sum is the loss.
+
+        numbers: (B,) of the training frames. generator: of all random numbers, on the CPU.
+        """
 
     def measure(self) -> dict[str, float]:
-        """Figures on the held-out frames, without chance; none where nothing is held out."""
+        """Return metrics on the held-out frames, without randomness; empty without any."""
 
-    def sheet(self) -> np.ndarray:
-        """Return a picture of what the model makes now, (H, W, 3) uint8."""
+    def contact_sheet(self) -> np.ndarray:
+        """Return a contact sheet of the model's current outputs, (H, W, 3) uint8."""
 
     def save(self, folder: Path) -> None:
         """Write the result in diffusers' own format into an existing folder."""

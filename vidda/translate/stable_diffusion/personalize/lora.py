@@ -1,4 +1,4 @@
-"""LoRA: low-rank additions to the UNet's attention learn the target (arXiv 2106.09685)."""
+"""LoRA: low-rank updates of the UNet's attention are trained on the target (arXiv 2106.09685)."""
 
 from pathlib import Path
 from typing import Literal
@@ -13,41 +13,45 @@ from torch import nn
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.personalize.denoiser_learner import DenoiserLearner, fixed
+from vidda.translate.stable_diffusion.personalize.denoiser_learner import (
+    DenoiserLearner,
+    encode_once,
+)
 from vidda.translate.stable_diffusion.personalize.dreambooth import check_prompts
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
-from vidda.translate.stable_diffusion.personalize.prior import PriorConfig, prepare
+from vidda.translate.stable_diffusion.personalize.prior import PriorConfig, prepare_prior
+from vidda.translate.stable_diffusion.personalize.prompt_tokens import fill_template, token_ids
 from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
-from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids
 
 
 class LoraTrainingConfig(TrainingConfig):
-    """A file of a few megabytes that is added to the base; the defaults are diffusers' own."""
+    """LoRA training: its result is a few megabytes; the defaults are those of diffusers' script."""
 
     name: Literal["lora"] = "lora"
     lr: float = Field(default=1e-4, gt=0, description="highest learning rate")
-    token: str = Field(default="sks", description="a rare word that comes to stand for the target")
+    token: str = Field(default="sks", description="a rare word that will mean the target domain")
     prompt: str = Field(
-        default="an object in the style of {token} object", description="of a target frame"
+        default="an object in the style of {token} object",
+        description="prompt of the target frames; {token} is replaced by token",
     )
-    rank: int = Field(default=4, ge=1, description="of the additions")
+    rank: int = Field(default=4, ge=1, description="rank of the low-rank updates")
     targets: tuple[str, ...] = Field(
         default=("to_q", "to_k", "to_v", "to_out.0"),
         min_length=1,
-        description="ends of the names of the UNet's layers that are added to",
+        description="layers of the UNet that get an update, by the ends of their names",
     )
     prior: PriorConfig | None = Field(default=None, description="prior preservation; null: none")
     min_snr: float | None = Field(
-        default=None, gt=0, description="cut-off of min-SNR weighting, usually 5; null: none"
+        default=None, gt=0, description="gamma of min-SNR loss weighting, usually 5; null: none"
     )
 
     @property
     def caption(self) -> str:
-        """Return the prompt of a target frame."""
-        return filled(self.prompt, self.token, "method.prompt")
+        """Return the prompt of the target frames, with the token filled in."""
+        return fill_template(self.prompt, self.token, "method.prompt")
 
     def check(self, models: Models) -> None:
-        """Raise ViddaError where a prompt or the names of layers do not suit the base."""
+        """Raise ViddaError with a line for each prompt or layer name that does not fit the base."""
         problems = [
             f"method.targets: no layer of the UNet ends in {target!r}; to_q is one"
             for target in self.targets
@@ -60,17 +64,17 @@ class LoraTrainingConfig(TrainingConfig):
         if problems:
             raise ViddaError("\n".join(problems))
 
-    def learning(self, models: Models) -> int:
-        """Return how many weights learn."""
+    def trainable_count(self, models: Models) -> int:
+        """Return the number of weights that are trained."""
         layers = _layers(models.unet, self.targets)
         return sum(self.rank * sum(layer.weight.shape[:2]) for layer in layers)
 
-    def build(self, setting: LearnerSettings) -> DenoiserLearner:
-        """Return the method at work; draws the class pictures, where it has to."""
-        models = setting.models
+    def build(self, settings: LearnerSettings) -> DenoiserLearner:
+        """Return the learner; renders the class images of the prior that do not exist yet."""
+        models = settings.models
         prompts = [self.caption, *([self.prior.prompt] if self.prior else [])]
         ids = token_ids(models.tokenizer, prompts, "method.prompt")
-        prior = prepare(setting, self.prior, 1) if self.prior else None
+        prior = prepare_prior(settings, self.prior, 1) if self.prior else None
         adapter = PeftConfig(
             r=self.rank,
             lora_alpha=self.rank,
@@ -78,10 +82,10 @@ class LoraTrainingConfig(TrainingConfig):
             target_modules=list(self.targets),
         )
         models.unet.requires_grad_(False)
-        device = setting.accelerator.device
-        # peft draws from the global generators.
+        device = settings.accelerator.device
+        # peft initializes from the global generators.
         with torch.random.fork_rng([device] if device.type == "cuda" else []):
-            torch.manual_seed(setting.seed)
+            torch.manual_seed(settings.seed)
             models.unet.add_adapter(adapter)
 
         def save(folder: Path) -> None:
@@ -89,9 +93,9 @@ class LoraTrainingConfig(TrainingConfig):
             StableDiffusionPipeline.save_lora_weights(folder, unet_lora_layers=layers)
 
         return DenoiserLearner(
-            setting,
+            settings,
             {name: p for name, p in models.unet.named_parameters() if p.requires_grad},
-            fixed(setting, ids),
+            encode_once(settings, ids),
             prompts=1,
             caption=self.caption,
             min_snr=self.min_snr,
@@ -102,7 +106,7 @@ class LoraTrainingConfig(TrainingConfig):
 
 
 def _layers(unet: nn.Module, targets: tuple[str, ...]) -> list[nn.Linear | nn.Conv2d]:
-    """Return the layers that peft would take, by the same rule."""
+    """Return the layers that peft adapts, by peft's own rule."""
     return [
         module
         for name, module in unet.named_modules()

@@ -1,4 +1,4 @@
-"""What a denoiser is taught: pure functions of latents, noise and time."""
+"""The training objective of a denoiser, as pure functions of latents, noise and timesteps."""
 
 from typing import Any, Literal
 
@@ -7,14 +7,14 @@ import torch
 Prediction = Literal["epsilon", "v_prediction"]
 
 
-def target(
+def prediction_target(
     scheduler: Any, latents: torch.Tensor, noise: torch.Tensor, times: torch.Tensor
 ) -> torch.Tensor:
-    """What the denoiser is to predict, (B, C, H, W), by the scheduler's prediction type.
+    """Return the target of the denoiser's prediction, (B, C, H, W): noise or velocity.
 
-    scheduler: diffusers' DDPMScheduler. latents, noise: (B, C, H, W). times: (B,) in 0..T-1. The
-    noise itself (Ho 2020, arXiv 2006.11239, equation 14) or the velocity (Salimans 2022, arXiv
-    2202.00512, appendix D).
+    scheduler: diffusers' DDPMScheduler, whose prediction type decides. latents, noise:
+    (B, C, H, W). times: (B,) timesteps in 0..T-1. Noise: Ho 2020, arXiv 2006.11239, equation 14;
+    velocity: Salimans 2022, arXiv 2202.00512, appendix D.
     """
     if scheduler.config.prediction_type == "v_prediction":
         velocity: torch.Tensor = scheduler.get_velocity(latents, noise, times)
@@ -25,10 +25,11 @@ def target(
 def min_snr_weight(
     signal: torch.Tensor, prediction: Prediction, gamma: float | None
 ) -> torch.Tensor:
-    """Return the weight of each item's loss, (B,): min(SNR, gamma) in terms of the clean latents.
+    """Return the min-SNR weight of each item's loss, (B,).
 
-    signal: (B,) the scheduler's alphas_cumprod in [0, 1), 0 at zero terminal SNR. gamma: where the
-    weight is cut off; None weighs all alike. Hang et al. 2023, arXiv 2303.09556, section 3.4.
+    It equals min(SNR, gamma) for a loss on the clean latents. signal: (B,) the scheduler's
+    alphas_cumprod in [0, 1), 0 at zero terminal SNR. gamma: None gives weights of 1. Hang et al.
+    2023, arXiv 2303.09556, section 3.4.
     """
     if gamma is None:
         return torch.ones_like(signal)
@@ -39,6 +40,6 @@ def min_snr_weight(
     return (gamma / ratio).clamp(max=1.0)
 
 
-def squared_error(prediction: torch.Tensor, wanted: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of each item of a batch, (B, C, H, W) to (B,) float32."""
-    return (prediction.float() - wanted.float()).square().mean((1, 2, 3))
+def squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
+    """Return the mean squared error of each item of a batch (B, C, H, W), (B,) float32."""
+    return (prediction.float() - target.float()).square().mean((1, 2, 3))

@@ -1,4 +1,4 @@
-"""What `vidda personalize` is told."""
+"""The config of `vidda personalize`."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal, Self
@@ -31,78 +31,87 @@ MethodConfig = Annotated[
 ]
 
 
-class _Base(WeightsConfig):
-    """Weights whose keys are the personalization's own."""
+class _BaseWeights(WeightsConfig):
+    """The base's weights, whose keys are at the top of the personalization's config."""
 
     key: ClassVar[str] = ""
 
 
 class PersonalizeConfig(Config):
-    """A method, the model that it adapts, and the unlabeled frames that it adapts it to."""
+    """A personalization method, the model to adapt, and the unlabeled frames of the target."""
 
     run: Path = Field(description="run folder to write")
     target: Path = Field(description="manifest of the target's clips; labels are not read")
-    method: MethodConfig = Field(description="what learns, and how")
-    frames: FramesConfig = Field(default=FramesConfig(), description="what it learns from")
+    method: MethodConfig = Field(description="the personalization method and its training")
+    frames: FramesConfig = Field(default=FramesConfig(), description="the frames to train on")
     base: SourceConfig = Field(
         default=Hub(repo="stable-diffusion-v1-5/stable-diffusion-v1-5"),
         description="the pipeline to start from",
     )
-    vae: SourceConfig | None = Field(default=None, description="an autoencoder for the base's")
-    download: bool = Field(default=False, description="fetch from the hub what the cache lacks")
-    drawing: DrawingConfig = Field(
-        default=DrawingConfig(), description="how class images and samples are drawn"
+    vae: SourceConfig | None = Field(
+        default=None, description="an autoencoder that replaces the base's; null: the base's"
     )
-    samples: int = Field(default=4, ge=1, description="pictures on a sheet of samples")
+    download: bool = Field(
+        default=False, description="download from the hub what the local cache lacks"
+    )
+    drawing: DrawingConfig = Field(
+        default=DrawingConfig(), description="how class images and samples are rendered"
+    )
+    samples: int = Field(default=4, ge=1, description="images in a row of a contact sheet")
     sample_every: int = Field(
         default=100,
         ge=1,
-        description="steps between sheets of samples, and measurements on held-out clips",
+        description="steps between contact sheets, and between measurements on held-out clips",
     )
     log_every: int = Field(default=10, ge=1, description="steps between lines of metrics")
     save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
-    keep: int = Field(default=1, ge=1, description="newest checkpoints that are kept")
+    keep: int = Field(default=1, ge=1, description="number of newest checkpoints to keep")
     precision: Precision = Field(
-        default="fp32", description="of the computation; weights stay fp32"
+        default="fp32", description="number format of the computation; weights stay fp32"
     )
     device: Literal["auto", "cpu"] = Field(
-        default="auto", description="auto takes a GPU where there is one"
+        default="auto", description="auto: a GPU where there is one, else the CPU"
     )
-    seed: int = Field(default=0, ge=0, description="decides class images, order, noise and samples")
-    wandb: WandbMode = Field(default="off", description="mirror of the metrics")
+    seed: int = Field(
+        default=0, ge=0, description="seed of class images, frame order, noise and samples"
+    )
+    wandb: WandbMode = Field(default="off", description="copy the metrics to Weights & Biases")
     tensorboard: bool = Field(default=False, description="write the metrics for TensorBoard too")
 
     @property
     def result(self) -> Path:
-        """Return the folder or the file's folder that `vidda translate` takes."""
+        """Return the folder of the result, which `vidda translate` reads."""
         return self.run / RESULT
 
     def with_base(self, folder: Path) -> Self:
-        """Return the same, starting from the pipeline in a folder."""
+        """Return the config with the pipeline in a folder as its base."""
         return self.model_copy(update={"base": Folder(path=folder)})
 
     def teraflops(self) -> float:
-        """Return the work at Stable Diffusion 1.5's size: steps forth and back, class images."""
+        """Return the TFLOP of training and of rendering class images, at SD 1.5's size."""
         method = self.method
         prior = getattr(method, "prior", None)  # DreamBooth's alone
         side = self.frames.resolution or 512
-        seen = method.steps * method.batch_size * method.accumulate * (2 if prior else 1)
+        frames = method.steps * method.batch_size * method.accumulate * (2 if prior else 1)
         passes = 2 if self.drawing.guidance > 1 else 1
-        drawn = prior.count * self.drawing.steps * passes * UNET if prior else 0.0
-        return (seen * (BACKWARD * UNET + ENCODE) + drawn) * side * side / SD15_PIXELS
+        rendering = prior.count * self.drawing.steps * passes * UNET if prior else 0.0
+        return (frames * (BACKWARD * UNET + ENCODE) + rendering) * side * side / SD15_PIXELS
 
     @property
     def weights(self) -> WeightsConfig:
-        """What is loaded: the base alone."""
-        return _Base(base=self.base, vae=self.vae, controlnets=(), download=self.download)
+        """Return the config of the weights to load: the base without ControlNets."""
+        return _BaseWeights(base=self.base, vae=self.vae, controlnets=(), download=self.download)
 
     @property
-    def pace(self) -> TrainingSchedule:
-        """What happens when."""
+    def training_schedule(self) -> TrainingSchedule:
+        """Return the intervals of logging, evaluation and checkpoints."""
         return TrainingSchedule(self.log_every, self.sample_every, self.save_every, self.keep)
 
     def accelerator(self) -> Accelerator:
-        """Device and precision; ViddaError for fp16 without a GPU and for several processes."""
+        """Return the accelerator for device and precision.
+
+        Raises ViddaError for fp16 without a GPU and for several processes.
+        """
         if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
             raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
         accelerator = Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")

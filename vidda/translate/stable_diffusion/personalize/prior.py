@@ -1,4 +1,4 @@
-"""Prior preservation: pictures of the class by the base itself, learned beside the target's frames.
+"""Prior preservation: images of the class, rendered by the base, join the target's frames.
 
 Ruiz et al. 2023, DreamBooth, arXiv 2208.12242, section 3.3.
 """
@@ -14,65 +14,68 @@ from vidda.config import Config
 from vidda.data.derived import make, missing
 from vidda.progress import meter
 from vidda.translate.stable_diffusion.personalize.denoiser_learner import Prior
-from vidda.translate.stable_diffusion.personalize.encoded_frames import encode
+from vidda.translate.stable_diffusion.personalize.encoded_frames import encode_images
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
-from vidda.translate.stable_diffusion.personalize.render_images import draw, seed_of, write_png
-from vidda.translate.stable_diffusion.personalize.stored_images import Files
+from vidda.translate.stable_diffusion.personalize.render_images import render, seed_of, write_png
+from vidda.translate.stable_diffusion.personalize.stored_images import PngImages
 
 FOLDER = "class_images"
 CLASS_IMAGES = 1
-"""The purpose of their seeds, see `drawing.seed_of`."""
+"""The purpose of the seeds of class images, for `render_images.seed_of`."""
 
 
 class PriorConfig(Config):
-    """What the base is to remember."""
+    """The class whose prior is preserved, and its images."""
 
-    prompt: str = Field(default="an object", description="of the class, without the token")
+    prompt: str = Field(default="an object", description="prompt of the class, without the token")
     count: int = Field(
-        default=1000, ge=1, description="pictures that the base draws before training"
+        default=1000, ge=1, description="class images that the base renders before training"
     )
-    weight: float = Field(default=1.0, gt=0, description="of their loss")
-    batch_size: int = Field(default=4, ge=1, description="drawn at a time")
+    weight: float = Field(default=1.0, gt=0, description="weight of the loss on class images")
+    batch_size: int = Field(default=4, ge=1, description="class images rendered at a time")
 
 
-def prepare(setting: LearnerSettings, config: PriorConfig, number: int) -> Prior:
-    """Draw what is missing of the class pictures, encode all; number: of their prompt."""
-    pictures = class_pictures(setting, config)
-    device = setting.accelerator.device
-    latents = encode(setting.models.vae, pictures, device, "encoding class images")
+def prepare_prior(settings: LearnerSettings, config: PriorConfig, number: int) -> Prior:
+    """Render the class images that are missing, and encode all.
+
+    number: of their prompt, for `PromptStates`.
+    """
+    images = class_images(settings, config)
+    device = settings.accelerator.device
+    latents = encode_images(settings.models.vae, images, device, "encoding class images")
     return Prior(latents, number, config.weight)
 
 
-def class_pictures(setting: LearnerSettings, config: PriorConfig) -> Files:
-    """Return the class pictures, in RUN/class_images or drawn into it.
+def class_images(settings: LearnerSettings, config: PriorConfig) -> PngImages:
+    """Return the class images in RUN/class_images, after rendering those that are missing.
 
-    To be called while the model is still the base. Killed at any moment, it goes on with the first
-    batch that is not whole; seeds and batches do not depend on where it was killed.
+    Call it before training changes the base. After an interruption it resumes with the first
+    incomplete batch; seeds and batches do not depend on interruptions.
     """
     files = [f"{FOLDER}/{number:05d}.png" for number in range(config.count)]
-    lacking = set(missing(setting.folder, files, lambda file: (file, file)))
+    lacking = set(missing(settings.folder, files, lambda file: (file, file)))
     done = len(files) - len(lacking)
     with meter(label="class images", total=len(files), unit="images", done=done) as passed:
         for start in range(0, len(files), config.batch_size):
             batch = files[start : start + config.batch_size]
             count = len(lacking.intersection(batch))
             if count:
-                _draw_batch(setting, config, batch, start)
+                _render_batch(settings, config, batch, start)
                 passed(count)
-    return Files([setting.folder / file for file in files])
+    return PngImages([settings.folder / file for file in files])
 
 
 @torch.no_grad()
-def _draw_batch(
-    setting: LearnerSettings, config: PriorConfig, files: list[str], start: int
+def _render_batch(
+    settings: LearnerSettings, config: PriorConfig, files: list[str], start: int
 ) -> None:
-    seeds = [seed_of(setting.seed, CLASS_IMAGES, start + at) for at in range(len(files))]
-    with setting.accelerator.autocast():
-        made = draw(setting.models, setting.drawing, config.prompt, setting.size, seeds)
-    for file, picture in zip(files, made, strict=True):
-        make(setting.folder, file, file, partial(_write, picture))
+    seeds = [seed_of(settings.seed, CLASS_IMAGES, start + at) for at in range(len(files))]
+    with settings.accelerator.autocast():
+        made = render(settings.models, settings.drawing, config.prompt, settings.size, seeds)
+    for file, image in zip(files, made, strict=True):
+        make(settings.folder, file, file, partial(_write_image, image))
 
 
-def _write(picture: np.ndarray, place: Path) -> tuple[str, ...]:
-    write_png(place, picture)
+def _write_image(image: np.ndarray, path: Path) -> tuple[str, ...]:
+    write_png(path, image)
     return ()

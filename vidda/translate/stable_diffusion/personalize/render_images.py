@@ -1,4 +1,4 @@
-"""Pictures from a model by a plain pipeline of diffusers, the same for the same seeds."""
+"""Rendering of images by diffusers' plain text-to-image pipeline, reproducible by seeds."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,28 +14,31 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.files import atomic
 from vidda.translate.stable_diffusion.loading import Models
-from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build, step_eta
-from vidda.translate.stable_diffusion.start import schedule
+from vidda.translate.stable_diffusion.sampling_start import set_timesteps
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig, build_scheduler, step_eta
 
 
 class DrawingConfig(Config):
-    """How pictures are drawn: class images before training, samples during it."""
+    """The sampling of class images before training and of samples during it."""
 
     scheduler: SchedulerConfig = Field(
-        default=SchedulerConfig(name="ddim"), description="which of diffusers' schedulers"
+        default=SchedulerConfig(name="ddim"), description="the sampling scheduler"
     )
-    steps: int = Field(default=20, ge=1, description="of the scheduler")
-    guidance: float = Field(default=9.0, ge=1, description="classifier-free guidance; 1 is none")
+    steps: int = Field(default=20, ge=1, description="steps of the scheduler")
+    guidance: float = Field(
+        default=9.0, ge=1, description="weight of classifier-free guidance; 1: none"
+    )
 
     def check(self, models: Models) -> None:
-        """Raise ViddaError where the scheduler refuses its settings or the steps."""
-        scheduler = build(self.scheduler, models.scheduler_config)
-        schedule(scheduler, self.steps, 1.0, key="drawing")
+        """Raise ViddaError when the scheduler refuses its settings or the number of steps."""
+        scheduler = build_scheduler(self.scheduler, models.scheduler_config)
+        set_timesteps(scheduler, self.steps, 1.0, key="drawing")
 
 
-def pipeline(models: Models, scheduler: Any) -> Any:
-    """Return the models as they are, not copied, as a pipeline of diffusers without a safety
-    checker.
+def build_pipeline(models: Models, scheduler: Any) -> Any:
+    """Return a diffusers pipeline around the models, which are not copied.
+
+    It has no safety checker and no progress bar.
     """
     pipe: Any = StableDiffusionPipeline(
         vae=models.vae,
@@ -52,21 +55,24 @@ def pipeline(models: Models, scheduler: Any) -> Any:
 
 
 def save_pipeline(models: Models, folder: Path) -> None:
-    """Write the models as a pipeline's folder, with the scheduler that their own folder named."""
+    """Write the models as a pipeline in diffusers' format, with the base's own scheduler."""
     kind = getattr(diffusers, models.scheduler_config["_class_name"])
-    pipe = pipeline(models, kind.from_config(dict(models.scheduler_config)))
-    # What the last prompts were cut and padded to is no part of the result.
+    pipe = build_pipeline(models, kind.from_config(dict(models.scheduler_config)))
+    # The tokenizer would save the truncation and padding of the last prompts.
     models.tokenizer.backend_tokenizer.no_truncation()
     models.tokenizer.backend_tokenizer.no_padding()
     pipe.save_pretrained(folder, safe_serialization=True)
 
 
-def draw(
+def render(
     models: Models, config: DrawingConfig, prompt: str, size: int, seeds: Sequence[int]
 ) -> np.ndarray:
-    """Return one picture for each seed, (N, size, size, 3) uint8 RGB; call it inside autocast."""
-    scheduler = build(config.scheduler, models.scheduler_config)
-    pipe = pipeline(models, scheduler)
+    """Return one image of a prompt for each seed, (N, size, size, 3) uint8 RGB.
+
+    Call it inside autocast where the precision is not fp32.
+    """
+    scheduler = build_scheduler(config.scheduler, models.scheduler_config)
+    pipe = build_pipeline(models, scheduler)
     made = pipe(
         [prompt] * len(seeds),
         height=size,
@@ -81,22 +87,25 @@ def draw(
 
 
 def seed_of(seed: int, purpose: int, number: int) -> int:
-    """Return a seed for one picture, in 0..2^63-1; purpose keeps class images and samples apart."""
+    """Return a seed for one image, in 0..2^63-1, by the run's seed, purpose and number.
+
+    purpose: CLASS_IMAGES or SAMPLE_IMAGES, so that their seeds differ.
+    """
     return int(np.random.default_rng([seed, purpose, number]).integers(2**63))
 
 
-def sheet(rows: Sequence[np.ndarray]) -> np.ndarray:
-    """Return rows of pictures, each (N, H, W, 3) uint8, as one picture."""
+def image_grid(rows: Sequence[np.ndarray]) -> np.ndarray:
+    """Return rows of images, each (N, H, W, 3) uint8, as one image (R * H, N * W, 3)."""
     return np.concatenate([np.concatenate(list(row), axis=1) for row in rows])
 
 
-def write_png(path: Path, picture: np.ndarray) -> None:
-    """Write (H, W, 3) uint8 RGB, atomically."""
+def write_png(path: Path, image: np.ndarray) -> None:
+    """Write an image (H, W, 3) uint8 RGB to a PNG file, atomically."""
     with atomic(path) as temporary:
-        Image.fromarray(picture).save(temporary)
+        Image.fromarray(image).save(temporary)
 
 
 def read_png(path: Path) -> np.ndarray:
-    """What `write_png` wrote."""
-    with Image.open(path) as picture:
-        return np.asarray(picture.convert("RGB"))
+    """Read a PNG file, (H, W, 3) uint8 RGB."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"))

@@ -1,4 +1,4 @@
-"""Pictures that stay on disk, so that their number does not matter to memory."""
+"""Images that are kept on disk instead of in memory."""
 
 import tempfile
 from collections.abc import Sequence
@@ -12,31 +12,28 @@ from vidda.translate.stable_diffusion.personalize.render_images import read_png
 
 
 class Images(Protocol):
-    """N pictures of one size, uint8 RGB; a numpy array of (N, H, W, 3) is one too."""
+    """N images of one size, uint8 RGB, sliced like a numpy array (N, H, W, 3)."""
 
     def __len__(self) -> int: ...
 
     def __getitem__(self, numbers: slice, /) -> np.ndarray:
-        """Return those of a slice, (B, H, W, 3)."""
+        """Return the images of a slice, (B, H, W, 3) uint8."""
 
 
-class Spool:
-    """Pictures of size x size pixels in an unnamed file of the system's temporary folder.
-
-    Each is written once and read when it is asked for; the file goes with the process.
-    """
+class SpooledImages:
+    """Images of size x size pixels in an unnamed temporary file, which ends with the process."""
 
     def __init__(self, size: int) -> None:
         self._file = tempfile.TemporaryFile()  # noqa: SIM115
-        self._one = (size, size, 3)
+        self._image_shape = (size, size, 3)
         self._bytes = size * size * 3
         self._count = 0
 
-    def append(self, picture: np.ndarray) -> None:
-        """Write one more, (size, size, 3) uint8; ViddaError where the disk is full."""
+    def append(self, image: np.ndarray) -> None:
+        """Append an image (size, size, 3) uint8; raise ViddaError when the disk is full."""
         try:
             self._file.seek(self._count * self._bytes)
-            self._file.write(np.ascontiguousarray(picture).data)
+            self._file.write(np.ascontiguousarray(image).data)
             self._file.flush()
         except OSError as error:
             raise ViddaError(
@@ -50,21 +47,21 @@ class Spool:
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
-        """As of an array of all of them."""
-        return (self._count, *self._one)
+        """Return (N, size, size, 3)."""
+        return (self._count, *self._image_shape)
 
     def __getitem__(self, numbers: slice | Sequence[int] | np.ndarray) -> np.ndarray:
-        """Return those of a slice or of these numbers in 0..N-1, (B, size, size, 3) uint8."""
+        """Return the images of a slice or of numbers in 0..N-1, (B, size, size, 3) uint8."""
         wanted = range(*numbers.indices(self._count)) if isinstance(numbers, slice) else numbers
-        found = np.empty((len(wanted), *self._one), np.uint8)
-        for picture, number in zip(found, wanted, strict=True):
+        images = np.empty((len(wanted), *self._image_shape), np.uint8)
+        for image, number in zip(images, wanted, strict=True):
             self._file.seek(int(number) * self._bytes)
-            self._file.readinto(picture.data)
-        return found
+            self._file.readinto(image.data)
+        return images
 
 
-class Files:
-    """Pictures in PNG files that `write_png` wrote, all of one size."""
+class PngImages:
+    """Images in PNG files, all of one size."""
 
     def __init__(self, files: Sequence[Path]) -> None:
         self._files = files
@@ -73,5 +70,5 @@ class Files:
         return len(self._files)
 
     def __getitem__(self, numbers: slice, /) -> np.ndarray:
-        """Return those of a slice, (B, H, W, 3) uint8."""
+        """Return the images of a slice, (B, H, W, 3) uint8."""
         return np.stack([read_png(file) for file in self._files[numbers]])

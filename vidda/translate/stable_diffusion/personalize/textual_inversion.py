@@ -1,4 +1,4 @@
-"""Textual Inversion: the vectors of a new word learn, and nothing else (arXiv 2208.01618)."""
+"""Textual Inversion: only the vectors of a new word are trained (arXiv 2208.01618)."""
 
 from pathlib import Path
 from typing import Literal
@@ -10,16 +10,20 @@ from torch import nn
 from torch.nn import functional as F
 
 from vidda.errors import ViddaError
+from vidda.translate.stable_diffusion.learned_tokens import add_words, token_names, token_problem
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.personalize.denoiser_learner import DenoiserLearner
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
+from vidda.translate.stable_diffusion.personalize.prompt_tokens import (
+    fill_template,
+    plain_token_ids,
+    token_ids,
+)
 from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
-from vidda.translate.stable_diffusion.personalize.wording import filled, token_ids, words
-from vidda.translate.stable_diffusion.words import add_words, names, problem
 
-FILE = "learned_embeds.safetensors"
+EMBEDDING_FILE = "learned_embeds.safetensors"
 
-OBJECT = (
+OBJECT_TEMPLATES = (
     "a photo of a {token}",
     "a picture of the {token}",
     "a close-up of a {token}",
@@ -29,7 +33,7 @@ OBJECT = (
     "a video frame of a {token}",
     "a {token} seen outdoors",
 )
-STYLE = (
+STYLE_TEMPLATES = (
     "a photo in the style of {token}",
     "a picture in the style of {token}",
     "a person in the style of {token}",
@@ -39,9 +43,10 @@ STYLE = (
 
 
 class TextualInversionConfig(TrainingConfig):
-    """A word for the target; the defaults are the published recipe's.
+    """Training of a new word for the target.
 
-    3000 steps of 4 batches of 1 frame at a rate of 5e-4 x 4, constant.
+    The defaults are the published recipe's: 3000 steps of 4 batches of 1 frame at a constant rate
+    of 5e-4 x 4.
     """
 
     name: Literal["textual_inversion"] = "textual_inversion"
@@ -51,47 +56,51 @@ class TextualInversionConfig(TrainingConfig):
     scale_lr: bool = Field(default=True, description="multiply lr by batch_size and accumulate")
     clip_grad: float | None = Field(default=None, gt=0, description="largest gradient norm")
     token: str = Field(
-        default="<realism>", pattern=r"^\S+$", description="the new word; the base must not know it"
+        default="<realism>",
+        pattern=r"^\S+$",
+        description="the new word, which the base must not have yet",
     )
     initializer: str = Field(
         default="valid",
-        description="a word, one token of the base's, whose vector the new one starts as",
+        description="a word of the base, of one token, whose vector initializes the new one",
     )
-    vectors: int = Field(default=1, ge=1, description="tokens that the word stands for")
+    vectors: int = Field(default=1, ge=1, description="vectors (tokens) of the new word")
     kind: Literal["object", "style"] = Field(
-        default="object", description="what the word names, where templates are not given"
+        default="object", description="built-in templates to use where templates is null"
     )
     templates: tuple[str, ...] | None = Field(
         default=None,
         min_length=1,
-        description="prompts of target frames, one at random; null: by kind",
+        description="prompts with {token}, one at random for each target frame; null: by kind",
     )
     min_snr: float | None = Field(
-        default=None, gt=0, description="cut-off of min-SNR weighting, usually 5; null: none"
+        default=None, gt=0, description="gamma of min-SNR loss weighting, usually 5; null: none"
     )
 
     @property
-    def names(self) -> list[str]:
-        """Return the tokens of the word, as diffusers names those of a word of several vectors."""
-        return names(self.token, self.vectors)
+    def token_names(self) -> list[str]:
+        """Return the tokens of the word, one for each vector, as diffusers names them."""
+        return token_names(self.token, self.vectors)
 
     @property
     def captions(self) -> list[str]:
-        """Return the prompts of target frames, with the word in them."""
-        templates = self.templates or (OBJECT if self.kind == "object" else STYLE)
-        word = " ".join(self.names)
-        return [filled(template, word, "method.templates") for template in templates]
+        """Return the prompts of the target frames, with all tokens of the word filled in."""
+        templates = self.templates or (
+            OBJECT_TEMPLATES if self.kind == "object" else STYLE_TEMPLATES
+        )
+        word = " ".join(self.token_names)
+        return [fill_template(template, word, "method.templates") for template in templates]
 
     @property
     def caption(self) -> str:
-        """Return the first of the prompts, as a user writes it."""
-        return self.captions[0].replace(" ".join(self.names), self.token)
+        """Return the first prompt, with the word as a user writes it."""
+        return self.captions[0].replace(" ".join(self.token_names), self.token)
 
     def check(self, models: Models) -> None:
-        """Raise ViddaError where the word, its start or the prompts do not suit the base."""
-        wrong = problem(models.tokenizer, self.names)
+        """Raise ViddaError when the word, the initializer or a prompt does not fit the base."""
+        wrong = token_problem(models.tokenizer, self.token_names)
         problems = [f"method.token: {wrong}; take a new one, such as <realism>"] * bool(wrong)
-        ids = words(models.tokenizer, self.initializer)
+        ids = plain_token_ids(models.tokenizer, self.initializer)
         if models.tokenizer.unk_token_id in ids:
             problems.append(
                 f"method.initializer: {self.initializer!r} is unknown to the base; take another"
@@ -103,47 +112,49 @@ class TextualInversionConfig(TrainingConfig):
                 " is one"
             )
         if not problems:
-            # Each of its tokens is one, as the initializer is.
+            # The word is not in the tokenizer yet, and the initializer is also one token.
             start = " ".join([self.initializer] * self.vectors)
-            prompts = [caption.replace(" ".join(self.names), start) for caption in self.captions]
+            prompts = [
+                caption.replace(" ".join(self.token_names), start) for caption in self.captions
+            ]
             token_ids(models.tokenizer, prompts, "method.templates")
         if problems:
             raise ViddaError("\n".join(problems))
 
-    def learning(self, models: Models) -> int:
-        """Return how many weights learn."""
+    def trainable_count(self, models: Models) -> int:
+        """Return the number of weights that are trained."""
         return self.vectors * models.text_encoder.config.hidden_size
 
-    def build(self, setting: LearnerSettings) -> DenoiserLearner:
-        """Return the method at work; the models' tokenizer and text encoder know the word from here
-        on.
-        """
-        models = setting.models
+    def build(self, settings: LearnerSettings) -> DenoiserLearner:
+        """Return the learner; adds the word to the models' tokenizer and text encoder."""
+        models = settings.models
         models.unet.requires_grad_(False)
         models.text_encoder.requires_grad_(False)
-        (start,) = words(models.tokenizer, self.initializer)
+        (start,) = plain_token_ids(models.tokenizer, self.initializer)
         embedding = models.text_encoder.get_input_embeddings()
-        # New tokens are numbered from the tokenizer's length, which need not be the embedding's.
+        # The first id is the tokenizer's length, which may differ from the embedding's rows.
         first = len(models.tokenizer)
-        add_words(models.tokenizer, self.names)
+        add_words(models.tokenizer, self.token_names)
         initial = embedding.weight[start].detach().float().repeat(self.vectors, 1)
-        word = Word(embedding, first, initial)
+        word = ExtendedEmbedding(embedding, first, initial)
         models.text_encoder.set_input_embeddings(word)
         ids = token_ids(models.tokenizer, self.captions, "method.templates")
-        ids = ids.to(setting.accelerator.device)
+        ids = ids.to(settings.accelerator.device)
 
-        def conditions(numbers: torch.Tensor) -> torch.Tensor:
+        def prompt_states(numbers: torch.Tensor) -> torch.Tensor:
             states: torch.Tensor = models.text_encoder(ids[numbers])[0]
             return states
 
         def save(folder: Path) -> None:
             # (V, D) under the word's name is what diffusers reads.
-            save_file({self.token: word.vectors.detach().cpu().contiguous()}, folder / FILE)
+            save_file(
+                {self.token: word.vectors.detach().cpu().contiguous()}, folder / EMBEDDING_FILE
+            )
 
         return DenoiserLearner(
-            setting,
+            settings,
             {"vectors": word.vectors},
-            conditions,
+            prompt_states,
             prompts=len(ids),
             caption=self.caption,
             min_snr=self.min_snr,
@@ -153,10 +164,10 @@ class TextualInversionConfig(TrainingConfig):
         )
 
 
-class Word(nn.Module):
-    """An embedding with new rows, numbered from `first`, that alone learn.
+class ExtendedEmbedding(nn.Module):
+    """An embedding with V new, trainable rows for the ids from `first` on.
 
-    known: the base's embedding. initial: (V, D) float32 where the new rows start.
+    known: the base's embedding. initial: (V, D) float32, initial values of the new rows.
     """
 
     def __init__(self, known: nn.Module, first: int, initial: torch.Tensor) -> None:
@@ -166,7 +177,7 @@ class Word(nn.Module):
         self.vectors = nn.Parameter(initial)
 
     def forward(self, ids: torch.Tensor) -> torch.Tensor:
-        """Return the vectors of ids (B, L): (B, L, D)."""
+        """Return the vectors (B, L, D) of ids (B, L)."""
         own = F.embedding((ids - self.first).clamp(min=0), self.vectors)
         others = self.known(ids.clamp(max=self.first - 1))
         return torch.where((ids >= self.first)[..., None], own.to(others.dtype), others)

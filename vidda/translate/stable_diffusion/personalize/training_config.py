@@ -1,4 +1,4 @@
-"""How long a method trains and in what steps: its optimizer, rates and memory choices."""
+"""The training settings of all methods: steps, optimizer, learning rate and memory choices."""
 
 import math
 from collections.abc import Sequence
@@ -15,7 +15,7 @@ Rate = Annotated[float, Field(gt=0)]
 
 
 class TrainingConfig(Config):
-    """What all methods are told; each has its own defaults."""
+    """The training settings that all methods share; each has its own defaults."""
 
     steps: Count = Field(default=800, description="steps of the optimizer")
     batch_size: Count = Field(default=1, description="frames at a time")
@@ -25,20 +25,24 @@ class TrainingConfig(Config):
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="learning rate after the warm-up; cosine ends at 0"
     )
-    warmup: int = Field(default=0, ge=0, description="steps of linear growth at the start")
+    warmup: int = Field(
+        default=0, ge=0, description="steps in which the learning rate rises linearly at the start"
+    )
     optimizer: Literal["adamw", "adamw_8bit"] = Field(
         default="adamw",
-        description="adamw_8bit needs bitsandbytes and a GPU, and a quarter of the memory",
+        description="adamw_8bit takes a quarter of adamw's memory; it needs bitsandbytes and a GPU",
     )
-    weight_decay: float = Field(default=1e-2, ge=0, description="of AdamW")
-    clip_grad: Rate | None = Field(default=1.0, description="largest gradient norm")
+    weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
+    clip_grad: Rate | None = Field(
+        default=1.0, description="largest gradient norm; null: no clipping"
+    )
     gradient_checkpointing: bool = Field(
-        default=False, description="less memory for a quarter more time: compute activations twice"
+        default=False, description="compute activations twice: less memory, a quarter more time"
     )
 
     @property
     def peak(self) -> float:
-        """Return the highest learning rate, scaled where that is asked for."""
+        """Return the highest learning rate, multiplied by the frames a step with scale_lr."""
         return self.lr * (self.batch_size * self.accumulate if self.scale_lr else 1)
 
     def rate(self, step: int) -> float:
@@ -51,16 +55,14 @@ class TrainingConfig(Config):
         return self.peak * 0.5 * (1 + math.cos(math.pi * share))
 
     def check_optimizer(self, device: torch.device) -> None:
-        """Raise ViddaError where the optimizer cannot be had on this machine."""
+        """Raise ViddaError when the optimizer needs a GPU or a package that is missing."""
         if self.optimizer == "adamw_8bit":
             if device.type != "cuda":
                 raise ViddaError("method.optimizer: adamw_8bit needs a CUDA device; take adamw")
             _bitsandbytes()
 
     def build_optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
-        """Return the optimizer of these parameters; AdamW is Loshchilov and Hutter's, arXiv
-        1711.05101.
-        """
+        """Return the optimizer of these parameters: AdamW (arXiv 1711.05101), or its 8-bit form."""
         kind: Any = _bitsandbytes() if self.optimizer == "adamw_8bit" else torch.optim.AdamW
         optimizer: torch.optim.Optimizer = kind(
             parameters, lr=self.peak, weight_decay=self.weight_decay

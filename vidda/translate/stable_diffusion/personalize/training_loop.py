@@ -1,7 +1,7 @@
-"""The training loop: any method, any precision, killed and resumed as if nothing had happened.
+"""The training loop of all methods; an interrupted run resumes with the same results.
 
-Nothing random is carried from step to step: frames, noise and levels of a step follow from the seed
-and its number alone, drawn on the CPU by the step's own generator.
+No random state is carried from step to step: frames, noise and noise levels of a step depend on the
+seed and the step's number alone, and are sampled on the CPU by the step's own generator.
 """
 
 import logging
@@ -24,15 +24,15 @@ log = logging.getLogger("vidda")
 
 @dataclass(frozen=True)
 class TrainingSchedule:
-    """What happens every so many steps, and at the last one.
+    """The intervals, in steps, of what is written during training and at the last step.
 
-    log: a line of metrics. look: measure the held-out frames and draw a sheet. save: a checkpoint,
-    of which `keep` stay.
+    log_every: a line of metrics. evaluate_every: metrics of the held-out frames and a contact
+    sheet. save_every: a checkpoint. keep: the number of newest checkpoints to keep.
     """
 
-    log: int
-    look: int
-    save: int
+    log_every: int
+    evaluate_every: int
+    save_every: int
     keep: int
 
 
@@ -41,43 +41,45 @@ def train(
     learner: Learner,
     method: TrainingConfig,
     accelerator: Accelerator,
-    pace: TrainingSchedule,
+    schedule: TrainingSchedule,
     seed: int,
 ) -> None:
-    """Train to the end, from the run's last checkpoint where there is one.
+    """Train to the last step, from the run's last checkpoint where there is one.
 
-    Raises ViddaError when a loss is not finite, naming the step.
+    Writes checkpoints, metrics and contact sheets into the run folder. Raises ViddaError, naming
+    the step, when a loss is not finite.
     """
     optimizer = accelerator.prepare(method.build_optimizer(list(learner.learned.values())))
-    step = _restored(run, learner, optimizer, accelerator)
+    step = _restore(run, learner, optimizer, accelerator)
     if step == 0:
-        _look(run, learner, 0)
+        _evaluate(run, learner, 0)
     with meter(label="training", total=method.steps, unit="steps", done=step) as passed:
         while step < method.steps:
             values = _step(learner, method, accelerator, optimizer, step, seed)
             step += 1
             last = step == method.steps
             passed(1, " ".join(f"{name} {value:.4f}" for name, value in values.items()))
-            if step % pace.log == 0 or last:
+            if step % schedule.log_every == 0 or last:
                 run.record(step, {f"train/{name}": value for name, value in values.items()})
-            if step % pace.look == 0 or last:
-                _look(run, learner, step)
-            if step % pace.save == 0 or last:
-                with run.checkpoint(step, keep=pace.keep) as folder:
+            if step % schedule.evaluate_every == 0 or last:
+                _evaluate(run, learner, step)
+            if step % schedule.save_every == 0 or last:
+                with run.checkpoint(step, keep=schedule.keep) as folder:
                     save_learned(folder, learner.learned)
                     save_state(folder, optimizer, accelerator.scaler, {"step": step})
-    run.checkpoints.prune(pace.keep)
+    run.checkpoints.prune(schedule.keep)
 
 
-def order(position: int, count: int, size: int, seed: int) -> torch.Tensor:
-    """Which frames are learned from at `count` places from `position` on, (count,) int64.
+def frame_order(position: int, count: int, size: int, seed: int) -> torch.Tensor:
+    """Return the numbers of the frames at `count` positions of the training order, (count,) int64.
 
-    size: how many frames there are; each epoch goes through all in an order of its own.
+    position: the first, counted over all epochs. size: the number of frames; each epoch has its own
+    random order of all of them, by the seed.
     """
-    places = np.arange(position, position + count)
-    epochs = {int(e): np.random.default_rng([seed, int(e)]) for e in np.unique(places // size)}
+    positions = np.arange(position, position + count)
+    epochs = {int(e): np.random.default_rng([seed, int(e)]) for e in np.unique(positions // size)}
     orders = {epoch: rng.permutation(size) for epoch, rng in epochs.items()}
-    return torch.tensor([int(orders[place // size][place % size]) for place in places.tolist()])
+    return torch.tensor([int(orders[index // size][index % size]) for index in positions.tolist()])
 
 
 def _step(
@@ -88,7 +90,7 @@ def _step(
     step: int,
     seed: int,
 ) -> dict[str, float]:
-    """Return one step of the optimizer over `accumulate` batches; the mean of their figures."""
+    """Take one step of the optimizer over `accumulate` batches; return the mean loss terms."""
     generator = torch.Generator()
     generator.manual_seed(int(np.random.default_rng([seed, step]).integers(2**63)))
     for group in optimizer.param_groups:
@@ -97,9 +99,9 @@ def _step(
     first = step * each * method.accumulate
     figures: dict[str, float] = {}
     for part in range(method.accumulate):
-        numbers = order(first + part * each, each, learner.size, seed)
+        numbers = frame_order(first + part * each, each, learner.size, seed)
         with accelerator.autocast():
-            terms = learner.terms(numbers, generator)
+            terms = learner.loss_terms(numbers, generator)
         loss = torch.stack(list(terms.values())).sum()
         if not bool(torch.isfinite(loss)):
             raise ViddaError(
@@ -116,24 +118,22 @@ def _step(
     return figures
 
 
-def _look(run: RunFolder, learner: Learner, step: int) -> None:
-    """Record how well the held-out frames do, and draw a sheet."""
+def _evaluate(run: RunFolder, learner: Learner, step: int) -> None:
+    """Record the metrics of the held-out frames, and write a contact sheet."""
     figures = learner.measure()
     if figures:
         run.record(step, {f"held_out/{name}": value for name, value in figures.items()})
-    write_png(run.path / "samples" / f"{step:06d}.png", learner.sheet())
+    write_png(run.path / "samples" / f"{step:06d}.png", learner.contact_sheet())
 
 
-def _restored(
+def _restore(
     run: RunFolder, learner: Learner, optimizer: torch.optim.Optimizer, accelerator: Accelerator
 ) -> int:
-    """Return how many steps the last checkpoint has behind it, with everything loaded; 0 without
-    one.
-    """
+    """Load the last checkpoint and return its step; 0 without one."""
     folder = run.last_checkpoint()
     if folder is None:
         return 0
     step: int = load_state(folder, optimizer, accelerator.scaler)["step"]
     load_learned(folder, learner.learned)
-    log.info("goes on from step %d", step)
+    log.info("resuming from step %d", step)
     return step

@@ -1,6 +1,6 @@
-"""The autoencoder's decoder learns to paint the target's frames from their latents.
+"""Training of the autoencoder's decoder to reconstruct the target's frames from their latents.
 
-The encoder stays, so latents mean what they meant and the UNet need not learn anew.
+The encoder is frozen, so latents keep their meaning and every UNet of the base still fits.
 """
 
 import math
@@ -18,18 +18,18 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.personalize.encoded_frames import (
     CHUNK,
-    encode,
+    encode_images,
     to_frames,
     to_pixels,
 )
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
 from vidda.translate.stable_diffusion.personalize.objective import squared_error
-from vidda.translate.stable_diffusion.personalize.render_images import sheet
+from vidda.translate.stable_diffusion.personalize.render_images import image_grid
 from vidda.translate.stable_diffusion.personalize.training_config import TrainingConfig
 
 
 class VaeDecoderConfig(TrainingConfig):
-    """Sharper pictures of the target, at its own resolution, for a small or foreign autoencoder."""
+    """Training of the autoencoder's decoder, for an autoencoder that blurs the target's frames."""
 
     name: Literal["vae_decoder"] = "vae_decoder"
     steps: int = Field(default=500, ge=1, description="steps of the optimizer")
@@ -41,16 +41,16 @@ class VaeDecoderConfig(TrainingConfig):
 
     @property
     def token(self) -> None:
-        """Prompts do not reach the autoencoder."""
+        """Return None, because the autoencoder has no prompts."""
         return None
 
     @property
     def caption(self) -> None:
-        """Prompts do not reach the autoencoder."""
+        """Return None, because the autoencoder has no prompts."""
         return None
 
     def check(self, models: Models) -> None:
-        """Raise ViddaError where the base's autoencoder is of another kind."""
+        """Raise ViddaError when the base's autoencoder is of another class."""
         if not isinstance(models.vae, AutoencoderKL | AutoencoderTiny):
             kind = type(models.vae).__name__
             raise ViddaError(
@@ -58,76 +58,82 @@ class VaeDecoderConfig(TrainingConfig):
                 f" {kind}"
             )
 
-    def learning(self, models: Models) -> int:
-        """Return how many weights learn."""
+    def trainable_count(self, models: Models) -> int:
+        """Return the number of weights that are trained."""
         return sum(parameter.numel() for parameter in _decoder(models.vae).values())
 
-    def build(self, setting: LearnerSettings) -> "VaeDecoderLearner":
-        """Return the method at work."""
+    def build(self, settings: LearnerSettings) -> "VaeDecoderLearner":
+        """Return the learner."""
         if self.gradient_checkpointing:
-            setting.models.vae.enable_gradient_checkpointing()
-        return VaeDecoderLearner(setting)
+            settings.models.vae.enable_gradient_checkpointing()
+        return VaeDecoderLearner(settings)
 
 
 class VaeDecoderLearner:
-    """See `learner.Learner`."""
+    """A `Learner` that trains the decoder of the models' autoencoder."""
 
-    def __init__(self, setting: LearnerSettings) -> None:
-        self._setting = setting
-        self._vae = setting.models.vae
+    def __init__(self, settings: LearnerSettings) -> None:
+        self._settings = settings
+        self._vae = settings.models.vae
         self._vae.requires_grad_(False)
         self.learned: Mapping[str, nn.Parameter] = _decoder(self._vae)
         for parameter in self.learned.values():
             parameter.requires_grad_(True)
-        device, frames = setting.accelerator.device, setting.frames
-        seen = frames.train
-        self._train = encode(self._vae, seen, device, "encoding frames", flip=setting.flip)
-        shown = frames.held_out[:] if len(frames.held_out) else seen[: setting.samples]
-        self._shown = shown
-        self._shown_latents = encode(self._vae, shown, device, "encoding shown frames")
+        device, frames = settings.accelerator.device, settings.frames
+        train = frames.train
+        self._train = encode_images(self._vae, train, device, "encoding frames", flip=settings.flip)
+        test = frames.held_out[:] if len(frames.held_out) else train[: settings.samples]
+        self._test = test
+        self._test_latents = encode_images(self._vae, test, device, "encoding held-out")
 
     @property
     def size(self) -> int:
-        return len(self._setting.frames.train)
+        """Return the number of training frames."""
+        return len(self._settings.frames.train)
 
-    def terms(self, numbers: torch.Tensor, generator: torch.Generator) -> dict[str, torch.Tensor]:
-        """See `learner.Learner`: the squared error of the pixels, in [-1, 1]."""
-        if self._setting.flip:
+    def loss_terms(
+        self, numbers: torch.Tensor, generator: torch.Generator
+    ) -> dict[str, torch.Tensor]:
+        """Return `loss`, the mean squared error of the decoded pixels in [-1, 1].
+
+        numbers: (B,) of training frames. generator: of all random numbers, on the CPU.
+        """
+        if self._settings.flip:
             numbers = numbers + self.size * torch.randint(2, numbers.shape, generator=generator)
-        device = self._setting.accelerator.device
-        latents = self._train.draw(numbers, generator).to(device)
-        wanted = to_pixels(self._pictures(numbers)).to(device)
-        return {"loss": squared_error(self._vae.decode(latents).sample, wanted).mean()}
+        device = self._settings.accelerator.device
+        latents = self._train.sample(numbers, generator).to(device)
+        target = to_pixels(self._frames(numbers)).to(device)
+        return {"loss": squared_error(self._vae.decode(latents).sample, target).mean()}
 
     def measure(self) -> dict[str, float]:
-        """Squared error and PSNR in dB (of pixels in [-1, 1]) of the held-out frames."""
-        if not len(self._setting.frames.held_out):
+        """Return mean squared error and PSNR in dB of the held-out frames; empty without any."""
+        if not len(self._settings.frames.held_out):
             return {}
-        errors = squared_error(self._painted(), to_pixels(self._shown))
+        errors = squared_error(self._decoded(), to_pixels(self._test))
         decibels = [10 * math.log10(4 / max(error, 1e-12)) for error in errors.tolist()]
         return {"loss": float(errors.mean()), "psnr": sum(decibels) / len(decibels)}
 
-    def sheet(self) -> np.ndarray:
-        """Held-out frames above, what the decoder makes of them below."""
-        count = self._setting.samples
-        return sheet([self._shown[:count], to_frames(self._painted()[:count])])
+    def contact_sheet(self) -> np.ndarray:
+        """Return held-out frames (training frames without any) above their reconstructions."""
+        count = self._settings.samples
+        return image_grid([self._test[:count], to_frames(self._decoded()[:count])])
 
     def save(self, folder: Path) -> None:
         """Write the autoencoder in diffusers' format."""
         self._vae.save_pretrained(folder, safe_serialization=True)
 
-    def _pictures(self, numbers: torch.Tensor) -> np.ndarray:
-        """Return the frames of these numbers, mirrored from N on, (B, S, S, 3) uint8."""
-        pictures = self._setting.frames.train[(numbers % self.size).numpy()]
+    def _frames(self, numbers: torch.Tensor) -> np.ndarray:
+        """Return the frames of numbers in 0..2N-1, mirrored from N on, (B, S, S, 3) uint8."""
+        images = self._settings.frames.train[(numbers % self.size).numpy()]
         mirrored = (numbers >= self.size).numpy()
-        pictures[mirrored] = pictures[mirrored, :, ::-1]
-        return pictures
+        images[mirrored] = images[mirrored, :, ::-1]
+        return images
 
     @torch.no_grad()
-    def _painted(self) -> torch.Tensor:
-        """What the decoder makes of the shown frames' mean latents, (M, 3, S, S) on the CPU."""
-        device, latents = self._setting.accelerator.device, self._shown_latents.mean
-        with self._setting.accelerator.autocast():
+    def _decoded(self) -> torch.Tensor:
+        """Return the reconstructions of the M test frames, (M, 3, S, S) on the CPU."""
+        device, latents = self._settings.accelerator.device, self._test_latents.mean
+        with self._settings.accelerator.autocast():
             parts = [
                 self._vae.decode(latents[at : at + CHUNK].to(device)).sample.float().cpu()
                 for at in range(0, len(latents), CHUNK)

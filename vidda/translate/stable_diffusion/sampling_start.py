@@ -1,4 +1,4 @@
-"""What sampling starts from: noise, or the source's latents with more or less noise."""
+"""The latents that sampling starts from: noise, or the source's latents with noise."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,17 +11,17 @@ from vidda.config import Config
 from vidda.errors import ViddaError
 
 Predict = Callable[[torch.Tensor, torch.Tensor], torch.Tensor]
-"""The networks' output for noisy latents (N, 4, h, w) at a timestep, without guidance."""
+"""From noisy latents (N, 4, h, w) and a timestep to the networks' output, without guidance."""
 
 Strength = Annotated[float, Field(gt=0.0, le=1.0)]
 
 
 @dataclass(frozen=True, slots=True)
 class StartInputs:
-    """What there is before the first step.
+    """The inputs from which a start computes the first latents.
 
-    timesteps: of the steps to take, falling. noise: (N, 4, h, w) unit normal. source: the source's
-    latents, of the same shape; None where no one asked for them.
+    timesteps: of the steps to take, descending. noise: (N, 4, h, w) unit normal. source: latents of
+    the source, of the same shape; None where the config does not need them.
     """
 
     scheduler: Any
@@ -32,18 +32,18 @@ class StartInputs:
 
 
 class FromNoise(Config):
-    """Pure noise: only controls and prompt carry over from the source."""
+    """Pure noise: only controls and prompt come from the source."""
 
     name: Literal["noise"] = "noise"
 
     @property
     def strength(self) -> float:
-        """Return the share of the steps that are taken: all."""
+        """Return the share of the steps that are taken: 1."""
         return 1.0
 
-    def begin(self, given: StartInputs) -> torch.Tensor:
-        """Return the first latents, (N, 4, h, w)."""
-        return given.noise * given.scheduler.init_noise_sigma
+    def begin(self, inputs: StartInputs) -> torch.Tensor:
+        """Return the latents (N, 4, h, w) that enter the first step."""
+        return inputs.noise * inputs.scheduler.init_noise_sigma
 
 
 class FromImage(Config):
@@ -52,34 +52,34 @@ class FromImage(Config):
     name: Literal["image"] = "image"
     strength: Strength = Field(default=0.6, description="share of the steps that are taken")
 
-    def begin(self, given: StartInputs) -> torch.Tensor:
-        """Return the first latents, (N, 4, h, w)."""
-        assert given.source is not None
-        return noised(given.scheduler, given.source, given.noise, given.timesteps[0])
+    def begin(self, inputs: StartInputs) -> torch.Tensor:
+        """Return the latents (N, 4, h, w) that enter the first step."""
+        assert inputs.source is not None
+        return add_noise(inputs.scheduler, inputs.source, inputs.noise, inputs.timesteps[0])
 
 
 class Zodi(Config):
-    """The source's latents with the noise that the UNet sees in them once noise was added.
+    """The source's latents with the noise that the UNet predicts after noise was added to them.
 
     One-step stochastic inversion (ZoDi, arXiv 2403.13652): it keeps the layout better than fresh
-    noise does, for one more pass of the networks.
+    noise, for one more pass of the networks.
     """
 
     name: Literal["zodi"] = "zodi"
     strength: Strength = Field(default=0.6, description="share of the steps that are taken")
 
-    def begin(self, given: StartInputs) -> torch.Tensor:
-        """Return the first latents, (N, 4, h, w)."""
-        assert given.source is not None
-        first = given.timesteps[0]
-        signal = alpha_bar(given.scheduler, first)
-        noisy = signal**0.5 * given.source + (1 - signal) ** 0.5 * given.noise
-        seen = epsilon(given.scheduler, given.predict(noisy, first), noisy, signal)
-        return noised(given.scheduler, given.source, seen, first)
+    def begin(self, inputs: StartInputs) -> torch.Tensor:
+        """Return the latents (N, 4, h, w) that enter the first step."""
+        assert inputs.source is not None
+        first = inputs.timesteps[0]
+        signal = alpha_bar(inputs.scheduler, first)
+        noisy = signal**0.5 * inputs.source + (1 - signal) ** 0.5 * inputs.noise
+        noise = predicted_noise(inputs.scheduler, inputs.predict(noisy, first), noisy, signal)
+        return add_noise(inputs.scheduler, inputs.source, noise, first)
 
 
 class DdimInversion(Config):
-    """The source's latents with the noise that DDIM, run backwards, finds for them.
+    """The source's latents with the noise that DDIM inversion finds for them.
 
     Song et al., arXiv 2010.02502, equation 14. It takes as many passes as sampling.
     """
@@ -87,30 +87,30 @@ class DdimInversion(Config):
     name: Literal["ddim_inversion"] = "ddim_inversion"
     strength: Strength = Field(default=1.0, description="share of the steps that are taken")
 
-    def begin(self, given: StartInputs) -> torch.Tensor:
-        """Return the first latents, (N, 4, h, w)."""
-        assert given.source is not None
-        latents, signal = given.source, 1.0
-        for timestep in torch.unique(given.timesteps):  # rising; PNDM has one of them twice
-            level = alpha_bar(given.scheduler, timestep)
-            output = given.predict(latents, timestep)
-            seen = epsilon(given.scheduler, output, latents, level)
-            clean = (latents - (1 - signal) ** 0.5 * seen) / signal**0.5
-            latents, signal = level**0.5 * clean + (1 - level) ** 0.5 * seen, level
-        return noised(given.scheduler, clean, seen, given.timesteps[0])
+    def begin(self, inputs: StartInputs) -> torch.Tensor:
+        """Return the latents (N, 4, h, w) that enter the first step."""
+        assert inputs.source is not None
+        latents, signal = inputs.source, 1.0
+        for timestep in torch.unique(inputs.timesteps):  # rising; PNDM has one of them twice
+            level = alpha_bar(inputs.scheduler, timestep)
+            output = inputs.predict(latents, timestep)
+            noise = predicted_noise(inputs.scheduler, output, latents, level)
+            clean = (latents - (1 - signal) ** 0.5 * noise) / signal**0.5
+            latents, signal = level**0.5 * clean + (1 - level) ** 0.5 * noise, level
+        return add_noise(inputs.scheduler, clean, noise, inputs.timesteps[0])
 
 
 StartConfig = Annotated[FromNoise | FromImage | Zodi | DdimInversion, Field(discriminator="name")]
 
 
-def schedule(
+def set_timesteps(
     scheduler: Any, steps: int, strength: float, key: str = "backbone.sampling"
 ) -> torch.Tensor:
-    """Set a scheduler up for so many steps; the timesteps of the last `strength` of them.
+    """Set a scheduler's number of steps; return the timesteps of its last share, on the CPU.
 
-    The same rule as diffusers' image-to-image pipelines, but for PNDM: see `_pndm`. They stay on
-    the CPU, where comparing them does not wait for the device. key: of the config that asks for
-    them, for the message. Raises ViddaError when the scheduler cannot take so many.
+    steps: from pure noise. strength: the share of them to take, in (0, 1], by the rule of
+    diffusers' image-to-image pipelines except for PNDM (`_pndm_timesteps`). key: the config key for
+    the message. Raises ViddaError when the scheduler cannot take so many steps.
     """
     from diffusers import PNDMScheduler
 
@@ -124,19 +124,19 @@ def schedule(
         ) from None
     skipped = (steps - int(steps * strength)) * scheduler.order
     if isinstance(scheduler, PNDMScheduler) and skipped:
-        return _pndm(scheduler, skipped, key)
+        return _pndm_timesteps(scheduler, skipped, key)
     if hasattr(scheduler, "set_begin_index"):
         scheduler.set_begin_index(skipped)
     timesteps: torch.Tensor = scheduler.timesteps[skipped:]
     return timesteps
 
 
-def _pndm(scheduler: Any, skipped: int, key: str) -> torch.Tensor:
-    """Return the timesteps of PNDM without the first `skipped` levels, begun as it begins.
+def _pndm_timesteps(scheduler: Any, skipped: int, key: str) -> torch.Tensor:
+    """Return the timesteps of PNDM without the first `skipped` levels, but with its warm-up.
 
-    It takes its second level twice (or begins by Runge-Kutta), wherever it starts; diffusers'
-    image-to-image pipelines cut that off, so that noise is left in the result. Raises ViddaError
-    where too few levels are left for Runge-Kutta.
+    PNDM starts by taking its second level twice (or by Runge-Kutta steps); diffusers'
+    image-to-image pipelines cut that off, which leaves noise in the result. Raises ViddaError where
+    too few levels are left for Runge-Kutta.
     """
     whole = scheduler.timesteps
     if scheduler.config.skip_prk_steps:
@@ -155,10 +155,13 @@ def _pndm(scheduler: Any, skipped: int, key: str) -> torch.Tensor:
     return torch.cat([first, levels[ramp:]])
 
 
-def noised(
+def add_noise(
     scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor
 ) -> torch.Tensor:
-    """Clean latents with the noise of a timestep, in the scheduler's own scale."""
+    """Return clean latents with the noise of a timestep, in the scheduler's scale.
+
+    clean, noise: (N, 4, h, w).
+    """
     result: torch.Tensor = scheduler.add_noise(clean, noise, timestep.reshape(1))
     return result
 
@@ -168,12 +171,13 @@ def alpha_bar(scheduler: Any, timestep: torch.Tensor) -> float:
     return float(scheduler.alphas_cumprod[int(timestep.round())])
 
 
-def epsilon(
+def predicted_noise(
     scheduler: Any, output: torch.Tensor, latents: torch.Tensor, signal: float
 ) -> torch.Tensor:
-    """Return the noise that a network's output stands for, whatever it was trained to predict.
+    """Return the noise that a network's output implies, for any prediction type.
 
-    latents: what it was given. signal: the share of signal that it was told, in [0, 1].
+    latents: the network's input, with unit variance, as is output (N, 4, h, w). signal: the share
+    of the signal in the variance at its timestep (`alpha_bar`), in [0, 1].
     """
     kind = scheduler.config.prediction_type
     if kind == "v_prediction":  # Salimans and Ho, arXiv 2202.00512, appendix D

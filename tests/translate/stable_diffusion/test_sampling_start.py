@@ -6,18 +6,18 @@ import pytest
 import torch
 
 from vidda.translate.stable_diffusion import schedulers
-from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
-from vidda.translate.stable_diffusion.start import (
+from vidda.translate.stable_diffusion.sampling_start import (
     DdimInversion,
     FromImage,
     FromNoise,
     StartInputs,
     Zodi,
+    add_noise,
     alpha_bar,
-    epsilon,
-    noised,
-    schedule,
+    predicted_noise,
+    set_timesteps,
 )
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 
 STEPS = 50
 
@@ -26,12 +26,14 @@ def given(name: str = "ddim", strength: float = 1.0, **trained: object) -> Start
     """Random latents and noise, and a network whose output depends a little on what it sees."""
     draw = torch.Generator().manual_seed(0)
     source, noise, bias = torch.randn(3, 2, 4, 8, 8, generator=draw)
-    scheduler = schedulers.build(SchedulerConfig(name=name), {**schedulers.SD15_NOISE, **trained})
+    scheduler = schedulers.build_scheduler(
+        SchedulerConfig(name=name), {**schedulers.SD15_NOISE, **trained}
+    )
 
     def predict(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
         return bias + 0.1 * torch.tanh(latents)
 
-    return StartInputs(scheduler, schedule(scheduler, STEPS, strength), noise, source, predict)
+    return StartInputs(scheduler, set_timesteps(scheduler, STEPS, strength), noise, source, predict)
 
 
 def test_steps_are_those_of_diffusers_image_to_image() -> None:
@@ -64,8 +66,8 @@ def test_zodi_has_the_noise_that_the_network_sees() -> None:
     start = Zodi(strength=0.5)
     have = given(strength=start.strength)
     first = have.timesteps[0]
-    noisy = noised(have.scheduler, have.source, have.noise, first)
-    wanted = noised(have.scheduler, have.source, have.predict(noisy, first), first)
+    noisy = add_noise(have.scheduler, have.source, have.noise, first)
+    wanted = add_noise(have.scheduler, have.source, have.predict(noisy, first), first)
     assert torch.allclose(start.begin(have), wanted)
 
 
@@ -94,7 +96,7 @@ def test_noise_is_read_off_any_prediction(kind: str) -> None:
         "v_prediction": signal**0.5 * have.noise - (1 - signal) ** 0.5 * have.source,
         "sample": have.source,
     }
-    seen = epsilon(have.scheduler, outputs[kind], noisy, signal)
+    seen = predicted_noise(have.scheduler, outputs[kind], noisy, signal)
     assert torch.allclose(seen, have.noise, atol=1e-5)
 
 
@@ -112,5 +114,5 @@ def test_inversion_is_right_for_any_prediction(kind: str) -> None:
         }[kind]
 
     found = DdimInversion().begin(replace(have, predict=perfect))
-    wanted = noised(have.scheduler, have.source, have.noise, have.timesteps[0])
+    wanted = add_noise(have.scheduler, have.source, have.noise, have.timesteps[0])
     assert torch.allclose(found, wanted, atol=1e-3)

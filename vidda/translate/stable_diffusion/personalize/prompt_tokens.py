@@ -1,4 +1,4 @@
-"""Prompts as CLIP's token ids, and what can be wrong with them."""
+"""Prompts of the training frames: templates and CLIP token ids, with checks."""
 
 from collections.abc import Sequence
 
@@ -7,20 +7,21 @@ from transformers import CLIPTokenizer
 
 from vidda.errors import ViddaError
 
-SLOT = "{token}"
+TOKEN_SLOT = "{token}"
 
 
-def filled(template: str, token: str, key: str) -> str:
-    """Return a template with the token in its place; ViddaError, naming the key, where
-    it has none.
+def fill_template(template: str, token: str, key: str) -> str:
+    """Return a template with "{token}" replaced by the token.
+
+    key: the config key, for the message. Raises ViddaError when the template has no "{token}".
     """
-    if SLOT not in template:
-        raise ViddaError(f"{key}: {template!r} has no {SLOT}; say where the token stands")
-    return template.replace(SLOT, token)
+    if TOKEN_SLOT not in template:
+        raise ViddaError(f"{key}: {template!r} has no {TOKEN_SLOT}; add it where the token belongs")
+    return template.replace(TOKEN_SLOT, token)
 
 
 def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str], key: str) -> torch.Tensor:
-    """Ids of the prompts, padded as diffusers' pipelines pad them, (P, L) int64.
+    """Return the token ids of prompts, (P, L) int64, padded as in diffusers' pipelines.
 
     Raises ViddaError, naming the config's key, when a prompt is longer than the text encoder reads
     or has a part that its vocabulary does not know.
@@ -28,7 +29,7 @@ def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str], key: str) -> tor
     longest = tokenizer.model_max_length
     problems = []
     for prompt in prompts:
-        ids = words(tokenizer, prompt)
+        ids = plain_token_ids(tokenizer, prompt)
         if len(ids) > longest - 2:
             problems.append(
                 f"{key}: {prompt!r} is {len(ids)} tokens, the text encoder reads {longest - 2};"
@@ -45,7 +46,7 @@ def token_ids(tokenizer: CLIPTokenizer, prompts: Sequence[str], key: str) -> tor
     return table
 
 
-def words(tokenizer: CLIPTokenizer, text: str) -> list[int]:
-    """Return the ids of a text without start, end and padding."""
+def plain_token_ids(tokenizer: CLIPTokenizer, text: str) -> list[int]:
+    """Return the token ids of a text without start, end and padding tokens."""
     ids: list[int] = tokenizer(text, add_special_tokens=False).input_ids
     return ids

@@ -1,4 +1,4 @@
-"""How many frames are computed at once: halved when memory runs out."""
+"""The number of frames computed at once, halved when memory runs out."""
 
 import logging
 from collections.abc import Callable
@@ -16,7 +16,7 @@ T = TypeVar("T")
 class Fitting:
     """A number of frames at once that fits into memory, found by trying.
 
-    size: what is tried first. key: the config's name for it, for messages.
+    size: the number to try first. key: its config key, for messages.
     """
 
     def __init__(self, size: int, key: str) -> None:
@@ -24,7 +24,7 @@ class Fitting:
         self._key = key
 
     def run(self, work: Callable[[int], T]) -> T:
-        """What `work` gives when called with a size; after each lack of memory, with half of it.
+        """Return work(size), halving the size after each torch.OutOfMemoryError.
 
         Raises ViddaError when not even one frame fits.
         """
@@ -33,16 +33,16 @@ class Fitting:
                 return work(self.size)
             except torch.OutOfMemoryError as error:
                 reason = str(error).partition(". ")[0]
-            # Not while the exception is handled: its traceback holds the tensors in question.
+            # After the except block, because the traceback holds the tensors to be freed.
             self._halve(reason)
 
     def _halve(self, reason: str) -> None:
         if self.size == 1:
             raise ViddaError(
-                f"memory does not suffice for one frame at a time ({reason}); take smaller frames,"
+                f"not enough memory for one frame at a time ({reason}); take smaller frames,"
                 " bf16, fewer anchors or a larger device"
             )
         self.size //= 2
-        log.warning("out of memory: goes on with %s=%d", self._key, self.size)
+        log.warning("out of memory: continuing with %s=%d", self._key, self.size)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()

@@ -1,4 +1,4 @@
-"""The words that embeddings teach a tokenizer: their names, and how a prompt spells them."""
+"""The words that embeddings add to a tokenizer: their tokens, and their expansion in prompts."""
 
 import re
 import unicodedata
@@ -6,21 +6,21 @@ from collections.abc import Sequence
 from typing import Any
 
 
-def names(token: str, vectors: int) -> list[str]:
-    """Return the tokens of a word of so many vectors, as diffusers names them."""
+def token_names(token: str, vectors: int) -> list[str]:
+    """Return the tokens of a word, one for each of its vectors, as diffusers names them."""
     token = unicodedata.normalize("NFC", token)  # as CLIP's tokenizer reads prompts
     return [token, *(f"{token}_{number}" for number in range(1, vectors))]
 
 
-def problem(tokenizer: Any, words: Sequence[str]) -> str | None:
-    """Why a tokenizer cannot be taught a word, `names` of it; None where it can.
+def token_problem(tokenizer: Any, words: Sequence[str]) -> str | None:
+    """Return why a tokenizer cannot take a new word, as the start of a message; None if it can.
 
-    A prompt must be able to say everything else as before: a name that is a word, or may be a part
-    of one, would change prompts that do not mean it.
+    words: `token_names` of the word. A name that is a word already, or may be part of one, would
+    change the meaning of other prompts.
     """
     token, known = words[0], tokenizer.get_vocab()
     folded = {name.casefold() for name in tokenizer.added_tokens_encoder}
-    # CLIP's vocabulary has words that end there as "word</w>", in lower case.
+    # CLIP's vocabulary has whole words as "word</w>", in lower case.
     if f"{token.lower()}</w>" in known:
         return f"the word {token!r} is in the base's vocabulary already"
     if any(name in known or name.casefold() in folded for name in words):
@@ -33,44 +33,42 @@ def problem(tokenizer: Any, words: Sequence[str]) -> str | None:
     if (number.isdigit() and stem.casefold() in folded) or (
         f"{token}_{len(words)}".casefold() in folded
     ):
-        return f"the word {token!r} would be mixed up with one more vector of another word"
+        return f"the word {token!r} would be confused with a further vector of another word"
     return None
 
 
 def add_words(tokenizer: Any, words: Sequence[str]) -> None:
-    """Teach a tokenizer new tokens, each as it is written: capitals and accents are kept."""
+    """Add new tokens to a tokenizer, in place, with their capitals and accents."""
     from transformers import AddedToken
 
     tokenizer.add_tokens(
         [
-            # One that begins and ends as words do is not found inside other words.
+            # A token that begins and ends like a word must not match inside other words.
             AddedToken(word, normalized=False, single_word=bool(re.fullmatch(r"\w(.*\w)?", word)))
             for word in words
         ]
     )
 
 
-def spelled(tokenizer: Any, prompt: str) -> str:
-    """Return a prompt with each learned word as all of its tokens, in whatever case it
-    is written.
-    """
+def expand_tokens(tokenizer: Any, prompt: str) -> str:
+    """Return a prompt with each learned word, in any case, replaced by all of its tokens."""
     added = {name.casefold(): name for name in tokenizer.added_tokens_encoder}
 
-    def tokens(found: re.Match[str]) -> str:
-        name = added[found.group().casefold()]
-        every, number = [name], 1
+    def expand(match: re.Match[str]) -> str:
+        name = added[match.group().casefold()]
+        tokens, number = [name], 1
         while f"{name}_{number}".casefold() in added:
-            every.append(f"{name}_{number}")
+            tokens.append(f"{name}_{number}")
             number += 1
-        return " ".join(every)
+        return " ".join(tokens)
 
-    forms = {*added, *added.values()}  # a regular expression takes no "ss" for a "\u00df"
-    ways = "|".join(_pattern(form) for form in sorted(forms, key=len, reverse=True))
-    return re.sub(ways, tokens, unicodedata.normalize("NFC", prompt), flags=re.IGNORECASE)
+    forms = {*added, *added.values()}  # re.IGNORECASE does not match "ss" with "\u00df"
+    pattern = "|".join(_pattern(form) for form in sorted(forms, key=len, reverse=True))
+    return re.sub(pattern, expand, unicodedata.normalize("NFC", prompt), flags=re.IGNORECASE)
 
 
 def _pattern(name: str) -> str:
-    """Return a name as a regular expression; where it ends as words do, a word ends."""
+    """Return a regular expression for a name, bounded where it begins or ends like a word."""
     before = r"(?<!\w)" if re.match(r"\w", name) else ""
     after = r"(?!\w)" if re.search(r"\w$", name) else ""
     return before + re.escape(name) + after
