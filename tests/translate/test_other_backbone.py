@@ -139,7 +139,7 @@ def vidda(plugins: Path, *commands: list[str]) -> list[tuple[int, str]]:
         text=True,
     )
     assert ended.returncode == 0, ended.stderr
-    return [(status, said) for status, said in json.loads(ended.stdout.splitlines()[-1])]
+    return [(status, printed) for status, printed in json.loads(ended.stdout.splitlines()[-1])]
 
 
 def blurred(source: Path, out: Path, *more: str) -> list[str]:

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.control.clip_flow import Target
-from vidda.control.controls import ControlConfig, identity
+from vidda.control.clip_flow import FlowTarget
+from vidda.control.controls import ControlConfig, config_identity
 from vidda.device import Precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
@@ -48,7 +48,7 @@ class StableDiffusionConfig(Config):
     precision: Precision = Field(default="fp32", description="of the model")
 
     @property
-    def flows(self) -> tuple[Target, ...]:
+    def flows(self) -> tuple[FlowTarget, ...]:
         """See `vidda.translate.backbone.BackboneChoice`."""
         warped = isinstance(self.sampling.noise, FlowWarpedNoise)
         return ("previous", "anchor") if warped else ("previous",)
@@ -85,7 +85,7 @@ class StableDiffusionConfig(Config):
         """See `vidda.translate.backbone.BackboneChoice`."""
         # These change how a result is computed, but not what it is.
         same = self.sampling.model_copy(update={"chunk": 1, "vae_chunk": 1, "compile": False})
-        return {"name": self.name, "sampling": identity(same), "precision": self.precision}
+        return {"name": self.name, "sampling": config_identity(same), "precision": self.precision}
 
     def describe_controls(self, control: ControlConfig) -> str:
         """See `vidda.translate.backbone.BackboneChoice`."""
