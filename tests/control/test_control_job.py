@@ -346,7 +346,7 @@ def test_only_the_wanted_rows_have_flow() -> None:
     reader = ControlReader(ControlJobConfig(input=Path("x"), out=Path("y")), None)
     clip, wanted = ClipRecord("c", "c.mp4", None, "", ""), np.array([0, 2, 4])
     counts: list[int] = []
-    whole = reader.read(frames, clip, Path(), passed=counts.append)
+    whole = reader.read(frames, clip, Path(), report_progress=counts.append)
     some = reader.read(frames, clip, Path(), flow_rows=wanted)
     assert sum(counts) == 5
     assert whole.flow_anchor is not None and some.flow_anchor is not None

@@ -147,7 +147,7 @@ def test_what_cannot_be_used_is_refused_in_a_line(tiny: TinyModel, tmp_path: Pat
     fails("mmpose cannot build it .*EasyNet", model=no_such)
     halpe = write_tiny(tmp_path, HALPE)
     fails("not the weights of this model: .* of another shape", weights=halpe.weights)
-    fails("no such file of weights; correct pose.weights", weights=tmp_path / "none.pth")
+    fails("no such file; correct pose.weights", weights=tmp_path / "none.pth")
     torch.save({"state_dict": {}, "meta": np.zeros(2)}, tmp_path / "more.pth")
     fails("more than plain tensors", weights=tmp_path / "more.pth")
     fails("pose.device 'mps:9' is not on this machine", device="mps:9")

@@ -20,14 +20,14 @@ def clip_flow(
     frames: np.ndarray,
     target: FlowTarget,
     wanted: Iterable[int] | None = None,
-    passed: Passed = unseen,
+    report_progress: Passed = unseen,
 ) -> dict[str, np.ndarray]:
     """Return the flow from each frame to its target, packed, and the pixels that are occluded
     there.
 
     estimator: computes flow between two frames. frames: (T, H, W, 3) uint8 RGB. target: the frame
-    that flow points to. wanted: rows to compute, the others being zero; None: all. passed: called
-    with the number of frames done since the last call.
+    that flow points to. wanted: rows to compute, the others being zero; None: all. report_progress:
+    called with the number of frames done since the last call.
 
     Returns `steps`, (T, H, W, 2) int16 as `unpack_flow` takes them, and `occluded`, (T, H, W) bool;
     row 0 is zero.
@@ -35,7 +35,7 @@ def clip_flow(
     steps = np.zeros((*frames.shape[:3], 2), np.int16)
     hidden = np.zeros(frames.shape[:3], bool)
     for t in range(len(frames)) if wanted is None else wanted:
-        passed(1)
+        report_progress(1)
         if t == 0:
             continue
         other = frames[t - 1 if target == "previous" else 0]

@@ -82,7 +82,7 @@ class ControlConfig(Config):
     line_width: float = Field(
         default=1.0,
         gt=0,
-        description="line width of the skeletons, relative to ControlNet's training images",
+        description="line width of the skeletons, relative to those that models were trained on",
     )
 
 
@@ -142,15 +142,15 @@ class ControlReader:
         indices: np.ndarray | None = None,
         *,
         flow_rows: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Controls:
         """Return the controls of frames of a clip, at the frames' size.
 
         frames: (T, H, W, 3) uint8 RGB, T at least 1, uncropped. clip, root: the clip that the
         frames are of, and its manifest's root. indices: (T,) numbers of the frames in the clip,
         from 0; None: all of them, in order. flow_rows: numbers in 0..T-1 of the frames whose flow
-        is computed, the others' being zero; None: all. passed: called with the number of frames
-        done since the last call.
+        is computed, the others' being zero; None: all. report_progress: called with the number of
+        frames done since the last call.
 
         Raises ViddaError when the frames are too small or the pose source fails.
         """
@@ -162,9 +162,9 @@ class ControlReader:
             )
         content = "" if self._cache is None else _frames_digest(frames)
         edges = self._edges(content, frames)
-        pose = self._pose(content, frames, clip, root, indices, passed)
+        pose = self._pose(content, frames, clip, root, indices, report_progress)
         # Progress counts the slowest step: poses, else the first flow.
-        counted = passed if self.config.pose is None and flow_rows is None else unseen
+        counted = report_progress if self.config.pose is None and flow_rows is None else unseen
         flow = {}
         for target in self._targets:
             flow[target] = self._flow_to(target, content, frames, flow_rows, counted)
@@ -199,13 +199,13 @@ class ControlReader:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None,
-        passed: Passed,
+        report_progress: Passed,
     ) -> Pose | None:
         if self.config.pose is None:
             return None
 
         def estimate() -> Mapping[str, np.ndarray]:
-            found = self._pose_source.estimate(frames, None, clip, root, indices, passed)
+            found = self._pose_source.estimate(frames, None, clip, root, indices, report_progress)
             return {"keypoints": found.keypoints, "scores": found.scores}
 
         if isinstance(self.config.pose, SidecarPosesConfig):
@@ -229,12 +229,14 @@ class ControlReader:
         content: str,
         frames: np.ndarray,
         wanted: np.ndarray | None,
-        passed: Passed,
+        report_progress: Passed,
     ) -> tuple[np.ndarray, np.ndarray]:
         key: tuple[str, ...] = (f"flow to {target}", content, self._flow_identity)
         if wanted is not None:
             key += (repr(wanted.tolist()),)
-        kept = self._cached(key, lambda: clip_flow(self._flow, frames, target, wanted, passed))
+        kept = self._cached(
+            key, lambda: clip_flow(self._flow, frames, target, wanted, report_progress)
+        )
         return unpack_flow(kept["steps"]), kept["occluded"]
 
     def _cached(

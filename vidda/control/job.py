@@ -172,9 +172,9 @@ def _write_all(
     total = sum(lengths.values())
     done = total - sum(lengths[clip.id] for clip in waiting)
     failed: list[tuple[str, str]] = []
-    with meter(label="controls", total=total, unit="frames", done=done) as passed:
+    with meter(label="controls", total=total, unit="frames", done=done) as report_progress:
         for number, clip in enumerate(waiting, len(chosen) - len(waiting) + 1):
-            counter = _FrameCounter(passed, f"clip {number}/{len(chosen)}")
+            counter = _FrameCounter(report_progress, f"clip {number}/{len(chosen)}")
             try:
                 with detect_full_disk(config.out):
                     _write_clip(config, reader, clip, chosen.root, counter)
@@ -190,13 +190,13 @@ def _write_all(
 class _FrameCounter:
     """A progress callback for one clip, which also adds up its frames."""
 
-    def __init__(self, passed: Callable[..., None], note: str) -> None:
-        self._passed, self._note = passed, note
+    def __init__(self, report_progress: Callable[..., None], note: str) -> None:
+        self._report_progress, self._note = report_progress, note
         self.frames = 0
 
     def __call__(self, count: int) -> None:
         self.frames += count
-        self._passed(count, self._note)
+        self._report_progress(count, self._note)
 
 
 def _frame_count(config: ControlJobConfig, path: Path) -> int:
@@ -215,7 +215,7 @@ def _write_clip(
     reader: ControlReader,
     clip: ClipRecord,
     root: Path,
-    passed: Passed,
+    report_progress: Passed,
 ) -> None:
     """Compute the controls of one clip and write its files."""
     path = inside(root, clip.path)
@@ -231,7 +231,9 @@ def _write_clip(
     frames = video.read(path, numbers, config.size)
     shown = evenly_spaced(len(frames), config.columns)
     flow_rows = None if config.whole_flow else shown
-    controls = reader.read(frames, clip, root, numbers, flow_rows=flow_rows, passed=passed)
+    controls = reader.read(
+        frames, clip, root, numbers, flow_rows=flow_rows, report_progress=report_progress
+    )
     height, width = frames.shape[1:3]
     mask = None
     if controls.pose is not None or has_mask(clip, root):

@@ -105,14 +105,14 @@ class MMPose:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
         """Return the poses in frames of a clip; arguments as in
         `vidda.control.pose.PoseSource.estimate`.
         """
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
-        return estimate_people(frames, boxes, self.config.batch, self._predict, passed)
+        return estimate_people(frames, boxes, self.config.batch, self._predict, report_progress)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

@@ -96,7 +96,7 @@ class RtmposeOnnx:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
         """Return the poses in frames of a clip; arguments as in
         `vidda.control.pose.PoseSource.estimate`.
@@ -104,7 +104,7 @@ class RtmposeOnnx:
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
         batch = self._fixed_batch or self.config.batch
-        return estimate_people(frames, boxes, batch, self._predict, passed)
+        return estimate_people(frames, boxes, batch, self._predict, report_progress)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

@@ -31,7 +31,7 @@ class PoseSource(Protocol):
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
         """Return the poses in frames of a clip.
 
@@ -39,8 +39,8 @@ class PoseSource(Protocol):
         y1 in pixels of the frames, NaN where a person is absent; None: from the config's `boxes`. A
         sidecar needs none. clip, root: the clip that the frames are of, and its manifest's root.
         indices: (T,) numbers of the frames in the clip, from 0; None: all of them, in order.
-        passed: called with the number of frames done since the last call, where estimation takes
-        long.
+        report_progress: called with the number of frames done since the last call, where estimation
+        takes long.
 
         Raises ViddaError when there are no poses to return.
         """

@@ -39,7 +39,7 @@ class SidecarPoses:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
         """Return the poses in frames of a clip, scaled to the frames' size.
 

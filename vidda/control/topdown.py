@@ -13,13 +13,17 @@ pixels of the frames and their scores (N, 17)."""
 
 
 def estimate_people(
-    frames: np.ndarray, boxes: np.ndarray, batch: int, predict: PosePredictor, passed: Passed
+    frames: np.ndarray,
+    boxes: np.ndarray,
+    batch: int,
+    predict: PosePredictor,
+    report_progress: Passed,
 ) -> Pose:
     """Return the poses of all people, predicted `batch` at a time, across frames.
 
     frames: (T, H, W, 3) uint8 RGB. boxes: (T, P, 4) in pixels, NaN where a person is absent, whose
-    scores are 0. predict: the model. passed: called with the number of frames done since the last
-    call.
+    scores are 0. predict: the model. report_progress: called with the number of frames done since
+    the last call.
     """
     keypoints = np.zeros((*boxes.shape[:2], len(JOINTS), 2), np.float32)
     scores = np.zeros(keypoints.shape[:3], np.float32)
@@ -30,7 +34,7 @@ def estimate_people(
         keypoints[t, p], predicted = predict([frames[frame] for frame in t], boxes[t, p])
         # RTMPose's scores may lie a little outside [0, 1].
         scores[t, p] = np.clip(predicted, 0.0, 1.0)
-        passed(int(t[-1]) - done)
+        report_progress(int(t[-1]) - done)
         done = int(t[-1])
-    passed(len(frames) - done)
+    report_progress(len(frames) - done)
     return Pose(keypoints, scores)

@@ -155,7 +155,7 @@ def _translate_missing(
     )
     total = sum(inspection.frames.values())
     done = total - _count_frames(missing, inspection)
-    with meter(label="translating", total=total, unit="frames", done=done) as progress:
+    with meter(label="translating", total=total, unit="frames", done=done) as report_progress:
         kept = others = 0
         for finished in translate_groups(setup, missing):
             for one in finished:
@@ -163,7 +163,7 @@ def _translate_missing(
                 kept += one.status == "kept"
                 others += one.status != "kept"
             count = sum(inspection.frames.get(one.id, 0) for one in finished)
-            progress(count, f"{kept} clips kept, {others} not")
+            report_progress(count, f"{kept} clips kept, {others} not")
 
 
 def _log_result(done: WorkerResult) -> None:
