@@ -67,7 +67,7 @@ class ClipPaths:
         return cls(media, f"{SIDECARS}/{stem}.npz", f"{SHOWN}/{stem}", result)
 
 
-def path_clashes(clips: Sequence[ClipRecord], out: Path) -> list[str]:
+def output_clashes(clips: Sequence[ClipRecord], out: Path) -> list[str]:
     """Return a line for each pair of clips that would be written to the same path."""
     first: dict[Path, str] = {}
     problems = []

@@ -19,7 +19,7 @@ from vidda.files import inside
 from vidda.progress import track
 from vidda.sidecar import path_of
 from vidda.translate.backbone import Backbone
-from vidda.translate.outputs import path_clashes
+from vidda.translate.outputs import output_clashes
 from vidda.translate.prompts import Prompts
 from vidda.translate.shards import Group, Shard, group_clips
 from vidda.translate.translate_config import TranslateConfig
@@ -83,7 +83,7 @@ def make_plan(config: TranslateConfig) -> TranslationPlan:
     chosen = choose(find_clips(config.input), config.clips, config.limit)
     manifest = replace(chosen, root=chosen.root.absolute())
     errors = _ErrorCollector()
-    errors.problems += [*_contradictions(config), *path_clashes(manifest.clips, config.out)]
+    errors.problems += [*_contradictions(config), *output_clashes(manifest.clips, config.out)]
     errors.call(torch_device, config.device, "device")
     backbone = errors.call(config.backbone.find)
     prompts = errors.call(Prompts, config.prompt, manifest.classes)
