@@ -16,8 +16,8 @@ import pytest
 from tests.translate.translations import write_source, written
 from vidda import video
 from vidda.camera.camera_statistics import CameraStatistics
-from vidda.camera.estimate import measure
-from vidda.camera.job import CameraJobConfig, camera_matched, run
+from vidda.camera.estimate import measure_clip
+from vidda.camera.job import CameraJobConfig, camera_matched_frames, run
 from vidda.data import load_manifest
 from vidda.data.derived import VIDEOS
 from vidda.data.join_manifests import joined
@@ -101,7 +101,7 @@ def test_clips_move_toward_the_target_and_each_copy_by_itself(
         new = video.read(after.root / clip.path)
         other = video.read(after.root / after.clips[number ^ 1].path)
         assert np.abs(new.astype(int) - other).mean() > 1, "copies are alike"
-        was, now = measure(old).camera, measure(new).camera
+        was, now = measure_clip(old).camera, measure_clip(new).camera
         # Light is matched best, so it tells which camera was drawn.
         off = [np.abs(np.subtract(now.mean, camera.mean)).max() for camera in cameras.cameras]
         drawn = cameras.cameras[int(np.argmin(off))]
@@ -119,9 +119,9 @@ def test_the_target_is_measured_at_the_size_and_rate_of_the_input(
     source: Path, target: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert start(source, target, tmp_path / "out", dry_run=True, clips=3) == 0
-    said = capsys.readouterr().out
-    assert "3 clips x 1, 3 to be made; cameras of 3 target clips" in said
-    assert "measured at 48 pixels and 8 frames/s" in said
+    output = capsys.readouterr().out
+    assert "3 clips x 1, 3 to be made; cameras of 3 target clips" in output
+    assert "measured at 48 pixels and 8 frames/s" in output
     assert start(source, target, tmp_path / "out", dry_run=True, size=32) == 0
     assert "at 32 pixels" in capsys.readouterr().out
     assert not (tmp_path / "out").exists()
@@ -133,7 +133,7 @@ def test_a_version_depends_on_seed_id_and_copy_alone(source: Path, taken: Path) 
 
     def made(copy: int, **more: Any) -> np.ndarray:
         version = Version(manifest.clips[1], copy, "")
-        return camera_matched(config(*places, **more), manifest.root, cameras, version)[0]
+        return camera_matched_frames(config(*places, **more), manifest.root, cameras, version)[0]
 
     first = made(0)
     assert (made(0, copies=5) == first).all()
@@ -235,12 +235,12 @@ def test_killed_and_resumed_is_as_if_never_killed(
 
 
 def test_other_target_clips_are_another_run(source: Path, target: Path, taken: Path) -> None:
-    with pytest.raises(ViddaError, match=r"clips was 100, now is 2\n") as told:
+    with pytest.raises(ViddaError, match=r"clips was 100, now is 2\n") as caught:
         start(source, target, taken, copies=2, clips=2, resume=True)
-    assert "manifest target was" in str(told.value)
+    assert "manifest target was" in str(caught.value)
 
 
-def test_mistakes_are_told_before_the_first_clip(
+def test_mistakes_are_reported_before_the_first_clip(
     source: Path, target: Path, tmp_path: Path
 ) -> None:
     out, clips = tmp_path / "out", load_manifest(source)
@@ -249,9 +249,9 @@ def test_mistakes_are_told_before_the_first_clip(
     (broken / "x.mp4").write_bytes(b"no video")
     twice = (ClipRecord("a", "x.mp4", None, "", ""), ClipRecord("b", "x.mp4", None, "", ""))
     save_manifest(Manifest(broken, (), twice), broken / "manifest.csv")
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as caught:
         start(broken, target, out)
-    lines = str(told.value).splitlines()
+    lines = str(caught.value).splitlines()
     assert len(lines) == 3
     assert "two clips would both become videos/x.mp4; leave one of them out" in lines[0]
     assert lines[1].startswith("clip 'a': ") and "x.mp4" in lines[1]

@@ -12,8 +12,8 @@ from scipy.special import erf
 
 from vidda.camera import light, random_walk, shake, sharpness
 from vidda.camera.camera_statistics import CameraStatistics
-from vidda.camera.estimate import estimate, luma, measure
-from vidda.camera.match import CameraMatch, apply
+from vidda.camera.estimate import estimate_cameras, luma, measure_clip
+from vidda.camera.match import CameraMatch, match_camera
 from vidda.errors import ViddaError
 from vidda.mini import capture, layout
 from vidda.mini.clip import FACTORS, render
@@ -41,7 +41,7 @@ def rendered(kind: str, without: frozenset[str] = frozenset()) -> tuple[np.ndarr
 
 @cache
 def estimated(kind: str) -> CameraStatistics:
-    return estimate(rendered(kind))
+    return estimate_cameras(rendered(kind))
 
 
 @cache
@@ -61,7 +61,7 @@ def texture(seed: int = 0, size: int = 160) -> np.ndarray:
 def shaken(path: np.ndarray, smear: np.ndarray | None = None, side: int = 112) -> np.ndarray:
     """The texture seen by a camera on a path (T, 3), (T, side, side, 3) float32."""
     still = np.zeros_like(path) if smear is None else smear
-    wide = shake.camera_shaken(np.stack([texture()] * len(path)), path, still)
+    wide = shake.shake_frames(np.stack([texture()] * len(path)), path, still)
     edge = (wide.shape[1] - side) // 2
     return wide[:, edge : edge + side, edge : edge + side]
 
@@ -78,7 +78,7 @@ def rounded(frames: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("pixels", "turn"), [(0.3, 0.002), (1.5, 0.01), (4.0, 0.02)])
 def test_a_known_movement_is_found(pixels: float, turn: float) -> None:
     path = wandering(8, pixels, turn)
-    found = shake.steps(luma(rounded(shaken(path))))
+    found = shake.motion_steps(luma(rounded(shaken(path))))
     error = found - np.diff(path, axis=0)
     for t, turned in enumerate(np.diff(path[:, 2])):
         # The turn is about the frame's middle, not about where that was moved to before.
@@ -91,7 +91,7 @@ def test_a_known_movement_is_found(pixels: float, turn: float) -> None:
 
 def test_a_person_who_moves_before_a_still_scene_is_no_shake() -> None:
     for clip in rendered("syn/ground")[:6]:
-        assert np.abs(shake.steps(luma(clip))[:, :2]).max() < 0.04
+        assert np.abs(shake.motion_steps(luma(clip))[:, :2]).max() < 0.04
         assert min(np.abs(np.diff(clip.astype(float), axis=0)).max(axis=(1, 2, 3))) > 30.0
 
 
@@ -101,7 +101,7 @@ def test_the_shake_of_real_clips_is_found_within_a_tenth(kind: str) -> None:
     for plan in plans(kind):
         s = plan.scene
         lens = capture.lens(s.seed, s.factors, FRAMES, SIZE, s.view, s.altitude_m)
-        truth.append(random_walk.unsteadiness(np.diff(lens.path, axis=0))[:2])
+        truth.append(random_walk.step_deviation(np.diff(lens.path, axis=0))[:2])
     found = SIZE * np.array([camera.shake[:2] for camera in estimated(kind).cameras])
     expected = np.array(truth)
     assert np.sqrt((found**2).mean()) == pytest.approx(np.sqrt((expected**2).mean()), rel=0.1)
@@ -112,7 +112,7 @@ def test_large_frames_are_measured_at_a_working_size_in_their_own_pixels() -> No
     path = wandering(4, 4.0, 0.005)
     small = shaken(path, side=112)
     large = np.stack([cv2.resize(f, (448, 448), interpolation=cv2.INTER_CUBIC) for f in small])
-    found = measure(rounded(large)).motion_steps
+    found = measure_clip(rounded(large)).motion_steps
     np.testing.assert_allclose(found[:, :2], 4.0 * np.diff(path, axis=0)[:, :2], atol=0.8)
 
 
@@ -136,8 +136,8 @@ def test_a_known_blur_is_found_within_a_seventh(deviation: float) -> None:
 def test_missing_blur_is_what_brings_a_clip_to_the_blur_wanted() -> None:
     gray = luma(rendered("syn/ground")[0])
     further = sharpness.missing_blur(gray, 1.2)
-    assert sharpness.edge_blur(sharpness.blurred(gray, further)) == pytest.approx(1.2, rel=0.05)
-    assert sharpness.missing_blur(sharpness.blurred(gray, 2.0), 1.2) == 0.0
+    assert sharpness.edge_blur(sharpness.blur_frames(gray, further)) == pytest.approx(1.2, rel=0.05)
+    assert sharpness.missing_blur(sharpness.blur_frames(gray, 2.0), 1.2) == 0.0
 
 
 @pytest.mark.parametrize("share", [0.0, 0.5, 1.0])
@@ -146,8 +146,8 @@ def test_the_shutter_is_found_from_frames_of_different_speed(share: float) -> No
     for seed in range(3):
         path = wandering(12, 1.5, 0.0, seed)
         frames = rounded(shaken(path, share * np.gradient(path, axis=0)))
-        sums += sharpness.shutter_sums(luma(frames), shake.steps(luma(frames)))
-    assert sharpness.shutter(sums) == pytest.approx(share, abs=0.15)
+        sums += sharpness.shutter_sums(luma(frames), shake.motion_steps(luma(frames)))
+    assert sharpness.shutter_share(sums) == pytest.approx(share, abs=0.15)
 
 
 @pytest.mark.parametrize("pixels", [0.0, 1.0])
@@ -158,8 +158,8 @@ def test_known_noise_is_found_also_on_a_moving_image(
     # Textured everywhere: what is flat must be looked for.
     lab = light.to_lab(rounded(shaken(wandering(6, pixels, 0.0))))
     wanted = np.array([deviation, deviation / 2, deviation / 2])
-    noisy = light.to_rgb(light.with_noise(np.random.default_rng(0), lab, wanted, grain))
-    camera = measure(noisy).camera
+    noisy = light.to_rgb(light.add_noise(np.random.default_rng(0), lab, wanted, grain))
+    camera = measure_clip(noisy).camera
     # Correlated noise survives interpolation, against which white noise is made up for.
     tolerance = 0.35 if grain and pixels else 0.15
     np.testing.assert_allclose(camera.noise, wanted, rtol=tolerance, atol=0.1)
@@ -167,7 +167,7 @@ def test_known_noise_is_found_also_on_a_moving_image(
 
 
 def test_a_clip_without_noise_has_none() -> None:
-    camera = measure(rendered("syn/ground")[0]).camera
+    camera = measure_clip(rendered("syn/ground")[0]).camera
     assert max(camera.noise) < 0.05 and camera.grain == 0.0
 
 
@@ -175,7 +175,7 @@ def test_a_known_fade_is_found_on_a_moving_image() -> None:
     lab = light.to_lab(rounded(shaken(wandering(8, 0.5, 0.0))))
     fade = np.array([0.8, -0.3, 0.5])
     faded = light.to_rgb(lab + (np.arange(8)[:, None] * fade)[:, None, None].astype(np.float32))
-    camera = measure(faded).camera
+    camera = measure_clip(faded).camera
     np.testing.assert_allclose(camera.fade, fade, atol=0.08)
     assert max(camera.flicker) < 0.25
 
@@ -183,20 +183,21 @@ def test_a_known_fade_is_found_on_a_moving_image() -> None:
 def test_a_walk_keeps_trend_strength_and_memory() -> None:
     rng = np.random.default_rng(0)
     tremor = [np.diff(rng.normal(0.0, 1.0, (40, 1)), axis=0) for _ in range(100)]
-    known = random_walk.memory(tremor)
+    known = random_walk.autocorrelation(tremor)
     assert known[0] == 1.0 and known[1] == pytest.approx(-0.5, abs=0.05)
     paths = [
-        random_walk.sample(rng, 40, np.array([0.3]), np.array([2.0]), known) for _ in range(100)
+        random_walk.sample_walk(rng, 40, np.array([0.3]), np.array([2.0]), known)
+        for _ in range(100)
     ]
     steps = [np.diff(path, axis=0) for path in paths]
     np.testing.assert_allclose([s.mean() for s in steps], 0.3, atol=1e-9)
     np.testing.assert_allclose([s.std() for s in steps], 2.0, atol=1e-9)
     np.testing.assert_allclose([path.mean() for path in paths], 0.0, atol=1e-9)
-    assert np.abs(random_walk.memory(steps)[:3] - known[:3]).max() < 0.08
+    assert np.abs(random_walk.autocorrelation(steps)[:3] - known[:3]).max() < 0.08
 
 
 def test_nothing_that_moves_has_the_memory_of_white_noise() -> None:
-    assert random_walk.memory([np.zeros((5, 1)), np.zeros((0, 1))]).ravel().tolist() == [
+    assert random_walk.autocorrelation([np.zeros((5, 1)), np.zeros((0, 1))]).ravel().tolist() == [
         1,
         0,
         0,
@@ -209,8 +210,8 @@ def test_nothing_that_moves_has_the_memory_of_white_noise() -> None:
 def test_matched_clips_have_the_targets_statistics(view: str) -> None:
     synthetic, target = rendered(f"syn/{view}"), estimated(f"real/{view}")
     rng = np.random.default_rng(0)
-    matched = [apply(clip, target, CameraMatch(), rng) for clip in synthetic]
-    before, after = (estimate(clips) for clips in (synthetic, matched))
+    matched = [match_camera(clip, target, CameraMatch(), rng) for clip in synthetic]
+    before, after = (estimate_cameras(clips) for clips in (synthetic, matched))
 
     def of(statistics: CameraStatistics, name: str, channels: slice = slice(None)) -> float:
         values = np.array([getattr(camera, name) for camera in statistics.cameras])
@@ -248,15 +249,17 @@ def test_the_blur_added_is_the_one_that_the_camera_had() -> None:
 
 def test_a_clip_taken_by_such_a_camera_gets_nothing_more_of_it() -> None:
     clip = rendered("real/ground")[3]
-    own = estimate([clip])
-    again = apply(clip, own, CameraMatch(exposure=False, drift=False), np.random.default_rng(0))
+    own = estimate_cameras([clip])
+    again = match_camera(
+        clip, own, CameraMatch(exposure=False, drift=False), np.random.default_rng(0)
+    )
     assert np.abs(again.astype(int) - clip).mean() < 0.5
 
 
 def test_the_same_seed_gives_the_same_clip_and_another_one_another() -> None:
     clip, target = rendered("syn/ground")[0], estimated("real/ground")
     first, again, other = (
-        apply(clip, target, CameraMatch(), np.random.default_rng(seed)) for seed in (1, 1, 2)
+        match_camera(clip, target, CameraMatch(), np.random.default_rng(seed)) for seed in (1, 1, 2)
     )
     assert first.dtype == np.uint8 and first.shape == clip.shape
     np.testing.assert_array_equal(first, again)
@@ -266,13 +269,13 @@ def test_the_same_seed_gives_the_same_clip_and_another_one_another() -> None:
 def test_a_generator_made_of_a_key_serves_as_well() -> None:
     rng = np.random.Generator(np.random.Philox(key=7))
     clip = rendered("syn/ground")[0]
-    assert apply(clip, estimated("real/ground"), CameraMatch(), rng).shape == clip.shape
+    assert match_camera(clip, estimated("real/ground"), CameraMatch(), rng).shape == clip.shape
 
 
 def test_everything_off_or_at_no_strength_leaves_the_clip_alone() -> None:
     clip, target = rendered("syn/ground")[0], estimated("real/ground")
     off, nothing = (
-        apply(clip, target, config, np.random.default_rng(0))
+        match_camera(clip, target, config, np.random.default_rng(0))
         for config in (NOTHING, CameraMatch(strength=0.0))
     )
     np.testing.assert_array_equal(off, clip)
@@ -285,29 +288,29 @@ def test_each_effect_is_a_switch_of_its_own(effect: str) -> None:
     clip = rendered("syn/ground")[1]
     target = estimated("real/ground").model_copy(update={"shutter": 1.0})
     config = NOTHING.model_copy(update={effect: True})
-    changed = apply(clip, target, config, np.random.default_rng(4))
+    changed = match_camera(clip, target, config, np.random.default_rng(4))
     assert not np.array_equal(changed, clip)
-    moved = np.abs(shake.steps(luma(changed))[:, :2]).max() > 0.1
+    moved = np.abs(shake.motion_steps(luma(changed))[:, :2]).max() > 0.1
     assert moved == (effect == "shake")
 
 
 def test_a_wild_path_stays_within_the_largest_shift() -> None:
     frames = rounded(shaken(wandering(10, 12.0, 0.0)))
-    target = estimate([frames])
+    target = estimate_cameras([frames])
     still = np.stack([frames[0]] * 10)
     config = NOTHING.model_copy(update={"shake": True, "largest_shift": 0.05})
-    moved = apply(still, target, config, np.random.default_rng(0))
-    steps = shake.steps(luma(moved))
+    moved = match_camera(still, target, config, np.random.default_rng(0))
+    steps = shake.motion_steps(luma(moved))
     places = np.cumsum(steps, axis=0)[:, :2]
     assert 1.0 < np.hypot(*places.T).max() < 2.2 * 0.05 * 112
 
 
 def test_black_clips_are_left_out_and_counted() -> None:
     black, clip = np.zeros((4, 48, 48, 3), np.uint8), rendered("real/ground")[0]
-    statistics = estimate([black, clip, np.full_like(black, 200)])
+    statistics = estimate_cameras([black, clip, np.full_like(black, 200)])
     assert (statistics.clips, statistics.left_out) == (1, 2)
     with pytest.raises(ViddaError, match="none of 1 target clips"):
-        estimate([black])
+        estimate_cameras([black])
 
 
 @pytest.mark.parametrize(
@@ -318,10 +321,12 @@ def test_short_small_and_oblong_clips_are_matched_and_measured(shape: tuple[int,
     black = np.zeros(shape, np.uint8)
     target = estimated("real/ground")
     for clip in (noise, black):
-        assert apply(clip, target, CameraMatch(), np.random.default_rng(0)).shape == shape
-    statistics = estimate([noise])
+        assert match_camera(clip, target, CameraMatch(), np.random.default_rng(0)).shape == shape
+    statistics = estimate_cameras([noise])
     assert np.isfinite(np.array(statistics.cameras[0].noise)).all()
-    assert apply(rendered("syn/air")[0], statistics, CameraMatch(), np.random.default_rng(0)).any()
+    assert match_camera(
+        rendered("syn/air")[0], statistics, CameraMatch(), np.random.default_rng(0)
+    ).any()
 
 
 def test_statistics_survive_the_disk(tmp_path: Path) -> None:

@@ -52,14 +52,14 @@ def test_a_detectors_people_are_its_surest_ones_in_every_frame(tmp_path: Path) -
     assert found.shape == (3, 2, 4)
     for frame, boxes in zip(frames, found, strict=True):
         with torch.inference_mode():
-            picture = torch.from_numpy(frame).permute(2, 0, 1) / 255.0
-            alone = theirs([picture])[0]
+            image = torch.from_numpy(frame).permute(2, 0, 1) / 255.0
+            alone = theirs([image])[0]
         people = alone["boxes"][alone["labels"] == 1][: len(boxes)].numpy()
         np.testing.assert_allclose(boxes[: len(people)], people, atol=1e-2)
         assert np.isnan(boxes[len(people) :]).all()
     assert np.isfinite(found[:, 0]).any()
     sure = config.model_copy(update={"threshold": 0.9}).build()
-    with pytest.raises(ViddaError, match=r"finds nobody with a score of 0\.9 in 3 frames"):
+    with pytest.raises(ViddaError, match=r"finds no person with a score of 0\.9 in 3 frames"):
         sure.find(frames, RECORD, tmp_path, None)
 
 
@@ -68,9 +68,9 @@ def test_a_detector_refuses_other_weights(tmp_path: Path) -> None:
     config = DetectorConfig(
         model="ssdlite320_mobilenet_v3_large", weights=tmp_path / "w.safetensors", device="cpu"
     )
-    with pytest.raises(ViddaError, match=r"missing .* left over .* pose.boxes.weights"):
+    with pytest.raises(ViddaError, match=r"missing .* unexpected .* pose.boxes.weights"):
         config.build()
-    with pytest.raises(ViddaError, match=r"no such file of weights; correct pose.boxes.weights"):
+    with pytest.raises(ViddaError, match=r"no such file; correct pose.boxes.weights"):
         config.model_copy(update={"weights": tmp_path / "none.pth"}).build()
     with pytest.raises(ViddaError, match=r"device 'mps:9' is not on this machine"):
         config.model_copy(update={"device": "mps:9"}).build()

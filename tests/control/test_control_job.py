@@ -1,4 +1,4 @@
-"""`vidda control`: what it writes, its contact sheets, and that it goes on where it was killed."""
+"""`vidda control`: what it writes, its contact sheets, and that it resumes where it was killed."""
 
 import csv
 import hashlib
@@ -22,7 +22,13 @@ from tests.clips import moving
 from tests.sidecars import rendered, write_clip
 from vidda import progress, video
 from vidda.config import ConfigError, load
-from vidda.control.contact_sheet import contact_sheet, evenly, flow_pictures, full_color, rows
+from vidda.control.contact_sheet import (
+    contact_sheet,
+    evenly_spaced,
+    flow_images,
+    saturation_scale,
+    sheet_rows,
+)
 from vidda.control.controls import ControlReader
 from vidda.control.full_disk import FullDiskError
 from vidda.control.job import ControlJobConfig, choose, find_clips, run
@@ -52,8 +58,8 @@ def start(job: ControlJobConfig, *, resume: bool = False) -> int:
 
 def videos(folder: Path, count: int = 3, frames: int = 6) -> None:
     for number in range(count):
-        pictures = moving(frames, 48, 64, seed=number)
-        video.write(folder / "videos" / "deep" / f"{number}.mp4", pictures, 12)
+        images = moving(frames, 48, 64, seed=number)
+        video.write(folder / "videos" / "deep" / f"{number}.mp4", images, 12)
 
 
 def digests(out: Path) -> dict[str, str]:
@@ -213,7 +219,7 @@ def test_a_full_disk_ends_the_job_and_fails_no_clip(
     with monkeypatch.context() as patch:
         patch.setattr("vidda.video.writing.atomic", full)
         with pytest.raises(
-            FullDiskError, match=r"out: the disk is full \(.*; what is done is kept"
+            FullDiskError, match=r"out: the disk is full \(.*; finished clips are kept"
         ):
             start(job)
     assert not (tmp_path / "out" / "failed.csv").exists()
@@ -271,8 +277,8 @@ def test_a_sheet_shows_every_row_under_its_title() -> None:
     controls = ControlReader(ControlJobConfig(input=Path("x"), out=Path("y")), None).read(
         clip.frames, ClipRecord("c", "c.mp4", None, "", ""), Path()
     )
-    shown = evenly(5, 3)
-    found = rows(clip.frames, controls, clip.mask > 0, shown)
+    shown = evenly_spaced(5, 3)
+    found = sheet_rows(clip.frames, controls, clip.mask > 0, shown)
     assert [name.split(" (")[0] for name, _ in found] == [
         "source", "edges", "flow to the previous frame", "flow to the first frame",
         "mask of the people",
@@ -282,14 +288,14 @@ def test_a_sheet_shows_every_row_under_its_title() -> None:
     sheet = contact_sheet("c", found, shown.tolist(), 48)
     # At their own size the pictures stand on the sheet as they are.
     tops = []
-    for _, pictures in found:
-        for column, picture in enumerate(pictures):
+    for _, images in found:
+        for column, image in enumerate(images):
             left = 6 + column * 54
             window = sheet[:, left : left + 48]
             hits = [
                 top
                 for top in range(len(sheet) - 47)
-                if np.array_equal(window[top : top + 48], picture)
+                if np.array_equal(window[top : top + 48], image)
             ]
             assert hits, column
         tops.append(hits[0])
@@ -305,14 +311,14 @@ def test_flow_is_shown_by_direction_size_and_occlusion() -> None:
     flow[0, :, 10:15, 1] = 2  # down, half as far
     hidden = np.zeros((1, 20, 20), bool)
     hidden[..., 15:] = True
-    assert full_color(flow) == 4
-    assert full_color(flow / 100) == 1  # noise is not blown up
-    picture = flow_pictures(flow, hidden, 4.0)[0]
-    assert picture[0, 0].tolist() == [255, 255, 255]
-    assert picture[0, 7].tolist() == [255, 0, 0]
-    down = picture[0, 12].astype(int)
+    assert saturation_scale(flow) == 4
+    assert saturation_scale(flow / 100) == 1  # noise is not blown up
+    image = flow_images(flow, hidden, 4.0)[0]
+    assert image[0, 0].tolist() == [255, 255, 255]
+    assert image[0, 7].tolist() == [255, 0, 0]
+    down = image[0, 12].astype(int)
     assert down[1] == 255 and down[2] == pytest.approx(128, abs=1) and down[0] < 255
-    assert picture[0, 17].tolist() == [0, 0, 0]
+    assert image[0, 17].tolist() == [0, 0, 0]
 
 
 def test_flow_that_nobody_asked_for_is_that_of_the_sheet_alone(
@@ -331,7 +337,7 @@ def test_flow_that_nobody_asked_for_is_that_of_the_sheet_alone(
         assert arrays.files == ["edges"]
     output = capsys.readouterr()
     assert "controls: 12/12 frames, " in output.err and "ETA 0 s, clip 1/1" in output.err
-    assert "no poses: pose is null; pose.name=sidecar, mmpose or onnx finds them" in output.out
+    assert "no poses: pose is null; pose.name=sidecar, mmpose or onnx adds them" in output.out
     assert "optical flow only on sheets; flow.name=dis or raft gives every frame's" in output.out
 
 
@@ -340,7 +346,7 @@ def test_only_the_wanted_rows_have_flow() -> None:
     reader = ControlReader(ControlJobConfig(input=Path("x"), out=Path("y")), None)
     clip, wanted = ClipRecord("c", "c.mp4", None, "", ""), np.array([0, 2, 4])
     counts: list[int] = []
-    whole = reader.read(frames, clip, Path(), passed=counts.append)
+    whole = reader.read(frames, clip, Path(), report_progress=counts.append)
     some = reader.read(frames, clip, Path(), flow_rows=wanted)
     assert sum(counts) == 5
     assert whole.flow_anchor is not None and some.flow_anchor is not None

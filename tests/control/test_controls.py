@@ -1,4 +1,4 @@
-"""Controls of a clip: what each part says, and that a cache never says anything else."""
+"""Controls of a clip, each by itself, and that a cache returns nothing else."""
 
 import multiprocessing
 import os
@@ -11,15 +11,21 @@ import pytest
 from tests.clips import moving
 from tests.sidecars import rendered, write_clip
 from vidda.control.array_cache import ArrayCache
-from vidda.control.clip_flow import STEPS_PER_PIXEL, packed, unpacked
-from vidda.control.controls import ControlConfig, ControlReader, Controls, Smoothing, identity
+from vidda.control.clip_flow import STEPS_PER_PIXEL, pack_flow, unpack_flow
+from vidda.control.controls import (
+    ControlConfig,
+    ControlReader,
+    Controls,
+    Smoothing,
+    config_identity,
+)
 from vidda.control.draw_pose import draw_openpose
 from vidda.control.edges import CannyEdges, FixedThresholds, MedianThresholds, SoftEdges
-from vidda.control.flow import DisConfig, RaftConfig, occluded
+from vidda.control.flow import DisConfig, RaftConfig, occlusion_mask
 from vidda.control.onnx_estimator import RtmposeOnnxConfig
 from vidda.control.pose import Pose
 from vidda.control.sidecar_poses import SidecarPosesConfig
-from vidda.control.track import smooth, track
+from vidda.control.track import smooth_pose, track_people
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
@@ -57,7 +63,7 @@ def test_each_part_is_what_its_own_module_gives(tmp_path: Path) -> None:
     np.testing.assert_array_equal(found.edges, CannyEdges().edges(clip.frames))
 
     raw = SidecarPosesConfig().build().estimate(clip.frames, None, record, tmp_path)
-    pose = smooth(track(raw), 0.4)
+    pose = smooth_pose(track_people(raw), 0.4)
     assert found.pose is not None
     np.testing.assert_array_equal(found.pose.keypoints, pose.keypoints)
     np.testing.assert_array_equal(found.pose_maps, draw_openpose(pose, 64, 64, 0.4, 2.0))
@@ -73,7 +79,7 @@ def test_each_part_is_what_its_own_module_gives(tmp_path: Path) -> None:
             forward = dis.flow(clip.frames[f], clip.frames[other])
             backward = dis.flow(clip.frames[other], clip.frames[f])
             assert np.abs(flow[f] - forward).max() <= 0.5 / STEPS_PER_PIXEL + 1e-6
-            np.testing.assert_array_equal(hidden[f], occluded(forward, backward))
+            np.testing.assert_array_equal(hidden[f], occlusion_mask(forward, backward))
     assert found.flow_previous.dtype == found.flow_anchor.dtype == np.float16
     for first in (found.flow_previous, found.flow_anchor, found.occluded_previous):
         assert not first[0].any()
@@ -179,11 +185,11 @@ def test_a_files_content_decides_and_not_its_place_or_the_device(tmp_path: Path)
     a, b = tmp_path / "a.pth", tmp_path / "b.pth"
     a.write_bytes(b"one")
     b.write_bytes(b"one")
-    first = identity(RaftConfig(weights=a))
-    assert identity(RaftConfig(weights=b, device="cpu")) == first
-    assert identity(RaftConfig(weights=a, updates=3)) != first
+    first = config_identity(RaftConfig(weights=a))
+    assert config_identity(RaftConfig(weights=b, device="cpu")) == first
+    assert config_identity(RaftConfig(weights=a, updates=3)) != first
     b.write_bytes(b"two")
-    assert identity(RaftConfig(weights=b)) != first
+    assert config_identity(RaftConfig(weights=b)) != first
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "pickle"])
@@ -283,7 +289,7 @@ def test_frames_too_small_are_refused() -> None:
         ControlReader(QUICK, None).read(np.zeros((2, 12, 40, 3), np.uint8), CLIP, NOWHERE)
 
 
-def test_loading_says_what_is_wrong_before_the_first_clip(tmp_path: Path) -> None:
+def test_loading_reports_mistakes_before_the_first_clip(tmp_path: Path) -> None:
     config = ControlConfig(flow=RaftConfig(weights=tmp_path / "absent.pth", device="cpu"))
     with pytest.raises(ViddaError, match=r"absent\.pth: no such file"):
         ControlReader(config, None).load()
@@ -298,7 +304,7 @@ def test_an_even_window_is_refused() -> None:
 def test_a_full_disk_is_left_alone(tmp_path: Path) -> None:
     cache = ArrayCache(tmp_path, min_free_gib=1e9)
     with pytest.warns(UserWarning, match="would stay free"):
-        found = cache.arrays("ab", lambda: {"x": np.arange(3)})
+        found = cache.get_or_compute("ab", lambda: {"x": np.arange(3)})
     np.testing.assert_array_equal(found["x"], [0, 1, 2])
     assert entries(tmp_path) == []
 
@@ -315,11 +321,11 @@ def test_leftovers_of_the_killed_are_removed(tmp_path: Path) -> None:
 
 def test_large_and_rough_flow_survives_being_kept() -> None:
     flow = np.random.default_rng(0).uniform(-1000, 1000, (20, 30, 2)).astype(np.float32)
-    kept = unpacked(packed(flow)[None])[0]
+    kept = unpack_flow(pack_flow(flow)[None])[0]
     assert kept.dtype == np.float16
     error = np.abs(kept - flow)
     assert (error <= 0.5 / STEPS_PER_PIXEL + 2.0**-11 * np.abs(flow) + 1e-4).all()
     near = np.abs(flow) <= 64
     assert near.any() and error[near].max() <= 0.5 / STEPS_PER_PIXEL + 1e-6
-    beyond = unpacked(packed(np.full((4, 4, 2), -5000, np.float32))[None])
+    beyond = unpack_flow(pack_flow(np.full((4, 4, 2), -5000, np.float32))[None])
     assert (beyond < -1023).all()

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vidda.control.draw_pose import BODY, COLORS, LIMBS, draw_openpose, openpose
+from vidda.control.draw_pose import COLORS, LIMBS, OPENPOSE_JOINTS, draw_openpose, to_openpose
 from vidda.control.keypoints import JOINTS, Pose
 
 STANDING = {
@@ -29,7 +29,7 @@ def without(pose: Pose, *names: str) -> Pose:
 
 
 def place(name: str) -> np.ndarray:
-    """Where a joint of BODY is in 512 x 512 pixels."""
+    """Where a joint of OPENPOSE_JOINTS is in 512 x 512 pixels."""
     if name == "neck":
         return np.add(STANDING["left_shoulder"], STANDING["right_shoulder"]) / 2
     return np.array(STANDING[name], float)
@@ -47,8 +47,8 @@ def dimmed(color: tuple[int, int, int]) -> tuple[int, ...]:
 def test_every_joint_has_its_color() -> None:
     image = draw_openpose(standing(), 512, 512)[0]
     assert image.shape == (512, 512, 3) and image.dtype == np.uint8
-    assert len(BODY) == len(COLORS) == 18 and len(LIMBS) == 17
-    for name, color in zip(BODY, COLORS, strict=True):
+    assert len(OPENPOSE_JOINTS) == len(COLORS) == 18 and len(LIMBS) == 17
+    for name, color in zip(OPENPOSE_JOINTS, COLORS, strict=True):
         assert at(image, place(name)) == color, name
     # A few that everybody knows, not read from the table.
     assert at(image, place("nose")) == (255, 0, 0)
@@ -72,7 +72,7 @@ def test_limbs_are_ellipses_and_joints_circles_of_the_trained_size() -> None:
     assert 8 <= len(left_shin) <= 10 and abs(left_shin.mean() - x) < 1  # thickest in the middle
     near_end = np.flatnonzero(image[475 - 10].any(axis=1))
     assert (near_end > 256).sum() < len(left_shin)
-    disc = (image == COLORS[BODY.index("left_knee")]).all(axis=2)
+    disc = (image == COLORS[OPENPOSE_JOINTS.index("left_knee")]).all(axis=2)
     rows, columns = np.nonzero(disc)
     assert (rows.mean(), columns.mean()) == pytest.approx((y, x), abs=0.6)
     assert disc.sum() == pytest.approx(np.pi * 4**2, rel=0.35)
@@ -94,7 +94,7 @@ def test_unsure_joints_and_their_limbs_are_left_out() -> None:
     pose = without(standing(), "right_elbow")
     image = draw_openpose(pose, 512, 512)[0]
     assert not image[150:320, 130:190].any(axis=2)[:100].any()  # the upper arm and the elbow
-    assert at(image, place("right_wrist")) == COLORS[BODY.index("right_wrist")]
+    assert at(image, place("right_wrist")) == COLORS[OPENPOSE_JOINTS.index("right_wrist")]
     neckless = draw_openpose(without(standing(), "left_shoulder"), 512, 512)[0]
     assert at(neckless, place("neck")) == (0, 0, 0)
     assert not draw_openpose(standing(score=0.2), 512, 512).any()
@@ -104,11 +104,11 @@ def test_unsure_joints_and_their_limbs_are_left_out() -> None:
 def test_the_neck_is_between_the_shoulders_and_as_sure_as_the_less_sure() -> None:
     pose = standing()
     pose.scores[0, 0, JOINTS.index("left_shoulder")] = 0.4
-    body = openpose(pose)
+    body = to_openpose(pose)
     assert body.keypoints.shape == (1, 1, 18, 2)
     np.testing.assert_array_equal(body.keypoints[0, 0, 1], [256, 140])
     assert body.scores[0, 0, 1] == np.float32(0.4)
-    for n, name in enumerate(BODY):
+    for n, name in enumerate(OPENPOSE_JOINTS):
         if name != "neck":
             np.testing.assert_array_equal(body.keypoints[0, 0, n], STANDING[name])
 

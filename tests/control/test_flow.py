@@ -9,7 +9,7 @@ import torch
 from safetensors.torch import save_file
 from torchvision.models.optical_flow import raft_small
 
-from vidda.control.flow import DisConfig, RaftConfig, occluded, warp
+from vidda.control.flow import DisConfig, RaftConfig, occlusion_mask, warp
 from vidda.errors import ViddaError
 
 
@@ -79,7 +79,7 @@ def test_occlusion_is_the_formula_of_the_specification() -> None:
     rng = np.random.default_rng(0)
     forward = rng.integers(-3, 4, (20, 24, 2)).astype(np.float32)
     backward = rng.integers(-3, 4, (20, 24, 2)).astype(np.float32)
-    found = occluded(forward, backward)
+    found = occlusion_mask(forward, backward)
     assert 0.1 < found.mean() < 1.0
     for y in range(20):
         for x in range(24):
@@ -104,10 +104,10 @@ def test_what_a_moving_square_uncovers_is_occluded() -> None:
     to_now[28:68, 40:80, 0] = 8
     strip = np.zeros((96, 128), bool)
     strip[28:68, 40:48] = True
-    np.testing.assert_array_equal(occluded(to_before, to_now), strip)
+    np.testing.assert_array_equal(occlusion_mask(to_before, to_now), strip)
 
     dis = DisConfig().build()
-    estimated = occluded(dis.flow(now, before), dis.flow(before, now))
+    estimated = occlusion_mask(dis.flow(now, before), dis.flow(before, now))
     assert estimated[32:64, 41:47].mean() > 0.8
     assert estimated[32:64, 54:82].mean() < 0.05
     assert estimated[:16].mean() < 0.05

@@ -7,7 +7,7 @@ import pytest
 
 from tests.sidecars import rendered, write_clip
 from vidda.control.keypoints import Pose
-from vidda.control.mask import grown, has_mask, person_mask, skeleton_mask
+from vidda.control.mask import dilate_mask, has_mask, person_mask, skeleton_mask
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
@@ -55,7 +55,7 @@ def test_without_a_sidecar_the_skeleton_covers_the_person(tmp_path: Path, clip: 
     truth = clip.mask > 0
     assert (found & truth).sum() > 0.85 * truth.sum()
     assert overlap(found, truth) > 0.55
-    with pytest.raises(ViddaError, match="neither a mask in a sidecar nor a pose"):
+    with pytest.raises(ViddaError, match="no mask in a sidecar, and no pose"):
         person_mask(record, tmp_path, None, 96, 96)
 
 
@@ -105,8 +105,8 @@ def test_a_lone_face_or_hand_is_a_small_mask() -> None:
 def test_growing_adds_a_disc_around_every_pixel() -> None:
     mask = np.zeros((2, 21, 21), bool)
     mask[0, 10, 10] = True
-    assert grown(mask, 0) is mask
-    wide = grown(mask, 4)
+    assert dilate_mask(mask, 0) is mask
+    wide = dilate_mask(mask, 4)
     y, x = np.nonzero(wide[0])
     assert (y.min(), y.max(), x.min(), x.max()) == (6, 14, 6, 14)
     assert not wide[0, 6, 6] and not wide[1].any()
@@ -116,5 +116,5 @@ def test_grow_is_applied_to_the_sidecars_mask(tmp_path: Path, clip: Rendered) ->
     record: ClipRecord = write_clip(tmp_path, clip)
     plain = person_mask(record, tmp_path, None, 96, 96)
     wide = person_mask(record, tmp_path, None, 96, 96, grow=3)
-    np.testing.assert_array_equal(wide, grown(plain, 3))
+    np.testing.assert_array_equal(wide, dilate_mask(plain, 3))
     assert wide.sum() > plain.sum()

@@ -104,19 +104,19 @@ def test_joints_go_where_their_pictures_go() -> None:
     frames = torch.zeros(count, 96, 96, 3, dtype=torch.uint8)
     frames[:, 24:27, 39:42] = 255
     chosen = AugmentConfig(color=0.0, noise=0.0, blur=0.2)
-    pictures, moved = augment.augmented(frames, joints, 112, chosen, CHANCE().manual_seed(1))
+    images, moved = augment.augmented(frames, joints, 112, chosen, CHANCE().manual_seed(1))
     sides = set()
-    for picture, points in zip(pictures, moved, strict=True):
+    for image, points in zip(images, moved, strict=True):
         (found,) = torch.nonzero(points[:, 2]).flatten().tolist()
         sides.add(JOINTS[found])
-        weight = picture.mean(dim=0)
+        weight = image.mean(dim=0)
         rows, columns = torch.meshgrid(torch.arange(112.0), torch.arange(112.0), indexing="ij")
         center = torch.stack([(weight * columns).sum(), (weight * rows).sum()]) / weight.sum()
         assert torch.allclose(points[found, :2], center, atol=0.3)
     assert sides == {"left_wrist", "right_wrist"}
 
 
-def test_joints_that_leave_the_picture_are_said_to_be_outside() -> None:
+def test_joints_that_leave_the_image_are_outside() -> None:
     joints = torch.tensor([[20.0, 50.0, 1.0], [94.0, 50.0, 1.0], [50.0, 50.0, 0.0]]).repeat(6, 1)
     near = torch.tensor([[[1.0, 0.0, 10.0], [0.0, 1.0, 0.0]]])
     still = torch.zeros(1, dtype=torch.bool)
@@ -189,7 +189,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> list[str]:
 
 
 @pytest.mark.slow
-def test_the_script_makes_a_model_and_stopped_goes_on_to_the_very_same(
+def test_the_script_makes_a_model_and_resumes_to_the_very_same(
     data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
@@ -218,7 +218,7 @@ def test_the_script_makes_a_model_and_stopped_goes_on_to_the_very_same(
     assert "| real, air, test clips | 1 |" in card.read_text()
 
 
-def test_mistakes_are_said_in_a_line(
+def test_mistakes_are_reported_in_a_line(
     data: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main([str(tmp_path / "out"), "training.step=3"]) == 2

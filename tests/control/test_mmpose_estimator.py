@@ -139,7 +139,7 @@ def test_what_cannot_be_used_is_refused_in_a_line(tiny: TinyModel, tmp_path: Pat
     (tmp_path / "empty.json").write_text("{}")
     fails("lacks model or test_dataloader", model=tmp_path / "empty.json")
     crowd = write_tiny(tmp_path, CROWDPOSE)
-    fails("its 14 key points lack nose, left_eye, .* choose a model of COCO", model=crowd.config)
+    fails("its 14 keypoints lack nose, left_eye, .* choose a model of COCO", model=crowd.config)
     one_stage = write_tiny(tmp_path, type="BottomupPoseEstimator")
     fails("BottomupPoseEstimator, which is not top-down", model=one_stage.config)
     no_such = tmp_path / "no_such.json"
@@ -147,7 +147,7 @@ def test_what_cannot_be_used_is_refused_in_a_line(tiny: TinyModel, tmp_path: Pat
     fails("mmpose cannot build it .*EasyNet", model=no_such)
     halpe = write_tiny(tmp_path, HALPE)
     fails("not the weights of this model: .* of another shape", weights=halpe.weights)
-    fails("no such file of weights; correct pose.weights", weights=tmp_path / "none.pth")
+    fails("no such file; correct pose.weights", weights=tmp_path / "none.pth")
     torch.save({"state_dict": {}, "meta": np.zeros(2)}, tmp_path / "more.pth")
     fails("more than plain tensors", weights=tmp_path / "more.pth")
     fails("pose.device 'mps:9' is not on this machine", device="mps:9")

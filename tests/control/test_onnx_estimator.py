@@ -13,7 +13,7 @@ from onnx import TensorProto, helper
 from pydantic import ValidationError
 
 from tests.sidecars import rendered
-from vidda.control.onnx_estimator import CPU, CUDA, RtmposeOnnxConfig, providers
+from vidda.control.onnx_estimator import CPU, CUDA, RtmposeOnnxConfig, execution_providers
 from vidda.errors import ViddaError
 from vidda.mini.clip import Rendered
 from vidda.types import ClipRecord
@@ -101,7 +101,7 @@ def test_more_key_points_begin_with_cocos_and_other_sets_are_refused(tmp_path: P
         source = write_dot_finder(tmp_path / f"{joints}.onnx", joints).build()
         assert source.estimate(frames, None, CLIP, tmp_path).scores.shape == (1, 1, 17)
     source = write_dot_finder(tmp_path / "14.onnx", joints=14).build()
-    with pytest.raises(ViddaError, match="gives 14 key points; name an RTMPose of COCO"):
+    with pytest.raises(ViddaError, match="gives 14 keypoints; name an RTMPose of COCO"):
         source.estimate(frames, None, CLIP, tmp_path)
 
 
@@ -120,8 +120,8 @@ def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_
             super().__init__()
             self.model = model
 
-        def forward(self, picture: torch.Tensor) -> Any:
-            return self.model(picture, None, mode="tensor")
+        def forward(self, image: torch.Tensor) -> Any:
+            return self.model(image, None, mode="tensor")
 
     tiny = write_tiny(tmp_path)
     width, height = CODEC_SIZE
@@ -177,7 +177,8 @@ def test_what_cannot_be_used_is_refused_in_a_line(
         onnx.save(helper.make_model(graph, opset_imports=opset, ir_version=9), tmp_path / name)
     fails("of a fixed size; export RTMPose", RtmposeOnnxConfig(model=tmp_path / "dynamic.onnx"))
     fails(
-        "gives heatmaps, not simcc_x and simcc_y", RtmposeOnnxConfig(model=tmp_path / "other.onnx")
+        "returns heatmaps, not simcc_x and simcc_y",
+        RtmposeOnnxConfig(model=tmp_path / "other.onnx"),
     )
     for device in ("cuda", "cuda:1"):
         fails(f"'{device}': this .* cannot use", good.model_copy(update={"device": device}))
@@ -187,22 +188,24 @@ def test_what_cannot_be_used_is_refused_in_a_line(
 
 def test_every_worker_has_the_gpu_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     there = ["TensorrtExecutionProvider", CUDA, CPU]
-    assert providers("cuda:3", there) == [(CUDA, {"device_id": 3}), CPU]
-    assert providers("cpu", there) == providers("auto", [CPU]) == [CPU]
+    assert execution_providers("cuda:3", there) == [(CUDA, {"device_id": 3}), CPU]
+    assert execution_providers("cpu", there) == execution_providers("auto", [CPU]) == [CPU]
     monkeypatch.setattr("torch.cuda.is_available", lambda: True)
     monkeypatch.setattr("torch.cuda.current_device", lambda: 2)
     for device in ("auto", "cuda"):
-        assert providers(device, there) == [(CUDA, {"device_id": 2}), CPU]
+        assert execution_providers(device, there) == [(CUDA, {"device_id": 2}), CPU]
     monkeypatch.setattr("torch.cuda.is_available", lambda: False)
-    assert providers("auto", there) == [(CUDA, {"device_id": 0}), CPU]
-    with pytest.raises(ValidationError, match="'gpu' is not a device; take auto, cpu, cuda"):
+    assert execution_providers("auto", there) == [(CUDA, {"device_id": 0}), CPU]
+    with pytest.raises(ValidationError, match="'gpu' is not a device; use auto, cpu, cuda"):
         RtmposeOnnxConfig(model=Path("m.onnx"), device="gpu")
 
 
 def test_a_crop_keeps_the_shape_that_the_model_wants() -> None:
-    from vidda.control.onnx_estimator import crops
+    from vidda.control.onnx_estimator import crop_regions
 
-    center, size = crops(np.array([[0, 0, 30, 80], [10, 20, 90, 40]], np.float32), 0.75, 1.25)
+    center, size = crop_regions(
+        np.array([[0, 0, 30, 80], [10, 20, 90, 40]], np.float32), 0.75, 1.25
+    )
     np.testing.assert_allclose(center, [[15, 40], [50, 30]])
     np.testing.assert_allclose(size, [[75, 100], [100, 400 / 3]])
 

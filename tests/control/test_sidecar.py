@@ -89,11 +89,11 @@ def test_boxes_scale_with_the_frames_and_an_empty_one_is_nobody(
     found = SidecarBox().find(frames, record, tmp_path, None)
     assert np.isnan(found[2]).all()
     np.testing.assert_allclose(found[3, 0], clip.box[3] * (2.0, 0.5, 2.0, 0.5))
-    with pytest.raises(ViddaError, match="has nobody in these frames"):
+    with pytest.raises(ViddaError, match="has no person in these frames"):
         SidecarBox().find(frames[:1], record, tmp_path, np.array([2]))
 
 
-def test_what_is_wrong_with_a_sidecar_is_said(clip: Rendered, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_sidecar_is_reported(clip: Rendered, tmp_path: Path) -> None:
     record = write_clip(tmp_path, clip)
 
     def fails(text: str, frames: np.ndarray = clip.frames, **more: np.ndarray) -> None:

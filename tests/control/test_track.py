@@ -5,7 +5,7 @@ import pytest
 
 from tests.sidecars import rendered
 from vidda.control.keypoints import Pose
-from vidda.control.track import main_person, smooth, track
+from vidda.control.track import main_person, smooth_pose, track_people
 
 FRAMES = 24
 
@@ -53,7 +53,7 @@ def test_swapped_people_are_put_back(joints: np.ndarray, paths: list[tuple[int, 
     true = [moved(joints[:: 1 if n % 2 else -1], *path) for n, path in enumerate(paths)]
     mixed = shuffled(pose_of(*true))
     assert np.abs(np.diff(mixed.keypoints, axis=0)).max() > 30
-    found = track(mixed)
+    found = track_people(mixed)
     assert found.scores.shape == mixed.scores.shape
     first = [int(np.abs(mixed.keypoints[0] - t[0]).sum((1, 2)).argmin()) for t in true]
     for place, wanted in zip(first, true, strict=True):
@@ -67,22 +67,22 @@ def test_who_comes_later_is_another_person_and_a_flash_is_nobody(joints: np.ndar
     pose.scores[:, 2] = 0
     pose.scores[5, 2] = 0.9  # one frame of a third
     pose.scores[12:15, 0] = 0  # unseen for a while
-    found = track(shuffled(pose))
+    found = track_people(shuffled(pose))
     assert found.scores.shape == (FRAMES, 2, 17)
     assert found.scores[:, 0].any(axis=1).tolist() == [not 12 <= t < 15 for t in range(FRAMES)]
     assert found.scores[:, 1].any(axis=1).tolist() == [t >= 10 for t in range(FRAMES)]
     seen = found.scores[:, 0].any(axis=1)
     np.testing.assert_allclose(found.keypoints[seen, 0], stays[seen], atol=1e-4)
     np.testing.assert_allclose(found.keypoints[10:, 1], comes[10:], atol=1e-4)
-    assert track(shuffled(pose), shortest=1).scores.shape[1] == 3
+    assert track_people(shuffled(pose), shortest=1).scores.shape[1] == 3
 
 
-def test_people_are_followed_by_the_joints_that_are_seen(joints: np.ndarray) -> None:
+def test_people_are_followed_by_their_visible_joints(joints: np.ndarray) -> None:
     true = [moved(joints, 0, 0), moved(joints, 40, 40)]
     pose = pose_of(*true)
     rng = np.random.default_rng(1)
     pose.scores[rng.random(pose.scores.shape) < 0.6] = 0
-    found = track(shuffled(pose))
+    found = track_people(shuffled(pose))
     for number in range(2):
         known = found.scores[:, number] > 0
         other = [np.abs(found.keypoints[:, number] - t)[known].max() for t in true]
@@ -91,18 +91,18 @@ def test_people_are_followed_by_the_joints_that_are_seen(joints: np.ndarray) -> 
 
 def test_nobody_and_one_person_are_left_as_they_are(joints: np.ndarray) -> None:
     one = pose_of(joints)
-    assert track(one) is one
+    assert track_people(one) is one
     nobody = Pose(np.zeros((4, 2, 17, 2), np.float32), np.zeros((4, 2, 17), np.float32))
-    assert track(nobody).scores.shape == (4, 0, 17)
-    assert smooth(track(nobody)).scores.shape == (4, 0, 17)
+    assert track_people(nobody).scores.shape == (4, 0, 17)
+    assert smooth_pose(track_people(nobody)).scores.shape == (4, 0, 17)
 
 
 def test_smoothing_removes_noise_and_keeps_the_gesture(joints: np.ndarray) -> None:
     noise = np.random.default_rng(0).normal(0.0, 1.5, joints.shape)
-    found = smooth(pose_of(joints + noise)).keypoints[:, 0]
+    found = smooth_pose(pose_of(joints + noise)).keypoints[:, 0]
     assert rms(found - joints) < 0.8 * rms(noise)
     # Without noise the true path, fast arms and all, changes by far less than was won.
-    assert rms(smooth(pose_of(joints)).keypoints[:, 0] - joints) < 0.3
+    assert rms(smooth_pose(pose_of(joints)).keypoints[:, 0] - joints) < 0.3
     jitter = [rms(np.diff(path, 2, axis=0)) for path in (found, joints + noise)]
     assert jitter[0] < 0.5 * jitter[1]
 
@@ -113,9 +113,9 @@ def test_smoothing_does_not_lag(joints: np.ndarray) -> None:
     falling = np.broadcast_to(
         np.stack([2.0 * time, 0.3 * time**2], axis=1)[:, None], (FRAMES, 17, 2)
     )
-    np.testing.assert_allclose(smooth(pose_of(falling)).keypoints[:, 0], falling, atol=1e-3)
-    backwards = smooth(pose_of(joints[::-1])).keypoints[::-1]
-    np.testing.assert_allclose(smooth(pose_of(joints)).keypoints, backwards, atol=1e-3)
+    np.testing.assert_allclose(smooth_pose(pose_of(falling)).keypoints[:, 0], falling, atol=1e-3)
+    backwards = smooth_pose(pose_of(joints[::-1])).keypoints[::-1]
+    np.testing.assert_allclose(smooth_pose(pose_of(joints)).keypoints, backwards, atol=1e-3)
 
 
 def test_missing_joints_are_filled_near_the_truth(joints: np.ndarray) -> None:
@@ -124,7 +124,7 @@ def test_missing_joints_are_filled_near_the_truth(joints: np.ndarray) -> None:
     missing = rng.random(pose.scores.shape) < 0.25
     pose.scores[missing] = 0.1  # below the threshold
     pose.keypoints[missing] = -1000.0
-    found = smooth(pose)
+    found = smooth_pose(pose)
     assert (found.scores >= 0.89).all()
     gone = missing[:, 0]
     assert rms(found.keypoints[:, 0][gone] - joints[gone]) < 2.5
@@ -137,18 +137,18 @@ def test_edges_are_held_and_long_gaps_stay_open(joints: np.ndarray) -> None:
     pose.scores[-2:, 0, 1] = 0
     pose.scores[4:14, 0, 2] = 0
     pose.scores[:, 0, 3] = 0
-    found = smooth(pose, longest_gap=9, window=1)
+    found = smooth_pose(pose, longest_gap=9, window=1)
     np.testing.assert_allclose(found.keypoints[:3, 0, 0], joints[[3, 3, 3], 0], atol=1e-4)
     np.testing.assert_allclose(found.keypoints[-2:, 0, 1], joints[[-3, -3], 1], atol=1e-4)
     assert (found.scores[:, 0, 2] > 0).tolist() == [not 4 <= t < 14 for t in range(FRAMES)]
     assert not found.scores[:, 0, 3].any()
-    assert (smooth(pose, longest_gap=None).scores[:, 0, 2] > 0).all()
+    assert (smooth_pose(pose, longest_gap=None).scores[:, 0, 2] > 0).all()
 
 
 @pytest.mark.parametrize("frames", [1, 2, 4])
 def test_short_clips_are_no_special_case(joints: np.ndarray, frames: int) -> None:
     pose = pose_of(joints[:frames], joints[:frames] + 100)
-    found = smooth(track(pose), window=5)
+    found = smooth_pose(track_people(pose), window=5)
     assert found.scores.shape == (frames, 2, 17)
     assert np.abs(found.keypoints - pose.keypoints).max() < 6
 

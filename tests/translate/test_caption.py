@@ -71,8 +71,8 @@ def manifests(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name, seeds in (("source", range(4)), ("target", (10, 2, 11))):
         records = []
         for number, seed in enumerate(seeds):
-            pictures = moving(8, 40, 48, seed=seed) // (1 + seed % 3)
-            write(folder / name / f"{number}.mp4", pictures, 12, crf=1)
+            images = moving(8, 40, 48, seed=seed) // (1 + seed % 3)
+            write(folder / name / f"{number}.mp4", images, 12, crf=1)
             records.append(
                 ClipRecord(f"{name[0]}{number}", f"{number}.mp4", number % 2, name, "air")
             )
@@ -110,9 +110,9 @@ def test_captions_are_those_of_transformers(blip: Path, prefix: str) -> None:
     frames = [moving(3, 40, 48, seed=seed)[2] // (1 + seed) for seed in range(3)]
     model = BlipForConditionalGeneration.from_pretrained(blip)
     processor = BlipProcessor.from_pretrained(blip)
-    pictures = [Image.fromarray(frame) for frame in frames]
+    images = [Image.fromarray(frame) for frame in frames]
     words = {"text": [prefix] * 3} if prefix else {}
-    inputs = processor(images=pictures, return_tensors="pt", **words)
+    inputs = processor(images=images, return_tensors="pt", **words)
     ids = model.generate(**inputs, max_new_tokens=8, num_beams=2, do_sample=False)
     wanted = [" ".join(t.split()) for t in processor.batch_decode(ids, skip_special_tokens=True)]
     found = captioner.describe(frames)
@@ -168,7 +168,7 @@ def test_the_nearest_frames_caption(blip: Path, manifests: Path, tmp_path: Path)
 
 
 @pytest.mark.parametrize("assign", ["random", "nearest"])
-def test_a_video_that_cannot_be_read_is_told(
+def test_a_video_that_cannot_be_read_is_reported(
     blip: Path, manifests: Path, tmp_path: Path, assign: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     for name in ("source", "target"):
@@ -181,8 +181,8 @@ def test_a_video_that_cannot_be_read_is_told(
     out = tmp_path / "out.csv"
     config = job(blip, manifests, out, *places, f"assign.name={assign}")
     assert run(config, dry_run=False, resume=False) == 1
-    told = capsys.readouterr().err.count("skipped clip 'broken'")
-    assert told == (1 if assign == "random" else 2)
+    reported = capsys.readouterr().err.count("skipped clip 'broken'")
+    assert reported == (1 if assign == "random" else 2)
     assert ("broken" in read_captions(out)) == (assign == "random")
 
 
@@ -224,7 +224,7 @@ def test_public_weights_are_read_without_running_their_code(blip: Path, tmp_path
         load_captioner(config, find_captioner(config, False), cpu, torch.float32)
 
 
-def test_what_is_no_blip_is_told(blip: Path, tmp_path: Path) -> None:
+def test_what_is_no_blip_is_reported(blip: Path, tmp_path: Path) -> None:
     def refusal(source: Folder | Hub) -> str:
         with pytest.raises(ViddaError) as error:
             find_captioner(CaptionerConfig(source=source), False)

@@ -58,12 +58,12 @@ def test_the_negative_prompt_is_the_recipes() -> None:
 @pytest.mark.parametrize(
     ("settings", "complaint"),
     [
-        (["template=a {class"], "a real brace is doubled"),
+        (["template=a {class"], "double a literal brace"),
         (["template='a {class.__init__}'"], "is not a plain name"),
         (["template='a {class!r}'"], "is not a plain name"),
-        (["template='in the style of {token}'"], r"names \{token\}, but token is not given"),
-        (["token=sks"], r"token is given, but template does not name \{token\}"),
-        (["template='{caption}'"], r"names \{caption\}, but captions is not given"),
+        (["template='in the style of {token}'"], r"names \{token\}, but token is not set"),
+        (["token=sks"], r"token is set, but template does not name \{token\}"),
+        (["template='{caption}'"], r"names \{caption\}, but captions is not set"),
     ],
 )
 def test_a_template_that_cannot_be_filled_is_refused(settings: list[str], complaint: str) -> None:
@@ -71,7 +71,7 @@ def test_a_template_that_cannot_be_filled_is_refused(settings: list[str], compla
         load(PromptConfig, None, settings)
 
 
-def test_what_clips_lack_is_told_for_each(tmp_path: Path) -> None:
+def test_what_clips_lack_is_reported_for_each(tmp_path: Path) -> None:
     with pytest.raises(
         ViddaError, match=r"clip 'c1': template names \{sight\}; did you mean 'site'"
     ):
@@ -96,7 +96,7 @@ def test_captions_are_a_choice(tmp_path: Path) -> None:
         prompt(config, clip("c9"))
 
 
-def test_every_mistake_in_captions_is_told(tmp_path: Path) -> None:
+def test_every_mistake_in_captions_is_reported(tmp_path: Path) -> None:
     file = tmp_path / "captions.csv"
     file.write_text("clip,caption\na,one\na,two\nb,\n")
     with pytest.raises(ViddaError) as error:
@@ -106,7 +106,7 @@ def test_every_mistake_in_captions_is_told(tmp_path: Path) -> None:
         "4",
     ]
     file.write_text("id,text\n")
-    with pytest.raises(ViddaError, match="its columns are id,text; wanted are clip,caption"):
+    with pytest.raises(ViddaError, match="its columns are id,text; it needs clip,caption"):
         read_captions(file)
     with pytest.raises(ViddaError, match="cannot be read as captions"):
         read_captions(tmp_path / "none.csv")

@@ -43,7 +43,7 @@ def test_warp_error_is_the_noise_that_the_motion_does_not_explain() -> None:
     assert quality.warp_error(noisy, motion, hidden) == pytest.approx(expected, rel=0.05)
 
 
-def test_only_pixels_that_are_seen_count() -> None:
+def test_only_visible_pixels_count() -> None:
     clip, (motion, hidden) = shifted(), known_motion()
     spoilt = clip.copy()
     spoilt[:, :10, :10] = np.random.default_rng(0).integers(0, 256, (len(clip), 10, 10, 3))
@@ -69,7 +69,9 @@ def test_a_flickering_translation_has_a_larger_ratio_than_a_steady_one() -> None
     steady = (255 - source // 2).astype(np.uint8)
     flicker = steady.astype(int) + np.array([0, 25, -10, 20, -25, 15])[:, None, None, None]
     jumping = np.clip(flicker, 0, 255).astype(np.uint8)
-    calm, bad = (quality.measure(source, clip, NO_CONTROLS, FLOW) for clip in (steady, jumping))
+    calm, bad = (
+        quality.measure_quality(source, clip, NO_CONTROLS, FLOW) for clip in (steady, jumping)
+    )
     assert calm.warp_error_ratio is not None and bad.warp_error_ratio is not None
     assert calm.warp_error_ratio < 1.5 < 10.0 * calm.warp_error_ratio < bad.warp_error_ratio
     assert bad.warp_error_ratio == pytest.approx(bad.warp_error / bad.source_warp_error)
@@ -78,7 +80,7 @@ def test_a_flickering_translation_has_a_larger_ratio_than_a_steady_one() -> None
 
 def test_a_still_source_does_not_make_the_ratio_infinite() -> None:
     source = np.stack([moving(1)[0]] * 3)
-    found = quality.measure(source, source, NO_CONTROLS, FLOW)
+    found = quality.measure_quality(source, source, NO_CONTROLS, FLOW)
     assert found.source_warp_error == 0.0 and found.warp_error_ratio == 1.0
 
 
@@ -87,13 +89,13 @@ def test_the_controls_flow_is_used_where_there_is_one() -> None:
     motion, hidden = quality.flow_to_previous(source, FLOW)
     assert not motion[0].any() and not hidden[0].any()
     given = Controls(None, None, None, motion, None, hidden, None)
-    computed = quality.measure(source, source, NO_CONTROLS, FLOW)
-    assert quality.measure(source, source, given, FLOW) == computed
-    none_seen = Controls(None, None, None, motion, None, np.ones_like(hidden), None)
-    assert quality.measure(source, source, none_seen, FLOW).warp_error is None
+    computed = quality.measure_quality(source, source, NO_CONTROLS, FLOW)
+    assert quality.measure_quality(source, source, given, FLOW) == computed
+    none_visible = Controls(None, None, None, motion, None, np.ones_like(hidden), None)
+    assert quality.measure_quality(source, source, none_visible, FLOW).warp_error is None
 
 
-def test_drift_is_told_in_cielab_units_a_frame() -> None:
+def test_drift_is_reported_in_cielab_units_a_frame() -> None:
     gray = np.full((5, 16, 16, 3), 128, np.uint8)
     assert quality.brightness_drift(gray) == (0.0, 0.0)
     # sRGB 119 has L* 50.03, 120 has 50.43; the ramp is as good as straight.
@@ -155,13 +157,13 @@ def test_a_joint_counts_from_the_threshold_on() -> None:
 def test_the_pose_enters_where_an_estimator_gave_one() -> None:
     source, pose = shifted(3), people()
     controls = Controls(None, pose, None, None, None, None, None)
-    assert quality.measure(source, source, controls, FLOW).pck is None
-    assert quality.measure(source, source, controls, FLOW, found=pose).pck == 1.0
+    assert quality.measure_quality(source, source, controls, FLOW).pck is None
+    assert quality.measure_quality(source, source, controls, FLOW, found=pose).pck == 1.0
 
 
 def test_a_clip_of_one_frame_has_no_figures_of_movement() -> None:
     image = moving(1)
-    found = quality.measure(image, image, NO_CONTROLS, FLOW)
+    found = quality.measure_quality(image, image, NO_CONTROLS, FLOW)
     assert found.warp_error is found.warp_error_ratio is found.flow_epe is None
     assert found.columns()["warp_error"] == "" and found.columns()["color_range"] == "0"
     assert json.loads(json.dumps(found.named()))["flow_epe"] is None
@@ -197,7 +199,7 @@ def test_what_the_source_shows_itself_is_no_defect() -> None:
 
 def test_limits_say_which_figure_breaks_them() -> None:
     source = shifted()
-    found = quality.measure(source, source, NO_CONTROLS, FLOW)
+    found = quality.measure_quality(source, source, NO_CONTROLS, FLOW)
     assert KeepIf().reasons(found) == ()
     assert KeepIf(max_warp_error_ratio=2.0, max_flow_epe=0.5).reasons(found) == ()
     bad = quality.Quality(0.1, 0.01, 10.0, None, 0.4, -0.6, 3.0, 0.0, 0.0)

@@ -8,12 +8,12 @@ import numpy as np
 from tests.clips import moving
 from tests.translate.translations import CLASSES, SIDE, config, media, settings, start
 from vidda import video
-from vidda.camera.target import CameraConfig, statistics
-from vidda.control.boxes import COLUMNS
+from vidda.camera.target import CameraConfig, target_statistics
+from vidda.control.boxes import BOX_COLUMNS
 from vidda.data import load_manifest
 from vidda.data.manifest import save_manifest
 from vidda.translate.box_columns import box_columns
-from vidda.translate.plan import make
+from vidda.translate.plan import make_plan
 from vidda.types import ClipRecord, Manifest
 
 
@@ -81,9 +81,9 @@ def test_columns_that_the_config_calls_boxes_are_scaled_and_none_holds_after_sha
     job = config({"input": "a", "out": "b", "control": {"pose": pose}})
     frames = np.zeros((2, 32, 24, 3), np.uint8)
     scaled = {"left": "3", "top": "8", "right": "12", "bottom": "32", "box_x0": "1.5"}
-    assert box_columns(job, clip, manifest.root, frames, moved=False) == scaled
-    gone = box_columns(job, clip, manifest.root, frames, moved=True)
-    assert gone == dict.fromkeys([*columns, *COLUMNS], "")
+    assert box_columns(job, clip, manifest.root, frames, shaken=False) == scaled
+    gone = box_columns(job, clip, manifest.root, frames, shaken=True)
+    assert gone == dict.fromkeys([*columns, *BOX_COLUMNS], "")
 
 
 def test_the_targets_camera_is_measured_at_the_size_of_the_translations(
@@ -95,9 +95,11 @@ def test_the_targets_camera_is_measured_at_the_size_of_the_translations(
     for name, size in (("own", None), ("named", SIDE), ("other", 32)):
         job = config(settings(models, source, tmp_path / name, size=size))
         job = job.model_copy(update={"camera": CameraConfig(target=target, clips=2)})
-        plan = make(job)
+        plan = make_plan(job)
         assert job.camera is not None
-        found.append(statistics(job.out, job.camera, plan.size, plan.backbone.multiple, plan.rate))
+        found.append(
+            target_statistics(job.out, job.camera, plan.size, plan.backbone.multiple, plan.rate)
+        )
     assert found[0] == found[1] != found[2]
 
 

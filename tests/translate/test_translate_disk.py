@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.translate.translations import settings, start, written
-from vidda.control.full_disk import FullDiskError, full_disk_told
+from vidda.control.full_disk import FullDiskError, detect_full_disk
 from vidda.errors import ViddaError
 from vidda.files import atomic
 
@@ -34,10 +34,10 @@ def test_a_video_that_does_not_fit_is_no_fault_of_its_clip(
     with monkeypatch.context() as patch:
         patch.setattr("vidda.video.writing.atomic", filling)
         with pytest.raises(
-            FullDiskError, match=r"run: the disk is full .*--resume goes on"
-        ) as told:
+            FullDiskError, match=r"run: the disk is full .*--resume continues"
+        ) as caught:
             start(content)
-    assert "\n" not in str(told.value)
+    assert "\n" not in str(caught.value)
     done = tmp_path / "run" / "videos/syn/ground"
     assert (done / "0.json").exists() and not (done / "1.json").exists()
     assert not list((tmp_path / "run").glob("*.csv"))
@@ -49,10 +49,10 @@ def test_a_video_that_does_not_fit_is_no_fault_of_its_clip(
 
 @needs_full
 def test_only_a_full_disk_is_taken_for_one(tmp_path: Path) -> None:
-    with pytest.raises(FullDiskError, match="No space left"), full_disk_told(tmp_path):
+    with pytest.raises(FullDiskError, match="No space left"), detect_full_disk(tmp_path):
         FULL.write_text("x")
-    with pytest.raises(FileNotFoundError), full_disk_told(tmp_path):
+    with pytest.raises(FileNotFoundError), detect_full_disk(tmp_path):
         (tmp_path / "none").read_text()
-    with pytest.raises(ViddaError, match=r"^damaged$") as told, full_disk_told(tmp_path):
+    with pytest.raises(ViddaError, match=r"^damaged$") as caught, detect_full_disk(tmp_path):
         raise ViddaError("damaged")
-    assert not isinstance(told.value, FullDiskError)
+    assert not isinstance(caught.value, FullDiskError)

@@ -49,10 +49,12 @@ def test_the_manifest_is_the_sources_with_other_videos(translated: Path, source:
         assert len(new.meta["config"]) == len(new.meta["weights"]) == 64
         info, was = video.probe(after.root / new.path), video.probe(original)
         assert (info.height, info.width, info.frames, info.fps) == (32, 32, was.frames, was.fps)
-        told = json.loads((after.root / new.path).with_suffix(".json").read_text())
-        assert told["status"] == "kept" and told["quality"]["flow_epe"] > 0
-        assert float(new.meta["flow_epe"]) == pytest.approx(told["quality"]["flow_epe"], rel=1e-5)
-        assert new.meta["pck"] if "pck" in new.meta else told["quality"]["pck"] is None
+        reported = json.loads((after.root / new.path).with_suffix(".json").read_text())
+        assert reported["status"] == "kept" and reported["quality"]["flow_epe"] > 0
+        assert float(new.meta["flow_epe"]) == pytest.approx(
+            reported["quality"]["flow_epe"], rel=1e-5
+        )
+        assert new.meta["pck"] if "pck" in new.meta else reported["quality"]["pck"] is None
     assert len({clip.meta["seed"] for clip in after.clips}) == 3
     assert (translated / "DONE").exists() and not (translated / "failed.csv").exists()
 
@@ -172,8 +174,8 @@ def test_ordinary_videos_of_any_size_and_codec(models: Path, tmp_path: Path) -> 
 
 
 def test_a_single_video_and_an_image(models: Path, tmp_path: Path) -> None:
-    picture = moving(1, 33, 50)[0]
-    video.write_png(tmp_path / "still.png", picture[None])
+    image = moving(1, 33, 50)[0]
+    video.write_png(tmp_path / "still.png", image[None])
     encode(tmp_path / "one.mkv", moving(2, 32, 32))
     for name, place in (("still.png", "still.png"), ("one.mkv", "one.mkv.mp4")):
         out = tmp_path / place.partition(".")[0]

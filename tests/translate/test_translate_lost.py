@@ -64,11 +64,11 @@ def test_a_folder_deleted_in_the_middle_is_not_finished(
         if len(seen) == 1:
             shutil.rmtree(out)
 
-    monkeypatch.setattr(job, "_log", delete)
+    monkeypatch.setattr(job, "_log_result", delete)
     assert start(settings(models, source, out)) == 1
     assert len(seen) == 3 and not (out / "DONE").exists() and not (out / "manifest.csv").exists()
-    said = capsys.readouterr().out
-    assert "clips were lost while others were translated" in said and "start again" in said
+    output = capsys.readouterr().out
+    assert "clips were lost while others were translated" in output and "start again" in output
 
 
 def test_a_result_lost_in_the_middle_is_made_by_a_resume(
@@ -82,7 +82,7 @@ def test_a_result_lost_in_the_middle_is_made_by_a_resume(
     out = tmp_path / "run"
     content = settings(models, source, out)
     with monkeypatch.context() as patch:
-        patch.setattr(job, "_log", lambda _: (out / CLIPS / "0.mp4").write_bytes(b""))
+        patch.setattr(job, "_log_result", lambda _: (out / CLIPS / "0.mp4").write_bytes(b""))
         assert start(content) == 1
     assert "1 clips were lost" in capsys.readouterr().out
     assert not (out / "DONE").exists()

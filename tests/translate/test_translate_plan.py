@@ -9,7 +9,7 @@ from tests.translate.translations import CLASSES, SAMPLING, settings, start, wit
 from vidda.data import load_manifest
 from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
-from vidda.translate.workload import disks
+from vidda.translate.workload import disk_needs
 from vidda.types import ClipRecord, Manifest
 
 
@@ -18,9 +18,9 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
 ) -> None:
     content = settings(models, source, tmp_path / "run", cache=str(tmp_path / "cache"))
     assert start(content, dry_run=True) == 0
-    said = capsys.readouterr().out
-    assert "3 clips, 13 frames, of 3 clips in all" in said
-    assert "2 steps, 4 passes of the UNet, 8 of ControlNets" in said and "disk" in said
+    output = capsys.readouterr().out
+    assert "3 clips, 13 frames, of 3 clips in all" in output
+    assert "2 steps, 4 passes of the UNet, 8 of ControlNets" in output and "disk" in output
     assert list(tmp_path.iterdir()) == []
     broken = without_pose(models, source, tmp_path / "run")
     broken |= {
@@ -39,7 +39,7 @@ def test_a_dry_run_checks_everything_and_writes_nothing(
     for part in (
         "backbone.weights.controlnets.0 reads edges, but control.edges is null",
         "flow_warped needs control.flow",
-        "check_pose.name: a sidecar says what the source shows",
+        "check_pose.name: a sidecar holds the source's pose",
         "engine=processes",
         "template names {weather}",
         "no such folder; correct backbone.weights.base.path",
@@ -83,7 +83,7 @@ def test_prompts_that_are_too_long_are_named_with_their_class_and_length(
     assert start(content, dry_run=True) == 0
 
 
-def test_an_embedding_that_does_not_fit_is_said_before_the_start(
+def test_an_embedding_that_does_not_fit_is_reported_before_the_start(
     models: Path, source: Path, tmp_path: Path
 ) -> None:
     write_embedding(tmp_path / "word", "person</w>", 1, 0)
@@ -121,7 +121,7 @@ def test_the_cache_is_charged_to_its_own_disk(
     from tests.translate.translations import config
 
     def needed(**more: object) -> dict[Path, int]:
-        return disks(config(settings(models, source, tmp_path / "run", **more)), 3, 10**9)
+        return disk_needs(config(settings(models, source, tmp_path / "run", **more)), 3, 10**9)
 
     out = tmp_path / "run"
     ((place, plain),) = needed().items()

@@ -20,7 +20,7 @@ from tests.translate.translations import (
 )
 from vidda.config import load
 from vidda.errors import ViddaError
-from vidda.translate.shards import agree
+from vidda.translate.shards import require_same_settings
 from vidda.translate.translate_config import TranslateConfig
 
 SCRIPT = """
@@ -40,9 +40,9 @@ def test_shards_make_the_same_and_the_last_one_merges(
     out = tmp_path / "run"
     content = settings(models, source, out)
     assert start({**content, "shard": "2/2"}) == 0
-    assert "2 clips of other shards are to come" in capsys.readouterr().out
+    assert "2 clips of other shards are missing" in capsys.readouterr().out
     assert not (out / "manifest.csv").exists()
-    with pytest.raises(ViddaError, match=r"config is .* there, .* now; all shards take the same"):
+    with pytest.raises(ViddaError, match=r"config is .* there, .* now; all shards need the same"):
         start({**content, "shard": "1/2", "seed": 1})
     with pytest.raises(ViddaError, match="holds no shards"):
         start({**content, "shard": "1/2", "out": str(translated)})
@@ -54,8 +54,8 @@ def test_shards_make_the_same_and_the_last_one_merges(
     (out / "videos/syn/ground/1.mp4").write_bytes(b"")  # of the second shard
     (out / "manifest.csv").unlink()
     assert start({**content, "shard": "1/2"}, resume=True) == 0
-    said = capsys.readouterr().out
-    assert "1 clips of other shards" in said and "shard 2/2 was finished but lost clips" in said
+    output = capsys.readouterr().out
+    assert "1 clips of other shards" in output and "shard 2/2 was finished but lost clips" in output
     assert start({**content, "shard": "2/2"}, resume=True) == 0
     assert written(out) == written(translated)
 
@@ -64,15 +64,15 @@ def test_shards_make_the_same_and_the_last_one_merges(
 def test_what_shards_agreed_on_is_written_again_where_it_is_damaged(
     tmp_path: Path, text: str
 ) -> None:
-    agree(tmp_path, {"seed": 1})
+    require_same_settings(tmp_path, {"seed": 1})
     file = tmp_path / "shards.json"
     before = file.read_bytes()
     (tmp_path / "shards").mkdir()
     file.write_text(text)
     with pytest.raises(ViddaError, match=r"^.*shards\.json: damaged; delete it, .*$"):
-        agree(tmp_path, {"seed": 1})
+        require_same_settings(tmp_path, {"seed": 1})
     file.unlink()
-    agree(tmp_path, {"seed": 1})
+    require_same_settings(tmp_path, {"seed": 1})
     assert file.read_bytes() == before
 
 

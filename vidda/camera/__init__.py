@@ -1,1 +1,1 @@
-"""What a real camera adds to a scene: each file measures one effect and can add it."""
+"""Effects of a real camera on a video; each module measures one kind and can add it."""

@@ -1,7 +1,8 @@
-"""Estimate from nothing but frames how a domain's clips were taken: shake, blur, noise, light.
+"""Estimation of the camera effects of a domain's clips from their frames: shake, blur, noise,
+light.
 
-Frames must come at the size and frame rate of the clips that are to be matched: steps are from
-frame to frame, and noise and grain are of pixels.
+Frames must have the size and frame rate of the clips that are to be matched, because movement is
+measured from frame to frame, and noise and grain in pixels.
 """
 
 from collections.abc import Iterable
@@ -14,15 +15,16 @@ from vidda.camera import light, random_walk, shake, sharpness
 from vidda.camera.camera_statistics import CameraRecord, CameraStatistics, Triple
 from vidda.errors import ViddaError
 
-LEAST_SPREAD = 1.0
-"""In L*: below it a clip shows nothing that a camera could be told from."""
+MIN_LIGHTNESS_SPREAD = 1.0
+"""Standard deviation of L* below which a clip is too uniform to measure a camera on."""
 
-PAIRS_FOR_NOISE = 5
+NOISE_PAIRS = 5
+"""Most pairs of neighboring frames on which a clip's noise is measured."""
 
 
 @dataclass(frozen=True, slots=True)
 class MeasuredClip:
-    """One clip's camera, and the steps (T - 1, 3) that were seen.
+    """One clip's camera, and its changes from frame to frame, (T - 1, 3) each.
 
     motion_steps: of the image, in pixels and radians; light_steps: of L*, a*, b*.
     """
@@ -32,110 +34,116 @@ class MeasuredClip:
     light_steps: np.ndarray
 
 
-def estimate(clips: Iterable[np.ndarray]) -> CameraStatistics:
-    """Return the cameras that took the clips.
+def estimate_cameras(clips: Iterable[np.ndarray]) -> CameraStatistics:
+    """Return the statistics of the cameras that took the clips.
 
     clips: (T, H, W, 3) uint8 RGB each, read one after the other. Those that show nothing are left
-    out and counted. One frame alone tells nothing of shake and noise: these are then zero.
+    out and counted. A clip of one frame has no measurable shake and noise: these are then zero.
 
     Raises ViddaError when no clip shows anything.
     """
-    found: list[MeasuredClip] = []
+    measured: list[MeasuredClip] = []
     sums = np.zeros(2)
     left_out = 0
     for frames in clips:
-        if light.to_lab(frames)[..., 0].std() < LEAST_SPREAD:
+        if light.to_lab(frames)[..., 0].std() < MIN_LIGHTNESS_SPREAD:
             left_out += 1
             continue
-        one = measure(frames)
-        found.append(one)
-        sums += sharpness.shutter_sums(luma(frames), one.motion_steps)
-    if not found:
+        clip = measure_clip(frames)
+        measured.append(clip)
+        sums += sharpness.shutter_sums(luma(frames), clip.motion_steps)
+    if not measured:
         raise ViddaError(
-            f"camera match: none of {left_out} target clips shows anything; give other clips"
+            f"camera match: none of {left_out} target clips shows anything; choose other clips"
         )
     return CameraStatistics(
-        cameras=tuple(one.camera for one in found),
+        cameras=tuple(clip.camera for clip in measured),
         left_out=left_out,
-        shutter=sharpness.shutter(sums),
-        motion_memory=_rows(random_walk.memory([one.motion_steps for one in found])),
-        light_memory=_rows(random_walk.memory([one.light_steps for one in found])),
+        shutter=sharpness.shutter_share(sums),
+        motion_memory=_triples(
+            random_walk.autocorrelation([clip.motion_steps for clip in measured])
+        ),
+        light_memory=_triples(random_walk.autocorrelation([clip.light_steps for clip in measured])),
     )
 
 
-def measure(frames: np.ndarray) -> MeasuredClip:
-    """Return the camera of one clip (T, H, W, 3) uint8 RGB."""
+def measure_clip(frames: np.ndarray) -> MeasuredClip:
+    """Return the camera effects of one clip (T, H, W, 3) uint8 RGB."""
     height, width = frames.shape[1:3]
     side = min(height, width)
     small_height, small_width = shake.working_size(height, width)
     small = np.stack(
         [cv2.resize(f, (small_width, small_height), interpolation=cv2.INTER_AREA) for f in frames]
     )
-    small_steps = shake.steps(luma(small))
+    small_steps = shake.motion_steps(luma(small))
     changes = _light_steps(light.to_lab(small), small_steps)
     scale = side / min(small_height, small_width)
     steps = small_steps * [scale, scale, 1.0]
     lab = light.to_lab(frames)
-    deviation, grain = noise(lab, steps)
+    deviation, grain = clip_noise(lab, steps)
     blur = sharpness.edge_blur(luma(frames))
     shares = steps / [side, side, 1.0]
     camera = CameraRecord(
-        pan=_triple(random_walk.trend(shares)),
-        shake=_triple(random_walk.unsteadiness(shares)),
+        pan=_triple(random_walk.mean_step(shares)),
+        shake=_triple(random_walk.step_deviation(shares)),
         blur=None if blur is None else blur / side,
         noise=_triple(deviation),
         grain=grain,
         mean=_triple(lab.mean((0, 1, 2))),
         spread=_triple(lab.std((0, 1, 2))),
-        fade=_triple(random_walk.trend(changes)),
-        flicker=_triple(random_walk.unsteadiness(changes)),
+        fade=_triple(random_walk.mean_step(changes)),
+        flicker=_triple(random_walk.step_deviation(changes)),
     )
     return MeasuredClip(camera, steps, changes)
 
 
 def luma(frames: np.ndarray) -> np.ndarray:
-    """Gray levels (T, H, W) float32 in 0..255 of RGB frames (T, H, W, 3), uint8 or float32."""
+    """Return gray levels (T, H, W) float32 in 0..255 of RGB frames (T, H, W, 3), uint8 or
+    float32.
+    """
     weights = np.array([0.299, 0.587, 0.114], np.float32)
     return np.stack([frame.astype(np.float32) @ weights for frame in frames])
 
 
-def noise(lab: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, float]:
-    """Deviation (3,) and grain of a clip's noise, see `light.noise`, from a few pairs of frames.
+def clip_noise(lab: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, float]:
+    """Return the standard deviation (3,) and grain of a clip's noise, from a few pairs of frames.
 
-    lab: (T, H, W, 3); steps: (T - 1, 3) of the image from frame to frame, pixels and radians.
+    lab: (T, H, W, 3) CIELAB; steps: (T - 1, 3) movement of the image from frame to frame, pixels
+    and radians. Units as in `light.estimate_noise`.
     """
     if not len(steps):
         return np.zeros(3), 0.0
-    pairs = np.unique(np.linspace(0, len(steps) - 1, PAIRS_FOR_NOISE).round().astype(int))
-    inner = _inner(lab.shape[1:3], steps)
-    # What interpolation leaves of white noise is seen on white noise itself.
+    pairs = np.unique(np.linspace(0, len(steps) - 1, NOISE_PAIRS).round().astype(int))
+    region = _visible_region(lab.shape[1:3], steps)
+    # Interpolation weakens noise; by how much is measured on white noise.
     white = np.random.default_rng(0).standard_normal(lab.shape[1:3], np.float32)
-    left = [shake.moved(white, steps[t], back=True)[inner].var() for t in pairs]
-    return light.noise(
-        lab[pairs][:, *inner],
-        np.stack([_difference(lab, steps, t)[inner] for t in pairs]),
-        np.array(left) / white[inner].var(),
+    remaining = [shake.move_image(white, steps[t], back=True)[region].var() for t in pairs]
+    return light.estimate_noise(
+        lab[pairs][:, *region],
+        np.stack([_difference(lab, steps, t)[region] for t in pairs]),
+        np.array(remaining) / white[region].var(),
     )
 
 
 def _light_steps(lab: np.ndarray, steps: np.ndarray) -> np.ndarray:
+    """Return the change of L*, a*, b* from frame to frame, (T - 1, 3), the movement undone."""
     if not len(steps):
         return np.zeros((0, 3))
-    inner = _inner(lab.shape[1:3], steps)
+    region = _visible_region(lab.shape[1:3], steps)
     return light.light_steps(
-        np.stack([_difference(lab, steps, t)[inner] for t in range(len(steps))])
+        np.stack([_difference(lab, steps, t)[region] for t in range(len(steps))])
     )
 
 
 def _difference(lab: np.ndarray, steps: np.ndarray, t: int) -> np.ndarray:
-    """Return frame t + 1 less frame t, once the image's movement is undone."""
-    difference: np.ndarray = shake.moved(lab[t + 1], steps[t], back=True) - lab[t]
+    """Return frame t + 1 minus frame t, (H, W, 3), the image's movement undone."""
+    difference: np.ndarray = shake.move_image(lab[t + 1], steps[t], back=True) - lab[t]
     return difference
 
 
-def _inner(size: tuple[int, ...], steps: np.ndarray) -> tuple[slice, slice]:
-    """Return the part of the image that stays in sight from frame to frame, a quarter of it at
-    least.
+def _visible_region(size: tuple[int, ...], steps: np.ndarray) -> tuple[slice, slice]:
+    """Return the part of the image that stays visible from frame to frame, at least a quarter of
+    it.
     """
     margin = 2 + int(np.ceil(np.abs(steps[:, :2]).max()))
     rows, columns = (min(margin, side // 4) for side in size)
@@ -147,5 +155,5 @@ def _triple(values: np.ndarray) -> Triple:
     return first, second, third
 
 
-def _rows(values: np.ndarray) -> tuple[Triple, ...]:
+def _triples(values: np.ndarray) -> tuple[Triple, ...]:
     return tuple(_triple(row) for row in values)

@@ -1,30 +1,37 @@
 """Exposure, white balance and sensor noise, in CIELAB: L* of 0..100, a* and b* of about -100..100.
 
-L* is close to how a camera codes brightness and a*, b* carry its color, so that exposure, contrast
-and white balance are shifts and stretches of the channels (Reinhard et al. 2001, doi
-10.1109/38.946629), and codecs treat L* and color apart just as well.
+L* is close to a camera's coding of brightness and a*, b* carry its color, so that exposure,
+contrast and white balance are shifts and scalings of the channels (Reinhard et al. 2001, doi
+10.1109/38.946629), and codecs treat L* and color separately as well.
 """
 
 import cv2
 import numpy as np
 
-FLATTEST = 0.4
-STRETCH = (0.5, 2.0)
-STATIC_NOISE = 0.02
+FLAT_SHARE = 0.4
+"""Share of the pixels, those with the lowest gradients, on which noise is measured."""
+STRETCH_LIMITS = (0.5, 2.0)
+"""Limits of the scaling of a channel."""
+MIN_NOISE = 0.02
+"""Standard deviation of L* below which a clip has no measurable grain."""
 FINEST_GRAIN_PX = 0.25
+"""Grain below which noise counts as white, in pixels."""
 COARSEST_GRAIN_PX = 2.0
+"""Largest grain, in pixels."""
 
 
 def to_lab(frames: np.ndarray) -> np.ndarray:
-    """(T, H, W, 3) float32 CIELAB of RGB frames in 0..255, uint8 or float32."""
-    lab = np.empty(frames.shape, np.float32)  # no list beside it: a clip of floats is large
+    """Return RGB frames (T, H, W, 3) in 0..255, uint8 or float32, as CIELAB of the same shape,
+    float32.
+    """
+    lab = np.empty(frames.shape, np.float32)  # filled in place: a clip of floats is large
     for one, frame in zip(lab, frames, strict=True):
-        one[:] = cv2.cvtColor(_unit(frame), cv2.COLOR_RGB2Lab)
+        one[:] = cv2.cvtColor(_unit_range(frame), cv2.COLOR_RGB2Lab)
     return lab
 
 
 def to_rgb(lab: np.ndarray) -> np.ndarray:
-    """(T, H, W, 3) uint8 RGB of CIELAB frames; what lies outside RGB is clipped."""
+    """Return CIELAB frames (T, H, W, 3) as uint8 RGB; colors outside RGB are clipped."""
     return np.stack([_rgb(frame) for frame in lab])
 
 
@@ -35,97 +42,102 @@ def _rgb(frame: np.ndarray) -> np.ndarray:
     return np.rint(255.0 * np.clip(rgb, 0.0, 1.0)).astype(np.uint8)
 
 
-def _unit(frame: np.ndarray) -> np.ndarray:
+def _unit_range(frame: np.ndarray) -> np.ndarray:
+    """Return a frame in 0..255 as float32 in 0..1."""
     return np.clip(frame.astype(np.float32) / 255.0, 0.0, 1.0)
 
 
-def matched(lab: np.ndarray, mean: np.ndarray, spread: np.ndarray, strength: float) -> np.ndarray:
-    """Return a clip (T, H, W, 3) brought to a mean and spread (3,) of the channels, by `strength`
-    0..1.
+def match_color(
+    lab: np.ndarray, mean: np.ndarray, spread: np.ndarray, strength: float
+) -> np.ndarray:
+    """Return a CIELAB clip (T, H, W, 3) float32 moved toward a mean and spread of its channels.
 
-    A channel is stretched by STRETCH at most: what has no contrast gets none.
+    mean, spread: (3,) wanted mean and standard deviation. strength: share 0..1 of the change. A
+    channel is scaled within STRETCH_LIMITS, so that a clip without contrast gets none.
     """
     own_mean, own_spread = lab.mean((0, 1, 2)), lab.std((0, 1, 2))
-    stretch = np.clip(spread / np.maximum(own_spread, 1e-3), *STRETCH) ** strength
+    stretch = np.clip(spread / np.maximum(own_spread, 1e-3), *STRETCH_LIMITS) ** strength
     middle = own_mean + strength * (mean - own_mean)
-    brought = np.empty(lab.shape, np.float32)
-    for one, frame in zip(brought, lab, strict=True):
+    matched = np.empty(lab.shape, np.float32)
+    for one, frame in zip(matched, lab, strict=True):
         one[:] = (frame - own_mean) * stretch + middle
-    return brought
+    return matched
 
 
 def light_steps(residuals: np.ndarray) -> np.ndarray:
-    """How exposure and color change from frame to frame: (T - 1, 3) CIELAB.
+    """Return the change of exposure and color from frame to frame, (T - 1, 3) in CIELAB units.
 
-    residuals: (T - 1, H, W, 3) each frame less the one before, aligned. The mean of what is not an
-    outlier: a person who moves does not count, and a median would only give whole gray levels.
+    residuals: (T - 1, H, W, 3) each frame minus the previous one, aligned. Outliers, such as a
+    moving person, do not count in the mean; a median would only give whole gray levels.
     """
-    found = []
+    changes = []
     for difference in residuals.reshape(len(residuals), -1, 3):
         middle = np.median(difference, axis=0)
-        width = 3.0 * np.maximum(_deviation(difference), 0.4)
+        width = 3.0 * np.maximum(_robust_deviation(difference), 0.4)
         kept = np.abs(difference - middle) <= width
-        found.append((difference * kept).sum(0) / np.maximum(kept.sum(0), 1))
-    return np.array(found).reshape(-1, 3)
+        changes.append((difference * kept).sum(0) / np.maximum(kept.sum(0), 1))
+    return np.array(changes).reshape(-1, 3)
 
 
-def noise(
+def estimate_noise(
     lab: np.ndarray, residuals: np.ndarray, smoothing: np.ndarray
 ) -> tuple[np.ndarray, float]:
-    """Return standard deviation (3,) of the noise in CIELAB units, and its grain in pixels.
+    """Return the standard deviation (3,) of the noise in CIELAB units, and its grain in pixels.
 
-    lab: (P, H, W, 3) the first frames of P pairs; residuals: (P, H, W, 3) the second less the
-    first, aligned; smoothing: (P,) share of white noise's variance that aligning left. Median
-    absolute differences over time, at the flattest FLATTEST of the pixels: texture, edges and
-    people do not count. grain: standard deviation of the Gaussian that gives white noise the
-    correlation of neighbors found in L*; 0 for white noise.
+    lab: (P, H, W, 3) the first frames of P pairs; residuals: (P, H, W, 3) the second minus the
+    first, aligned; smoothing: (P,) share of white noise's variance that aligning left. The noise is
+    the median absolute difference over time at the flattest FLAT_SHARE of the pixels, without
+    texture, edges and people. grain: standard deviation of the Gaussian filter that gives white
+    noise the measured correlation of neighbors in L*; 0 for white noise.
     """
-    found, alike = [], []
-    for before, difference, left in zip(lab, residuals, smoothing, strict=True):
-        soft = cv2.GaussianBlur(before[..., 0], (0, 0), 1.5)
-        slope = np.hypot(cv2.Sobel(soft, cv2.CV_32F, 1, 0), cv2.Sobel(soft, cv2.CV_32F, 0, 1))
-        flat = slope <= np.quantile(slope, FLATTEST)
-        deviation = _deviation(difference[flat])
-        found.append(deviation / np.sqrt(1.0 + left))
-        alike.append(_neighbors(difference[..., 0], flat, float(deviation[0])))
-    deviations = np.median(found, axis=0)
-    if deviations[0] < STATIC_NOISE:
+    deviations_by_pair, correlations = [], []
+    for first, difference, remaining in zip(lab, residuals, smoothing, strict=True):
+        smooth = cv2.GaussianBlur(first[..., 0], (0, 0), 1.5)
+        slope = np.hypot(cv2.Sobel(smooth, cv2.CV_32F, 1, 0), cv2.Sobel(smooth, cv2.CV_32F, 0, 1))
+        flat = slope <= np.quantile(slope, FLAT_SHARE)
+        deviation = _robust_deviation(difference[flat])
+        deviations_by_pair.append(deviation / np.sqrt(1.0 + remaining))
+        correlations.append(_neighbor_correlation(difference[..., 0], flat, float(deviation[0])))
+    deviations = np.median(deviations_by_pair, axis=0)
+    if deviations[0] < MIN_NOISE:
         return deviations, 0.0
-    correlation = float(np.clip(np.median(alike), 1e-3, 0.95))
+    correlation = float(np.clip(np.median(correlations), 1e-3, 0.95))
     # Gaussian-filtered white noise has neighbors' correlation exp(-1 / 4 grain^2).
     grain = 0.5 / np.sqrt(-np.log(correlation))
     return deviations, 0.0 if grain < FINEST_GRAIN_PX else float(min(grain, COARSEST_GRAIN_PX))
 
 
-def with_noise(
+def add_noise(
     rng: np.random.Generator, lab: np.ndarray, deviation: np.ndarray, grain: float
 ) -> np.ndarray:
-    """Return a clip (T, H, W, 3) with fresh Gaussian noise of a deviation (3,) and
-    grain in pixels.
+    """Return a CIELAB clip (T, H, W, 3) float32 with new Gaussian noise added.
+
+    deviation: (3,) standard deviation of the noise. grain: its correlation length in pixels, 0:
+    white.
     """
-    fresh = rng.standard_normal(lab.shape, np.float32)
+    noise = rng.standard_normal(lab.shape, np.float32)
     if grain > 0.0:
-        for frame in fresh:
+        for frame in noise:
             frame[:] = cv2.GaussianBlur(frame, (0, 0), grain)
-        fresh /= fresh.std((1, 2), keepdims=True)
-    fresh *= deviation.astype(np.float32)
-    fresh += lab
-    return fresh
+        noise /= noise.std((1, 2), keepdims=True)
+    noise *= deviation.astype(np.float32)
+    noise += lab
+    return noise
 
 
-def _deviation(values: np.ndarray) -> np.ndarray:
-    """Robust standard deviation (C,) of (N, C) values: 1.4826 x median absolute deviation."""
+def _robust_deviation(values: np.ndarray) -> np.ndarray:
+    """Return the standard deviation (C,) of values (N, C) as 1.4826 x median absolute deviation."""
     spread: np.ndarray = 1.4826 * np.median(np.abs(values - np.median(values, axis=0)), axis=0)
     return spread
 
 
-def _neighbors(difference: np.ndarray, flat: np.ndarray, deviation: float) -> float:
-    """Correlation of a flat pixel's difference with its right and lower neighbors'."""
-    about = difference - np.median(difference[flat])
-    calm = flat & (np.abs(about) < 4.0 * deviation)
-    across, down = calm[:, 1:] & calm[:, :-1], calm[1:] & calm[:-1]
+def _neighbor_correlation(difference: np.ndarray, flat: np.ndarray, deviation: float) -> float:
+    """Return the correlation of flat pixels' differences with their right and lower neighbors'."""
+    centered = difference - np.median(difference[flat])
+    calm = flat & (np.abs(centered) < 4.0 * deviation)
+    horizontal, vertical = calm[:, 1:] & calm[:, :-1], calm[1:] & calm[:-1]
     products = np.concatenate(
-        [(about[:, 1:] * about[:, :-1])[across], (about[1:] * about[:-1])[down]]
+        [(centered[:, 1:] * centered[:, :-1])[horizontal], (centered[1:] * centered[:-1])[vertical]]
     )
-    power = float((about[calm] ** 2).sum()) / max(int(calm.sum()), 1)
+    power = float((centered[calm] ** 2).sum()) / max(int(calm.sum()), 1)
     return float(products.mean()) / power if len(products) and power > 0.0 else 0.0

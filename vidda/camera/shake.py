@@ -1,6 +1,6 @@
-"""Camera shake: how the whole image moves from frame to frame, and moving it so.
+"""Camera shake: measure the movement of the whole image from frame to frame, and add movement.
 
-The movement is a shift and a turn about the image's middle. It is found by robust alignment of the
+Movement is a shift and a rotation about the image's center. It is found by robust alignment of the
 pixels themselves, so that a person who moves in front of a still scene counts as an outlier.
 """
 
@@ -10,37 +10,44 @@ import cv2
 import numpy as np
 
 WORKING_SIDE = 160
+"""Most pixels of the shorter side at which movement is measured."""
 COARSEST_SIDE = 24
+"""Fewest pixels of a side on the coarsest level of the pyramid."""
 SMOOTHING = 1.0
+"""Standard deviation in pixels of the blur before alignment."""
 ITERATIONS = 12
+"""Most iterations on each level."""
 CONVERGED_PX = 1e-2
+"""Change in pixels below which the iteration stops."""
 SHORTEST_SMEAR_PX = 0.1
+"""Shortest smear that is rendered, in pixels."""
 
 
 def working_size(height: int, width: int) -> tuple[int, int]:
-    """Return height and width at which movement is measured: a shorter side of WORKING_SIDE at
-    most.
+    """Return the height and width at which movement is measured: a shorter side of at most
+    WORKING_SIDE.
     """
     scale = max(1.0, min(height, width) / WORKING_SIDE)
     return round(height / scale), round(width / scale)
 
 
-def steps(gray: np.ndarray) -> np.ndarray:
-    """Return the image's movement from each frame to the next, without the people in it.
+def motion_steps(gray: np.ndarray) -> np.ndarray:
+    """Return the image's movement from each frame to the next, moving people left aside.
 
-    gray: (T, H, W) float32, 0..255. Returns (T - 1, 3) float64: pixels to the right and down at the
-    image's middle, and radians from right toward down.
+    gray: (T, H, W) float32, 0..255. Returns (T - 1, 3) float64: pixels right and down at the
+    image's center, and radians clockwise.
     """
-    found = [align(first, second) for first, second in pairwise(gray)]
-    return np.array(found).reshape(-1, 3)
+    movements = [align_frames(first, second) for first, second in pairwise(gray)]
+    return np.array(movements).reshape(-1, 3)
 
 
-def align(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Shift and turn (3,) that carry `first` to `second`, both (H, W) float32, 0..255.
+def align_frames(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """Return the movement (3,) from `first` to `second`, both (H, W) float32, 0..255.
 
-    Inverse-residual weights (Geman-McClure, as in Black and Anandan 1996, doi
-    10.1006/cviu.1996.0006) in Lucas and Kanade's iteration from coarse to fine. The difference in
-    brightness is left free. Where nothing has structure the movement is zero.
+    The movement is a shift right and down in pixels and a clockwise rotation in radians. Lucas and
+    Kanade's iteration from coarse to fine, with inverse-residual weights (Geman-McClure, as in
+    Black and Anandan 1996, doi 10.1006/cviu.1996.0006). A difference in brightness does not matter.
+    Where nothing has structure the movement is zero.
     """
     levels = [(first, second)]
     while min(levels[-1][0].shape) >= 2 * COARSEST_SIDE:
@@ -51,18 +58,17 @@ def align(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     starts = [np.zeros(3), np.array([*shift, 0.0])]
     motion = min(starts, key=lambda start: _misfit(*levels[-1], start))
     for depth in range(len(levels) - 1, -1, -1):
-        motion = _refined(*levels[depth], motion)
+        motion = _refine_motion(*levels[depth], motion)
         if depth:
             motion = motion * [2.0, 2.0, 1.0]
     return motion
 
 
-def moved(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.ndarray:
-    """Return an image (H, W) or (H, W, C) float32 whose content moved by `motion` (3,), or came
-    `back`.
+def move_image(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.ndarray:
+    """Return an image (H, W) or (H, W, C) float32 moved by `motion` (3,), or moved back by it.
 
-    Lanczos: linear and cubic kernels misplace fractions of a pixel by some tenths. What comes in
-    over the edge mirrors the inside.
+    motion: pixels right and down, and radians clockwise. The interpolation is Lanczos: linear and
+    cubic kernels misplace fractions of a pixel by some tenths. Past the edge the image is mirrored.
     """
     height, width = image.shape[:2]
     flags = cv2.INTER_LANCZOS4 | (cv2.WARP_INVERSE_MAP if back else 0)
@@ -75,44 +81,48 @@ def moved(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.nd
     )
 
 
-def camera_shaken(frames: np.ndarray, path: np.ndarray, smear: np.ndarray) -> np.ndarray:
-    """Return frames as a camera takes them that moves while its shutter is open, (T, H, W, C)
-    float32.
+def shake_frames(frames: np.ndarray, path: np.ndarray, smear: np.ndarray) -> np.ndarray:
+    """Return frames as a moving camera takes them, (T, H, W, C) float32.
 
-    frames: (T, H, W, C) uint8 or float32. path: (T, 3) where the content is in the middle of each
-    exposure, pixels right and down and radians; smear: (T, 3) how far it moves during the exposure,
-    evenly.
+    frames: (T, H, W, C) uint8 or float32. path: (T, 3) position of the content in the middle of
+    each exposure, pixels right and down, and radians. smear: (T, 3) its movement during the
+    exposure, at constant speed.
     """
-    taken = np.empty(frames.shape, np.float32)
-    for one, frame, place, blur in zip(taken, frames, path, smear, strict=True):
-        length = float(np.hypot(blur[0], blur[1]))
+    shaken = np.empty(frames.shape, np.float32)
+    for output, frame, position, movement in zip(shaken, frames, path, smear, strict=True):
+        length = float(np.hypot(movement[0], movement[1]))
         count = 1 if length < SHORTEST_SMEAR_PX else 2 + int(np.ceil(length))
-        # The middles of equal parts: the ends themselves would make the smear longer than it is.
-        shares = (np.arange(count) + 0.5) / count - 0.5
-        still = frame.astype(np.float32)
-        one[:] = np.mean([moved(still, place + share * blur) for share in shares], axis=0)
-    return taken
+        # The middles of equal intervals: with the end points the smear would be too long.
+        offsets = (np.arange(count) + 0.5) / count - 0.5
+        image = frame.astype(np.float32)
+        output[:] = np.mean(
+            [move_image(image, position + offset * movement) for offset in offsets], axis=0
+        )
+    return shaken
 
 
 def _affine(motion: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return the affine matrix (2, 3) of a movement (3,) about the image's center."""
     cosine, sine = np.cos(motion[2]), np.sin(motion[2])
-    turned = np.array([[cosine, -sine], [sine, cosine]])
+    rotation = np.array([[cosine, -sine], [sine, cosine]])
     middle = np.array([(width - 1) / 2.0, (height - 1) / 2.0])
-    return np.column_stack([turned, middle + motion[:2] - turned @ middle])
+    return np.column_stack([rotation, middle + motion[:2] - rotation @ middle])
 
 
-def _inside(image: np.ndarray) -> np.ndarray:
+def _crop_margin(image: np.ndarray) -> np.ndarray:
+    """Return an image without its margin, where mirrored content may enter."""
     margin = 1 + min(image.shape) // 24
     return image[margin:-margin, margin:-margin]
 
 
 def _misfit(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> float:
-    difference = _inside(first - moved(second, motion, back=True))
+    """Return the mean absolute difference in gray levels that remains after undoing `motion`."""
+    difference = _crop_margin(first - move_image(second, motion, back=True))
     return float(np.abs(difference - np.median(difference)).mean())
 
 
-def _refined(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarray:
-    """Return one level of the pyramid."""
+def _refine_motion(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarray:
+    """Return the movement (3,) refined on one level of the pyramid."""
     first, second = (cv2.GaussianBlur(image, (0, 0), SMOOTHING) for image in (first, second))
     height, width = first.shape
     down, right = np.mgrid[:height, :width].astype(np.float32)
@@ -121,15 +131,15 @@ def _refined(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.nd
     radius = min(height, width) / 4.0
     ridge = 1e-4 * np.diag([1.0, 1.0, radius * radius])
     for _ in range(ITERATIONS):
-        warped = moved(second, motion, back=True)
+        warped = move_image(second, motion, back=True)
         middle = (first + warped) / 2.0
         along_x = cv2.Scharr(middle, cv2.CV_32F, 1, 0) / 32.0
         along_y = cv2.Scharr(middle, cv2.CV_32F, 0, 1) / 32.0
         slopes = np.stack(
-            [_inside(s).ravel() for s in (along_x, along_y, along_y * right - along_x * down)],
+            [_crop_margin(s).ravel() for s in (along_x, along_y, along_y * right - along_x * down)],
             axis=1,
         ).astype(np.float64)
-        error = _inside(first - warped).ravel().astype(np.float64)
+        error = _crop_margin(first - warped).ravel().astype(np.float64)
         error -= np.median(error)
         spread = 1.4826 * np.median(np.abs(error)) + 0.3
         weight = (1.0 + (error / (2.0 * spread)) ** 2) ** -2

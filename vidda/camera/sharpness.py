@@ -1,4 +1,6 @@
-"""Blur: of the lens, from how steep the steepest edges are, and of movement, from the spectrum."""
+"""Blur: of the lens, from the steepness of the sharpest edges, and of movement, from the
+spectrum.
+"""
 
 from functools import lru_cache
 from itertools import product
@@ -8,41 +10,50 @@ import numpy as np
 from scipy.special import erf
 
 REBLUR_PX = 1.0
-STRONGEST = 0.01
-WEAKEST_SLOPE = 4.0
-FRAMES_LOOKED_AT = 4
+"""Standard deviation in pixels of the further blur that edges are compared with."""
+STRONG_EDGE_SHARE = 0.01
+"""Share of the pixels, those with the strongest gradients, that count as edges."""
+MIN_SLOPE = 4.0
+"""Lowest gradient of an edge after the further blur, in gray levels per pixel."""
+SAMPLED_FRAMES = 4
+"""Most frames of a clip on which edges are measured."""
 WIDEST_PX = 8.0
+"""Largest blur of the rendered edges, in pixels."""
 SEARCH_STEPS = 8
+"""Steps of the bisection."""
 BAND = (0.08, 0.3)
+"""Frequencies for estimating the shutter, in cycles per pixel."""
 NOISE_LEVEL = 1.0
-SIGNAL = 30.0
+"""Assumed standard deviation of the noise, in gray levels."""
+SIGNAL_TO_NOISE = 30.0
+"""Power, as a multiple of the noise's, at which a frequency gets a quarter of the full weight."""
 PRIOR_SHUTTER = 0.5
+"""Usual share of the time that a shutter is open."""
 PRIOR_WEIGHT = 20.0
+"""Weight of the usual share, beside the clips' sums."""
 
 
 def edge_blur(gray: np.ndarray) -> float | None:
-    """Return standard deviation in pixels of the Gaussian blur that the sharpest edges have, or
-    None.
+    """Return the standard deviation in pixels of the Gaussian blur of the sharpest edges.
 
     gray: (T, H, W) float32, 0..255. The gradient at a strong edge is compared with that after a
-    further blur (Zhuo and Sim 2011, doi 10.1016/j.patcog.2011.03.009, equation 7); what the ratio
-    means is read off drawn step edges, because a pixel is no small thing here. Only the strongest
-    hundredth of the pixels counts, and of it the median: weaker edges are soft in the scene itself,
-    or texture. None without any edge.
+    further blur (Zhuo and Sim 2011, doi 10.1016/j.patcog.2011.03.009, equation 7); the blur of a
+    ratio is read off rendered step edges, because the size of a pixel matters here. Only the
+    strongest hundredth of the pixels counts, and of it the median: weaker edges are soft in the
+    scene itself, or texture. None without any edge.
     """
-    picked = gray[np.unique(np.linspace(0, len(gray) - 1, FRAMES_LOOKED_AT).round().astype(int))]
-    ratios = np.concatenate([_steepness(frame) for frame in picked])
+    sampled = gray[np.unique(np.linspace(0, len(gray) - 1, SAMPLED_FRAMES).round().astype(int))]
+    ratios = np.concatenate([_gradient_ratios(frame) for frame in sampled])
     if not len(ratios):
         return None
-    blurs, ratio_of = _curve()
+    blurs, ratio_of = _blur_curve()
     return float(np.interp(-np.median(ratios), -ratio_of, blurs))
 
 
 def missing_blur(gray: np.ndarray, wanted: float) -> float:
-    """Return the further Gaussian blur in pixels after which `edge_blur` is `wanted`; 0 if it is
-    already.
+    """Return the Gaussian blur in pixels that must be added for an `edge_blur` of `wanted` pixels.
 
-    gray: (T, H, W) float32, 0..255. Found by bisection.
+    gray: (T, H, W) float32, 0..255. Returns 0 where the blur is enough already. Found by bisection.
     """
     present = edge_blur(gray)
     if present is None or present >= wanted:
@@ -50,7 +61,7 @@ def missing_blur(gray: np.ndarray, wanted: float) -> float:
     low, high = 0.0, 2.0 * wanted
     for _ in range(SEARCH_STEPS):
         middle = (low + high) / 2.0
-        after = edge_blur(blurred(gray, middle))
+        after = edge_blur(blur_frames(gray, middle))
         if after is None or after > wanted:
             high = middle
         else:
@@ -58,9 +69,10 @@ def missing_blur(gray: np.ndarray, wanted: float) -> float:
     return (low + high) / 2.0
 
 
-def blurred(frames: np.ndarray, deviation: float) -> np.ndarray:
-    """Return frames (T, H, W) or (T, H, W, C) float32 after a Gaussian blur of
-    `deviation` pixels.
+def blur_frames(frames: np.ndarray, deviation: float) -> np.ndarray:
+    """Return frames (T, H, W) or (T, H, W, C) float32 after a Gaussian blur.
+
+    deviation: its standard deviation in pixels.
     """
     if deviation < 0.05:
         return frames
@@ -70,72 +82,81 @@ def blurred(frames: np.ndarray, deviation: float) -> np.ndarray:
 
 
 def shutter_sums(gray: np.ndarray, steps: np.ndarray) -> np.ndarray:
-    """What one clip tells of the shutter: (2,) sums to add up over clips, for `shutter`.
+    """Return one clip's sums (2,) for estimating the shutter, to add up over clips for
+    `shutter_share`.
 
     gray: (T, H, W) float32; steps: (T - 1, 3) the camera's, in pixels. A smear by s v attenuates
     the power at frequency w by exp(-(s w.v)^2 / 12) to first order. The same scene in frames of
     different speed v gives s^2 by linear regression of the log power on the exponent, whatever the
-    scene's own spectrum is. Frequencies count by how far they stand out of the noise.
+    scene's own spectrum is. Frequencies are weighted by their signal over the noise.
     """
     if len(gray) < 3:
         return np.zeros(2)
     speed = np.concatenate([steps[:1], (steps[1:] + steps[:-1]) / 2.0, steps[-1:]])
     height, width = gray.shape[1:]
-    across, down = np.meshgrid(np.fft.rfftfreq(width), np.fft.fftfreq(height))
-    radius = np.hypot(across, down)
+    horizontal, vertical = np.meshgrid(np.fft.rfftfreq(width), np.fft.fftfreq(height))
+    radius = np.hypot(horizontal, vertical)
     band = (radius > BAND[0]) & (radius < BAND[1])
     window = np.hanning(height)[:, None] * np.hanning(width)[None, :]
     spectrum = np.fft.rfft2((gray - gray.mean((1, 2), keepdims=True)) * window)[:, band]
     power = np.abs(spectrum) ** 2
     noise = (window**2).sum() * NOISE_LEVEL**2
     typical = power.mean(0)
-    weight = (typical / (typical + SIGNAL * noise)) ** 2
+    weight = (typical / (typical + SIGNAL_TO_NOISE * noise)) ** 2
     power = np.log(power + noise)
-    turned = 2.0 * np.pi * (speed[:, :1] * across[band] + speed[:, 1:2] * down[band])
-    exponent = -(turned**2) / 12.0
+    phase = 2.0 * np.pi * (speed[:, :1] * horizontal[band] + speed[:, 1:2] * vertical[band])
+    exponent = -(phase**2) / 12.0
     for values in (power, exponent):
         values -= values.mean(0)
-        # What is alike in all directions is focus or light, not movement.
+        # A change that is the same in all directions is focus or light, not movement.
         values -= (values @ weight / max(weight.sum(), 1e-9))[:, None]
     return np.array([(weight * exponent * power).sum(), (weight * exponent * exponent).sum()])
 
 
-def shutter(sums: np.ndarray) -> float:
-    """Share 0..1 of the time between frames that the shutter is open, from summed `shutter_sums`.
+def shutter_share(sums: np.ndarray) -> float:
+    """Return the share 0..1 of the time between frames that the shutter is open.
 
-    Some dozens of clips tell it. Few, or such in which nothing moves, leave what is usual, a half.
+    sums: (2,) the clips' `shutter_sums`, added up. Some dozens of clips determine it; with few
+    clips, or clips in which nothing moves, it stays near the usual half.
     """
     explained, total = sums + PRIOR_WEIGHT * np.array([PRIOR_SHUTTER**2, 1.0])
     return float(np.sqrt(np.clip(explained / total, 0.0, 1.0)))
 
 
-def _steepness(frame: np.ndarray) -> np.ndarray:
-    """Ratio of the gradients before and after a further blur, at the strongest edges."""
-    before, after = _slope(frame), _slope(cv2.GaussianBlur(frame, (0, 0), REBLUR_PX))
+def _gradient_ratios(frame: np.ndarray) -> np.ndarray:
+    """Return the ratios (N,) of the gradients before and after a further blur, at the strongest
+    edges.
+    """
+    before, after = (
+        _gradient_magnitude(frame),
+        _gradient_magnitude(cv2.GaussianBlur(frame, (0, 0), REBLUR_PX)),
+    )
     margin = min(4, min(frame.shape) // 8)
     inside = np.s_[margin : frame.shape[0] - margin, margin : frame.shape[1] - margin]
     before, after = before[inside].ravel(), after[inside].ravel()
-    strong = after >= max(np.quantile(after, 1.0 - STRONGEST), WEAKEST_SLOPE)
+    strong = after >= max(np.quantile(after, 1.0 - STRONG_EDGE_SHARE), MIN_SLOPE)
     ratio: np.ndarray = before[strong] / after[strong]
     return ratio
 
 
-def _slope(frame: np.ndarray) -> np.ndarray:
-    """Gray levels a pixel."""
+def _gradient_magnitude(frame: np.ndarray) -> np.ndarray:
+    """Return the gradient's magnitude in gray levels per pixel."""
     return np.hypot(cv2.Sobel(frame, cv2.CV_32F, 1, 0), cv2.Sobel(frame, cv2.CV_32F, 0, 1)) / 8.0
 
 
 @lru_cache(maxsize=1)
-def _curve() -> tuple[np.ndarray, np.ndarray]:
-    """Blurs in pixels and the ratio that drawn step edges of that blur have, falling."""
+def _blur_curve() -> tuple[np.ndarray, np.ndarray]:
+    """Return blurs in pixels, and the gradient ratio of rendered step edges with that blur,
+    decreasing.
+    """
     down, across = np.mgrid[:96, :96] - 47.5
     blurs = np.geomspace(0.15, WIDEST_PX, 24)
     ratios = []
     for deviation in blurs:
-        at = []
+        ratios_at_blur = []
         for angle, phase in product(np.linspace(0.0, np.pi / 4.0, 5), (0.0, 0.25, 0.5)):
-            away = across * np.cos(angle) + down * np.sin(angle) + phase
-            edge = 100.0 * (1.0 + erf(away / (np.sqrt(2.0) * deviation)))
-            at.append(_steepness(edge.astype(np.float32)))
-        ratios.append(np.median(np.concatenate(at)))
+            distance = across * np.cos(angle) + down * np.sin(angle) + phase
+            edge = 100.0 * (1.0 + erf(distance / (np.sqrt(2.0) * deviation)))
+            ratios_at_blur.append(_gradient_ratios(edge.astype(np.float32)))
+        ratios.append(np.median(np.concatenate(ratios_at_blur)))
     return blurs, np.minimum.accumulate(np.array(ratios))

@@ -1,8 +1,8 @@
-"""What was computed once for a clip, kept on disk: named arrays under the hash of what made them.
+"""An on-disk cache of named arrays that were computed for a clip, under the hash of their inputs.
 
     DIR/<ab>/<key>.npz
 
-The ZIP's checksums tell a file that was damaged after it was written.
+The checksums in the ZIP reveal a file that was damaged after it was written.
 """
 
 import warnings
@@ -15,36 +15,41 @@ import numpy as np
 
 from vidda.cache_folder import CacheFolder
 
-DAMAGE = (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error)
+DAMAGE_ERRORS = (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zlib.error)
 
 
 class ArrayCache:
-    """A folder of arrays; see `CacheFolder` for where it cannot be written."""
+    """A folder of cached arrays.
+
+    Where the folder cannot be written or its disk has less than `min_free_gib` GiB left, arrays are
+    computed but not stored; see `CacheFolder`.
+    """
 
     def __init__(self, folder: Path, *, min_free_gib: float = 5.0) -> None:
         self._disk = CacheFolder(folder, min_free_gib, "further clips are computed each time")
 
-    def arrays(
+    def get_or_compute(
         self, key: str, make: Callable[[], Mapping[str, np.ndarray]]
     ) -> Mapping[str, np.ndarray]:
-        """Return the arrays of a key, from disk where they were made before, else from `make()`.
+        """Return the arrays of a key: from disk if they are stored, else from `make()`, and store
+        them.
 
         key: hex digest of everything that decides the arrays. Raises whatever `make` raises.
         """
-        place = self._disk.folder / key[:2] / f"{key}.npz"
+        path = self._disk.folder / key[:2] / f"{key}.npz"
         try:
-            with np.load(place, allow_pickle=False) as stored:
+            with np.load(path, allow_pickle=False) as stored:
                 return {name: stored[name] for name in stored.files}
         except FileNotFoundError:
             pass
-        except DAMAGE:
-            warnings.warn(f"cache: {place} is damaged and is made again", stacklevel=2)
+        except DAMAGE_ERRORS:
+            warnings.warn(f"cache: {path} is damaged and is computed again", stacklevel=2)
         arrays = make()
         needed = sum(array.nbytes for array in arrays.values())
-        self._disk.write(place, needed, lambda file: _write(file, arrays))
+        self._disk.write(path, needed, lambda file: _write(file, arrays))
         return arrays
 
 
-def _write(place: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    with place.open("wb") as file:
-        np.savez_compressed(file, **arrays)  # type: ignore[arg-type]
+def _write(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    with path.open("wb") as stream:
+        np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]

@@ -1,6 +1,6 @@
-"""Where the people of a clip are: the whole frame, what its dataset says, or a detector.
+"""Boxes around the people of a clip: the whole frame, the dataset's own boxes, or a detector's.
 
-Boxes are (T, P, 4) float32 x0, y0, x1, y1 in pixels of the frames, NaN where a person is not there.
+Boxes are (T, P, 4) float32 x0, y0, x1, y1 in pixels of the frames, NaN where a person is absent.
 """
 
 import math
@@ -11,7 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.control.networks import fill
+from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.sidecar import path_of, rows_of, scale_to
@@ -20,11 +20,11 @@ from vidda.types import ClipRecord
 if TYPE_CHECKING:
     import torch
 
-COLUMNS = ("box_x0", "box_y0", "box_x1", "box_y1")
-"""Of a manifest, where a config names no others: left, upper, right and lower edge."""
+BOX_COLUMNS = ("box_x0", "box_y0", "box_x1", "box_y1")
+"""Default manifest columns of a box: left, upper, right and lower edge in pixels."""
 
-PERSON = 1
-"""COCO's class for a person, in the detectors of torchvision."""
+COCO_PERSON = 1
+"""COCO's class number of a person in torchvision's detectors."""
 
 
 class NobodyError(ViddaError):
@@ -32,42 +32,55 @@ class NobodyError(ViddaError):
 
 
 class BoxSource(Protocol):
-    """What `BoxConfig.build()` gives."""
+    """A source of people's boxes, as `BoxConfig.build()` returns it."""
 
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Return boxes (T, P, 4) of the people; arguments as in `vidda.control.pose.PoseSource`."""
+        """Return the boxes (T, P, 4) of P people in T frames, in pixels of `frames`.
+
+        frames: (T, H, W, 3) uint8 RGB. clip, root: the clip that the frames are of, and its
+        manifest's root. indices: (T,) numbers of the frames in the clip, from 0; None: all of them,
+        in order. Raises ViddaError when there are no boxes to return.
+        """
 
 
 class WholeFrame(Config):
-    """One person, who fills the frame: for clips that are cropped around them."""
+    """One person who fills the frame, for clips that are cropped around a person."""
 
-    name: Literal["whole"] = Field(default="whole", description="the whole frame")
+    name: Literal["whole"] = Field(default="whole", description="one person who fills the frame")
 
     def build(self) -> "WholeFrame":
+        """Return the source of boxes, which is this config itself."""
         return self
 
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Return the frame itself, in every frame."""
+        """Return the frame itself as one person's box in every frame, (T, 1, 4)."""
         count, height, width = frames.shape[:3]
         return np.tile(np.array([0, 0, width, height], np.float32), (count, 1, 1))
 
 
 class SidecarBox(Config):
-    """The `box` of the clip's sidecar; see `vidda.sidecar`."""
+    """The dataset's own boxes: the array `box` of the clip's sidecar file (see `vidda.sidecar`)."""
 
-    name: Literal["sidecar"] = Field(default="sidecar", description="boxes of the dataset")
+    name: Literal["sidecar"] = Field(
+        default="sidecar", description="boxes in the clips' sidecar files"
+    )
 
     def build(self) -> "SidecarBox":
+        """Return the source of boxes, which is this config itself."""
         return self
 
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Return the sidecar's boxes; raises ViddaError when it has none, or none with an area."""
+        """Return the sidecar's boxes (T, P, 4), scaled to the frames' size.
+
+        Arguments as in `BoxSource.find`. Raises ViddaError when the sidecar has no boxes of the
+        right shape, or none with an area in these frames.
+        """
         rows = rows_of(clip, root, "box", len(frames), indices).astype(np.float32)
         if rows.shape[-1] != 4 or rows.ndim not in (2, 3):
             raise ViddaError(
@@ -78,27 +91,37 @@ class SidecarBox(Config):
         boxes[(boxes[..., 2:] <= boxes[..., :2]).any(axis=-1)] = np.nan
         if np.isnan(boxes).all():
             raise ViddaError(
-                f"clip {clip.id!r}: its sidecar has nobody in these frames; leave the clip out, or"
-                " take another pose.boxes.name"
+                f"clip {clip.id!r}: its sidecar has no person in these frames; leave the clip out,"
+                " or choose another pose.boxes.name"
             )
         return boxes.astype(np.float32)
 
 
 class ManifestBox(Config):
-    """One box for the whole clip, in pixels of its own size, from columns of its manifest."""
+    """One box for the whole clip, in pixels of the clip's own size, from columns of the
+    manifest.
+    """
 
-    name: Literal["manifest"] = Field(default="manifest", description="columns of the manifest")
+    name: Literal["manifest"] = Field(
+        default="manifest", description="one box per clip, from columns of the manifest"
+    )
     columns: tuple[str, str, str, str] = Field(
-        default=COLUMNS, description="of the left, upper, right and lower edge"
+        default=BOX_COLUMNS,
+        description="columns of the left, upper, right and lower edge, in pixels",
     )
 
     def build(self) -> "ManifestBox":
+        """Return the source of boxes, which is this config itself."""
         return self
 
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Return the box in every frame; raises ViddaError when the columns hold none."""
+        """Return the clip's box in every frame, (T, 1, 4), scaled to the frames' size.
+
+        Arguments as in `BoxSource.find`. Raises ViddaError when the columns hold no four numbers or
+        no area.
+        """
         texts = [clip.meta.get(name, "") for name in self.columns]
         try:
             box = np.array([float(text) for text in texts])
@@ -108,14 +131,14 @@ class ManifestBox(Config):
             shown = ", ".join(f"{n}={t}" for n, t in zip(self.columns, texts, strict=True))
             raise ViddaError(
                 f"clip {clip.id!r}: no box in its manifest columns ({shown}); write four numbers,"
-                " or take another pose.boxes.name"
+                " or choose another pose.boxes.name"
             )
         scaled = box * np.tile(scale_to(frames, clip, root), 2)
         return np.tile(scaled.astype(np.float32), (len(frames), 1, 1))
 
 
 class DetectorConfig(Config):
-    """People found by a detector of torchvision that was trained on COCO's 91 classes."""
+    """A person detector of torchvision, trained on COCO's 91 classes."""
 
     name: Literal["detector"] = Field(default="detector", description="a detector of torchvision")
     model: Literal[
@@ -126,15 +149,25 @@ class DetectorConfig(Config):
         "fcos_resnet50_fpn",
         "retinanet_resnet50_fpn_v2",
         "ssdlite320_mobilenet_v3_large",
-    ] = Field(default="fasterrcnn_resnet50_fpn_v2", description="which, by torchvision's name")
-    weights: Path = Field(description="its weights: .safetensors or a torch state_dict")
-    threshold: float = Field(default=0.5, ge=0, lt=1, description="least score of a person")
-    people: int = Field(default=1, ge=1, description="at most so many a frame, the surest ones")
-    batch: int = Field(default=8, ge=1, description="frames at once")
-    device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
+    ] = Field(
+        default="fasterrcnn_resnet50_fpn_v2", description="torchvision's name of the detector"
+    )
+    weights: Path = Field(description="file of weights: .safetensors or a torch state_dict")
+    threshold: float = Field(
+        default=0.5, ge=0, lt=1, description="lowest score of a detected person"
+    )
+    people: int = Field(
+        default=1, ge=1, description="most people per frame; those with the highest scores are kept"
+    )
+    batch: int = Field(default=8, ge=1, description="frames per batch")
+    device: str = Field(
+        default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
+    )
 
     def build(self) -> "Detector":
-        """Return the detector; raises ViddaError when its weights or device are not there."""
+        """Return the loaded detector; raises ViddaError when its weights or device are not
+        available.
+        """
         return Detector(self)
 
 
@@ -144,7 +177,7 @@ BoxConfig = Annotated[
 
 
 class Detector:
-    """A detector of torchvision in float32."""
+    """A person detector of torchvision, in float32."""
 
     def __init__(self, config: DetectorConfig) -> None:
         from torchvision.models import get_model
@@ -152,41 +185,46 @@ class Detector:
         self.config = config
         self.device = torch_device(config.device, "pose.boxes.device")
         self._model = get_model(config.model, weights=None, weights_backbone=None)
-        fill(self._model, config.weights, "pose.boxes.weights")
+        load_network_weights(self._model, config.weights, "pose.boxes.weights")
         self._model.eval().requires_grad_(False).to(self.device)
 
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Return the surest people of each frame first; raises NobodyError when there are none at
-        all.
+        """Return the boxes (T, P, 4) of the people found, in each frame the highest score first.
+
+        Arguments as in `BoxSource.find`. P is the largest number of people in a frame, at most the
+        config's `people`. Raises NobodyError when no frame has any.
         """
         import torch
 
-        found: list[np.ndarray] = []
+        per_frame: list[np.ndarray] = []
         for start in range(0, len(frames), self.config.batch):
-            part = torch.from_numpy(frames[start : start + self.config.batch]).to(self.device)
+            batch = torch.from_numpy(frames[start : start + self.config.batch]).to(self.device)
             with torch.inference_mode():
-                outputs = self._model(list(part.permute(0, 3, 1, 2).float() / 255.0))
-            found += [self._people(output) for output in outputs]
-        most = max((len(boxes) for boxes in found), default=0)
-        if most == 0:
+                outputs = self._model(list(batch.permute(0, 3, 1, 2).float() / 255.0))
+            per_frame += [self._people(output) for output in outputs]
+        people = max((len(boxes) for boxes in per_frame), default=0)
+        if people == 0:
             raise NobodyError(
-                f"clip {clip.id!r}: {self.config.model} finds nobody with a score of"
+                f"clip {clip.id!r}: {self.config.model} finds no person with a score of"
                 f" {self.config.threshold} in {len(frames)} frames; lower pose.boxes.threshold, or"
-                " take another pose.boxes.name"
+                " choose another pose.boxes.name"
             )
-        padded = np.full((len(frames), most, 4), np.nan, np.float32)
-        for row, boxes in zip(padded, found, strict=True):
+        padded = np.full((len(frames), people, 4), np.nan, np.float32)
+        for row, boxes in zip(padded, per_frame, strict=True):
             row[: len(boxes)] = boxes
         return padded
 
     def _people(self, output: "dict[str, torch.Tensor]") -> np.ndarray:
-        """Return boxes (N, 4) of the surest people in one frame; torchvision gives the surest
-        first.
+        """Return boxes (N, 4) of the people in one frame with the highest scores.
+
+        torchvision's detectors return the highest scores first.
         """
-        boxes = output["boxes"]
-        sides = boxes[:, 2:] - boxes[:, :2]
-        sure = (output["labels"] == PERSON) & (output["scores"] >= self.config.threshold)
-        kept: np.ndarray = boxes[sure & (sides > 0).all(dim=1)][: self.config.people].cpu().numpy()
-        return kept
+        all_boxes = output["boxes"]
+        sides = all_boxes[:, 2:] - all_boxes[:, :2]
+        people = (output["labels"] == COCO_PERSON) & (output["scores"] >= self.config.threshold)
+        boxes: np.ndarray = (
+            all_boxes[people & (sides > 0).all(dim=1)][: self.config.people].cpu().numpy()
+        )
+        return boxes

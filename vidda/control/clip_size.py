@@ -1,20 +1,22 @@
 """The size at which a clip is translated and written."""
 
-from vidda.control.controls import SMALLEST
+from vidda.control.controls import SMALLEST_SIDE
 from vidda.video.info import VideoInfo
 
 
-def fitted(info: VideoInfo, size: int | tuple[int, int] | None, multiple: int) -> tuple[int, int]:
-    """Return height and width in pixels: what is asked for, rounded to multiples that the model
-    takes.
+def output_size(
+    info: VideoInfo, size: int | tuple[int, int] | None, multiple: int
+) -> tuple[int, int]:
+    """Return height and width in pixels: the requested size, rounded to multiples of `multiple`.
 
-    size: of the shorter side, the shape being kept, or (height, width), or None for the clip's own.
+    info: the source video. size: shorter side, the aspect ratio being kept, or (height, width), or
+    None for the video's own size. Each side is at least `SMALLEST_SIDE` pixels.
     """
     if isinstance(size, tuple):
-        wanted: tuple[float, float] = size
+        requested: tuple[float, float] = size
     else:
         scale = 1.0 if size is None else size / min(info.height, info.width)
-        wanted = (info.height * scale, info.width * scale)
-    least = -(-SMALLEST // multiple)
-    height, width = (multiple * max(least, round(side / multiple)) for side in wanted)
+        requested = (info.height * scale, info.width * scale)
+    fewest = -(-SMALLEST_SIDE // multiple)
+    height, width = (multiple * max(fewest, round(side / multiple)) for side in requested)
     return height, width

@@ -1,6 +1,6 @@
-"""Poses as the colored skeletons that `control_v11p_sd15_openpose` was trained on.
+"""Draw poses as the colored skeletons that `control_v11p_sd15_openpose` was trained on.
 
-OpenPose's 18 body joints: COCO's and a neck between the shoulders. ControlNet 1.1 draws the limbs
+OpenPose has 18 body joints: COCO's and a neck between the shoulders. ControlNet 1.1 draws the limbs
 as ellipses 8 pixels wide into images whose shorter side is 512, darkens them to 0.6, and then draws
 the joints as circles of radius 4. Here positions are not rounded to whole pixels, because jumps of
 a pixel from frame to frame become flicker in small images.
@@ -9,9 +9,9 @@ a pixel from frame to frame become flicker in small images.
 import cv2
 import numpy as np
 
-from vidda.control.keypoints import JOINTS, THRESHOLD, Pose, known
+from vidda.control.keypoints import JOINTS, THRESHOLD, Pose, known_joints
 
-BODY = (
+OPENPOSE_JOINTS = (
     "nose",
     "neck",
     "right_shoulder",
@@ -52,7 +52,7 @@ LIMBS = (
     ("nose", "left_eye"),
     ("left_eye", "left_ear"),
 )
-"""In the order in which they are drawn: later ones cover earlier ones."""
+"""Limbs in drawing order: later ones cover earlier ones."""
 
 COLORS = (
     (255, 0, 0),
@@ -74,7 +74,7 @@ COLORS = (
     (255, 0, 170),
     (255, 0, 85),
 )
-"""RGB of each joint of BODY, and with the same index of each limb."""
+"""RGB of each joint of OPENPOSE_JOINTS, and of each limb of LIMBS by the same index."""
 
 LIMB_BRIGHTNESS = 0.6
 RADIUS = 4.0
@@ -84,14 +84,14 @@ _SUBPIXEL_BITS = 4
 _CORNERS = np.linspace(0.0, 2.0 * np.pi, 64, endpoint=False)
 
 
-def openpose(pose: Pose) -> Pose:
+def to_openpose(pose: Pose) -> Pose:
     """Return the same people with OpenPose's 18 joints: keypoints (T, P, 18, 2), scores (T, P, 18).
 
-    The neck is the middle of the shoulders, and as sure as the less sure of them.
+    The neck is the middle of the shoulders; its score is the lower one of theirs.
     """
-    index = [JOINTS.index(name) for name in BODY if name != "neck"]
+    index = [JOINTS.index(name) for name in OPENPOSE_JOINTS if name != "neck"]
     sides = [JOINTS.index("left_shoulder"), JOINTS.index("right_shoulder")]
-    neck = BODY.index("neck")
+    neck = OPENPOSE_JOINTS.index("neck")
     return Pose(
         np.insert(
             pose.keypoints[:, :, index], neck, pose.keypoints[:, :, sides].mean(axis=2), axis=2
@@ -107,38 +107,38 @@ def draw_openpose(
 
     pose: COCO-17 keypoints in pixels of the images to draw, where whole numbers are the centers of
     pixels. threshold: joints with a lower score are left out, and the limbs at them. line_width:
-    relative to the width in ControlNet's training images, which grows with the shorter side.
+    relative to the width in ControlNet's training images; it scales with the shorter side.
     """
-    body = openpose(pose)
+    body = to_openpose(pose)
     radius = line_width * RADIUS * min(height, width) / TRAINED_SIDE
     frames = [
-        _draw(keypoints, known(scores, threshold), height, width, radius)
+        _draw_frame(keypoints, known_joints(scores, threshold), height, width, radius)
         for keypoints, scores in zip(body.keypoints, body.scores, strict=True)
     ]
     return np.stack(frames)
 
 
-def _draw(
-    people: np.ndarray, sure: np.ndarray, height: int, width: int, radius: float
+def _draw_frame(
+    people: np.ndarray, known: np.ndarray, height: int, width: int, radius: float
 ) -> np.ndarray:
-    """Return one frame. people: (P, 18, 2) in pixels; sure: (P, 18) bool."""
+    """Draw one frame. people: (P, 18, 2) in pixels; known: (P, 18) bool, the joints to draw."""
     canvas = np.zeros((height, width, 3), np.uint8)
     for limb, color in zip(LIMBS, COLORS, strict=False):
-        start, end = (BODY.index(name) for name in limb)
-        for person in np.flatnonzero(sure[:, start] & sure[:, end]):
+        start, end = (OPENPOSE_JOINTS.index(name) for name in limb)
+        for person in np.flatnonzero(known[:, start] & known[:, end]):
             outline = _ellipse(people[person, start], people[person, end], radius)
             cv2.fillConvexPoly(canvas, _fixed_point(outline), color, shift=_SUBPIXEL_BITS)
     canvas = (canvas * LIMB_BRIGHTNESS).astype(np.uint8)
-    whole = int(_fixed_point(np.array(radius)))
+    fixed_radius = int(_fixed_point(np.array(radius)))
     for joint, color in enumerate(COLORS):
-        for person in np.flatnonzero(sure[:, joint]):
+        for person in np.flatnonzero(known[:, joint]):
             x, y = _fixed_point(people[person, joint]).tolist()
-            cv2.circle(canvas, (x, y), whole, color, cv2.FILLED, shift=_SUBPIXEL_BITS)
+            cv2.circle(canvas, (x, y), fixed_radius, color, cv2.FILLED, shift=_SUBPIXEL_BITS)
     return canvas
 
 
 def _ellipse(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
-    """Return the outline of the ellipse along a limb, (64, 2)."""
+    """Return the outline of the ellipse along a limb, (64, 2) in pixels."""
     half = (end - start) / 2
     length = float(np.hypot(*half))
     along = half / length if length > 0 else np.array([1.0, 0.0])
@@ -152,5 +152,5 @@ def _ellipse(start: np.ndarray, end: np.ndarray, radius: float) -> np.ndarray:
 
 
 def _fixed_point(values: np.ndarray) -> np.ndarray:
-    """As OpenCV takes positions between pixels."""
+    """Return positions in OpenCV's fixed-point format, as int32."""
     return np.rint(values * 2**_SUBPIXEL_BITS).astype(np.int32)

@@ -13,8 +13,12 @@ class FixedThresholds(Config):
     """The same two thresholds for every frame."""
 
     name: Literal["fixed"] = "fixed"
-    low: float = Field(default=100.0, ge=0, description="gradient that continues an edge")
-    high: float = Field(default=200.0, ge=0, description="gradient that starts an edge")
+    low: float = Field(
+        default=100.0, ge=0, description="lowest gradient that continues an edge, in gray levels"
+    )
+    high: float = Field(
+        default=200.0, ge=0, description="lowest gradient that starts an edge, in gray levels"
+    )
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -31,7 +35,12 @@ class MedianThresholds(Config):
     """Thresholds around the median gray value m of each frame: (1 - spread) m, (1 + spread) m."""
 
     name: Literal["median"] = "median"
-    spread: float = Field(default=0.33, gt=0, le=1, description="distance from the median")
+    spread: float = Field(
+        default=0.33,
+        gt=0,
+        le=1,
+        description="distance of both thresholds from the median, as a share of it",
+    )
 
     def thresholds(self, frame: np.ndarray) -> tuple[float, float]:
         """Return the low and the high threshold for a frame (H, W, 3) uint8, in 0..255."""
@@ -40,15 +49,18 @@ class MedianThresholds(Config):
 
 
 class CannyEdges(Config):
-    """Canny's edges, as the ControlNets for them were trained on (IEEE PAMI 8(6), 1986)."""
+    """Canny's binary edges, with which the Canny ControlNets were trained (IEEE PAMI
+    8(6), 1986).
+    """
 
     name: Literal["canny"] = "canny"
     thresholds: Annotated[FixedThresholds | MedianThresholds, Field(discriminator="name")] = Field(
-        default=FixedThresholds(), description="which gradients are edges"
+        default=FixedThresholds(), description="gradient thresholds of an edge"
     )
 
     def edges(self, frames: np.ndarray) -> np.ndarray:
-        """(T, H, W) uint8, 255 on edges and 0 elsewhere, of frames (T, H, W, 3) uint8 RGB.
+        """Return edge maps (T, H, W) uint8, 255 on edges and 0 elsewhere, of RGB frames (T, H, W,
+        3) uint8.
 
         At each pixel the color channel with the strongest gradient decides.
         """
@@ -58,17 +70,21 @@ class CannyEdges(Config):
 class SoftEdges(Config):
     """Soft edges without a network: the gradient's magnitude at one scale, over all channels.
 
-    It resembles what HED draws for the soft-edge ControlNets, but knows nothing of objects.
+    They resemble HED's maps, which the soft-edge ControlNets take, but know nothing of objects.
     """
 
     name: Literal["soft"] = "soft"
     sigma: float = Field(default=1.0, gt=0, description="blur before the gradient, in pixels")
     full: float = Field(
-        default=99.0, gt=0, le=100, description="percentile of a clip's gradients that is white"
+        default=99.0,
+        gt=0,
+        le=100,
+        description="percentile of a clip's gradients that becomes white",
     )
 
     def edges(self, frames: np.ndarray) -> np.ndarray:
-        """(T, H, W) uint8, 0 where nothing changes, of frames (T, H, W, 3) uint8 RGB.
+        """Return edge maps (T, H, W) uint8, 0 where nothing changes, of RGB frames (T, H, W, 3)
+        uint8.
 
         One scale serves the whole clip: one for each frame would make the maps flicker.
         """
@@ -82,7 +98,9 @@ EdgeConfig = Annotated[CannyEdges | SoftEdges, Field(discriminator="name")]
 
 
 def _gradient(frame: np.ndarray, sigma: float) -> np.ndarray:
-    """Return the strongest channel's gradient magnitude, (H, W) float32, in gray levels a pixel."""
+    """Return the strongest channel's gradient magnitude, (H, W) float32, in gray levels
+    per pixel.
+    """
     smooth = cv2.GaussianBlur(frame.astype(np.float32), (0, 0), sigma)
     across = cv2.Scharr(smooth, cv2.CV_32F, 1, 0, scale=1 / 32)
     down = cv2.Scharr(smooth, cv2.CV_32F, 0, 1, scale=1 / 32)

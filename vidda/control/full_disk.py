@@ -1,4 +1,4 @@
-"""A full disk: no fault of the clip that meets it, for every clip after it would meet it too."""
+"""Detection of a full disk, which ends a whole job: every later clip would fail on it too."""
 
 import errno
 from collections.abc import Iterator
@@ -7,28 +7,28 @@ from pathlib import Path
 
 from vidda.errors import ViddaError
 
-FULL = (errno.ENOSPC, errno.EDQUOT)
+FULL_DISK_ERRNOS = (errno.ENOSPC, errno.EDQUOT)
 
 
 class FullDiskError(ViddaError):
-    """There is no room for what a job writes."""
+    """A disk or quota has no space left for a job's files."""
 
 
 @contextmanager
-def full_disk_told(out: Path) -> Iterator[None]:
-    """Raise FullDiskError for whatever is raised within because a disk, or a quota, is full.
+def detect_full_disk(out: Path) -> Iterator[None]:
+    """Raise FullDiskError in place of any error in the block that a full disk or quota caused.
 
-    out: the job's folder, for the message.
+    out: the job's folder, for the message. Other errors pass unchanged.
     """
     try:
         yield
     except (OSError, ViddaError) as error:
         cause: BaseException | None = error
-        while cause is not None and getattr(cause, "errno", None) not in FULL:
+        while cause is not None and getattr(cause, "errno", None) not in FULL_DISK_ERRNOS:
             cause = cause.__cause__ or cause.__context__
         if cause is None:
             raise
         raise FullDiskError(
-            f"{out}: the disk is full ({cause}); what is done is kept: free some space, and the"
-            " same command with --resume goes on"
+            f"{out}: the disk is full ({cause}); finished clips are kept; free some space, and"
+            " the same command with --resume continues"
         ) from None

@@ -1,10 +1,11 @@
-"""`vidda control INPUT OUT`: the controls of clips, written and shown on contact sheets.
+"""`vidda control INPUT OUT`: write the controls of clips, and contact sheets to inspect them.
 
-OUT/clips/<path>/         what was written of each clip
-OUT/records/              size and hash of these files, by which a resumed job goes
+OUT/clips/<path>/         the files written for each clip
+OUT/records/              size and hash of these files, which a resumed job compares
 OUT/failed.csv            the clips that failed, and why
 
-Where `flow` is not named, only the frames on a sheet have it, for it takes longest to compute.
+Unless `flow` is set, only the frames on a sheet get optical flow, because it takes longest to
+compute.
 """
 
 import logging
@@ -17,16 +18,16 @@ import numpy as np
 from pydantic import Field
 
 from vidda import video
-from vidda.control.clip_flow import Target
+from vidda.control.clip_flow import FlowTarget
 from vidda.control.contact_sheet import (
     contact_sheet,
-    evenly,
-    flow_pictures,
-    full_color,
-    rows,
+    evenly_spaced,
+    flow_images,
+    saturation_scale,
+    sheet_rows,
 )
 from vidda.control.controls import ControlConfig, ControlReader, Controls
-from vidda.control.full_disk import FullDiskError, full_disk_told
+from vidda.control.full_disk import FullDiskError, detect_full_disk
 from vidda.control.mask import has_mask, person_mask
 from vidda.data.choose_clips import choose, find_clips
 from vidda.data.derived import making_folder, missing
@@ -44,81 +45,92 @@ log = logging.getLogger("vidda")
 
 
 class ControlJobConfig(ControlConfig):
-    """Whose controls are computed, and what is written."""
+    """The clips whose controls are computed, and the files to write."""
 
     input: Path = Field(description="a manifest, a folder of videos, or a video")
     out: Path = Field(description="run folder to write")
     size: Count | tuple[Count, Count] | None = Field(
         default=512, description="shorter side in pixels, or [height, width]; null: the clip's own"
     )
-    frames: Count = Field(default=256, description="a longer clip is looked at up to this frame")
-    clips: tuple[str, ...] = Field(
-        default=(), description="ids of the clips, * standing for anything; none: all"
+    frames: Count = Field(
+        default=256, description="most frames per clip; the first ones of a longer clip"
     )
-    limit: Count | None = Field(default=None, description="only so many clips, the first ones")
+    clips: tuple[str, ...] = Field(
+        default=(), description="ids of the clips, with * for any text; none: all"
+    )
+    limit: Count | None = Field(default=None, description="most clips, the first ones; null: all")
     write: tuple[Literal["sheet", "videos", "npz"], ...] = Field(
-        default=("sheet", "videos"), min_length=1, description="what is written for each clip"
+        default=("sheet", "videos"), min_length=1, description="files to write for each clip"
     )
     columns: Count = Field(default=8, description="frames on a sheet, evenly spread over the clip")
-    tile: int = Field(default=192, ge=32, description="width of each picture on a sheet, in pixels")
-    cache: Path | None = Field(default=None, description="folder that keeps what was computed")
+    tile: int = Field(default=192, ge=32, description="width of each image on a sheet, in pixels")
+    cache: Path | None = Field(default=None, description="folder that caches computed controls")
 
     @property
     def whole_flow(self) -> bool:
-        """Return whether flow was asked for; else only the frames on the sheet have any."""
+        """Return whether every frame gets flow, not only those on the sheet: where `flow`
+        is set.
+        """
         return self.flow is not None and "flow" in self.model_fields_set
 
     @property
-    def flows(self) -> tuple[Target, ...]:
-        """Return the flow that is shown or written; videos do not show that to the first frame."""
+    def flows(self) -> tuple[FlowTarget, ...]:
+        """Return the targets of the flow that is shown or written.
+
+        Videos do not show the flow to the first frame.
+        """
         if not self.whole_flow and "sheet" not in self.write:
             return ()
         return ("previous",) if self.write == ("videos",) else ("previous", "anchor")
 
 
 def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
-    """Write the controls of every clip; 0 when all could be, else 1."""
+    """Write the controls of every clip; return 0 when all could be written, else 1.
+
+    dry_run: load the models, print the plan and write nothing. resume: continue a stopped job.
+    Raises ViddaError.
+    """
     chosen = choose(find_clips(config.input), config.clips, config.limit)
-    _require_own_places(chosen)
+    _require_distinct_paths(chosen)
     if dry_run:
         ControlReader(config, None).load()
         print(f"dry run: would write {', '.join(config.write)} of {len(chosen)} clips")
-        for line in _not_made(config):
+        for line in _absent_controls(config):
             print(line)
         return 0
     reader = ControlReader(config, config.cache, config.flows)
     reader.load()
-    prints = {"input": chosen.fingerprint()}
+    fingerprints = {"input": chosen.fingerprint()}
     waiting = _missing(config.out, chosen)
     whole = not waiting
-    with RunFolder.open(config.out, config, prints, resume=resume, whole=whole) as opened:
-        if opened.finished:
-            print(f"{config.out}: is finished")
+    with RunFolder.open(config.out, config, fingerprints, resume=resume, whole=whole) as folder:
+        if folder.finished:
+            print(f"{config.out}: already finished")
             return 0
         failed = _write_all(config, reader, chosen, waiting)
         if failed:
             lines = [csv_line(pair) for pair in failed]
             write_csv(config.out / FAILED, csv_line(("id", "reason")), lines)
             print(f"{len(failed)} of {len(chosen)} clips failed: {config.out / FAILED}")
-            print("mend them; the same command with --resume tries them again")
+            print("fix them; the same command with --resume tries them again")
             return 1
         (config.out / FAILED).unlink(missing_ok=True)
         lost = len(_missing(config.out, chosen, content=False))
         if lost:
-            print(f"{lost} clips were lost while others were at work; {opened.remedy()}")
+            print(f"{lost} clips were lost while others were written; {folder.remedy()}")
             return 1
-        opened.finish()
-    for line in _not_made(config):
+        folder.finish()
+    for line in _absent_controls(config):
         print(line)
     print(f"written: {config.out / CLIPS}")
     return 0
 
 
-def _not_made(config: ControlJobConfig) -> list[str]:
-    """Say which controls are not made, and what makes them."""
+def _absent_controls(config: ControlJobConfig) -> list[str]:
+    """Return a line for each kind of control that is not written, with the key that adds it."""
     lines = []
     if config.pose is None:
-        lines.append("no poses: pose is null; pose.name=sidecar, mmpose or onnx finds them")
+        lines.append("no poses: pose is null; pose.name=sidecar, mmpose or onnx adds them")
     if config.edges is None:
         lines.append("no edges: edges is null")
     if config.flow is None:
@@ -128,8 +140,8 @@ def _not_made(config: ControlJobConfig) -> list[str]:
     return lines
 
 
-def _require_own_places(chosen: Manifest) -> None:
-    """Raise ViddaError when two clips are the same file, and so would be written to one place."""
+def _require_distinct_paths(chosen: Manifest) -> None:
+    """Raise ViddaError when two clips are the same file, and so would be written to one folder."""
     first: dict[str, str] = {}
     for clip in chosen.clips:
         if clip.path in first:
@@ -141,11 +153,11 @@ def _require_own_places(chosen: Manifest) -> None:
 
 
 def _missing(out: Path, chosen: Manifest, *, content: bool = True) -> list[ClipRecord]:
-    """Return the clips that are not whole there; content: compare hashes, not only sizes."""
-    return missing(out, chosen.clips, lambda clip: (_place(clip), clip.id), content=content)
+    """Return the clips without whole results in OUT; content: compare hashes, not only sizes."""
+    return missing(out, chosen.clips, lambda clip: (_clip_folder(clip), clip.id), content=content)
 
 
-def _place(clip: ClipRecord) -> str:
+def _clip_folder(clip: ClipRecord) -> str:
     """Return a clip's folder, relative to OUT."""
     return f"{CLIPS}/{clip.path}"
 
@@ -153,41 +165,44 @@ def _place(clip: ClipRecord) -> str:
 def _write_all(
     config: ControlJobConfig, reader: ControlReader, chosen: Manifest, waiting: list[ClipRecord]
 ) -> list[tuple[str, str]]:
-    """Write the waiting clips; the ids of clips that failed, and why."""
-    lengths = {clip.id: _length(config, inside(chosen.root, clip.path)) for clip in chosen.clips}
+    """Write the waiting clips; return the ids of clips that failed, and why."""
+    lengths = {
+        clip.id: _frame_count(config, inside(chosen.root, clip.path)) for clip in chosen.clips
+    }
     total = sum(lengths.values())
     done = total - sum(lengths[clip.id] for clip in waiting)
     failed: list[tuple[str, str]] = []
-    with meter(label="controls", total=total, unit="frames", done=done) as passed:
+    with meter(label="controls", total=total, unit="frames", done=done) as report_progress:
         for number, clip in enumerate(waiting, len(chosen) - len(waiting) + 1):
-            count = _Counted(passed, f"clip {number}/{len(chosen)}")
+            counter = _FrameCounter(report_progress, f"clip {number}/{len(chosen)}")
             try:
-                with full_disk_told(config.out):
-                    _write_clip(config, reader, clip, chosen.root, count)
+                with detect_full_disk(config.out):
+                    _write_clip(config, reader, clip, chosen.root, counter)
             except FullDiskError:
                 raise
             except ViddaError as error:
                 log.warning("clip %r failed: %s", clip.id, error)
                 failed.append((clip.id, str(error)))
-            count(lengths[clip.id] - count.frames)
+            counter(lengths[clip.id] - counter.frames)
     return failed
 
 
-class _Counted:
-    """Passes on how many frames of a clip are done, and adds them up."""
+class _FrameCounter:
+    """A progress callback for one clip, which also adds up its frames."""
 
-    def __init__(self, passed: Callable[..., None], note: str) -> None:
-        self._passed, self._note = passed, note
+    def __init__(self, report_progress: Callable[..., None], note: str) -> None:
+        self._report_progress, self._note = report_progress, note
         self.frames = 0
 
     def __call__(self, count: int) -> None:
         self.frames += count
-        self._passed(count, self._note)
+        self._report_progress(count, self._note)
 
 
-def _length(config: ControlJobConfig, path: Path) -> int:
-    """Return how many frames of a clip are looked at; 0 where it cannot be read, which is told
-    later.
+def _frame_count(config: ControlJobConfig, path: Path) -> int:
+    """Return how many frames of a clip are used; 0 where it cannot be read.
+
+    Reading the clip reports that error later.
     """
     try:
         return min(video.probe(path).frames, config.frames)
@@ -200,51 +215,56 @@ def _write_clip(
     reader: ControlReader,
     clip: ClipRecord,
     root: Path,
-    passed: Passed,
+    report_progress: Passed,
 ) -> None:
+    """Compute the controls of one clip and write its files."""
     path = inside(root, clip.path)
     info = video.probe(path)
     numbers = np.arange(min(info.frames, config.frames))
     if len(numbers) < info.frames:
         log.info(
-            "clip %r: the first %d of its %d frames; frames=N takes more",
+            "clip %r: the first %d of its %d frames; raise frames=N to use more",
             clip.id,
             len(numbers),
             info.frames,
         )
     frames = video.read(path, numbers, config.size)
-    shown = evenly(len(frames), config.columns)
+    shown = evenly_spaced(len(frames), config.columns)
     flow_rows = None if config.whole_flow else shown
-    controls = reader.read(frames, clip, root, numbers, flow_rows=flow_rows, passed=passed)
+    controls = reader.read(
+        frames, clip, root, numbers, flow_rows=flow_rows, report_progress=report_progress
+    )
     height, width = frames.shape[1:3]
     mask = None
     if controls.pose is not None or has_mask(clip, root):
         mask = person_mask(
             clip, root, controls.pose, height, width, numbers, threshold=config.threshold
         )
-    with making_folder(config.out, _place(clip), clip.id) as folder:
+    with making_folder(config.out, _clip_folder(clip), clip.id) as folder:
         if "sheet" in config.write:
-            found = rows(frames, controls, mask, shown)
-            sheet = contact_sheet(clip.id, found, numbers[shown].tolist(), config.tile)
+            rows = sheet_rows(frames, controls, mask, shown)
+            sheet = contact_sheet(clip.id, rows, numbers[shown].tolist(), config.tile)
             video.write_png(folder / "sheet.png", sheet[None])
         if "videos" in config.write:
-            for name, pictures in _pictures(_written(config, controls), mask):
-                video.write(folder / f"{name}.mp4", pictures, info.fps or 1.0)
+            for name, images in _control_videos(_whole_clip_controls(config, controls), mask):
+                video.write(folder / f"{name}.mp4", images, info.fps or 1.0)
         if "npz" in config.write:
             with atomic(folder / "controls.npz") as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **_arrays(_written(config, controls), mask))  # type: ignore[arg-type]
+                np.savez_compressed(file, **_arrays(_whole_clip_controls(config, controls), mask))  # type: ignore[arg-type]
 
 
-def _written(config: ControlJobConfig, controls: Controls) -> Controls:
-    """Return the controls of all frames, without flow that only the sheet's frames have."""
+def _whole_clip_controls(config: ControlJobConfig, controls: Controls) -> Controls:
+    """Return the controls without flow that only the sheet's frames have."""
     if config.whole_flow:
         return controls
     names = ("flow_previous", "flow_anchor", "occluded_previous", "occluded_anchor")
     return replace(controls, **dict.fromkeys(names))
 
 
-def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name of each control and its RGB frames."""
+def _control_videos(
+    controls: Controls, mask: np.ndarray | None
+) -> Iterator[tuple[str, np.ndarray]]:
+    """Yield the name and the RGB frames (T, H, W, 3) of each control's video."""
     if controls.edges is not None:
         yield "edges", np.repeat(controls.edges[..., None], 3, axis=3)
     if mask is not None:
@@ -253,12 +273,12 @@ def _pictures(controls: Controls, mask: np.ndarray | None) -> Iterator[tuple[str
         yield "pose", controls.pose_maps
     flow, hidden = controls.flow_previous, controls.occluded_previous
     if flow is not None and hidden is not None:
-        yield "flow", flow_pictures(flow, hidden, full_color(flow))
+        yield "flow", flow_images(flow, hidden, saturation_scale(flow))
 
 
 def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Return each control as it is, by the name that `Controls` gives it."""
-    found = {
+    """Return each control's array under its name in `Controls`."""
+    arrays = {
         "edges": controls.edges,
         "pose_maps": controls.pose_maps,
         "flow_previous": controls.flow_previous,
@@ -268,5 +288,5 @@ def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray
         "mask": mask,
     }
     if controls.pose is not None:
-        found |= {"keypoints": controls.pose.keypoints, "scores": controls.pose.scores}
-    return {name: array for name, array in found.items() if array is not None}
+        arrays |= {"keypoints": controls.pose.keypoints, "scores": controls.pose.scores}
+    return {name: array for name, array in arrays.items() if array is not None}

@@ -1,4 +1,4 @@
-"""Poses of people in a clip: the 17 joints of COCO, their extent, and how right they are."""
+"""Poses of people in a clip: the 17 joints of COCO, boxes around them, and their accuracy (PCK)."""
 
 from dataclasses import dataclass
 
@@ -10,41 +10,41 @@ JOINTS: tuple[str, ...] = COCO_17
 """Names of the joints in COCO's order."""
 
 THRESHOLD = 0.3
-"""A joint of a lower score is unknown where nothing else is asked for, as where mmpose draws."""
+"""Default lowest score of a known joint, the same as mmpose's for drawing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Pose:
-    """Poses of all people in all frames of one clip.
+    """The poses of all P people in all T frames of one clip.
 
     keypoints: (T, P, 17, 2) float32 x, y in pixels of the frames, whole numbers at the centers of
-    pixels; of no meaning, but finite, where the score is 0.
-    scores: (T, P, 17) float32 in [0, 1]: how sure a joint's place is, 0 where it is unknown.
+    pixels; finite, but meaningless, where the score is 0. scores: (T, P, 17) float32 in [0, 1], the
+    confidence of each joint's position, 0 where it is unknown.
     """
 
     keypoints: np.ndarray
     scores: np.ndarray
 
 
-def nobody(frames: int) -> Pose:
-    """Return the poses of so many frames in which nobody is seen."""
+def empty_pose(frames: int) -> Pose:
+    """Return the poses of `frames` frames without any people: P is 0."""
     shape = (frames, 0, len(JOINTS))
     return Pose(np.zeros((*shape, 2), np.float32), np.zeros(shape, np.float32))
 
 
-def known(scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Which joints have a score of at least `threshold` and are not unknown, bool like `scores`."""
+def known_joints(scores: np.ndarray, threshold: float) -> np.ndarray:
+    """Return which scores are at least `threshold` and above 0, bool of the shape of `scores`."""
     joints: np.ndarray = (scores >= threshold) & (scores > 0)
     return joints
 
 
 def people_boxes(pose: Pose, threshold: float = 0.0) -> np.ndarray:
-    """Return the box around the joints of each person in each frame.
+    """Return the box around the known joints of each person in each frame.
 
-    threshold: see `known`. Gives (T, P, 4) float32 x0, y0, x1, y1 in pixels, NaN where a person has
-    no known joint.
+    threshold: see `known_joints`. Returns (T, P, 4) float32 x0, y0, x1, y1 in pixels, NaN where a
+    person has no known joint.
     """
-    counted = known(pose.scores, threshold)[..., None]
+    counted = known_joints(pose.scores, threshold)[..., None]
     low = np.where(counted, pose.keypoints, np.inf).min(axis=2)
     high = np.where(counted, pose.keypoints, -np.inf).max(axis=2)
     boxes = np.concatenate([low, high], axis=2).astype(np.float32)
@@ -59,19 +59,21 @@ def pck(
     size: np.ndarray | float,
     alpha: float = 0.2,
 ) -> np.ndarray:
-    """Return the percentage of correct keypoints of each joint, as a share.
+    """Return the share of correct keypoints (PCK) of each joint, (17,) float64 in [0, 1].
 
     predicted, truth: (..., 17, 2) x, y in pixels; a predicted joint that is NaN was not found and
     is wrong. visible: (..., 17) bool, the joints that count. size: (...) or one number, the longer
     side of the person's box in pixels. alpha: a joint is correct within this share of `size`, 0.2
-    being PCK@0.2. Gives (17,) float64 in [0, 1], NaN for a joint that is nowhere visible.
+    being PCK@0.2. A joint that is nowhere visible gets NaN.
 
     Source: Yang and Ramanan, Articulated Human Detection with Flexible Mixtures of Parts, TPAMI
-    2013, which takes the box for a reference as here.
+    2013, which also takes the box as reference.
     """
     distance = np.linalg.norm(predicted - truth, axis=-1)
-    right = visible & (distance <= alpha * np.asarray(size)[..., None])
-    over = tuple(range(visible.ndim - 1))
-    counted = visible.sum(axis=over)
-    share: np.ndarray = np.where(counted > 0, right.sum(axis=over) / np.maximum(counted, 1), np.nan)
+    correct = visible & (distance <= alpha * np.asarray(size)[..., None])
+    axes = tuple(range(visible.ndim - 1))
+    counted = visible.sum(axis=axes)
+    share: np.ndarray = np.where(
+        counted > 0, correct.sum(axis=axes) / np.maximum(counted, 1), np.nan
+    )
     return share

@@ -1,7 +1,7 @@
-"""Poses by a top-down model of mmpose: RTMPose, SimCC, HRNet, ResNet and others of its kind.
+"""Pose estimation by a top-down model of mmpose: RTMPose, SimCC, HRNet, ResNet and similar ones.
 
-All people in all frames of a clip go through the model in batches, through the crop, the
-normalization and the decoding that the model's own config names.
+All people in all frames of a clip pass through the model in batches, with the crop, the
+normalization and the decoding of the model's own config.
 """
 
 import logging
@@ -18,8 +18,8 @@ from vidda.config import Config
 from vidda.control.boxes import BoxConfig, WholeFrame
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
-from vidda.control.networks import fill
-from vidda.control.topdown import over_people
+from vidda.control.network_weights import load_network_weights
+from vidda.control.topdown import estimate_people
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import shipped
@@ -28,39 +28,41 @@ from vidda.types import ClipRecord
 
 
 class MMPoseConfig(Config):
-    """A top-down model of mmpose (arXiv 2303.07399 for RTMPose).
+    """A top-down pose model of mmpose (arXiv 2303.07399 for RTMPose).
 
-    Its joints are found by name, so models of Halpe's 26 or COCO-WholeBody's 133 serve too; one
-    that lacks any of COCO's 17 is refused.
+    Joints are found by name, so models with the 26 joints of Halpe or the 133 of COCO-WholeBody
+    work too; a model that lacks any of COCO's 17 is refused.
     """
 
     name: Literal["mmpose"] = Field(default="mmpose", description="a model of mmpose")
     model: Path = Field(
-        description="config that mmpose ships, such as body_2d_keypoint/rtmpose/coco/NAME.py, or a"
-        " file of yours (.json, .yaml; a .py is a program, which mmpose runs);"
+        description="config that mmpose ships, such as body_2d_keypoint/rtmpose/coco/NAME.py, or"
+        " your own file (.json, .yaml; a .py is a program, which mmpose runs);"
         " builtin:mini_pose/model.json is the small one that vidda ships"
     )
     weights: Path = Field(
-        description="its weights: .safetensors or a torch state_dict, or"
+        description="file of weights: .safetensors or a torch state_dict, or"
         " builtin:mini_pose/weights.safetensors"
     )
-    boxes: BoxConfig = Field(default=WholeFrame(), description="where the people are")
+    boxes: BoxConfig = Field(default=WholeFrame(), description="source of the people's boxes")
     flip_test: bool | None = Field(
         default=None,
-        description="average with the mirrored crop, at twice the work; null: as its config says",
+        description="average with the mirrored crop, at twice the work; null: model's setting",
     )
-    batch: int = Field(default=64, ge=1, description="people at once")
-    device: str = Field(default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if any")
+    batch: int = Field(default=64, ge=1, description="people per batch")
+    device: str = Field(
+        default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
+    )
 
     def build(self) -> "MMPose":
-        """Return the estimator; raises ViddaError when mmpose, the model or the device is not
-        there.
+        """Return the loaded estimator; raises ViddaError when mmpose, the model or the device is
+        not available.
         """
         return MMPose(self)
 
 
 class MMPose:
-    """A model of mmpose in evaluation mode, and what its config does to a picture before it."""
+    """A loaded model of mmpose in evaluation mode, with the preprocessing that its config names."""
 
     def __init__(self, config: MMPoseConfig) -> None:
         apis = import_mmpose_apis()
@@ -69,7 +71,7 @@ class MMPose:
 
         self.config = config
         self._boxes = config.boxes.build()
-        content = _read(shipped(config.model))
+        content = _read_config(shipped(config.model))
         device = torch_device(config.device, "pose.device")
         try:
             if config.flip_test is not None:
@@ -92,8 +94,8 @@ class MMPose:
                 f"{config.model}: a {type(self._model).__name__}, which is not top-down; choose"
                 " RTMPose, HRNet, ResNet or SimCC"
             )
-        self._names, self._joints = _joints(config.model, self._model)
-        fill(self._model, shipped(config.weights), "pose.weights")
+        self._names, self._joints = _coco_joints(config.model, self._model)
+        load_network_weights(self._model, shipped(config.weights), "pose.weights")
         self._model.requires_grad_(False).to(device)
 
     def estimate(
@@ -103,24 +105,28 @@ class MMPose:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
-        """Return the poses in frames of a clip; see `vidda.control.pose.PoseSource`."""
+        """Return the poses in frames of a clip; arguments as in
+        `vidda.control.pose.PoseSource.estimate`.
+        """
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
-        return over_people(frames, boxes, self.config.batch, self._predict, passed)
+        return estimate_people(frames, boxes, self.config.batch, self._predict, report_progress)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """COCO's joints (N, 17, 2) and their scores (N, 17) of a person in each frame."""
+        """Return COCO's joints (N, 17, 2) in pixels and their scores (N, 17) of one person in each
+        of N frames.
+        """
         import torch
         from mmengine.dataset import pseudo_collate
 
         people = [
             self._pipeline(
                 {
-                    # mmpose's pictures are BGR; the model turns them where it wants RGB.
+                    # mmpose's images are BGR; the model converts them where it needs RGB.
                     "img": np.ascontiguousarray(frame[..., ::-1]),
                     "bbox": box[None],
                     "bbox_score": np.ones(1, np.float32),
@@ -131,23 +137,23 @@ class MMPose:
         ]
         try:
             with _quiet(), torch.inference_mode():
-                found = self._model.test_step(pseudo_collate(people))
-        except np.linalg.LinAlgError:  # UDP's refinement of a peak that is none
+                samples = self._model.test_step(pseudo_collate(people))
+        except np.linalg.LinAlgError:  # UDP refines a peak that is not one
             raise ViddaError(
                 f"{self.config.weights}: its heatmaps have no peak to refine; are they the weights"
                 " of a trained model?"
             ) from None
-        keypoints = np.concatenate([one.pred_instances.keypoints for one in found])
-        scores = np.concatenate([one.pred_instances.keypoint_scores for one in found])
+        keypoints = np.concatenate([sample.pred_instances.keypoints for sample in samples])
+        scores = np.concatenate([sample.pred_instances.keypoint_scores for sample in samples])
         if scores.shape[1] != len(self._names):
             raise ViddaError(
-                f"{self.config.model}: the model gives {scores.shape[1]} key points, its dataset"
-                f" has names for {len(self._names)}; correct metainfo in the config"
+                f"{self.config.model}: the model gives {scores.shape[1]} keypoints, its dataset"
+                f" names {len(self._names)}; correct metainfo in the config"
             )
         return keypoints[:, self._joints], scores[:, self._joints]
 
 
-def _read(file: Path) -> Any:
+def _read_config(file: Path) -> Any:
     """Return the mmengine config of a file, or of a model that mmpose ships."""
     from mmengine import Config as Content
 
@@ -168,15 +174,15 @@ def _read(file: Path) -> Any:
     return content
 
 
-def _joints(name: Path, model: Any) -> tuple[list[str], list[int]]:
-    """Return the names of a model's key points, and the places of COCO's joints among them."""
+def _coco_joints(name: Path, model: Any) -> tuple[list[str], list[int]]:
+    """Return the names of a model's keypoints, and the indices of COCO's joints among them."""
     by_number: Mapping[int, str] = model.dataset_meta["keypoint_id2name"]
     numbers = model.test_cfg.get("output_keypoint_indices") or sorted(by_number)
     names = [by_number[number] for number in numbers]
-    absent = [joint for joint in JOINTS if joint not in names]
-    if absent:
+    lacking = [joint for joint in JOINTS if joint not in names]
+    if lacking:
         raise ViddaError(
-            f"{name}: its {len(names)} key points lack {', '.join(absent)}; choose a model of"
+            f"{name}: its {len(names)} keypoints lack {', '.join(lacking)}; choose a model of"
             " COCO, Halpe or COCO-WholeBody"
         )
     return names, [names.index(joint) for joint in JOINTS]
@@ -184,7 +190,7 @@ def _joints(name: Path, model: Any) -> tuple[list[str], list[int]]:
 
 @contextmanager
 def _quiet() -> Iterator[None]:
-    """Without mmpose's remarks on mmdet, old names in torch, and files that it found anyway."""
+    """Silence mmpose's warnings on mmdet, old names in torch, and files that it found anyway."""
     from mmengine.logging import MMLogger
 
     log = MMLogger.get_current_instance()

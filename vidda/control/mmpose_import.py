@@ -1,10 +1,10 @@
-"""Make `mmpose.apis` importable: mmpose 1.3 asks at import time for modules vidda does without.
+"""Import `mmpose.apis` without modules that mmpose 1.3 imports but vidda's models do not use.
 
 - `pkg_resources` is gone from current setuptools; mmengine asks it for versions of packages.
 - `mmdet.utils` names a type and a function that only mmpose's one-stage RTMO head uses.
-- `mmcv.ops` needs compiled code; only deformable attention is asked for, by the ED-Pose head.
-- `xtcocotools` needs a compiler to install; pycocotools, of which it is a fork, has the same names
-  and is used by mmpose to read and score COCO files only, never to run a model.
+- `mmcv.ops` needs compiled code; only the ED-Pose head uses it, for deformable attention.
+- `xtcocotools` needs a compiler to install; pycocotools, of which it is a fork, has the same names,
+  and mmpose uses it only to read and score COCO files, never to run a model.
 """
 
 import importlib
@@ -26,7 +26,7 @@ REMEDY = "delete .venv and run tools/quickstart.sh again"
 
 
 class _Unavailable:
-    """Stands for something that mmpose imports but a top-down model never uses."""
+    """A stand-in for a class or function that mmpose imports but a top-down model never uses."""
 
     def __init__(self, *_args: object, **_kwargs: object) -> None:
         raise ViddaError(
@@ -36,7 +36,7 @@ class _Unavailable:
 
 
 class _StandIns(MetaPathFinder, Loader):
-    """Finds the modules named in `contents`: module name to its attributes."""
+    """An import finder and loader of stand-in modules. contents: module name to its attributes."""
 
     def __init__(self, contents: Mapping[str, Mapping[str, Any]]) -> None:
         self.contents = contents
@@ -56,8 +56,8 @@ class _StandIns(MetaPathFinder, Loader):
 
 
 @contextmanager
-def _standing_in(contents: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
-    """Within the block these modules can be imported; after it no other code sees them."""
+def _importable(contents: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
+    """Make the modules of `contents` importable within the block, hidden from all other code."""
     finder = _StandIns(contents)
     sys.meta_path.insert(0, finder)  # first, because mmcv-lite has an mmcv.ops that cannot load
     try:
@@ -69,13 +69,13 @@ def _standing_in(contents: Mapping[str, Mapping[str, Any]]) -> Iterator[None]:
 
 
 def _distribution(name: str) -> SimpleNamespace:
-    """What mmengine reads from `pkg_resources.get_distribution(name)`."""
+    """Return a distribution's version and location, as `pkg_resources.get_distribution` does."""
     found = importlib.metadata.distribution(name)
     return SimpleNamespace(version=found.version, location=str(found.locate_file("")))
 
 
-def _missing() -> dict[str, dict[str, Any]]:
-    """Return the stand-ins for those modules that are not really installed."""
+def _absent_modules() -> dict[str, dict[str, Any]]:
+    """Return stand-ins for those modules that are not installed, by name."""
     from pycocotools import coco, cocoeval, mask
 
     stand_ins: dict[str, dict[str, Any]] = {
@@ -92,21 +92,21 @@ def _missing() -> dict[str, dict[str, Any]]:
         "xtcocotools.mask": {n: f for n, f in vars(mask).items() if not n.startswith("_")},
     }
     # mmcv-lite ships mmcv.ops without the compiled module that it needs.
-    shows_it = {"mmcv": "mmcv._ext"}
+    proof = {"mmcv": "mmcv._ext"}
     return {
         name: content
         for name, content in stand_ins.items()
-        if importlib.util.find_spec(shows_it.get(top := name.split(".")[0], top)) is None
+        if importlib.util.find_spec(proof.get(top := name.split(".")[0], top)) is None
     }
 
 
 def import_mmpose_apis() -> ModuleType:
-    """Return the module `mmpose.apis` (`init_model`, `inference_topdown`, ...).
+    """Import and return the module `mmpose.apis` (`init_model`, `inference_topdown`, ...).
 
-    Raises ViddaError with the remedy when mmpose or a part that it needs is not installed.
+    Raises ViddaError with the remedy when mmpose or a module that it needs is not installed.
     """
     try:
-        with _standing_in(_missing()), warnings.catch_warnings():
+        with _importable(_absent_modules()), warnings.catch_warnings():
             warnings.simplefilter("ignore")
             return importlib.import_module("mmpose.apis")
     except ImportError as error:
@@ -114,8 +114,9 @@ def import_mmpose_apis() -> ModuleType:
 
 
 def shipped_config(name: str) -> Any:
-    """Return the mmengine `Config` of one of the models that mmpose ships, by its path below
-    `configs`.
+    """Return the mmengine `Config` of a model that mmpose ships.
+
+    name: path of the config file below mmpose's folder `configs`.
     """
     import mmpose
     from mmengine import Config

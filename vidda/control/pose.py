@@ -1,4 +1,4 @@
-"""Where the poses of a clip come from: its sidecar, a model of mmpose, or RTMPose in ONNX."""
+"""Sources of a clip's poses: its sidecar, a model of mmpose, or RTMPose in ONNX."""
 
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -22,7 +22,7 @@ PoseConfig = Annotated[
 
 
 class PoseSource(Protocol):
-    """What `PoseConfig.build()` gives."""
+    """A source of people's poses, as `PoseConfig.build()` returns it."""
 
     def estimate(
         self,
@@ -31,15 +31,16 @@ class PoseSource(Protocol):
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
         """Return the poses in frames of a clip.
 
-        frames: (T, H, W, 3) uint8 RGB, of any size; the whole picture, not a part of it.
-        boxes: (T, P, 4) float32 x0, y0, x1, y1 in pixels of the frames, NaN where a person is not
-        there; None leaves it to the config's `boxes`. A sidecar needs none.
-        clip, root: which clip of which manifest's root the frames are of.
-        indices: (T,) which of the clip's frames they are, from 0; None: all of them, in order.
-        passed: called with how many frames more are done, where that takes long.
-        Raises ViddaError.
+        frames: (T, H, W, 3) uint8 RGB, of any size, uncropped. boxes: (T, P, 4) float32 x0, y0, x1,
+        y1 in pixels of the frames, NaN where a person is absent; None: from the config's `boxes`. A
+        sidecar needs none. clip, root: the clip that the frames are of, and its manifest's root.
+        indices: (T,) numbers of the frames in the clip, from 0; None: all of them, in order.
+        report_progress: called with the number of frames done since the last call, where estimation
+        takes long.
+
+        Raises ViddaError when there are no poses to return.
         """

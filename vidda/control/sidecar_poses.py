@@ -1,4 +1,4 @@
-"""Poses that a dataset keeps beside its clips."""
+"""Poses that a dataset keeps in sidecar files of its clips."""
 
 from pathlib import Path
 from typing import Literal
@@ -14,13 +14,15 @@ from vidda.sidecar import path_of, rows_of, scale_to
 from vidda.types import ClipRecord
 
 VISIBLE = 2
-"""What stands for a visible joint. Scores are shares of it: 1, 0.5 where hidden, 0 outside."""
+"""COCO's value of a visible joint; scores are shares of it: 1 visible, 0.5 hidden, 0 outside."""
 
 
 class SidecarPosesConfig(Config):
-    """Key points that the dataset itself keeps beside its clips, as MiniRoCoG does."""
+    """Keypoints in sidecar files that the dataset itself provides, as MiniRoCoG does."""
 
-    name: Literal["sidecar"] = Field(default="sidecar", description="key points of the dataset")
+    name: Literal["sidecar"] = Field(
+        default="sidecar", description="keypoints in the clips' sidecar files"
+    )
 
     def build(self) -> "SidecarPoses":
         """Return the source of poses."""
@@ -28,7 +30,7 @@ class SidecarPosesConfig(Config):
 
 
 class SidecarPoses:
-    """Reads poses instead of estimating them."""
+    """A source that reads poses from sidecar files instead of estimating them."""
 
     def estimate(
         self,
@@ -37,22 +39,22 @@ class SidecarPoses:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        passed: Passed = unseen,
+        report_progress: Passed = unseen,
     ) -> Pose:
-        """Return the poses in frames of a clip; see `vidda.control.pose.PoseSource`. boxes: not
-        used.
+        """Return the poses in frames of a clip, scaled to the frames' size.
 
-        Raises ViddaError when the clip has no sidecar, or one that does not fit it.
+        Arguments as in `vidda.control.pose.PoseSource.estimate`; `boxes` is not used. Raises
+        ViddaError when the clip has no sidecar, or one that does not fit it.
         """
-        truth = rows_of(clip, root, "keypoints", len(frames), indices)
+        keypoints = rows_of(clip, root, "keypoints", len(frames), indices)
         joints = (len(JOINTS), 3)
-        if truth.shape[-2:] != joints or truth.ndim not in (3, 4):
+        if keypoints.shape[-2:] != joints or keypoints.ndim not in (3, 4):
             raise ViddaError(
-                f"{path_of(clip, root)}: keypoints of shape {truth.shape}, not (T, 17, 3) or"
+                f"{path_of(clip, root)}: keypoints of shape {keypoints.shape}, not (T, 17, 3) or"
                 " (T, P, 17, 3); write COCO's 17 joints as x, y, visibility"
             )
-        people = truth.reshape(len(frames), -1, *joints)
+        people = keypoints.reshape(len(frames), -1, *joints)
         # The center of the first pixel is 0 at both sizes.
-        at = (people[..., :2] + 0.5) * scale_to(frames, clip, root) - 0.5
+        positions = (people[..., :2] + 0.5) * scale_to(frames, clip, root) - 0.5
         scores = people[..., 2] / VISIBLE
-        return Pose(at.astype(np.float32), scores.astype(np.float32))
+        return Pose(positions.astype(np.float32), scores.astype(np.float32))

@@ -11,7 +11,7 @@ from pydantic import Field
 from torch import nn
 
 from vidda.config import Config
-from vidda.control.weight_file import plain_state, read_state
+from vidda.control.weight_file import extract_state_dict, read_state_dict
 from vidda.errors import ViddaError
 
 log = logging.getLogger("vidda")
@@ -53,7 +53,7 @@ def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, 
     tensors, and when the library's can be neither found nor fetched.
     """
     if isinstance(weights, FileWeights):
-        return str(weights.path), read_state(weights.path, "the model's weights.path")
+        return str(weights.path), read_state_dict(weights.path, "the model's weights.path")
     return url.rpartition("/")[2], _fetch(url)
 
 
@@ -106,4 +106,4 @@ def _fetch(url: str) -> State:
             f"{url} cannot be had ({reason}) and is not in {cache}; on a machine without network"
             " copy the file there, or name it with weights.name=file weights.path=FILE"
         ) from None
-    return plain_state(content, url)
+    return extract_state_dict(content, url)

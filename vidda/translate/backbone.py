@@ -1,7 +1,7 @@
-"""The seam between a translation and a diffusion model: what a model has to be able to do.
+"""Protocols that a diffusion model implements for translation, and the union of those available.
 
-Above this file nothing knows any diffusion model; a model is one file or one folder below it, with
-its config, one line in the union, and the contract test over the union.
+The code above this file does not know any diffusion model. A model is one file or one package below
+it, with its config, one line in the union, and the contract test over the union.
 """
 
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ import numpy as np
 import torch
 
 from vidda.config import Config
-from vidda.control.clip_flow import Target
+from vidda.control.clip_flow import FlowTarget
 from vidda.control.controls import ControlConfig
 from vidda.plugins import union
 from vidda.translate.clip_job import ClipJob
@@ -23,97 +23,111 @@ class Translator(Protocol):
     """A backbone's networks, loaded on a device."""
 
     def translate(self, clips: Sequence[ClipJob]) -> list[np.ndarray]:
-        """Return the translation of each clip, (T, H, W, 3) uint8 RGB, of its own T, H and W.
+        """Return the translation of each clip, (T, H, W, 3) uint8 RGB, with its own T, H and W.
 
-        clips: of one size and length, one or more. Each comes out as it would alone, but for
-        rounding, and depends on its own seed only. Raises ViddaError, naming every mistake, and
-        torch.OutOfMemoryError when not even its smallest pieces fit.
+        clips: one or more of the same size and length. Each comes out as it would alone, up to
+        rounding, and depends only on its own seed. Raises ViddaError, with every mistake, and
+        torch.OutOfMemoryError when not even the smallest pieces fit.
         """
         ...
 
 
 class Backbone(Protocol):
-    """A model whose files were found and checked, once for a whole job; sent to every worker."""
+    """A diffusion model whose files were found and checked once for a whole job; every worker gets
+    it.
+    """
 
     @property
     def multiple(self) -> int:
-        """Return pixels of which both sides of a frame are multiples."""
+        """Return the number of pixels that both sides of a frame must be multiples of."""
         ...
 
     def frames(self, count: int) -> int:
-        """Return the frames that the model is shown for a clip of `count`, at least as many.
+        """Return the number of frames that the model takes for a clip of `count` frames, at least
+        `count`.
 
-        The job repeats the last frame to get there, and cuts the translation back.
+        The job repeats the last frame to fill them, and cuts the translation to the clip's own
+        length.
         """
         ...
 
     def fingerprint(self) -> str:
-        """Return a hex digest over all weights, wherever they lie."""
+        """Return a hex digest of all weights, independent of where their files are."""
         ...
 
     def too_long(self, prompts: Sequence[str]) -> dict[str, str]:
-        """Return the prompts that the model does not read to their end, and how long they are."""
+        """Return the prompts that the model truncates, each with a text on its length."""
         ...
 
     def work(self) -> str:
-        """Return what is computed for a frame, in words, for the plan of a job."""
+        """Return a text on the computation per frame, for the plan of a job."""
         ...
 
     def cost(self, pixels: int) -> float | None:
-        """Return the TFLOP of so many pixels of all frames; None where they are not counted."""
+        """Return the TFLOP for `pixels` pixels over all frames; None where they are not counted."""
         ...
 
     def load(self, device: torch.device) -> Translator:
-        """Load the networks; raises ViddaError when they cannot be."""
+        """Load the networks on a device; raises ViddaError when they cannot be loaded."""
         ...
 
 
 class BackboneChoice(Protocol):
-    """The config of a backbone: what is known before any file is looked for."""
+    """The config of a backbone, which can be checked before any model file is searched."""
 
     takes_base: ClassVar[bool]
-    """Whether `vidda run` can give it the weights of its own key `weights`."""
+    """True if `vidda run` can pass it the weights of its own key `weights`."""
 
     @property
-    def flows(self) -> tuple[Target, ...]:
-        """Return the optical flow that it reads; quality's figures read the first one."""
+    def flows(self) -> tuple[FlowTarget, ...]:
+        """Return the targets of the optical flow that the model needs; quality measures use the
+        first one.
+        """
         ...
 
     @property
     def keeps_person(self) -> bool:
-        """Return whether it needs the mask of the person."""
+        """Return whether the model needs the mask of the person."""
         ...
 
     def problems(self, control: ControlConfig) -> list[str]:
-        """Return what of the job's controls it does not go with, a line each."""
+        """Return a line for each of the job's controls that this config cannot be used with."""
         ...
 
     def settings(self) -> dict[str, Any]:
-        """Return what of the config decides a clip's frames, but for the weights, as plain data."""
+        """Return all settings that decide a clip's frames, except for the weights, as
+        plain data.
+        """
         ...
 
     def describe_controls(self, control: ControlConfig) -> str:
-        """Return in one line, for the manifest, what the model is shown, how strongly, and when."""
+        """Return one line for the manifest: the controls that the model gets, their strength and
+        steps.
+        """
         ...
 
     def find(self) -> Backbone:
-        """Find and check all files; raises ViddaError with a line for each mistake."""
+        """Find and check all model files; raises ViddaError with a line for each mistake."""
         ...
 
     def cost(self, pixels: int) -> float | None:
-        """Return the TFLOP of so many pixels, also where the files have not been fetched yet."""
+        """Return the TFLOP for `pixels` pixels, also where the files have not been
+        downloaded yet.
+        """
         ...
 
     def folder_problems(self) -> list[str]:
-        """Return what is wrong with folders on this machine, a line each; hubs are left aside."""
+        """Return a line for each mistake in folders on this machine; hub repositories are not
+        checked.
+        """
         ...
 
     def with_base(self, folder: Path) -> Self:
-        """Return the same with the model in a folder that holds all parts."""
+        """Return the same config with the model in a folder that holds all components."""
         ...
 
     def with_personalized(self, method: str, result: Path) -> Self:
-        """Return the same with what a method of `vidda personalize` has learned."""
+        """Return the same config with the result of a method of `vidda personalize`."""
         ...
 
 

@@ -1,11 +1,11 @@
-"""Boxes of people in a manifest's columns, at the size of a clip's translation."""
+"""People's boxes in a manifest's columns, scaled to the size of a clip's translation."""
 
 from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
 
-from vidda.control.boxes import COLUMNS, ManifestBox
+from vidda.control.boxes import BOX_COLUMNS, ManifestBox
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.sidecar import scale_to
 from vidda.translate.translate_config import TranslateConfig
@@ -15,36 +15,38 @@ Columns = tuple[str, str, str, str]
 
 
 def box_columns(
-    config: TranslateConfig, clip: ClipRecord, root: Path, frames: np.ndarray, *, moved: bool
+    config: TranslateConfig, clip: ClipRecord, root: Path, frames: np.ndarray, *, shaken: bool
 ) -> dict[str, str]:
-    """Return a clip's box columns for its translation (T, H, W, 3).
+    """Return a clip's box columns for its translation, by name.
 
-    They are the usual ones and those that the config names. The whole picture is fitted, so a box
-    is only stretched. Cells without a number stay as they are. moved: the picture was shaken, and
-    no box holds: all of them are empty.
+    frames: (T, H, W, 3) the translation. The columns are the default ones and those that the config
+    names. The uncropped frame is resized, so boxes are only scaled. Cells without a number are left
+    out, and so stay as they are. shaken: camera shake was added, so no box holds; all are empty.
     """
     scale = scale_to(frames, clip, root)
-    found: dict[str, str] = {}
-    for columns in _named(config):
-        found |= dict.fromkeys(columns, "") if moved else _scaled(clip.meta, columns, scale)
-    return found
+    cells: dict[str, str] = {}
+    for columns in _column_sets(config):
+        cells |= dict.fromkeys(columns, "") if shaken else _scale_boxes(clip.meta, columns, scale)
+    return cells
 
 
-def _named(config: TranslateConfig) -> set[Columns]:
+def _column_sets(config: TranslateConfig) -> set[Columns]:
+    """Return the default box columns and those that the config's poses name."""
     poses = [config.control.pose, config.check_pose]
     sources = [
         pose.boxes
         for pose in poses
         if pose is not None and not isinstance(pose, SidecarPosesConfig)
     ]
-    return {COLUMNS, *(boxes.columns for boxes in sources if isinstance(boxes, ManifestBox))}
+    return {BOX_COLUMNS, *(boxes.columns for boxes in sources if isinstance(boxes, ManifestBox))}
 
 
-def _scaled(meta: Mapping[str, str], columns: Columns, scale: np.ndarray) -> dict[str, str]:
-    found = {}
+def _scale_boxes(meta: Mapping[str, str], columns: Columns, scale: np.ndarray) -> dict[str, str]:
+    """Return the box columns that hold numbers, scaled by x, y factors `scale` (2,)."""
+    cells = {}
     for name, factor in zip(columns, np.tile(scale, 2), strict=True):
         try:
-            found[name] = f"{float(meta.get(name, '')) * factor:.6g}"
+            cells[name] = f"{float(meta.get(name, '')) * factor:.6g}"
         except ValueError:
             continue
-    return found
+    return cells

@@ -1,4 +1,4 @@
-"""Captions of pictures by BLIP (arXiv 2201.12086), and which source clip gets which of them."""
+"""Image captions by BLIP (arXiv 2201.12086), and their assignment to source clips."""
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
@@ -18,40 +18,43 @@ _FILES = ("*.json", "vocab.txt", "model.safetensors", "pytorch_model.bin")
 
 
 class CaptionerConfig(Config):
-    """A BLIP and how it writes."""
+    """A BLIP captioner and its decoding."""
 
     source: SourceConfig = Field(
         default=Hub(repo="Salesforce/blip-image-captioning-base"),
-        description="its folder or repository",
+        description="folder or hub repository of the captioner",
     )
-    prefix: str = Field(default="", description="how every caption starts, e.g. a photo of")
-    max_tokens: Annotated[int, Field(ge=1)] = Field(default=30, description="after the prefix")
+    prefix: str = Field(default="", description="start of every caption, e.g. a photo of")
+    max_tokens: Annotated[int, Field(ge=1)] = Field(
+        default=30, description="most tokens after the prefix"
+    )
     beams: Annotated[int, Field(ge=1)] = Field(
-        default=3, description="of the search for the most likely caption; 1 takes word by word"
+        default=3, description="beam width of the search for a caption; 1: greedy decoding"
     )
 
 
 class RandomCaption(Config):
-    """Each source clip draws a caption: by the seed and its id, whatever the other clips are."""
+    """A random caption for each source clip, decided by the seed and the clip's id alone."""
 
     name: Literal["random"] = "random"
-    seed: int = Field(default=0, ge=0, description="of the draws")
+    seed: int = Field(default=0, ge=0, description="seed of the random choice")
 
     def pick(self, clips: Sequence[str], captions: int) -> np.ndarray:
-        """Return the number of a caption for each clip id, (N,) int64 in 0..captions-1."""
-        draws = [clip_rng(self.seed, 0, name, "caption").integers(captions) for name in clips]
-        return np.array(draws, np.int64)
+        """Return the index of a caption for each clip id, (N,) int64 in 0..captions-1."""
+        picked = [clip_rng(self.seed, 0, name, "caption").integers(captions) for name in clips]
+        return np.array(picked, np.int64)
 
 
 class NearestCaption(Config):
-    """Each source clip takes the caption of the target frame that BLIP sees as most similar."""
+    """The caption of the target frame whose BLIP features are most similar to the source clip's."""
 
     name: Literal["nearest"] = "nearest"
 
     def pick(self, clips: np.ndarray, targets: np.ndarray) -> np.ndarray:
-        """Return the number of the nearest target for each clip, (N,) int64; the first of equals.
+        """Return the index of the nearest target for each clip, (N,) int64; the first one among
+        equals.
 
-        clips: (N, D), targets: (M, D), both of unit length.
+        clips: (N, D), targets: (M, D) features, all of unit length.
         """
         return np.array([(targets @ clip).argmax() for clip in clips], np.int64)
 
@@ -60,7 +63,7 @@ AssignConfig = Annotated[RandomCaption | NearestCaption, Field(discriminator="na
 
 
 class Captioner:
-    """A loaded BLIP."""
+    """A loaded BLIP, which captions frames and computes their features."""
 
     def __init__(self, config: CaptionerConfig, processor: Any, model: Any) -> None:
         self._config = config
@@ -86,18 +89,21 @@ class Captioner:
 
     @torch.inference_mode()
     def features(self, frames: Sequence[np.ndarray]) -> np.ndarray:
-        """What BLIP's vision encoder sees in each frame, (N, D) float32 of unit length."""
+        """Return the features of BLIP's vision encoder for each frame, (N, D) float32 of unit
+        length.
+        """
         inputs = self._processor(
             images=list(frames), input_data_format="channels_last", return_tensors="pt"
         ).to(self._model.device, self._model.dtype)
         pooled = self._model.vision_model(pixel_values=inputs.pixel_values).pooler_output.float()
-        found: np.ndarray = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
-        return found
+        features: np.ndarray = torch.nn.functional.normalize(pooled, dim=1).cpu().numpy()
+        return features
 
 
 def find_captioner(config: CaptionerConfig, download: bool) -> Path:
-    """Return the captioner's folder; raises ViddaError when it holds no BLIP that
-    writes captions.
+    """Return the captioner's folder, downloaded if `download` is set.
+
+    Raises ViddaError when it holds no BLIP for captions.
     """
     from transformers import AutoConfig
 
@@ -122,10 +128,10 @@ def find_captioner(config: CaptionerConfig, download: bool) -> Path:
 def load_captioner(
     config: CaptionerConfig, folder: Path, device: torch.device, dtype: torch.dtype
 ) -> Captioner:
-    """Return the captioner in a folder.
+    """Return the captioner in a folder, on a device.
 
     The public weights are a .bin only: where there is no model.safetensors, transformers reads it
-    by torch's loader for tensors (`weights_only`), which runs no code of the file. Raises
+    with torch's loader for tensors (`weights_only`), which runs no code of the file. Raises
     ViddaError when something is missing.
     """
     from transformers import BlipForConditionalGeneration, BlipProcessor
@@ -141,7 +147,7 @@ def load_captioner(
                 local_files_only=True,
                 output_loading_info=True,
             )
-    except Exception as error:  # unpickling, tokenizers and safetensors have their own kinds
+    except Exception as error:  # unpickling, tokenizers and safetensors raise errors of their own
         reason = " ".join(str(error).split())
         raise ViddaError(
             f"{folder}: cannot be loaded ({reason:.200}); copy the folder again"

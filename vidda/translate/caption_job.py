@@ -1,4 +1,6 @@
-"""`vidda caption CONFIG`: captions of unlabeled target frames, handed to the source's clips."""
+"""`vidda caption CONFIG`: caption unlabeled target frames, and assign the captions to
+source clips.
+"""
 
 import sys
 from collections.abc import Iterator, Sequence
@@ -33,25 +35,38 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class CaptionConfig(Config):
-    """Which clips are described, and which get the descriptions."""
+    """The target clips to caption, and the source clips that get the captions."""
 
-    source: Path = Field(description="manifest of the clips that are to be translated")
+    source: Path = Field(description="manifest of the clips to translate")
     target: Path = Field(description="manifest of target clips; their labels are not read")
-    out: Path = Field(description="CSV to write: clip, caption, of; prompt.captions reads it")
-    captioner: CaptionerConfig = Field(default=CaptionerConfig(), description="what describes")
-    assign: AssignConfig = Field(default=RandomCaption(), description="which caption a clip gets")
-    frames: Count = Field(default=1, description="of each target clip, evenly over it")
-    batch_size: Count = Field(default=16, description="frames at once")
-    precision: Precision = Field(default="fp32", description="of the captioner")
-    device: str = Field(
-        default="auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one"
+    out: Path = Field(
+        description="CSV to write, for prompt.captions: clip, caption, and the frame that it is of"
     )
-    download: bool = Field(default=False, description="fetch from the hub what the cache lacks")
+    captioner: CaptionerConfig = Field(
+        default=CaptionerConfig(), description="model that writes the captions"
+    )
+    assign: AssignConfig = Field(
+        default=RandomCaption(), description="rule by which clips get captions"
+    )
+    frames: Count = Field(
+        default=1, description="frames of each target clip to caption, evenly spaced"
+    )
+    batch_size: Count = Field(default=16, description="frames per batch")
+    precision: Precision = Field(default="fp32", description="precision of the captioner")
+    device: str = Field(
+        default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
+    )
+    download: bool = Field(default=False, description="download missing files from the hub")
 
 
 def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
-    """Describe the target's frames and hand the captions out; 1 when a video was left out."""
-    # An empty file is none; what else is there may be someone's own work, and stays.
+    """Caption the target's frames and assign the captions; return 1 when a video was left out, else
+    0.
+
+    dry_run: check the config and stop. resume: succeed where the captions exist already. Raises
+    ViddaError.
+    """
+    # An empty file is not a result; any other one may be the user's own work and stays.
     if config.out.exists() and (not resume or config.out.stat().st_size):
         if resume:
             print(f"{config.out} is there already: nothing to do")
@@ -70,18 +85,22 @@ def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
     captioner = load_captioner(config.captioner, folder, device, torch_dtype(config.precision))
     pool, left_out = _describe(config, captioner, target)
     if not pool:
-        raise ViddaError(f"{config.target}: no caption came of its clips; look at their videos")
-    rows, unseen = _hand_out(config, captioner, source, pool)
+        raise ViddaError(f"{config.target}: no caption for any of its clips; check their videos")
+    rows, unread = _assign_captions(config, captioner, source, pool)
     write_captions(config.out, rows)
-    left_out += unseen
+    left_out += unread
     different = len({caption for _, caption, _ in rows})
     print(f"written: {config.out}, {len(rows)} clips, {different} different captions")
     return int(left_out > 0)
 
 
 @dataclass(frozen=True, slots=True)
-class Described:
-    """One target frame: where it is from, its caption, and its features where they are needed."""
+class CaptionedFrame:
+    """A captioned target frame.
+
+    of: clip id and frame number, `clip#frame`. features: (D,) float32 where they are needed, else
+    None.
+    """
 
     of: str
     caption: str
@@ -90,45 +109,47 @@ class Described:
 
 def _describe(
     config: CaptionConfig, captioner: Captioner, target: Manifest
-) -> tuple[list[Described], int]:
-    """Return every target frame with a caption, in the order of clip ids; how many clips lack
-    theirs.
+) -> tuple[list[CaptionedFrame], int]:
+    """Return every target frame with a caption, in the order of clip ids, and the number
+    of skips.
     """
     clips = sorted(target.clips, key=lambda clip: clip.id)
-    seen = _Frames(target, clips, config.frames, "describing target clips")
+    sampled = _SampledFrames(target, clips, config.frames, "captioning target clips")
     nearest = not isinstance(config.assign, RandomCaption)
     pool = []
-    for batch in _batches(seen, config.batch_size):
+    for batch in _batches(sampled, config.batch_size):
         names, frames = [name for name, _ in batch], [frame for _, frame in batch]
         captions = captioner.describe(frames)
         features = list(captioner.features(frames)) if nearest else [None] * len(frames)
         pool += [
-            Described(name, caption, vector)
+            CaptionedFrame(name, caption, vector)
             for name, caption, vector in zip(names, captions, features, strict=True)
         ]
-    empty = [one.of for one in pool if not one.caption]
+    empty = [frame.of for frame in pool if not frame.caption]
     for name in empty:
         print(f"skipped {name}: its caption is empty", file=sys.stderr)
-    return [one for one in pool if one.caption], seen.unread + len(empty)
+    return [frame for frame in pool if frame.caption], sampled.unread + len(empty)
 
 
-def _hand_out(
-    config: CaptionConfig, captioner: Captioner, source: Manifest, pool: Sequence[Described]
+def _assign_captions(
+    config: CaptionConfig, captioner: Captioner, source: Manifest, pool: Sequence[CaptionedFrame]
 ) -> tuple[list[tuple[str, str, str]], int]:
-    """Return a row for each source clip, and how many got none because they cannot be read."""
+    """Return a CSV row for each source clip, and the number of clips skipped because they cannot be
+    read.
+    """
     assign = config.assign
     if isinstance(assign, RandomCaption):
         names = [clip.id for clip in source.clips]
         picked, unread = assign.pick(names, len(pool)), 0
     else:
-        seen = _Frames(source, source.clips, 1, "looking at source clips")
-        names, found = [], []
-        for batch in _batches(seen, config.batch_size):
+        sampled = _SampledFrames(source, source.clips, 1, "comparing source clips")
+        names, features = [], []
+        for batch in _batches(sampled, config.batch_size):
             names += [name.rpartition("#")[0] for name, _ in batch]
-            found.append(captioner.features([frame for _, frame in batch]))
+            features.append(captioner.features([frame for _, frame in batch]))
         targets = np.stack([one.features for one in pool if one.features is not None])
-        picked = assign.pick(np.concatenate(found) if found else np.empty((0, 0)), targets)
-        unread = seen.unread
+        picked = assign.pick(np.concatenate(features) if features else np.empty((0, 0)), targets)
+        unread = sampled.unread
     rows = [
         (name, pool[number].caption, pool[number].of)
         for name, number in zip(names, picked, strict=True)
@@ -136,14 +157,17 @@ def _hand_out(
     return rows, unread
 
 
-def _batches(frames: "_Frames", size: int) -> Iterator[list[tuple[str, np.ndarray]]]:
+def _batches(frames: "_SampledFrames", size: int) -> Iterator[list[tuple[str, np.ndarray]]]:
+    """Yield the frames in lists of `size`."""
     items = iter(frames)
     while batch := list(islice(items, size)):
         yield batch
 
 
-class _Frames:
-    """Some frames of each clip in turn, as (`clip#frame`, picture); counts clips left out."""
+class _SampledFrames:
+    """Evenly spaced frames of each clip in turn, as (`clip#frame`, image). unread: clips
+    left out.
+    """
 
     def __init__(
         self, manifest: Manifest, clips: Sequence[ClipRecord], frames: int, label: str
@@ -158,13 +182,13 @@ class _Frames:
         for clip in track(self._clips, label=self._label, total=len(self._clips), unit="clips"):
             path = inside(self._root, clip.path)
             try:
-                # The sampler draws nothing without jitter; it is given a generator all the same.
+                # Without jitter the sampler does not use the generator, but it takes one.
                 length, rng = probe(path).frames, clip_rng(0, 0, clip.id, "caption frames")
                 numbers = np.unique(self._sampling.pick(length, rng)[0])
-                pictures = read(path, numbers)
+                images = read(path, numbers)
             except VideoError as error:
                 print(f"skipped clip {clip.id!r}: {error}", file=sys.stderr)
                 self.unread += 1
                 continue
-            for number, picture in zip(numbers, pictures, strict=True):
-                yield f"{clip.id}#{number}", picture
+            for number, image in zip(numbers, images, strict=True):
+                yield f"{clip.id}#{number}", image

@@ -1,4 +1,4 @@
-"""One clip to translate."""
+"""One clip to translate, with its controls and prompt."""
 
 from dataclasses import dataclass, replace
 
@@ -12,8 +12,9 @@ from vidda.control.keypoints import Pose
 class ClipJob:
     """One clip to translate.
 
-    frames: (T, H, W, 3) uint8 RGB. controls: computed on these frames. seed: decides all that is
-    random; no other clip's matters. mask: (T, H, W) bool, the person, where it is to be kept.
+    frames: (T, H, W, 3) uint8 RGB. controls: computed on these frames. prompt, negative: texts for
+    the model. seed: decides everything random, independently of other clips. mask: (T, H, W) bool,
+    the person to keep, or None.
     """
 
     frames: np.ndarray
@@ -24,41 +25,41 @@ class ClipJob:
     mask: np.ndarray | None = None
 
 
-def padded(job: ClipJob, count: int) -> ClipJob:
-    """Return the clip with its last frame repeated until it has `count`, at least its own T.
+def pad_clip(job: ClipJob, count: int) -> ClipJob:
+    """Return the clip with its last frame repeated up to `count` frames, at least its own T.
 
-    Between repeated frames nothing moves: the optical flow is zero there, and nothing is hidden.
+    Nothing moves between repeated frames: the optical flow is zero there, and nothing is occluded.
     """
-    further = count - len(job.frames)
-    if not further:
+    added = count - len(job.frames)
+    if not added:
         return job
 
-    def held(rows: np.ndarray | None) -> np.ndarray | None:
-        return rows if rows is None else np.concatenate([rows, np.repeat(rows[-1:], further, 0)])
+    def repeat_last(rows: np.ndarray | None) -> np.ndarray | None:
+        return rows if rows is None else np.concatenate([rows, np.repeat(rows[-1:], added, 0)])
 
-    def still(rows: np.ndarray | None) -> np.ndarray | None:
+    def append_zeros(rows: np.ndarray | None) -> np.ndarray | None:
         if rows is None:
             return None
-        return np.concatenate([rows, np.zeros((further, *rows.shape[1:]), rows.dtype)])
+        return np.concatenate([rows, np.zeros((added, *rows.shape[1:]), rows.dtype)])
 
     controls, pose = job.controls, job.controls.pose
     if pose is not None:
         numbers = np.minimum(np.arange(count), len(job.frames) - 1)
         pose = Pose(pose.keypoints[numbers], pose.scores[numbers])
-    frames = held(job.frames)
+    frames = repeat_last(job.frames)
     assert frames is not None
     return replace(
         job,
         frames=frames,
-        mask=held(job.mask),
+        mask=repeat_last(job.mask),
         controls=replace(
             controls,
-            edges=held(controls.edges),
+            edges=repeat_last(controls.edges),
             pose=pose,
-            pose_maps=held(controls.pose_maps),
-            flow_previous=still(controls.flow_previous),
-            flow_anchor=held(controls.flow_anchor),
-            occluded_previous=still(controls.occluded_previous),
-            occluded_anchor=held(controls.occluded_anchor),
+            pose_maps=repeat_last(controls.pose_maps),
+            flow_previous=append_zeros(controls.flow_previous),
+            flow_anchor=repeat_last(controls.flow_anchor),
+            occluded_previous=append_zeros(controls.occluded_previous),
+            occluded_anchor=repeat_last(controls.occluded_anchor),
         ),
     )

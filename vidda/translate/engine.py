@@ -1,6 +1,7 @@
-"""Who does the work of a translation job: this process, several, or a Ray cluster.
+"""Engines of a translation job: this process, several processes, or a Ray cluster.
 
-Every engine gives the same files: what a group of clips becomes depends on nothing else.
+Every engine writes the same files, because the translation of a group of clips depends on nothing
+else.
 """
 
 import logging
@@ -13,8 +14,8 @@ from typing import Any
 import torch
 
 from vidda.errors import ViddaError
-from vidda.translate.ray_engine import by_ray
-from vidda.translate.remote import Remote, Said, report
+from vidda.translate.ray_engine import translate_with_ray
+from vidda.translate.remote_worker import LogLine, RemoteWorker, relay_log
 from vidda.translate.shards import Group
 from vidda.translate.translate_config import TranslateConfig
 from vidda.translate.worker import Worker, WorkerResult, WorkerSetup
@@ -23,8 +24,9 @@ from vidda.workers import Spawning, belong
 log = logging.getLogger("vidda")
 
 
-def translate(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
-    """Translate the groups with the engine of the config; yields each as it is done.
+def translate_groups(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
+    """Translate the groups with the engine of the config; yield each group's results when it is
+    done.
 
     Raises ViddaError when the engine is not installed, or a model cannot be loaded.
     """
@@ -34,12 +36,12 @@ def translate(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[Work
     if engine == "local":
         return Worker(setup, setup.config.device).run(groups)
     if engine == "processes":
-        return _by_processes(setup, groups)
-    return by_ray(setup, groups)
+        return _translate_with_processes(setup, groups)
+    return translate_with_ray(setup, groups)
 
 
-def devices(config: TranslateConfig) -> list[str]:
-    """Return the device of each worker process on this machine."""
+def worker_devices(config: TranslateConfig) -> list[str]:
+    """Return the name of the device of each worker process on this machine."""
     if config.device != "auto":
         return [config.device] * max(1, config.workers)
     gpus = torch.cuda.device_count()
@@ -48,41 +50,46 @@ def devices(config: TranslateConfig) -> list[str]:
     return [f"cuda:{number % gpus}" for number in range(config.workers or gpus)]
 
 
-def _by_processes(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
+def _translate_with_processes(
+    setup: WorkerSetup, groups: Sequence[Group]
+) -> Iterator[list[WorkerResult]]:
+    """Translate the groups with one worker process for each device; yield each group's results."""
     context = Spawning()  # CUDA does not survive a fork
-    names: Any = context.SimpleQueue()
-    wanted = devices(setup.config)
-    for name in wanted:
-        names.put(name)
-    given = (setup, names, Path.cwd(), torch.get_num_threads())
+    device_queue: Any = context.SimpleQueue()
+    devices = worker_devices(setup.config)
+    for name in devices:
+        device_queue.put(name)
+    arguments = (setup, device_queue, Path.cwd(), torch.get_num_threads())
     with ProcessPoolExecutor(
-        len(wanted), mp_context=context, initializer=_start, initargs=given
+        len(devices), mp_context=context, initializer=_start_worker, initargs=arguments
     ) as pool:
-        pending = [pool.submit(_process, group) for group in groups]
+        pending = [pool.submit(_process_group, group) for group in groups]
         try:
             for future in as_completed(pending):
-                done, said = future.result()
-                report(said)
+                done, lines = future.result()
+                relay_log(lines)
                 yield done
         except BrokenProcessPool:
             raise ViddaError(
                 "a worker process was killed, perhaps for lack of memory; the same command with"
-                " --resume goes on; fewer workers, or fewer frames at once, need less"
+                " --resume continues; fewer workers, or fewer frames per chunk, need less"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
-_remote: Remote | None = None
-"""This process's worker, where it is one of a pool."""
+_remote: RemoteWorker | None = None
+"""The worker of this process, if the process is one of a pool."""
 
 
-def _start(setup: WorkerSetup, names: Any, folder: Path, threads: int) -> None:
+def _start_worker(setup: WorkerSetup, device_queue: Any, folder: Path, threads: int) -> None:
+    """Set up this process as one worker of the pool."""
     global _remote
     belong()
-    _remote = Remote(setup, names.get(), folder, threads)
+    _remote = RemoteWorker(setup, device_queue.get(), folder, threads)
 
 
-def _process(group: Group) -> tuple[list[WorkerResult], list[Said]]:
+def _process_group(group: Group) -> tuple[list[WorkerResult], list[LogLine]]:
+    """Translate a group with this process's worker."""
     assert _remote is not None
     return _remote.process(group)

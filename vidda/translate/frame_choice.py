@@ -1,4 +1,4 @@
-"""Which frames of a clip are translated, and how fast they then play."""
+"""Choices of the frames of a clip that are translated, and the frame rate of the result."""
 
 from typing import Annotated, Literal
 
@@ -11,50 +11,50 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class AllFrames(Config):
-    """Every frame."""
+    """Every frame of the clip."""
 
     name: Literal["all"] = "all"
 
     def pick(self, length: int) -> np.ndarray:
-        """Return frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
+        """Return the chosen frame numbers of a clip of `length` frames, (T,) int64."""
         return np.arange(length)
 
     def rate(self, fps: float, length: int) -> float:
-        """Return frames a second of what is picked, from those of the whole clip."""
+        """Return the result's frame rate, for a source of `fps` frames/s and `length` frames."""
         return fps
 
 
 class FirstFrames(Config):
-    """The beginning of a longer clip."""
+    """The first frames of a longer clip."""
 
     name: Literal["first"] = "first"
-    count: Count = Field(default=256, description="frames; a shorter clip is taken whole")
+    count: Count = Field(default=256, description="number of frames; a shorter clip is used whole")
 
     def pick(self, length: int) -> np.ndarray:
-        """Return frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
+        """Return the chosen frame numbers of a clip of `length` frames, (T,) int64."""
         return np.arange(min(length, self.count))
 
     def rate(self, fps: float, length: int) -> float:
-        """Return frames a second of what is picked, from those of the whole clip."""
+        """Return the result's frame rate, for a source of `fps` frames/s and `length` frames."""
         return fps
 
 
 class EvenFrames(Config):
-    """Frames spread evenly over the clip, the middle one of as many equal parts.
+    """Evenly spaced frames, each from the middle of one of `count` equal intervals of the clip.
 
-    For recognizers that see no more of a clip; it plays as long as the source did.
+    They suit recognizers that use no more frames of a clip; the result plays as long as the source.
     """
 
     name: Literal["even"] = "even"
-    count: Count = Field(default=16, description="frames; a shorter clip is taken whole")
+    count: Count = Field(default=16, description="number of frames; a shorter clip is used whole")
 
     def pick(self, length: int) -> np.ndarray:
-        """Return frame numbers, (T,) int64, ascending, of a clip of `length` frames."""
+        """Return the chosen frame numbers of a clip of `length` frames, (T,) int64."""
         count = min(length, self.count)
         return ((np.arange(count) + 0.5) * (length / count)).astype(np.int64)
 
     def rate(self, fps: float, length: int) -> float:
-        """Return frames a second of what is picked, from those of the whole clip."""
+        """Return the result's frame rate, for a source of `fps` frames/s and `length` frames."""
         return fps * min(length, self.count) / length
 
 

@@ -1,4 +1,4 @@
-"""Which translated clips are good enough for the manifest."""
+"""Quality limits that decide which translated clips get into the manifest."""
 
 from typing import Annotated
 
@@ -11,46 +11,57 @@ Limit = Annotated[float, Field(ge=0)] | None
 
 
 class KeepIf(Config):
-    """Limits on a clip's `Quality`; null: none. A figure that a clip does not have is not judged.
+    """Limits on a clip's `Quality`; null: no limit. A figure that a clip does not have is not
+    checked.
 
-    Such are figures of movement for a clip of one frame, and the PCK of one whose pose is unknown.
+    A clip of one frame has no figures of movement, and a clip without a known pose has no PCK.
     """
 
     max_warp_error: Limit = Field(
-        default=None, description="flicker: mean square, values in [0, 1]"
+        default=None, description="most flicker: mean squared warping error, values in [0, 1]"
     )
-    max_warp_error_ratio: Limit = Field(default=None, description="flicker: times the source's own")
-    max_flow_epe: Limit = Field(default=None, description="pixels that motion is off")
+    max_warp_error_ratio: Limit = Field(
+        default=None, description="most flicker, as a multiple of the source's"
+    )
+    max_flow_epe: Limit = Field(
+        default=None, description="largest mean endpoint error of the motion, in pixels"
+    )
     min_pck: Annotated[float, Field(ge=0, le=1)] | None = Field(
-        default=None, description="share of joints found again; needs an estimator of poses"
+        default=None, description="lowest share of joints found again, 0..1; needs check_pose"
     )
-    max_brightness_slope: Limit = Field(default=None, description="L* a frame, up or down")
-    max_brightness_range: Limit = Field(default=None, description="L* from the first frame")
-    max_color_slope: Limit = Field(default=None, description="a*, b* a frame")
-    max_color_range: Limit = Field(default=None, description="a*, b* from the first frame")
+    max_brightness_slope: Limit = Field(
+        default=None, description="largest change of L* per frame, up or down"
+    )
+    max_brightness_range: Limit = Field(
+        default=None, description="largest distance of L* from the first frame"
+    )
+    max_color_slope: Limit = Field(default=None, description="largest change of a*, b* per frame")
+    max_color_range: Limit = Field(
+        default=None, description="largest distance of a*, b* from the first frame"
+    )
 
     def reasons(self, quality: Quality) -> tuple[str, ...]:
-        """Why a clip is left out, a line for each limit that it breaks; empty: it is kept."""
-        found = []
+        """Return a line for each limit that a clip breaks; empty if it is kept."""
+        reasons = []
         for key, limit in self.model_dump().items():
-            side, _, figure = key.partition("_")
+            kind, _, figure = key.partition("_")
             value = getattr(quality, figure)
             if limit is None or value is None:
                 continue
-            if side == "max" and abs(value) > limit:
-                found.append(f"{figure} {value:.4g} is over keep_if.{key} {limit:g}")
-            elif side == "min" and value < limit:
-                found.append(f"{figure} {value:.4g} is under keep_if.{key} {limit:g}")
-        return tuple(found)
+            if kind == "max" and abs(value) > limit:
+                reasons.append(f"{figure} {value:.4g} is over keep_if.{key} {limit:g}")
+            elif kind == "min" and value < limit:
+                reasons.append(f"{figure} {value:.4g} is under keep_if.{key} {limit:g}")
+        return tuple(reasons)
 
     def problems(self, *, poses: bool) -> list[str]:
-        """What the rest of the job's config does not go with, a line each.
+        """Return a line for each limit that cannot be checked in this job.
 
-        poses: whether an estimator of poses looks at the translation.
+        poses: true if an estimator of poses runs on the translation.
         """
         if self.min_pck is not None and not poses:
             return [
-                "keep_if.min_pck: nothing estimates the pose on the translation; name an estimator"
-                " or take it out"
+                "keep_if.min_pck: no estimator runs on the translation; set check_pose, or remove"
+                " this limit"
             ]
         return []

@@ -1,8 +1,8 @@
-"""What is written of one clip, and where.
+"""The files written for one clip, their paths, and its result.
 
 OUT/videos/<path>.mp4 (.png for an image)  and beside it <path>.json, the result, written last
-OUT/sidecar/<path>.npz                     the source's key points, boxes and masks, where they hold
-OUT/shown/<path>.mp4, .png                 to look at
+OUT/sidecar/<path>.npz                     the source's keypoints, boxes and masks, where they hold
+OUT/shown/<path>.mp4, .png                 for inspection
 """
 
 from collections.abc import Sequence
@@ -22,21 +22,23 @@ Status = Literal["kept", "rejected", "failed"]
 
 
 class ClipResult(Derived):
-    """What became of one clip, and the files that were written of it."""
+    """The result of one clip, and the files that were written for it."""
 
-    status: Status = Field(description="kept: in the manifest; rejected, failed: in their lists")
-    reasons: tuple[str, ...] = Field(default=(), description="why it is not kept")
-    path: str | None = Field(default=None, description="of the video, relative to OUT")
+    status: Status = Field(
+        description="kept: in manifest.csv; rejected, failed: in rejected.csv, failed.csv"
+    )
+    reasons: tuple[str, ...] = Field(default=(), description="reasons why it is not kept")
+    path: str | None = Field(default=None, description="path of the video, relative to OUT")
     columns: dict[str, str] = Field(default={}, description="further columns of the manifest")
-    quality: dict[str, float | None] = Field(default={}, description="the figures by name")
+    quality: dict[str, float | None] = Field(default={}, description="quality figures by name")
 
 
-def result_of(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
-    """What became of a clip; None where that is not known, or its files are not whole.
+def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
+    """Return a clip's result; None where there is none, or its files are not whole.
 
-    content: see `Derived.whole`.
+    content: compare hashes, not only sizes, as in `Derived.whole`.
     """
-    result = ClipResult.read(Places.of(clip, out).result)
+    result = ClipResult.read(ClipPaths.of(clip, out).result)
     if result is None or result.id != clip.id:
         return None
     if result.status != "failed" and not result.whole(out, content=content):
@@ -45,8 +47,11 @@ def result_of(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResul
 
 
 @dataclass(frozen=True, slots=True)
-class Places:
-    """Where the files of a source clip go; relative to OUT but for `result`."""
+class ClipPaths:
+    """Paths of a source clip's files; relative to OUT, except for `result`.
+
+    shown: without the ending.
+    """
 
     media: str
     sidecar: str
@@ -54,41 +59,41 @@ class Places:
     result: Path
 
     @classmethod
-    def of(cls, clip: ClipRecord, out: Path) -> "Places":
-        """Return the places of a clip under OUT."""
+    def of(cls, clip: ClipRecord, out: Path) -> "ClipPaths":
+        """Return the paths of a clip's files under OUT."""
         media = place_of(clip)
         stem = str(PurePosixPath(media).relative_to(VIDEOS).with_suffix(""))
         result = inside(out, f"{VIDEOS}/{stem}.json")
         return cls(media, f"{SIDECARS}/{stem}.npz", f"{SHOWN}/{stem}", result)
 
 
-def clashes(clips: Sequence[ClipRecord], out: Path) -> list[str]:
-    """Return clips that would be written to one place, a line each."""
+def output_clashes(clips: Sequence[ClipRecord], out: Path) -> list[str]:
+    """Return a line for each pair of clips that would be written to the same path."""
     first: dict[Path, str] = {}
     problems = []
     for clip in clips:
-        place = Places.of(clip, out).result
-        if place in first:
+        path = ClipPaths.of(clip, out).result
+        if path in first:
             problems.append(
-                f"clips {first[place]!r} and {clip.id!r} would both become {place.with_suffix('')};"
+                f"clips {first[path]!r} and {clip.id!r} would both become {path.with_suffix('')};"
                 " choose one of them with clips=[ID]"
             )
-        first.setdefault(place, clip.id)
+        first.setdefault(path, clip.id)
     return problems
 
 
 def remove_leftovers(out: Path, clips: Sequence[ClipRecord]) -> None:
-    """Remove half-written files of these clips that a killed process left.
+    """Remove half-written files that a killed process left for these clips.
 
-    Those of other clips may be another shard's work.
+    Those of other clips may belong to a running shard.
     """
     own = set()
     for clip in clips:
-        places = Places.of(clip, out)
-        own |= {(out / file).with_suffix("") for file in (places.media, places.sidecar)}
-        own.add(out / places.shown)
+        paths = ClipPaths.of(clip, out)
+        own |= {(out / file).with_suffix("") for file in (paths.media, paths.sidecar)}
+        own.add(out / paths.shown)
     for folder in (VIDEOS, SIDECARS, SHOWN):
-        for part in (out / folder).rglob(".*.part*"):
-            stem = part.name[1:].rpartition(".part")[0].rpartition(".")[0]
-            if part.parent / stem in own:
-                part.unlink(missing_ok=True)
+        for leftover in (out / folder).rglob(".*.part*"):
+            stem = leftover.name[1:].rpartition(".part")[0].rpartition(".")[0]
+            if leftover.parent / stem in own:
+                leftover.unlink(missing_ok=True)

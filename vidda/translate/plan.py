@@ -1,4 +1,4 @@
-"""Everything that can be known of a translation before its first second of work."""
+"""The plan of a translation: every check that is possible before the first clip is translated."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -7,8 +7,8 @@ from typing import ParamSpec, TypeVar
 import numpy as np
 
 from vidda import video
-from vidda.camera.target import Size, target_clips
-from vidda.control.clip_size import fitted
+from vidda.camera.target import FrameSize, target_clips
+from vidda.control.clip_size import output_size
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
 from vidda.control.sidecar_poses import SidecarPosesConfig
@@ -19,9 +19,9 @@ from vidda.files import inside
 from vidda.progress import track
 from vidda.sidecar import path_of
 from vidda.translate.backbone import Backbone
-from vidda.translate.outputs import clashes
+from vidda.translate.outputs import output_clashes
 from vidda.translate.prompts import Prompts
-from vidda.translate.shards import Group, Shard, grouped
+from vidda.translate.shards import Group, Shard, group_clips
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord, Manifest
 
@@ -31,31 +31,32 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, slots=True)
 class TranslationPlan:
-    """What a job, or its shard, is to do.
+    """The work of a job, or of its shard.
 
     manifest: all clips of the job, under an absolute root. groups: this shard's, as they pass
     through the model. backbone: the model's files, found once for the whole job. size, rate: of the
-    translated clips, as the target's camera is to be looked at: see `fitted`; frames a second, 0
-    where that is not known.
+    translated clips, at which the target's camera is measured: see `output_size`; frames per
+    second, 0 where it is not known.
     """
 
     manifest: Manifest
     groups: list[Group]
     backbone: Backbone
-    size: Size
+    size: FrameSize
     rate: float
 
     @property
     def clips(self) -> list[ClipRecord]:
-        """This shard's clips."""
+        """Return this shard's clips."""
         return [clip for group in self.groups for clip in group]
 
 
 @dataclass(frozen=True, slots=True)
-class InspectedClip:
-    """What a shard's videos are. frames: of each clip that can be translated, by id.
+class ShardInspection:
+    """The properties of a shard's videos.
 
-    pixels: of all these frames. problems: why the others cannot be, by id.
+    frames: number of frames to translate, by clip id. pixels: over all these frames. problems: by
+    clip id, why other clips cannot be translated.
     """
 
     frames: dict[str, int]
@@ -63,8 +64,8 @@ class InspectedClip:
     problems: dict[str, str]
 
 
-class _Trying:
-    """Calls functions; what they find wrong is gathered."""
+class _ErrorCollector:
+    """A caller of functions that collects the messages of their ViddaErrors."""
 
     def __init__(self) -> None:
         self.problems: list[str] = []
@@ -77,40 +78,42 @@ class _Trying:
             return None
 
 
-def make(config: TranslateConfig) -> TranslationPlan:
-    """Check all that needs no video to be opened; ViddaError with a line for each mistake."""
-    found = choose(find_clips(config.input), config.clips, config.limit)
-    manifest = replace(found, root=found.root.absolute())
-    trying = _Trying()
-    trying.problems += [*_contradictions(config), *clashes(manifest.clips, config.out)]
-    trying.call(torch_device, config.device, "device")
-    backbone = trying.call(config.backbone.find)
-    prompts = trying.call(Prompts, config.prompt, manifest.classes)
+def make_plan(config: TranslateConfig) -> TranslationPlan:
+    """Check all that needs no video to be opened; raise ViddaError with a line for each mistake."""
+    chosen = choose(find_clips(config.input), config.clips, config.limit)
+    manifest = replace(chosen, root=chosen.root.absolute())
+    errors = _ErrorCollector()
+    errors.problems += [*_contradictions(config), *output_clashes(manifest.clips, config.out)]
+    errors.call(torch_device, config.device, "device")
+    backbone = errors.call(config.backbone.find)
+    prompts = errors.call(Prompts, config.prompt, manifest.classes)
     if prompts:
-        trying.call(prompts.check, manifest.clips, backbone.too_long if backbone else None)
+        errors.call(prompts.check, manifest.clips, backbone.too_long if backbone else None)
     if config.camera:
-        trying.call(target_clips, config.camera)
-    if trying.problems:
-        raise ViddaError("\n".join(dict.fromkeys(trying.problems)))
+        errors.call(target_clips, config.camera)
+    if errors.problems:
+        raise ViddaError("\n".join(dict.fromkeys(errors.problems)))
     assert backbone
-    groups = Shard.parse(config.shard).of(grouped(manifest.clips, config.batch))
-    return TranslationPlan(manifest, groups, backbone, *_seen(config, manifest, backbone.multiple))
+    groups = Shard.parse(config.shard).of(group_clips(manifest.clips, config.batch))
+    return TranslationPlan(
+        manifest, groups, backbone, *_size_and_rate(config, manifest, backbone.multiple)
+    )
 
 
 def load_estimators(config: TranslateConfig) -> None:
-    """Load what estimates poses and flow, to say now what is wrong with it; raises ViddaError."""
+    """Load the estimators of poses and flow, to report mistakes now; raise ViddaError."""
     ControlReader(config.control, None).load()
     if config.check_pose is not None:
         config.check_pose.build()
 
 
-def inspect(plan: TranslationPlan, config: TranslateConfig) -> InspectedClip:
-    """Open every video of the shard and look for what else its translation needs."""
+def inspect_clips(plan: TranslationPlan, config: TranslateConfig) -> ShardInspection:
+    """Open every video of the shard, check what its translation needs, and count its frames."""
     frames: dict[str, int] = {}
     problems: dict[str, str] = {}
     pixels = 0
     clips = plan.clips
-    for clip in track(clips, label="looking at the clips", total=len(clips), unit="clips"):
+    for clip in track(clips, label="inspecting clips", total=len(clips), unit="clips"):
         try:
             info = video.probe(inside(plan.manifest.root, clip.path))
             _require_sidecar(clip, plan, config)
@@ -118,35 +121,35 @@ def inspect(plan: TranslationPlan, config: TranslateConfig) -> InspectedClip:
             problems[clip.id] = str(error)
             continue
         frames[clip.id] = len(config.frames.pick(info.frames))
-        height, width = fitted(info, config.size, plan.backbone.multiple)
+        height, width = output_size(info, config.size, plan.backbone.multiple)
         pixels += frames[clip.id] * height * width
-    return InspectedClip(frames, pixels, problems)
+    return ShardInspection(frames, pixels, problems)
 
 
 def config_problems(config: TranslateConfig) -> list[str]:
-    """Return the mistakes that can be told without clips and without the model, a line each."""
-    trying = _Trying()
-    trying.problems += _contradictions(config)
-    trying.call(torch_device, config.device, "device")
-    trying.call(Shard.parse, config.shard)
-    return trying.problems
+    """Return the config's mistakes that show without clips and without the model, a line each."""
+    errors = _ErrorCollector()
+    errors.problems += _contradictions(config)
+    errors.call(torch_device, config.device, "device")
+    errors.call(Shard.parse, config.shard)
+    return errors.problems
 
 
 def _contradictions(config: TranslateConfig) -> Iterator[str]:
-    """Yield keys that do not go together, a line each."""
+    """Yield a line for each pair of keys that contradict each other."""
     yield from config.backbone.problems(config.control)
     if isinstance(config.check_pose, SidecarPosesConfig):
         yield (
-            "check_pose.name: a sidecar says what the source shows, not what is seen on the"
-            " translation; take mmpose or onnx"
+            "check_pose.name: a sidecar holds the source's pose, not the translation's; choose"
+            " mmpose or onnx"
         )
     yield from config.keep_if.problems(poses=config.check_pose is not None)
     if config.engine == "local" and config.workers > 1:
-        yield "workers: engine local has one; take engine=processes"
+        yield "workers: engine local has only one; choose engine=processes"
 
 
 def _require_sidecar(clip: ClipRecord, plan: TranslationPlan, config: TranslateConfig) -> None:
-    """Raise ViddaError when a clip lacks a sidecar that its pose or its mask is to come from."""
+    """Raise ViddaError when a clip lacks the sidecar that its pose or mask is to come from."""
     root = plan.manifest.root
     if isinstance(config.control.pose, SidecarPosesConfig) and not path_of(clip, root).is_file():
         raise ViddaError(f"clip {clip.id!r} has no sidecar {path_of(clip, root)}")
@@ -157,19 +160,22 @@ def _require_sidecar(clip: ClipRecord, plan: TranslationPlan, config: TranslateC
         )
 
 
-def _seen(config: TranslateConfig, manifest: Manifest, multiple: int) -> tuple[Size, float]:
-    """Size and frames/s of the translations; the medians of the first clips, alike in all shards.
+def _size_and_rate(
+    config: TranslateConfig, manifest: Manifest, multiple: int
+) -> tuple[FrameSize, float]:
+    """Return size and frames/s of the translations, 0 where the rate is not needed.
 
-    The config's size, where it names one.
+    The config's size, where it has one; else medians over the first clips, which are the same in
+    all shards.
     """
     rates, sides = [], []
     for clip in manifest.clips[:50] if config.camera else ():
         try:
             info = video.probe(inside(manifest.root, clip.path))
-        except ViddaError:  # is reported as failed when its turn comes
+        except ViddaError:  # reported as failed when it is translated
             continue
         rates.append(config.frames.rate(info.fps, info.frames))
-        sides.append(min(fitted(info, None, multiple)))
+        sides.append(min(output_size(info, None, multiple)))
     if not rates:
         return config.size, 0.0
     size = int(np.median(sides)) if config.size is None else config.size

@@ -1,4 +1,4 @@
-"""What is asked of the model for each clip: a template, filled from the manifest or captions."""
+"""Prompts for each clip: a template, filled from the manifest or from captions."""
 
 import csv
 import difflib
@@ -14,70 +14,74 @@ from vidda.data.manifest import csv_line, shortened, write_csv
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
-# The recipe's (Sinha 2023).
+# Source: Sinha 2023.
 NEGATIVE = (
     "longbody, lowres, bad anatomy, bad hands, missing fingers, extra digit, fewer digits,"
     " cropped, worst quality, low quality"
 )
 TooLong = Callable[[Sequence[str]], dict[str, str]]
-"""Prompts that a model does not read to their end, and how long each is, in words."""
+"""A function that returns the prompts that a model truncates, each with a text on its length."""
 
 _COLUMNS = ("id", "domain", "view", "subject", "altitude_m")
-_OTHERS = ("class", "token", "caption")
+_OTHER_FIELDS = ("class", "token", "caption")
 
 
 class PromptConfig(Config):
-    """The prompt of each clip, and what it must not look like."""
+    """The template of the clips' prompts, its values, and the negative prompt."""
 
     template: str = Field(
         default="a person, best quality, extremely detailed",
-        description="may name {class}, {token}, {caption}, {domain}, {view}, {subject} and any"
-        " further column of the manifest",
+        description="prompt of each clip; may name {class}, {token}, {caption}, {domain}, {view},"
+        " {subject} and any further column of the manifest",
     )
-    negative: str = Field(default=NEGATIVE, description="what guidance leads away from")
+    negative: str = Field(
+        default=NEGATIVE, description="negative prompt, which guidance leads away from"
+    )
     token: str | None = Field(
         default=None, description="the personalized words that {token} stands for, e.g. sks person"
     )
     classes: dict[str, str] = Field(
-        default={}, description="what {class} says for a class; others say their own name"
+        default={},
+        description="words that {class} stands for, by class name; default: the name itself",
     )
     captions: Path | None = Field(
-        default=None, description="CSV of clip and caption, as vidda caption writes it: {caption}"
+        default=None,
+        description="CSV of clip and caption that {caption} is from, as vidda caption writes it",
     )
 
     @model_validator(mode="after")
     def _go_together(self) -> Self:
-        names = fields(self.template)
+        names = template_fields(self.template)
         for name, value in (("token", self.token), ("captions", self.captions)):
             field = name.removesuffix("s")
             if field in names and value is None:
-                raise ValueError(f"template names {{{field}}}, but {name} is not given")
+                raise ValueError(f"template names {{{field}}}, but {name} is not set")
             if field not in names and value is not None:
-                raise ValueError(f"{name} is given, but template does not name {{{field}}}")
+                raise ValueError(f"{name} is set, but template does not name {{{field}}}")
         return self
 
 
-def fields(template: str) -> set[str]:
-    """Return the names in braces; raises ValueError when a brace is not closed or a
-    name is none.
+def template_fields(template: str) -> set[str]:
+    """Return the names in braces; raise ValueError when a brace is not closed or a name is not
+    plain.
     """
     try:
         parsed = list(string.Formatter().parse(template))
     except ValueError as error:
-        raise ValueError(f"template {template!r}: {error}; a real brace is doubled") from None
+        raise ValueError(f"template {template!r}: {error}; double a literal brace") from None
     for _, name, form, conversion in parsed:
         if name is not None and (not name.isidentifier() or form or conversion):
             raise ValueError(
-                f"template {template!r}: {{{name}}} is not a plain name; a real brace is doubled"
+                f"template {template!r}: {{{name}}} is not a plain name; double a literal brace"
             )
     return {name for _, name, _, _ in parsed if name is not None}
 
 
 class Prompts:
-    """The prompts of clips.
+    """The prompts of a manifest's clips.
 
-    classes: the manifest's class names, index by index. Raises ViddaError when the captions cannot
-    be read, or a class that is given other words is none of these.
+    classes: the manifest's class names, by label. Raises ViddaError when the captions cannot be
+    read, or the config words a class that does not exist.
     """
 
     def __init__(self, config: PromptConfig, classes: Sequence[str]) -> None:
@@ -88,14 +92,19 @@ class Prompts:
         if unknown:
             raise ViddaError(
                 "\n".join(
-                    f"prompt.classes: no class {name!r}{_near(name, classes)}" for name in unknown
+                    f"prompt.classes: no class {name!r}{_suggestion(name, classes)}"
+                    for name in unknown
                 )
             )
 
     def of(self, clip: ClipRecord) -> str:
-        """Return one clip's prompt; raises ViddaError when it lacks what the template names."""
+        """Return one clip's prompt; raises ViddaError when the clip lacks a value that the template
+        names.
+        """
         values = self._values(clip)
-        lacking = sorted(name for name in fields(self.config.template) if not values.get(name))
+        lacking = sorted(
+            name for name in template_fields(self.config.template) if not values.get(name)
+        )
         if lacking:
             raise ViddaError(self._lack(clip, lacking[0], values))
         return self.config.template.format_map(values)
@@ -103,7 +112,7 @@ class Prompts:
     def check(self, clips: Sequence[ClipRecord], too_long: TooLong | None = None) -> None:
         """Raise ViddaError, with a line for each mistake, unless every clip has its prompt.
 
-        too_long: of the model, where the prompts' lengths are to be checked too.
+        too_long: the model's check of lengths, or None.
         """
         problems = []
         first: dict[str, ClipRecord] = {}  # clip of each prompt
@@ -118,20 +127,21 @@ class Prompts:
             raise ViddaError("\n".join(shortened(problems)))
 
     def _too_long(self, clips: Mapping[str, ClipRecord], too_long: TooLong) -> list[str]:
-        """Return a line for each prompt of a clip that is too long, and for the negative one."""
+        """Return a line for each clip's prompt that is too long, and for the negative one."""
         problems = []
-        for prompt, told in too_long(list(clips)).items():
+        for prompt, length in too_long(list(clips)).items():
             label = clips[prompt].label
-            of = "" if label is None else f" (class {self._classes[label]!r})"
+            class_note = "" if label is None else f" (class {self._classes[label]!r})"
             problems.append(
-                f"clip {clips[prompt].id!r}{of}: its prompt has {told}; shorten prompt.template or"
-                f" what it names: {prompt!r:.80}"
+                f"clip {clips[prompt].id!r}{class_note}: its prompt has {length}; shorten"
+                f" prompt.template or what it names: {prompt!r:.80}"
             )
-        for prompt, told in too_long([self.config.negative]).items():
-            problems.append(f"prompt.negative has {told}; shorten {prompt!r:.80}")
+        for prompt, length in too_long([self.config.negative]).items():
+            problems.append(f"prompt.negative has {length}; shorten {prompt!r:.80}")
         return problems
 
     def _values(self, clip: ClipRecord) -> dict[str, str]:
+        """Return a clip's values of all names that a template can use."""
         values = dict(clip.meta)
         for name in _COLUMNS:
             value = getattr(clip, name)
@@ -143,17 +153,20 @@ class Prompts:
         return values
 
     def _lack(self, clip: ClipRecord, name: str, values: Mapping[str, str]) -> str:
+        """Return the message that a clip has no value for a name in the template."""
         if name == "caption":
             return f"clip {clip.id!r}: not in {self.config.captions}; run vidda caption for it"
         if name == "class":
             return f"clip {clip.id!r}: has no label for {{class}}; leave {{class}} out of template"
         if name in values:
             return f"clip {clip.id!r}: its column {name!r} is empty; leave {{{name}}} out"
-        return f"clip {clip.id!r}: template names {{{name}}}{_near(name, values)}"
+        return f"clip {clip.id!r}: template names {{{name}}}{_suggestion(name, values)}"
 
 
 def read_captions(file: Path) -> dict[str, str]:
-    """Captions by clip id; raises ViddaError with a line for each mistake."""
+    """Return captions by clip id from a CSV file; raises ViddaError with a line for each
+    mistake.
+    """
     try:
         with file.open(encoding="utf-8-sig", newline="") as stream:
             reader = csv.DictReader(stream, strict=True)
@@ -164,14 +177,14 @@ def read_captions(file: Path) -> dict[str, str]:
             f"{file}: cannot be read as captions ({error}); run vidda caption"
         ) from None
     if not {"clip", "caption"} <= set(header):
-        raise ViddaError(f"{file}:1: its columns are {','.join(header)}; wanted are clip,caption")
+        raise ViddaError(f"{file}:1: its columns are {','.join(header)}; it needs clip,caption")
     captions: dict[str, str] = {}
     problems = []
     for line, row in rows:
         if not row["clip"] or not row["caption"]:
             problems.append(f"{file}:{line}: clip or caption is empty; remove the line")
         elif row["clip"] in captions:
-            problems.append(f"{file}:{line}: clip {row['clip']!r} stands twice; remove one line")
+            problems.append(f"{file}:{line}: clip {row['clip']!r} is duplicated; remove one line")
         else:
             captions[row["clip"]] = row["caption"]
     if problems:
@@ -180,11 +193,15 @@ def read_captions(file: Path) -> dict[str, str]:
 
 
 def write_captions(file: Path, captions: Sequence[tuple[str, str, str]]) -> None:
-    """Write, atomically, what `read_captions` reads: clip id, caption, and the frame it is of."""
+    """Write a CSV file for `read_captions`, atomically.
+
+    captions: clip id, caption, and the frame that the caption is of.
+    """
     write_csv(file, csv_line(("clip", "caption", "of")), [csv_line(row) for row in captions])
 
 
-def _near(name: str, known: Sequence[str] | Mapping[str, str]) -> str:
+def _suggestion(name: str, known: Sequence[str] | Mapping[str, str]) -> str:
+    """Return the end of a message on an unknown name: the most similar known one, or all."""
     names = sorted(known)
     near = difflib.get_close_matches(name, names, n=1)
     return f"; did you mean {near[0]!r}?" if near else f"; known are {', '.join(names)}"

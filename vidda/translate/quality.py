@@ -1,7 +1,7 @@
-"""How good a translated clip is, beside its source: flicker, motion, pose, drift and plain defects.
+"""Quality figures of a translated clip, compared with its source: flicker, motion, pose, drift,
+defects.
 
-All of it is to be measured before `vidda.camera.match`, whose shake, blur and change of
-light are wanted.
+They are measured before `vidda.camera.match`, whose shake, blur and change of light are wanted.
 """
 
 from dataclasses import asdict, dataclass
@@ -11,35 +11,40 @@ import numpy as np
 from scipy.optimize import linear_sum_assignment
 
 from vidda.control.controls import Controls
-from vidda.control.flow import Flow, occluded, warp
-from vidda.control.keypoints import THRESHOLD, Pose, known, pck, people_boxes
+from vidda.control.flow import FlowEstimator, occlusion_mask, warp
+from vidda.control.keypoints import THRESHOLD, Pose, known_joints, pck, people_boxes
 
 QUANTIZATION = 2.0 / 12.0 / 255.0**2
-"""Squared difference of two values in [0, 1] by rounding to 8 bits alone: no error is below it."""
+"""Expected squared difference of two values in [0, 1] by rounding to 8 bits, the least error."""
 
-BLACK = 6.0
-UNIFORM = 1.0
-STILL = 0.05
-MOVES = 16.0
+BLACK_LEVEL = 6.0
+"""99th percentile of a frame's values, in 0..255, below which it is black."""
+UNIFORM_CONTRAST = 1.0
+"""Standard deviation of all channels, in 0..255, below which a frame is of one color."""
+STILL_CHANGE = 0.05
+"""Mean change of the values, in 0..255, below which a frame repeats the previous one."""
+MOVING_CHANGE = 16.0
+"""Largest change of a value, in 0..255, from which the source moves."""
 
 BROKEN, DARK = "with NaN or infinite values", "black"
-PLAIN, FROZEN = "of one color", "frozen while the source moves"
-"""What a frame can be, and is not to be."""
+ONE_COLOR, FROZEN = "of one color", "frozen while the source moves"
+"""Defects of a frame."""
 
 DIGITS = 6
+"""Significant digits of a figure in a CSV file."""
 
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The figures of one translated clip; None where the clip or the estimators do not give one.
+    """The quality figures of one translated clip; None where the clip or the estimators give none.
 
-    warp_error: mean squared difference, values in [0, 1], of each frame and the one before warped
-    onto it by the source's flow, where not occluded; source_warp_error: the source's own;
-    warp_error_ratio: the first by the second. flow_epe: mean endpoint error in pixels between the
-    flow of source and translation. pck: share of the source's joints found again on the
-    translation, PCK@0.2. brightness_slope, color_slope: change a frame of the mean L* (signed),
-    and of the mean (a*, b*) (length), by least squares; brightness_range, color_range: farthest
-    that a frame's mean L*, and mean (a*, b*), lies from the first frame's. CIELAB units.
+    warp_error: mean squared difference, values in [0, 1], of each frame and the previous one warped
+    onto it by the source's flow, where not occluded; source_warp_error: the same of the source;
+    warp_error_ratio: the first divided by the second. flow_epe: mean endpoint error in pixels
+    between the flow of source and translation. pck: share of the source's joints found again on the
+    translation, PCK@0.2. brightness_slope, color_slope: change per frame of the mean L* (signed),
+    and of the mean (a*, b*) (length), by least squares; brightness_range, color_range: largest
+    distance of a frame's mean L*, and mean (a*, b*), from the first frame's. CIELAB units.
     """
 
     warp_error: float | None
@@ -64,49 +69,49 @@ class Quality:
         }
 
 
-def measure(
+def measure_quality(
     source: np.ndarray,
     translated: np.ndarray,
     controls: Controls,
-    flow: Flow,
+    flow: FlowEstimator,
     found: Pose | None = None,
     threshold: float = THRESHOLD,
 ) -> Quality:
-    """Return all figures of one translated clip.
+    """Return all quality figures of one translated clip.
 
-    source, translated: (T, H, W, 3) uint8 RGB, 16 pixels a side at least. controls: the source's;
-    its flow and occlusion are used where it has them and estimated where not. flow: the estimator
-    for the rest. found: the pose re-estimated on the translation, in any order of people, or None.
-    threshold: the source's joints with a lower score do not count in the PCK.
+    source, translated: (T, H, W, 3) uint8 RGB, at least 16 pixels a side. controls: the source's;
+    its flow and occlusion are used where it has them, and estimated elsewhere. flow: the estimator
+    for the rest. found: the pose estimated on the translation, its people in any order, or None.
+    threshold: lowest score of the source's joints that count in the PCK.
     """
     motion, hidden = controls.flow_previous, controls.occluded_previous
     if motion is None or hidden is None:
         motion, hidden = flow_to_previous(source, flow)
     error = warp_error(translated, motion, hidden)
-    own = warp_error(source, motion, hidden)
-    agreement = None
+    source_error = warp_error(source, motion, hidden)
+    pck_value = None
     if found is not None and controls.pose is not None:
-        agreement = pose_agreement(controls.pose, found, threshold)
-    slope, farthest = brightness_drift(translated)
-    color_slope, color_farthest = color_drift(translated)
+        pck_value = pose_agreement(controls.pose, found, threshold)
+    brightness_slope, brightness_range = brightness_drift(translated)
+    color_slope, color_range = color_drift(translated)
     return Quality(
         warp_error=error,
-        source_warp_error=own,
+        source_warp_error=source_error,
         warp_error_ratio=None
-        if error is None or own is None
-        else max(error, QUANTIZATION) / max(own, QUANTIZATION),
+        if error is None or source_error is None
+        else max(error, QUANTIZATION) / max(source_error, QUANTIZATION),
         flow_epe=flow_epe(translated, motion, hidden, flow),
-        pck=agreement,
-        brightness_slope=slope,
-        brightness_range=farthest,
+        pck=pck_value,
+        brightness_slope=brightness_slope,
+        brightness_range=brightness_range,
         color_slope=color_slope,
-        color_range=color_farthest,
+        color_range=color_range,
     )
 
 
-def flow_to_previous(frames: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.ndarray]:
-    """Return flow from each frame to the one before, and where that is hidden, as `Controls` has
-    them.
+def flow_to_previous(frames: np.ndarray, flow: FlowEstimator) -> tuple[np.ndarray, np.ndarray]:
+    """Return the flow from each frame to the previous one, and where it is occluded, as in
+    `Controls`.
 
     frames: (T, H, W, 3) uint8. Returns (T, H, W, 2) float16 pixels and (T, H, W) bool; row 0 is
     zero and False.
@@ -116,62 +121,62 @@ def flow_to_previous(frames: np.ndarray, flow: Flow) -> tuple[np.ndarray, np.nda
     for t in range(1, len(frames)):
         forward = flow.flow(frames[t], frames[t - 1])
         motion[t] = forward
-        hidden[t] = occluded(forward, flow.flow(frames[t - 1], frames[t]))
+        hidden[t] = occlusion_mask(forward, flow.flow(frames[t - 1], frames[t]))
     return motion, hidden
 
 
 def warp_error(frames: np.ndarray, motion: np.ndarray, hidden: np.ndarray) -> float | None:
-    """Return mean squared difference of each frame and the one before, warped onto it; values in
-    [0, 1].
+    """Return the mean squared difference of each frame and the previous one, warped onto it.
 
-    frames: (T, H, W, 3) uint8. motion: (T, H, W, 2) pixels to the frame before; hidden: (T, H, W)
-    bool, pixels that do not count. The mean over frames of the mean over pixels. None for a clip of
-    one frame, or where all is hidden. Source: Lai et al. 2018, arXiv 1808.00449, equations 8, 9.
+    frames: (T, H, W, 3) uint8; differences are of values in [0, 1]. motion: (T, H, W, 2) pixels to
+    the previous frame. hidden: (T, H, W) bool, pixels that do not count. The mean over frames of
+    the mean over pixels. None for a clip of one frame, or where all is hidden. Source: Lai et al.
+    2018, arXiv 1808.00449, equations 8, 9.
     """
     errors = []
     for t in range(1, len(frames)):
-        seen = ~hidden[t]
-        if seen.any():
-            before = warp(frames[t - 1].astype(np.float32), motion[t])
-            difference = (frames[t] - before)[seen] / 255.0
+        visible = ~hidden[t]
+        if visible.any():
+            previous = warp(frames[t - 1].astype(np.float32), motion[t])
+            difference = (frames[t] - previous)[visible] / 255.0
             errors.append(float(np.square(difference).mean()))
     return float(np.mean(errors)) if errors else None
 
 
 def flow_epe(
-    translated: np.ndarray, motion: np.ndarray, hidden: np.ndarray, flow: Flow
+    translated: np.ndarray, motion: np.ndarray, hidden: np.ndarray, flow: FlowEstimator
 ) -> float | None:
-    """Return mean distance in pixels between the flow of source and translation, where the source's
-    holds.
+    """Return the mean endpoint error in pixels between the flow of source and translation.
 
     translated: (T, H, W, 3) uint8; motion, hidden: of the source, see `warp_error`. None for a clip
     of one frame, or where all is hidden.
     """
     errors = []
     for t in range(1, len(translated)):
-        seen = ~hidden[t]
-        if seen.any():
+        visible = ~hidden[t]
+        if visible.any():
             difference = flow.flow(translated[t], translated[t - 1]) - motion[t]
-            errors.append(float(np.linalg.norm(difference[seen], axis=-1).mean()))
+            errors.append(float(np.linalg.norm(difference[visible], axis=-1).mean()))
     return float(np.mean(errors)) if errors else None
 
 
 def pose_agreement(source: Pose, found: Pose, threshold: float = THRESHOLD) -> float | None:
-    """PCK@0.2 of the poses found on a translation against the source's, mean over joints, 0 to 1.
+    """Return the PCK@0.2 of a translation's poses against the source's, mean over joints, 0 to 1.
 
-    The people of each frame are paired so that their joints lie nearest (Hungarian method); a
-    joint of score 0, and a person too many in the source, were not found. None where the source has
-    no joint of a score of `threshold` or more.
+    source, found: poses of the source and on the translation. The people of each frame are paired
+    so that their joints are nearest (Hungarian method); a joint of score 0, and an additional
+    person in the source, count as not found. None where the source has no joint of a score of
+    `threshold` or more.
     """
-    visible = known(source.scores, threshold)
+    visible = known_joints(source.scores, threshold)
     if not visible.any():
         return None
     predicted = np.full(source.keypoints.shape, np.nan)
     for t in range(len(visible)):
         joints = np.where(found.scores[t] > 0.0, 1.0, np.nan)[..., None] * found.keypoints[t]
-        away = np.linalg.norm(source.keypoints[t][:, None] - joints[None], axis=-1)
-        away = np.minimum(np.nan_to_num(away, nan=1e6), 1e6)
-        own, other = linear_sum_assignment((away * visible[t][:, None]).sum(-1))
+        distances = np.linalg.norm(source.keypoints[t][:, None] - joints[None], axis=-1)
+        distances = np.minimum(np.nan_to_num(distances, nan=1e6), 1e6)
+        own, other = linear_sum_assignment((distances * visible[t][:, None]).sum(-1))
         predicted[t, own] = joints[other]
     boxes = people_boxes(source, threshold)
     size = (boxes[..., 2:] - boxes[..., :2]).max(-1)
@@ -179,57 +184,65 @@ def pose_agreement(source: Pose, found: Pose, threshold: float = THRESHOLD) -> f
 
 
 def brightness_drift(frames: np.ndarray) -> tuple[float, float]:
-    """Slope a frame and range of the mean L*, see `Quality`. frames: (T, H, W, 3) uint8."""
+    """Return slope per frame and range of the mean L*, see `Quality`. frames: (T, H, W,
+    3) uint8.
+    """
     means = _mean_lab(frames)[:, :1]
     return float(_slope(means)[0]), _range(means)
 
 
 def color_drift(frames: np.ndarray) -> tuple[float, float]:
-    """Slope a frame and range of the mean (a*, b*), see `Quality`. frames: (T, H, W, 3) uint8."""
+    """Return slope per frame and range of the mean (a*, b*), see `Quality`. frames: (T, H, W, 3)
+    uint8.
+    """
     means = _mean_lab(frames)[:, 1:]
     return float(np.linalg.norm(_slope(means))), _range(means)
 
 
 def defects(translated: np.ndarray, source: np.ndarray) -> tuple[str, ...]:
-    """Why a translation cannot be used whatever its figures are; empty where nothing is wrong.
+    """Return the reasons why a translation is unusable whatever its figures are; empty if none.
 
-    translated: (T, H, W, 3) RGB, uint8 or float in 0..255. source: (T, H, W, 3) uint8; what it
-    shows itself, as a black or still frame, is no defect.
+    translated: (T, H, W, 3) RGB, uint8 or float in 0..255. source: (T, H, W, 3) uint8; a frame that
+    is black or still in the source too is no defect.
     """
     found: list[str | None] = []
-    before = None
+    previous = None
     # Two frames at a time: as floats, a whole clip would be four times its size.
     for frame, original in zip(translated, source, strict=True):
-        now = _levels(frame), original.astype(np.float32)
-        found.append(_defect(*(before or now), *now) if np.isfinite(frame).all() else BROKEN)
-        before = now
+        current = _levels(frame), original.astype(np.float32)
+        found.append(
+            _defect(*(previous or current), *current) if np.isfinite(frame).all() else BROKEN
+        )
+        previous = current
     return tuple(
-        f"{found.count(what)} of {len(found)} frames {what}, first frame {found.index(what)}"
-        for what in (BROKEN, DARK, PLAIN, FROZEN)
-        if what in found
+        f"{found.count(defect)} of {len(found)} frames {defect}, first frame {found.index(defect)}"
+        for defect in (BROKEN, DARK, ONE_COLOR, FROZEN)
+        if defect in found
     )
 
 
 def _levels(frame: np.ndarray) -> np.ndarray:
-    """Return a frame as float32, what is not finite at an end of the scale."""
+    """Return a frame as float32, values that are not finite replaced by an end of the scale."""
     return np.nan_to_num(frame.astype(np.float32), nan=0.0, posinf=255.0, neginf=0.0)
 
 
 def _defect(
     values_before: np.ndarray, source_before: np.ndarray, values: np.ndarray, source: np.ndarray
 ) -> str | None:
-    """What is wrong with a frame, beside the source's and the ones before, all float32."""
-    if _brightest(values) < BLACK <= _brightest(source):
+    """Return the defect of a frame, compared with the source's and both previous ones, float32, or
+    None.
+    """
+    if _brightest(values) < BLACK_LEVEL <= _brightest(source):
         return DARK
-    if _contrast(values) < UNIFORM <= _contrast(source):
-        return PLAIN
-    still = float(np.abs(values - values_before).mean()) < STILL
-    moves = float(np.abs(source - source_before).max()) >= MOVES
+    if _contrast(values) < UNIFORM_CONTRAST <= _contrast(source):
+        return ONE_COLOR
+    still = float(np.abs(values - values_before).mean()) < STILL_CHANGE
+    moves = float(np.abs(source - source_before).max()) >= MOVING_CHANGE
     return FROZEN if still and moves else None
 
 
 def _mean_lab(frames: np.ndarray) -> np.ndarray:
-    """(T, 3) mean L*, a*, b* of each frame."""
+    """Return the mean L*, a*, b* of each frame, (T, 3)."""
     return np.array(
         [
             cv2.cvtColor(frame.astype(np.float32) / 255.0, cv2.COLOR_RGB2Lab).mean((0, 1))
@@ -239,21 +252,22 @@ def _mean_lab(frames: np.ndarray) -> np.ndarray:
 
 
 def _slope(means: np.ndarray) -> np.ndarray:
-    """Least-squares change a frame of (T, C) values, (C,); zero for one frame."""
+    """Return the least-squares change per frame of values (T, C), (C,); zero for one frame."""
     time = np.arange(len(means)) - (len(means) - 1) / 2.0
     slope: np.ndarray = time @ means / max(float(time @ time), 1.0)
     return slope
 
 
 def _range(means: np.ndarray) -> float:
+    """Return the largest distance of values (T, C) from the first."""
     return float(np.linalg.norm(means - means[0], axis=1).max())
 
 
 def _brightest(frame: np.ndarray) -> float:
-    """Return the level that all but the brightest hundredth of a frame's values stay below."""
+    """Return the 99th percentile of a frame's values."""
     return float(np.quantile(frame, 0.99))
 
 
 def _contrast(frame: np.ndarray) -> float:
-    """Return the greatest standard deviation of a channel over a frame."""
+    """Return the largest standard deviation of a channel over a frame."""
     return float(frame.std(axis=(0, 1)).max())

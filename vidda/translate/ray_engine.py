@@ -9,13 +9,13 @@ from typing import Any
 import torch
 
 from vidda.errors import ViddaError
-from vidda.translate.remote import Remote, report
+from vidda.translate.remote_worker import RemoteWorker, relay_log
 from vidda.translate.shards import Group
 from vidda.translate.worker import WorkerResult, WorkerSetup
 
 
-def by_ray(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
-    """Translate groups by one actor for each GPU of the cluster; yields each as it is done.
+def translate_with_ray(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerResult]]:
+    """Translate groups with one actor for each GPU of the cluster; yield each group's results.
 
     Joins the cluster that RAY_ADDRESS names, else starts one on this machine. Raises ViddaError
     when Ray is not installed or an actor dies.
@@ -31,29 +31,31 @@ def by_ray(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[list[WorkerR
     if started:
         ray.init(include_dashboard=False, configure_logging=False, log_to_driver=False)
     try:
-        count, share = _workers(setup, int(ray.cluster_resources().get("GPU", 0)))
-        # Without a claim on CPUs no actor waits for one that never becomes free.
-        kind = ray.remote(Remote).options(num_cpus=0, num_gpus=share)
-        given = (setup, setup.config.device, Path.cwd(), torch.get_num_threads())
-        pool = ActorPool([kind.remote(*given) for _ in range(count)])
+        count, share = _actors(setup, int(ray.cluster_resources().get("GPU", 0)))
+        # Actors request no CPUs, so that none waits for one that never becomes free.
+        actor_class = ray.remote(RemoteWorker).options(num_cpus=0, num_gpus=share)
+        arguments = (setup, setup.config.device, Path.cwd(), torch.get_num_threads())
+        pool = ActorPool([actor_class.remote(*arguments) for _ in range(count)])
         waiting: Any = list(groups)
-        for done, said in pool.map_unordered(lambda actor, g: actor.process.remote(g), waiting):
-            report(said)
+        for done, lines in pool.map_unordered(
+            lambda actor, group: actor.process.remote(group), waiting
+        ):
+            relay_log(lines)
             yield done
     except RayTaskError as error:
         raise error.cause from None
     except RayActorError as error:
         reason = str(error).partition("\n")[0]
         raise ViddaError(
-            f"engine ray: an actor died ({reason}); the same command with --resume goes on"
+            f"engine ray: an actor died ({reason}); the same command with --resume continues"
         ) from None
     finally:
         if started:
             ray.shutdown()
 
 
-def _workers(setup: WorkerSetup, gpus: int) -> tuple[int, float]:
-    """Return how many actors there are, and the share of a GPU that each one takes."""
+def _actors(setup: WorkerSetup, gpus: int) -> tuple[int, float]:
+    """Return the number of actors, and the share of a GPU that each one gets."""
     config = setup.config
     if gpus == 0 or config.device == "cpu":
         return max(1, config.workers), 0.0

@@ -1,7 +1,7 @@
-"""Which clips pass through the model together, and which of them are whose.
+"""Groups of clips that pass through the model together, and their distribution over shards.
 
-Clips are grouped before they are handed out: so the same ones stand together, and each comes out
-the same to the last bit, however many shards and workers there are and whatever was done before.
+Clips are grouped before the groups are distributed, so a clip is always in the same group and comes
+out the same to the last bit, for any number of shards and workers and any earlier progress.
 """
 
 import json
@@ -14,67 +14,68 @@ from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.types import ClipRecord
 
-AGREED, SHARDS = "shards.json", "shards"
+SETTINGS_FILE, SHARDS = "shards.json", "shards"
 
 Group = tuple[ClipRecord, ...]
 
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """The `number`-th of `count` parts of a job, counted from 1."""
+    """The `number`-th of `count` shards of a job, counted from 1."""
 
     number: int
     count: int
 
     @classmethod
     def parse(cls, text: str | None) -> "Shard":
-        """Return the shard that is written i/n; None is all. Raises ValueError for
-        anything else.
+        """Return the shard written as i/n; None is the whole job. Raises ValueError for anything
+        else.
         """
         if text is None:
             return cls(1, 1)
         match = re.fullmatch(r"(\d+)/(\d+)", text)
         number, count = map(int, match.groups()) if match else (0, 0)
         if not 1 <= number <= count:
-            raise ValueError(f"{text!r} is not a part; write i/n, from 1/n to n/n")
+            raise ValueError(f"{text!r} is not a shard; write i/n, from 1/n to n/n")
         return cls(number, count)
 
     def folder(self, out: Path) -> Path:
-        """Return the run folder of this part: OUT itself where there is only one."""
+        """Return the run folder of this shard: OUT itself where there is only one."""
         return out if self.count == 1 else out / SHARDS / f"{self.number}-of-{self.count}"
 
     def of(self, groups: Sequence[Group]) -> list[Group]:
-        """Return the groups of this part."""
+        """Return this shard's groups out of all groups."""
         return list(groups[self.number - 1 :: self.count])
 
     def owners(self, groups: Sequence[Group], clips: Iterable[ClipRecord]) -> list["Shard"]:
-        """Return the parts that have any of these clips. groups: of all parts."""
+        """Return the shards that have any of these clips. groups: of all shards."""
         ids = {clip.id for clip in clips}
         parts = (Shard(number, self.count) for number in range(1, self.count + 1))
         return [one for one in parts if any(c.id in ids for group in one.of(groups) for c in group)]
 
 
-def grouped(clips: Sequence[ClipRecord], size: int) -> list[Group]:
-    """Return clips in groups of `size`; the manifest's order does not matter."""
+def group_clips(clips: Sequence[ClipRecord], size: int) -> list[Group]:
+    """Return clips in groups of `size`, in the order of their ids."""
     ordered = sorted(clips, key=lambda clip: clip.id)
     return [tuple(ordered[at : at + size]) for at in range(0, len(ordered), size)]
 
 
-def agree(out: Path, facts: Mapping[str, str | int]) -> None:
-    """Write down what all shards of OUT must have in common, or compare with what is there.
+def require_same_settings(out: Path, facts: Mapping[str, str | int]) -> None:
+    """Write the settings that all shards of OUT must have in common, or compare with those written.
 
-    Raises ViddaError, a line for each difference, and when OUT holds anything but shards.
+    facts: settings by name. Raises ViddaError with a line for each difference, and when OUT holds
+    anything but shards.
     """
-    file = out / AGREED
-    # Listed once, for another shard may be writing the file at this moment; names with a dot too.
+    file = out / SETTINGS_FILE
+    # Listed once, because another shard may be writing the file now, under a name with a dot.
     names = {path.name for path in out.iterdir()} if out.exists() else set()
-    if AGREED not in names:
+    if SETTINGS_FILE not in names:
         if SHARDS not in names and any(not name.startswith(".") for name in names):
             raise ViddaError(f"{out} is not empty and holds no shards; choose another folder")
         write_text(file, json.dumps(dict(facts), indent=1) + "\n")
     there = _read(file)
     changes = [
-        f"{file}: {key} is {there.get(key)!r} there, {facts[key]!r} now; all shards take the same"
+        f"{file}: {key} is {there.get(key)!r} there, {facts[key]!r} now; all shards need the same"
         for key in facts
         if there.get(key) != facts[key]
     ]

@@ -1,4 +1,4 @@
-"""What `vidda translate` is told."""
+"""The config of `vidda translate`."""
 
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
@@ -19,49 +19,53 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class TranslateConfig(Config):
-    """Which clips are translated, by which weights, how, and what is written of them."""
+    """The clips to translate, the model and its inputs, and the files to write."""
 
     may_change: ClassVar[frozenset[str]] = frozenset({"device", "engine", "workers", "cache"})
 
     input: Path = Field(description="a manifest, a folder of videos, or a video")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
     clips: tuple[str, ...] = Field(
-        default=(), description="ids of the clips, * standing for anything; none: all"
+        default=(), description="ids of the clips, with * for any text; none: all"
     )
-    limit: Count | None = Field(default=None, description="only so many clips, the first ones")
-    frames: FrameChoice = Field(default=AllFrames(), description="which frames of a clip")
+    limit: Count | None = Field(default=None, description="most clips, the first ones; null: all")
+    frames: FrameChoice = Field(default=AllFrames(), description="frames of each clip to translate")
     size: Count | tuple[Count, Count] | None = Field(
         default=512,
         description="shorter side in pixels, or [height, width]; null: the clip's own; rounded to"
-        " what the model takes",
+        " multiples that the model needs",
     )
     backbone: BackboneConfig = Field(
-        default=StableDiffusionConfig(), description="the diffusion model, and how it samples"
+        default=StableDiffusionConfig(), description="diffusion model and its sampling"
     )
     control: ControlConfig = Field(
-        default=ControlConfig(), description="what of the source the model is shown"
+        default=ControlConfig(), description="controls from the source that condition the model"
     )
-    prompt: PromptConfig = Field(default=PromptConfig(), description="what it is asked for")
+    prompt: PromptConfig = Field(default=PromptConfig(), description="prompt of each clip")
     mask_grow: int = Field(
-        default=0, ge=0, description="pixels that the mask of a person who is kept is widened by"
+        default=0, ge=0, description="pixels by which the mask of a kept person is widened"
     )
     camera: CameraConfig | None = Field(
-        default=None, description="capture effects of the target, added at the end; null: none"
+        default=None, description="camera effects of the target, added at the end; null: none"
     )
     check_pose: PoseConfig | None = Field(
         default=None,
-        description="estimator that looks for the source's pose on the translation; null: no PCK",
+        description="estimator of poses on the translation, for the PCK; null: no PCK",
     )
-    keep_if: KeepIf = Field(default=KeepIf(), description="which clips enter the manifest")
+    keep_if: KeepIf = Field(default=KeepIf(), description="quality limits of clips in the manifest")
     show: tuple[Literal["side_by_side", "sheet"], ...] = Field(
-        default=(), description="to look at, in OUT/shown: videos beside their source, pictures"
+        default=(),
+        description="files for inspection in OUT/shown: videos beside their source, contact sheets",
     )
     crf: Annotated[int, Field(ge=0, le=51)] | None = Field(
-        default=18, description="of the H.264 videos, lower is better and larger; null: lossless"
+        default=18,
+        description="quality of the H.264 videos, lower is better and larger; null: lossless",
     )
-    seed: int = Field(default=0, ge=0, description="with a clip's id it decides all that is random")
+    seed: int = Field(
+        default=0, ge=0, description="seed of everything random, together with a clip's id"
+    )
     batch: Count = Field(
-        default=1, description="clips that pass through the model together, for short ones"
+        default=1, description="clips that pass through the model together, useful for short ones"
     )
     device: str = Field(
         default="auto", description="cpu, cuda, cuda:1, ...; auto: every GPU, else the CPU"
@@ -71,16 +75,20 @@ class TranslateConfig(Config):
         description="local: this process; processes: several on this machine; ray: a Ray cluster",
     )
     workers: int = Field(
-        default=0, ge=0, description="of engine processes or ray; 0: one for each GPU, else one"
+        default=0,
+        ge=0,
+        description="workers of engine processes or ray; 0: one for each GPU, else one",
     )
     shard: str | None = Field(
-        default=None, description="i/n: only the i-th of n parts, from 1; the last one merges"
+        default=None,
+        description="i/n: only the i-th of n shards, from 1; the last one to finish merges",
     )
-    cache: Path | None = Field(default=None, description="folder that keeps computed controls")
+    cache: Path | None = Field(default=None, description="folder that caches computed controls")
 
     @field_validator("shard")
     @classmethod
-    def _of_so_many(cls, shard: str | None) -> str | None:
+    def _is_shard(cls, shard: str | None) -> str | None:
+        """Raise ValueError unless the shard is written as i/n."""
         if shard is not None:
             Shard.parse(shard)
         return shard

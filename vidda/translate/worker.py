@@ -1,4 +1,6 @@
-"""One worker of a translation job: models on one device, and clips from video to video."""
+"""A worker of a translation job: the models on one device, which read, translate and
+write clips.
+"""
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
@@ -14,11 +16,11 @@ from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.camera_statistics import CameraStatistics
 from vidda.control.boxes import NobodyError
-from vidda.control.clip_size import fitted
+from vidda.control.clip_size import output_size
 from vidda.control.controls import ControlReader, Controls
 from vidda.control.flow import DisConfig
-from vidda.control.full_disk import FullDiskError, full_disk_told
-from vidda.control.keypoints import nobody
+from vidda.control.full_disk import FullDiskError, detect_full_disk
+from vidda.control.keypoints import empty_pose
 from vidda.control.mask import has_mask, person_mask
 from vidda.data.derived import files_of
 from vidda.data.frame_sampling import clip_rng
@@ -28,12 +30,12 @@ from vidda.files import inside, sha256
 from vidda.sidecar import write_sidecar
 from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
-from vidda.translate.clip_job import ClipJob, padded
-from vidda.translate.comparison_sheets import show
+from vidda.translate.clip_job import ClipJob, pad_clip
+from vidda.translate.comparison_sheets import write_comparisons
 from vidda.translate.identity import clip_seed
-from vidda.translate.outputs import ClipResult, Places, Status
+from vidda.translate.outputs import ClipPaths, ClipResult, Status
 from vidda.translate.prompts import Prompts
-from vidda.translate.quality import defects, measure
+from vidda.translate.quality import defects, measure_quality
 from vidda.translate.shards import Group
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
@@ -44,23 +46,23 @@ log = logging.getLogger("vidda")
 
 @dataclass(frozen=True, slots=True)
 class WorkerSetup:
-    """What a worker is told; it can be sent to another process.
+    """The inputs of a worker, which can be sent to another process.
 
-    root, classes: of the source's manifest. prints: of config and weights, as hex digests. camera:
-    the target's, where it is to be matched.
+    root, classes: of the source's manifest. fingerprints: of config and weights, as hex digests.
+    camera: statistics of the target's cameras, where they are matched.
     """
 
     config: TranslateConfig
     backbone: Backbone
     root: Path
     classes: tuple[str, ...]
-    prints: tuple[str, str]
+    fingerprints: tuple[str, str]
     camera: CameraStatistics | None
 
 
 @dataclass(frozen=True, slots=True)
 class WorkerResult:
-    """What became of a clip, for progress and log; why: where it is not kept."""
+    """The result of a clip, for progress and log; why: reasons where it is not kept."""
 
     id: str
     status: Status
@@ -69,7 +71,7 @@ class WorkerResult:
 
 @dataclass(frozen=True, slots=True)
 class SourceClip:
-    """A clip that was read: the numbers of its frames, and what the model is told of them."""
+    """A clip that was read: its video's properties, its frames' numbers, and the model's inputs."""
 
     clip: ClipRecord
     info: VideoInfo
@@ -78,47 +80,50 @@ class SourceClip:
 
 
 class Worker:
-    """Translates groups of clips and writes what comes of them.
+    """A worker that translates groups of clips and writes their files.
 
-    device: by name. Raises ViddaError when a model or estimator cannot be loaded.
+    device: its name. Raises ViddaError when a model or estimator cannot be loaded.
     """
 
     def __init__(self, setup: WorkerSetup, device: str) -> None:
         config = setup.config
         self._setup, self._config = setup, config
-        place = torch_device(device, "device")
-        if place.type == "cuda" and place.index is not None:
-            torch.cuda.set_device(place)  # what else is `auto` goes there too, not to the first GPU
+        chosen = torch_device(device, "device")
+        if chosen.type == "cuda" and chosen.index is not None:
+            # So that other `auto` devices use this GPU too, not the first one.
+            torch.cuda.set_device(chosen)
         self._controls = ControlReader(config.control, config.cache, config.backbone.flows)
         self._controls.load()
         self._flow = (config.control.flow or DisConfig()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
         self._prompts = Prompts(config.prompt, setup.classes)
-        self._translator = setup.backbone.load(place)
+        self._translator = setup.backbone.load(chosen)
 
     def run(self, groups: Iterable[Group]) -> Iterator[list[WorkerResult]]:
-        """Translate groups in turn, reading the next one while the model is at work."""
+        """Translate groups in turn, reading the next group while the model works; yield each one's
+        results.
+        """
         with ThreadPoolExecutor(1) as pool:
-            waiting = None
+            previous = None
             for group in groups:
-                coming = pool.submit(self._read_all, group)
-                if waiting is not None:
-                    yield self._finish_all(*waiting.result())
-                waiting = coming
-            if waiting is not None:
-                yield self._finish_all(*waiting.result())
+                reading = pool.submit(self._read_all, group)
+                if previous is not None:
+                    yield self._finish_all(*previous.result())
+                previous = reading
+            if previous is not None:
+                yield self._finish_all(*previous.result())
 
     def process(self, group: Group) -> list[WorkerResult]:
-        """Translate one group."""
+        """Translate one group; return its clips' results."""
         return self._finish_all(*self._read_all(group))
 
     def _read_all(self, group: Group) -> tuple[list[SourceClip], list[WorkerResult]]:
-        """Return the group's clips that can be read, and what is to be said of the others."""
+        """Return the group's clips that can be read, and the results of those that failed."""
         read: list[SourceClip] = []
         failed: list[WorkerResult] = []
         for clip in group:
             try:
-                with full_disk_told(self._config.out):
+                with detect_full_disk(self._config.out):
                     read.append(self._read(clip))
             except FullDiskError:
                 raise
@@ -129,19 +134,26 @@ class Worker:
     def _finish_all(
         self, sources: list[SourceClip], failed: list[WorkerResult]
     ) -> list[WorkerResult]:
+        """Translate and write clips that were read, those of one size together; return
+        all results.
+        """
+
         def size(source: SourceClip) -> tuple[int, ...]:
             return source.job.frames.shape[1:3]
 
-        for _, alike in groupby(sorted(sources, key=size), key=size):
-            failed += self._translate(list(alike))
+        for _, same_size in groupby(sorted(sources, key=size), key=size):
+            failed += self._translate(list(same_size))
         return failed
 
     def _read(self, clip: ClipRecord) -> SourceClip:
+        """Read a clip's frames, and compute its controls, prompt and mask."""
         config, root = self._config, self._setup.root
         path = inside(root, clip.path)
         info = video.probe(path)
         numbers = config.frames.pick(info.frames)
-        frames = video.read(path, numbers, fitted(info, config.size, self._setup.backbone.multiple))
+        frames = video.read(
+            path, numbers, output_size(info, config.size, self._setup.backbone.multiple)
+        )
         controls = self._controls.read(frames, clip, root, numbers)
         job = ClipJob(
             frames=frames,
@@ -156,7 +168,9 @@ class Worker:
     def _mask(
         self, clip: ClipRecord, controls: Controls, frames: np.ndarray, numbers: np.ndarray
     ) -> np.ndarray | None:
-        """Return the person's mask (T, H, W), where it is to be kept, or shown and there is one."""
+        """Return the person's mask (T, H, W) where the model keeps the person, or a sheet can show
+        it.
+        """
         config, root = self._config, self._setup.root
         if not config.backbone.keeps_person and not (
             "sheet" in config.show and has_mask(clip, root)
@@ -169,32 +183,36 @@ class Worker:
         )
 
     def _translate(self, sources: Sequence[SourceClip]) -> list[WorkerResult]:
-        """Translate clips of one size together; where that fails, each alone."""
+        """Translate clips of one size together, or each alone where that fails; return their
+        results.
+        """
         try:
-            translated = self._translated([source.job for source in sources])
+            translated = self._run_backbone([source.job for source in sources])
         except (ViddaError, torch.OutOfMemoryError) as error:
             reason = " ".join(str(error).split())
             if len(sources) == 1:
                 return [self._fail(sources[0].clip, reason)]
-            log.warning("%d clips do not pass together (%s): one by one", len(sources), reason)
+            log.warning(
+                "%d clips cannot be translated together (%s): one by one", len(sources), reason
+            )
         else:
             return [self._finish(*pair) for pair in zip(sources, translated, strict=True)]
         return [done for source in sources for done in self._translate([source])]
 
-    def _translated(self, jobs: Sequence[ClipJob]) -> list[np.ndarray]:
-        """What the model makes of clips: shown the frames that it takes, cut back to their own."""
+    def _run_backbone(self, jobs: Sequence[ClipJob]) -> list[np.ndarray]:
+        """Return the model's output for clips, padded to the length that it takes and cut back."""
         frames = self._setup.backbone.frames
-        shown = [padded(job, frames(len(job.frames))) for job in jobs]
-        made = self._translator.translate(shown)
-        return [one[: len(job.frames)] for one, job in zip(made, jobs, strict=True)]
+        padded = [pad_clip(job, frames(len(job.frames))) for job in jobs]
+        translated = self._translator.translate(padded)
+        return [clip[: len(job.frames)] for clip, job in zip(translated, jobs, strict=True)]
 
     def _finish(self, source: SourceClip, frames: np.ndarray) -> WorkerResult:
-        """Measure and write a translated clip; what goes wrong makes it one that failed.
+        """Measure and write a translated clip; an error makes it a failed one.
 
-        Raises FullDiskError, for that is no fault of the clip's.
+        Raises FullDiskError, which is not the clip's fault.
         """
         try:
-            with full_disk_told(self._config.out):
+            with detect_full_disk(self._config.out):
                 return self._write(source, frames)
         except FullDiskError:
             raise
@@ -202,48 +220,53 @@ class Worker:
             return self._fail(source.clip, " ".join(str(error).split()))
 
     def _write(self, source: SourceClip, translated: np.ndarray) -> WorkerResult:
+        """Measure a translated clip, add the target's camera, and write all files of the clip."""
         config, setup, clip, job = self._config, self._setup, source.clip, source.job
         found = None
         if self._estimator is not None:
             try:
                 found = self._estimator.estimate(translated, None, clip, setup.root, source.numbers)
-            except NobodyError:  # a figure of the translation, 0, and no fault of the job's
-                found = nobody(len(translated))
+            except NobodyError:  # counts as a PCK of 0, not as an error of the job
+                found = empty_pose(len(translated))
         threshold = config.control.threshold
-        quality = measure(job.frames, translated, job.controls, self._flow, found, threshold)
+        quality = measure_quality(
+            job.frames, translated, job.controls, self._flow, found, threshold
+        )
         reasons = defects(translated, job.frames) + config.keep_if.reasons(quality)
         final = translated
         if config.camera is not None and setup.camera is not None:
             rng = clip_rng(config.seed, 0, clip.id, "camera")
-            final = camera_match.apply(translated, setup.camera, config.camera.match, rng)
-        places = Places.of(clip, config.out)
+            final = camera_match.match_camera(translated, setup.camera, config.camera.match, rng)
+        paths = ClipPaths.of(clip, config.out)
         fps = config.frames.rate(source.info.fps, source.info.frames)
-        video.write_clip(config.out / places.media, final, fps, config.crf)
-        shown = show(config, places, clip.id, job, source.numbers, translated, final, fps)
-        columns = self._columns(source, final, places)
-        beside = [columns["sidecar"]] if columns["sidecar"] else []
+        video.write_clip(config.out / paths.media, final, fps, config.crf)
+        comparisons = write_comparisons(
+            config, paths, clip.id, job, source.numbers, translated, final, fps
+        )
+        columns = self._columns(source, final, paths)
+        sidecars = [columns["sidecar"]] if columns["sidecar"] else []
         result = ClipResult(
             id=clip.id,
-            files=files_of(config.out, [places.media, *beside, *shown]),
+            files=files_of(config.out, [paths.media, *sidecars, *comparisons]),
             status="rejected" if reasons else "kept",
             reasons=reasons,
-            path=places.media,
+            path=paths.media,
             columns=columns | quality.columns(),
             quality=quality.named(),
         )
-        result.write(places.result)  # last: it says that the rest is there
+        result.write(paths.result)  # last: its existence means that the other files are whole
         return WorkerResult(clip.id, result.status, "; ".join(reasons))
 
-    def _columns(self, source: SourceClip, final: np.ndarray, places: Places) -> dict[str, str]:
-        """Return the row's columns, apart from the quality's."""
+    def _columns(self, source: SourceClip, final: np.ndarray, paths: ClipPaths) -> dict[str, str]:
+        """Return the columns of the clip's row in the manifest, except for the quality figures."""
         config, setup, clip = self._config, self._setup, source.clip
-        moved = config.camera is not None and config.camera.match.shake
-        beside = not moved and write_sidecar(
-            clip, setup.root, source.numbers, final, config.out / places.sidecar
+        shaken = config.camera is not None and config.camera.match.shake
+        has_sidecar = not shaken and write_sidecar(
+            clip, setup.root, source.numbers, final, config.out / paths.sidecar
         )
-        boxes = box_columns(config, clip, setup.root, final, moved=moved)
+        boxes = box_columns(config, clip, setup.root, final, shaken=shaken)
         return boxes | {
-            "sidecar": places.sidecar if beside else "",
+            "sidecar": paths.sidecar if has_sidecar else "",
             "frames": str(len(final)),
             "height": str(final.shape[1]),
             "width": str(final.shape[2]),
@@ -252,11 +275,12 @@ class Worker:
             "seed": str(source.job.seed),
             "prompt": source.job.prompt,
             "control": config.backbone.describe_controls(config.control),
-            "config": setup.prints[0],
-            "weights": setup.prints[1],
+            "config": setup.fingerprints[0],
+            "weights": setup.fingerprints[1],
         }
 
     def _fail(self, clip: ClipRecord, reason: str) -> WorkerResult:
+        """Write and return the result of a clip that failed."""
         result = ClipResult(id=clip.id, status="failed", reasons=(reason,))
-        result.write(Places.of(clip, self._config.out).result)
+        result.write(ClipPaths.of(clip, self._config.out).result)
         return WorkerResult(clip.id, "failed", reason)

@@ -9,8 +9,8 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.control.clip_flow import Target
-from vidda.control.controls import ControlConfig, identity
+from vidda.control.clip_flow import FlowTarget
+from vidda.control.controls import ControlConfig, config_identity
 from vidda.device import Precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
@@ -50,7 +50,7 @@ class StableDiffusionConfig(Config):
     precision: Precision = Field(default="fp32", description="number format of weights and compute")
 
     @property
-    def flows(self) -> tuple[Target, ...]:
+    def flows(self) -> tuple[FlowTarget, ...]:
         """Return the optical flow to compute; noise flow_warped needs that to frame 0 too."""
         warped = isinstance(self.sampling.noise, FlowWarpedNoise)
         return ("previous", "anchor") if warped else ("previous",)
@@ -87,7 +87,7 @@ class StableDiffusionConfig(Config):
         """Return the settings that determine a clip's frames, except weights, as plain data."""
         # Keys that do not change the result are set to constants.
         same = self.sampling.model_copy(update={"chunk": 1, "vae_chunk": 1, "compile": False})
-        return {"name": self.name, "sampling": identity(same), "precision": self.precision}
+        return {"name": self.name, "sampling": config_identity(same), "precision": self.precision}
 
     def describe_controls(self, control: ControlConfig) -> str:
         """Return one line with each ControlNet's source, scale and window of steps."""
