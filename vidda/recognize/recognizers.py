@@ -1,4 +1,4 @@
-"""Every recognizer there is: adding one is one line in this union."""
+"""The union of all recognizers: adding one is one line here."""
 
 from typing import Annotated
 
