@@ -127,7 +127,7 @@ def test_a_pretraining_checkpoint_gives_its_encoder(
     )
     assert f"{pretrained}: loaded the encoder; the head is new" in caplog.text
     message = refused(lambda: model(pretrained, head="loaded").build(5))
-    assert "has no head" in message
+    assert "has no classification head" in message
 
 
 def test_motion_of_a_still_clip_and_of_a_brighter_one() -> None:

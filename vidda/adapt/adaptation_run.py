@@ -64,13 +64,13 @@ class AdaptationRun(TrainingRun):
         """
         assert isinstance(self.config, AdaptConfig) and self.target is not None
         if isinstance(self.modules.method, Online):
-            self._save_answers(epoch, self.modules.method.answers.cpu().numpy())
+            self._save_online_predictions(epoch, self.modules.method.answers.cpu().numpy())
         if self.config.features:
             for name, loader in (("val", self.val), ("target", self.target)):
                 self._save_features(name, epoch, loader)
         return super().end_epoch(epoch)
 
-    def _save_answers(self, epoch: int, answers: np.ndarray) -> None:
+    def _save_online_predictions(self, epoch: int, answers: np.ndarray) -> None:
         """Save the predictions of a test-time method, without clips that have none as they cannot
         be read.
         """

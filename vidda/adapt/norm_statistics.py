@@ -112,15 +112,15 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def save_statistics(path: Path, moments: dict[str, NormStatistics], model: str) -> None:
+def save_statistics(path: Path, statistics: dict[str, NormStatistics], model: str) -> None:
     """Write statistics atomically as safetensors.
 
-    moments: by layer. model: digest of the weights that they were measured with, see
+    statistics: by layer. model: digest of the weights that they were measured with, see
     `weights_digest`.
     """
     tensors = {
         f"{layer}.{part}": value.detach().cpu().contiguous()
-        for layer, both in moments.items()
+        for layer, both in statistics.items()
         for part, value in both._asdict().items()
     }
     with atomic(path) as temporary:

@@ -158,6 +158,6 @@ class Vitta(Online):
         return Terms({"statistics": distance, "views": c.consistency * views_loss}, {})
 
 
-def _concatenated(moments: list[NormStatistics]) -> NormStatistics:
-    mean, variance = (torch.cat(parts) for parts in zip(*moments, strict=True))
+def _concatenated(statistics: list[NormStatistics]) -> NormStatistics:
+    mean, variance = (torch.cat(parts) for parts in zip(*statistics, strict=True))
     return NormStatistics(mean, variance)

@@ -50,6 +50,7 @@ class PooledHeadConfig(Config):
 
     @property
     def grid(self) -> int:
+        """The cells per side that the feature map is averaged to."""
         return 1
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
@@ -140,7 +141,10 @@ class BiConvLstm(Framewise):
         return self.dropout(self.head(self.norm(states.amax(1).relu())))
 
     def _trunk_input(self, video: torch.Tensor) -> torch.Tensor:
-        """Return the input of the trunk, (B, C or 2C, T or T - 1, H, W)."""
+        """Return the input of the trunk, (B, C or 2C, T or T - 1, H, W).
+
+        video: (B, C, T, H, W).
+        """
         if self.input != "frames":
             differences = video.diff(dim=2)
             both = self.input == "both"

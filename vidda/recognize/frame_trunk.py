@@ -38,6 +38,7 @@ class SmallTrunkConfig(Config):
         return 2 ** len(self.widths)
 
     def without_weights(self) -> "SmallTrunkConfig":
+        """Return this config: it has no initial weights."""
         return self
 
     def build(self, channels: int) -> FrameTrunk:

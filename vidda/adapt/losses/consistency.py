@@ -33,8 +33,7 @@ def _standardized(view: torch.Tensor) -> torch.Tensor:
 
 
 def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return 1 minus the cosine of two sets of features, averaged over clips: 0 for the same
-    direction, at most 2.
+    """Return 1 minus the cosine of two sets of features, averaged over clips, in [0, 2].
 
     first, second: (B, D), of clips and of their translations. Azuma et al., ZoDi: Zero-Shot Domain
     Adaptation with Diffusion-Based Image Transfer, arXiv 2403.13652: the similarity of features of
@@ -64,10 +63,9 @@ def teacher_cross_entropy(
 
 
 def jensen_shannon(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return the mean Jensen-Shannon divergence of two predictions, in nats: 0 where they agree, at
-    most log 2.
+    """Return the mean Jensen-Shannon divergence of two predictions in nats, in [0, log 2].
 
-    logits, other: (B, K); the gradient goes through both.
+    logits, other: (B, K); 0 where they agree. The gradient goes through both.
     """
     one, two = logits.log_softmax(1), other.log_softmax(1)
     middle = torch.logaddexp(one, two) - torch.log(torch.tensor(2.0, dtype=one.dtype))
@@ -78,8 +76,7 @@ def jensen_shannon(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
 def match_or_conf(
     own: torch.Tensor, teacher: torch.Tensor, threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return pseudo-labels from a model and its teacher, (B,) int64, and which of them to use, (B,)
-    bool.
+    """Return pseudo-labels from a model and its teacher, (B,) int64, and which to use, (B,) bool.
 
     own, teacher: (B, K) logits of the model and of the teacher. threshold: confidence in [0, 1). A
     label is used where both predict the same class, or where exactly one of the two is confident

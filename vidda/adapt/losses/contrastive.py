@@ -35,8 +35,7 @@ def supervised_contrast(
 
 
 def info_nce(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:
-    """Return the symmetric InfoNCE loss of two sets whose rows belong together, a scalar of at
-    least 0.
+    """Return the symmetric InfoNCE loss of two sets with paired rows, a scalar of at least 0.
 
     first, second: (B, D) features, normalized here; row i of one belongs to row i of the other, and
     the other rows are the negatives. Both directions are averaged: log B where all rows are the
@@ -82,14 +81,13 @@ def head_consistency(
     target_features: torch.Tensor,
     threshold: float = 0.5,
 ) -> torch.Tensor:
-    """Return the binary cross-entropy between the similarity of two clips' logits and that of their
-    features.
+    """Return the cross-entropy between similarity in logits and similarity in features, at least 0.
 
-    Averaged over all pairs of a source and a target clip. source, target: (B, K), (B', K) logits,
-    whose product is the logit of a pair being similar. source_features, target_features: (B, D),
-    (B', D); a pair is similar where their cosine is above `threshold`, and no gradient goes through
-    them. Turrisi da Costa et al., CO2A, WACV 2022, the consistency of its two heads, as in its
-    released code.
+    It is binary and averaged over all pairs of a source and a target clip. source, target: (B, K),
+    (B', K) logits, whose product is the logit of a pair being similar. source_features,
+    target_features: (B, D), (B', D); a pair is similar where their cosine is above `threshold`, and
+    no gradient goes through them. Turrisi da Costa et al., CO2A, WACV 2022, the consistency of its
+    two heads, as in its released code.
     """
     with full_precision(source):
         cosine = F.normalize(target_features, dim=1) @ F.normalize(source_features, dim=1).T

@@ -19,22 +19,22 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(features: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return the features unchanged, of any shape; in the backward pass their gradient is
-    multiplied by `-strength`.
+    """Return the features unchanged, with their gradient multiplied by `-strength` in the backward
+    pass.
 
-    Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML 2015, equations 9
-    and 10.
+    features: of any shape. Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation,
+    ICML 2015, equations 9 and 10.
     """
     reversed_: torch.Tensor = _Reversal.apply(features, strength)
     return reversed_
 
 
 def reversal_strength(progress: float, gamma: float = 10.0) -> float:
-    """Return the strength of gradient reversal, 2 / (1 + exp(-gamma p)) - 1: 0 at the start, nearly
-    1 at the end.
+    """Return the strength of gradient reversal, 2 / (1 + exp(-gamma p)) - 1, in [0, 1).
 
-    progress: p, the share of the steps that is done, in [0, 1]. gamma: how fast it grows. Ganin and
-    Lempitsky 2015, section 4. TLlib has gamma p = step / 1000, however long the training is.
+    progress: p, the share of the steps that is done, in [0, 1]. gamma: how fast it grows from 0.
+    Ganin and Lempitsky 2015, section 4. TLlib has gamma p = step / 1000, however long the training
+    is.
     """
     return 2 / (1 + math.exp(-gamma * progress)) - 1
 

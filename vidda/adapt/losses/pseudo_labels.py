@@ -22,8 +22,7 @@ def interpolate_logits(
 def align_distribution(
     target: torch.Tensor, source_mean: torch.Tensor, target_mean: torch.Tensor
 ) -> torch.Tensor:
-    """Return the target's probabilities rescaled so that their mean follows the source's, (B, K);
-    rows sum to 1.
+    """Return the target's probabilities rescaled by both domains' means, (B, K); rows sum to 1.
 
     target: (B, K) probabilities. source_mean, target_mean: (K,) mean probabilities of the two
     domains. AdaMatch, equation 4: p source_mean / target_mean, normalized; the code's 1e-6 keeps a
@@ -44,13 +43,12 @@ def relative_threshold(source: torch.Tensor, ratio: float = 0.9) -> torch.Tensor
 def pseudo_label_loss(
     strong: torch.Tensor, guess: torch.Tensor, threshold: torch.Tensor
 ) -> torch.Tensor:
-    """Return the cross-entropy of strongly augmented clips with confident pseudo-labels, averaged
-    over all clips.
+    """Return the cross-entropy with confident pseudo-labels, averaged over all clips, at least 0.
 
-    strong: (B, K) logits. guess: (B, K) probabilities of the weakly augmented clips, through which
-    no gradient goes; a clip whose highest one is below `threshold` (a scalar) counts 0. AdaMatch,
-    equation 7; the most likely class is the label, as in the released code, where the paper writes
-    the probabilities.
+    strong: (B, K) logits of strongly augmented clips. guess: (B, K) probabilities of the same
+    clips, weakly augmented, through which no gradient goes; a clip whose highest one is below
+    `threshold` (a scalar) counts 0. AdaMatch, equation 7; the most likely class is the label, as in
+    the released code, where the paper writes the probabilities.
     """
     confidence, labels = guess.detach().max(1)
     sure = (confidence >= threshold.detach()).to(strong.dtype)
@@ -58,9 +56,9 @@ def pseudo_label_loss(
 
 
 def warm_up(progress: float) -> float:
-    """Return the weight of the target's loss, 1/2 - cos(min(pi, 2 pi p)) / 2: 0 at the start, 1
-    from halfway on.
+    """Return the weight of the target's loss, 1/2 - cos(min(pi, 2 pi p)) / 2, in [0, 1].
 
-    progress: p, the share of the steps that is done, in [0, 1]. AdaMatch, equation 8.
+    progress: p, the share of the steps that is done, in [0, 1]; the weight is 1 from halfway on.
+    AdaMatch, equation 8.
     """
     return 0.5 - math.cos(min(math.pi, 2 * math.pi * progress)) / 2

@@ -10,11 +10,10 @@ from vidda.adapt.losses.entropy import entropies
 
 
 def select_relations(frames: int, size: int, most: int) -> list[tuple[int, ...]]:
-    """Return the ordered subsets of `size` frame numbers that form relations: all, or `most` of
-    them, evenly spaced.
+    """Return the subsets of `size` frames that form relations, as increasing tuples of numbers.
 
-    frames: number of frames; each subset is an increasing tuple of numbers below it. Zhou et al.,
-    Temporal Relational Reasoning in Videos (TRN), ECCV 2018, equation 3. TRN draws new ones at
+    frames: number of frames. All subsets are returned, or `most` of them, evenly spread. Zhou et
+    al., Temporal Relational Reasoning in Videos (TRN), ECCV 2018, equation 3. TRN draws new ones at
     random in training; here, as in TA3N's released code, they are always the same.
     """
     every = list(combinations(range(frames), size))
@@ -45,10 +44,10 @@ def attentive_entropy(logits: torch.Tensor, domains: torch.Tensor) -> torch.Tens
 
 
 def two_way_domain_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of a domain discriminator with two logits, source 0 and target 1;
-    log 2 at chance.
+    """Return the cross-entropy of a domain discriminator with two logits; log 2 at chance.
 
-    source: (B, 2), target: (B', 2), its logits. Averaged over all clips, as in TA3N's code.
+    source: (B, 2), target: (B', 2), its logits of source (index 0) and target (index 1) on the
+    clips of each domain. Averaged over all clips, as in TA3N's code.
     """
     domains = torch.cat([torch.zeros(len(source)), torch.ones(len(target))]).long()
     return F.cross_entropy(torch.cat([source, target]), domains.to(source.device))

@@ -12,15 +12,14 @@ SHARPNESS = 10.0
 
 
 def scale_consistency(scales: Sequence[torch.Tensor], whole: torch.Tensor) -> torch.Tensor:
-    """Return how far the predictions at several temporal scales are from their average, at least 0;
-    0 where all agree.
+    """Return the distance of predictions at several temporal scales from their average, at least 0.
 
-    scales: (B, K) logits of each scale. whole: (B, K) logits of the whole clip. 18 times the
-    divergence of the average from each scale, clips weighing K - H(y) relative to the batch's mean,
-    plus twice the squared distance of the whole clip's probabilities from the average. Xu et al.,
-    Source-Free Video Domain Adaptation by Learning Temporal Consistency for Action Recognition
-    (ATCoN), ECCV 2022, with the released code's numbers. Its squared distance has exponent 1, under
-    which the differences of two distributions add up to 0; here it is 2.
+    It is 0 where all agree. scales: (B, K) logits of each scale. whole: (B, K) logits of the whole
+    clip. 18 times the divergence of the average from each scale, clips weighing K - H(y) relative
+    to the batch's mean, plus twice the squared distance of the whole clip's probabilities from the
+    average. Xu et al., Source-Free Video Domain Adaptation by Learning Temporal Consistency for
+    Action Recognition (ATCoN), ECCV 2022, with the released code's numbers. Its squared distance
+    has exponent 1, under which the differences of two distributions add up to 0; here it is 2.
     """
     average = torch.stack([scale.softmax(1) for scale in scales]).mean(0)
     divergences = []

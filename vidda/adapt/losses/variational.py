@@ -10,8 +10,7 @@ MARGIN = 1.0
 
 
 def reconstruction_error(frames: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
-    """Return the squared error of reconstructed features, summed over a clip and averaged over
-    clips, at least 0.
+    """Return the squared error of reconstructed features, summed over a clip, averaged over clips.
 
     frames, again: (B, T, D), the features and their reconstruction. Wei et al., Unsupervised Video
     Domain Adaptation for Action Recognition: A Disentanglement Perspective (TranSVAE), NeurIPS
@@ -26,12 +25,12 @@ def gaussian_divergence(
     prior_mean: torch.Tensor,
     prior_log_variance: torch.Tensor,
 ) -> torch.Tensor:
-    """Return KL(q || p) of diagonal Gaussians in nats, summed over a clip, averaged over clips; 0
-    where q = p.
+    """Return KL(q || p) of diagonal Gaussians in nats, summed over a clip, averaged over clips.
 
-    mean, log_variance: of q, (B, ...). prior_mean, prior_log_variance: of p, of the same shape or
-    such that they broadcast to it. TranSVAE, the evidence lower bound; in closed form, Kingma and
-    Welling, Auto-Encoding Variational Bayes, ICLR 2014, appendix B.
+    It is at least 0, and 0 where q = p. mean, log_variance: of q, (B, ...). prior_mean,
+    prior_log_variance: of p, of the same shape or such that they broadcast to it. TranSVAE, the
+    evidence lower bound; in closed form, Kingma and Welling, Auto-Encoding Variational Bayes, ICLR
+    2014, appendix B.
     """
     apart = (mean - prior_mean).square() / prior_log_variance.exp()
     ratio = log_variance - prior_log_variance
@@ -52,15 +51,14 @@ def log_densities(
 
 
 def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
-    """Return an estimate of the mutual information of static and dynamic latents, in nats; 0 where
-    independent.
+    """Return an estimate in nats of the mutual information of static and dynamic latents.
 
-    static: (B, B), dynamic: (T, B, B), see `log_densities`. The mean over clips and time steps of
-    log q(d, z) - log q(d) - log q(z), each density that of the batch's mixture. TranSVAE, the
-    mutual information term. The released code divides the mixtures by the number of all clips
-    besides (minibatch weighting), takes log-variances for log-deviations, evaluates at the means,
-    and clips each log-ratio below 0, which at the means has no bound; the first of these adds only
-    a constant.
+    It is 0 where they are independent. static: (B, B), dynamic: (T, B, B), see `log_densities`. The
+    mean over clips and time steps of log q(d, z) - log q(d) - log q(z), each density that of the
+    batch's mixture. TranSVAE, the mutual information term. The released code divides the mixtures
+    by the number of all clips besides (minibatch weighting), takes log-variances for
+    log-deviations, evaluates at the means, and clips each log-ratio below 0, which at the means has
+    no bound; the first of these adds only a constant.
     """
     count = math.log(len(static))
     joint, own, other = (part.logsumexp(-1) - count for part in (static + dynamic, static, dynamic))
@@ -70,12 +68,13 @@ def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Ten
 def static_triplet(
     static: torch.Tensor, shuffled: torch.Tensor, other: torch.Tensor
 ) -> torch.Tensor:
-    """Return the triplet loss of static latents: near to the same clip's with shuffled frames, far
-    from the other domain's.
+    """Return the triplet margin loss of static latents, at least 0.
 
-    static: (B, D). shuffled: (B, D) of the same clips with their frames in another order. other:
-    (B', D) of clips of the other domain; clip n is compared with n modulo B'. Euclidean distances
-    with margin 1; at least 0. TranSVAE, the contrastive triplet term, for one of the two domains.
+    A latent should be near to that of the same clip with shuffled frames, and far from one of the
+    other domain. static: (B, D). shuffled: (B, D) of the same clips with their frames in another
+    order. other: (B', D) of clips of the other domain; clip n is compared with n modulo B'.
+    Euclidean distances with margin 1. TranSVAE, the contrastive triplet term, for one of the two
+    domains.
     """
     far = other[torch.arange(len(static), device=other.device) % len(other)]
     return F.triplet_margin_loss(static, shuffled, far, margin=MARGIN)
