@@ -114,7 +114,7 @@ def test_zero_least_and_greatest() -> None:
     assert none.detach() == 0 and logits.grad is not None and (logits.grad == 0).all()
 
 
-def test_latents_tell_of_each_other_only_where_both_tell_the_clip() -> None:
+def test_latents_share_information_only_where_both_identify_the_clip() -> None:
     apart = torch.arange(4.0)[:, None] * 100
     same, narrow = torch.zeros(4, 1), torch.zeros(4, 1)
     telling = log_densities(apart, apart, narrow)

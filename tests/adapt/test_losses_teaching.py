@@ -186,7 +186,7 @@ def test_pseudo_labels_by_clustering() -> None:
     assert cluster_labels(groups, guess).tolist() == [0, 1] * 10
 
 
-def test_labels_of_two_judges() -> None:
+def test_pseudo_labels_of_model_and_teacher() -> None:
     # Both say the first; each is sure alone; neither is sure; both are sure, and disagree.
     own = torch.tensor([[0.1, 0], [3.0, 0], [0.1, 0], [0.1, 0], [3.0, 0]])
     teacher = torch.tensor([[0.2, 0], [0, 1.0], [0, 4.0], [0, 0.2], [0, 9.0]])

@@ -134,7 +134,7 @@ def test_channels_may_be_first_or_last() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_moments_are_averaged_over_parts_of_the_clip() -> None:
+def test_time_steps_are_averaged_over_segments_of_the_clip() -> None:
     frames = torch.randn(2, 7, 3)
     for count in (1, 3, 5, 7, 9):
         found = segment_means(frames, count)

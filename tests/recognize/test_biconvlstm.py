@@ -81,7 +81,7 @@ def test_the_model_is_the_paper_put_together() -> None:
 
 
 @pytest.mark.parametrize(("given", "steps"), [("frames", 5), ("differences", 4), ("both", 4)])
-def test_what_the_trunk_sees(given: str, steps: int) -> None:
+def test_the_input_of_the_trunk(given: str, steps: int) -> None:
     config = BiConvLstmConfig(
         trunk=SmallTrunkConfig(widths=(4,)), input=given, hidden=4, head=PooledHeadConfig()
     )

@@ -30,7 +30,7 @@ def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
     return [line.removeprefix("error: ") for line in capsys.readouterr().err.splitlines()]
 
 
-def test_a_model_comes_out_and_says_the_same(
+def test_an_exported_model_gives_the_same_logits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = checkpoint(tmp_path / "run")

@@ -146,7 +146,7 @@ def test_motion_of_a_still_clip_and_of_a_brighter_one() -> None:
     assert distance.tolist() == pytest.approx([-1, -1, 1, 1])
 
 
-def test_the_encoder_sees_motion_where_asked_for(classifier: Path) -> None:
+def test_the_encoder_takes_motion_on_request(classifier: Path) -> None:
     video = torch.rand(2, 3, 4, 16, 16)
     seen = {"head": "loaded"}
     config = json.loads((classifier / "config.json").read_text())
