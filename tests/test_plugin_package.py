@@ -32,7 +32,7 @@ PACKAGE = {
             name: Literal["means"] = "means"
             weight: float = 0.5
 
-            def build(self, model, supervised, setting):
+            def build(self, model, supervised, settings):
                 return Means(self, supervised)
 
 
@@ -117,7 +117,7 @@ PACKAGE = {
         class CoralConfig(MethodConfig):
             name: Literal["coral"] = "coral"
 
-            def build(self, model, supervised, setting):
+            def build(self, model, supervised, settings):
                 raise AssertionError("vidda's own is taken")
     ''',
 }

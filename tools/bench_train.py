@@ -33,7 +33,7 @@ from vidda.recognize.biconvlstm import BiConvLstmConfig, FlatHeadConfig
 from vidda.recognize.feed import Feed
 from vidda.recognize.frame_trunk import SmallTrunkConfig
 from vidda.recognize.loop import LoopModules, LoopSchedule, train
-from vidda.recognize.loop_config import MIXED
+from vidda.recognize.loop_config import MIXED_PRECISION
 from vidda.recognize.method import Supervised
 from vidda.recognize.optim import AdamWConfig, ConstantSchedule, param_groups
 from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
@@ -83,13 +83,15 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--model", choices=MODELS, default="small")
     parser.add_argument("--device", choices=("cpu", "cuda"), default="cpu")
-    parser.add_argument("--precision", choices=MIXED, default="fp32")
+    parser.add_argument("--precision", choices=MIXED_PRECISION, default="fp32")
     parser.add_argument("--batch", type=int, default=16)
     parser.add_argument("--steps", type=int, default=25)
     parser.add_argument("--repeats", type=int, default=6)
     parser.add_argument("--only-loop", action="store_true", help="leave out the waiting for data")
     options = parser.parse_args()
-    accelerator = Accelerator(mixed_precision=MIXED[options.precision], cpu=options.device == "cpu")
+    accelerator = Accelerator(
+        mixed_precision=MIXED_PRECISION[options.precision], cpu=options.device == "cpu"
+    )
     compare(options, accelerator)
     if not options.only_loop:
         waits()

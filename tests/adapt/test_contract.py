@@ -52,7 +52,7 @@ def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def source_free(data: Path, folder: Path, model: dict[str, Any]) -> dict[str, Any]:
-    """What such a method is told: a trained run, and source clips of which there is no file."""
+    """The config of such a method: a trained run, and source clips without their files."""
     start = folder / "start"
     assert main(["train", str(train_config(data, start, epochs=1, model=model))]) == 0
     manifest = load_manifest(data / "train.csv")
@@ -160,7 +160,7 @@ def test_it_begins_from_a_trained_run(data: Path, tmp_path: Path) -> None:
         adapt(wrong)
 
 
-def test_every_mistake_is_told_before_training(data: Path, tmp_path: Path) -> None:
+def test_every_mistake_is_reported_before_training(data: Path, tmp_path: Path) -> None:
     one = {"train": [str(data / "train.csv")]}
     cases: list[tuple[str, dict[str, Any], str]] = [
         (
@@ -173,8 +173,8 @@ def test_every_mistake_is_told_before_training(data: Path, tmp_path: Path) -> No
         ("mic", {"method": {"name": "mic"}}, "method.block: 64"),
         ("feature_similarity", one, "no clip is the translation of another"),
         ("feature_similarity", {"mixup": 0.3}, "a mixed clip has no translation"),
-        ("atcon", {}, "start: atcon goes on from a recognizer"),
-        ("atcon", {"target_batch_size": 99}, "target_batch_size: 99 is more than the 10 target"),
+        ("atcon", {}, "start: atcon starts from a recognizer"),
+        ("atcon", {"target_batch_size": 99}, "target_batch_size: 99 is more than the 10 clips"),
     ]
     for number, (name, changes, text) in enumerate(cases):
         place = tmp_path / f"bad{number}"
@@ -185,7 +185,7 @@ def test_every_mistake_is_told_before_training(data: Path, tmp_path: Path) -> No
     assert not (tmp_path / "dry").exists()
 
 
-def test_what_a_method_looks_at_is_what_testing_sees(data: Path, tmp_path: Path) -> None:
+def test_outputs_before_an_epoch_are_those_of_testing(data: Path, tmp_path: Path) -> None:
     file = adapt_config(data, tmp_path / "run", "mcc")
     checked = config.load(AdaptConfig, file)
     target = load_adapt_data(checked).target
@@ -193,11 +193,11 @@ def test_what_a_method_looks_at_is_what_testing_sees(data: Path, tmp_path: Path)
     loader = ClipLoader(dataset, 4)
     torch.manual_seed(0)
     model = checked.model.build(3)
-    seen = infer(model, loader, torch.device("cpu"), "fp32")
-    assert seen.features.shape == (10, model.feature_dim)
+    outputs = infer(model, loader, torch.device("cpu"), "fp32")
+    assert outputs.features.shape == (10, model.feature_dim)
     found = predict(model, loader, torch.device("cpu"), "fp32")
-    np.testing.assert_allclose(seen.logits, found.logits, atol=1e-5)
-    torch.testing.assert_close(model.classifier(seen.features).detach(), seen.logits)
+    np.testing.assert_allclose(outputs.logits, found.logits, atol=1e-5)
+    torch.testing.assert_close(model.classifier(outputs.features).detach(), outputs.logits)
 
 
 def test_features_of_each_epoch_are_kept_on_request(data: Path, tmp_path: Path) -> None:
@@ -214,11 +214,11 @@ def test_features_of_each_epoch_are_kept_on_request(data: Path, tmp_path: Path) 
             np.testing.assert_allclose(spread, spread[:1].repeat(clips, 0), atol=1e-4)
 
 
-def test_a_given_recognizer_teaches(data: Path, tmp_path: Path) -> None:
+def test_a_trained_recognizer_can_be_the_teacher(data: Path, tmp_path: Path) -> None:
     teacher, run = tmp_path / "teacher", tmp_path / "run"
     assert main(["train", str(train_config(data, teacher, epochs=1, model=VIDEOMAE))]) == 0
-    told = {"name": "unite", "block": 8, "teacher": str(teacher)}
-    assert adapt(adapt_config(data, run, "unite", method=told, epochs=1)) == 0
+    method = {"name": "unite", "block": 8, "teacher": str(teacher)}
+    assert adapt(adapt_config(data, run, "unite", method=method, epochs=1)) == 0
     kept, before = state(run, "method"), load_model(teacher)[0].state_dict()
     assert all(torch.equal(kept[f"given.{name}"], value) for name, value in before.items())
     width = before["classifier.weight"].shape[1]

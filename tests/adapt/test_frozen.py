@@ -55,7 +55,7 @@ def test_only_what_is_above_learns_and_the_saved_model_takes_clips(
     before, after = load_model(data / "biconvlstm")[0], load_model(run)[0]
     assert isinstance(after, Framewise)
     for (key, old), new in zip(before.named_parameters(), after.parameters(), strict=True):
-        assert torch.equal(old, new) == key.startswith(after.lower), key
+        assert torch.equal(old, new) == key.startswith(after.lower_prefixes), key
     model, card = load_model(run)
     best = json.loads((run / "selection.json").read_text())["selected"]
     for part in ("val", "target"):
@@ -71,7 +71,7 @@ def test_only_what_is_above_learns_and_the_saved_model_takes_clips(
         np.testing.assert_allclose(kept.logits, seen.logits, atol=1e-5)
 
 
-def test_states_give_what_training_on_the_same_pictures_gives(data: Path, tmp_path: Path) -> None:
+def test_states_give_what_training_on_the_same_images_gives(data: Path, tmp_path: Path) -> None:
     """With a model that has no dropout and no batch norm below, and one view of each clip."""
     alike = {
         "model": STILL,
@@ -117,7 +117,7 @@ def test_states_are_computed_once_for_all_runs(data: Path, tmp_path: Path) -> No
         states[3]
 
 
-def test_damaged_states_are_told_and_computed_again(
+def test_damaged_states_are_reported_and_computed_again(
     data: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert adapt(on_states(data, tmp_path / "first", "coral")) == 0
@@ -149,15 +149,15 @@ def test_a_run_on_states_resumes_exactly(
 
 def test_what_needs_clips_is_refused(data: Path, tmp_path: Path) -> None:
     cases: list[tuple[str, dict[str, Any], str]] = [
-        ("mic", {}, "frozen: mic needs the clips themselves"),
-        ("vitta", {}, "frozen: vitta needs the clips themselves"),
-        ("mcc", {"mixup": 0.2}, "these mix clips, not what is frozen"),
+        ("mic", {}, "frozen: mic works on the clips themselves"),
+        ("vitta", {}, "frozen: vitta works on the clips themselves"),
+        ("mcc", {"mixup": 0.2}, "these mix clips, not frozen features"),
         ("mcc", {"test_sampling": {"name": "views", "frames": 8}}, "one view of each clip"),
     ]
     for name, changes, text in cases:
         with pytest.raises(ViddaError, match=text):
             adapt(on_states(data, tmp_path / "run", name, **changes))
     other = {"model": {"name": "torchvision", "arch": "r3d_18"}, "start": None}
-    with pytest.raises(ViddaError, match="frozen needs features of each moment"):
+    with pytest.raises(ViddaError, match="frozen needs features of each time step"):
         adapt(on_states(data, tmp_path / "run", "mcc", **other), dry_run=True)
     assert not (tmp_path / "run").exists() and not (tmp_path / "states").exists()

@@ -8,9 +8,14 @@ from torch.autograd import gradcheck
 
 from tests.adapt.loss_check import A, Arrays, B, Loss, Reference, Rows, check, entropy_of, names
 from vidda.adapt.losses.class_confusion import class_confusion
-from vidda.adapt.losses.consistency import barlow
+from vidda.adapt.losses.consistency import barlow_twins
 from vidda.adapt.losses.correlation import coral
-from vidda.adapt.losses.domain import domain_accuracy, domain_loss, ganin_strength, reverse
+from vidda.adapt.losses.domain import (
+    domain_accuracy,
+    domain_loss,
+    reversal_strength,
+    reverse_gradient,
+)
 from vidda.adapt.losses.entropy import conditional_entropy, diversity, information_maximization
 from vidda.adapt.losses.mmd import mmd
 
@@ -149,17 +154,19 @@ def test_zero_least_and_greatest() -> None:
 
 def test_a_reversed_gradient() -> None:
     features = torch.tensor(A, requires_grad=True)
-    turned = reverse(features, 0.3)
+    turned = reverse_gradient(features, 0.3)
     assert torch.equal(turned, features)
     (gradient,) = torch.autograd.grad(turned.square().sum(), features)
     torch.testing.assert_close(gradient, -0.3 * 2 * torch.tensor(A))
-    assert ganin_strength(0) == 0 and ganin_strength(0.5) == pytest.approx(2 / (1 + np.exp(-5)) - 1)
-    assert 0.9999 < ganin_strength(1.0) < 1
+    assert reversal_strength(0) == 0 and reversal_strength(0.5) == pytest.approx(
+        2 / (1 + np.exp(-5)) - 1
+    )
+    assert 0.9999 < reversal_strength(1.0) < 1
 
 
 def test_autocast_does_not_round_a_loss() -> None:
     a, b = torch.tensor(A).float(), torch.tensor(B).float()
-    for loss in (coral, mmd, lambda s, t: class_confusion(s), lambda s, t: barlow(s[:6], t)):
+    for loss in (coral, mmd, lambda s, t: class_confusion(s), lambda s, t: barlow_twins(s[:6], t)):
         with torch.autocast("cpu", torch.bfloat16):
             inside = loss(a, b)
         assert torch.equal(inside, loss(a, b))

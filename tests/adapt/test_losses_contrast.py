@@ -18,11 +18,11 @@ from tests.adapt.loss_check import (
     names,
     unit,
 )
-from vidda.adapt.losses.consistency import barlow, feature_distance
+from vidda.adapt.losses.consistency import barlow_twins, feature_distance
 from vidda.adapt.losses.contrastive import (
+    head_consistency,
+    info_nce,
     inter_domain_contrast,
-    pair_contrast,
-    pairing_agreement,
     supervised_contrast,
 )
 
@@ -97,7 +97,7 @@ def across(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
 
 def pairing(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
     here, there = (torch.from_numpy(x).to(source.dtype) for x in (OTHER, B))
-    return pairing_agreement(source, target, here, there, 0.1)
+    return head_consistency(source, target, here, there, 0.1)
 
 
 LOSSES: Rows = [
@@ -111,8 +111,8 @@ LOSSES: Rows = [
     ),
     ("across", across, np_across, (A, B), False),
     ("pairing", pairing, np_pairing, (A, B), False),
-    ("pairs", pair_contrast, np_pairs, (A, OTHER), False),
-    ("barlow", barlow, np_barlow, (A, OTHER), False),
+    ("pairs", info_nce, np_pairs, (A, OTHER), False),
+    ("barlow", barlow_twins, np_barlow, (A, OTHER), False),
     ("cosine", feature_distance, np_cosine, (A, OTHER), False),
 ]
 
@@ -131,10 +131,14 @@ def test_zero_least_and_greatest() -> None:
     flat = torch.zeros(6, 5, dtype=torch.float64)
     assert feature_distance(a, 2 * a).abs() < 1e-12
     assert float(feature_distance(a, -a)) == pytest.approx(2)
-    assert float(barlow(a, a, off_diagonal=0)) < 1e-8 < float(barlow(a, -a, off_diagonal=0))
-    assert float(pair_contrast(flat + 1, flat + 1)) == pytest.approx(np.log(6))
+    assert (
+        float(barlow_twins(a, a, off_diagonal=0))
+        < 1e-8
+        < float(barlow_twins(a, -a, off_diagonal=0))
+    )
+    assert float(info_nce(flat + 1, flat + 1)) == pytest.approx(np.log(6))
     eye = torch.eye(5)
-    assert pair_contrast(eye, eye) < 1e-3 < pair_contrast(eye, eye.roll(1, 0))
+    assert info_nce(eye, eye) < 1e-3 < info_nce(eye, eye.roll(1, 0))
     alone = supervised_contrast(a, torch.arange(7))
     assert alone == 0
     near = torch.tensor(LABELS)[:, None] == torch.arange(4)

@@ -8,12 +8,12 @@ from scipy.stats import norm
 
 from tests.adapt.loss_check import LABELS, OTHER, A, Arrays, B, Loss, Reference, Rows, check, names
 from vidda.adapt.losses.variational import (
+    confident_cross_entropy,
     gaussian_divergence,
     log_densities,
     mutual_information,
-    rebuilt,
+    reconstruction_error,
     static_triplet,
-    sure_label_loss,
 )
 
 DRAW = np.random.default_rng(2)
@@ -70,12 +70,12 @@ def information_of(*tensors: torch.Tensor) -> torch.Tensor:
 
 
 def sure_of(logits: torch.Tensor) -> torch.Tensor:
-    return sure_label_loss(logits, torch.from_numpy(LABELS), torch.from_numpy(LABELS != 1))
+    return confident_cross_entropy(logits, torch.from_numpy(LABELS), torch.from_numpy(LABELS != 1))
 
 
 LATENTS = (SAMPLE, MEAN, SPREAD, SAMPLES, MEANS, SPREADS)
 LOSSES: Rows = [
-    ("rebuilt", rebuilt, np_rebuilt, (MEANS, SAMPLES), False),
+    ("rebuilt", reconstruction_error, np_rebuilt, (MEANS, SAMPLES), False),
     (
         "divergence",
         gaussian_divergence,
@@ -100,19 +100,21 @@ def test_a_loss_is_its_reference_and_its_gradient_is_right(
 
 def test_zero_least_and_greatest() -> None:
     mean, spread = torch.tensor(MEANS), torch.tensor(SPREADS)
-    assert rebuilt(mean, mean) == 0
+    assert reconstruction_error(mean, mean) == 0
     assert gaussian_divergence(mean, spread, mean, spread) == 0
     nothing = torch.zeros(1, dtype=torch.float64)
     assert gaussian_divergence(mean, spread, nothing, nothing) > 0
     assert static_triplet(mean[0], mean[0], mean[0] + 99) == 0
     assert float(static_triplet(mean[0], mean[0], mean[0])) == pytest.approx(1, abs=1e-5)
     logits = torch.tensor(A, requires_grad=True)
-    none = sure_label_loss(logits, torch.from_numpy(LABELS), torch.zeros(7, dtype=torch.bool))
+    none = confident_cross_entropy(
+        logits, torch.from_numpy(LABELS), torch.zeros(7, dtype=torch.bool)
+    )
     none.backward()
     assert none.detach() == 0 and logits.grad is not None and (logits.grad == 0).all()
 
 
-def test_latents_tell_of_each_other_only_where_both_tell_the_clip() -> None:
+def test_latents_share_information_only_where_both_identify_the_clip() -> None:
     apart = torch.arange(4.0)[:, None] * 100
     same, narrow = torch.zeros(4, 1), torch.zeros(4, 1)
     telling = log_densities(apart, apart, narrow)

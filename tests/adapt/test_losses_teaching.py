@@ -19,10 +19,15 @@ from tests.adapt.loss_check import (
     names,
     unit,
 )
-from vidda.adapt.losses.consistency import agreed_labels, labeled_loss, soft_agreement, taught
+from vidda.adapt.losses.consistency import (
+    jensen_shannon,
+    match_or_conf,
+    teacher_cross_entropy,
+    weighted_cross_entropy,
+)
 from vidda.adapt.losses.pseudo_labels import (
-    aligned,
-    interpolated,
+    align_distribution,
+    interpolate_logits,
     pseudo_label_loss,
     relative_threshold,
     warm_up,
@@ -81,16 +86,22 @@ def np_scales(one: np.ndarray, two: np.ndarray, whole: np.ndarray) -> float:
 LOSSES: Rows = [
     (
         "labeled",
-        lambda x: labeled_loss(
+        lambda x: weighted_cross_entropy(
             x, torch.from_numpy(LABELS), torch.from_numpy(WEIGHTS[LABELS]).to(x.dtype)
         ),
         np_labeled,
         (A,),
         False,
     ),
-    ("taught", lambda x: taught(x, GUESS.to(x.dtype)), np_taught, (A,), False),
-    ("taught_share", lambda x: taught(x, GUESS.to(x.dtype), 0.5), np_taught_share, (A,), False),
-    ("agreement", soft_agreement, np_agreement, (A, OTHER), False),
+    ("taught", lambda x: teacher_cross_entropy(x, GUESS.to(x.dtype)), np_taught, (A,), False),
+    (
+        "taught_share",
+        lambda x: teacher_cross_entropy(x, GUESS.to(x.dtype), 0.5),
+        np_taught_share,
+        (A,),
+        False,
+    ),
+    ("agreement", jensen_shannon, np_agreement, (A, OTHER), False),
     ("pseudo", lambda x: pseudo_label_loss(x, GUESS.softmax(1), HALF), np_pseudo, (A,), False),
 ]
 
@@ -108,23 +119,26 @@ def test_zero_least_and_greatest() -> None:
     a, other = torch.tensor(A), torch.tensor(OTHER)
     sure = torch.eye(5, dtype=torch.float64) * 1e4
     flat = torch.zeros(6, 5, dtype=torch.float64)
-    assert soft_agreement(a, a).abs() < 1e-12
-    assert float(soft_agreement(sure, sure.roll(1, 0))) == pytest.approx(np.log(2))
-    assert taught(sure, sure) < 1e-12 and taught(other[:6], flat, threshold=0.9) == 0
+    assert jensen_shannon(a, a).abs() < 1e-12
+    assert float(jensen_shannon(sure, sure.roll(1, 0))) == pytest.approx(np.log(2))
+    assert (
+        teacher_cross_entropy(sure, sure) < 1e-12
+        and teacher_cross_entropy(other[:6], flat, threshold=0.9) == 0
+    )
 
 
 def test_the_pieces_of_adamatch() -> None:
     a, other = torch.tensor(A), torch.tensor(OTHER)
     shares = torch.rand(a.shape, dtype=torch.float64, generator=torch.Generator().manual_seed(0))
-    mixed = interpolated(a, other, shares)
+    mixed = interpolate_logits(a, other, shares)
     assert (mixed <= torch.maximum(a, other)).all() and (mixed >= torch.minimum(a, other)).all()
-    assert torch.equal(interpolated(a, other, torch.ones(7, 5)), a)
+    assert torch.equal(interpolate_logits(a, other, torch.ones(7, 5)), a)
     guess, wanted = other.softmax(1), torch.tensor([0.5, 0.2, 0.1, 0.1, 0.1])
-    shifted = aligned(guess, wanted, guess.mean(0))
+    shifted = align_distribution(guess, wanted, guess.mean(0))
     for row, old in zip(shifted.numpy(), guess.numpy(), strict=True):
         new = old * (wanted.numpy() + 1e-6) / (guess.mean(0).numpy() + 1e-6)
         np.testing.assert_allclose(row, new / new.sum(), rtol=1e-6)
-    torch.testing.assert_close(aligned(guess, guess.mean(0), guess.mean(0)), guess)
+    torch.testing.assert_close(align_distribution(guess, guess.mean(0), guess.mean(0)), guess)
     threshold = relative_threshold(a.softmax(1))
     assert float(threshold) == pytest.approx(0.9 * softmax(A, 1).max(1).mean())
     assert (warm_up(0), warm_up(0.25), warm_up(0.5), warm_up(0.9)) == (0, pytest.approx(0.5), 1, 1)
@@ -172,10 +186,10 @@ def test_pseudo_labels_by_clustering() -> None:
     assert cluster_labels(groups, guess).tolist() == [0, 1] * 10
 
 
-def test_labels_of_two_judges() -> None:
+def test_pseudo_labels_of_model_and_teacher() -> None:
     # Both say the first; each is sure alone; neither is sure; both are sure, and disagree.
     own = torch.tensor([[0.1, 0], [3.0, 0], [0.1, 0], [0.1, 0], [3.0, 0]])
     teacher = torch.tensor([[0.2, 0], [0, 1.0], [0, 4.0], [0, 0.2], [0, 9.0]])
-    labels, known = agreed_labels(own, teacher, 0.8)
+    labels, known = match_or_conf(own, teacher, 0.8)
     assert known.tolist() == [True, True, True, False, False]
     assert labels[known].tolist() == [0, 0, 1]

@@ -19,18 +19,18 @@ from tests.adapt.loss_check import (
 )
 from vidda.adapt.losses.feature_statistics import (
     clip_statistics,
-    running,
+    moving_average,
     statistics_distance,
     view_distance,
 )
 from vidda.adapt.losses.temporal_attention import (
-    attended,
     attentive_entropy,
-    relations,
-    two_way_accuracy,
-    two_way_loss,
+    domain_attention,
+    select_relations,
+    two_way_domain_accuracy,
+    two_way_domain_loss,
 )
-from vidda.adapt.temporal_relations import segmented
+from vidda.adapt.temporal_relations import segment_means
 
 MAPS = np.random.default_rng(1).normal(0, 1, (4, 3, 2, 5))
 """Of two clips with two frames each: three channels of 2 x 5 places."""
@@ -91,9 +91,15 @@ LOSSES: Rows = [
     ("statistics", statistics_of, np_statistics, (OTHER,), False),
     ("views", view_distance, np_views, (A, OTHER), False),
     ("attentive", attentive_entropy, np_attentive, (A, DOMAINS), False),
-    ("two_way", two_way_loss, np_two_way, (DOMAINS, DOMAINS[:4]), False),
+    ("two_way", two_way_domain_loss, np_two_way, (DOMAINS, DOMAINS[:4]), False),
     ("clip_statistics", clip_statistics_of, np_clip_statistics, (MAPS,), False),
-    ("attended", lambda f, d: attended(f, d).square().sum(), np_attended, (A, DOMAINS), False),
+    (
+        "attended",
+        lambda f, d: domain_attention(f, d).square().sum(),
+        np_attended,
+        (A, DOMAINS),
+        False,
+    ),
 ]
 
 
@@ -113,9 +119,9 @@ def test_zero_least_and_greatest() -> None:
     assert view_distance(a, a) == 0
     assert float(view_distance(sure, sure.roll(1, 0))) == pytest.approx(1)
     flat, told = torch.zeros(4, 2), torch.tensor([[99.0, -99.0]]).repeat(4, 1)
-    assert float(two_way_loss(flat, flat)) == pytest.approx(np.log(2))
-    assert two_way_loss(told, -told) < 1e-12
-    assert two_way_accuracy(told, -told) == 1 and two_way_accuracy(-told, told) == 0
+    assert float(two_way_domain_loss(flat, flat)) == pytest.approx(np.log(2))
+    assert two_way_domain_loss(told, -told) < 1e-12
+    assert two_way_domain_accuracy(told, -told) == 1 and two_way_domain_accuracy(-told, told) == 0
     assert attentive_entropy(sure, sure[:, :2]) == 0
     still = torch.ones(4, 3, 2, 5)
     assert (clip_statistics(still, 2, 1)[1] == 0).all()
@@ -128,29 +134,29 @@ def test_channels_may_be_first_or_last() -> None:
         torch.testing.assert_close(one, other)
 
 
-def test_moments_are_averaged_over_parts_of_the_clip() -> None:
+def test_time_steps_are_averaged_over_segments_of_the_clip() -> None:
     frames = torch.randn(2, 7, 3)
     for count in (1, 3, 5, 7, 9):
-        found = segmented(frames, count)
+        found = segment_means(frames, count)
         wanted = torch.nn.functional.adaptive_avg_pool1d(frames.transpose(1, 2), count)
         torch.testing.assert_close(found, wanted.transpose(1, 2))
 
 
 def test_the_pieces_of_ta3n() -> None:
-    assert relations(4, 2, 99) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
-    assert relations(5, 3, 3) == [(0, 1, 2), (0, 2, 4), (1, 2, 4)]
-    few = relations(8, 4, 3)
+    assert select_relations(4, 2, 99) == [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+    assert select_relations(5, 3, 3) == [(0, 1, 2), (0, 2, 4), (1, 2, 4)]
+    few = select_relations(8, 4, 3)
     assert len(few) == len(set(few)) == 3 and all(list(r) == sorted(set(r)) for r in few)
     features, domains = torch.tensor(A), torch.tensor(DOMAINS)
     weights = [2 - entropy_of(row) for row in softmax(DOMAINS, 1)]
     torch.testing.assert_close(
-        attended(features, domains), features * torch.tensor(weights)[:, None]
+        domain_attention(features, domains), features * torch.tensor(weights)[:, None]
     )
 
 
 def test_a_running_average_passes_a_gradient_to_the_new_value_alone() -> None:
     old, new = (torch.tensor([x], requires_grad=True) for x in (1.0, 3.0))
-    after = running(old, new)
+    after = moving_average(old, new)
     assert float(after.detach()) == pytest.approx(1.2)
     gradients = torch.autograd.grad(after, (old, new), allow_unused=True)
     assert gradients[0] is None and gradients[1] is not None

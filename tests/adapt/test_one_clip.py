@@ -16,7 +16,7 @@ from vidda.adapt.losses.correlation import coral
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
-from vidda.recognize.feed import Pair
+from vidda.recognize.feed import BatchPair
 from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.recognizers import ModelConfig
@@ -31,21 +31,21 @@ def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
     recognizer: Any = TypeAdapter(ModelConfig).validate_python(BICONVLSTM)
     model = recognizer.build(CLASSES).train()
     supervised = Supervised(CLASSES, smoothing=0.1, mixup=0.0, cutmix=0.0)
-    setting = MethodSettings(
-        size=32, target=4, parents=np.array([-1, 0]), mixes=False, compiled=False
+    settings = MethodSettings(
+        size=32, target_clips=4, parents=np.array([-1, 0]), mixed=False, compiled=False
     )
-    made = config.build(model, supervised, setting)
+    made = config.build(model, supervised, settings)
 
-    def look() -> Outputs:
+    def infer() -> Outputs:
         out = model(torch.rand(4, 3, 8, 32, 32))
         return Outputs(out.features.detach(), out.logits.detach())
 
-    def show(number: torch.Tensor) -> torch.Tensor:
+    def target_logits(number: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(number), CLASSES)
 
     if isinstance(made, Online):
-        made.begin(model, folder, look, show)
-    made.before_epoch(0, look)
+        made.begin(model, folder, infer, target_logits)
+    made.before_epoch(0, infer)
     return config, model, made
 
 
@@ -58,11 +58,11 @@ def test_every_loss_and_gradient_is_finite(name: str, tmp_path: Path) -> None:
         torch.zeros(clips, dtype=torch.int64),
         torch.ones(clips, dtype=torch.int64),
     )
-    views = config.views
+    views = config.target_views
     target = TargetBatch(torch.rand(views, 3, 8, 32, 32), torch.zeros(views, dtype=torch.int64))
     terms = made.step(model, source, target)
     assert all(bool(torch.isfinite(value)) for value in [*terms.losses.values()]), terms
-    assert all(bool(torch.isfinite(value)) for value in [*terms.shown.values()]), terms
+    assert all(bool(torch.isfinite(value)) for value in [*terms.metrics.values()]), terms
     torch.stack(list(terms.losses.values())).sum().backward()
     for module in (model, made):
         for key, weight in module.named_parameters():
@@ -75,8 +75,8 @@ def test_no_part_of_an_incomplete_batch_is_without_a_domain() -> None:
 
     for here, there in ((8, 2), (2, 8), (1, 3), (0, 5)):
         video, number = clips(here)
-        pair = Pair(SourceBatch(video, number, number), TargetBatch(*clips(there)))
-        parts = pair.parts(4, torch.device("cpu"))
+        pair = BatchPair(SourceBatch(video, number, number), TargetBatch(*clips(there)))
+        parts = pair.split(4, torch.device("cpu"))
         assert [len(p.source.video) > 0 for p in parts] == [here > 0] * len(parts)
         assert all(len(part.target.video) for part in parts)
         assert sum(part.clips for part in parts) == pair.clips
@@ -103,7 +103,7 @@ def test_coral_that_would_never_act_is_refused(
 ) -> None:
     data = write_clips(tmp_path / "data")
     with pytest.raises(
-        ViddaError, match=rf"^{key}: .*1 clip a part, and coral compares 2"
+        ViddaError, match=rf"^{key}: .*parts of 1 clip, but coral needs at least 2"
     ) as error:
         adapt(adapt_config(data, tmp_path / "run", "coral", **sizes), dry_run=True)
     assert "\n" not in str(error.value)

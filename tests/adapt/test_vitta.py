@@ -76,7 +76,7 @@ def test_the_statistics_are_those_of_each_clip(name: str) -> None:
         module.register_forward_hook(keep)
     with torch.no_grad(), tally_statistics(model, layers) as whole:
         model(video)
-    moments = whole.moments()
+    moments = whole.averages()
     if name == "videomae":
         assert "fc_norm" in layers and "fc_norm" not in moments  # pooled: one place a clip
     assert len(moments) >= 3
@@ -90,16 +90,16 @@ def test_the_statistics_are_those_of_each_clip(name: str) -> None:
     with torch.no_grad(), tally_statistics(model, layers) as parts:
         model(video[:2])
         model(video[2:])
-    for layer, both in parts.moments().items():
+    for layer, both in parts.averages().items():
         torch.testing.assert_close(both.mean, moments[layer].mean, atol=1e-6, rtol=1e-4)
         torch.testing.assert_close(both.variance, moments[layer].variance, atol=1e-6, rtol=1e-4)
 
 
-def begun(model: Recognizer, place: Path, look: Callable[[], Any], **options: Any) -> Vitta:
-    setting = MethodSettings(32, 4, np.zeros(0, np.int64), False, False)
-    method = VittaConfig(**options).build(model, Supervised(3, 0, 0, 0), setting)
+def begun(model: Recognizer, folder: Path, infer: Callable[[], Any], **options: Any) -> Vitta:
+    settings = MethodSettings(32, 4, np.zeros(0, np.int64), False, False)
+    method = VittaConfig(**options).build(model, Supervised(3, 0, 0, 0), settings)
     assert isinstance(method, Vitta)
-    method.begin(model, place, look, lambda number: torch.zeros(len(number), 3))
+    method.begin(model, folder, infer, lambda number: torch.zeros(len(number), 3))
     return method
 
 
@@ -187,19 +187,19 @@ def test_statistics_are_computed_once_and_belong_to_their_weights(
     with pytest.raises(ViddaError, match="statistics of other weights"):
         adapt(wrong)
     file.write_bytes(b"nothing")
-    with pytest.raises(ViddaError, match="no file of statistics"):
+    with pytest.raises(ViddaError, match="not a statistics file"):
         adapt(stream(data, tmp_path / "damaged", **reuse))
 
 
 def test_what_cannot_be_adapted_is_refused(data: Path, tmp_path: Path) -> None:
     missing = {"method": {"name": "vitta", "statistics": str(tmp_path / "none")}}
-    with pytest.raises(ViddaError, match=r"method\.statistics: .* is no file"):
+    with pytest.raises(ViddaError, match=r"method\.statistics: .* is not a file"):
         adapt(stream(data, tmp_path / "a", **missing))
-    with pytest.raises(ViddaError, match="compile: ViTTA looks into"):
+    with pytest.raises(ViddaError, match="compile: ViTTA reads"):
         adapt(stream(data, tmp_path / "b", compile=True))
     checked = config.load(AdaptConfig, stream(data, tmp_path / "c"))
-    assert checked.method.views == 2
+    assert checked.method.target_views == 2
     plain = nn.Sequential(nn.Linear(2, 2))
     with tally_statistics(plain, norm_layers(plain)) as tally:
         plain(torch.zeros(1, 2))
-    assert tally.moments() == {}
+    assert tally.averages() == {}

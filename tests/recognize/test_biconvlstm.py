@@ -81,13 +81,13 @@ def test_the_model_is_the_paper_put_together() -> None:
 
 
 @pytest.mark.parametrize(("given", "steps"), [("frames", 5), ("differences", 4), ("both", 4)])
-def test_what_the_trunk_sees(given: str, steps: int) -> None:
+def test_the_input_of_the_trunk(given: str, steps: int) -> None:
     config = BiConvLstmConfig(
         trunk=SmallTrunkConfig(widths=(4,)), input=given, hidden=4, head=PooledHeadConfig()
     )
     model = config.build(2)
     video = torch.randn(2, 3, 5, 8, 8)
-    seen = model._seen(video)
+    seen = model._trunk_input(video)
     assert seen.shape == (2, 6 if given == "both" else 3, steps, 8, 8)
     if given != "frames":
         torch.testing.assert_close(seen[:, -3:, 2], video[:, :, 3] - video[:, :, 2])
@@ -152,10 +152,10 @@ def test_imagenet_weights_reach_the_trunk(tmp_path: Path) -> None:
 
 
 def test_trunks_that_cannot_be_cut() -> None:
-    with pytest.raises(ValidationError, match="'vgg14' is no image classifier of torchvision"):
+    with pytest.raises(ValidationError, match="'vgg14' is not an image classifier of torchvision"):
         TorchvisionTrunkConfig(arch="vgg14")
     for arch in ("vit_b_16", "swin_t"):
-        with pytest.raises(ViddaError, match=f"{arch}' gives no map of features to cut"):
+        with pytest.raises(ViddaError, match=f"{arch}' has no convolutional trunk"):
             TorchvisionTrunkConfig(arch=arch).build(3)
     with pytest.raises(ViddaError, match=r"trunk\.stride 2 is less than"):
         TorchvisionTrunkConfig(arch="convnext_tiny", stride=2).build(3)

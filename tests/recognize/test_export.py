@@ -30,7 +30,7 @@ def errors(capsys: pytest.CaptureFixture[str], *arguments: object) -> list[str]:
     return [line.removeprefix("error: ") for line in capsys.readouterr().err.splitlines()]
 
 
-def test_a_model_comes_out_and_says_the_same(
+def test_an_exported_model_gives_the_same_logits(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     run = checkpoint(tmp_path / "run")
@@ -61,7 +61,7 @@ def test_a_model_comes_out_and_says_the_same(
         wanted = model(clips).logits.numpy()
     found = session.run(["logits"], {"video": clips.numpy()})[0]
     assert np.abs(found - wanted).max() < 1e-5
-    assert errors(capsys, run, "onnx")[0].startswith(f"{run / 'model.onnx'} is there already")
+    assert errors(capsys, run, "onnx")[0].startswith(f"{run / 'model.onnx'} exists already")
 
 
 @pytest.mark.parametrize("name", ["videomae", "differences"])
@@ -85,7 +85,7 @@ def test_other_models_take_batches_of_any_size(tmp_path: Path, name: str) -> Non
 
 
 class Scaled(nn.Module):
-    """Adds to all it is given."""
+    """Adds an offset to the means of a clip."""
 
     def __init__(self, offset: float) -> None:
         super().__init__()
@@ -114,12 +114,12 @@ def test_a_file_that_differs_is_an_error(tmp_path: Path) -> None:
     session = export._session(tmp_path / "a.onnx")
     real = torch.randn(1, 3, 2, 4, 4)
     assert export.compare(Scaled(5e-5), session, real) == pytest.approx(5e-5, rel=0.1)
-    with pytest.raises(ViddaError, match=r"differ from PyTorch's by 2\.0e-04.*no file is kept"):
+    with pytest.raises(ViddaError, match=r"differ from PyTorch's by 2\.0e-04.*no file is saved"):
         export.compare(Scaled(2e-4), session, real)
     with pytest.raises(ViddaError, match="by nan"):
         export.compare(Scaled(float("nan")), session, real)
     export.export(Fixed(), (3, 2, 4, 4), {}, tmp_path / "b.onnx")
-    with pytest.raises(ViddaError, match="does not take 1 clips at once"):
+    with pytest.raises(ViddaError, match="does not accept a batch of 1"):
         export.compare(Fixed(), export._session(tmp_path / "b.onnx"), real)
 
 
@@ -128,7 +128,7 @@ def test_a_failed_export_leaves_no_file(
 ) -> None:
     run = checkpoint(tmp_path / "run")
     monkeypatch.setattr(export, "LARGEST_DIFFERENCE", -1.0)
-    assert "no file is kept" in errors(capsys, run, "onnx")[0]
+    assert "no file is saved" in errors(capsys, run, "onnx")[0]
     assert [p.name for p in run.iterdir()] == ["checkpoints"]
     with pytest.raises(ViddaError) as caught:
         export.export(Strange(), (3, 2, 4, 4), {}, tmp_path / "c.onnx")

@@ -13,9 +13,9 @@ from vidda.cli import main
 from vidda.data.dataset import ClipDataset
 from vidda.data.frame_sampling import CenterSampling, UniformSampling, ViewsSampling, clip_rng
 from vidda.data.transforms import ClipTransform, ThreeCrops, TransformConfig
-from vidda.recognize.annotate import draw, frame_probabilities
+from vidda.recognize.annotate import draw_classes, frame_probabilities
 from vidda.recognize.saved_recognizer import load_model
-from vidda.recognize.timeline import Timeline, clips_of, windows
+from vidda.recognize.timeline import Timeline, sliding_windows, window_clips
 from vidda.video import probe, read, write
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "clips"
@@ -115,7 +115,7 @@ def test_videos_of_which_none_can_be_read_are_a_line_each(
     ],
 )
 def test_windows(frames: int, length: int, step: int, wanted: list[tuple[int, int]]) -> None:
-    assert [tuple(span) for span in windows(frames, length, step).tolist()] == wanted
+    assert [tuple(span) for span in sliding_windows(frames, length, step).tolist()] == wanted
 
 
 @pytest.mark.parametrize("case", ["uniform", "center", "views"])
@@ -128,8 +128,8 @@ def test_each_window_shows_what_a_clip_of_its_frames_would(tmp_path: Path, case:
     crop = {"crop": ThreeCrops()} if case == "views" else {}
     transform = TransformConfig(size=24, **crop)
     write(tmp_path / "long.mp4", moving(40), 10)
-    spans = windows(40, 10, 4)
-    found = list(clips_of(tmp_path / "long.mp4", spans, sampling, transform))
+    spans = sliding_windows(40, 10, 4)
+    found = list(window_clips(tmp_path / "long.mp4", spans, sampling, transform))
     assert len(found) == len(spans) == 9
     everything = read(tmp_path / "long.mp4", None, transform.read_size)
     make, rng = ClipTransform(transform), clip_rng(0, 0, "", "")
@@ -184,7 +184,7 @@ def test_bars_are_as_long_as_the_probability() -> None:
     lengths = []
     for share in (0.0, 0.5, 1.0):
         picture = np.full((64, 200, 3), 200, np.uint8)
-        draw(picture, np.array([share, 1e-9 - share]), ("", ""))
+        draw_classes(picture, np.array([share, 1e-9 - share]), ("", ""))
         bar = (picture == (46, 160, 67)).all(-1)
         lengths.append(bar.any(0).sum())
     assert lengths[0] <= 1 and lengths[1] == pytest.approx(50, abs=14) and lengths[2] > 80
@@ -205,9 +205,9 @@ def test_what_is_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> 
         ((run, one, "annotate=a.mp4"), "annotate needs a sliding window"),
         ((run, one, "window=0"), "window"),
         ((run, tmp_path / "videos", window, "annotate=a.mp4"), "is for one video, not for 2"),
-        ((run, one, window, "annotate=a.gif"), "a video is written as .mp4"),
-        ((run, one, window, f"annotate={tmp_path}/there.mp4"), "is there already"),
-        ((run, one, f"out={tmp_path}/there.mp4"), "is there already"),
+        ((run, one, window, "annotate=a.gif"), "name a file that ends in .mp4"),
+        ((run, one, window, f"annotate={tmp_path}/there.mp4"), "exists already"),
+        ((run, one, f"out={tmp_path}/there.mp4"), "exists already"),
         ((run, one, "clips=2"), "stride=FRAMES"),
     ]:
         (line,) = errors(capsys, *arguments)

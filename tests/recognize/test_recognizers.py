@@ -120,12 +120,12 @@ def test_a_checkpoint_needs_no_pretrained_weights(case: str) -> None:
 @pytest.mark.parametrize(
     ("case", "clip", "message"),
     [
-        ("mvit_v2_s", (8, 112, 112), "mvit_v2_s is given 8 frames, it takes 16; and 112x112 pixel"),
-        ("s3d", (16, 112, 112), "s3d is given 112x112 pixels, it takes at least 224x224"),
-        ("slowfast_r50", (10, 64, 64), "10 frames, it takes a multiple of 4"),
-        ("videomae", (8, 16, 16), "videomae is given 8 frames, it takes 4"),
-        ("biconvlstm", (1, 32, 32), "1 frames, it takes at least 2"),
-        ("biconvlstm-paper", (16, 112, 112), "112x112 pixels, it takes at least 224x224"),
+        ("mvit_v2_s", (8, 112, 112), "clips of 8 frames, but it takes 16; and of 112x112 pixel"),
+        ("s3d", (16, 112, 112), "s3d does not fit clips of 112x112 pixels, but it takes at least"),
+        ("slowfast_r50", (10, 64, 64), "10 frames, but it takes a multiple of 4"),
+        ("videomae", (8, 16, 16), "videomae does not fit clips of 8 frames, but it takes 4"),
+        ("biconvlstm", (1, 32, 32), "1 frames, but it takes at least 2"),
+        ("biconvlstm-paper", (16, 112, 112), "112x112 pixels, but it takes at least 224x224"),
     ],
 )
 def test_a_clip_that_does_not_fit_is_refused(
@@ -200,8 +200,8 @@ def test_a_new_head_on_a_loaded_trunk(tmp_path: Path, caplog: pytest.LogCaptureF
     assert len(own) > 100
     assert all(torch.equal(tensor, theirs.state_dict()[name]) for name, tensor in own.items())
     assert ours.classes == 7
-    assert "a new one is started" in caplog.text
-    message = "its last layer knows 5 classes, the data has 7; head=new starts a new one"
+    assert "the head is new" in caplog.text
+    message = "its last layer has 5 classes, but the data has 7; set head=new for a new one"
     with pytest.raises(ViddaError, match=message):
         x3d(tmp_path / "theirs.pyth", head="loaded")
 
@@ -256,7 +256,7 @@ def test_the_librarys_weights_without_a_network(
     for name in ("no_proxy", "NO_PROXY"):
         monkeypatch.delenv(name, raising=False)
     message = refused(lambda: member(weights=LibraryWeights()).build(7))
-    assert "cannot be had" in message
+    assert "cannot be downloaded" in message
     assert f"not in {tmp_path}/hub/checkpoints" in message
     assert "weights.name=file" in message
 

@@ -248,14 +248,14 @@ def test_frozen_weights_stay_and_the_rest_moves(splits: Path, tmp_path: Path) ->
     }
 
 
-def test_every_mistake_is_told_before_training(
+def test_every_mistake_is_reported_before_training(
     data: Path, splits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     empty = splits / "empty.csv"
     empty.write_text((splits / "train.csv").read_text().splitlines()[0] + "\n")
     unlabeled = data / "splits" / "gs2gr" / "adapted" / "target.csv"
     cases: list[tuple[dict[str, Any], str]] = [
-        ({"batch_size": 1000}, "batch_size: 1000 is more than the 28 clips"),
+        ({"batch_size": 1000}, "batch_size: 1000 is more than the 28 training clips"),
         ({"batch_size": 6, "accumulate": 4}, "batch_size: 6 is not a multiple of 4"),
         ({"precision": "fp16"}, "fp16 needs a CUDA device"),
         ({"val": str(empty)}, "no clips"),
@@ -323,5 +323,5 @@ def test_watched_clips_do_not_take_the_names_of_the_runs_own(
 ) -> None:
     file = train_config(splits, tmp_path / "run", watch={name: str(splits / "test.csv")})
     assert main(["train", str(file)]) == 2
-    assert f"watch.{name}: the run keeps its own under this name" in capsys.readouterr().err
+    assert f"watch.{name}: this name is used by the run itself" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()

@@ -13,8 +13,8 @@ from safetensors.torch import load_file, save_file
 from transformers import VideoMAEConfig, VideoMAEForPreTraining, VideoMAEForVideoClassification
 
 from vidda.errors import ViddaError
-from vidda.recognize.motion_input import motion
-from vidda.recognize.positions import stretch
+from vidda.recognize.motion_input import motion_channels
+from vidda.recognize.positions import stretch_positions
 from vidda.recognize.torchvision_video import TorchvisionVideoConfig
 from vidda.recognize.videomae import VideoMae, VideoMaeConfig
 from vidda.recognize.videomae_pretraining import (
@@ -125,44 +125,44 @@ def test_a_pretraining_checkpoint_gives_its_encoder(
         for name, tensor in ours.state_dict().items()
         if not name.startswith(("fc_norm.", "classifier."))
     )
-    assert f"{pretrained}: the encoder is loaded, a new head is started" in caplog.text
+    assert f"{pretrained}: loaded the encoder; the head is new" in caplog.text
     message = refused(lambda: model(pretrained, head="loaded").build(5))
-    assert "has no head" in message
+    assert "has no classification head" in message
 
 
 def test_motion_of_a_still_clip_and_of_a_brighter_one() -> None:
     still = torch.rand(2, 3, 1, 8, 8).expand(-1, -1, 4, -1, -1)
-    assert motion(still)[:, 1:].abs().max() < 1e-3
+    assert motion_channels(still)[:, 1:].abs().max() < 1e-3
     video = torch.rand(2, 3, 4, 8, 8)
-    shown = motion(video)
-    torch.testing.assert_close(motion(video * 3 + 1), shown)
+    shown = motion_channels(video)
+    torch.testing.assert_close(motion_channels(video * 3 + 1), shown)
     torch.testing.assert_close(shown.mean((2, 3, 4)), torch.zeros(2, 3), atol=1e-6, rtol=0)
     torch.testing.assert_close(shown.square().mean((2, 3, 4)), torch.ones(2, 3))
     # The last channel tells a frame from the others, not from the one before.
     lit = torch.zeros(1, 3, 4, 8, 8)
     lit[:, :, 2:] = 1
-    change, distance = motion(lit)[0, 1:].mean((2, 3))
+    change, distance = motion_channels(lit)[0, 1:].mean((2, 3))
     assert change.argmax() == 2
     assert distance.tolist() == pytest.approx([-1, -1, 1, 1])
 
 
-def test_the_encoder_sees_motion_where_asked_for(classifier: Path) -> None:
+def test_the_encoder_takes_motion_on_request(classifier: Path) -> None:
     video = torch.rand(2, 3, 4, 16, 16)
     seen = {"head": "loaded"}
     config = json.loads((classifier / "config.json").read_text())
     (classifier / "config.json").write_text(json.dumps(config | {"vidda_input": "motion"}))
     moved = model(classifier, input="motion", **seen).build(5)
-    with pytest.raises(ViddaError, match="has learned from input motion; set input: motion"):
+    with pytest.raises(ViddaError, match="pre-trained on input motion; set input: motion"):
         model(classifier, **seen).build(5)
     (classifier / "config.json").write_text(json.dumps(config))
     plain = model(classifier, **seen).build(5)
-    torch.testing.assert_close(logits(moved, video), logits(plain, motion(video)))
+    torch.testing.assert_close(logits(moved, video), logits(plain, motion_channels(video)))
     assert not torch.allclose(logits(moved, video), logits(plain, video))
 
 
 def test_heads_of_other_classes(classifier: Path) -> None:
     message = refused(lambda: model(classifier, head="loaded").build(7))
-    assert "its head knows 5 classes, the data has 7; head=new starts a new one" in message
+    assert "its head has 5 classes, but the data has 7; set head=new for a new one" in message
     ours = model(classifier).build(7)
     assert ours.classes == 7
     same_number = model(classifier).build(5)
@@ -172,12 +172,12 @@ def test_heads_of_other_classes(classifier: Path) -> None:
 
 
 def test_folders_that_cannot_be_loaded(classifier: Path, tmp_path: Path) -> None:
-    assert "no folder with a config.json" in refused(lambda: model(tmp_path / "none").build(5))
+    assert "not a folder with a config.json" in refused(lambda: model(tmp_path / "none").build(5))
     weights = classifier / "model.safetensors"
     tensors = load_file(weights)
     lost = "videomae.encoder.layer.1.output.dense.weight"
     save_file({n: t for n, t in tensors.items() if n != lost}, weights, metadata={"format": "pt"})
-    assert f"missing or of another shape than its config.json says (first {lost})" in refused(
+    assert f"missing or of another shape than in its config.json (first {lost})" in refused(
         lambda: model(classifier).build(5)
     )
     weights.write_bytes(weights.read_bytes()[:100])
@@ -188,7 +188,7 @@ def test_folders_that_cannot_be_loaded(classifier: Path, tmp_path: Path) -> None
     (classifier / "model.safetensors").touch()
     for change, expected in (
         ({"model_type": "vit"}, "model_type is 'vit', not 'videomae'"),
-        ({"hidden_act": "relu"}, "hidden_act is relu; vidda runs VideoMAEs with gelu"),
+        ({"hidden_act": "relu"}, "hidden_act is relu, but vidda supports only gelu"),
         ({"patch_size": [8, 8]}, "not a VideoMAE's config"),
     ):
         content = json.loads((classifier / "config.json").read_text())
@@ -222,8 +222,8 @@ def test_sizes_that_do_not_divide_each_other() -> None:
     with pytest.raises(ViddaError) as caught:
         VideoMaeConfig(frames=5, size=20, start=TINY).build(5)
     assert str(caught.value).splitlines() == [
-        "videomae: frames 5 is not a multiple of start.tubelet 2",
-        "videomae: size 20 is not a multiple of start.patch 8",
+        "videomae: frames 5 is not a multiple of start.tubelet 2; change one of them",
+        "videomae: size 20 is not a multiple of start.patch 8; change one of them",
     ]
 
 
@@ -252,8 +252,8 @@ def test_positions_are_stretched_in_time_and_space() -> None:
     old, new = (2, 2, 2), (4, 6, 6)
     time, height, width = torch.meshgrid(*(torch.arange(2.0),) * 3, indexing="ij")
     table = torch.stack([time, height, width], dim=-1).reshape(1, 8, 3)
-    assert stretch(table, old, old) is table
-    wide = stretch(table, old, new).reshape(4, 6, 6, 3)
+    assert stretch_positions(table, old, old) is table
+    wide = stretch_positions(table, old, new).reshape(4, 6, 6, 3)
     assert torch.equal(wide[:, 0, 0, 0], torch.tensor([0, 0.25, 0.75, 1]))
     torch.testing.assert_close(
         wide[0, :, 0, 1], torch.tensor([0, 0, 1 / 3, 2 / 3, 1, 1]), rtol=0, atol=1e-6
@@ -269,7 +269,7 @@ def test_a_start_of_another_size_keeps_its_positions(classifier: Path) -> None:
     config = model(classifier, frames=8, size=24)
     ours = config.build(5)
     positions = ours.videomae.embeddings.position_embeddings
-    expected = stretch(theirs.position_embeddings, (2, 2, 2), (4, 3, 3))
+    expected = stretch_positions(theirs.position_embeddings, (2, 2, 2), (4, 3, 3))
     assert torch.equal(positions, expected)
     # A checkpoint of vidda is read without the folder, and knows the same positions.
     again = config.without_weights().build(5)

@@ -75,7 +75,7 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     rows = TrialTable(out).rows
     assert rows[first.name] == first and sessions(out)[first.name] == 1
     assert [row.status for row in rows.values()] == ["finished", "finished", "failed", "failed"]
-    assert "batch_size: 4000 is more than the 7 clips there are" in rows["broken-gs2gr-0"].reason
+    assert "batch_size: 4000 is more than the 7 training clips" in rows["broken-gs2gr-0"].reason
     assert "broken-gs2gr-0/DONE is not there" in rows["atcon-gs2gr-0"].reason
     assert "failed: broken-gs2gr-0: batch_size" in said.out and "2 of 4 trials failed" in said.out
     done = rows["coral-gs2gr-0"]

@@ -1,4 +1,4 @@
-"""What `vidda adapt` is told, and the manifests that it reads."""
+"""The config of `vidda adapt`, and the manifests that a run reads."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +9,7 @@ from pydantic import Field
 
 from vidda.adapt.joint import MethodSettings
 from vidda.adapt.methods import MethodConfig
-from vidda.adapt.pairing import keep_together, parents
+from vidda.adapt.pairing import group_translations, parent_numbers
 from vidda.data import load_manifest
 from vidda.evaluate.label_free_scores import VALIDATION, EpochScore
 from vidda.recognize.train_config import TrainConfig, TrainData, load_data
@@ -17,39 +17,44 @@ from vidda.types import Manifest
 
 
 class AdaptConfig(TrainConfig):
-    """What is adapted, from what to what, and how; `train` and `val` are the source's."""
+    """The config of `vidda adapt`: that of `vidda train`, whose `train` and `val` are the source's,
+    and more.
+    """
 
     target: Path = Field(description="manifest of target clips; labels in it are not read")
     target_batch_size: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="target clips a step; null: as many as of the source"
+        None, description="target clips in a step; null: the same as batch_size"
     )
-    method: MethodConfig = Field(description="how to adapt, chosen by its name")
+    method: MethodConfig = Field(description="adaptation method, chosen by its name")
     start: Path | None = Field(
-        None, description="run or checkpoint of the same recognizer to begin with; null: as built"
+        None,
+        description="run or checkpoint of the same recognizer to start from; null: model as built",
     )
     features: bool = Field(
         False,
-        description="keep features of val and target of each epoch, for scores that need them",
+        description="save the features of val and target after each epoch, for scores that need"
+        " them",
     )
     frozen: Path | None = Field(
         None,
-        description="folder for what the model makes of clips below its pooling over time, which"
-        " then stays as it is and is computed once, as in testing; null: all of it learns",
+        description="folder for the outputs of the model's layers below the pooling over time,"
+        " which are then frozen and computed once per clip, as in testing; null: all layers learn",
     )
     select: EpochScore | Literal["last"] = Field(  # type: ignore[assignment] # more than training
         VALIDATION,
-        description="score that chooses the epoch, none of which knows target labels; last: none",
+        description="score that chooses the epoch, none of which uses target labels; last: the"
+        " last epoch",
     )
 
     @property
     def target_clips(self) -> int:
-        """Return how many target clips a step has."""
+        """The number of target clips in a step."""
         return self.target_batch_size or self.batch_size
 
 
 @dataclass(frozen=True)
 class AdaptData(TrainData):
-    """The manifests of a run. target: without labels, whatever its file holds."""
+    """The manifests of a run. target: its labels are dropped, whatever its file holds."""
 
     target: Manifest
 
@@ -57,33 +62,44 @@ class AdaptData(TrainData):
         object.__setattr__(self, "target", self.target.unlabeled())
 
     def trained_on(self) -> dict[str, Manifest]:
-        """See `TrainData.trained_on`."""
+        """Return the manifests that the weights learn from, by name; the target is one of them."""
         return {**super().trained_on(), "target": self.target}
 
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
-        """Return the source's items of one epoch; with a method of pairs, these stand together."""
+        """Return the source's items of one epoch, (N,) int64; for a paired method, translations
+        follow their clips.
+        """
         items = super().order(config, epoch)
         assert isinstance(config, AdaptConfig)
-        return keep_together(items, parents(self.train)) if config.method.paired else items
+        return (
+            group_translations(items, parent_numbers(self.train)) if config.method.paired else items
+        )
 
     def steps(self, config: AdaptConfig) -> int:
-        """Return steps of an epoch: once through the source, or through the target where it is
-        alone.
+        """Return the steps of an epoch: one pass over the source, or over the target for a
+        source-free method.
         """
         if config.method.source_free:
             return len(self.target) // config.target_clips
         return len(self.train) * config.repeats // config.batch_size
 
-    def setting(self, config: AdaptConfig) -> MethodSettings:
-        """What a method may know."""
+    def method_settings(self, config: AdaptConfig) -> MethodSettings:
+        """Return the facts about a run that a method may use."""
         mixes = config.mixup > 0 or config.cutmix > 0
         return MethodSettings(
-            config.transform.size, len(self.target), parents(self.train), mixes, config.compile
+            config.transform.size,
+            len(self.target),
+            parent_numbers(self.train),
+            mixes,
+            config.compile,
         )
 
 
 def load_adapt_data(config: AdaptConfig) -> AdaptData:
-    """Read every manifest of a run; the target is watched too, for scores without labels."""
+    """Read every manifest of a run; the target is watched too, for scores without labels.
+
+    Raises ViddaError when one cannot be read.
+    """
     data = load_data(config)
     target = load_manifest(config.target).unlabeled().under(data.train.classes)
     watch = {**data.watch, "target": target}

@@ -11,23 +11,23 @@ from vidda.recognize.recognizer import Output, Recognizer
 
 
 class CoralConfig(MethodConfig):
-    """Equal covariances of features in both domains (Sun and Saenko, ECCV Workshops 2016).
+    """Deep CORAL: equal feature covariances in both domains (Sun and Saenko, ECCV Workshops 2016).
 
     The paper applies it to the last layer's outputs (the logits) and chooses the weight so that
     both losses are about equal at the end; here it is applied to the features below, as in TLlib.
     """
 
     name: Literal["coral"] = "coral"
-    weight: float = Field(1.0, gt=0, description="of the distance")
+    weight: float = Field(1.0, gt=0, description="weight of the distance of the covariances")
     means: bool = Field(False, description="add the squared distance of the means, as TLlib does")
-    least: ClassVar[int] = 2
+    min_clips: ClassVar[int] = 2
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Coral(self, supervised)
 
 
 class Coral(Joint):
-    """See `CoralConfig`."""
+    """The training method of `CoralConfig`."""
 
     def __init__(self, config: CoralConfig, supervised: Supervised) -> None:
         super().__init__(supervised)

@@ -11,23 +11,25 @@ from vidda.recognize.recognizer import Output, Recognizer
 
 
 class DanConfig(MethodConfig):
-    """Equal kernel means of features in both domains (Long et al., ICML 2015).
+    """DAN: equal kernel mean embeddings of features in both domains (Long et al., ICML 2015).
 
-    The paper aligns the last three layers of AlexNet; here, as in TLlib, the features alone.
+    The paper aligns the last three layers of AlexNet; here, as in TLlib, only the features.
     """
 
     name: Literal["dan"] = "dan"
-    weight: float = Field(1.0, gt=0, description="of the discrepancy")
+    weight: float = Field(1.0, gt=0, description="weight of the maximum mean discrepancy")
     octaves: tuple[int, ...] = Field(
-        OCTAVES, min_length=1, description="kernels' bandwidths: mean squared distance x 2^i"
+        OCTAVES,
+        min_length=1,
+        description="exponents i of the kernels, of bandwidth 2^i x mean squared distance",
     )
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Dan(self, supervised)
 
 
 class Dan(Joint):
-    """See `DanConfig`."""
+    """The training method of `DanConfig`."""
 
     def __init__(self, config: DanConfig, supervised: Supervised) -> None:
         super().__init__(supervised)

@@ -1,4 +1,4 @@
-"""Similar features of a clip and of its translation (ZoDi)."""
+"""Feature similarity between a clip and its translation (ZoDi)."""
 
 from typing import ClassVar, Literal
 
@@ -13,35 +13,38 @@ from vidda.recognize.recognizer import Recognizer
 
 
 class FeatureSimilarityConfig(MethodConfig):
-    """Both are trained on, and their features are drawn to each other (ZoDi, arXiv 2403.13652).
+    """Train on clips and their translations, with similar features for both (ZoDi, arXiv
+    2403.13652).
 
-    train names the manifest of the source and that of its translation (whose clips know their
-    parents). The target itself is not shown: in ZoDi there is none. For how the released code
-    compares features see `losses.consistency.feature_distance`; its weight is for that loss, so the
-    default here is ours.
+    `train` lists the source's manifest and that of its translation, whose clips name their parents.
+    The model is not trained on the target itself: in ZoDi there is none. The released code compares
+    features in another way, see `losses.consistency.feature_distance`, and its weight is for that,
+    so the default here is ours.
     """
 
     name: Literal["feature_similarity"] = "feature_similarity"
-    weight: float = Field(1.0, gt=0, description="of one less the cosine of the features")
+    weight: float = Field(
+        1.0, gt=0, description="weight of 1 minus the cosine of both clips' features"
+    )
     paired: ClassVar[bool] = True
 
-    def problems(self, setting: MethodSettings) -> list[str]:
+    def problems(self, settings: MethodSettings) -> list[str]:
         found = []
-        if not (setting.parents >= 0).any():
+        if not (settings.parents >= 0).any():
             found.append(
-                "train: no clip is the translation of another; give the manifest of the source and"
-                " the one that vidda translate made of it"
+                "train: no clip is the translation of another; list the source's manifest and the"
+                " one that vidda translate made of it"
             )
-        if setting.mixes:
+        if settings.mixed:
             found.append("mixup, cutmix: a mixed clip has no translation; set both to 0")
         return found
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
-        return FeatureSimilarity(self, torch.from_numpy(setting.parents), supervised)
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
+        return FeatureSimilarity(self, torch.from_numpy(settings.parents), supervised)
 
 
 class FeatureSimilarity(Method):
-    """See `FeatureSimilarityConfig`. parents: (N,), see `MethodSettings`."""
+    """The method of `FeatureSimilarityConfig`. parents: (N,) int64, see `MethodSettings`."""
 
     parents: torch.Tensor
 
@@ -51,7 +54,7 @@ class FeatureSimilarity(Method):
         super().__init__()
         self.config = config
         self.supervised = supervised
-        # Known again from the manifests, so not in the checkpoint.
+        # Comes from the manifests again, so not in the checkpoint.
         self.register_buffer("parents", parents, persistent=False)
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
@@ -60,16 +63,19 @@ class FeatureSimilarity(Method):
         terms = self.supervised.terms(out.logits, wanted)
         child, parent = self.pairs(source.number)
         features = out.features.float()
-        # A batch without a pair still has the term, or figures would come and go.
+        # A batch without a pair still has the term, so that every step has the same metrics.
         loss = features.sum() * 0
         if len(child):
             loss = feature_distance(features[child], features[parent])
         pairs = torch.tensor(float(len(child)), device=features.device)
         losses = {**terms.losses, "similarity": self.config.weight * loss}
-        return Terms(losses, terms.shown | {"pairs": pairs})
+        return Terms(losses, terms.metrics | {"pairs": pairs})
 
     def pairs(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Where in a batch of these clips translations are, and where their parents. (P,) each."""
+        """Return the positions in a batch of translations and of their parents, (P,) int64 each.
+
+        number: (B,) int64, the clips of the batch by their number in the manifest.
+        """
         matches = self.parents[number][:, None] == number[None]
         child, parent = matches.nonzero(as_tuple=True)
         return child, parent

@@ -1,7 +1,7 @@
-"""A frozen lower part of a recognizer, and what it makes of each clip, computed once.
+"""Frozen lower layers of a recognizer, and their outputs for each clip, computed once.
 
 FOLDER/<digest>/N.safetensors    states of clip N of a manifest, see `Framewise`; the digest is of
-                                 the frozen weights, the clips, and how they are shown
+                                 the frozen weights, the clips, their sampling and transform
 """
 
 import hashlib
@@ -32,9 +32,10 @@ STATES = "states"
 
 
 class StatesDataset(ClipDataset):
-    """Clips of a manifest as their states, (T', ...) with ones added to have four dimensions.
+    """A manifest's clips as their stored states, (T', ...), padded with dimensions of size 1 to
+    four.
 
-    Every draw of a clip is the same: it was shown as in testing.
+    The states are those of the clip in testing, so every draw of a clip is the same.
     """
 
     def __init__(self, config: AdaptConfig, model: Framewise, manifest: Manifest) -> None:
@@ -43,39 +44,47 @@ class StatesDataset(ClipDataset):
         self.folder = config.frozen / _digest(config, model, manifest)
 
     def __getitem__(self, item: int) -> Clip:
+        """Return the states of a clip; raises VideoError where it could not be read, ViddaError for
+        a damaged file.
+        """
         number = item % len(self)
         clip = self.manifest.clips[number]
         try:
             states = load_file(self.path(number))[STATES]
         except FileNotFoundError:
-            raise VideoError(f"{clip.path}: it could not be read, so it has no states") from None
+            raise VideoError(f"{clip.path}: could not be read, so it has no states") from None
         except SafetensorError as error:
             raise ViddaError(
-                f"{self.path(number)}: damaged ({error}); --resume computes it again"
+                f"{self.path(number)}: damaged ({error}); run again with --resume to recompute it"
             ) from None
         label = UNLABELED if clip.label is None else clip.label
         return Clip(states[(...,) + (None,) * (4 - states.ndim)], label, number)
 
     def path(self, number: int) -> Path:
-        """Where the states of a clip are."""
+        """Return the path of a clip's states."""
         return self.folder / f"{number}.safetensors"
 
-    def kept(self, number: int) -> bool:
-        """Return whether the states of a clip are there, in full; a damaged file is told."""
+    def is_stored(self, number: int) -> bool:
+        """Return whether the states of a clip are stored in full; a damaged file is logged as a
+        warning.
+        """
         try:
             with safe_open(self.path(number), "pt") as file:
                 return STATES in file.keys()  # noqa: SIM118
         except FileNotFoundError:
             return False
         except SafetensorError as error:
-            log.warning("%s: damaged (%s); it is computed again", self.path(number), error)
+            log.warning("%s: damaged (%s); recomputing it", self.path(number), error)
             return False
 
 
 def states_loader(
     config: AdaptConfig, model: Framewise, manifest: Manifest, batch_size: int, order: Order
 ) -> ClipLoader:
-    """Batches of states in place of clips; the last batch may be smaller."""
+    """Return batches of states in place of clips; the last batch may be smaller.
+
+    model: whose lower layers are frozen. order: item numbers of an epoch, see `ClipDataset`.
+    """
     return ClipLoader(
         StatesDataset(config, model, manifest),
         batch_size,
@@ -86,64 +95,67 @@ def states_loader(
 
 
 @torch.no_grad()
-def keep_states(
+def compute_states(
     config: AdaptConfig, model: Framewise, manifest: Manifest, device: torch.device
 ) -> None:
-    """Compute the states of a manifest's clips that are not there yet, or damaged.
+    """Compute and store the states of a manifest's clips that are missing or damaged.
 
-    Raises VideoError where a clip cannot be read, unless such are to be skipped.
+    Raises VideoError where a clip cannot be read, unless `on_error` skips such clips.
     """
-    wanted = StatesDataset(config, model, manifest)
-    lacking = [n for n in range(len(manifest)) if not wanted.kept(n)]
-    if not lacking:
+    stored = StatesDataset(config, model, manifest)
+    missing = [n for n in range(len(manifest)) if not stored.is_stored(n)]
+    if not missing:
         return
-    shown = ClipDataset(manifest, config.test_sampling, config.test_transform, cache=config.cache)
+    clips = ClipDataset(manifest, config.test_sampling, config.test_transform, cache=config.cache)
     loader = ClipLoader(
-        shown,
+        clips,
         config.batch_size,
-        order=lambda epoch: torch.tensor(lacking).numpy(),
+        order=lambda epoch: torch.tensor(missing).numpy(),
         workers=config.workers,
         on_error=config.on_error,
     )
     model = model.to(device).eval()
     dtype, cast = torch_dtype(config.precision), config.precision != "fp32"
-    with meter(label="frozen part", total=len(lacking), unit="clips") as passed:
+    with meter(label="frozen layers", total=len(missing), unit="clips") as advance:
         for batch in loader.epoch(0):
             with torch.autocast(device.type, dtype, enabled=cast):
                 states = model.states(batch.video.to(device)).cpu()
             for number, own in zip(batch.number.tolist(), states, strict=True):
-                with atomic(wanted.path(number)) as temporary:
+                with atomic(stored.path(number)) as temporary:
                     save_file({STATES: own.contiguous()}, temporary)
-            passed(len(states))
+            advance(len(states))
 
 
-def stand_on_states(model: Framewise) -> None:
-    """Let a model take states in place of clips from here on.
+def accept_states(model: Framewise) -> None:
+    """Let a model take states in place of clips from now on.
 
-    The weights below stay in the model, so what is saved of it takes clips, as ever.
+    The frozen weights stay in the model, so that its checkpoints take clips, as usual.
     """
 
     def states(video: torch.Tensor) -> torch.Tensor:
-        # The ones that `StatesDataset` has added go into the last dimension.
+        # Undo the padding of `StatesDataset`.
         return video.flatten(model.state_dims)
 
     model.__dict__["states"] = states
 
 
-def lower_patterns(model: Framewise) -> tuple[str, ...]:
+def frozen_patterns(model: Framewise) -> tuple[str, ...]:
     """Return patterns of the names of all parameters below the states, for `freeze`."""
-    return tuple(f"{prefix}*" for prefix in model.lower)
+    return tuple(f"{prefix}*" for prefix in model.lower_prefixes)
 
 
 def _digest(config: AdaptConfig, model: Framewise, manifest: Manifest) -> str:
-    lower = nn.ModuleDict(
-        {prefix.rstrip("."): model.get_submodule(prefix.rstrip(".")) for prefix in model.lower}
+    frozen = nn.ModuleDict(
+        {
+            prefix.rstrip("."): model.get_submodule(prefix.rstrip("."))
+            for prefix in model.lower_prefixes
+        }
     )
     parts = (
-        weights_digest(lower),
+        weights_digest(frozen),
         config.model.without_weights().model_dump_json(),
         manifest.fingerprint(),
-        *(_stamp(manifest.root / clip.path) for clip in manifest.clips),
+        *(_file_stamp(manifest.root / clip.path) for clip in manifest.clips),
         config.test_sampling.model_dump_json(),
         config.test_transform.model_dump_json(),
         config.precision,
@@ -152,8 +164,8 @@ def _digest(config: AdaptConfig, model: Framewise, manifest: Manifest) -> str:
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]
 
 
-def _stamp(file: Path) -> str:
-    """What changes when a file is another one; its content is not read."""
+def _file_stamp(file: Path) -> str:
+    """Return a text that changes when a file is replaced; its content is not read."""
     if not file.exists():
         return f"{file} is missing"
     facts = file.stat()

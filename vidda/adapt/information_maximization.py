@@ -11,23 +11,25 @@ from vidda.recognize.recognizer import Output, Recognizer
 
 
 class InformationMaximizationConfig(MethodConfig):
-    """Sure and varied predictions on the target (the loss of SHOT, Liang et al., ICML 2020).
+    """Confident and diverse predictions on the target (the loss of SHOT, Liang et al., ICML 2020).
 
-    Beside the source's labels, where SHOT goes on without the source and with a frozen head; see
-    `atcon` for that setting. diversity 0 is entropy minimization (Grandvalet and Bengio, NIPS
-    2004), which alone may put all clips into one class.
+    It is added to the loss on the source's labels, where SHOT continues without the source and with
+    a frozen head; see `atcon` for that. diversity 0 is entropy minimization (Grandvalet and Bengio,
+    NIPS 2004), which alone may predict one class for all clips.
     """
 
     name: Literal["information"] = "information"
-    weight: float = Field(1.0, gt=0, description="of the whole term")
-    diversity: float = Field(1.0, ge=0, description="of the mean prediction's entropy within it")
+    weight: float = Field(1.0, gt=0, description="weight of information maximization")
+    diversity: float = Field(
+        1.0, ge=0, description="weight of the diversity term, the mean prediction's entropy"
+    )
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return InformationMaximization(self, supervised)
 
 
 class InformationMaximization(Joint):
-    """See `InformationMaximizationConfig`."""
+    """The training method of `InformationMaximizationConfig`."""
 
     def __init__(self, config: InformationMaximizationConfig, supervised: Supervised) -> None:
         super().__init__(supervised)
@@ -35,6 +37,6 @@ class InformationMaximization(Joint):
 
     def adapt(self, source: Output, target: Output) -> Terms:
         term = information_maximization(target.logits, self.config.diversity)
-        known = target.logits.detach()
-        shown = {"entropy": conditional_entropy(known), "diversity": diversity(known)}
-        return Terms({"information": self.config.weight * term}, shown)
+        logits = target.logits.detach()
+        metrics = {"entropy": conditional_entropy(logits), "diversity": diversity(logits)}
+        return Terms({"information": self.config.weight * term}, metrics)

@@ -1,4 +1,4 @@
-"""What most methods share: one pass over source and target, the source's labels, one more term."""
+"""The interface of adaptation methods, and a base for those with one joint forward pass."""
 
 from abc import abstractmethod
 from typing import ClassVar, NamedTuple
@@ -13,51 +13,53 @@ from vidda.recognize.recognizer import Output, Recognizer
 
 
 class MethodSettings(NamedTuple):
-    """What a method may know of a run before it begins.
+    """The facts about a run that a method may use.
 
-    size: of a clip's frames, in pixels. target: how many clips it has. parents: (N,) int64, for
-    each training clip the number of the one it was translated from, or -1. mixes: whether the
-    source's clips are mixed with each other before they are shown. compiled: whether the model is.
+    size: height and width of the clips, in pixels. target_clips: number of clips of the target.
+    parents: (N,) int64, for each training clip the number of the clip that it was translated from,
+    or -1. mixed: whether mixup or CutMix is applied to the source's clips. compiled: whether the
+    model is compiled by torch.compile.
     """
 
     size: int
-    target: int
+    target_clips: int
     parents: np.ndarray
-    mixes: bool
+    mixed: bool
     compiled: bool
 
 
 class MethodConfig(Config):
-    """Base of the config of every method, those of installed packages (`vidda.plugins`) too.
+    """The base of every method's config, those of installed packages (`vidda.plugins`) too.
 
     A method is a config class, whose `build` gives a `vidda.recognize.method.Method`; where it adds
     a term to the source's labels, that is a `Joint`. `vidda.adapt.coral` is a short example.
 
-    name: by which it is chosen; a Literal of one value in each class.
-    source_free: whether its steps do without the source, beginning with a trained recognizer.
-    paired: whether a clip and its translation are to be in one batch. views: how many draws of a
-    target clip are in a batch, one after another. least: clips of each domain in a part of a batch
-    without which a term is left out of that step. pixels: whether it needs the clips themselves, to
-    change them or to look into the model, so that frozen features of them do not do.
+    name: by which it is chosen; a Literal of one value in each class. source_free: whether the
+    source is not used, but a trained recognizer is. paired: whether a clip and its translation must
+    be in one batch. target_views: how many random views of a target clip are in a batch, one after
+    another. min_clips: clips of each domain that a part of a batch needs, or a term is left out of
+    that step. needs_pixels: whether the method needs the clips themselves, to augment them or to
+    read the model's layers, so that frozen features do not suffice.
     """
 
     name: str
 
     source_free: ClassVar[bool] = False
     paired: ClassVar[bool] = False
-    views: ClassVar[int] = 1
-    least: ClassVar[int] = 1
-    pixels: ClassVar[bool] = False
+    target_views: ClassVar[int] = 1
+    min_clips: ClassVar[int] = 1
+    needs_pixels: ClassVar[bool] = False
 
-    def problems(self, setting: MethodSettings) -> list[str]:
-        """What does not fit the run, a line each."""
+    def problems(self, settings: MethodSettings) -> list[str]:
+        """Return what does not fit the run, a line each; by default nothing."""
         return []
 
     @abstractmethod
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
-        """Return the method. model: the recognizer that it trains, for its sizes or a copy of it.
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
+        """Return the method.
 
-        supervised: what is made of the source's labels.
+        model: the recognizer that will be trained, for its sizes or a copy of it. supervised: the
+        loss on the source's labels.
         """
         ...
 
@@ -65,9 +67,10 @@ class MethodConfig(Config):
 def joint_forward(
     model: nn.Module, source: torch.Tensor, target: torch.Tensor
 ) -> tuple[Output, Output]:
-    """What a recognizer says of two sets of clips, in float32, seen as one batch.
+    """Return a recognizer's outputs for two sets of clips, in float32, from one pass over both.
 
-    So batch norm sees the mixture of both, as in TLlib.
+    source: (B, C, T, H, W), target: (B', C, T, H, W). Batch norm uses the mixture of both, as in
+    TLlib.
     """
     out = model(torch.cat([source, target]))
     split = len(source)
@@ -76,18 +79,22 @@ def joint_forward(
 
 
 class Joint(Method):
-    """Cross-entropy on the source, and a term of both domains' outputs from the same pass."""
+    """A method with cross-entropy on the source and terms on both domains' outputs of the same
+    pass.
+    """
 
     def __init__(self, supervised: Supervised) -> None:
         super().__init__()
         self.supervised = supervised
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
+        """Return the terms of a batch: those of the source's labels and those of `adapt`."""
         video, wanted = self.supervised.mixed(source)
-        here, there = joint_forward(model, video, target.video)
-        terms, more = self.supervised.terms(here.logits, wanted), self.adapt(here, there)
-        return Terms(terms.losses | more.losses, terms.shown | more.shown)
+        on_source, on_target = joint_forward(model, video, target.video)
+        terms = self.supervised.terms(on_source.logits, wanted)
+        more = self.adapt(on_source, on_target)
+        return Terms(terms.losses | more.losses, terms.metrics | more.metrics)
 
     def adapt(self, source: Output, target: Output) -> Terms:
-        """Return the further terms; both outputs are float32."""
+        """Return the further terms, from the float32 outputs for the clips of each domain."""
         raise NotImplementedError

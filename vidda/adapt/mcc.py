@@ -11,18 +11,20 @@ from vidda.recognize.recognizer import Output, Recognizer
 
 
 class MccConfig(MethodConfig):
-    """Target predictions that do not confuse classes with each other (Jin et al., ECCV 2020)."""
+    """MCC: target predictions that do not confuse classes (Jin et al., ECCV 2020)."""
 
     name: Literal["mcc"] = "mcc"
-    weight: float = Field(1.0, gt=0, description="of the confusion")
-    temperature: float = Field(2.5, gt=0, description="logits are divided by it")
+    weight: float = Field(1.0, gt=0, description="weight of the class confusion")
+    temperature: float = Field(
+        2.5, gt=0, description="divides the logits before confusion is computed"
+    )
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Mcc(self, supervised)
 
 
 class Mcc(Joint):
-    """See `MccConfig`."""
+    """The training method of `MccConfig`."""
 
     def __init__(self, config: MccConfig, supervised: Supervised) -> None:
         super().__init__(supervised)

@@ -1,4 +1,4 @@
-"""Every method of adaptation there is: adding one is one line in this union.
+"""The union of all adaptation methods: adding one is one line here.
 
 Installed packages add theirs under the entry point `vidda.methods`, see `vidda.plugins`.
 """

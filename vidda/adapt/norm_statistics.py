@@ -1,4 +1,4 @@
-"""What the norm layers of a model put out: mean and variance over clips, measured and kept."""
+"""Mean and variance of norm layers' outputs over clips, measured and stored."""
 
 import hashlib
 from collections.abc import Iterator
@@ -18,22 +18,23 @@ from vidda.errors import ViddaError
 from vidda.files import atomic
 
 NORMS = (_BatchNorm, nn.LayerNorm, nn.GroupNorm)
-MODEL = "model"
-"""The key under which a file of statistics names the weights that they are of."""
+WEIGHTS_KEY = "model"
+"""Metadata key of a statistics file: the digest of the weights that they were measured with."""
 
 
 class NormStatistics(NamedTuple):
-    """Mean and variance of each channel of a layer, (C,) each."""
+    """The mean and the variance of each channel of a layer, (C,) each."""
 
     mean: torch.Tensor
     variance: torch.Tensor
 
 
 class StatisticsTally:
-    """The moments of all clips that have passed, layer by layer, in the order of the layers.
+    """Running sums of each layer's statistics over all clips that have passed, in the layers'
+    order.
 
-    A layer whose output has no place but the clip itself, as after pooling, is left out: there a
-    clip has no variance.
+    A layer whose output has one position per clip, as after pooling, is left out: its variance
+    within a clip would be 0.
     """
 
     def __init__(self) -> None:
@@ -41,7 +42,10 @@ class StatisticsTally:
         self._clips: dict[str, int] = {}
 
     def add(self, layer: str, output: torch.Tensor, clips: int, channels: int) -> None:
-        """Count what a layer put out for so many clips. channels: the dimension they are in."""
+        """Add the statistics of a layer's output for `clips` clips.
+
+        channels: the dimension of `output` with the channels.
+        """
         if output.ndim < 3:
             return
         # A copy, because a ReLU in place may come next.
@@ -53,8 +57,8 @@ class StatisticsTally:
         self._sums[layer] = sums
         self._clips[layer] = self._clips.get(layer, 0) + clips
 
-    def moments(self) -> dict[str, NormStatistics]:
-        """Return the average over the clips; a variance is that within a clip."""
+    def averages(self) -> dict[str, NormStatistics]:
+        """Return the statistics averaged over clips; a variance is that within a clip."""
         return {
             layer: NormStatistics(
                 sums.mean / self._clips[layer], sums.variance / self._clips[layer]
@@ -72,26 +76,26 @@ def norm_layers(model: nn.Module) -> list[str]:
 def tally_statistics(
     model: nn.Module, layers: list[str], views: int = 1
 ) -> Iterator[StatisticsTally]:
-    """Count what these layers put out in the passes through the model inside.
+    """Yield the statistics of these layers' outputs in all forward passes inside the context.
 
-    views: how many neighbors in a batch are one clip, seen several times.
+    layers: names of submodules. views: how many consecutive rows of a batch are one clip.
     """
     tally, batch = StatisticsTally(), [0]
 
-    def entered(module: nn.Module, inputs: tuple[Any, ...]) -> None:
+    def count_clips(module: nn.Module, inputs: tuple[Any, ...]) -> None:
         batch[0] = len(inputs[0]) // views
 
     with ExitStack() as hooks:
-        hooks.callback(model.register_forward_pre_hook(entered).remove)
+        hooks.callback(model.register_forward_pre_hook(count_clips).remove)
         for layer in layers:
             module = model.get_submodule(layer)
 
-            def passed(
+            def add_output(
                 module: nn.Module, inputs: Any, output: torch.Tensor, layer: str = layer
             ) -> None:
                 tally.add(layer, output, batch[0], _channels(module))
 
-            hooks.callback(module.register_forward_hook(passed).remove)
+            hooks.callback(module.register_forward_hook(add_output).remove)
         yield tally
 
 
@@ -100,7 +104,7 @@ def _channels(norm: nn.Module) -> int:
 
 
 def weights_digest(model: nn.Module) -> str:
-    """Return a hash of all parameters and buffers, the same on every device."""
+    """Return the SHA-256 of all parameters and buffers in hex, the same on every device."""
     digest = hashlib.sha256()
     for name, value in sorted(model.state_dict().items()):
         digest.update(name.encode())
@@ -108,28 +112,34 @@ def weights_digest(model: nn.Module) -> str:
     return digest.hexdigest()
 
 
-def save_statistics(path: Path, moments: dict[str, NormStatistics], model: str) -> None:
-    """Write statistics atomically. model: the digest of the weights that they are of."""
+def save_statistics(path: Path, statistics: dict[str, NormStatistics], model: str) -> None:
+    """Write statistics atomically as safetensors.
+
+    statistics: by layer. model: digest of the weights that they were measured with, see
+    `weights_digest`.
+    """
     tensors = {
         f"{layer}.{part}": value.detach().cpu().contiguous()
-        for layer, both in moments.items()
+        for layer, both in statistics.items()
         for part, value in both._asdict().items()
     }
     with atomic(path) as temporary:
-        save_file(tensors, temporary, metadata={MODEL: model})
+        save_file(tensors, temporary, metadata={WEIGHTS_KEY: model})
 
 
 def load_statistics(path: Path, model: str, layers: list[str]) -> dict[str, NormStatistics]:
-    """What `save_statistics` wrote; ViddaError where it is damaged or of other weights.
+    """Return the statistics that `save_statistics` wrote, by layer.
 
-    layers: all that may be in it, in the order wanted.
+    model: digest of the weights that they must belong to. layers: all layers that may be in the
+    file, in the order of the result. Raises ViddaError when the file is missing, damaged or of
+    other weights.
     """
     try:
         with safe_open(path, "pt") as file:
-            if (file.metadata() or {}).get(MODEL) != model:
+            if (file.metadata() or {}).get(WEIGHTS_KEY) != model:
                 raise ViddaError(
-                    f"{path}: statistics of other weights than those of start; leave"
-                    " method.statistics out to have them computed"
+                    f"{path}: statistics of other weights than those of start; remove"
+                    " method.statistics to have them computed"
                 )
             return {
                 layer: NormStatistics(
@@ -140,14 +150,17 @@ def load_statistics(path: Path, model: str, layers: list[str]) -> dict[str, Norm
             }
     except (SafetensorError, OSError) as error:
         raise ViddaError(
-            f"{path}: no file of statistics ({error}); leave method.statistics out to have them"
+            f"{path}: not a statistics file ({error}); remove method.statistics to have them"
             " computed"
         ) from None
 
 
 @contextmanager
-def untracked(model: nn.Module) -> Iterator[None]:
-    """Batch norms use their batch's statistics inside, but do not remember them."""
+def without_running_updates(model: nn.Module) -> Iterator[None]:
+    """Keep batch norms from updating their running statistics inside the context.
+
+    In training mode they still normalize by the batch.
+    """
     norms = [module for module in model.modules() if isinstance(module, _BatchNorm)]
     momenta = [norm.momentum for norm in norms]
     for norm in norms:

@@ -1,4 +1,4 @@
-"""Adaptation at test time: a step on the clips that come, and an answer for them at once."""
+"""Test-time adaptation: a step on each batch of clips, and a prediction for them right after it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -10,10 +10,10 @@ from vidda.recognize.recognizer import Recognizer
 
 
 class Online(Method):
-    """A method whose result is what it says of each clip right after the step on it.
+    """A method whose result is its prediction for each clip right after the step on it.
 
-    answers: (N, K) float32 logits of the target's clips, nan before. It is a buffer, so a run that
-    is resumed answers for the rest of the clips as if it had not been stopped.
+    answers: (N, K) float32, the logits of the target's clips, nan before their step. It is a
+    buffer, so that a resumed run continues with the rest of the clips.
     """
 
     answers: torch.Tensor
@@ -21,28 +21,28 @@ class Online(Method):
     def __init__(self, clips: int, classes: int) -> None:
         super().__init__()
         self.register_buffer("answers", torch.full((clips, classes), torch.nan))
-        self._now: list[torch.Tensor] = []
+        self._step_clips: list[torch.Tensor] = []
 
     def begin(
         self,
         model: Recognizer,
         folder: Path,
-        source: Callable[[], Outputs],
-        show: Callable[[torch.Tensor], torch.Tensor],
+        infer_source: Callable[[], Outputs],
+        target_logits: Callable[[torch.Tensor], torch.Tensor],
     ) -> None:
-        """What precedes the first step, of a new run or one that goes on.
+        """Prepare for the first step, of a new or a resumed run.
 
-        model: as it was started, with the source's weights. folder: the run's. source: shows it
-        every training clip of the source as in testing. show: shows it the target's clips of these
-        numbers so, and gives their logits.
+        model: with the source's weights, as started. folder: the run's. infer_source: runs the
+        model on every training clip of the source, as in testing. target_logits: returns the logits
+        (B, K) of the target clips with these numbers (B,), as in testing.
         """
-        self._show = show
+        self._target_logits = target_logits
 
-    def came(self, number: torch.Tensor) -> None:
-        """Say which clips this step is on, to answer for them after it."""
-        self._now.append(number)
+    def record_clips(self, number: torch.Tensor) -> None:
+        """Record the clips (B,) of this step by number, to predict them after it."""
+        self._step_clips.append(number)
 
     def after_step(self, model: torch.nn.Module) -> None:
-        number = torch.cat(self._now)
-        self.answers[number] = self._show(number.cpu()).to(self.answers)
-        self._now = []
+        number = torch.cat(self._step_clips)
+        self.answers[number] = self._target_logits(number.cpu()).to(self.answers)
+        self._step_clips = []

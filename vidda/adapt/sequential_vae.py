@@ -1,4 +1,4 @@
-"""A sequential variational autoencoder over features of moments: what stays, and what changes."""
+"""A sequential variational autoencoder over frame features, with static and dynamic latents."""
 
 from typing import NamedTuple
 
@@ -6,36 +6,42 @@ import torch
 from torch import nn
 
 SLOPE = 0.1
-"""Of leaky ReLUs, as in TranSVAE's released code."""
+"""Negative slope of leaky ReLUs, as in TranSVAE's released code."""
 
 
 class Gaussian(NamedTuple):
-    """Diagonal Gaussians, (..., D) each."""
+    """Diagonal Gaussians: mean and log-variance, (..., D) each."""
 
     mean: torch.Tensor
     log_variance: torch.Tensor
 
     def sample(self) -> torch.Tensor:
-        """Return one draw of each, with a gradient; from torch's global generator, on the CPU."""
+        """Return one sample of each, (..., D), by reparameterization; from torch's global
+        generator, on the CPU.
+        """
         noise = torch.randn(self.mean.shape).to(self.mean)
         return self.mean + noise * (0.5 * self.log_variance).exp()
 
 
 class SequentialLatents(NamedTuple):
-    """Posteriors of a batch. static: (B, D), of the whole clip. dynamic: (B, T, D)."""
+    """The posteriors of a batch. static: (B, D), of the whole clip. dynamic: (B, T, D), of each
+    time step.
+    """
 
     static: Gaussian
     dynamic: Gaussian
 
 
 class SequentialVae(nn.Module):
-    """Encoder, prior and decoder of TranSVAE (Wei et al., NeurIPS 2023).
+    """The encoder, prior and decoder of TranSVAE (Wei et al., NeurIPS 2023).
 
-    width: of a moment's features. hidden: of the layers on them. latent: D of both latents.
+    width: of the features of a time step. hidden: width of the layers on them. latent: D of both
+    latents. `before` and `expected` are the prior of the dynamic latents.
     """
 
     def __init__(self, width: int, hidden: int, latent: int) -> None:
         super().__init__()
+        # These names are keys of saved checkpoints.
         self.entry = nn.Sequential(nn.Linear(width, hidden), nn.LeakyReLU(SLOPE))
         self.both_ways = nn.LSTM(hidden, latent, bidirectional=True, batch_first=True)
         self.static = _GaussianLayer(2 * latent, latent)
@@ -48,23 +54,26 @@ class SequentialVae(nn.Module):
         )
 
     def encode(self, frames: torch.Tensor) -> SequentialLatents:
-        """From features of moments (B, T, width)."""
+        """Return the posteriors of clips, from their features (B, T, width)."""
         states, _ = self.both_ways(self.entry(frames))
         forwards, backwards = states.chunk(2, dim=2)
-        # Each direction where it has seen the whole clip.
+        # Each direction's state after the whole clip.
         whole = torch.cat([forwards[:, -1], backwards[:, 0]], 1)
         return SequentialLatents(self.static(whole), self.dynamic(self.forwards(states)[0]))
 
     def prior(self, dynamic: torch.Tensor) -> Gaussian:
-        """What is expected of each moment by those before it. dynamic: (B, T, D) samples."""
+        """Return the prior of each time step's dynamic latent from the earlier ones, (B, T, D).
+
+        dynamic: (B, T, D) latents.
+        """
         earlier = torch.cat([torch.zeros_like(dynamic[:, :1]), dynamic[:, :-1]], 1)
         expected: Gaussian = self.expected(self.before(earlier)[0])
         return expected
 
     def decode(self, static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
-        """Return features of moments again, from samples (B, D) and (B, T, D)."""
-        still = static[:, None].expand(-1, dynamic.shape[1], -1)
-        frames: torch.Tensor = self.decoder(torch.cat([dynamic, still], 2))
+        """Return reconstructed features (B, T, width), from latents (B, D) and (B, T, D)."""
+        repeated = static[:, None].expand(-1, dynamic.shape[1], -1)
+        frames: torch.Tensor = self.decoder(torch.cat([dynamic, repeated], 2))
         return frames
 
 
@@ -74,5 +83,5 @@ class _GaussianLayer(nn.Module):
         self.mean = nn.Linear(width, latent)
         self.log_variance = nn.Linear(width, latent)
 
-    def forward(self, seen: torch.Tensor) -> Gaussian:
-        return Gaussian(self.mean(seen), self.log_variance(seen))
+    def forward(self, features: torch.Tensor) -> Gaussian:
+        return Gaussian(self.mean(features), self.log_variance(features))

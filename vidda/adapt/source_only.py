@@ -1,4 +1,4 @@
-"""No adaptation: the baseline, in the same loop and with the same clips as every method."""
+"""Training on the source alone: the baseline, in the same loop with the same clips."""
 
 from typing import Literal
 
@@ -8,9 +8,9 @@ from vidda.recognize.recognizer import Recognizer
 
 
 class SourceOnlyConfig(MethodConfig):
-    """Cross-entropy on the source; the target is never shown to the model in training."""
+    """Cross-entropy on the source; the model is never trained on the target."""
 
     name: Literal["source_only"] = "source_only"
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return supervised

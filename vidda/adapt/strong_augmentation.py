@@ -1,4 +1,4 @@
-"""Strong augmentation of a batch that is already normalized, on whatever device it is."""
+"""Strong augmentation of a normalized batch, on the batch's device."""
 
 import math
 
@@ -13,25 +13,27 @@ BRIGHTNESS = 0.5
 CUT = 0.5
 
 
-def strong(video: torch.Tensor) -> torch.Tensor:
-    """Return the clips moved, recolored and with a square cut out, all frames of a clip alike.
+def augment_strongly(video: torch.Tensor) -> torch.Tensor:
+    """Return clips that are rotated, zoomed, shifted, recolored and partly cut out, frames of a
+    clip alike.
 
-    video: (B, C, T, H, W), normalized. A clip is turned within 20 degrees, zoomed and shifted
-    within a fifth, its contrast and each channel's brightness change within one half (of a standard
-    deviation), and a square of up to half the side becomes 0. Nothing mirrors: gestures have a
-    handedness. Draws from torch's global generator, on the CPU: the same on every device.
+    video: (B, C, T, H, W), normalized, as is the result. Each clip is rotated by up to 20 degrees,
+    zoomed and shifted by up to a fifth; its contrast and each channel's brightness change by up to
+    one half (of a standard deviation); and a square of up to half the side becomes 0. Nothing is
+    mirrored, as left and right matter in gestures. Draws from torch's global generator, on the CPU:
+    the same on every device.
 
-    This stands in for the RandAugment or CTAugment of image methods, which work on bytes.
+    This replaces the RandAugment or CTAugment of image methods, which work on bytes.
     """
-    return _cut(_recolored(_moved(video)))
+    return _cut_out(_jitter_colors(_transform_geometry(video)))
 
 
 def _uniform(shape: tuple[int, ...], width: float, like: torch.Tensor) -> torch.Tensor:
-    """Draws within -width .. width, on the device of `like`."""
+    """Return uniform draws in [-width, width], on the device of `like`."""
     return ((torch.rand(shape) * 2 - 1) * width).to(like)
 
 
-def _moved(video: torch.Tensor) -> torch.Tensor:
+def _transform_geometry(video: torch.Tensor) -> torch.Tensor:
     clips, _, frames, _, _ = video.shape
     angle = _uniform((clips,), ANGLE, video)
     zoom = 1 + _uniform((clips,), ZOOM, video)
@@ -46,7 +48,7 @@ def _moved(video: torch.Tensor) -> torch.Tensor:
     return moved.unflatten(0, (clips, frames)).transpose(1, 2)
 
 
-def _recolored(video: torch.Tensor) -> torch.Tensor:
+def _jitter_colors(video: torch.Tensor) -> torch.Tensor:
     clips, channels = video.shape[:2]
     contrast = 1 + _uniform((clips, 1, 1, 1, 1), CONTRAST, video)
     brightness = _uniform((clips, channels, 1, 1, 1), BRIGHTNESS, video)
@@ -54,7 +56,7 @@ def _recolored(video: torch.Tensor) -> torch.Tensor:
     return (video - mean) * contrast + mean + brightness
 
 
-def _cut(video: torch.Tensor) -> torch.Tensor:
+def _cut_out(video: torch.Tensor) -> torch.Tensor:
     height, width = video.shape[-2:]
     clips = len(video)
     half = torch.rand(clips) * CUT / 2 * min(height, width)

@@ -7,15 +7,15 @@ from pydantic import Field
 from torch import nn
 
 from vidda.adapt.joint import MethodConfig, MethodSettings
-from vidda.adapt.losses.domain import reverse
-from vidda.adapt.losses.temporal_attention import attentive_entropy, two_way_accuracy
+from vidda.adapt.losses.domain import reverse_gradient
+from vidda.adapt.losses.temporal_attention import attentive_entropy, two_way_domain_accuracy
 from vidda.adapt.temporal_relations import (
     RelationStrengths,
     TemporalRelations,
-    branch_domain_logits,
-    domain_discriminator,
-    framewise,
-    segmented,
+    branch_domain_loss,
+    require_framewise,
+    segment_means,
+    two_way_discriminator,
 )
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
@@ -23,58 +23,67 @@ from vidda.recognize.recognizer import Recognizer
 
 
 class Ta3nConfig(MethodConfig):
-    """TA3N (Chen et al., ICCV 2019) beside any recognizer that knows features of each moment.
+    """TA3N (Chen et al., ICCV 2019) for any recognizer with features of each time step
+    (`Framewise`).
 
-    Judges of domains see moments, relations of 2 to `segments` of them, and clips; 0.75, 0.75 and
-    0.5 are, as in the released code, how strongly their gradient is reversed, while the judges
-    themselves learn at full weight. Published with SGD at 0.03 and 30 epochs, on frozen ResNet-101
-    features of 5 frames.
+    Domain discriminators work on time steps, on relations of 2 to `segments` of them, and on clips;
+    0.75, 0.75 and 0.5 are, as in the released code, how strongly their gradient is reversed, while
+    the discriminators themselves learn at full weight. Published with SGD at 0.03 and 30 epochs, on
+    frozen ResNet-101 features of 5 frames.
 
-    Differences from the released code: the recognizer pools time by its own means and its own last
-    layer is what is tested, so the judge of clips and the attentive entropy stand on its features
-    and logits; relations are a branch with a classifier of its own, which is left behind after
-    training. Moments are averaged over 5 equal parts of the clip. New layers start as PyTorch has
-    them, there with deviation 0.001.
-    There the features are frozen, here the whole recognizer learns. Numbers of the paper's
-    equations are from memory, unverified.
+    Differences from the released code: the recognizer pools time in its own way and its own last
+    layer is tested, so the discriminator of clips and the attentive entropy use its features and
+    logits; relations are a branch with a classifier of its own, which is dropped after training.
+    Features are averaged over 5 equal segments of the clip. New layers are initialized as in
+    PyTorch, there with deviation 0.001. There the features are frozen, here the whole recognizer
+    learns. The numbers of the paper's equations are from memory, unverified.
     """
 
     name: Literal["ta3n"] = "ta3n"
-    relation: float = Field(0.75, ge=0, description="strength of the judges of relations")
-    video: float = Field(0.75, ge=0, description="strength of the judge of clips")
-    frame: float = Field(0.5, ge=0, description="strength of the judge of moments")
+    relation: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminators of relations"
+    )
+    video: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminator of clips"
+    )
+    frame: float = Field(
+        0.5, ge=0, description="gradient reversal of the domain discriminator of time steps"
+    )
     gamma: float = Field(0.003, ge=0, description="weight of attentive entropy")
-    segments: int = Field(5, ge=2, description="parts of a clip that are related")
-    width: int = Field(512, ge=1, description="of a moment's features in the branch")
-    bottleneck: int = Field(256, ge=1, description="of a relation's features")
-    dropout: float = Field(0.5, ge=0, lt=1, description="rate in the branch")
+    segments: int = Field(
+        5, ge=2, description="equal segments of a clip, whose features are related"
+    )
+    width: int = Field(512, ge=1, description="width of a segment's features in the branch")
+    bottleneck: int = Field(256, ge=1, description="width of a relation's features")
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate in the branch")
 
-    def problems(self, setting: MethodSettings) -> list[str]:
-        if setting.compiled:
-            return ["compile: TA3N takes what is not compiled of the model; set it to false"]
+    def problems(self, settings: MethodSettings) -> list[str]:
+        if settings.compiled:
+            return ["compile: TA3N reads features inside the model; set it to false"]
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
-        return Ta3n(self, framewise(model, f"method: {self.name}"), supervised)
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
+        return Ta3n(self, require_framewise(model, f"method: {self.name}"), supervised)
 
 
 class Ta3n(Method):
-    """See `Ta3nConfig`."""
+    """The training method of `Ta3nConfig`."""
 
     def __init__(self, config: Ta3nConfig, model: Framewise, supervised: Supervised) -> None:
         super().__init__()
         c = self.config = config
         self.supervised = supervised
         self.strengths = RelationStrengths(c.relation, c.video, c.frame)
+        # The names of modules are keys of saved checkpoints.
         self.shared = nn.Sequential(
             nn.Linear(model.frame_dim, c.width), nn.ReLU(), nn.Dropout(c.dropout)
         )
-        self.frames = domain_discriminator(c.width, c.width)
+        self.frames = two_way_discriminator(c.width, c.width)
         self.relations = TemporalRelations(c.segments, c.width, c.bottleneck)
         self.classifier = nn.Sequential(
             nn.Dropout(c.dropout), nn.Linear(c.bottleneck, model.classes)
         )
-        self.clips = domain_discriminator(model.feature_dim, c.bottleneck)
+        self.clips = two_way_discriminator(model.feature_dim, c.bottleneck)
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c, strengths = self.config, self.strengths
@@ -84,20 +93,20 @@ class Ta3n(Method):
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
 
-        moments = self.shared(segmented(frames, c.segments))
-        by_frame = self.frames(reverse(moments, strengths.frame)).float()
-        related = self.relations(moments, strengths.relation)
+        segments = self.shared(segment_means(frames, c.segments))
+        frame_domains = self.frames(reverse_gradient(segments, strengths.frame)).float()
+        related = self.relations(segments, strengths.relation)
         branch = self.supervised.terms(self.classifier(related.video)[:clips], wanted)
-        by_clip = self.clips(reverse(out.features, strengths.video)).float()
+        clip_domains = self.clips(reverse_gradient(out.features, strengths.video)).float()
         losses = {
             "branch": branch.losses["loss"],
-            "frames": branch_domain_logits(by_frame, clips),
-            "relations": branch_domain_logits(related.domains, clips),
-            "clips": branch_domain_logits(by_clip, clips),
-            "attentive": c.gamma * attentive_entropy(logits, by_clip),
+            "frames": branch_domain_loss(frame_domains, clips),
+            "relations": branch_domain_loss(related.domains, clips),
+            "clips": branch_domain_loss(clip_domains, clips),
+            "attentive": c.gamma * attentive_entropy(logits, clip_domains),
         }
-        shown = {
-            "branch_accuracy": branch.shown["accuracy"],
-            "domain_accuracy": two_way_accuracy(by_clip[:clips], by_clip[clips:]),
+        metrics = {
+            "branch_accuracy": branch.metrics["accuracy"],
+            "domain_accuracy": two_way_domain_accuracy(clip_domains[:clips], clip_domains[clips:]),
         }
-        return Terms(terms.losses | losses, terms.shown | shown)
+        return Terms(terms.losses | losses, terms.metrics | metrics)

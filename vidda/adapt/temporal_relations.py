@@ -1,22 +1,26 @@
-"""Temporal relations with a judge of domains at each level, which TA3N and TranSVAE share."""
+"""Temporal relations with a domain discriminator for each size, shared by TA3N and TranSVAE."""
 
 from typing import NamedTuple
 
 import torch
 from torch import nn
 
-from vidda.adapt.losses.domain import reverse
-from vidda.adapt.losses.temporal_attention import attended, relations, two_way_loss
+from vidda.adapt.losses.domain import reverse_gradient
+from vidda.adapt.losses.temporal_attention import (
+    domain_attention,
+    select_relations,
+    two_way_domain_loss,
+)
 from vidda.errors import ViddaError
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.recognizer import Recognizer
 
-MOST = 3
-"""Relations of one size that are summed, as in TRN."""
+MAX_RELATIONS = 3
+"""Number of relations of one size that are summed, as in TRN."""
 
 
 class RelationStrengths(NamedTuple):
-    """How strongly the gradient of each level's judge comes back, reversed."""
+    """The strength of the reversed gradient of the domain discriminators, level by level."""
 
     relation: float
     video: float
@@ -24,8 +28,11 @@ class RelationStrengths(NamedTuple):
 
 
 class RelationOutputs(NamedTuple):
-    """Relations of a batch. sizes: (B, S, W), one for each number of moments. domains: (B, S, 2),
-    logits of being source or target. video: (B, W), their sum by attention."""
+    """The relations of a batch.
+
+    sizes: (B, S, W), one for each number of related time steps. domains: (B, S, 2), logits of
+    source and target. video: (B, W), the sum of `sizes` weighted by domain attention.
+    """
 
     sizes: torch.Tensor
     domains: torch.Tensor
@@ -33,64 +40,77 @@ class RelationOutputs(NamedTuple):
 
 
 class TemporalRelations(nn.Module):
-    """Relations of 2 to T moments, each judged by domain and weighted by what the judge says.
+    """Relations of 2 to T time steps, each with a domain discriminator, and their sum by domain
+    attention.
 
-    moments: T. width: D of a moment's features. out: W of a relation's. Chen et al., TA3N, ICCV
-    2019, section 4; relations are those of TRN (Zhou et al., ECCV 2018), equation 3.
+    time_steps: T. width: D of the features of a time step. out: W, width of a relation's features.
+    Chen et al., TA3N, ICCV 2019, section 4; relations are those of TRN (Zhou et al., ECCV 2018),
+    equation 3.
     """
 
-    def __init__(self, moments: int, width: int, out: int) -> None:
+    def __init__(self, time_steps: int, width: int, out: int) -> None:
         super().__init__()
-        sizes = range(moments, 1, -1)
-        self.chosen = [relations(moments, size, MOST) for size in sizes]
+        sizes = range(time_steps, 1, -1)
+        # The names of modules are keys of saved checkpoints; `judges` are domain discriminators.
+        self.chosen = [select_relations(time_steps, size, MAX_RELATIONS) for size in sizes]
         self.fusions = nn.ModuleList(
             nn.Sequential(nn.ReLU(), nn.Linear(size * width, out), nn.ReLU()) for size in sizes
         )
-        self.judges = nn.ModuleList(domain_discriminator(out, out) for _ in sizes)
+        self.judges = nn.ModuleList(two_way_discriminator(out, out) for _ in sizes)
 
-    def forward(self, moments: torch.Tensor, strength: float) -> RelationOutputs:
-        """From (B, T, D). strength: of the reversed gradient of the judges."""
+    def forward(self, features: torch.Tensor, strength: float) -> RelationOutputs:
+        """Return the relations of features (B, T, D).
+
+        strength: of the reversed gradient of the domain discriminators.
+        """
         found, domains = [], []
-        for chosen, fusion, told in zip(self.chosen, self.fusions, self.judges, strict=True):
-            parts = [fusion(moments[:, list(which)].flatten(1)) for which in chosen]
-            found.append(torch.stack(parts).sum(0))
-            domains.append(told(reverse(found[-1], strength)).float())
-        related, judged = torch.stack(found, 1), torch.stack(domains, 1)
-        weighted = attended(related.flatten(0, 1), judged.flatten(0, 1))
-        return RelationOutputs(related, judged, weighted.view_as(related).sum(1))
+        for chosen, fusion, judge in zip(self.chosen, self.fusions, self.judges, strict=True):
+            relations = [fusion(features[:, list(steps)].flatten(1)) for steps in chosen]
+            found.append(torch.stack(relations).sum(0))
+            domains.append(judge(reverse_gradient(found[-1], strength)).float())
+        related, domain_logits = torch.stack(found, 1), torch.stack(domains, 1)
+        weighted = domain_attention(related.flatten(0, 1), domain_logits.flatten(0, 1))
+        return RelationOutputs(related, domain_logits, weighted.view_as(related).sum(1))
 
 
-def domain_discriminator(width: int, hidden: int) -> nn.Sequential:
-    """From features (B, width) to the logits of source and target, (B, 2)."""
+def two_way_discriminator(width: int, hidden: int) -> nn.Sequential:
+    """Return a domain discriminator, from features (..., width) to the logits of source and target,
+    (..., 2).
+
+    hidden: width of its hidden layer.
+    """
     return nn.Sequential(nn.Linear(width, hidden), nn.ReLU(), nn.Linear(hidden, 2))
 
 
-def branch_domain_logits(domains: torch.Tensor, source: int) -> torch.Tensor:
-    """Return the loss of judges' logits (B, ..., 2), of which the first so many clips are the
+def branch_domain_loss(domains: torch.Tensor, source: int) -> torch.Tensor:
+    """Return the cross-entropy of a domain discriminator's logits; log 2 at chance.
+
+    domains: (B, ..., 2) logits of source and target. source: how many of the first clips are the
     source's.
     """
-    here, there = domains[:source], domains[source:]
-    return two_way_loss(here.reshape(-1, 2), there.reshape(-1, 2))
+    on_source, on_target = domains[:source], domains[source:]
+    return two_way_domain_loss(on_source.reshape(-1, 2), on_target.reshape(-1, 2))
 
 
-def segmented(frames: torch.Tensor, count: int) -> torch.Tensor:
-    """Return the means of `count` parts of a clip's time, (B, count, D).
+def segment_means(frames: torch.Tensor, count: int) -> torch.Tensor:
+    """Return the mean features of `count` equal segments of a clip's time, (B, count, D).
 
-    frames: (B, T, D). Where T is no multiple of count the parts overlap, as in adaptive pooling.
+    frames: (B, T, D). Where T is not a multiple of count the segments overlap, as in adaptive
+    pooling.
     """
     length = frames.shape[1]
     parts = [(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
     return torch.stack([frames[:, start:end].mean(1) for start, end in parts], 1)
 
 
-def framewise(model: Recognizer, key: str) -> Framewise:
-    """Return the model itself, if it knows features of each moment, else a ViddaError.
+def require_framewise(model: Recognizer, key: str) -> Framewise:
+    """Return the model if it has features of each time step; raises ViddaError otherwise.
 
-    key: what in the config asks for it.
+    key: the config's key that requires it.
     """
     if not isinstance(model, Framewise):
         raise ViddaError(
-            f"{key} needs features of each moment, which this model does not give; take"
+            f"{key} needs features of each time step, which this model does not have; set"
             " model.name=biconvlstm or videomae"
         )
     return model

@@ -7,25 +7,25 @@ from pydantic import Field
 from torch import nn
 
 from vidda.adapt.joint import MethodConfig, MethodSettings
-from vidda.adapt.losses.domain import reverse
+from vidda.adapt.losses.domain import reverse_gradient
 from vidda.adapt.losses.full_precision import full_precision
-from vidda.adapt.losses.temporal_attention import two_way_accuracy
+from vidda.adapt.losses.temporal_attention import two_way_domain_accuracy
 from vidda.adapt.losses.variational import (
+    confident_cross_entropy,
     gaussian_divergence,
     log_densities,
     mutual_information,
-    rebuilt,
+    reconstruction_error,
     static_triplet,
-    sure_label_loss,
 )
 from vidda.adapt.sequential_vae import Gaussian, SequentialLatents, SequentialVae
 from vidda.adapt.temporal_relations import (
     RelationStrengths,
     TemporalRelations,
-    branch_domain_logits,
-    domain_discriminator,
-    framewise,
-    segmented,
+    branch_domain_loss,
+    require_framewise,
+    segment_means,
+    two_way_discriminator,
 )
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
@@ -33,66 +33,86 @@ from vidda.recognize.recognizer import Recognizer
 
 
 class TransVaeConfig(MethodConfig):
-    """TranSVAE (Wei et al., NeurIPS 2023) beside any recognizer that knows features of each moment.
+    """TranSVAE (Wei et al., NeurIPS 2023) for any recognizer with features of each time step
+    (`Framewise`).
 
-    A clip's moments are told by one static latent (the domain's look) and dynamic ones (the
-    action); a branch classifies by the dynamic ones, which judges cannot tell apart by domain. The
-    weights are published for HMDB to UCF (Adam at 0.001, 1000 epochs); for UCF to HMDB they are
-    information 50, triplet 1, adversarial 1, threshold 0.93, and for Jester information 0.001,
-    classes 10, triplet 100, adversarial 10, threshold 0.95.
+    A clip is encoded by one static latent (the domain's appearance) and dynamic ones (the action)
+    of each time step; a branch classifies by the dynamic ones, which domain discriminators cannot
+    tell apart. The weights are published for HMDB to UCF (Adam at 0.001, 1000 epochs); for UCF to
+    HMDB they are information 50, triplet 1, adversarial 1, threshold 0.93, and for Jester
+    information 0.001, classes 10, triplet 100, adversarial 10, threshold 0.95.
 
-    Differences from the released code: its features are frozen, here the recognizer learns from
-    the branch's class and adversarial terms, while the autoencoder does not move what it rebuilds.
-    The recognizer's own last layer is what is tested; it learns the branch's pseudo-labels of
-    target clips too, and the branch is left behind. As there, latents are the means of their
-    Gaussians; the paper, as we remember it (unverified), samples them, under which the branch did
-    not learn at these weights. Here mutual information is that of samples, or it has no lower
-    bound. What is expected of a moment depends on those before it, there by default on nothing.
-    The decoder ends without a leaky ReLU. Negatives of triplets
-    are of the same batch. Classes and domains weigh the same. For mutual information see
-    `losses.latent`. Left out, as they weigh 0 in all released scripts: its domain classifier of
-    static latents, and attentive entropy.
+    Differences from the released code: its features are frozen, here the recognizer learns from the
+    branch's class and adversarial terms, while the autoencoder has no gradient to the features that
+    it reconstructs. The recognizer's own last layer is tested; it also learns from the branch's
+    pseudo-labels of target clips, and the branch is dropped after training. As there, latents are
+    the means of their Gaussians; the paper, as we remember it (unverified), samples them, under
+    which the branch did not learn at these weights. Here mutual information is that of samples, or
+    it has no lower bound. The prior of a time step depends on the earlier ones, there by default on
+    nothing. The decoder ends without a leaky ReLU. Negatives of triplets are of the same batch.
+    Classes and domains weigh the same. For mutual information see `losses.variational`. Two terms
+    are left out, as they weigh 0 in all released scripts: its domain discriminator of static
+    latents, and attentive entropy.
     """
 
     name: Literal["transvae"] = "transvae"
-    vae: float = Field(1.0, ge=0, description="weight of rebuilding and of both divergences")
-    information: float = Field(0.5, ge=0, description="weight of mutual information of the latents")
-    triplet: float = Field(10.0, ge=0, description="weight of static latents in triplets")
-    classes: float = Field(1.0, ge=0, description="weight of classes by the dynamic latents")
-    adversarial: float = Field(0.1, ge=0, description="weight of the judges of domains")
-    relation: float = Field(0.75, ge=0, description="strength of the judges of relations")
-    video: float = Field(0.75, ge=0, description="strength of the judge of clips")
-    frame: float = Field(0.5, ge=0, description="strength of the judge of moments")
-    threshold: float = Field(0.96, ge=0, lt=1, description="confidence of a pseudo-label")
-    pseudo_from: float = Field(
-        0.1, ge=0, le=1, description="share of training after which there are pseudo-labels"
+    vae: float = Field(
+        1.0, ge=0, description="weight of the reconstruction error and of both KL divergences"
     )
-    segments: int = Field(9, ge=2, description="parts of a clip that are moments of the branch")
-    hidden: int = Field(1024, ge=1, description="width of the layers on features")
+    information: float = Field(
+        0.5, ge=0, description="weight of the mutual information of static and dynamic latents"
+    )
+    triplet: float = Field(10.0, ge=0, description="weight of the triplet loss of static latents")
+    classes: float = Field(
+        1.0, ge=0, description="weight of the classification loss on dynamic latents"
+    )
+    adversarial: float = Field(0.1, ge=0, description="weight of the domain discriminators' losses")
+    relation: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminators of relations"
+    )
+    video: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminator of clips"
+    )
+    frame: float = Field(
+        0.5, ge=0, description="gradient reversal of the domain discriminator of time steps"
+    )
+    threshold: float = Field(
+        0.96, ge=0, lt=1, description="confidence above which a pseudo-label is used"
+    )
+    pseudo_from: float = Field(
+        0.1, ge=0, le=1, description="share of training after which pseudo-labels are used"
+    )
+    segments: int = Field(
+        9, ge=2, description="equal segments of a clip, the time steps of the branch"
+    )
+    hidden: int = Field(1024, ge=1, description="width of the autoencoder's hidden layers")
     latent: int = Field(256, ge=1, description="width of both latents, and of relations")
-    dropout: float = Field(0.5, ge=0, lt=1, description="rate before judges and classifier")
+    dropout: float = Field(
+        0.5, ge=0, lt=1, description="dropout rate before discriminators and classifier"
+    )
 
-    def problems(self, setting: MethodSettings) -> list[str]:
-        if setting.compiled:
-            return ["compile: TranSVAE takes what is not compiled of the model; set it to false"]
+    def problems(self, settings: MethodSettings) -> list[str]:
+        if settings.compiled:
+            return ["compile: TranSVAE reads features inside the model; set it to false"]
         return []
 
-    def build(self, model: Recognizer, supervised: Supervised, setting: MethodSettings) -> Method:
-        return TransVae(self, framewise(model, f"method: {self.name}"), supervised)
+    def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
+        return TransVae(self, require_framewise(model, f"method: {self.name}"), supervised)
 
 
 class TransVae(Method):
-    """See `TransVaeConfig`. The branch is computed in float32."""
+    """The training method of `TransVaeConfig`. The branch is computed in float32."""
 
     def __init__(self, config: TransVaeConfig, model: Framewise, supervised: Supervised) -> None:
         super().__init__()
         c = self.config = config
         self.supervised = supervised
         self.strengths = RelationStrengths(c.relation, c.video, c.frame)
+        # The names of modules are keys of saved checkpoints.
         self.vae = SequentialVae(model.frame_dim, c.hidden, c.latent)
         self.relations = TemporalRelations(c.segments, c.latent, c.latent)
-        self.frames = domain_discriminator(c.latent, c.latent)
-        self.clips = domain_discriminator(c.latent, c.latent)
+        self.frames = two_way_discriminator(c.latent, c.latent)
+        self.clips = two_way_discriminator(c.latent, c.latent)
         self.dropout = nn.Dropout(c.dropout)
         self.classifier = nn.Linear(c.latent, model.classes)
 
@@ -103,67 +123,76 @@ class TransVae(Method):
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
         with full_precision(frames):
-            moments = segmented(frames.float(), self.config.segments)
-            told, branch, shown = self._classified(moments, wanted)
-            losses = told | self._rebuilt(moments.detach(), clips)
+            segments = segment_means(frames.float(), self.config.segments)
+            class_losses, branch, metrics = self._branch_terms(segments, wanted)
+            losses = class_losses | self._vae_losses(segments.detach(), clips)
         labels, sure = self._pseudo_labels(branch[clips:])
         for name, part in (("pseudo", logits), ("branch_pseudo", branch)):
-            losses[name] = self.config.classes * sure_label_loss(part[clips:], labels, sure)
-        shown["pseudo_labels"] = sure.float().mean()
-        return Terms(terms.losses | losses, terms.shown | shown)
+            losses[name] = self.config.classes * confident_cross_entropy(part[clips:], labels, sure)
+        metrics["pseudo_labels"] = sure.float().mean()
+        return Terms(terms.losses | losses, terms.metrics | metrics)
 
-    def _classified(
-        self, moments: torch.Tensor, wanted: torch.Tensor
+    def _branch_terms(
+        self, segments: torch.Tensor, wanted: torch.Tensor
     ) -> tuple[dict[str, torch.Tensor], torch.Tensor, dict[str, torch.Tensor]]:
-        """Return losses on the dynamic latents, the branch's logits (B, K), and what to show."""
+        """Return the losses on dynamic latents, the branch's logits (B, K), and metrics.
+
+        segments: (B, T, D) features, the source's clips first. wanted: (N, K) class probabilities
+        of the N source clips.
+        """
         c, strengths, clips = self.config, self.strengths, len(wanted)
-        dynamic = self.vae.encode(moments).dynamic.mean
-        by_frame = self.frames(reverse(self.dropout(dynamic), strengths.frame))
+        dynamic = self.vae.encode(segments).dynamic.mean
+        frame_domains = self.frames(reverse_gradient(self.dropout(dynamic), strengths.frame))
         related = self.relations(dynamic, strengths.relation)
         whole = self.dropout(related.video)
-        by_clip = self.clips(reverse(whole, strengths.video))
+        clip_domains = self.clips(reverse_gradient(whole, strengths.video))
         logits = self.classifier(whole)
-        known = self.supervised.terms(logits[:clips], wanted)
-        apart = [branch_domain_logits(part, clips) for part in (by_frame, related.domains, by_clip)]
+        supervised = self.supervised.terms(logits[:clips], wanted)
+        domains = (frame_domains, related.domains, clip_domains)
+        adversarial = [branch_domain_loss(level, clips) for level in domains]
         losses = {
-            "branch": c.classes * known.losses["loss"],
-            "adversarial": c.adversarial * torch.stack(apart).sum(),
+            "branch": c.classes * supervised.losses["loss"],
+            "adversarial": c.adversarial * torch.stack(adversarial).sum(),
         }
-        shown = {
-            "branch_accuracy": known.shown["accuracy"],
-            "domain_accuracy": two_way_accuracy(by_clip[:clips], by_clip[clips:]),
+        metrics = {
+            "branch_accuracy": supervised.metrics["accuracy"],
+            "domain_accuracy": two_way_domain_accuracy(clip_domains[:clips], clip_domains[clips:]),
         }
-        return losses, logits, shown
+        return losses, logits, metrics
 
-    def _rebuilt(self, moments: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
-        """Return losses of the autoencoder and its latents, on features (B, T, D) without a
-        gradient.
+    def _vae_losses(self, segments: torch.Tensor, clips: int) -> dict[str, torch.Tensor]:
+        """Return the losses of the autoencoder and its latents.
+
+        segments: (B, T, D) features without a gradient. clips: how many of the first clips are the
+        source's.
         """
         c = self.config
-        latents: SequentialLatents = self.vae.encode(moments)
+        latents: SequentialLatents = self.vae.encode(segments)
         static, dynamic = latents.static.mean, latents.dynamic.mean
         prior = self.vae.prior(dynamic)
-        nothing = torch.zeros_like(static)
-        in_time = Gaussian(*(part.transpose(0, 1) for part in latents.dynamic))
-        by_static = log_densities(latents.static.sample(), *latents.static)
-        by_dynamic = log_densities(in_time.sample(), *in_time)
-        order = torch.rand(moments.shape[:2]).argsort(1).to(moments.device)
-        shuffled = moments.gather(1, order[:, :, None].expand_as(moments))
-        mixed = self.vae.encode(shuffled).static.mean
+        zeros = torch.zeros_like(static)
+        time_first = Gaussian(*(part.transpose(0, 1) for part in latents.dynamic))
+        static_densities = log_densities(latents.static.sample(), *latents.static)
+        dynamic_densities = log_densities(time_first.sample(), *time_first)
+        order = torch.rand(segments.shape[:2]).argsort(1).to(segments.device)
+        shuffled = segments.gather(1, order[:, :, None].expand_as(segments))
+        of_shuffled = self.vae.encode(shuffled).static.mean
         triplets = [
-            static_triplet(static[:clips], mixed[:clips], static[clips:]),
-            static_triplet(static[clips:], mixed[clips:], static[:clips]),
+            static_triplet(static[:clips], of_shuffled[:clips], static[clips:]),
+            static_triplet(static[clips:], of_shuffled[clips:], static[:clips]),
         ]
         return {
-            "rebuilt": c.vae * rebuilt(moments, self.vae.decode(static, dynamic)),
-            "static": c.vae * gaussian_divergence(*latents.static, nothing, nothing),
+            "rebuilt": c.vae * reconstruction_error(segments, self.vae.decode(static, dynamic)),
+            "static": c.vae * gaussian_divergence(*latents.static, zeros, zeros),
             "dynamic": c.vae * gaussian_divergence(*latents.dynamic, *prior),
-            "information": c.information * mutual_information(by_static, by_dynamic),
+            "information": c.information * mutual_information(static_densities, dynamic_densities),
             "triplet": c.triplet * torch.stack(triplets).sum(),
         }
 
     def _pseudo_labels(self, logits: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return labels of target clips, (B,), and of which there is one."""
+        """Return the pseudo-labels of target clips, (B,) int64, and which of them to use, (B,)
+        bool.
+        """
         confidence, labels = logits.detach().softmax(1).max(1)
         late = self.progress >= self.config.pseudo_from
         return labels, (confidence > self.config.threshold) & late

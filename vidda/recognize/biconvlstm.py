@@ -1,4 +1,4 @@
-"""BiConvLSTM: maps of each frame, remembered forwards and backwards in time.
+"""BiConvLSTM: a convolutional LSTM over frame features, forwards and backwards in time.
 
 Hanson, Pnvr, Krishnagopal, Davis: Bidirectional Convolutional LSTM for the Detection of Violence in
 Videos, ECCV Workshops 2018. The paper's model is the default: VGG13 without its last pooling on the
@@ -12,7 +12,7 @@ from pydantic import Field
 from torch import nn
 
 from vidda.config import Config
-from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunkConfig, TrunkConfig
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.recognizer import RecognizerConfig
@@ -22,18 +22,22 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class FlatHeadConfig(Config):
-    """The map laid out as one vector, then linear layers with tanh between them (the paper's)."""
+    """The paper's head: the feature map flattened to a vector, then linear layers with tanh between
+    them.
+    """
 
     name: Literal["flat"] = "flat"
-    grid: int = Field(default=14, ge=1, description="the map is averaged to grid x grid cells")
+    grid: int = Field(
+        default=14, ge=1, description="cells per side that the feature map is averaged to"
+    )
     hidden: tuple[Width, ...] = Field(
-        default=(1000, 256, 10), description="widths of the layers before the last"
+        default=(1000, 256, 10), description="widths of the hidden layers before the last layer"
     )
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
         """Return layers from (B, channels, H, W) to (B, D), and D."""
         width = channels * self.grid**2
-        layers: list[nn.Module] = [AverageTo(self.grid), nn.Flatten()]
+        layers: list[nn.Module] = [AverageToGrid(self.grid), nn.Flatten()]
         for after in self.hidden:
             layers += [nn.Linear(width, after), nn.Tanh()]
             width = after
@@ -41,50 +45,59 @@ class FlatHeadConfig(Config):
 
 
 class PooledHeadConfig(Config):
-    """The average of the map: small, and blind to where something happens."""
+    """The spatial average of the feature map: small, and without positions."""
 
     name: Literal["pooled"] = "pooled"
 
     @property
     def grid(self) -> int:
+        """The cells per side that the feature map is averaged to."""
         return 1
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
         """Return layers from (B, channels, H, W) to (B, D), and D."""
-        return nn.Sequential(AverageTo(1), nn.Flatten()), channels
+        return nn.Sequential(AverageToGrid(1), nn.Flatten()), channels
 
 
 class BiConvLstmConfig(RecognizerConfig):
-    """BiConvLSTM (Hanson et al., ECCV Workshops 2018) over any convolutional trunk."""
+    """BiConvLSTM (Hanson et al., ECCV Workshops 2018) on any convolutional trunk."""
 
     name: Literal["biconvlstm"] = "biconvlstm"
-    trunk: TrunkConfig = Field(default=TorchvisionTrunkConfig(), description="what sees each frame")
+    trunk: TrunkConfig = Field(
+        default=TorchvisionTrunkConfig(), description="network that encodes each frame"
+    )
     input: Input = Field(
         default="differences",
-        description="what the trunk sees: frames, differences of adjacent ones, or both stacked",
+        description="input of the trunk: frames, differences of adjacent frames, or both stacked",
     )
     standardize: bool = Field(
         default=False,
-        description="bring each channel of each clip to mean 0 and deviation 1 before the trunk",
+        description="scale each channel of each clip to mean 0 and deviation 1 before the trunk",
     )
     hidden: Width = Field(default=512, description="channels of the ConvLSTM's state")
     head: FlatHeadConfig | PooledHeadConfig = Field(
-        default=FlatHeadConfig(), discriminator="name", description="from the map to the features"
+        default=FlatHeadConfig(),
+        discriminator="name",
+        description="layers from the feature map to the features",
     )
-    dropout: float = Field(default=0.0, ge=0, lt=1, description="rate before the last layer")
+    dropout: float = Field(
+        default=0.0, ge=0, lt=1, description="dropout rate before the last layer"
+    )
 
     def check_input(self, frames: int, height: int, width: int) -> None:
-        """Raise ViddaError when clips of this length and size do not fit."""
+        """Raise ViddaError when clips of this many frames and pixels do not fit."""
         fewest = 1 if self.input == "frames" else 2
-        needs = Needs(fewest, self.trunk.stride * self.head.grid)
-        needs.check(self.name, frames, height, width)
+        requirements = ClipRequirements(fewest, self.trunk.stride * self.head.grid)
+        requirements.check(self.name, frames, height, width)
 
     def without_weights(self) -> "BiConvLstmConfig":
-        """Return the same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture without initial weights, for loading a checkpoint of
+        vidda.
+        """
         return self.model_copy(update={"trunk": self.trunk.without_weights()})
 
     def build(self, classes: int) -> "BiConvLstm":
-        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        """Return a recognizer of `classes` classes; raises ViddaError when its weights cannot be
         loaded.
         """
         trunk = self.trunk.build(6 if self.input == "both" else 3)
@@ -92,9 +105,12 @@ class BiConvLstmConfig(RecognizerConfig):
 
 
 class BiConvLstm(Framewise):
-    """Trunk, BiConvLSTM, elementwise maximum over time, head; a moment is a step of the LSTM."""
+    """The trunk, a bidirectional ConvLSTM, the maximum over time, and the head.
 
-    lower = ("trunk.", "lstm.")
+    A time step is a step of the LSTM. The states are (B, T', hidden, H, W).
+    """
+
+    lower_prefixes = ("trunk.", "lstm.")
     state_dims = 4
 
     def __init__(self, config: BiConvLstmConfig, trunk: FrameTrunk, classes: int) -> None:
@@ -102,6 +118,7 @@ class BiConvLstm(Framewise):
         self.input = config.input
         self.standardize = config.standardize
         self.frame_dim = config.hidden
+        # The names of modules are keys of saved checkpoints.
         self.trunk = trunk
         self.lstm = BiConvLstmLayer(trunk.channels, config.hidden)
         self.norm = nn.BatchNorm2d(config.hidden)
@@ -112,7 +129,7 @@ class BiConvLstm(Framewise):
         self.stages = tuple(f"trunk.{layer}." for layer in with_weights)
 
     def states(self, video: torch.Tensor) -> torch.Tensor:
-        clips = self._seen(video)
+        clips = self._trunk_input(video)
         frames = clips.transpose(1, 2).flatten(0, 1)
         maps = self.trunk(frames.contiguous(memory_format=torch.channels_last))
         states: torch.Tensor = self.lstm(maps.unflatten(0, (video.shape[0], -1)))
@@ -124,8 +141,11 @@ class BiConvLstm(Framewise):
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
         return self.dropout(self.head(self.norm(states.amax(1).relu())))
 
-    def _seen(self, video: torch.Tensor) -> torch.Tensor:
-        """What the trunk sees, (B, C or 2C, T or T - 1, H, W)."""
+    def _trunk_input(self, video: torch.Tensor) -> torch.Tensor:
+        """Return the input of the trunk, (B, C or 2C, T or T - 1, H, W).
+
+        video: (B, C, T, H, W).
+        """
         if self.input != "frames":
             differences = video.diff(dim=2)
             both = self.input == "both"
@@ -135,7 +155,7 @@ class BiConvLstm(Framewise):
 
 
 class BiConvLstmLayer(nn.Module):
-    """One ConvLSTM cell run in both directions, and a convolution of the two states of each step.
+    """A ConvLSTM cell run in both directions, and a convolution of both states of each step.
 
     Gates are in the order input, forget, output, candidate. Both directions share the cell, so they
     run as one batch, and the input's part of the gates is computed for all steps at once.
@@ -148,7 +168,9 @@ class BiConvLstmLayer(nn.Module):
         self.merge = nn.Conv2d(2 * hidden, hidden, 3, padding=1)
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """From (B, T, channels, H, W) to (B, T, hidden, H, W)."""
+        """Return the states of all steps, (B, T, hidden, H, W), from maps (B, T, channels,
+        H, W).
+        """
         clips = maps.shape[0]
         gates = self.from_input(maps.flatten(0, 1)).unflatten(0, (clips, -1))
         states = self._run(torch.cat([gates, gates.flip(1)]))
@@ -157,33 +179,37 @@ class BiConvLstmLayer(nn.Module):
         return self.merge(together.flatten(0, 1)).unflatten(0, (clips, -1))
 
     def _run(self, gates: torch.Tensor) -> torch.Tensor:
-        """Return the state after each step, (N, T, hidden, H, W), beginning with zeros."""
+        """Return the state after each step, (N, T, hidden, H, W), from gates (N, T, 4 hidden, H, W)
+        and a zero state.
+        """
         steps = gates.unbind(1)
-        state, memory = _step(steps[0], None)
+        state, memory = _lstm_step(steps[0], None)
         states = [state]
         for step in steps[1:]:
-            state, memory = _step(step + self.from_state(state), memory)
+            state, memory = _lstm_step(step + self.from_state(state), memory)
             states.append(state)
         return torch.stack(states, dim=1)
 
 
-def _step(gates: torch.Tensor, memory: torch.Tensor | None) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return one step of an LSTM: its state and its memory; a memory of None is all zeros."""
+def _lstm_step(
+    gates: torch.Tensor, memory: torch.Tensor | None
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the state and the memory after one step of an LSTM; a memory of None is zero."""
     into, forget, out, candidate = gates.chunk(4, dim=1)
     fresh = into.sigmoid() * candidate.tanh()
     memory = fresh if memory is None else torch.addcmul(fresh, forget.sigmoid(), memory)
     return out.sigmoid() * memory.tanh(), memory
 
 
-class AverageTo(nn.Module):
-    """Averages a map to `grid` x `grid` cells; a map that has so many already stays as it is."""
+class AverageToGrid(nn.Module):
+    """Average pooling of a map to `grid` x `grid` cells; a map of that size stays as it is."""
 
     def __init__(self, grid: int) -> None:
         super().__init__()
         self.grid = grid
 
     def forward(self, maps: torch.Tensor) -> torch.Tensor:
-        """From (B, C, H, W) to (B, C, grid, grid)."""
+        """Return maps of (B, C, grid, grid), from (B, C, H, W)."""
         if maps.shape[-2:] == (self.grid, self.grid):
             return maps
         return nn.functional.adaptive_avg_pool2d(maps, self.grid)

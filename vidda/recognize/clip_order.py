@@ -1,4 +1,4 @@
-"""In which order clips are trained on: a function of the seed and the epoch, nothing to save."""
+"""The order of training clips: a function of the seed and the epoch, so that nothing is saved."""
 
 from collections.abc import Sequence
 
@@ -13,16 +13,17 @@ def epoch_order(
     seed: int,
     epoch: int,
 ) -> np.ndarray:
-    """Return the clips of one epoch, as many as the sources hold together: (N,) int64.
+    """Return the clip numbers of one epoch, (N,) int64, with N the clips of all sources.
 
-    labels: of each source's clips; clips are numbered through the sources in turn. weights: what
-    share of the epoch each source gets, None for each clip once. balanced: every class of a source
-    equally often. A clip comes again only after all others of its source (and class) have come.
+    labels: of each source's clips, (N_i,); clips are numbered through the sources in turn. weights:
+    each source's share of the epoch, or None for each clip once. balanced: draw every class of a
+    source equally often. A clip is repeated only after all others of its source (and class) were
+    drawn.
     """
     rng = np.random.default_rng([seed, epoch])
     sizes = [len(source) for source in labels]
     total = sum(sizes)
-    shares = sizes if weights is None else _shares(weights, total)
+    shares = sizes if weights is None else _split_proportionally(weights, total)
     starts = np.cumsum([0, *sizes[:-1]])
     drawn = [
         start + _draw(source, share, balanced, rng)
@@ -31,23 +32,25 @@ def epoch_order(
     return rng.permutation(np.concatenate(drawn))
 
 
-def _shares(weights: Sequence[float], total: int) -> list[int]:
-    """Whole numbers in proportion to the weights that sum up to `total`."""
+def _split_proportionally(weights: Sequence[float], total: int) -> list[int]:
+    """Return whole numbers in proportion to the weights that sum to `total`."""
     edges = np.rint(np.cumsum([0.0, *weights]) / sum(weights) * total).astype(int)
     return np.diff(edges).tolist()
 
 
 def _draw(labels: np.ndarray, count: int, balanced: bool, rng: np.random.Generator) -> np.ndarray:
-    """`count` clip numbers of one source."""
+    """Return `count` clip numbers of one source."""
     if not balanced:
-        return _cycled(np.arange(len(labels)), count, rng)
+        return _cycle(np.arange(len(labels)), count, rng)
     classes = rng.permutation(np.unique(labels))
-    shares = _shares([1.0] * len(classes), count)
+    shares = _split_proportionally([1.0] * len(classes), count)
     pools = [np.flatnonzero(labels == label) for label in classes]
-    return np.concatenate([_cycled(p, n, rng) for p, n in zip(pools, shares, strict=True)])
+    return np.concatenate([_cycle(p, n, rng) for p, n in zip(pools, shares, strict=True)])
 
 
-def _cycled(pool: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
-    """`count` of a pool, each once before any comes again."""
+def _cycle(pool: np.ndarray, count: int, rng: np.random.Generator) -> np.ndarray:
+    """Return `count` elements of a pool in random order, each as often as any other, or
+    once more.
+    """
     rounds = -(-count // len(pool))
     return np.concatenate([rng.permutation(pool) for _ in range(rounds)])[:count]

@@ -1,7 +1,7 @@
-"""`vidda export MODEL onnx`: a model for machines without PyTorch, checked before it is kept.
+"""`vidda export MODEL onnx`: a model for machines without PyTorch, compared before it is saved.
 
-The file takes `video` (batch, 3, T, H, W) float32, normalized, and gives `logits` (batch, K). Its
-metadata say what is needed to feed it: see `metadata`.
+The file's input is `video`, (batch, 3, T, H, W) float32, normalized; its output is `logits`,
+(batch, K). Its metadata describe how to prepare the input: see `metadata`.
 """
 
 import importlib.util
@@ -38,36 +38,41 @@ if TYPE_CHECKING:
 PACKAGES = ("onnx", "onnxscript", "onnxruntime")
 LARGEST_DIFFERENCE = 1e-4
 TRACED, COMPARED = 2, (1, 3)
-"""Sizes of batches: the one that the graph is made with, and others that it has to take too."""
+"""Batch sizes: the one that the graph is traced with, and others that it must accept too."""
 REPEATS = 10
 
 
 class ExportConfig(Config):
-    """Which model, and to what."""
+    """The config of `vidda export`: the model and the file."""
 
     model: Path = Field(description="a run of vidda train, or one of its checkpoints")
-    format: Literal["onnx"] = Field(description="of the file")
+    format: Literal["onnx"] = Field(description="format of the file")
     out: Path | None = Field(default=None, description="file to write; null: MODEL/model.onnx")
     clip: Path | None = Field(
-        default=None, description="video to compare on; null: a clip of MiniRoCoG, rendered for it"
+        default=None,
+        description="video on which outputs are compared; null: a rendered clip of MiniRoCoG",
     )
 
 
 class Logits(nn.Module):
-    """A recognizer that gives its logits alone."""
+    """A recognizer that returns its logits alone."""
 
     def __init__(self, model: Recognizer) -> None:
         super().__init__()
         self.model = model
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
-        """From (B, C, T, H, W) to (B, K)."""
+        """Return logits (B, K) of clips (B, C, T, H, W)."""
         logits: torch.Tensor = self.model(video).logits
         return logits
 
 
 def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
-    """Export, compare, measure; a file that differs from the model is not kept."""
+    """Export a model, compare the file with it, print the speed; return 0.
+
+    Raises ViddaError when a package is missing, the file exists, or its outputs differ; then no
+    file is saved.
+    """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise ViddaError(
@@ -76,7 +81,7 @@ def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
     folder, card = load_card(config.model)
     out = config.model / "model.onnx" if config.out is None else config.out
     if out.exists():
-        raise ViddaError(f"{out} is there already; delete it or choose another out=FILE")
+        raise ViddaError(f"{out} exists already; delete it or choose another out=FILE")
     real = real_views(card, config.clip)
     if dry_run:
         print(f"dry run: would export {folder} to {out}")
@@ -87,9 +92,9 @@ def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
         export(model, shape, metadata(card, shape, sha256(folder / WEIGHTS)), temporary)
         session = _session(temporary)
         difference = compare(model, session, real)
-        speed = _speed(model, session, real[:1])
+        speed = _speed_line(model, session, real[:1])
     print(f"written: {out}, {out.stat().st_size / 2**20:.1f} MiB, batches of any size")
-    print(f"largest difference from PyTorch: {difference:.1e}, on random clips and a real one")
+    print(f"largest difference from PyTorch: {difference:.1e}, on random clips and a video")
     print(speed)
     return 0
 
@@ -97,13 +102,13 @@ def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
 def export(
     model: nn.Module, shape: tuple[int, ...], properties: dict[str, str], file: Path
 ) -> None:
-    """Write a model as ONNX; raises ViddaError, one line, when its operations have no ONNX form.
+    """Write a model as ONNX; raises ViddaError when one of its operations has no ONNX form.
 
-    shape: of one clip, (C, T, H, W). properties: the file's metadata.
+    shape: of one clip, (C, T, H, W). properties: the file's metadata. file: path to write.
     """
     clips = torch.zeros(TRACED, *shape)
     try:
-        with _quiet(), torch.no_grad():
+        with _quiet_exporter(), torch.no_grad():
             program = torch.onnx.export(
                 model,
                 (clips,),
@@ -122,30 +127,31 @@ def export(
 
 
 def compare(model: nn.Module, session: "InferenceSession", real: torch.Tensor) -> float:
-    """Return the largest difference of a logit from PyTorch's, on random clips and on real ones.
+    """Return the largest difference of a logit from PyTorch's, on random and real clips.
 
-    Raises ViddaError when it is above 1e-4, or the file does not take batches of other sizes.
+    real: (V, C, T, H, W). Raises ViddaError when it is above 1e-4, or the file does not accept
+    batches of other sizes.
     """
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(n, *real.shape[1:], generator=generator) for n in COMPARED]
     differences = []
     for clips in [*inputs, *real.split(1)]:
         with torch.inference_mode():
-            wanted = model(clips).numpy()
-        differences.append(np.abs(_run(session, clips) - wanted).max())
+            expected = model(clips).numpy()
+        differences.append(np.abs(_run_onnx(session, clips) - expected).max())
     largest = float(np.max(differences))  # nan, if one of them is
     if not largest <= LARGEST_DIFFERENCE:
         raise ViddaError(
             f"the exported model's logits differ from PyTorch's by {largest:.1e}, more than"
-            f" {LARGEST_DIFFERENCE:.0e}; no file is kept"
+            f" {LARGEST_DIFFERENCE:.0e}; no file is saved"
         )
     return largest
 
 
 def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str, str]:
-    """What a program needs to know to feed the model, JSON by name.
+    """Return the facts that a program needs to prepare the model's input, as JSON by name.
 
-    shape: of one clip. weights: SHA-256 of the checkpoint that it was made from.
+    shape: of one clip, (C, T, H, W). weights: SHA-256 of the checkpoint's weights.
     """
     mean, deviation = NORMALIZATIONS[card.transform.normalize]
     facts: dict[str, Any] = {
@@ -164,9 +170,9 @@ def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str,
 
 
 def real_views(card: ModelCard, clip: Path | None) -> torch.Tensor:
-    """Return the views of one clip as the model is shown them, (V, C, T, H, W).
+    """Return the views of one clip as the model takes them, (V, C, T, H, W).
 
-    clip: a video, or None for a clip of MiniRoCoG.
+    clip: a video, or None for a rendered clip of MiniRoCoG.
     """
     rng = clip_rng(0, 0, "export", "frames")
     if clip is None:
@@ -189,7 +195,7 @@ def _session(file: Path) -> "InferenceSession":
     return InferenceSession(file, options, providers=["CPUExecutionProvider"])
 
 
-def _run(session: "InferenceSession", clips: torch.Tensor) -> np.ndarray:
+def _run_onnx(session: "InferenceSession", clips: torch.Tensor) -> np.ndarray:
     from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
     try:
@@ -197,16 +203,16 @@ def _run(session: "InferenceSession", clips: torch.Tensor) -> np.ndarray:
     except InvalidArgument as error:
         reason = " ".join(str(error).split())
         raise ViddaError(
-            f"the exported model does not take {len(clips)} clips at once ({reason});"
-            " no file is kept"
+            f"the exported model does not accept a batch of {len(clips)} ({reason});"
+            " no file is saved"
         ) from None
 
 
-def _speed(model: nn.Module, session: "InferenceSession", clip: torch.Tensor) -> str:
-    """Return a line that says how long one clip takes on this CPU, here and there."""
+def _speed_line(model: nn.Module, session: "InferenceSession", clip: torch.Tensor) -> str:
+    """Return a line with the median time of one clip on this CPU, in ONNX Runtime and PyTorch."""
     with torch.inference_mode():
         ours = _median_ms(lambda: model(clip))
-    theirs = _median_ms(lambda: _run(session, clip))
+    theirs = _median_ms(lambda: _run_onnx(session, clip))
     threads = torch.get_num_threads()
     return (
         f"one clip on this CPU, {threads} threads, median of {REPEATS}:"
@@ -225,8 +231,8 @@ def _median_ms(call: Callable[[], object]) -> float:
 
 
 @contextmanager
-def _quiet() -> Iterator[None]:
-    """Without the exporter's own notes: whether it went well, the comparison says."""
+def _quiet_exporter() -> Iterator[None]:
+    """Suppress the exporter's own log and warnings: the comparison reports whether it worked."""
     theirs = logging.getLogger("torch.onnx")
     level = theirs.level
     theirs.setLevel(logging.ERROR)

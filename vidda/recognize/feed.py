@@ -1,4 +1,4 @@
-"""What one step is fed: a batch of the source, of the target, or one of each, in lockstep."""
+"""The batches of a training step: of the source, of the target, or one of each."""
 
 from collections.abc import Iterator
 from typing import NamedTuple
@@ -10,19 +10,19 @@ from vidda.data.loader import Batch, ClipLoader
 from vidda.recognize.method import SourceBatch, TargetBatch
 
 
-class Pair(NamedTuple):
-    """A batch of the source and one of the target; either may be empty."""
+class BatchPair(NamedTuple):
+    """A batch of the source and one of the target; either may be empty, with B = 0."""
 
     source: SourceBatch
     target: TargetBatch
 
     @property
     def clips(self) -> int:
-        """Return how many clips the source has in it, or the target where there is no source."""
+        """The number of source clips, or of target clips where there is no source."""
         return len(self.source.video) or len(self.target.video)
 
-    def parts(self, count: int, device: torch.device) -> "list[Pair]":
-        """Return the pair in at most `count` parts, on the device."""
+    def split(self, count: int, device: torch.device) -> "list[BatchPair]":
+        """Return the pair in at most `count` pairs of about equal size, on the device."""
         source = [tensor.to(device, non_blocking=True) for tensor in self.source]
         target = [tensor.to(device, non_blocking=True) for tensor in self.target]
         # An incomplete batch may have fewer clips of one domain; no part is without either.
@@ -31,42 +31,42 @@ class Pair(NamedTuple):
         sources = zip(*(tensor.tensor_split(count) for tensor in source), strict=True)
         targets = zip(*(tensor.tensor_split(count) for tensor in target), strict=True)
         return [
-            Pair(SourceBatch(*s), TargetBatch(*t)) for s, t in zip(sources, targets, strict=True)
+            BatchPair(SourceBatch(*s), TargetBatch(*t))
+            for s, t in zip(sources, targets, strict=True)
         ]
 
 
 class Feed:
-    """Pairs of batches, epoch by epoch; at least one of the two loaders is there.
+    """Pairs of batches, epoch by epoch, from one loader or from two in step.
 
-    Where both are there, their orders give equally many batches, so both stand where the number of
-    the step says.
+    source, target: at least one of them. With two, their orders must give equally many batches.
     """
 
     def __init__(self, source: ClipLoader | None, target: ClipLoader | None = None) -> None:
         self.source = source
         self.target = target
 
-    def epoch(self, number: int, start: int) -> Iterator[Pair | None]:
+    def epoch(self, number: int, start: int) -> Iterator[BatchPair | None]:
         """Yield the pairs of one epoch, without the first `start` ones.
 
-        None stands in the place of a pair that lacks a batch, as none of its clips can be read.
+        It yields None for a pair with a batch of which no clip can be read.
         """
         loaders = [loader for loader in (self.source, self.target) if loader is not None]
         for batches in zip(*(loader.places(number, start) for loader in loaders), strict=True):
             readable = [batch for batch in batches if batch is not None]
             yield self._pair(readable) if len(readable) == len(loaders) else None
 
-    def _pair(self, batches: list[Batch]) -> Pair:
+    def _pair(self, batches: list[Batch]) -> BatchPair:
         first, last = batches[0], batches[-1]
         if self.target is None:
-            return Pair(SourceBatch(*first), TargetBatch(first.video[:0], first.number[:0]))
+            return BatchPair(SourceBatch(*first), TargetBatch(first.video[:0], first.number[:0]))
         target = TargetBatch(last.video, last.number)
         if self.source is None:
-            return Pair(SourceBatch(last.video[:0], last.label[:0], last.number[:0]), target)
-        return Pair(SourceBatch(*first), target)
+            return BatchPair(SourceBatch(last.video[:0], last.label[:0], last.number[:0]), target)
+        return BatchPair(SourceBatch(*first), target)
 
-    def ids(self, pair: Pair) -> list[str]:
-        """Which clips a pair is of."""
+    def ids(self, pair: BatchPair) -> list[str]:
+        """Return the ids of the clips of a pair."""
         found = []
         for loader, part in ((self.source, pair.source), (self.target, pair.target)):
             if loader is not None:
@@ -74,25 +74,25 @@ class Feed:
         return found
 
 
-def cycled(clips: int, count: int, *, seed: int, epoch: int) -> np.ndarray:
-    """`count` items of a small set for one epoch of a larger one, (count,) int64.
+def cycle_items(clips: int, count: int, *, seed: int, epoch: int) -> np.ndarray:
+    """Return `count` items of a small set for one epoch of a larger one, (count,) int64.
 
-    The set is gone through round after round, each in a new order, and an epoch goes on where the
-    one before stopped. A clip that comes for the r-th time in an epoch is item number + r x clips,
-    which `ClipDataset` draws anew (its `repeats` must be at least `rounds(clips, count)`).
+    The set is repeated, each time in a new order, and an epoch continues where the previous one
+    ended. A clip that is drawn for the r-th time in an epoch is item number + r x clips, for which
+    `ClipDataset` draws new frames (its `repeats` must be at least `max_repeats(clips, count)`).
     """
     first = epoch * count
     begin, end = first // clips, -(-(first + count) // clips)
     orders = [np.random.default_rng([seed, 1, r]).permutation(clips) for r in range(begin, end)]
     numbers = np.concatenate(orders)[first - begin * clips :][:count]
-    seen = np.zeros(clips, np.int64)
+    repeat = np.zeros(clips, np.int64)
     items = np.empty(count, np.int64)
-    for place, number in enumerate(numbers):
-        items[place] = number + seen[number] * clips
-        seen[number] += 1
+    for position, number in enumerate(numbers):
+        items[position] = number + repeat[number] * clips
+        repeat[number] += 1
     return items
 
 
-def rounds(clips: int, count: int) -> int:
-    """Return how often a clip can come in an epoch of `cycled` at most."""
+def max_repeats(clips: int, count: int) -> int:
+    """Return the largest number of times that a clip can be in an epoch of `cycle_items`."""
     return -(-count // clips) + 1

@@ -1,4 +1,4 @@
-"""Convolutional networks that turn each frame into a map of features."""
+"""Convolutional networks that encode each frame as a feature map."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -15,7 +15,7 @@ from vidda.recognize.pretrained_weights import WeightsConfig, load_state, read_w
 
 
 class FrameTrunk(nn.Sequential):
-    """Layers that map (N, C, H, W) to (N, channels, H/stride, W/stride)."""
+    """Layers that map images (N, C, H, W) to feature maps (N, channels, H/stride, W/stride)."""
 
     def __init__(self, layers: Sequence[nn.Module], channels: int) -> None:
         super().__init__(*layers)
@@ -23,23 +23,26 @@ class FrameTrunk(nn.Sequential):
 
 
 class SmallTrunkConfig(Config):
-    """Few narrow layers, to train from nothing in minutes on a CPU."""
+    """A few narrow layers, to train from scratch in minutes on a CPU."""
 
     name: Literal["small"] = "small"
     widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
-        default=(24, 48, 64, 96), min_length=1, description="channels of the stages, each halving"
+        default=(24, 48, 64, 96),
+        min_length=1,
+        description="channels of the stages, each of which halves the size",
     )
 
     @property
     def stride(self) -> int:
-        """Return how many pixels one cell of the map spans."""
+        """The number of pixels that one cell of the feature map spans."""
         return 2 ** len(self.widths)
 
     def without_weights(self) -> "SmallTrunkConfig":
+        """Return this config: it has no initial weights."""
         return self
 
     def build(self, channels: int) -> FrameTrunk:
-        """Return a trunk for frames of so many channels."""
+        """Return a trunk for images of `channels` channels."""
         stages = []
         for before, width in zip((channels, *self.widths), self.widths, strict=False):
             convolution = nn.Conv2d(before, width, 3, stride=2, padding=1, bias=False)
@@ -48,35 +51,37 @@ class SmallTrunkConfig(Config):
 
 
 class TorchvisionTrunkConfig(Config):
-    """An image classifier of torchvision, cut where its maps would become too small."""
+    """An image classifier of torchvision, cut before its feature maps become too small."""
 
     name: Literal["torchvision"] = "torchvision"
     arch: str = Field(
         default="vgg13",
-        description="by torchvision's name: vgg13, resnet18, mobilenet_v3_small, ...",
+        description="architecture, by torchvision's name: vgg13, resnet18, mobilenet_v3_small, ...",
     )
     stride: Literal[2, 4, 8, 16, 32] = Field(
-        default=16, description="pixels that one cell of the map spans"
+        default=16, description="pixels that one cell of the feature map spans"
     )
     weights: WeightsConfig | None = Field(
-        default=None, description="ImageNet weights, or null to train from nothing"
+        default=None, description="ImageNet weights; null: train from scratch"
     )
 
     @field_validator("arch")
     @classmethod
     def _known(cls, arch: str) -> str:
         if arch not in list_models(module=torchvision.models):
-            raise ValueError(f"{arch!r} is no image classifier of torchvision; vgg13 is one")
+            raise ValueError(f"{arch!r} is not an image classifier of torchvision; vgg13 is one")
         return arch
 
     def without_weights(self) -> "TorchvisionTrunkConfig":
-        """Return the same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture without initial weights, for loading a checkpoint of
+        vidda.
+        """
         return TorchvisionTrunkConfig(arch=self.arch, stride=self.stride)
 
     def build(self, channels: int) -> FrameTrunk:
-        """Return a trunk for frames of so many channels, a multiple of 3.
+        """Return a trunk for images of `channels` channels, a multiple of 3.
 
-        Six channels (RGB and its difference in time) start from the weights of three, twice.
+        Six channels (RGB and its difference in time) start from the weights of three, repeated.
         Raises ViddaError when the model has no convolutional trunk, or its weights cannot be
         loaded.
         """
@@ -106,17 +111,17 @@ def _layers(arch: str, model: nn.Module) -> list[nn.Module]:
     if isinstance(model, ResNet):
         return [layer for name, layer in model.named_children() if name not in ("avgpool", "fc")]
     features = getattr(model, "features", None)
-    # Swin has `features` too, whose maps have their channels last.
+    # Swin has `features` too, but with channels last.
     if isinstance(features, nn.Sequential) and hasattr(model, "classifier"):
         return list(features)
     raise ViddaError(
-        f"trunk.arch {arch!r} gives no map of features to cut; take one of the vgg, resnet,"
+        f"trunk.arch {arch!r} has no convolutional trunk; choose one of the vgg, resnet,"
         " mobilenet, efficientnet, densenet or convnext families"
     )
 
 
 def _cut(layers: list[nn.Module], stride: int) -> FrameTrunk:
-    """As many layers as keep to the stride, found by sending a black image through them."""
+    """Return the layers that keep to the stride, found by passing a black image through them."""
     side = 128
     kept = []
     with torch.no_grad():
@@ -134,7 +139,9 @@ def _cut(layers: list[nn.Module], stride: int) -> FrameTrunk:
 
 
 def _widen(trunk: FrameTrunk, channels: int) -> None:
-    """Let the first convolution take more channels, each three with the weights of RGB."""
+    """Replace the first convolution by one for more channels, each three with the weights
+    of RGB.
+    """
     name, old = next((n, m) for n, m in trunk.named_modules() if isinstance(m, nn.Conv2d))
     new = nn.Conv2d(
         channels,

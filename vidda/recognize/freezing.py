@@ -1,4 +1,4 @@
-"""Parameters that stay as they are."""
+"""Freezing of parameters by their names."""
 
 from collections.abc import Sequence
 from fnmatch import fnmatchcase
@@ -9,20 +9,22 @@ from vidda.errors import ViddaError
 
 
 def freeze(model: nn.Module, patterns: Sequence[str]) -> int:
-    """Freeze the parameters whose names match a pattern such as `trunk.*`; how many numbers stay.
+    """Freeze the parameters whose names match a pattern such as `trunk.*`; return the number of
+    frozen values.
 
-    Raises ViddaError when a pattern matches nothing, and when nothing is left to learn.
+    patterns: as in fnmatch. Raises ViddaError when a pattern matches no parameter, and when none is
+    left to train.
     """
     names = [name for name, _ in model.named_parameters()]
     useless = [p for p in patterns if not any(fnmatchcase(name, p) for name in names)]
     if useless:
         raise ViddaError(
-            f"freeze: {', '.join(useless)} matches no parameter; they begin with"
+            f"freeze: {', '.join(useless)} matches no parameter; their names begin with"
             f" {', '.join(sorted({name.partition('.')[0] for name in names}))}"
         )
     for name, parameter in model.named_parameters():
         if any(fnmatchcase(name, pattern) for pattern in patterns):
             parameter.requires_grad_(False)
     if not any(parameter.requires_grad for parameter in model.parameters()):
-        raise ViddaError("freeze: nothing is left to learn; freeze less")
+        raise ViddaError("freeze: no parameter is left to train; freeze fewer")
     return sum(p.numel() for p in model.parameters() if not p.requires_grad)

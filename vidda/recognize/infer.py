@@ -1,4 +1,4 @@
-"""A manifest's clips through a recognizer: features and logits of all of them."""
+"""Features and logits of all clips of a manifest."""
 
 import torch
 from torch import nn
@@ -12,17 +12,17 @@ from vidda.recognize.method import Outputs
 def infer(
     model: nn.Module, loader: ClipLoader, device: torch.device, precision: Precision
 ) -> Outputs:
-    """What the model sees of every clip, in the manifest's order, in evaluation mode.
+    """Return features and logits of every clip, in the manifest's order, in evaluation mode.
 
-    Several views of one clip are averaged. The row of a clip that cannot be read, where the loader
-    skips such, is all zeros.
+    Several views of a clip are averaged. The row of a clip that cannot be read, where the loader
+    skips those, is all zeros. precision: of the forward pass; the outputs are float32.
     """
     model.eval()
     count = len(loader.dataset.manifest)
     found: Outputs | None = None
     for batch in loader.epoch(0):
-        seen = batch.video.to(device, non_blocking=True)
-        views = seen.unsqueeze(1) if seen.ndim == 5 else seen
+        video = batch.video.to(device, non_blocking=True)
+        views = video.unsqueeze(1) if video.ndim == 5 else video
         with torch.autocast(device.type, torch_dtype(precision), enabled=precision != "fp32"):
             out = model(views.flatten(0, 1))
         parts = [

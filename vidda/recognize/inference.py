@@ -1,4 +1,4 @@
-"""A recognizer's predictions on the clips of a manifest."""
+"""Predictions of a recognizer on the clips of a manifest."""
 
 import math
 from collections.abc import Sequence
@@ -26,18 +26,18 @@ def predict(
     """Return logits of every clip that the loader can read, in the manifest's order, without
     labels.
 
-    Several views of one clip are averaged, see `clip_logits`. The model is put into evaluation
-    mode. label: shows the progress under this name; None shows nothing.
+    Several views of one clip are averaged, see `clip_logits`. The model is set to evaluation mode.
+    label: of the progress display; None shows none.
     """
     model.eval()
     numbers, logits = [], []
     clips = loader.dataset.manifest.clips
     silent = nullcontext(lambda count: None)
-    with silent if label is None else meter(label=label, total=len(clips), unit="clips") as passed:
+    with silent if label is None else meter(label=label, total=len(clips), unit="clips") as advance:
         for batch in loader.epoch(0):
             numbers.append(batch.number.numpy())
             logits.append(clip_logits(model, batch.video, device, precision))
-            passed(len(batch.number))
+            advance(len(batch.number))
     if not numbers:
         return Predictions((), np.zeros((0, 0), np.float32))
     order = np.argsort(np.concatenate(numbers), kind="stable")
@@ -46,15 +46,15 @@ def predict(
 
 
 def require_finite(answers: np.ndarray, clips: Sequence[str], model: str) -> None:
-    """Raise ViddaError, one line, unless all that a model says is finite.
+    """Raise ViddaError unless all predictions of a model are finite.
 
-    answers: (N, K) logits or probabilities. clips: what each is of. model: what to call it.
+    answers: (N, K) logits or probabilities. clips: N ids. model: its name in the message.
     """
     bad = np.flatnonzero(~np.isfinite(answers).all(1))
     if len(bad):
         raise ViddaError(
-            f"{model}: what it says of {len(bad)} of {len(answers)} clips is nan or inf, first of"
-            f" {clips[bad[0]]!r}; try precision=fp32, or take another checkpoint"
+            f"{model}: its predictions for {len(bad)} of {len(answers)} clips are nan or inf, first"
+            f" for {clips[bad[0]]!r}; try precision=fp32, or another checkpoint"
         )
 
 
@@ -62,17 +62,17 @@ def require_finite(answers: np.ndarray, clips: Sequence[str], model: str) -> Non
 def clip_logits(
     model: nn.Module, video: torch.Tensor, device: torch.device, precision: Precision
 ) -> np.ndarray:
-    """Return logits (B, K) float32 of clips (B, C, T, H, W), or of (B, V, C, T, H, W) with V views
-    each.
+    """Return logits (B, K) float32 of clips (B, C, T, H, W), or of clips in V views (B, V, C, T, H,
+    W).
 
     Views are averaged as probabilities; the logits are then the logarithm of that mean.
     """
     several = video.ndim == 6
-    seen = video.to(device, non_blocking=True)
+    on_device = video.to(device, non_blocking=True)
     with torch.autocast(device.type, torch_dtype(precision), enabled=precision != "fp32"):
-        logits = model(seen.flatten(0, 1) if several else seen).logits.float()
+        logits = model(on_device.flatten(0, 1) if several else on_device).logits.float()
     if several:
         views = video.shape[1]
-        spread = logits.log_softmax(1).unflatten(0, (-1, views))
-        logits = spread.logsumexp(1) - math.log(views)
+        by_view = logits.log_softmax(1).unflatten(0, (-1, views))
+        logits = by_view.logsumexp(1) - math.log(views)
     return logits.cpu().numpy()

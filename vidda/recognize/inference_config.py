@@ -1,4 +1,4 @@
-"""How a trained recognizer is shown clips: views, precision, device, decoding."""
+"""The inputs of a trained recognizer: views, precision, device, decoding."""
 
 from pathlib import Path
 from typing import Literal
@@ -21,45 +21,53 @@ class InferenceConfig(Config):
     """The keys that commands which run a trained recognizer have in common."""
 
     clips: int | None = Field(
-        default=None, ge=1, description="windows over each clip; null: as the checkpoint says"
+        default=None,
+        ge=1,
+        description="temporal windows over each clip; null: as in the checkpoint's model.yaml",
     )
     stride: int | None = Field(
-        default=None, ge=1, description="frames from one frame of a window to the next; null: same"
+        default=None,
+        ge=1,
+        description="frames from one frame of a window to the next; null: as in model.yaml",
     )
     crops: Literal[1, 3] | None = Field(
-        default=None, description="the middle square, or three along the longer side; null: same"
+        default=None,
+        description="square crops of a frame: the center, or 3 along the longer side; null: as in"
+        " model.yaml",
     )
-    precision: Precision = Field(default="fp32", description="of the computation")
+    precision: Precision = Field(default="fp32", description="precision of the forward pass")
     device: str = Field(
-        default="auto", description="cpu, cuda, cuda:1, ...; auto takes a GPU where there is one"
+        default="auto", description="cpu, cuda, cuda:1, ...; auto uses a GPU if there is one"
     )
-    batch_size: int = Field(default=16, ge=1, description="views that are computed at once")
-    workers: int = Field(default=2, ge=0, description="processes that decode; 0: this one")
+    batch_size: int = Field(default=16, ge=1, description="views in a forward pass")
+    workers: int = Field(default=2, ge=0, description="processes that decode; 0: the main process")
     cache: Path | None = Field(default=None, description="folder for decoded frames")
 
     def sampling(self, card: ModelCard) -> SamplingConfig:
-        """Which frames of a clip are shown; raises ViddaError when a stride is not known."""
+        """Return how frames are sampled; raises ViddaError when `clips` needs a stride and there is
+        none.
+        """
         own = card.sampling
         if self.clips is None and self.stride is None:
             return own
         stride = self.stride or getattr(own, "stride", None)
         if stride is None:
             raise ViddaError(
-                f"clips={self.clips}: this model is shown {own.frames} frames spread over the whole"
-                " clip; windows of it need a distance between frames too: stride=FRAMES"
+                f"clips={self.clips}: this model takes {own.frames} frames spread over the whole"
+                " clip; windows also need the distance between frames: set stride=FRAMES"
             )
         clips = own.clips if isinstance(own, ViewsSampling) else 1
         return ViewsSampling(frames=own.frames, stride=stride, clips=self.clips or clips)
 
     def transform(self, card: ModelCard) -> TransformConfig:
-        """What is done to the frames."""
+        """Return the transform of the frames."""
         if self.crops is None:
             return card.transform
         crop = ThreeCrops() if self.crops == 3 else CenterCrop()
         return card.transform.model_copy(update={"crop": crop})
 
     def views(self, card: ModelCard) -> int:
-        """Return how many views of a clip are averaged."""
+        """Return the number of views of a clip that are averaged."""
         crops = 3 if isinstance(self.transform(card).crop, ThreeCrops) else 1
         sampling = self.sampling(card)
         return crops * (sampling.clips if isinstance(sampling, ViewsSampling) else 1)
@@ -67,11 +75,14 @@ class InferenceConfig(Config):
     def loader(
         self, card: ModelCard, manifest: Manifest, on_error: Literal["error", "skip"]
     ) -> ClipLoader:
-        """Return the clips of a manifest as this model is to see them, in order."""
+        """Return batches of a manifest's clips as this model takes them, in order.
+
+        on_error: "error" raises VideoError at a clip that cannot be read, "skip" leaves it out.
+        """
         dataset = ClipDataset(manifest, self.sampling(card), self.transform(card), cache=self.cache)
         clips = max(1, self.batch_size // self.views(card))
         return ClipLoader(dataset, clips, workers=self.workers, on_error=on_error)
 
     def torch_device(self) -> torch.device:
-        """Return the device; raises ViddaError when this machine has no such one."""
+        """Return the device; raises ViddaError when this machine does not have it."""
         return torch_device(self.device, "device")

@@ -1,4 +1,4 @@
-"""What every run of the training loop is told, and how such a run is opened."""
+"""The keys that every run of the training loop has in common, and how such a run is opened."""
 
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
@@ -18,7 +18,7 @@ from vidda.data.loader import ClipLoader, Order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.device import Precision
 from vidda.errors import ViddaError
-from vidda.recognize.loop import LoopModules, LoopSchedule, averaged
+from vidda.recognize.loop import LoopModules, LoopSchedule, ema_copy
 from vidda.recognize.method import Method
 from vidda.recognize.optim import (
     AdamWConfig,
@@ -30,54 +30,70 @@ from vidda.recognize.optim import (
 from vidda.run import RunFolder, WandbMode
 from vidda.types import Manifest
 
-MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
+MIXED_PRECISION = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
 
 class LoopConfig(Config):
-    """What training on clips needs, whatever is trained."""
+    """The keys of training on clips, whatever is trained."""
 
     may_change: ClassVar[frozenset[str]] = frozenset({"workers", "cache", "keep"})
 
     run: Path = Field(description="run folder to write")
     train: tuple[Path, ...] = Field(min_length=1, description="manifests to train on")
-    sampling: SamplingConfig = Field(UniformSampling(), description="frames of a training clip")
-    transform: TransformConfig = Field(
-        TransformConfig(crop=RandomResizedCrop()), description="what is done to them"
+    sampling: SamplingConfig = Field(
+        UniformSampling(), description="how frames of a training clip are sampled"
     )
-    batch_size: int = Field(16, ge=1, description="clips a step, over all processes")
-    accumulate: int = Field(1, ge=1, description="parts that a batch is computed in")
-    epochs: int = Field(30, ge=1, description="passes over as many clips as the manifests hold")
-    optimizer: OptimizerConfig = Field(AdamWConfig(), description="what moves the weights")
+    transform: TransformConfig = Field(
+        TransformConfig(crop=RandomResizedCrop()), description="transform of the sampled frames"
+    )
+    batch_size: int = Field(16, ge=1, description="clips in a step, over all processes")
+    accumulate: int = Field(
+        1, ge=1, description="parts that a batch is computed in, one after another"
+    )
+    epochs: int = Field(30, ge=1, description="epochs; each has as many clips as the manifests")
+    optimizer: OptimizerConfig = Field(AdamWConfig(), description="optimizer, chosen by its name")
     schedule: ScheduleConfig = Field(CosineSchedule(), description="learning rate over time")
     clip_grad: Annotated[float, Field(gt=0)] | None = Field(
-        None, description="largest gradient norm"
+        None, description="largest gradient norm; null: no limit"
     )
-    precision: Precision = Field("fp32", description="of the computation; weights stay fp32")
-    device: Literal["auto", "cpu"] = Field(
-        "auto", description="auto takes a GPU where there is one"
+    precision: Precision = Field(
+        "fp32", description="precision of the forward and backward pass; weights stay fp32"
     )
-    compile: bool = Field(False, description="torch.compile the model")
-    channels_last: bool = Field(False, description="memory layout that suits some GPUs and CPUs")
-    seed: int = Field(0, ge=0, description="decides weights, order, frames and augmentation")
+    device: Literal["auto", "cpu"] = Field("auto", description="auto uses a GPU if there is one")
+    compile: bool = Field(False, description="compile the model with torch.compile")
+    channels_last: bool = Field(
+        False, description="store weights with channels last, faster on some GPUs and CPUs"
+    )
+    seed: int = Field(
+        0, ge=0, description="seed of initial weights, clip order, sampling and augmentation"
+    )
     workers: int = Field(2, ge=0, description="processes that decode, for each training process")
-    cache: Path | None = Field(None, description="folder for decoded frames")
-    on_error: Literal["error", "skip"] = Field("error", description="what an unreadable clip does")
-    log_every: int = Field(10, ge=1, description="steps between lines of metrics")
+    cache: Path | None = Field(None, description="folder for decoded frames; null: no cache")
+    on_error: Literal["error", "skip"] = Field(
+        "error", description="stop at a clip that cannot be read, or skip it"
+    )
+    log_every: int = Field(10, ge=1, description="steps between lines of metrics.jsonl")
     save_every: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="steps between checkpoints besides those after each epoch"
+        None, description="steps between checkpoints besides those after each epoch; null: none"
     )
     keep: int = Field(1, ge=1, description="newest checkpoints that are kept, besides the best")
-    wandb: WandbMode = Field("off", description="mirror of the metrics")
+    wandb: WandbMode = Field("off", description="copy the metrics to Weights & Biases")
     tensorboard: bool = Field(False, description="write the metrics for TensorBoard too")
 
     def accelerator(self) -> Accelerator:
-        """Device, precision and processes of this run; ViddaError for fp16 without a GPU."""
+        """Return the device, precision and processes of this run; raises ViddaError for fp16
+        without a GPU.
+        """
         if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
-            raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
-        return Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
+            raise ViddaError("precision: fp16 needs a CUDA device; set bf16 or fp32")
+        return Accelerator(
+            mixed_precision=MIXED_PRECISION[self.precision], cpu=self.device == "cpu"
+        )
 
-    def pace(self, steps: int, patience: int | None = None) -> LoopSchedule:
-        """Return the pace of so many steps an epoch."""
+    def loop_schedule(self, steps: int, patience: int | None = None) -> LoopSchedule:
+        """Return the schedule of the loop. steps: of the optimizer in an epoch. patience: see
+        `LoopSchedule`.
+        """
         return LoopSchedule(
             epochs=self.epochs,
             steps_per_epoch=steps,
@@ -90,22 +106,25 @@ class LoopConfig(Config):
         )
 
     def problems(self, clips: int, accelerator: Accelerator, repeats: int = 1) -> list[str]:
-        """What can be known to be wrong before the first step, a line each.
+        """Return every mistake that can be found before the first step, a line each.
 
-        clips: that there are to train on. repeats: times that each comes in a batch.
+        clips: number of training clips. repeats: times that each is in a batch.
         """
         found = []
         if self.batch_size > clips * repeats:
             found.append(
-                f"batch_size: {self.batch_size} is more than the {clips} clips there are; lower it"
+                f"batch_size: {self.batch_size} is more than the {clips} training clips; lower it"
             )
-        return [*found, *self.own_problems(accelerator.num_processes, repeats)]
+        return [*found, *self.config_problems(accelerator.num_processes, repeats)]
 
-    def own_problems(self, processes: int, repeats: int) -> list[str]:
-        """Return those that the config alone tells. processes: that train together."""
+    def config_problems(self, processes: int, repeats: int) -> list[str]:
+        """Return the mistakes that can be found in the config alone, a line each.
+
+        processes: number of training processes. repeats: times that each clip is in a batch.
+        """
         found = []
         if self.sampling.name == "views" or self.transform.crop.name == "three_crops":
-            found.append("sampling, transform: several views of a clip are for testing; take one")
+            found.append("sampling, transform: several views of a clip are for testing; set one")
         parts = processes * self.accumulate * repeats
         if self.batch_size % parts:
             found.append(
@@ -114,10 +133,13 @@ class LoopConfig(Config):
             )
         return found
 
-    def opened(
+    def open_run(
         self, fingerprints: Mapping[str, str], accelerator: Accelerator, resume: bool
     ) -> AbstractContextManager[RunFolder]:
-        """Return the run folder, in use by the main process; the others only look at it."""
+        """Return the run folder, opened by the main process; other processes only read it.
+
+        fingerprints: of the inputs, by name; a resumed run must have the same.
+        """
         if accelerator.is_main_process:
             folder = RunFolder.open(
                 self.run,
@@ -133,7 +155,7 @@ class LoopConfig(Config):
         accelerator.wait_for_everyone()
         return folder
 
-    def parts(
+    def loop_modules(
         self,
         model: nn.Module,
         method: Method,
@@ -142,8 +164,9 @@ class LoopConfig(Config):
         layer_decay: float = 1.0,
         ema: float | None = None,
     ) -> LoopModules:
-        """Return the model on its device, for one or several processes, and what moves
-        its weights.
+        """Return the model and the method on their device, the optimizer and the moving average.
+
+        layer_decay: see `param_groups`. ema: decay of the moving average, or None for none.
         """
         model = model.to(accelerator.device)
         if self.channels_last:
@@ -153,7 +176,7 @@ class LoopConfig(Config):
         groups = param_groups(model, rate, decay, layer_decay)
         groups += param_groups(method, rate, decay, 1.0)
         optimizer = self.optimizer.build(groups)
-        average = None if ema is None else averaged(model, ema)
+        average = None if ema is None else ema_copy(model, ema)
         run_by = torch.compile(model) if self.compile else model
         prepared, optimizer = accelerator.prepare(run_by, optimizer)
         return LoopModules(
@@ -163,10 +186,10 @@ class LoopConfig(Config):
     def training_loader(
         self, manifest: Manifest, order: Order, accelerator: Accelerator, repeats: int = 1
     ) -> ClipLoader:
-        """This process's part of each batch.
+        """Return this process's share of each training batch.
 
-        order: item numbers of the whole epoch, over all processes, see `ClipDataset`; what is left
-        after the last full batch is not used.
+        order: item numbers of the whole epoch, over all processes, see `ClipDataset`; those after
+        the last full batch are dropped. repeats: times that each clip is in a batch.
         """
         dataset = ClipDataset(
             manifest,
@@ -189,7 +212,7 @@ class LoopConfig(Config):
 
 
 def _channels_last(model: nn.Module) -> None:
-    """Lay out the weights of convolutions so; a model may have both 2-D and 3-D ones."""
+    """Store the weights of 2-D and 3-D convolutions with channels last."""
     layouts = {4: torch.channels_last, 5: torch.channels_last_3d}
     for parameter in model.parameters():
         if parameter.ndim in layouts:

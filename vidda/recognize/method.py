@@ -1,4 +1,4 @@
-"""What a batch asks of a recognizer: the contract that supervised training and adaptation share."""
+"""The interface of training methods, shared by supervised training and adaptation."""
 
 from collections.abc import Callable
 from typing import NamedTuple
@@ -11,16 +11,19 @@ from vidda.recognize.mixing import mix
 
 
 class Terms(NamedTuple):
-    """What one batch gives. losses: scalars, trained on by their sum. shown: scalars to report."""
+    """The result of a batch. losses: scalars by name, trained on by their sum. metrics: scalars by
+    name, for logging only.
+    """
 
     losses: dict[str, torch.Tensor]
-    shown: dict[str, torch.Tensor]
+    metrics: dict[str, torch.Tensor]
 
 
 class SourceBatch(NamedTuple):
-    """Labeled clips. video: (B, C, T, H, W). labels: (B,) int64. number: (B,) int64, which clips.
+    """A batch of labeled clips of the source.
 
-    A method that does without the source is given none: B is 0.
+    video: (B, C, T, H, W) float, normalized. labels: (B,) int64. number: (B,) int64, the clips'
+    numbers in the manifest. B is 0 for a method that does not use the source.
     """
 
     video: torch.Tensor
@@ -29,9 +32,10 @@ class SourceBatch(NamedTuple):
 
 
 class TargetBatch(NamedTuple):
-    """Clips without labels: there is no place for one. B is 0 where training has no target.
+    """A batch of target clips, which have no labels.
 
-    video: (B, C, T, H, W). number: (B,) int64, which clips of the target's manifest.
+    video: (B, C, T, H, W) float, normalized. number: (B,) int64, the clips' numbers in the target's
+    manifest. B is 0 where training has no target.
     """
 
     video: torch.Tensor
@@ -39,9 +43,9 @@ class TargetBatch(NamedTuple):
 
 
 class Outputs(NamedTuple):
-    """Every target clip as in testing, in order. features: (N, D). logits: (N, K).
+    """A model's outputs for all clips of a manifest, as in testing, in its order.
 
-    Both are float32 on the CPU.
+    features: (N, D). logits: (N, K). Both are float32 on the CPU.
     """
 
     features: torch.Tensor
@@ -49,39 +53,44 @@ class Outputs(NamedTuple):
 
 
 class Method(nn.Module):
-    """How batches become losses.
+    """A training method: it computes losses from batches.
 
-    It is a module for what it learns and remembers besides the model: its parameters join the
-    optimizer, and they and its buffers are in every checkpoint. progress: the share of all steps
-    that is done, in [0, 1); the loop sets it before each step.
+    It is a module for its own parameters and buffers: the parameters join the optimizer, and all of
+    them are saved in every checkpoint. progress: the share of all steps that is done, in [0, 1);
+    the loop sets it before each step.
     """
 
     progress: float = 0.0
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
-        """Return the terms of a batch.
+        """Return the losses and metrics of a batch.
 
-        model: called as a recognizer. Random draws come from torch's global generator, which the
-        loop seeds for every step.
+        model: called like a `Recognizer`. Random draws come from torch's global generator, which
+        the loop seeds for every step.
         """
         raise NotImplementedError
 
-    def before_epoch(self, epoch: int, look: Callable[[], Outputs]) -> None:
-        """What has to be known before an epoch, such as pseudo-labels; by default nothing.
+    def before_epoch(self, epoch: int, infer_target: Callable[[], Outputs]) -> None:
+        """Prepare for an epoch, for instance compute pseudo-labels; by default do nothing.
 
-        look: shows the model every target clip; only called when there is a target. What is kept
-        until the epoch's end belongs into buffers: a run that is resumed within it reads them.
+        infer_target: returns the model's outputs for every target clip; only called when there is a
+        target. What is kept until the end of the epoch must be in buffers, so that a run resumed
+        within it has it.
         """
 
     def after_step(self, model: nn.Module) -> None:
-        """What follows a step of the optimizer, such as a teacher's update; by default nothing.
+        """Act on a step of the optimizer, for instance update a teacher; by default do nothing.
 
-        model: the bare one.
+        model: the bare model, with the updated weights.
         """
 
 
 class Supervised(Method):
-    """Cross-entropy on labeled clips, with smoothing, mixup and CutMix by choice."""
+    """Cross-entropy on labeled clips, with optional label smoothing, mixup and CutMix.
+
+    classes: K. smoothing: share of a label spread over all classes, in [0, 1). mixup, cutmix: see
+    `mix`.
+    """
 
     def __init__(self, classes: int, smoothing: float, mixup: float, cutmix: float) -> None:
         super().__init__()
@@ -91,18 +100,22 @@ class Supervised(Method):
         self.cutmix = cutmix
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
-        """See `Method`; the target is not looked at."""
+        """Return the loss on the source's labels; the target is not used."""
         video, wanted = self.mixed(source)
         return self.terms(model(video).logits, wanted)
 
     def mixed(self, source: SourceBatch) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the clips that are shown, (B, C, T, H, W), and the probabilities
-        wanted, (B, K).
+        """Return the batch after mixup or CutMix: clips (B, C, T, H, W) and class probabilities (B,
+        K).
         """
         return mix(source.video, source.labels, self.classes, mixup=self.mixup, cutmix=self.cutmix)
 
     def terms(self, logits: torch.Tensor, wanted: torch.Tensor) -> Terms:
-        """Of logits (B, K); the accuracy is against the heavier of two mixed labels."""
+        """Return the cross-entropy `loss` and the `accuracy` of logits (B, K).
+
+        wanted: (B, K) class probabilities. The accuracy is against the class of the highest
+        probability.
+        """
         logits = logits.float()
         loss = F.cross_entropy(logits, wanted.float(), label_smoothing=self.smoothing)
         right = logits.detach().argmax(1) == wanted.argmax(1)

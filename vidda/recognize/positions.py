@@ -1,4 +1,4 @@
-"""The sine and cosine positions of VideoMAE's tokens, stretched to clips of another size."""
+"""Sine and cosine position embeddings of VideoMAE's tokens, interpolated to other clip sizes."""
 
 from typing import Any
 
@@ -10,17 +10,17 @@ from vidda.recognize.videomae_start import ClipSize, VideoMaeScratch
 Grid = tuple[int, int, int]
 
 
-def grid(sizes: VideoMaeScratch, clip: ClipSize) -> Grid:
-    """Return how many tokens a clip has along time, height and width."""
+def token_grid(sizes: VideoMaeScratch, clip: ClipSize) -> Grid:
+    """Return the number of tokens of a clip along time, height and width."""
     side = clip.size // sizes.patch
     return clip.frames // sizes.tubelet, side, side
 
 
-def stretch(table: torch.Tensor, old: Grid, new: Grid) -> torch.Tensor:
-    """Return the positions of a grid, linearly interpolated in time and space from those of
-    another.
+def stretch_positions(table: torch.Tensor, old: Grid, new: Grid) -> torch.Tensor:
+    """Return position embeddings of one grid, interpolated linearly in time and space from
+    another's.
 
-    table: (1, tokens of `old`, D), time outermost. Returns (1, tokens of `new`, D); the very table
+    table: (1, tokens of `old`, D), time outermost. Returns (1, tokens of `new`, D); `table` itself
     when the grids are equal.
     """
     if old == new:
@@ -31,18 +31,22 @@ def stretch(table: torch.Tensor, old: Grid, new: Grid) -> torch.Tensor:
 
 
 def set_positions(module: Any, width: int, sizes: VideoMaeScratch, clip: ClipSize) -> None:
-    """Give a module of transformers the positions that its weights know, stretched to `clip`.
+    """Set a module's position embeddings to those that its weights were trained with, stretched to
+    `clip`.
 
-    module: has `position_embeddings`, which transformers keeps on the CPU and copies in every step;
-    as a buffer it moves with the model, and stays out of the state_dict all the same.
+    module: of transformers, with `position_embeddings`, which transformers keeps on the CPU and
+    copies in every step; as a non-persistent buffer it moves with the model and is not in the
+    state_dict. width: D of a token.
     """
     from transformers.models.videomae.modeling_videomae import get_sinusoid_encoding_table
 
-    old, new = grid(sizes, sizes.positions or clip), grid(sizes, clip)
+    old, new = token_grid(sizes, sizes.positions or clip), token_grid(sizes, clip)
     if old == new:
         table = module.position_embeddings
     else:
         time, height, across = old
-        table = stretch(get_sinusoid_encoding_table(time * height * across, width), old, new)
+        table = stretch_positions(
+            get_sinusoid_encoding_table(time * height * across, width), old, new
+        )
     del module.position_embeddings
     module.register_buffer("position_embeddings", table, persistent=False)

@@ -1,4 +1,4 @@
-"""`vidda predict MODEL INPUT`: what a model sees in videos, clip by clip or along their time."""
+"""`vidda predict MODEL INPUT`: predictions for videos, whole or in windows over time."""
 
 import sys
 from collections.abc import Sequence
@@ -21,34 +21,39 @@ from vidda.recognize.annotate import annotate
 from vidda.recognize.inference import predict, require_finite
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import ModelCard, load_card, load_model
-from vidda.recognize.timeline import Timeline, timeline, windows
+from vidda.recognize.timeline import Timeline, predict_windows, sliding_windows
 from vidda.types import Manifest
 from vidda.video import VideoError, probe
 from vidda.video.writing import SUFFIXES
 
-PRINTED = 40
-"""How many lines of a table are printed; OUT has all."""
+MAX_PRINTED_LINES = 40
+"""Largest number of printed table rows; OUT has all rows."""
 
 
 class PredictConfig(InferenceConfig):
-    """Which model looks at which videos, and what is written."""
+    """The config of `vidda predict`: the model, the videos and the outputs."""
 
     model: Path = Field(description="a run of vidda train, or one of its checkpoints")
     input: Path = Field(description="a video, a folder of videos, or a manifest")
-    out: Path | None = Field(default=None, description="CSV file of all probabilities")
+    out: Path | None = Field(
+        default=None, description="CSV file to write with all probabilities; null: none"
+    )
     window: float | None = Field(
         default=None,
         gt=0,
-        description="length of a window that slides over time; null: whole clips",
+        description="length of a sliding window, in `unit`; null: predict whole clips",
     )
     step: float | None = Field(
-        default=None, gt=0, description="from window to window; null: half a window"
+        default=None,
+        gt=0,
+        description="distance from window to window, in `unit`; null: half a window",
     )
     unit: Literal["seconds", "frames"] = Field(
-        default="seconds", description="what window and step are counted in"
+        default="seconds", description="unit of window and step"
     )
     annotate: Path | None = Field(
-        default=None, description="video to write with the predictions drawn in; needs window"
+        default=None,
+        description="video to write with the predictions drawn in; needs window; null: none",
     )
 
     @model_validator(mode="after")
@@ -61,43 +66,47 @@ class PredictConfig(InferenceConfig):
 
 @dataclass(frozen=True, slots=True)
 class PredictionLine:
-    """One row of the result: the cells before the probabilities, and these, (K,)."""
+    """A row of the result: the cells before the probabilities, and the probabilities (K,)."""
 
     cells: tuple[str, ...]
     probabilities: np.ndarray
 
 
 def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
-    """Predict; 0 when every video could be read, else 1, and without any nothing is written."""
+    """Predict, print a table and write the outputs; return 0 when every video could be read, else
+    1.
+
+    Nothing is written when none could be read.
+    """
     clips = find_clips(config.input)
     _, card = load_card(config.model)
-    _check(config, card, len(clips))
+    _check_config(config, card, len(clips))
     if dry_run:
-        print(f"dry run: would show {len(clips)} clips to {config.model}")
+        print(f"dry run: would predict {len(clips)} clips with {config.model}")
         return 0
     whole = config.window is None
     heads = ("clip",) if whole else ("clip", "start_s", "end_s")
-    lines, skipped = _whole(config, clips) if whole else _along(config, clips)
+    lines, skipped = _predict_clips(config, clips) if whole else _predict_windows(config, clips)
     if skipped > 1:
         print(f"{skipped} of {len(clips)} clips could not be read", file=sys.stderr, flush=True)
     if not lines:
         return 1
-    _print(heads, lines, card.classes)
+    _print_table(heads, lines, card.classes)
     if config.out is not None:
         names = [f"p_{name}" for name in card.classes]
         header = csv_line([*heads, "class", "probability", *names])
-        write_csv(config.out, header, [_csv(line, card.classes) for line in lines])
+        write_csv(config.out, header, [_csv_line(line, card.classes) for line in lines])
         print(f"written: {config.out}")
     return int(skipped > 0)
 
 
-def _check(config: PredictConfig, card: ModelCard, clips: int) -> None:
-    """Refuse what cannot be done before any video is decoded."""
+def _check_config(config: PredictConfig, card: ModelCard, clips: int) -> None:
+    """Raise ViddaError for what cannot be done, before any video is decoded."""
     size = config.transform(card).size
     card.model.check_input(config.sampling(card).frames, size, size)
     config.torch_device()
     problems = [
-        f"{file} is there already; choose another name"
+        f"{file} exists already; choose another name"
         for file in (config.out, config.annotate)
         if file is not None and file.exists()
     ]
@@ -106,13 +115,13 @@ def _check(config: PredictConfig, card: ModelCard, clips: int) -> None:
             problems.append(f"annotate={config.annotate} is for one video, not for {clips}")
         if config.annotate.suffix.lower() not in SUFFIXES:
             known = " or ".join(SUFFIXES)
-            problems.append(f"annotate={config.annotate}: a video is written as {known}")
+            problems.append(f"annotate={config.annotate}: name a file that ends in {known}")
     if problems:
         raise ViddaError("\n".join(problems))
 
 
-def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
-    """Return a line for each clip that can be read, and how many cannot."""
+def _predict_clips(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
+    """Return a line for each clip that can be read, and the number of those that cannot."""
     model, card = load_model(config.model)
     device = config.torch_device()
     loader = config.loader(card, clips, on_error="skip")
@@ -127,8 +136,8 @@ def _whole(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine]
     return lines, len(loader.skipped)
 
 
-def _along(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
-    """Return a line for each window of each video that can be read, and how many videos cannot."""
+def _predict_windows(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
+    """Return a line for each window of each readable video, and the number of unreadable videos."""
     model, card = load_model(config.model)
     device = config.torch_device()
     model = model.to(device)
@@ -140,7 +149,7 @@ def _along(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine]
         path = inside(clips.root, clip.path)
         try:
             spans = _spans(config, path)
-            found = timeline(
+            found = predict_windows(
                 model, path, spans, sampling, transform, device, config.precision, batch
             )
             require_finite(found.probabilities, [clip.id] * len(spans), str(config.model))
@@ -148,7 +157,7 @@ def _along(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine]
             print(f"skipped clip {clip.id!r}: {error}", file=sys.stderr, flush=True)
             skipped += 1
             continue
-        lines += _lines(clip.id, found)
+        lines += _window_lines(clip.id, found)
         if config.annotate is not None:
             annotate(path, config.annotate, found, card.classes)
             print(f"written: {config.annotate}")
@@ -158,37 +167,39 @@ def _along(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine]
 def _spans(config: PredictConfig, path: Path) -> np.ndarray:
     info = probe(path)
     if info.fps == 0:
-        raise VideoError(f"{path}: an image has no time for a window to slide over")
+        raise VideoError(f"{path}: is an image, which a window cannot slide over")
     assert config.window is not None
     scale = info.fps if config.unit == "seconds" else 1.0
     length = max(1, round(config.window * scale))
     step = max(1, length // 2 if config.step is None else round(config.step * scale))
     if info.variable_frame_rate:
-        print(f"note: {path}: its frame rate varies; times are by the mean rate", file=sys.stderr)
-    return windows(info.frames, length, step)
+        print(f"note: {path}: its frame rate varies; times follow the mean rate", file=sys.stderr)
+    return sliding_windows(info.frames, length, step)
 
 
-def _lines(clip: str, found: Timeline) -> list[PredictionLine]:
+def _window_lines(clip: str, found: Timeline) -> list[PredictionLine]:
     times = [(f"{first / found.fps:.3f}", f"{end / found.fps:.3f}") for first, end in found.spans]
     rows = zip(times, found.probabilities, strict=True)
     return [PredictionLine((clip, *when), probabilities) for when, probabilities in rows]
 
 
-def _csv(line: PredictionLine, classes: Sequence[str]) -> str:
+def _csv_line(line: PredictionLine, classes: Sequence[str]) -> str:
     best = int(line.probabilities.argmax())
     shown = [f"{value:.6f}" for value in line.probabilities]
     return csv_line([*line.cells, classes[best], shown[best], *shown])
 
 
-def _print(heads: Sequence[str], lines: Sequence[PredictionLine], classes: Sequence[str]) -> None:
+def _print_table(
+    heads: Sequence[str], lines: Sequence[PredictionLine], classes: Sequence[str]
+) -> None:
     table = Table(*heads, box=SIMPLE_HEAD, padding=(0, 1, 0, 0))
     for _ in classes[:3]:
         table.add_column("class")
         table.add_column("probability", justify="right")
-    for line in lines[:PRINTED]:
+    for line in lines[:MAX_PRINTED_LINES]:
         order = np.argsort(-line.probabilities, kind="stable")[:3]
         cells = [cell for n in order for cell in (classes[n], f"{line.probabilities[n]:.1%}")]
         table.add_row(*line.cells, *cells)
     console(sys.stdout).print(table)
-    if len(lines) > PRINTED:
-        print(f"... and {len(lines) - PRINTED} lines more (out=FILE.csv has all)")
+    if len(lines) > MAX_PRINTED_LINES:
+        print(f"... and {len(lines) - MAX_PRINTED_LINES} more rows (out=FILE.csv writes all)")

@@ -1,6 +1,6 @@
 """`vidda pretrain`: VideoMAE learns from clips without labels, of source and target together.
 
-RUN/videomae/   the encoder and decoder as transformers writes them; train with
+RUN/videomae/   the encoder and decoder in the format of transformers; train with
                 model.start.name=folder model.start.path=RUN/videomae
 """
 
@@ -23,18 +23,20 @@ FOLDER = "videomae"
 
 
 class PretrainConfig(LoopConfig):
-    """What VideoMAE is pre-trained on, and how; labels are not read."""
+    """The config of `vidda pretrain`: VideoMAE and the loop; labels are not read."""
 
     model: VideoMaePretrainingConfig = Field(
-        VideoMaePretrainingConfig(), description="encoder, decoder and how much is hidden"
+        VideoMaePretrainingConfig(), description="encoder, decoder and mask ratio"
     )
 
 
 class MaskedAutoencoding(Method):
-    """Hide tubes of each clip and paint them (VideoMAE, arXiv 2203.12602, section 3.2)."""
+    """Masked autoencoding: reconstruct masked tubes of each clip (VideoMAE, arXiv 2203.12602,
+    section 3.2).
+    """
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
-        """See `step.Method`; labels are not looked at."""
+        """Return the reconstruction loss of the source's clips; labels and target are not used."""
         video = source.video
         bare = getattr(model, "module", model)
         assert isinstance(bare, MaskedAutoencoder)
@@ -44,7 +46,11 @@ class MaskedAutoencoding(Method):
 
 
 def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
-    """Check everything, pre-train, and write the folder to start from; 0 when finished."""
+    """Check everything, pre-train, and write the folder to start training from; return 0 when
+    finished.
+
+    Raises ViddaError, a line for each mistake.
+    """
     accelerator = config.accelerator()
     manifest = joined([load_manifest(path).unlabeled() for path in config.train])
     problems = config.problems(len(manifest), accelerator)
@@ -61,17 +67,17 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
     if accelerator.is_main_process:
         print(
             f"videomae, {sum(p.numel() for p in model.parameters()):,} parameters;"
-            f" {len(manifest)} clips, {steps} steps of {config.batch_size} an epoch,"
+            f" {len(manifest)} clips, {steps} steps of {config.batch_size} per epoch,"
             f" {config.epochs} epochs, on {accelerator.device} in {config.precision}"
         )
     if dry_run:
         return 0
     fingerprints = {"train": manifest.fingerprint()}
-    with config.opened(fingerprints, accelerator, resume) as folder:
+    with config.open_run(fingerprints, accelerator, resume) as folder:
         if folder.finished:
             print(f"{config.run}: already finished")
             return 0
-        parts = config.parts(model, MaskedAutoencoding(), accelerator)
+        modules = config.loop_modules(model, MaskedAutoencoding(), accelerator)
         loader = config.training_loader(
             manifest,
             lambda epoch: np.random.default_rng([config.seed, epoch]).permutation(len(manifest)),
@@ -79,13 +85,13 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
         )
         train(
             folder,
-            parts,
+            modules,
             Feed(loader),
-            config.pace(steps),
+            config.loop_schedule(steps),
             config.seed,
-            # Nothing to choose by: the newest epoch is the best.
+            # There is no score: the newest epoch counts as the best.
             end_epoch=lambda epoch: (float(epoch), {}),
-            save_model=lambda place, trained: save_weights(place / WEIGHTS, trained),
+            save_model=lambda folder, trained: save_weights(folder / WEIGHTS, trained),
         )
         if accelerator.is_main_process:
             model.save(config.run / FOLDER)

@@ -1,4 +1,4 @@
-"""Pre-trained weights: from a file or from a library's own server, never by unpickling."""
+"""Pre-trained weights, from a file or downloaded by a library; nothing is unpickled."""
 
 import logging
 import pickle
@@ -20,14 +20,16 @@ State = dict[str, torch.Tensor]
 
 
 class FileWeights(Config):
-    """A file of the library's own model, with its own names."""
+    """A file of weights of the library's model, with the library's parameter names."""
 
     name: Literal["file"] = "file"
-    path: Path = Field(description=".safetensors, or a state_dict as torch.save writes it")
+    path: Path = Field(
+        description="file with the weights: .safetensors, or a state_dict saved by torch.save"
+    )
 
 
 class LibraryWeights(Config):
-    """The library's default weights, fetched into its cache when they are not there yet."""
+    """The library's default weights, downloaded into its cache when they are missing there."""
 
     name: Literal["library"] = "library"
 
@@ -36,21 +38,25 @@ WeightsConfig = Annotated[FileWeights | LibraryWeights, Field(discriminator="nam
 
 Head = Annotated[
     Literal["new", "loaded"],
-    Field(description="start a new last layer, or load the weights' own (same number of classes)"),
+    Field(
+        description="last layer: new, or loaded from the weights (needs the same number of classes)"
+    ),
 ]
 
 
 def check_head(head: Head, weights: object | None) -> None:
-    """Raise ValueError, for a config's validation, when a head is to be loaded from nothing."""
+    """Raise ValueError, for a config's validation, when a head is to be loaded but there are no
+    weights.
+    """
     if head == "loaded" and weights is None:
-        raise ValueError("head: loaded needs weights to load it from; name some, or take head: new")
+        raise ValueError("head: loaded needs weights to load it from; set weights or head: new")
 
 
 def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, State]:
-    """Where the weights are from, for messages, and every tensor by its name, on the CPU.
+    """Return the source of the weights for messages, and every tensor by its name, on the CPU.
 
-    url: where the library keeps the file. Raises ViddaError when a file is not there or holds no
-    tensors, and when the library's can be neither found nor fetched.
+    url: of the library's file. Raises ViddaError when a file is missing or has no tensors, and when
+    the library's is neither in the cache nor downloadable.
     """
     if isinstance(weights, FileWeights):
         return str(weights.path), read_state_dict(weights.path, "the model's weights.path")
@@ -58,10 +64,11 @@ def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, 
 
 
 def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, ...] = ()) -> None:
-    """Fill every parameter and buffer of a module.
+    """Load tensors into every parameter and buffer of a module.
 
-    ignore: prefixes of names in `state` that the module need not have. Raises ViddaError, one line,
-    when a tensor is missing, left over or of another shape, or holds nan or inf.
+    source: name of the weights for messages. ignore: prefixes of names in `state` that the module
+    need not have. Raises ViddaError, one line, when a tensor is missing, unexpected or of another
+    shape, or holds nan or inf.
     """
     own = module.state_dict()
     counters = "num_batches_tracked"  # absent in files older than it, and without effect
@@ -72,8 +79,8 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
         for name, tensor in own.items()
         if name in state and state[name].shape != tensor.shape
     ]
-    parts = {"missing": missing, "left over": rest, "of another shape": shapes}
-    problems = [f"{len(found)} {what} (first {found[0]})" for what, found in parts.items() if found]
+    kinds = {"missing": missing, "unexpected": rest, "of another shape": shapes}
+    problems = [f"{len(found)} {kind} (first {found[0]})" for kind, found in kinds.items() if found]
     if problems:
         raise ViddaError(
             f"{source}: not the weights of this model: {', '.join(problems)};"
@@ -83,7 +90,7 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
     if broken:
         raise ViddaError(
             f"{source}: {len(broken)} of {len(own)} tensors hold nan or inf (first {broken[0]}):"
-            " the training diverged, or the file is damaged; take another checkpoint"
+            " the training diverged, or the file is damaged; use another checkpoint"
         )
     module.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 
@@ -91,7 +98,7 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
 def _fetch(url: str) -> State:
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     if not (cache / url.rpartition("/")[2]).exists():
-        log.info("fetching %s into %s", url, cache)
+        log.info("downloading %s into %s", url, cache)
     try:
         content = torch.hub.load_state_dict_from_url(
             url,
@@ -103,7 +110,7 @@ def _fetch(url: str) -> State:
     except (OSError, RuntimeError, pickle.UnpicklingError) as error:
         reason = str(error).partition("\n")[0]
         raise ViddaError(
-            f"{url} cannot be had ({reason}) and is not in {cache}; on a machine without network"
-            " copy the file there, or name it with weights.name=file weights.path=FILE"
+            f"{url} cannot be downloaded ({reason}) and is not in {cache}; on a machine without"
+            " network copy the file there, or set weights.name=file weights.path=FILE"
         ) from None
     return extract_state_dict(content, url)

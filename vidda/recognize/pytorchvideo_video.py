@@ -6,37 +6,38 @@ import torch
 from pydantic import Field, model_validator
 from torch import nn
 
-from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 Arch = Literal["x3d_s", "x3d_m", "slowfast_r50", "i3d_r50"]
 
-# How many frames of the fast pathway fall on one of the slow one.
-SLOWNESS = 4
+PATHWAY_RATIO = 4
+"""Frames of SlowFast's fast pathway for one of its slow pathway."""
 
-_NEEDS = {
-    "x3d_s": Needs(1, 32),
-    "x3d_m": Needs(1, 32),
-    "slowfast_r50": Needs(SLOWNESS, 32, multiple=SLOWNESS),
-    "i3d_r50": Needs(2, 32),
+_REQUIREMENTS = {
+    "x3d_s": ClipRequirements(1, 32),
+    "x3d_m": ClipRequirements(1, 32),
+    "slowfast_r50": ClipRequirements(PATHWAY_RATIO, 32, multiple=PATHWAY_RATIO),
+    "i3d_r50": ClipRequirements(2, 32),
 }
 
 
 class PytorchvideoVideoConfig(RecognizerConfig):
     """A video model of pytorchvideo: X3D-S, X3D-M, SlowFast-R50 or I3D-R50.
 
-    Clips of any size are averaged whole before the last layer; at the size that a model was made
-    for (X3D-S 13x160, X3D-M 16x224, SlowFast 32x224, I3D 8x224) that is what the library does.
+    Features of clips of any size are averaged whole before the last layer; at the size that a model
+    was made for (X3D-S 13x160, X3D-M 16x224, SlowFast 32x224, I3D 8x224) that is what the library
+    does.
     """
 
     name: Literal["pytorchvideo"] = "pytorchvideo"
-    arch: Arch = Field(default="x3d_s", description="which model, by pytorchvideo's name")
+    arch: Arch = Field(default="x3d_s", description="architecture, by pytorchvideo's name")
     weights: WeightsConfig | None = Field(
         default=None,
-        description="pre-trained weights (they want transform.normalize kinetics), or null to train"
-        " from nothing",
+        description="pre-trained weights, which need transform.normalize=kinetics; null: train from"
+        " scratch",
     )
     head: Head = "new"
 
@@ -46,15 +47,17 @@ class PytorchvideoVideoConfig(RecognizerConfig):
         return self
 
     def check_input(self, frames: int, height: int, width: int) -> None:
-        """Raise ViddaError when clips of this length and size do not fit."""
-        _NEEDS[self.arch].check(self.arch, frames, height, width)
+        """Raise ViddaError when clips of this many frames and pixels do not fit."""
+        _REQUIREMENTS[self.arch].check(self.arch, frames, height, width)
 
     def without_weights(self) -> "PytorchvideoVideoConfig":
-        """Return the same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture without initial weights, for loading a checkpoint of
+        vidda.
+        """
         return PytorchvideoVideoConfig(arch=self.arch)
 
     def build(self, classes: int) -> ZooRecognizer:
-        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        """Return a recognizer of `classes` classes; raises ViddaError when its weights cannot be
         loaded.
         """
         net, url = _create(self.arch)
@@ -75,13 +78,13 @@ class SlowFast(ZooRecognizer):
 
     def features(self, video: torch.Tensor) -> torch.Tensor:
         frames = video.shape[2]
-        slow = torch.linspace(0, frames - 1, frames // SLOWNESS, device=video.device).long()
-        # A list of its own: the model writes into it.
+        slow = torch.linspace(0, frames - 1, frames // PATHWAY_RATIO, device=video.device).long()
+        # A new list, because the model writes into it.
         return self.dropout(self.trunk([video.index_select(2, slow), video]))
 
 
 def _create(arch: Arch) -> tuple[Any, str]:
-    """Return the library's model with logits instead of a softmax, and where its weights are."""
+    """Return the library's model with logits instead of a softmax, and the URL of its weights."""
     from pytorchvideo.models.hub import resnet as resnets
     from pytorchvideo.models.hub import slowfast as slowfasts
     from pytorchvideo.models.hub import x3d as x3ds

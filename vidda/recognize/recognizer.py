@@ -1,4 +1,4 @@
-"""What every recognizer is: features of a clip, and one linear layer that classifies them."""
+"""The interface of recognizers: features of a clip, and one linear layer that classifies them."""
 
 from abc import abstractmethod
 from typing import NamedTuple, Self
@@ -10,9 +10,9 @@ from vidda.config import Config
 
 
 class Output(NamedTuple):
-    """What a recognizer says about a batch of clips.
+    """The outputs for a batch of clips.
 
-    logits: (B, K), before the softmax. features: (B, D), what the last linear layer saw.
+    logits: (B, K), before the softmax. features: (B, D), the input of the last linear layer.
     """
 
     logits: torch.Tensor
@@ -20,18 +20,19 @@ class Output(NamedTuple):
 
 
 class Recognizer(nn.Module):
-    """A model of video whose last layer is linear: `logits == classifier(features)`, always.
+    """A video model whose last layer is linear: `logits == classifier(features)`, always.
 
-    classifier: that last layer; its weight is (K, D).
-    stages: prefixes of the names of the parameters, from the input to the head, one per depth.
-        What no prefix names belongs to the head.
+    classifier: that last layer; its weight is (K, D). stages: prefixes of the names of the
+    parameters, from the input to the head, one per depth. Parameters without one of these prefixes
+    belong to the head.
     """
 
     classifier: nn.Linear
     stages: tuple[str, ...]
 
     def features(self, video: torch.Tensor) -> torch.Tensor:
-        """What the classifier sees of each clip, (B, D); dropout has been applied in training.
+        """Return the input of the classifier for each clip, (B, D); in training, dropout has been
+        applied.
 
         video: (B, C, T, H, W) float, normalized as the model's weights expect.
         """
@@ -44,21 +45,21 @@ class Recognizer(nn.Module):
 
     @property
     def classes(self) -> int:
-        """Return how many classes it tells apart, K."""
+        """The number of classes, K."""
         return self.classifier.out_features
 
     @property
     def feature_dim(self) -> int:
-        """How wide its features are, D."""
+        """The width of the features, D."""
         return self.classifier.in_features
 
     @property
     def depth(self) -> int:
-        """Return the depth of the head; the first layers are at 0."""
+        """The depth of the head; the first layers have depth 0."""
         return len(self.stages)
 
     def depth_of(self, parameter: str) -> int:
-        """How deep a parameter lies, 0 (first layers) to `depth` (head), by its name.
+        """Return the depth of a parameter by its name, from 0 (first layers) to `depth` (head).
 
         With layer decay its learning rate is multiplied by `decay ** (depth - depth_of(name))`.
         """

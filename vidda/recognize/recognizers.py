@@ -1,4 +1,4 @@
-"""Every recognizer there is: adding one is one line in this union.
+"""The union of all recognizers: adding one is one line here.
 
 Installed packages add theirs under the entry point `vidda.recognizers`, see `vidda.plugins`.
 """

@@ -1,4 +1,6 @@
-"""The image classifier of Sinha 2023: a frozen Swin and a small head; over clips, averaged."""
+"""The image classifier of Sinha 2023, averaged over the frames of a clip: a frozen Swin, a small
+head.
+"""
 
 from typing import Literal, Self
 
@@ -7,7 +9,7 @@ from pydantic import Field
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.pretrained_weights import (
     LibraryWeights,
     WeightsConfig,
@@ -25,25 +27,29 @@ class SwinImageConfig(RecognizerConfig):
 
     name: Literal["swin_image"] = "swin_image"
     arch: Literal["swin_t", "swin_s", "swin_b"] = Field(
-        default="swin_b", description="which model, by torchvision's name"
+        default="swin_b", description="architecture, by torchvision's name"
     )
     weights: WeightsConfig | None = Field(
-        default=LibraryWeights(), description="ImageNet weights, or null for random ones"
+        default=LibraryWeights(), description="ImageNet weights; null: random weights"
     )
-    frozen: bool = Field(default=True, description="train the head only")
+    frozen: bool = Field(default=True, description="freeze the trunk and train only the head")
     hidden: int = Field(default=512, ge=1, description="width of the head's hidden layer")
-    dropout: float = Field(default=0.3, ge=0, lt=1, description="rate before the last layer")
+    dropout: float = Field(
+        default=0.3, ge=0, lt=1, description="dropout rate before the last layer"
+    )
 
     def check_input(self, frames: int, height: int, width: int) -> None:
-        """Raise ViddaError when clips of this length and size do not fit."""
-        Needs(1, 32).check(self.arch, frames, height, width)
+        """Raise ViddaError when clips of this many frames and pixels do not fit."""
+        ClipRequirements(1, 32).check(self.arch, frames, height, width)
 
     def without_weights(self) -> "SwinImageConfig":
-        """Return the same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture without initial weights, for loading a checkpoint of
+        vidda.
+        """
         return self.model_copy(update={"weights": None})
 
     def build(self, classes: int) -> "SwinImage":
-        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        """Return a recognizer of `classes` classes; raises ViddaError when its weights cannot be
         loaded.
         """
         trunk = get_model(self.arch, weights=None)
@@ -56,7 +62,9 @@ class SwinImageConfig(RecognizerConfig):
 
 
 class SwinImage(Recognizer):
-    """Features are the hidden layer's, averaged over the frames; so the logits are averaged too."""
+    """A recognizer whose features are its hidden layer's, averaged over frames, and so are its
+    logits.
+    """
 
     stages = tuple(f"trunk.features.{i}." for i in range(8))
 
@@ -76,7 +84,10 @@ class SwinImage(Recognizer):
         return self.hidden(self.trunk(frames)).unflatten(0, (video.shape[0], -1)).mean(1)
 
     def train(self, mode: bool = True) -> Self:
-        """As nn.Module's; a frozen trunk stays in eval mode, without stochastic depth."""
+        """Set the training mode as nn.Module does, but keep a frozen trunk in evaluation mode.
+
+        So it has no stochastic depth.
+        """
         super().train(mode)
         self.trunk.train(mode and not self.frozen)
         return self

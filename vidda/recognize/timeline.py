@@ -1,4 +1,4 @@
-"""A window that slides over a long video, which is decoded in one pass."""
+"""Predictions in a window that slides over a long video, which is decoded in one pass."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -20,10 +20,10 @@ from vidda.video import probe, stream
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What a model sees in each window of a video.
+    """The predictions for each window of a video.
 
-    spans: (W, 2) first frame of each window and the one after its last. fps: frames per second.
-    probabilities: (W, K).
+    spans: (W, 2) int64, first frame of each window and the one after its last. fps: frames per
+    second. probabilities: (W, K).
     """
 
     spans: np.ndarray
@@ -31,10 +31,12 @@ class Timeline:
     probabilities: np.ndarray
 
 
-def windows(frames: int, length: int, step: int) -> np.ndarray:
-    """Windows of `length` frames every `step` frames: first frame and the one after the last.
+def sliding_windows(frames: int, length: int, step: int) -> np.ndarray:
+    """Return windows of `length` frames every `step` frames, (W, 2) int64: first frame, and the one
+    after the last.
 
-    Gives (W, 2) int64. The last window ends with the video; a video shorter than `length` is one.
+    frames: of the video. The last window ends with the video; a video shorter than `length` is one
+    window.
     """
     length = min(length, frames)
     starts = list(range(0, frames - length + 1, step))
@@ -43,12 +45,13 @@ def windows(frames: int, length: int, step: int) -> np.ndarray:
     return np.array(starts)[:, None] + [0, length]
 
 
-def clips_of(
+def window_clips(
     path: Path, spans: np.ndarray, sampling: SamplingConfig, transform: TransformConfig
 ) -> Iterator[torch.Tensor]:
-    """Yield the clip that each window shows, (V, C, T, H, W) for V views.
+    """Yield the clip of each window, (V, C, T, H, W) for V views.
 
-    The video is decoded once, and of its frames only those are kept that a window still needs.
+    spans: see `Timeline`. The video is decoded once, and only frames that a window still needs are
+    kept.
     """
     numbers = [
         first + sampling.pick(end - first, clip_rng(0, 0, f"{first}", "frames"))
@@ -63,15 +66,15 @@ def clips_of(
             kept[number] = frame
         while window < len(spans) and number >= numbers[window].max():
             rng = clip_rng(0, 0, f"{spans[window, 0]}", "transform")
-            shown = [make(np.stack([kept[n] for n in ns]), rng) for ns in numbers[window].tolist()]
-            yield torch.cat(shown)
+            views = [make(np.stack([kept[n] for n in ns]), rng) for ns in numbers[window].tolist()]
+            yield torch.cat(views)
             kept = {n: frame for n, frame in kept.items() if last_use[n] > window}
             window += 1
         if window == len(spans):
             break
 
 
-def timeline(
+def predict_windows(
     model: nn.Module,
     path: Path,
     spans: np.ndarray,
@@ -81,19 +84,24 @@ def timeline(
     precision: Precision,
     batch_size: int,
 ) -> Timeline:
-    """Run a model over the windows of a video, `batch_size` windows at once; shows the progress."""
+    """Return a model's predictions for the windows of a video, and show the progress.
+
+    spans: see `Timeline`. batch_size: windows in a forward pass.
+    """
     model.eval()
-    clips = clips_of(path, spans, sampling, transform)
-    shown = track(clips, label=path.name, total=len(spans), unit="windows")
+    clips = window_clips(path, spans, sampling, transform)
+    tracked = track(clips, label=path.name, total=len(spans), unit="windows")
     logits = [
-        clip_logits(model, torch.stack(together), device, precision)
-        for together in _batched(shown, batch_size)
+        clip_logits(model, torch.stack(batch), device, precision)
+        for batch in _batched(tracked, batch_size)
     ]
     return Timeline(spans, probe(path).fps, softmax(np.concatenate(logits), axis=1))
 
 
 def _batched(clips: Iterable[torch.Tensor], size: int) -> Iterator[list[torch.Tensor]]:
-    """As itertools.batched, which Python 3.11 does not have."""
+    """Yield lists of `size` clips, the last one perhaps shorter, like Python 3.12's
+    itertools.batched.
+    """
     iterator = iter(clips)
-    while together := list(islice(iterator, size)):
-        yield together
+    while batch := list(islice(iterator, size)):
+        yield batch

@@ -7,20 +7,24 @@ from pydantic import Field, model_validator
 from torch import nn
 from torchvision.models import get_model, get_model_weights
 
-from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """last: the attribute with dropout and last layer. stages: from the input on."""
+class _ArchInfo:
+    """The layout of an architecture.
+
+    last: the attribute with dropout and last layer. dropout: its rate. stages: prefixes of
+    parameters, from the input on. needs: the clips it accepts.
+    """
 
     last: str
     dropout: float
     stages: tuple[str, ...]
-    needs: Needs
+    needs: ClipRequirements
 
 
 _RESNET = ("stem.", "layer1.", "layer2.", "layer3.", "layer4.")
@@ -28,14 +32,18 @@ _BLOCKS = tuple(f"blocks.{i}." for i in range(16))
 _STAGES = tuple(f"features.{i}." for i in range(7))
 _MVIT_INPUT = ("conv_proj.", "pos_encoding.")
 
-_FACTS = {
-    "r3d_18": _Facts("fc", 0.0, _RESNET, Needs(1, 16)),
-    "r2plus1d_18": _Facts("fc", 0.0, _RESNET, Needs(1, 16)),
-    # Its average pooling spans 2 x 7 x 7 cells of 8 x 32 x 32, the last of them cut short.
-    "s3d": _Facts("classifier", 0.2, tuple(f"features.{i}." for i in range(16)), Needs(14, 224)),
+_ARCHS = {
+    "r3d_18": _ArchInfo("fc", 0.0, _RESNET, ClipRequirements(1, 16)),
+    "r2plus1d_18": _ArchInfo("fc", 0.0, _RESNET, ClipRequirements(1, 16)),
+    # Its average pooling spans 2 x 7 x 7 cells of 8 x 32 x 32; the last one may be incomplete.
+    "s3d": _ArchInfo(
+        "classifier", 0.2, tuple(f"features.{i}." for i in range(16)), ClipRequirements(14, 224)
+    ),
     # Its relative positions are made for one size of clip.
-    "mvit_v2_s": _Facts("head", 0.5, (*_MVIT_INPUT, *_BLOCKS), Needs(16, 224, exact=True)),
-    "swin3d_t": _Facts("head", 0.0, ("patch_embed.", *_STAGES), Needs(2, 32)),
+    "mvit_v2_s": _ArchInfo(
+        "head", 0.5, (*_MVIT_INPUT, *_BLOCKS), ClipRequirements(16, 224, exact=True)
+    ),
+    "swin3d_t": _ArchInfo("head", 0.0, ("patch_embed.", *_STAGES), ClipRequirements(2, 32)),
 }
 
 
@@ -44,12 +52,12 @@ class TorchvisionVideoConfig(RecognizerConfig):
 
     name: Literal["torchvision"] = "torchvision"
     arch: Literal["r3d_18", "r2plus1d_18", "s3d", "mvit_v2_s", "swin3d_t"] = Field(
-        default="r3d_18", description="which model, by torchvision's name"
+        default="r3d_18", description="architecture, by torchvision's name"
     )
     weights: WeightsConfig | None = Field(
         default=None,
-        description="pre-trained weights (mvit_v2_s wants transform.normalize kinetics, the others"
-        " imagenet), or null to train from nothing",
+        description="pre-trained weights, which need transform.normalize=kinetics for mvit_v2_s and"
+        " imagenet for the others; null: train from scratch",
     )
     head: Head = "new"
 
@@ -59,24 +67,26 @@ class TorchvisionVideoConfig(RecognizerConfig):
         return self
 
     def check_input(self, frames: int, height: int, width: int) -> None:
-        """Raise ViddaError when clips of this length and size do not fit."""
-        _FACTS[self.arch].needs.check(self.arch, frames, height, width)
+        """Raise ViddaError when clips of this many frames and pixels do not fit."""
+        _ARCHS[self.arch].needs.check(self.arch, frames, height, width)
 
     def without_weights(self) -> "TorchvisionVideoConfig":
-        """Return the same architecture, to be filled from a checkpoint of vidda."""
+        """Return the same architecture without initial weights, for loading a checkpoint of
+        vidda.
+        """
         return TorchvisionVideoConfig(arch=self.arch)
 
     def build(self, classes: int) -> ZooRecognizer:
-        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        """Return a recognizer of `classes` classes; raises ViddaError when its weights cannot be
         loaded.
         """
-        facts = _FACTS[self.arch]
+        info = _ARCHS[self.arch]
         trunk = get_model(self.arch, weights=None)
-        *_, last = (m for m in getattr(trunk, facts.last).modules() if hasattr(m, "weight"))
+        *_, last = (m for m in getattr(trunk, info.last).modules() if hasattr(m, "weight"))
         width = last.weight.shape[1]
-        setattr(trunk, facts.last, nn.Identity())
-        model = ZooRecognizer(trunk, width, classes, facts.dropout, facts.stages)
+        setattr(trunk, info.last, nn.Identity())
+        model = ZooRecognizer(trunk, width, classes, info.dropout, info.stages)
         if self.weights is not None:
             url = get_model_weights(self.arch).DEFAULT.url
-            load_zoo(model, self.weights, self.head, url=url, last_layer=f"{facts.last}.")
+            load_zoo(model, self.weights, self.head, url=url, last_layer=f"{info.last}.")
         return model

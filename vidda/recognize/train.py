@@ -1,10 +1,10 @@
-"""`vidda train`: a recognizer from labeled manifests, chosen by the source's validation clips.
+"""`vidda train`: a recognizer from labeled manifests, selected on the source's validation clips.
 
 RUN/checkpoints/{best,last}      model.safetensors, model.yaml and the state of training
 RUN/metrics.jsonl                loss and accuracy, step by step and epoch by epoch
-RUN/predictions/val.npz          of the best epoch
+RUN/predictions/val.npz          logits on the validation clips, of the best epoch
 RUN/predictions/NAME/epoch_E.npz logits on the watched clips, without their labels
-RUN/selection.json               the selected and the last epoch, and what chose by which scores
+RUN/selection.json               the selected and the last epoch, and the scores of all epochs
 """
 
 import sys
@@ -16,34 +16,37 @@ from vidda.errors import ViddaError
 from vidda.recognize.feed import Feed
 from vidda.recognize.freezing import freeze
 from vidda.recognize.train_config import LAST, TrainConfig, TrainData, load_data
-from vidda.recognize.training import Training, supervised
+from vidda.recognize.training_run import TrainingRun, supervised
 
-OWN_NAMES = {"train", "val", "val.npz"}
-"""Names in RUN/predictions and among the fingerprints that are not for watched manifests."""
+RESERVED_NAMES = {"train", "val", "val.npz"}
+"""Names in RUN/predictions and of fingerprints that watched manifests must not have."""
 
 
 def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
-    """Check everything, train, and leave the chosen epoch's predictions; 0 when finished."""
+    """Check everything, train, and save the chosen epoch's predictions; return 0 when finished.
+
+    Raises ViddaError, a line for each mistake.
+    """
     accelerator = config.accelerator()
     data = load_data(config)
-    if found := problems(config, data, accelerator):
+    if found := find_problems(config, data, accelerator):
         raise ViddaError("\n".join(found))
     if accelerator.is_main_process:
-        tell_odd(data)
+        print_warnings(data)
     torch.manual_seed(config.seed)
     model = config.model.build(len(data.train.classes))
     frozen = freeze(model, config.freeze)
     steps = len(data.train) * config.repeats // config.batch_size
     if accelerator.is_main_process:
-        learning = sum(p.numel() for p in model.parameters() if p.requires_grad)
+        trainable = sum(p.numel() for p in model.parameters() if p.requires_grad)
         print(
-            f"{config.model.name}, {learning:,} parameters that learn, {frozen:,} frozen;"
-            f" {len(data.train)} clips, {steps} steps of {config.batch_size} an epoch,"
+            f"{config.model.name}, {trainable:,} trainable parameters, {frozen:,} frozen;"
+            f" {len(data.train)} clips, {steps} steps of {config.batch_size} per epoch,"
             f" {config.epochs} epochs, on {accelerator.device} in {config.precision}"
         )
     if dry_run:
         return 0
-    with config.opened(data.fingerprints(), accelerator, resume) as folder:
+    with config.open_run(data.fingerprints(), accelerator, resume) as folder:
         if folder.finished:
             print(f"{config.run}: already finished")
             return 0
@@ -54,12 +57,12 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
             config.repeats,
         )
         method = supervised(config, model.classes)
-        Training(config, data, accelerator, model, folder, steps, method, Feed(loader)).run()
+        TrainingRun(config, data, accelerator, model, folder, steps, method, Feed(loader)).run()
     return 0
 
 
-def tell_odd(data: TrainData) -> None:
-    """Say on standard error what is allowed but seldom meant."""
+def print_warnings(data: TrainData) -> None:
+    """Print on standard error what is allowed but probably not intended."""
     for one in data.shared():
         print(f"warning: {one}", file=sys.stderr)
     used = {clip.label for clip in data.train.clips}
@@ -68,13 +71,13 @@ def tell_odd(data: TrainData) -> None:
         more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
         print(
             f"note: train has no clip of the classes {', '.join(empty[:5])}{more}; if its labels"
-            " count from 1, let them count from 0, or give class names alone",
+            " count from 1, change them to count from 0, or give class names only",
             file=sys.stderr,
         )
 
 
-def problems(config: TrainConfig, data: TrainData, accelerator: Accelerator) -> list[str]:
-    """Return every mistake that can be known before the first step, a line each."""
+def find_problems(config: TrainConfig, data: TrainData, accelerator: Accelerator) -> list[str]:
+    """Return every mistake that can be found before the first step, a line each."""
     found = []
     named = [
         *zip(map(str, config.train), data.sizes, strict=True),
@@ -95,21 +98,24 @@ def problems(config: TrainConfig, data: TrainData, accelerator: Accelerator) -> 
                 f" {', '.join(data.train.classes)}"
             )
     if config.strict:
-        found += [f"{one}; take them out of one of the two" for one in data.shared()]
+        found += [f"{one}; remove them from one of the two" for one in data.shared()]
     found += config.problems(len(data.train), accelerator, config.repeats)
     return list(dict.fromkeys([*found, *config_problems(config, accelerator.num_processes)]))
 
 
 def config_problems(config: TrainConfig, processes: int = 1) -> list[str]:
-    """Return the mistakes that the config alone tells, a line each."""
-    found = config.own_problems(processes, config.repeats)
-    for name in sorted(OWN_NAMES & config.watch.keys()):
-        found.append(f"watch.{name}: the run keeps its own under this name; take another")
+    """Return the mistakes that can be found in the config alone, a line each.
+
+    processes: number of training processes.
+    """
+    found = config.config_problems(processes, config.repeats)
+    for name in sorted(RESERVED_NAMES & config.watch.keys()):
+        found.append(f"watch.{name}: this name is used by the run itself; choose another name")
     if config.patience is not None and config.select == LAST:
-        found.append("patience: with select=last no epoch is the best one; leave one of them out")
+        found.append("patience: with select=last no epoch is the best one; remove one of the two")
     if config.weights is not None and len(config.weights) != len(config.train):
         found.append(
-            f"weights: {len(config.weights)} for {len(config.train)} manifests; give one each"
+            f"weights: {len(config.weights)} for {len(config.train)} manifests; give one for each"
         )
     for sampling in (config.sampling, config.test_sampling):
         try:

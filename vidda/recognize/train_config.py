@@ -1,4 +1,4 @@
-"""What `vidda train` is told, and the manifests that it reads."""
+"""The config of `vidda train`, and the manifests that a run reads."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -20,60 +20,76 @@ from vidda.recognize.recognizers import ModelConfig
 from vidda.types import Manifest
 
 LAST: Final = "last"
-"""No epoch is chosen: the schedule ends where it ends."""
+"""The last epoch is used; no score chooses one."""
 
 Alpha = Annotated[float, Field(ge=0)]
+"""Parameter of a symmetric Beta distribution; 0 switches off what uses it."""
 
 
 class TrainConfig(LoopConfig):
-    """What is trained, on what, and how."""
+    """The config of `vidda train`: the recognizer, the manifests and the loop."""
 
     may_change: ClassVar[frozenset[str]] = LoopConfig.may_change | {"strict"}
 
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
-        None, description="share of each manifest in an epoch; null: every clip once"
+        None,
+        description="relative share of each training manifest in an epoch; null: every clip once",
     )
-    val: Path = Field(description="labeled manifest of the source that chooses the epoch")
+    val: Path = Field(description="labeled manifest of the source's validation clips")
     watch: dict[FileName, Path] = Field(
         {},
-        description="manifests to predict after each epoch, by name; their labels are read at the"
-        " end, to print the accuracy; a new watch.NAME=FILE replaces those of a config's file",
+        description="manifests to predict after each epoch, by name; their labels are read only at"
+        " the end, to print the accuracy; a new watch.NAME=FILE replaces those of a config file",
     )
     strict: bool = Field(
-        False, description="refuse clips of val or watch that are trained on, by path or content"
+        False,
+        description="refuse clips of val or watch that are also in train, by path or content",
     )
     model: ModelConfig = Field(description="the recognizer, chosen by its name")
     test_sampling: SamplingConfig = Field(
-        UniformSampling(jitter=False), description="frames in testing"
+        UniformSampling(jitter=False), description="how frames of a clip are sampled in testing"
     )
-    repeats: int = Field(1, ge=1, description="times a clip comes in a batch, augmented anew")
-    layer_decay: float = Field(1.0, gt=0, le=1, description="learning rate of a layer to the next")
-    label_smoothing: float = Field(0.1, ge=0, lt=1, description="share spread over all classes")
-    mixup: Alpha = Field(0.0, description="alpha of mixup; 0 for none")
-    cutmix: Alpha = Field(0.0, description="alpha of CutMix; 0 for none")
-    balanced: bool = Field(False, description="every class equally often")
-    freeze: tuple[str, ...] = Field((), description="parameters that stay, by patterns of names")
+    repeats: int = Field(
+        1, ge=1, description="times that a clip is in a batch, each time augmented differently"
+    )
+    layer_decay: float = Field(
+        1.0, gt=0, le=1, description="learning rate of a layer relative to that of the layer above"
+    )
+    label_smoothing: float = Field(
+        0.1, ge=0, lt=1, description="share of a label that is spread over all classes"
+    )
+    mixup: Alpha = Field(0.0, description="alpha of mixup's Beta distribution; 0: no mixup")
+    cutmix: Alpha = Field(0.0, description="alpha of CutMix's Beta distribution; 0: no CutMix")
+    balanced: bool = Field(False, description="draw every class equally often")
+    freeze: tuple[str, ...] = Field(
+        (), description="parameters to freeze, by patterns of their names such as trunk.*"
+    )
     ema: Annotated[float, Field(gt=0, lt=1)] | None = Field(
-        None, description="decay of averaged weights, which are then tested and saved"
+        None,
+        description="decay of a moving average of the weights, which is tested and saved; null:"
+        " none",
     )
     select: Literal["source_validation", "last"] = Field(
         "source_validation",
-        description="what chooses the epoch: the source's validation clips; last: none is chosen",
+        description="score that chooses the epoch, on the source's validation clips; last: the last"
+        " epoch",
     )
     patience: Annotated[int, Field(ge=1)] | None = Field(
-        None, description="epochs without better source validation after which it stops"
+        None,
+        description="epochs without a better validation accuracy after which training stops; null:"
+        " never",
     )
 
     @property
     def test_transform(self) -> TransformConfig:
-        """Return the middle of the frame, normalized as in training."""
+        """The transform in testing: the center of the frame, normalized as in training."""
         crop, size = CenterCrop(), self.transform.size
         return TransformConfig(size=size, crop=crop, normalize=self.transform.normalize)
 
 
 @dataclass(frozen=True)
 class TrainData:
-    """The manifests of a run. sizes: clips of each of the joined training manifests."""
+    """The manifests of a run. sizes: number of clips of each of the joined training manifests."""
 
     train: Manifest
     sizes: tuple[int, ...]
@@ -81,30 +97,34 @@ class TrainData:
     watch: Mapping[str, Manifest]
 
     def fingerprints(self) -> dict[str, str]:
-        """What a resumed run compares, by the name of each part."""
+        """Return the fingerprints that a resumed run compares, by the name of each manifest."""
         named = {"train": self.train, "val": self.val, **self.watch}
         return {name: manifest.fingerprint() for name, manifest in named.items()}
 
     def trained_on(self) -> dict[str, Manifest]:
-        """What the weights learn from, by the name of each part."""
+        """Return the manifests that the weights learn from, by name."""
         return {"train": self.train}
 
     def shared(self) -> list[SharedClip]:
-        """Return clips that are trained or chosen on and stand in a watched manifest, or in val."""
+        """Return the clips that are in two manifests which should be apart: training, validation,
+        watched.
+        """
         learned = {name: files_of(manifest) for name, manifest in self.trained_on().items()}
         new = {"val": files_of(self.val)}
         new |= {name: files_of(m) for name, m in self.watch.items() if name not in learned}
-        apart = [(first, second) for second in new for first in (*learned, "val")]
+        pairs = [(first, second) for second in new for first in (*learned, "val")]
         search, files = SharedClips(), learned | new
         found = [
             SharedClip(first, second, search.between(files[first], files[second]))
-            for first, second in apart
+            for first, second in pairs
             if first != second and (first, second) != ("target", "val")
         ]
         return [one for one in found if one.pairs]
 
     def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
-        """Return the items of one epoch; the repeats of a clip stand together, in one batch."""
+        """Return the items of one epoch, (N,) int64; the repeats of a clip are adjacent, in one
+        batch.
+        """
         labels = np.array([clip.label for clip in self.train.clips])
         numbers = epoch_order(
             np.split(labels, np.cumsum(self.sizes)[:-1]),
@@ -118,7 +138,10 @@ class TrainData:
 
 
 def load_data(config: TrainConfig) -> TrainData:
-    """Read every manifest of a run; the watched ones without their labels."""
+    """Read every manifest of a run; the watched ones without their labels.
+
+    Raises ViddaError when one cannot be read.
+    """
     parts = [load_manifest(path) for path in config.train]
     train = joined(parts)
     watched = {

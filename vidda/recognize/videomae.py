@@ -1,4 +1,4 @@
-"""VideoMAE (Tong et al., 2022, arXiv 2203.12602) as a recognizer, on transformers' own modules."""
+"""VideoMAE (Tong et al., 2022, arXiv 2203.12602) as a recognizer, on transformers' modules."""
 
 import logging
 from pathlib import Path
@@ -10,9 +10,9 @@ from torch import nn
 from torchvision.ops import StochasticDepth
 
 from vidda.errors import ViddaError
-from vidda.recognize.clip_requirements import Needs
+from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.motion_input import VideoInput, motion
+from vidda.recognize.motion_input import VideoInput, motion_channels
 from vidda.recognize.positions import set_positions
 from vidda.recognize.pretrained_weights import Head, check_head
 from vidda.recognize.recognizer import RecognizerConfig
@@ -21,7 +21,7 @@ from vidda.recognize.videomae_start import (
     StartConfig,
     VideoMaeScratch,
     architecture,
-    check_seen,
+    check_start_input,
     load_folder,
     transformers_config,
 )
@@ -33,21 +33,26 @@ log = logging.getLogger("vidda")
 
 
 class VideoMaeConfig(RecognizerConfig):
-    """VideoMAE with the mean of all tokens classified, from nothing, a folder or the hub.
+    """VideoMAE that classifies the mean of all tokens, from nothing, a folder or the hub.
 
-    Where frames or size differ from the start's, its positions are stretched in time and space.
+    Where frames or size differ from the start's, its position embeddings are interpolated in time
+    and space.
     """
 
     name: Literal["videomae"] = "videomae"
     frames: int = Field(default=16, ge=1, description="frames of a clip")
     size: int = Field(default=224, ge=1, description="height and width of a clip, in pixels")
-    start: StartConfig = Field(default=VideoMaeScratch(), description="the weights to begin with")
+    start: StartConfig = Field(default=VideoMaeScratch(), description="initial weights")
     input: VideoInput = Field(
-        default="rgb", description="what the encoder sees; motion learns far faster from nothing"
+        default="rgb",
+        description="input of the encoder; motion learns much faster than rgb from scratch",
     )
     head: Head = "new"
     drop_path: float = Field(
-        default=0.1, ge=0, lt=1, description="rate at which the last layer is skipped in training"
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="stochastic depth: rate at which the last layer is skipped in training",
     )
 
     @model_validator(mode="after")
@@ -56,23 +61,24 @@ class VideoMaeConfig(RecognizerConfig):
         return self
 
     def check_input(self, frames: int, height: int, width: int) -> None:
-        """Raise ViddaError when clips of this length and size do not fit."""
-        Needs(self.frames, self.size, exact=True).check(self.name, frames, height, width)
+        """Raise ViddaError when clips of this many frames and pixels do not fit."""
+        ClipRequirements(self.frames, self.size, exact=True).check(self.name, frames, height, width)
 
     def without_weights(self) -> "VideoMaeConfig":
-        """Return the same architecture, to be filled from a checkpoint of vidda; reads
-        its folder.
+        """Return the same architecture without initial weights, for loading a checkpoint of vidda.
+
+        Raises ViddaError when the folder of `start` cannot be read.
         """
         return self.model_copy(update={"start": architecture(self.start), "head": "new"})
 
     def build(self, classes: int) -> "VideoMae":
-        """Return a recognizer of so many classes; raises ViddaError when its weights cannot be
+        """Return a recognizer of `classes` classes; raises ViddaError when its weights cannot be
         loaded.
         """
         from transformers import VideoMAEForVideoClassification
 
         sizes, clip = architecture(self.start), ClipSize(frames=self.frames, size=self.size)
-        check_seen(self.start, self.input)
+        check_start_input(self.start, self.input)
         config = transformers_config(sizes, clip)
         config.num_labels = classes
         if isinstance(self.start, VideoMaeScratch):
@@ -84,26 +90,27 @@ class VideoMaeConfig(RecognizerConfig):
 
 
 class VideoMae(Framewise):
-    """The parts of transformers' VideoMAEForVideoClassification, under its names of parameters.
+    """The modules of transformers' VideoMAEForVideoClassification, with its names of parameters.
 
-    A moment is the mean of the tokens of one time, so of a tubelet's frames.
+    A time step is the mean of the tokens of one time, that is of the frames of a tubelet. The
+    states are tokens, (B, N, D).
     """
 
-    lower = ("videomae.",)
+    lower_prefixes = ("videomae.",)
     state_dims = 2
 
     def __init__(
-        self, model: "VideoMAEForVideoClassification", seen: VideoInput, drop_path: float
+        self, model: "VideoMAEForVideoClassification", video_input: VideoInput, drop_path: float
     ) -> None:
         super().__init__()
         assert isinstance(model.classifier, nn.Linear) and model.fc_norm is not None
-        self.input = seen
+        self.input = video_input
         self.videomae = model.videomae
         self.fc_norm = model.fc_norm
         self.classifier = model.classifier
         sizes = self.videomae.config
         self.frame_dim = sizes.hidden_size
-        self.moments = sizes.num_frames // sizes.tubelet_size
+        self.time_steps = sizes.num_frames // sizes.tubelet_size
         layers = self.videomae.encoder.layer
         self.stages = (
             "videomae.embeddings.",
@@ -113,19 +120,19 @@ class VideoMae(Framewise):
             _add_drop_path(layer, drop_path * i / max(len(layers) - 1, 1))
 
     def states(self, video: torch.Tensor) -> torch.Tensor:
-        seen = motion(video) if self.input == "motion" else video
-        tokens: torch.Tensor = self.videomae(seen.transpose(1, 2)).last_hidden_state
+        channels = motion_channels(video) if self.input == "motion" else video
+        tokens: torch.Tensor = self.videomae(channels.transpose(1, 2)).last_hidden_state
         return tokens
 
     def frames(self, states: torch.Tensor) -> torch.Tensor:
-        return states.unflatten(1, (self.moments, -1)).mean(2)
+        return states.unflatten(1, (self.time_steps, -1)).mean(2)
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
         return self.fc_norm(states.mean(1))
 
 
 def _add_drop_path(layer: Any, rate: float) -> None:
-    """Let a layer's two residual branches be skipped at random, clip by clip.
+    """Let a layer's two residual branches be skipped at random, clip by clip (stochastic depth).
 
     Both branches of transformers' layer end in a Dropout of rate 0 just before they are added.
     """
@@ -147,14 +154,15 @@ def _load(
     if missing or wrong:
         raise ViddaError(
             f"{folder}: {len(missing) + len(wrong)} of the encoder's weights are missing or of"
-            f" another shape than its config.json says (first {min(missing | wrong)})"
+            f" another shape than in its config.json (first {min(missing | wrong)});"
+            " copy the folder again"
         )
     if head == "loaded":
         _require_head(folder, info, classifier.out_features)
         return model
     nn.init.normal_(classifier.weight, std=0.02)
     nn.init.zeros_(classifier.bias)
-    log.info("%s: the encoder is loaded, a new head is started", folder)
+    log.info("%s: loaded the encoder; the head is new", folder)
     return model
 
 
@@ -162,11 +170,11 @@ def _require_head(folder: Path, info: dict[str, set[Any]], classes: int) -> None
     for name, known, _ in info["mismatched_keys"]:
         if name == "classifier.weight":
             raise ViddaError(
-                f"{folder}: its head knows {known[0]} classes, the data has {classes};"
-                " head=new starts a new one"
+                f"{folder}: its head has {known[0]} classes, but the data has {classes};"
+                " set head=new for a new one"
             )
     if info["missing_keys"]:
         raise ViddaError(
-            f"{folder}: has no head of a classifier ({min(info['missing_keys'])} is missing);"
-            " head=new starts one"
+            f"{folder}: has no classification head ({min(info['missing_keys'])} is missing);"
+            " set head=new for a new one"
         )

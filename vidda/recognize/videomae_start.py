@@ -1,4 +1,4 @@
-"""Where a VideoMAE starts from: nothing, a folder as transformers writes it, or a hub name."""
+"""The initial weights of a VideoMAE: random, from a folder of transformers, or from the hub."""
 
 import json
 from collections.abc import Iterator
@@ -22,13 +22,13 @@ if TYPE_CHECKING:  # transformers takes seconds to import
 
 Count = Annotated[int, Field(ge=1)]
 
-KEY = "model.start"
-"""Of these configs in those of vidda train, for messages."""
-SEEN = "vidda_input"
-"""The key of a folder's config.json that says which input vidda pre-trained it on."""
+START_KEY = "model.start"
+"""Key of these configs in that of vidda train, for messages."""
+INPUT_KEY = "vidda_input"
+"""Key in a folder's config.json of the input that vidda pre-trained on."""
 
-# What all published VideoMAEs share; a checkpoint that differs is refused rather than misread.
-_SHARED = {
+# All published VideoMAEs have these values; a checkpoint that differs is refused, not misread.
+_REQUIRED_VALUES = {
     "num_channels": 3,
     "hidden_act": "gelu",
     "layer_norm_eps": 1e-12,
@@ -38,40 +38,45 @@ _SHARED = {
 
 
 class ClipSize(Config):
-    """The length and size of a clip."""
+    """The number of frames and the size of a clip."""
 
-    frames: Count = Field(default=16, description="frames of the clip")
-    size: Count = Field(default=224, description="height and width, in pixels")
+    frames: Count = Field(default=16, description="frames of a clip")
+    size: Count = Field(default=224, description="height and width of a clip, in pixels")
 
 
 class VideoMaeScratch(Config):
-    """Random weights in sizes of one's choice; the defaults are VideoMAE-B's."""
+    """Random weights of an architecture with these sizes; the defaults are VideoMAE-B's."""
 
     name: Literal["scratch"] = "scratch"
     patch: Count = Field(default=16, description="height and width of a patch, in pixels")
     tubelet: Count = Field(default=2, description="frames of a patch")
-    width: Count = Field(default=768, description="of a token; a multiple of `heads`")
-    layers: Count = Field(default=12, description="of the encoder")
-    heads: Count = Field(default=12, description="of attention")
-    mlp: Count = Field(default=3072, description="hidden width between attentions")
+    width: Count = Field(default=768, description="width of a token; a multiple of `heads`")
+    layers: Count = Field(default=12, description="transformer layers of the encoder")
+    heads: Count = Field(default=12, description="attention heads of a layer")
+    mlp: Count = Field(default=3072, description="hidden width of a layer's MLP")
     init: float = Field(
-        default=0.02, gt=0, description="deviation of the random weights; narrow ones want more"
+        default=0.02,
+        gt=0,
+        description="deviation of the random weights; narrow models need a larger one",
     )
     positions: ClipSize | None = Field(
-        default=None, description="clip whose positions are stretched to this one's; null: its own"
+        default=None,
+        description="clip size whose position embeddings are interpolated; null: the model's own",
     )
 
 
 class VideoMaeFolder(Config):
-    """A folder with config.json and *.safetensors, as transformers' save_pretrained writes it."""
+    """Weights in a folder with config.json and *.safetensors, as transformers' save_pretrained
+    writes it.
+    """
 
     name: Literal["folder"] = "folder"
-    path: Path = Field(description="the folder")
+    path: Path = Field(description="folder with config.json and *.safetensors")
 
     def find(self) -> Path:
-        """Return the folder; raises ViddaError when it is not there or has no weights."""
+        """Return the folder; raises ViddaError when it is missing or has no weights."""
         if not (self.path / "config.json").is_file():
-            raise ViddaError(f"{self.path}: no folder with a config.json; correct start.path")
+            raise ViddaError(f"{self.path}: not a folder with a config.json; correct start.path")
         if not any(self.path.glob("*.safetensors")):
             pickled = [file.name for file in sorted(self.path.glob("*.bin"))]
             also = f" ({pickled[0]} is a pickle, which vidda does not load)" if pickled else ""
@@ -82,19 +87,21 @@ class VideoMaeFolder(Config):
 
 
 class VideoMaeHub(Config):
-    """A model of the Hugging Face hub, from its cache on this machine."""
+    """Weights of a model on the Hugging Face hub, from its cache on this machine."""
 
     name: Literal["hub"] = "hub"
-    repo: str = Field(description="owner/name, for instance MCG-NJU/videomae-base")
-    revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
-    download: bool = Field(default=False, description="fetch what the cache lacks")
+    repo: str = Field(description="owner/name of the model, for instance MCG-NJU/videomae-base")
+    revision: str | None = Field(
+        default=None, description="branch, tag or commit of the model; null: main"
+    )
+    download: bool = Field(default=False, description="download files that the cache lacks")
 
     def find(self) -> Path:
-        """Return the folder in the cache; raises ViddaError when it is not there or cannot be
-        fetched.
+        """Return the folder in the cache; raises ViddaError when it is missing or cannot be
+        downloaded.
         """
-        wanted, fetch = ("config.json", "*.safetensors"), f"{KEY}.download=true"
-        folder = hub_folder(self.repo, self.revision, wanted, KEY, self.download, fetch)
+        wanted, fetch = ("config.json", "*.safetensors"), f"{START_KEY}.download=true"
+        folder = hub_folder(self.repo, self.revision, wanted, START_KEY, self.download, fetch)
         return VideoMaeFolder(path=folder).find()
 
 
@@ -102,33 +109,35 @@ StartConfig = Annotated[VideoMaeScratch | VideoMaeFolder | VideoMaeHub, Field(di
 
 
 def architecture(start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub) -> VideoMaeScratch:
-    """Return the sizes of a start; raises ViddaError when a folder cannot be read as a VideoMAE."""
+    """Return the sizes of a start; raises ViddaError when its folder is not a VideoMAE's."""
     return start if isinstance(start, VideoMaeScratch) else _read_architecture(start.find())
 
 
-def check_seen(start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub, seen: VideoInput) -> None:
-    """Raise ViddaError when a start has learned from another input than `seen`."""
+def check_start_input(
+    start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub, video_input: VideoInput
+) -> None:
+    """Raise ViddaError when a start was pre-trained on another input than `video_input`."""
     if isinstance(start, VideoMaeScratch):
         return
     file = start.find() / "config.json"
     try:
-        learned = json.loads(file.read_text(encoding="utf-8")).get(SEEN, "rgb")
+        learned = json.loads(file.read_text(encoding="utf-8")).get(INPUT_KEY, "rgb")
     except (ValueError, AttributeError) as error:
         raise ViddaError(f"{file}: damaged ({error}); copy the folder again") from None
-    if learned != seen:
-        raise ViddaError(f"{file.parent}: has learned from input {learned}; set input: {learned}")
+    if learned != video_input:
+        raise ViddaError(f"{file.parent}: pre-trained on input {learned}; set input: {learned}")
 
 
 def transformers_config(sizes: VideoMaeScratch, clip: ClipSize) -> "VideoMAEConfig":
-    """transformers' config of a model of these sizes, for clips of this size.
+    """Return transformers' config of a model of these sizes, for clips of this size.
 
-    Raises ViddaError, naming every mistake, when the sizes do not divide each other.
+    Raises ViddaError, a line for each mistake, when the sizes are not multiples of each other.
     """
     from transformers import VideoMAEConfig
 
     problems = [
-        f"{what} {whole} is not a multiple of {of} {part}"
-        for what, whole, of, part in (
+        f"{key} {whole} is not a multiple of {part_key} {part}; change one of them"
+        for key, whole, part_key, part in (
             ("frames", clip.frames, "start.tubelet", sizes.tubelet),
             ("size", clip.size, "start.patch", sizes.patch),
             ("start.width", sizes.width, "start.heads", sizes.heads),
@@ -153,12 +162,13 @@ def transformers_config(sizes: VideoMaeScratch, clip: ClipSize) -> "VideoMAEConf
 def load_folder(
     model: "type[M]", folder: Path, config: "VideoMAEConfig"
 ) -> "tuple[M, dict[str, set[Any]]]":
-    """Return a model of transformers with a folder's weights in float32, and which names did not
+    """Return a model of transformers with a folder's weights in float32, and the names that did not
     match.
 
-    Only safetensors are read and nothing is fetched. Raises ViddaError when they cannot be read.
+    The names are in sets such as `missing_keys`. Only safetensors are read and nothing is
+    downloaded. Raises ViddaError when they cannot be read.
     """
-    with quiet():
+    with quiet_transformers():
         try:
             loaded: Any = model.from_pretrained(
                 folder,
@@ -197,24 +207,27 @@ def _read_architecture(folder: Path) -> VideoMaeScratch:
         )
     except (ValueError, TypeError, OSError) as error:
         reason = " ".join(str(error).split())
-        raise ViddaError(f"{file}: not a VideoMAE's config: {reason}") from None
-    for key, value in _SHARED.items():
+        raise ViddaError(
+            f"{file}: not a VideoMAE's config ({reason}); name another folder"
+        ) from None
+    for key, value in _REQUIRED_VALUES.items():
         if content.get(key, value) != value:
-            raise ViddaError(f"{file}: {key} is {content[key]}; vidda runs VideoMAEs with {value}")
+            raise ViddaError(f"{file}: {key} is {content[key]}, but vidda supports only {value}")
     return sizes
 
 
 @contextmanager
-def quiet() -> Iterator[None]:
-    """Without transformers' own table of names and progress bars: vidda says what matters."""
-    from transformers.utils import logging as theirs
+def quiet_transformers() -> Iterator[None]:
+    """Suppress transformers' own messages and progress bars inside the context."""
+    from transformers.utils import logging as transformers_logging
 
-    verbosity, bars = theirs.get_verbosity(), theirs.is_progress_bar_enabled()
-    theirs.set_verbosity_error()
-    theirs.disable_progress_bar()
+    verbosity = transformers_logging.get_verbosity()
+    bars = transformers_logging.is_progress_bar_enabled()
+    transformers_logging.set_verbosity_error()
+    transformers_logging.disable_progress_bar()
     try:
         yield
     finally:
-        theirs.set_verbosity(verbosity)
+        transformers_logging.set_verbosity(verbosity)
         if bars:
-            theirs.enable_progress_bar()
+            transformers_logging.enable_progress_bar()

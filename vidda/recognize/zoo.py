@@ -1,4 +1,4 @@
-"""What the models of torchvision and pytorchvideo share: a library's trunk and our last layer."""
+"""The recognizers of torchvision and pytorchvideo: a library's trunk and a new last layer."""
 
 import logging
 from collections.abc import Sequence
@@ -23,8 +23,9 @@ log = logging.getLogger("vidda")
 class ZooRecognizer(Recognizer):
     """A library's video model without its last layer, then dropout and a linear layer.
 
-    trunk: gives (B, width) for (B, C, T, H, W). dropout: the library's own rate. stages: prefixes
-    of the trunk's parameters, from the input on; a stage without any, a pooling, does not count.
+    trunk: from (B, C, T, H, W) to (B, width). dropout: the library's own rate. stages: prefixes of
+    the trunk's parameters, from the input on; one without parameters, such as a pooling, is
+    dropped.
     """
 
     def __init__(
@@ -51,11 +52,11 @@ def load_zoo(
     url: str,
     last_layer: str,
 ) -> None:
-    """Fill a zoo model from weights in the library's own names.
+    """Load weights with the library's parameter names into a recognizer.
 
-    url: the library's own file. last_layer: prefix of the names of the library's last layer.
-    Raises ViddaError when the weights are another model's, or `head` is `loaded` and their last
-    layer tells another number of classes apart.
+    head: "loaded" also loads the last layer. url: of the library's own file. last_layer: prefix of
+    the names of the library's last layer. Raises ViddaError when the weights are of another model,
+    or `head` is "loaded" and their last layer has another number of classes.
     """
     source, state = read_weights(weights, url)
     last: State = {}
@@ -68,12 +69,12 @@ def load_zoo(
             trunk[name] = tensor
     load_state(model.trunk, trunk, source)
     if head == "new":
-        log.info("%s: loaded without its last layer, a new one is started", source)
+        log.info("%s: loaded without its last layer; the head is new", source)
         return
     known = len(last.get("bias", ()))
     if known != model.classes:
         raise ViddaError(
-            f"{source}: its last layer knows {known} classes, the data has {model.classes};"
-            " head=new starts a new one"
+            f"{source}: its last layer has {known} classes, but the data has {model.classes};"
+            " set head=new for a new one"
         )
     load_state(model.classifier, last, source)

@@ -1,4 +1,4 @@
-"""Two views of a clip agree: in their features, or in what a teacher says of the clip."""
+"""Consistency losses: of the features of two views, and of predictions with a teacher's."""
 
 import torch
 from torch.nn import functional as F
@@ -6,12 +6,17 @@ from torch.nn import functional as F
 from vidda.adapt.losses.full_precision import full_precision
 
 
-def barlow(first: torch.Tensor, second: torch.Tensor, off_diagonal: float = 5e-3) -> torch.Tensor:
-    """Return the cross-correlation of two views is the identity: each feature agrees, none repeats.
+def barlow_twins(
+    first: torch.Tensor, second: torch.Tensor, off_diagonal: float = 5e-3
+) -> torch.Tensor:
+    """Return the distance of two views' cross-correlation from the identity, a scalar of at least
+    0.
 
-    first, second: (B, D), two clips or more. Standardized over the batch (biased deviation, as
-    batch norm without weights does, with the same epsilon 1e-5). Zbontar et al., Barlow Twins, ICML
-    2021, equation 1; the released code multiplies the whole by 0.024 or 1/32 besides.
+    It is 0 where each feature agrees between the views and correlates with no other. first, second:
+    (B, D) features, B at least 2; standardized over the batch (biased deviation and epsilon 1e-5,
+    as batch norm does). off_diagonal: weight of the correlations of different features. Zbontar et
+    al., Barlow Twins, ICML 2021, equation 1; the released code multiplies the whole by 0.024 or
+    1/32 besides.
     """
     with full_precision(first):
         one, other = (_standardized(view) for view in (first, second))
@@ -28,7 +33,7 @@ def _standardized(view: torch.Tensor) -> torch.Tensor:
 
 
 def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return one less the cosine of the features, averaged; 0 for the same direction, at most 2.
+    """Return 1 minus the cosine of two sets of features, averaged over clips, in [0, 2].
 
     first, second: (B, D), of clips and of their translations. Azuma et al., ZoDi: Zero-Shot Domain
     Adaptation with Diffusion-Based Image Transfer, arXiv 2403.13652: the similarity of features of
@@ -39,17 +44,17 @@ def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
     return 1 - F.cosine_similarity(first, second, dim=1).mean()
 
 
-def taught(
+def teacher_cross_entropy(
     logits: torch.Tensor, teacher: torch.Tensor, threshold: float | None = None
 ) -> torch.Tensor:
-    """Return cross-entropy with the teacher's labels, each weighing as much as the teacher is sure
-    of it.
+    """Return the cross-entropy with a teacher's most likely classes, weighted by its confidence.
 
-    logits: (B, K) of the student. teacher: (B, K) logits, through which no gradient goes.
-    threshold: instead, all clips weigh the share of the batch of which the teacher is surer than
-    this. Hoyer et al., MIC: Masked Image Consistency for Context-Enhanced Domain Adaptation, CVPR
-    2023, section 3.2: the share, with threshold 0.968, for segmentation; the confidence itself for
-    classification, as the released code has it (`pseudo_label_weight` prob).
+    logits: (B, K) of the student. teacher: (B, K) logits of the teacher, through which no gradient
+    goes. threshold: None weighs each clip by the teacher's confidence in it; a number in (0, 1)
+    weighs all clips alike, by the share of the batch with a confidence above it. Hoyer et al., MIC:
+    Masked Image Consistency for Context-Enhanced Domain Adaptation, CVPR 2023, section 3.2: the
+    share, with threshold 0.968, for segmentation; the confidence itself for classification, as in
+    the released code (`pseudo_label_weight` prob).
     """
     confidence, labels = teacher.detach().softmax(1).max(1)
     if threshold is not None:
@@ -57,11 +62,10 @@ def taught(
     return (confidence * F.cross_entropy(logits, labels, reduction="none")).mean()
 
 
-def soft_agreement(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
-    """Return the mean Jensen-Shannon divergence of two predictions, 0 where they agree, at most log
-    2.
+def jensen_shannon(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
+    """Return the mean Jensen-Shannon divergence of two predictions in nats, in [0, log 2].
 
-    logits, other: (B, K); the gradient goes through both.
+    logits, other: (B, K); 0 where they agree. The gradient goes through both.
     """
     one, two = logits.log_softmax(1), other.log_softmax(1)
     middle = torch.logaddexp(one, two) - torch.log(torch.tensor(2.0, dtype=one.dtype))
@@ -69,17 +73,18 @@ def soft_agreement(logits: torch.Tensor, other: torch.Tensor) -> torch.Tensor:
     return (halves[0] + halves[1]).mean() / 2
 
 
-def agreed_labels(
+def match_or_conf(
     own: torch.Tensor, teacher: torch.Tensor, threshold: float
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return labels of two judges, (B,) int64, and where there is one, (B,) bool.
+    """Return pseudo-labels from a model and its teacher, (B,) int64, and which to use, (B,) bool.
 
-    own, teacher: (B, K) logits. Where both say the same, that; else what the one says whose
-    confidence is `threshold` or more, if it is one alone. Reddy et al., Unsupervised Video Domain
+    own, teacher: (B, K) logits of the model and of the teacher. threshold: confidence in [0, 1). A
+    label is used where both predict the same class, or where exactly one of the two is confident
+    (at least `threshold`); its class is then the label. Reddy et al., Unsupervised Video Domain
     Adaptation with Masked Pre-Training and Collaborative Self-Training (UNITE), CVPR 2024,
-    MatchOrConf. In the released training the chosen clips get the model's own label always, as a
-    line overwrites the surer one's; its function of that name, which nothing calls, wants a label
-    that both give to be sure as well.
+    MatchOrConf. In the released training the chosen clips always get the model's own label, as a
+    line overwrites the more confident one; its function of that name, which is never called, also
+    requires a label on which both agree to be confident.
     """
     mine, theirs = own.softmax(1).max(1), teacher.softmax(1).max(1)
     surely, they_surely = mine.values >= threshold, theirs.values >= threshold
@@ -87,9 +92,11 @@ def agreed_labels(
     return labels, (mine.indices == theirs.indices) | (surely ^ they_surely)
 
 
-def labeled_loss(logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor) -> torch.Tensor:
-    """Return cross-entropy of each clip with its label times its weight, averaged over all clips.
+def weighted_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, weight: torch.Tensor
+) -> torch.Tensor:
+    """Return the cross-entropy of each clip times its weight, averaged over all clips.
 
-    logits: (B, K). labels: (B,). weight: (B,), 0 for a clip without a label.
+    logits: (B, K). labels: (B,) int64. weight: (B,), 0 for a clip without a label.
     """
     return (F.cross_entropy(logits, labels, reduction="none") * weight).mean()

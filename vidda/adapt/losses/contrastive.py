@@ -1,4 +1,4 @@
-"""Contrastive losses: supervised contrast and noise-contrastive pairs."""
+"""Contrastive losses: by class, between paired views, and across domains."""
 
 import torch
 from torch.nn import functional as F
@@ -12,13 +12,14 @@ def supervised_contrast(
     temperature: float = 0.1,
     normalize: bool = True,
 ) -> torch.Tensor:
-    """Return clips of one class are near, others far: the mean over clips that have a partner.
+    """Return the supervised contrastive loss: clips of one label attract, others repel.
 
-    features: (B, D). labels: (B,); one label for each clip of two views gives NT-Xent. normalize:
-    compare directions, as the paper does, not products. Khosla et al., Supervised Contrastive
-    Learning, NeurIPS 2020, equation 2 (L_out). The released code multiplies by temperature /
-    0.07 and takes a clip without a partner as nan; here such a clip is left out, and with none at
-    all the loss is 0.
+    A scalar of at least 0, the mean over the clips that share their label with
+    another clip. features: (B, D). labels: (B,) int64; a label for each clip of two views gives
+    NT-Xent. temperature: divides the similarities. normalize: compare directions, as the paper
+    does, not products. Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equation 2
+    (L_out). The released code multiplies by temperature / 0.07 and gives nan for a clip that is
+    alone with its label; here such a clip is left out, and if all are, the loss is 0.
     """
     if len(features) < 2:
         return 0 * features.sum()
@@ -33,15 +34,14 @@ def supervised_contrast(
         return each.sum() / (partners > 0).sum().clamp_min(1)
 
 
-def pair_contrast(
-    first: torch.Tensor, second: torch.Tensor, temperature: float = 0.1
-) -> torch.Tensor:
-    """Row i of one set belongs to row i of the other: InfoNCE, both ways averaged.
+def info_nce(first: torch.Tensor, second: torch.Tensor, temperature: float = 0.1) -> torch.Tensor:
+    """Return the symmetric InfoNCE loss of two sets with paired rows, a scalar of at least 0.
 
-    first, second: (B, D), normalized here. log B where all rows are the same, near 0 where pairs
-    alone agree. Oord, Li and Vinyals, Representation Learning with Contrastive Predictive Coding,
-    2018, equation 4, with the other rows as the noise. Unlike SimCLR's NT-Xent, rows of the same
-    set are no negatives.
+    first, second: (B, D) features, normalized here; row i of one belongs to row i of the other, and
+    the other rows are the negatives. Both directions are averaged: log B where all rows are the
+    same, near 0 where only pairs agree. temperature: divides the cosines. Oord, Li and Vinyals,
+    Representation Learning with Contrastive Predictive Coding, 2018, equation 4. Unlike in SimCLR's
+    NT-Xent, rows of the same set are not negatives.
     """
     with full_precision(first):
         near = F.normalize(first, dim=1) @ F.normalize(second, dim=1).T / temperature
@@ -56,13 +56,14 @@ def inter_domain_contrast(
     target_labels: torch.Tensor,
     temperature: float = 0.2,
 ) -> torch.Tensor:
-    """Return clips of one class are near across the domains: the mean over clips that have a
-    partner.
+    """Return the contrastive loss across domains: clips of one class attract, others repel.
 
-    source: (B, D), target: (B', D), normalized here; B' may be 0. *_labels: (B,) and (B',). Each
-    clip is compared with those of the other domain alone. Turrisi da Costa et al., Dual-Head
-    Contrastive Domain Adaptation for Video Action Recognition (CO2A), WACV 2022, the inter-domain
-    loss, as in its released code.
+    A scalar of at least 0, the mean over the clips whose class is in the other domain too, 0 if
+    there are none. source: (B, D), target: (B', D) features, normalized here; B' may be 0.
+    source_labels: (B,), target_labels: (B',). temperature: divides the cosines. Each clip is
+    compared with those of the other domain only. Turrisi da Costa et al., Dual-Head Contrastive
+    Domain Adaptation for Video Action Recognition (CO2A), WACV 2022, the inter-domain loss, as in
+    its released code.
     """
     with full_precision(source):
         near = F.normalize(source, dim=1) @ F.normalize(target, dim=1).T / temperature
@@ -73,18 +74,20 @@ def inter_domain_contrast(
         return torch.cat(each).sum() / count.clamp_min(1)
 
 
-def pairing_agreement(
+def head_consistency(
     source: torch.Tensor,
     target: torch.Tensor,
     source_features: torch.Tensor,
     target_features: torch.Tensor,
     threshold: float = 0.5,
 ) -> torch.Tensor:
-    """Return two clips' logits agree where their features do: binary cross-entropy over all pairs.
+    """Return the cross-entropy between similarity in logits and similarity in features, at least 0.
 
-    source, target: (B, K), (B', K) logits, whose product is the logit of a pair being alike.
-    *_features: (B, D), (B', D); a pair is alike where their cosine is above `threshold`, and no
-    gradient goes that way. CO2A, the consistency of its two heads, as in its released code.
+    It is binary and averaged over all pairs of a source and a target clip. source, target: (B, K),
+    (B', K) logits, whose product is the logit of a pair being similar. source_features,
+    target_features: (B, D), (B', D); a pair is similar where their cosine is above `threshold`, and
+    no gradient goes through them. Turrisi da Costa et al., CO2A, WACV 2022, the consistency of its
+    two heads, as in its released code.
     """
     with full_precision(source):
         cosine = F.normalize(target_features, dim=1) @ F.normalize(source_features, dim=1).T

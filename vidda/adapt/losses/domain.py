@@ -1,4 +1,4 @@
-"""Domain-adversarial training: a reversed gradient and what a domain classifier is told."""
+"""Domain-adversarial training: gradient reversal, and the loss of a domain discriminator."""
 
 import math
 from typing import Any
@@ -18,40 +18,43 @@ class _Reversal(torch.autograd.Function):
         return -ctx.strength * gradients[0], None
 
 
-def reverse(features: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return the features themselves; their gradient comes back multiplied by `-strength`.
+def reverse_gradient(features: torch.Tensor, strength: float) -> torch.Tensor:
+    """Return the features unchanged, with their gradient multiplied by `-strength` in the backward
+    pass.
 
-    Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation, ICML 2015, equations
-    9 and 10.
+    features: of any shape. Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation,
+    ICML 2015, equations 9 and 10.
     """
     reversed_: torch.Tensor = _Reversal.apply(features, strength)
     return reversed_
 
 
-def ganin_strength(progress: float, gamma: float = 10.0) -> float:
-    """2 / (1 + exp(-gamma p)) - 1: from 0 at the start to nearly 1 at the end.
+def reversal_strength(progress: float, gamma: float = 10.0) -> float:
+    """Return the strength of gradient reversal, 2 / (1 + exp(-gamma p)) - 1, in [0, 1).
 
-    progress: p, the share of the steps that is done, in [0, 1]. Ganin and Lempitsky 2015, section
-    4. TLlib has gamma p = step / 1000, however long the training is.
+    progress: p, the share of the steps that is done, in [0, 1]. gamma: how fast it grows from 0.
+    Ganin and Lempitsky 2015, section 4. TLlib has gamma p = step / 1000, however long the training
+    is.
     """
     return 2 / (1 + math.exp(-gamma * progress)) - 1
 
 
 def domain_loss(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the cross-entropy of telling source (1) from target (0); log 2 at chance, 0 when
-    perfect.
+    """Return the binary cross-entropy of a domain discriminator: log 2 at chance, 0 when perfect.
 
-    source: (B,), target: (B',), the domain classifier's logits. Both domains weigh the same
-    whatever their sizes, as in TLlib. Ganin and Lempitsky 2015, equation 4, where they are summed.
+    source: (B,), target: (B',), its logits of being source (label 1) on the clips of each domain.
+    Both domains weigh the same whatever their sizes, as in TLlib. Ganin and Lempitsky 2015,
+    equation 4, where they are summed.
     """
-    told = F.binary_cross_entropy_with_logits(source, torch.ones_like(source))
-    other = F.binary_cross_entropy_with_logits(target, torch.zeros_like(target))
-    return (told + other) / 2
+    on_source = F.binary_cross_entropy_with_logits(source, torch.ones_like(source))
+    on_target = F.binary_cross_entropy_with_logits(target, torch.zeros_like(target))
+    return (on_source + on_target) / 2
 
 
 def domain_accuracy(source: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return how often the domain classifier is right, each domain weighing the same; 0.5 at
-    chance.
+    """Return the balanced accuracy of a domain discriminator, in [0, 1]; 0.5 at chance.
+
+    source: (B,), target: (B',), its logits of being source. No gradient goes through it.
     """
-    told = (source.detach() > 0).float().mean()
-    return (told + (target.detach() <= 0).float().mean()) / 2
+    on_source = (source.detach() > 0).float().mean()
+    return (on_source + (target.detach() <= 0).float().mean()) / 2

@@ -8,19 +8,24 @@ import torch
 def clip_statistics(
     output: torch.Tensor, clips: int, channels: int
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return mean and variance of each channel over the places of a clip, (clips, C) each.
+    """Return the mean and the biased variance of each channel over a clip's positions, (clips, C)
+    each.
 
-    output: a layer's, (clips x n, ...), with all of a clip together. channels: the dimension that C
-    is in; all others are places, n of them too. The variance is the biased one. Lin et al. 2023,
-    with the expectation over one clip's places in time and space.
+    output: of a layer, (clips x n, ...), with the n rows of a clip one after another. channels: the
+    dimension of `output` with the C channels; all other dimensions, and the n rows, are positions.
+    Lin et al., Video Test-Time Adaptation for Action Recognition (ViTTA), CVPR 2023, with the
+    expectation over one clip's positions in time and space.
     """
-    places = output.movedim(channels, -1)
-    places = places.reshape(clips, -1, places.shape[-1])
-    return places.mean(1), places.var(1, correction=0)
+    positions = output.movedim(channels, -1)
+    positions = positions.reshape(clips, -1, positions.shape[-1])
+    return positions.mean(1), positions.var(1, correction=0)
 
 
-def running(old: torch.Tensor, new: torch.Tensor, momentum: float = 0.1) -> torch.Tensor:
-    """Return the moving average after one more value; no gradient goes through the old one."""
+def moving_average(old: torch.Tensor, new: torch.Tensor, momentum: float = 0.1) -> torch.Tensor:
+    """Return the exponential moving average after one more value; no gradient goes through `old`.
+
+    old, new: tensors of one shape. momentum: share of `new` in the result, in (0, 1].
+    """
     return (1 - momentum) * old.detach() + momentum * new
 
 
@@ -30,13 +35,13 @@ def statistics_distance(
     source_means: Sequence[torch.Tensor],
     source_variances: Sequence[torch.Tensor],
 ) -> torch.Tensor:
-    """Return the L1 distance of every layer's mean and variance from the source's; 0 where they
-    agree.
+    """Return the L1 distance of all layers' means and variances from the source's, at least 0.
 
-    Each layer's is averaged over its channels, and the layers are summed. means, variances: (C_l,)
-    moving averages on the test clips, see `running`. source_*: those of the training clips. Lin et
-    al., Video Test-Time Adaptation for Action Recognition (ViTTA), CVPR 2023, the alignment loss;
-    the paper writes the norm itself where its code takes the mean over channels, as here.
+    It is averaged over a layer's channels and summed over the layers. means, variances: for each
+    layer l the (C_l,) moving averages on the test clips, see `moving_average`. source_means,
+    source_variances: those of the training clips. Lin et al., Video Test-Time Adaptation for Action
+    Recognition (ViTTA), CVPR 2023, the alignment loss; the paper writes the norm itself where its
+    code takes the mean over channels, as here.
     """
     found = (means, source_means), (variances, source_variances)
     return torch.stack(
@@ -45,11 +50,11 @@ def statistics_distance(
 
 
 def view_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
-    """Return the mean L1 distance of two temporal views' probabilities from their mean, 0 to 1.
+    """Return the mean L1 distance of two views' probabilities from their mean, in [0, 1].
 
-    first, second: (B, K) logits. Lin et al. 2023, the temporal consistency between views; as in the
-    released code the gradient goes through the mean too. There the clips of a batch are summed;
-    with its batch of one that is the same as the mean taken here.
+    first, second: (B, K) logits of two temporal views. Lin et al., ViTTA, CVPR 2023, the temporal
+    consistency between views; as in the released code the gradient goes through the mean too. There
+    the clips of a batch are summed; with its batch of one that is the same as the mean taken here.
     """
-    # Both lie equally far from their mean: half of what lies between them.
+    # Both are equally far from their mean: half the distance between them.
     return (first.softmax(1) - second.softmax(1)).abs().sum(1).mean() / 2

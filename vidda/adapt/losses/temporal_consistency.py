@@ -1,4 +1,4 @@
-"""Consistency of what is said of a clip at several temporal scales, and pseudo-labels (ATCoN)."""
+"""Consistency of predictions across temporal scales, and pseudo-labels by clustering (ATCoN)."""
 
 from collections.abc import Sequence
 
@@ -8,19 +8,18 @@ from torch.nn import functional as F
 from vidda.adapt.losses.entropy import entropies
 
 SHARPNESS = 10.0
-"""What logits are multiplied by before the confidence of a scale is taken."""
+"""Factor of the logits from which the confidence of a scale is computed."""
 
 
 def scale_consistency(scales: Sequence[torch.Tensor], whole: torch.Tensor) -> torch.Tensor:
-    """Return every scale says what all say on average, and so does the whole clip; 0 where all
-    agree.
+    """Return the distance of predictions at several temporal scales from their average, at least 0.
 
-    scales: (B, K) logits of each scale. whole: (B, K) of the clip. 18 times the divergence of
-    the average from each scale, clips weighing K - H(y) relative to the batch's mean, plus twice
-    the squared distance of the clip's probabilities from the average. Xu et al., Source-Free
-    Video Domain Adaptation by Learning Temporal Consistency for Action Recognition (ATCoN), ECCV
-    2022, with the released code's numbers. Its squared distance has exponent 1, under which
-    the differences of two distributions add up to 0; here it is 2.
+    It is 0 where all agree. scales: (B, K) logits of each scale. whole: (B, K) logits of the whole
+    clip. 18 times the divergence of the average from each scale, clips weighing K - H(y) relative
+    to the batch's mean, plus twice the squared distance of the whole clip's probabilities from the
+    average. Xu et al., Source-Free Video Domain Adaptation by Learning Temporal Consistency for
+    Action Recognition (ATCoN), ECCV 2022, with the released code's numbers. Its squared distance
+    has exponent 1, under which the differences of two distributions add up to 0; here it is 2.
     """
     average = torch.stack([scale.softmax(1) for scale in scales]).mean(0)
     divergences = []
@@ -33,21 +32,22 @@ def scale_consistency(scales: Sequence[torch.Tensor], whole: torch.Tensor) -> to
 
 
 def cluster_labels(features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor:
-    """Pseudo-labels by the nearest class center, (N,) int64.
+    """Return pseudo-labels by the nearest class center, (N,) int64.
 
     features: (N, D), logits: (N, K), of all clips. Centers are the mean features weighted by
-    probability; clips go to the nearest by cosine; once more with these labels, where a class
-    without a clip keeps no center. Liang, Hu and Feng, SHOT, ICML 2020, equations 5 to 7; as in its
-    code features get a constant 1 and length 1 first.
+    probability; each clip gets the class of the nearest center by cosine. This is repeated once
+    with the centers of these labels, without the classes that have no clip. Liang, Hu and Feng,
+    SHOT, ICML 2020, equations 5 to 7; as in its code a constant 1 is appended to the features,
+    which are then scaled to length 1.
     """
     ones = torch.ones(len(features), 1, dtype=features.dtype)
     unit = F.normalize(torch.cat([features, ones], 1), dim=1)
     shares = logits.softmax(1)
     labels = _nearest(unit, shares.T @ unit)
-    given = F.one_hot(labels, logits.shape[1]).to(unit.dtype)
-    there = given.sum(0) > 0
-    near = F.normalize(given.T @ unit, dim=1) @ unit.T
-    return near.masked_fill(~there[:, None], -torch.inf).argmax(0)
+    assigned = F.one_hot(labels, logits.shape[1]).to(unit.dtype)
+    nonempty = assigned.sum(0) > 0
+    cosine = F.normalize(assigned.T @ unit, dim=1) @ unit.T
+    return cosine.masked_fill(~nonempty[:, None], -torch.inf).argmax(0)
 
 
 def _nearest(unit: torch.Tensor, centers: torch.Tensor) -> torch.Tensor:

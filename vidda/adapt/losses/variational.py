@@ -1,4 +1,4 @@
-"""The pieces of a sequential variational autoencoder with static and dynamic latents (TranSVAE)."""
+"""Losses of a sequential variational autoencoder with static and dynamic latents (TranSVAE)."""
 
 import math
 
@@ -6,15 +6,15 @@ import torch
 from torch.nn import functional as F
 
 MARGIN = 1.0
+"""Of the triplet loss, as a Euclidean distance."""
 
 
-def rebuilt(frames: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
-    """Return the squared error of a clip's rebuilt frames, summed over them; 0 where they are the
-    same.
+def reconstruction_error(frames: torch.Tensor, again: torch.Tensor) -> torch.Tensor:
+    """Return the squared error of reconstructed features, summed over a clip, averaged over clips.
 
-    frames, again: (B, T, D). Wei et al., Unsupervised Video Domain Adaptation for Action
-    Recognition: A Disentanglement Perspective (TranSVAE), NeurIPS 2023, the likelihood in the
-    evidence bound up to its constants, averaged over the clips.
+    frames, again: (B, T, D), the features and their reconstruction. Wei et al., Unsupervised Video
+    Domain Adaptation for Action Recognition: A Disentanglement Perspective (TranSVAE), NeurIPS
+    2023, the likelihood in the evidence lower bound up to its constants.
     """
     return (frames - again).square().sum() / len(frames)
 
@@ -25,11 +25,12 @@ def gaussian_divergence(
     prior_mean: torch.Tensor,
     prior_log_variance: torch.Tensor,
 ) -> torch.Tensor:
-    """KL(q || p) of diagonal Gaussians, summed over a clip, averaged over clips; 0 where q = p.
+    """Return KL(q || p) of diagonal Gaussians in nats, summed over a clip, averaged over clips.
 
-    All of one shape (B, ...), or such that they broadcast to that of mean. TranSVAE, the evidence
-    bound; in closed form, Kingma and Welling, Auto-Encoding Variational Bayes, ICLR 2014, appendix
-    B.
+    It is at least 0, and 0 where q = p. mean, log_variance: of q, (B, ...). prior_mean,
+    prior_log_variance: of p, of the same shape or such that they broadcast to it. TranSVAE, the
+    evidence lower bound; in closed form, Kingma and Welling, Auto-Encoding Variational Bayes, ICLR
+    2014, appendix B.
     """
     apart = (mean - prior_mean).square() / prior_log_variance.exp()
     ratio = log_variance - prior_log_variance
@@ -39,9 +40,10 @@ def gaussian_divergence(
 def log_densities(
     sample: torch.Tensor, mean: torch.Tensor, log_variance: torch.Tensor
 ) -> torch.Tensor:
-    """How likely each clip's sample is under each clip's Gaussian, (..., B, B) logarithms.
+    """Return the log-density of each clip's sample under each clip's Gaussian, (..., B, B).
 
-    All (..., B, D); row i, column j is sample i under Gaussian j, summed over D.
+    sample, mean, log_variance: (..., B, D). Row i, column j is sample i under Gaussian j, summed
+    over D.
     """
     apart = (sample.unsqueeze(-2) - mean.unsqueeze(-3)).square()
     spread = log_variance.unsqueeze(-3)
@@ -49,14 +51,14 @@ def log_densities(
 
 
 def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
-    """Return how much static and dynamic latents tell of each other, in nats; 0 where nothing.
+    """Return an estimate in nats of the mutual information of static and dynamic latents.
 
-    static: (B, B), dynamic: (T, B, B), see `log_densities`. The mean over clips and moments of log
-    q(d, z) - log q(d) - log q(z), each density that of the batch's mixture. TranSVAE, the mutual
-    information term. The released code divides the mixtures by the number of all clips besides
-    (minibatch weighting), takes log-variances for log-deviations, looks at the means, and
-    cuts each log-ratio off below 0, which at the means has no bound; of the first remains a
-    constant.
+    It is 0 where they are independent. static: (B, B), dynamic: (T, B, B), see `log_densities`. The
+    mean over clips and time steps of log q(d, z) - log q(d) - log q(z), each density that of the
+    batch's mixture. TranSVAE, the mutual information term. The released code divides the mixtures
+    by the number of all clips besides (minibatch weighting), takes log-variances for
+    log-deviations, evaluates at the means, and clips each log-ratio below 0, which at the means has
+    no bound; the first of these adds only a constant.
     """
     count = math.log(len(static))
     joint, own, other = (part.logsumexp(-1) - count for part in (static + dynamic, static, dynamic))
@@ -66,21 +68,25 @@ def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Ten
 def static_triplet(
     static: torch.Tensor, shuffled: torch.Tensor, other: torch.Tensor
 ) -> torch.Tensor:
-    """Return the static latent is the same whatever the order of frames, and another in another
-    domain.
+    """Return the triplet margin loss of static latents, at least 0.
 
-    static: (B, D). shuffled: (B, D) of the same clips with their frames in another order. other:
-    (B', D) of clips of the other domain; clip n is compared with n modulo B'. Euclidean distances
-    with margin 1. TranSVAE, the contrastive triplet term, for one of the two domains.
+    A latent should be near to that of the same clip with shuffled frames, and far from one of the
+    other domain. static: (B, D). shuffled: (B, D) of the same clips with their frames in another
+    order. other: (B', D) of clips of the other domain; clip n is compared with n modulo B'.
+    Euclidean distances with margin 1. TranSVAE, the contrastive triplet term, for one of the two
+    domains.
     """
     far = other[torch.arange(len(static), device=other.device) % len(other)]
     return F.triplet_margin_loss(static, shuffled, far, margin=MARGIN)
 
 
-def sure_label_loss(logits: torch.Tensor, labels: torch.Tensor, sure: torch.Tensor) -> torch.Tensor:
-    """Return cross-entropy over the clips that have a label; 0 where none has.
+def confident_cross_entropy(
+    logits: torch.Tensor, labels: torch.Tensor, sure: torch.Tensor
+) -> torch.Tensor:
+    """Return the cross-entropy averaged over the clips with a confident label; 0 where there is
+    none.
 
-    logits: (B, K). labels: (B,). sure: (B,) bool.
+    logits: (B, K). labels: (B,) int64. sure: (B,) bool, which labels are confident.
     """
     each = F.cross_entropy(logits, labels, reduction="none") * sure
     return each.sum() / sure.sum().clamp_min(1)

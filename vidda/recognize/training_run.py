@@ -1,4 +1,4 @@
-"""One run of training or adaptation: its data, its parts, and what happens after each epoch."""
+"""A run of training or adaptation: its data, its modules, and the end of each epoch."""
 
 import json
 import math
@@ -30,15 +30,15 @@ from vidda.types import Manifest, Predictions
 
 
 def supervised(config: TrainConfig, classes: int) -> Supervised:
-    """Return cross-entropy as the config wants it."""
+    """Return the supervised method of a config. classes: K."""
     return Supervised(classes, config.label_smoothing, config.mixup, config.cutmix)
 
 
-class Training:
-    """Everything of a run that outlives one step.
+class TrainingRun:
+    """The data and modules of a run, from its start to its end.
 
-    steps: of the optimizer, an epoch. feed: what the method is trained on. target: the clips that
-    it may look at before an epoch.
+    steps: optimizer steps in an epoch. feed: the batches of a step. target: the clips whose outputs
+    the method may use before an epoch.
     """
 
     def __init__(
@@ -59,7 +59,7 @@ class Training:
         self.folder = folder
         self.steps = steps
         self.feed = feed
-        self.parts = config.parts(
+        self.modules = config.loop_modules(
             model, method, accelerator, layer_decay=config.layer_decay, ema=config.ema
         )
         self.target = None if target is None else self._test_loader(target)
@@ -73,29 +73,31 @@ class Training:
         )
 
     def run(self) -> None:
-        """Train to the end and finish the run folder."""
+        """Train to the end, select an epoch and finish the run folder."""
         position = train(
             self.folder,
-            self.parts,
+            self.modules,
             self.feed,
-            self.config.pace(self.steps, self.config.patience),
+            self.config.loop_schedule(self.steps, self.config.patience),
             self.config.seed,
             end_epoch=self.end_epoch,
-            save_model=lambda place, tested: save_model(place, self.card, tested),
-            look=None if self.target is None else self._look,
+            save_model=lambda folder, tested: save_model(folder, self.card, tested),
+            infer_target=None if self.target is None else self._infer_target,
         )
         if self.accelerator.is_main_process:
             assert position.best_epoch is not None
             self._select(position.best_epoch, position.scores)
 
-    def _look(self) -> Outputs:
-        """Return the target's clips through the weights that learn."""
+    def _infer_target(self) -> Outputs:
+        """Return the current model's outputs for the target's clips."""
         assert self.target is not None
         device = self.accelerator.device
-        return infer(self.parts.model, self.target, device, self.config.precision)
+        return infer(self.modules.model, self.target, device, self.config.precision)
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
-        """Predict the watched clips and the validation clips; the epoch's score, and figures."""
+        """Save predictions of the watched and the validation clips; return the epoch's score, and
+        figures.
+        """
         for name, loader in self.watched.items():
             self._save(name, epoch, self._predict(loader))
         found = self._predict(self.val)
@@ -111,51 +113,53 @@ class Training:
         return accuracy - 1e-6 * loss, figures
 
     def _select(self, best: int, scores: list[float]) -> None:
-        """Say which epoch was chosen, and finish."""
+        """Write the selected epoch and its predictions, finish the run folder, and print a
+        summary.
+        """
         name, run = self.config.select, self.folder.path
-        # The worst there is has no place in JSON.
+        # JSON has no infinity.
         kept = [score if math.isfinite(score) else None for score in scores]
         selection = {"selected": best, "last": len(scores) - 1, "select": name, "scores": kept}
         write_text(run / "selection.json", json.dumps(selection, indent=1) + "\n")
-        found = load_predictions(self._place("val", best))
+        found = load_predictions(self._predictions_path("val", best))
         save_predictions(run / "predictions" / "val.npz", found.predictions, found.classes)
         self.folder.finish()
         print(f"done: {run}; epoch {best} by {name} ({scores[best]:.4g}) of {len(scores)}")
-        self._tell_watched(best, len(scores) - 1)
+        self._print_watched_accuracy(best, len(scores) - 1)
 
-    def _tell_watched(self, best: int, last: int) -> None:
+    def _print_watched_accuracy(self, best: int, last: int) -> None:
         """Print the accuracy on the watched clips, whose labels are read only now, at the end."""
         for name, file in self.config.watch.items():
             labels = {clip.id: clip.label for clip in load_manifest(file).clips}
-            said = []
+            results = []
             for epoch in dict.fromkeys((best, last)):
-                found = load_predictions(self._place(name, epoch)).predictions
+                found = load_predictions(self._predictions_path(name, epoch)).predictions
                 known = [n for n, one in enumerate(found.ids) if labels.get(one) is not None]
                 right = [found.logits[n].argmax() == labels[found.ids[n]] for n in known]
                 if known:
-                    said.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
-            print(f"watched {name}: {', '.join(said) or 'no labels'}")
+                    results.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
+            print(f"watched {name}: {', '.join(results) or 'no labels'}")
 
     def _predict(self, loader: ClipLoader) -> Predictions:
-        """Of all processes together, in the manifest's order."""
-        own = predict(self.parts.tested, loader, self.accelerator.device, self.config.precision)
+        """Return the predictions of all processes together, in the manifest's order."""
+        own = predict(self.modules.tested, loader, self.accelerator.device, self.config.precision)
         if self.accelerator.num_processes == 1:
-            return own if own.ids else _nothing(loader)
+            return own if own.ids else _raise_unreadable(loader)
         everyone = gather_object([(own.ids, own.logits)])
         everyone = [(ids, logits) for ids, logits in everyone if ids]
         if not everyone:
-            return _nothing(loader)
+            return _raise_unreadable(loader)
         ids = [clip_id for part, _ in everyone for clip_id in part]
         logits = np.concatenate([part for _, part in everyone])
-        place = {clip.id: n for n, clip in enumerate(loader.dataset.manifest.clips)}
-        order = sorted(range(len(ids)), key=lambda n: place[ids[n]])
+        position = {clip.id: n for n, clip in enumerate(loader.dataset.manifest.clips)}
+        order = sorted(range(len(ids)), key=lambda n: position[ids[n]])
         return Predictions(tuple(ids[n] for n in order), logits[order])
 
     def _save(self, name: str, epoch: int, found: Predictions) -> None:
         if self.accelerator.is_main_process:
-            save_predictions(self._place(name, epoch), found, self.data.train.classes)
+            save_predictions(self._predictions_path(name, epoch), found, self.data.train.classes)
 
-    def _place(self, name: str, epoch: int) -> Path:
+    def _predictions_path(self, name: str, epoch: int) -> Path:
         return self.folder.path / "predictions" / name / f"epoch_{epoch:03d}.npz"
 
     def _test_loader(self, manifest: Manifest) -> ClipLoader:
@@ -171,7 +175,7 @@ class Training:
         )
 
 
-def _nothing(loader: ClipLoader) -> NoReturn:
+def _raise_unreadable(loader: ClipLoader) -> NoReturn:
     clips = loader.dataset.manifest.clips
     why = next(iter(loader.skipped.values()), "")
     raise ViddaError(

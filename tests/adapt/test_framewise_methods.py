@@ -1,4 +1,4 @@
-"""Features of each moment, and the methods that stand on them."""
+"""Features of each time step, and the methods that need them."""
 
 from pathlib import Path
 from typing import Any
@@ -54,15 +54,17 @@ def gradient(config: MethodConfig, term: str) -> list[torch.Tensor]:
     return [torch.zeros_like(w) if g is None else g for w, g in zip(weights, grads, strict=True)]
 
 
-@pytest.mark.parametrize(("name", "moments"), [("biconvlstm", 7), ("videomae", 4)])
-def test_moments_come_from_the_pass_that_makes_the_clips_features(name: str, moments: int) -> None:
+@pytest.mark.parametrize(("name", "time_steps"), [("biconvlstm", 7), ("videomae", 4)])
+def test_time_steps_come_from_the_pass_that_makes_the_clips_features(
+    name: str, time_steps: int
+) -> None:
     model = tiny(name).eval()
     video = batch()[0].video
     with torch.no_grad():
         clip, frames = model.framewise(video)
         plain = model(video)
     assert torch.equal(clip.logits, plain.logits) and torch.equal(clip.features, plain.features)
-    assert frames.shape == (3, moments, model.frame_dim)
+    assert frames.shape == (3, time_steps, model.frame_dim)
     if isinstance(model, VideoMae):
         torch.testing.assert_close(model.fc_norm(frames.mean(1)), plain.features)
     # Time runs along it: a change at the end is seen most at the end by a model that was not
@@ -71,20 +73,20 @@ def test_moments_come_from_the_pass_that_makes_the_clips_features(name: str, mom
     changed[:, :, -2:] += torch.randn(3, 3, 2, 32, 32, generator=torch.Generator().manual_seed(2))
     with torch.no_grad():
         apart = (model.framewise(changed).frames - frames).square().sum((0, 2))
-    assert apart.argmax() >= moments - 2 and apart[0] < apart[-1]
+    assert apart.argmax() >= time_steps - 2 and apart[0] < apart[-1]
 
 
-def test_relations_are_weighted_by_what_their_judges_say() -> None:
+def test_relations_are_weighted_by_domain_attention() -> None:
     torch.manual_seed(0)
     layer = TemporalRelations(4, 6, 5)
-    moments = torch.randn(3, 4, 6)
-    found = layer(moments, 1.0)
+    time_steps = torch.randn(3, 4, 6)
+    found = layer(time_steps, 1.0)
     assert found.sizes.shape == (3, 3, 5) and found.domains.shape == (3, 3, 2)
     assert [len(chosen) for chosen in layer.chosen] == [1, 3, 3]
     shares = found.domains.softmax(2)
     weights = 2 + (shares * shares.log()).sum(2)
     torch.testing.assert_close(found.video, (found.sizes * weights[:, :, None]).sum(1))
-    still = torch.relu(moments)
+    still = torch.relu(time_steps)
     fusion = layer.fusions[2][1]
     pairs = [torch.relu(fusion(still[:, list(pair)].flatten(1))) for pair in layer.chosen[2]]
     torch.testing.assert_close(found.sizes[:, 2], torch.stack(pairs).sum(0))
@@ -93,7 +95,9 @@ def test_relations_are_weighted_by_what_their_judges_say() -> None:
 @pytest.mark.parametrize(
     ("key", "term"), [("frame", "frames"), ("relation", "relations"), ("video", "clips")]
 )
-def test_the_strength_of_a_judge_scales_the_gradient_of_the_features(key: str, term: str) -> None:
+def test_the_strength_of_a_discriminator_scales_the_gradient_of_the_features(
+    key: str, term: str
+) -> None:
     small: dict[str, Any] = {"width": 16, "bottleneck": 8, "segments": 3}
     none, half, full = (
         gradient(Ta3nConfig.model_validate(small | {key: strength}), term)
@@ -105,7 +109,7 @@ def test_the_strength_of_a_judge_scales_the_gradient_of_the_features(key: str, t
     assert max(float(g.abs().max()) for g in full) > 0
 
 
-def test_the_autoencoder_does_not_move_what_it_rebuilds() -> None:
+def test_the_autoencoder_does_not_change_the_features_it_reconstructs() -> None:
     config = TransVaeConfig(hidden=16, latent=8, segments=4)
     for term in ABOUT_VAE:
         assert all((g == 0).all() for g in gradient(config, term))
@@ -117,14 +121,14 @@ def test_pseudo_labels_begin_late() -> None:
     model = tiny("biconvlstm")
     late = built(TransVaeConfig(hidden=16, latent=8, segments=4, threshold=0.0), model)
     early = late.step(model, *batch())
-    assert early.shown["pseudo_labels"] == 0
+    assert early.metrics["pseudo_labels"] == 0
     assert early.losses["pseudo"] == 0 and early.losses["branch_pseudo"] == 0
     late.progress = 0.1
     now = late.step(model, *batch())
-    assert now.shown["pseudo_labels"] == 1 and now.losses["pseudo"] > 0
+    assert now.metrics["pseudo_labels"] == 1 and now.losses["pseudo"] > 0
 
 
-def test_the_latents_of_a_clip_learn_to_rebuild_it() -> None:
+def test_the_latents_of_a_clip_learn_to_reconstruct_it() -> None:
     torch.manual_seed(0)
     vae = SequentialVae(6, 16, 4)
     clips = torch.randn(8, 5, 6)
@@ -138,7 +142,7 @@ def test_the_latents_of_a_clip_learn_to_rebuild_it() -> None:
         optimizer.step()
         errors.append(float(error.detach()))
     assert errors[-1] < 0.5 * errors[0]
-    # What is expected of a moment depends on earlier ones alone.
+    # The prior of a time step depends on earlier ones alone.
     dynamic = torch.randn(2, 5, 4)
     later = dynamic.clone()
     later[:, 3:] += 1

@@ -1,6 +1,6 @@
-"""Training with a target: its answers at test time, and what scores without labels are made from.
+"""A training run with a target: predictions at test time, and features for scores without labels.
 
-RUN/online/epoch_E.npz                   predictions of a method of test time
+RUN/online/epoch_E.npz                   predictions of a test-time method, in the steps' order
 RUN/features/{val,target}/epoch_E.npz    ids (N,), features (N, D), logits (N, K),
                                          weight (K, D) of the last layer; `numpy.load` reads it
 """
@@ -19,24 +19,26 @@ from vidda.recognize.infer import infer
 from vidda.recognize.inference import clip_logits
 from vidda.recognize.method import Outputs
 from vidda.recognize.recognizer import Recognizer
-from vidda.recognize.training import Training
+from vidda.recognize.training_run import TrainingRun
 from vidda.types import Manifest, Predictions
 
 
-class Adapting(Training):
+class AdaptationRun(TrainingRun):
     """One run of `vidda adapt`."""
 
     def run(self) -> None:
-        """As in training; a method of test time is told of source and target first."""
-        method, model = self.parts.method, self.parts.model
+        """Train to the end; a test-time method is prepared with the source and the target first."""
+        method, model = self.modules.method, self.modules.model
         if isinstance(method, Online):
             assert isinstance(model, Recognizer)
-            method.begin(model, self.folder.path, self._look_at_source, self._show)
+            method.begin(model, self.folder.path, self._infer_source, self._target_logits)
         super().run()
 
     def _test_loader(self, manifest: Manifest) -> ClipLoader:
-        """As in training; of a frozen part's states, where it is frozen."""
-        config, model = self.config, self.parts.model
+        """Return the clips of a manifest as in testing, or their stored states where layers are
+        frozen.
+        """
+        config, model = self.config, self.modules.model
         assert isinstance(config, AdaptConfig)
         if config.frozen is None:
             return super()._test_loader(manifest)
@@ -44,48 +46,52 @@ class Adapting(Training):
         every = np.arange(len(manifest))
         return states_loader(config, model, manifest, config.batch_size, lambda epoch: every)
 
-    def _look_at_source(self) -> Outputs:
+    def _infer_source(self) -> Outputs:
         loader = self._test_loader(self.data.train)
-        return infer(self.parts.model, loader, self.accelerator.device, self.config.precision)
+        return infer(self.modules.model, loader, self.accelerator.device, self.config.precision)
 
-    def _show(self, number: torch.Tensor) -> torch.Tensor:
-        """Return logits of target clips, (B, K), by the weights as they are now."""
+    def _target_logits(self, number: torch.Tensor) -> torch.Tensor:
+        """Return the logits (B, K) of target clips, (B,) by number, from the current weights."""
         assert self.target is not None
         video = torch.stack([self.target.dataset[n].video for n in number.tolist()])
-        model = self.parts.model.eval()
+        model = self.modules.model.eval()
         device, precision = self.accelerator.device, self.config.precision
         return torch.from_numpy(clip_logits(model, video, device, precision))
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
-        """As in training; answers, and with `features` both domains' features, are kept besides."""
+        """Save online predictions and, with `features`, both domains' features; return score and
+        figures.
+        """
         assert isinstance(self.config, AdaptConfig) and self.target is not None
-        if isinstance(self.parts.method, Online):
-            self._keep_answers(epoch, self.parts.method.answers.cpu().numpy())
+        if isinstance(self.modules.method, Online):
+            self._save_online_predictions(epoch, self.modules.method.answers.cpu().numpy())
         if self.config.features:
             for name, loader in (("val", self.val), ("target", self.target)):
-                self._keep(name, epoch, loader)
+                self._save_features(name, epoch, loader)
         return super().end_epoch(epoch)
 
-    def _keep_answers(self, epoch: int, answers: np.ndarray) -> None:
-        """Of the clips that there is an answer for: one that cannot be read has none."""
+    def _save_online_predictions(self, epoch: int, answers: np.ndarray) -> None:
+        """Save the predictions of a test-time method, without clips that have none as they cannot
+        be read.
+        """
         assert self.target is not None
         known = np.isfinite(answers).all(1).nonzero()[0]
         ids = tuple(self.target.dataset.manifest.clips[n].id for n in known)
-        place = self.folder.path / "online" / f"epoch_{epoch:03d}.npz"
-        save_predictions(place, Predictions(ids, answers[known]), self.data.train.classes)
+        path = self.folder.path / "online" / f"epoch_{epoch:03d}.npz"
+        save_predictions(path, Predictions(ids, answers[known]), self.data.train.classes)
 
-    def _keep(self, name: str, epoch: int, loader: ClipLoader) -> None:
-        model = self.parts.tested
+    def _save_features(self, name: str, epoch: int, loader: ClipLoader) -> None:
+        model = self.modules.tested
         assert isinstance(model, Recognizer)
-        seen = infer(model, loader, self.accelerator.device, self.config.precision)
+        outputs = infer(model, loader, self.accelerator.device, self.config.precision)
         weight = model.classifier.weight.detach().float().cpu()
-        place = self.folder.path / "features" / name / f"epoch_{epoch:03d}.npz"
-        with atomic(place) as temporary:
+        path = self.folder.path / "features" / name / f"epoch_{epoch:03d}.npz"
+        with atomic(path) as temporary:
             np.savez_compressed(
                 temporary,
                 allow_pickle=False,
                 ids=np.array([clip.id for clip in loader.dataset.manifest.clips], dtype=np.str_),
-                features=seen.features.numpy(),
-                logits=seen.logits.numpy(),
+                features=outputs.features.numpy(),
+                logits=outputs.logits.numpy(),
                 weight=weight.numpy(),
             )
