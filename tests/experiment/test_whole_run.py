@@ -33,9 +33,9 @@ def test_a_failing_stage_stops_the_job_and_complete_ones_are_skipped(
         with pytest.raises(ViddaError) as told:
             run(config, dry_run=False, resume=start == 2)
         (line,) = str(told.value).splitlines()
-        assert line.startswith("[2/5] masks-syn_ground_train did not come to its end: clip ")
+        assert line.startswith("[2/5] masks-syn_ground_train failed: clip ")
         assert "has no sidecar" in line and "(exit status 2)" in line
-        assert f"see {out / 'stages' / 'masks-syn_ground_train.log'}; --resume goes on" in line
+        assert f"see {out / 'stages' / 'masks-syn_ground_train.log'}; --resume continues" in line
         assert sessions(out) == {"prepare": 1, "masks-syn_ground_train": start}
     assert "[1/5] prepare: done in" in capsys.readouterr().err
     assert not (out / "trained").exists()
@@ -49,7 +49,7 @@ def test_a_dry_run_changes_nothing_and_tries_what_has_its_inputs(
     said = capsys.readouterr().out
     assert "5 stages, 0 complete" in said
     assert "dry run of prepare: dry run: would write 14 clips" in said
-    assert "GPU hours in all at 100 TFLOP/s" in said
+    assert "GPU hours in total at 100 TFLOP/s" in said
     assert not (tmp_path / "out").exists()
     (tmp_path / "tree" / "syn" / "ground" / "Advance").rename(tmp_path / "elsewhere")
     with pytest.raises(ViddaError, match=r"^prepare: 1 listed clips .*\(exit status 2\)"):
@@ -63,7 +63,7 @@ def test_folders_of_others_and_jobs_that_are_there_are_refused(tmp_path: Path) -
     with pytest.raises(ViddaError, match="not made by vidda run"):
         run(config, dry_run=True, resume=True)
     (tmp_path / "out" / "stages").mkdir()
-    with pytest.raises(ViddaError, match="holds a job already; --resume goes on with it"):
+    with pytest.raises(ViddaError, match="holds a job already; --resume continues it"):
         run(config, dry_run=False, resume=False)
 
 
@@ -77,7 +77,7 @@ def test_a_stage_that_was_begun_does_not_change(tmp_path: Path) -> None:
     with pytest.raises(ViddaError) as told:
         run(loaded(content), dry_run=False, resume=True)
     text = str(told.value)
-    assert text.startswith("mini was begun with another config (now ")
+    assert text.startswith("mini was started with another config (now ")
     assert f"or delete {tmp_path / 'out' / 'data'} and {config}" in text
 
 
@@ -137,7 +137,7 @@ def test_a_job_stops_at_once_where_prepare_had_to_leave_out_what_it_needs(tmp_pa
         run(loaded(content), dry_run=False, resume=False)
     assert str(told.value) == (
         "prepare left out gs2gr/target_only: real_ground_val_tsonly: the list is not there; leave"
-        " its task or arm out too"
+        " out its task or arm too"
     )
 
 

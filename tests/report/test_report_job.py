@@ -79,11 +79,11 @@ def test_missing_parts_are_told(tmp_path: Path) -> None:
     assert report(runs=[run], out=tmp_path / "report") == 0
     text = said(tmp_path / "report")
     for sentence in (
-        "No transfer table is among the folders",
+        "No folder of this report has a transfer table",
         "The gap needs a transfer table.",
-        "No predictions are among the folders",
-        "No gallery was asked for",
-        "No folder of vidda translate is among",
+        "No folder of this report has predictions",
+        "No gallery was requested",
+        "No folder of this report is of vidda translate",
     ):
         assert sentence in text
     assert not (tmp_path / "report" / "tables").exists()
@@ -101,7 +101,7 @@ def test_translations_without_a_gallery(tmp_path: Path) -> None:
     folder = translated(tmp_path / "translated", source, videos=False)
     assert report(runs=[folder], out=tmp_path / "report") == 0
     text = said(tmp_path / "report")
-    assert "4 of 4 clips: failed, then rejected" in text and "No gallery was asked for" in text
+    assert "4 of 4 clips: failed, then rejected" in text and "No gallery was requested" in text
     assert "Translation “translated”: 1 of 4 clips failed." in text
 
 
@@ -144,7 +144,7 @@ def test_test_clips_that_were_trained_on_are_told(tmp_path: Path) -> None:
     write_csv(file, csv_header([]), csv_lines(learned, CLASSES, []))
     table = transfer(tmp_path / "table", data, {"a row": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    assert "“a row” on gs2gr: 3 test clips were trained on" in said(tmp_path / "report")
+    assert "“a row” on gs2gr: it was trained on 3 test clips" in said(tmp_path / "report")
 
 
 def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
@@ -170,9 +170,9 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     assert report(runs=[table], out=tmp_path / "report") == 0
     text = said(tmp_path / "report")
     for warning in (
-        "The test clips are MiniRoCoG's: what is called real here is rendered too.",
-        "gs2gr: 24 test clips; an accuracy of 50% is known to ±19 points at best.",
-        "gs2gr: 3 test subjects; how far the figures hold for others is hardly known.",
+        "The test clips are MiniRoCoG's: its real clips are rendered too.",
+        "gs2gr: 24 test clips; an accuracy of 50% is known to within ±19 points at best.",
+        "gs2gr: 3 test subjects; how far the results hold for other subjects is hardly known.",
         "3 of 4 results are of fewer than 3 seeds",
         "Results are of 1 to 4 seeds",
         "“b” has no result on as2ar.",
@@ -185,7 +185,7 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     save_manifest(Manifest(tmp_path, (), ()), tmp_path / "x.csv")
     (data / "splits").rename(data / "moved")
     assert report(runs=[table], out=tmp_path / "report", resume=True) == 0
-    assert "The test clips are not where they were" in said(tmp_path / "report")
+    assert "The test clips were moved or deleted" in said(tmp_path / "report")
 
 
 def test_many_classes_are_shown_by_their_mistakes(
@@ -196,7 +196,7 @@ def test_many_classes_are_shown_by_their_mistakes(
     table = transfer(tmp_path / "table", data, {"source only": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
     page = read_page(tmp_path / "report" / "index.html")
-    counts = [int(row[2].text()) for row in table_of(page, "source only: the commonest")]
+    counts = [int(row[2].text()) for row in table_of(page, "source only: the most frequent")]
     assert counts == sorted(counts, reverse=True) and counts[-1] > 0
 
 
@@ -206,7 +206,7 @@ def test_an_old_report_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert report(runs=[run], out=out, dry_run=True) == 0
     assert not out.exists()
     assert report(runs=[run], out=out, title="first") == 0
-    with pytest.raises(ViddaError, match="holds a report; choose another folder or replace it"):
+    with pytest.raises(ViddaError, match="another folder, or --resume replaces it"):
         report(runs=[run], out=out)
     (out / "stale").write_text("")
     assert report(runs=[run], out=out, title="second", resume=True) == 0
@@ -217,7 +217,7 @@ def test_an_old_report_is_replaced_only_when_asked(tmp_path: Path) -> None:
 def test_nothing_else_is_ever_replaced(tmp_path: Path) -> None:
     _, run = one_run(tmp_path)
     for resume in (False, True):
-        with pytest.raises(ViddaError, match="holds something else than a report"):
+        with pytest.raises(ViddaError, match="holds something other than a report"):
             report(runs=[run], out=tmp_path / "run", resume=resume)
     assert (run / "DONE").exists()
 
@@ -233,7 +233,7 @@ def test_all_that_cannot_be_reported_is_named_at_once(tmp_path: Path) -> None:
         report(runs=given, out=tmp_path / "report")
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    assert "transfer.json: not what this version of vidda evaluate writes" in lines[0]
+    assert "transfer.json: not written by this version of vidda evaluate" in lines[0]
     assert "none: no such folder" in lines[1] and "empty: nothing to report" in lines[2]
     assert "2 transfer tables" in lines[3]
     with pytest.raises(ViddaError, match=r"translations\.x: .* is no folder of vidda translate"):
@@ -247,7 +247,7 @@ def test_a_damaged_result_and_a_wrong_folder_of_controls(tmp_path: Path) -> None
     with pytest.raises(ViddaError, match="has no folder clips"):
         report(runs=[folder], out=tmp_path / "report", gallery=gallery)
     (folder / "videos" / "1.json").write_text("{")
-    with pytest.raises(ViddaError, match=r"1\.json: not a clip's result"):
+    with pytest.raises(ViddaError, match=r"1\.json: not the result of a clip"):
         report(runs=[folder], out=tmp_path / "report")
 
 

@@ -5,7 +5,7 @@ import pytest
 
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate.summary import Intervals
-from vidda.sweep.gains import gain_grid, gains
+from vidda.sweep.gains import compute_gains, gain_grid
 from vidda.types import Predictions
 
 SUBJECTS = np.repeat(["a", "b", "c", "d"], 5)
@@ -27,7 +27,7 @@ def first(count: int) -> np.ndarray:
 
 
 def test_seeds_are_paired_and_only_those_that_both_have_count() -> None:
-    found = gains(
+    found = compute_gains(
         {
             ("base", "gs2gr"): {0: said(first(4)), 1: said(first(12)), 3: said(first(0))},
             ("better", "gs2gr"): {1: said(first(14)), 0: said(first(6)), 2: said(first(20))},
@@ -55,5 +55,5 @@ def test_one_seed_has_no_deviation_and_one_subject_no_interval() -> None:
         ("base", "gs2gr"): {0: said(first(10), alone)},
         ("worse", "gs2gr"): {0: said(first(8), alone)},
     }
-    (line,) = gain_grid(gains(answers, "base", Intervals()), "base", ("gs2gr",)).rows
+    (line,) = gain_grid(compute_gains(answers, "base", Intervals()), "base", ("gs2gr",)).rows
     assert line == ("worse", "-10.0")

@@ -11,7 +11,7 @@ from vidda.adapt.joint import MethodSettings
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.pairing import keep_together, parents
 from vidda.data import load_manifest
-from vidda.evaluate.label_free_scores import VALIDATION, EpochScore
+from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.recognize.train_config import TrainConfig, TrainData, load_data
 from vidda.types import Manifest
 
@@ -37,7 +37,7 @@ class AdaptConfig(TrainConfig):
         " then stays as it is and is computed once, as in testing; null: all of it learns",
     )
     select: EpochScore | Literal["last"] = Field(  # type: ignore[assignment] # more than training
-        VALIDATION,
+        SOURCE_VALIDATION,
         description="score that chooses the epoch, none of which knows target labels; last: none",
     )
 

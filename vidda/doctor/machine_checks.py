@@ -5,7 +5,7 @@ import platform
 import shutil
 
 import vidda
-from vidda.doctor.findings import Missing
+from vidda.doctor.findings import MissingPart
 from vidda.provenance import git_commit, version
 
 
@@ -36,7 +36,7 @@ def check_cuda() -> str:
     import torch
 
     if not torch.cuda.is_available():
-        raise Missing("torch finds no CUDA device")
+        raise MissingPart("torch finds no CUDA device")
     lines = []
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
@@ -60,8 +60,8 @@ def _precisions(device: str) -> str:
         except RuntimeError:
             fails.append(name)
             continue
-        near = (got - right).norm() < 0.02 * right.norm()
-        (works if near else fails).append(name)
+        close = (got - right).norm() < 0.02 * right.norm()
+        (works if close else fails).append(name)
     if "fp32" in fails:
-        raise ValueError(f"{device}: a product of matrices is wrong in {', '.join(fails)}")
+        raise ValueError(f"{device}: a matrix product is wrong in {', '.join(fails)}")
     return f"{', '.join(works)} right" + (f"; {', '.join(fails)} wrong" if fails else "")

@@ -7,11 +7,11 @@ from typing import Any
 
 import numpy as np
 
-from vidda.doctor.findings import Missing
+from vidda.doctor.findings import MissingPart
 from vidda.errors import ViddaError
 from vidda.provenance import version
 
-# Recognizers that the recipes of this package load by name.
+# Recognizers that the configs of this package load by name.
 RECOGNIZERS = ("MCG-NJU/videomae-base", "MCG-NJU/videomae-base-finetuned-kinetics")
 
 
@@ -148,12 +148,12 @@ def _require_finite(output: object, shape: tuple[int, ...]) -> None:
 
 def check_mmpose() -> str:
     if version("mmpose") is None:
-        raise Missing("not installed")
+        raise MissingPart("not installed")
     from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
 
     apis = import_mmpose_apis()
     config = shipped_config("body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py")
-    config.model.backbone.init_cfg = None  # no pre-trained weights: nothing is fetched
+    config.model.backbone.init_cfg = None  # no pre-trained weights: nothing is downloaded
     model = apis.init_model(config, None, device="cpu")
     image = np.zeros((128, 96, 3), np.uint8)
     people = apis.inference_topdown(model, image, np.array([[0, 0, 96, 128]]))
@@ -165,7 +165,7 @@ def check_mmpose() -> str:
 
 def check_wandb() -> str:
     if version("wandb") is None:
-        raise Missing("not installed")
+        raise MissingPart("not installed")
     from vidda.config import Config
     from vidda.run import RunFolder
 
@@ -180,7 +180,7 @@ def check_wandb() -> str:
 
 
 def check_weights() -> str:
-    """Look for the public weights as the commands do that use them, without fetching any."""
+    """Find the public weights as the commands that use them do, without downloading any."""
     from vidda.recognize.videomae_start import VideoMaeHub
     from vidda.translate.caption import CaptionerConfig, find_captioner
     from vidda.translate.stable_diffusion.model_files import find_model_files
@@ -191,14 +191,14 @@ def check_weights() -> str:
         "caption": lambda: find_captioner(CaptionerConfig(), download=False),
         **{f"train {name}": VideoMaeHub(repo=name).find for name in RECOGNIZERS},
     }
-    there, problems = [], []
+    cached, problems = [], []
     for name, find in uses.items():
         try:
             find()
-            there.append(name)
+            cached.append(name)
         except ViddaError as error:
             problems += str(error).splitlines()
-    found = f"in the cache: those of {', '.join(there) or 'none'}"
+    found = f"in the cache: those of {', '.join(cached) or 'none'}"
     if problems:
-        raise Missing("; ".join([found, *problems]))
+        raise MissingPart("; ".join([found, *problems]))
     return found

@@ -1,4 +1,4 @@
-"""Checks of what reads and writes pictures and videos."""
+"""Checks of the libraries that read and write images and videos."""
 
 import tempfile
 from pathlib import Path
@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from vidda.doctor.findings import Missing
+from vidda.doctor.findings import MissingPart
 from vidda.provenance import version
 
 
@@ -32,7 +32,7 @@ def check_decord() -> str:
 
 
 def check_codecs() -> str:
-    """Write and read the other codecs that users bring."""
+    """Write and read further codecs that users' videos may have."""
     works, fails = [], []
     for name, encoder, suffix in (
         ("HEVC", "libx265", ".mp4"),
@@ -67,7 +67,7 @@ def _write_with(encoder: str, file: Path) -> None:
 
 def check_torchcodec() -> str:
     if version("torchcodec") is None:
-        raise Missing("not installed")
+        raise MissingPart("not installed")
     from torchcodec.decoders import VideoDecoder
 
     import vidda.video
