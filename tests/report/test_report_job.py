@@ -66,7 +66,7 @@ def test_the_results_of_vidda_evaluate(tmp_path: Path) -> None:
     assert [cell.text() for cell in line[:2]] == ["tested", "6"]
     assert float(line[2].attributes["data-v"]) == metrics["accuracy"]
     # The checkpoints are there, but no training is.
-    assert f"gone or damaged: {runs[0]}: nothing to report in it" in page.text()
+    assert f"missing or damaged: {runs[0]}: nothing to report in it" in page.text()
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.name)
@@ -93,7 +93,7 @@ def test_a_run_that_is_gone_is_told(tmp_path: Path) -> None:
     data, run = one_run(tmp_path)
     table = transfer(tmp_path / "table", data, {"source only": {"gs2gr": [run, tmp_path / "gone"]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    assert f"gone or damaged: {tmp_path / 'gone'}: no such folder" in said(tmp_path / "report")
+    assert f"missing or damaged: {tmp_path / 'gone'}: no such folder" in said(tmp_path / "report")
 
 
 def test_translations_without_a_gallery(tmp_path: Path) -> None:

@@ -16,6 +16,7 @@ RECOGNIZERS = ("MCG-NJU/videomae-base", "MCG-NJU/videomae-base-finetuned-kinetic
 
 
 def check_torchvision() -> str:
+    """Resize a clip with torchvision."""
     import torch
     from torchvision.transforms import v2
 
@@ -27,6 +28,7 @@ def check_torchvision() -> str:
 
 
 def check_pytorchvideo() -> str:
+    """Run a small X3D of pytorchvideo."""
     import torch
     from pytorchvideo.models.x3d import create_x3d
 
@@ -38,6 +40,7 @@ def check_pytorchvideo() -> str:
 
 
 def check_timm() -> str:
+    """Run a small ViT of timm."""
     import timm
     import torch
 
@@ -47,6 +50,7 @@ def check_timm() -> str:
 
 
 def check_torchmetrics() -> str:
+    """Compute an accuracy with torchmetrics and rearrange a tensor with einops."""
     import torch
     from einops import rearrange
     from torchmetrics.classification import MulticlassAccuracy
@@ -59,6 +63,7 @@ def check_torchmetrics() -> str:
 
 
 def check_transformers() -> str:
+    """Run a small VideoMAE of transformers."""
     import torch
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
@@ -76,6 +81,7 @@ def check_transformers() -> str:
 
 
 def check_diffusers() -> str:
+    """Run a step of a small UNet with a ControlNet of diffusers."""
     import torch
     from diffusers import ControlNetModel, PNDMScheduler, UNet2DConditionModel
 
@@ -108,6 +114,7 @@ def check_diffusers() -> str:
 
 
 def check_peft() -> str:
+    """Run a layer with a LoRA of peft."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -119,6 +126,7 @@ def check_peft() -> str:
 
 
 def check_accelerate() -> str:
+    """Compute a gradient on accelerate's device."""
     import torch
     from accelerate import Accelerator
 
@@ -129,6 +137,7 @@ def check_accelerate() -> str:
 
 
 def check_safetensors() -> str:
+    """Save and load a tensor with safetensors."""
     import torch
     from safetensors.torch import load, save
 
@@ -147,6 +156,7 @@ def _require_finite(output: object, shape: tuple[int, ...]) -> None:
 
 
 def check_mmpose() -> str:
+    """Estimate a pose with an RTMPose of mmpose, without weights."""
     if version("mmpose") is None:
         raise MissingPart("not installed")
     from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
@@ -164,6 +174,7 @@ def check_mmpose() -> str:
 
 
 def check_wandb() -> str:
+    """Record an offline run with wandb."""
     if version("wandb") is None:
         raise MissingPart("not installed")
     from vidda.config import Config

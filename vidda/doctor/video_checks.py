@@ -11,6 +11,7 @@ from vidda.provenance import version
 
 
 def check_pyav() -> str:
+    """Write and read an H.264 video with PyAV."""
     import vidda.video
 
     with tempfile.TemporaryDirectory() as folder:
@@ -21,6 +22,7 @@ def check_pyav() -> str:
 
 
 def check_decord() -> str:
+    """Read an H.264 video with decord."""
     import vidda.video
     from vidda.video._decord import decord
 
@@ -66,6 +68,7 @@ def _write_with(encoder: str, file: Path) -> None:
 
 
 def check_torchcodec() -> str:
+    """Read an H.264 video with torchcodec."""
     if version("torchcodec") is None:
         raise MissingPart("not installed")
     from torchcodec.decoders import VideoDecoder
@@ -81,6 +84,7 @@ def check_torchcodec() -> str:
 
 
 def check_opencv() -> str:
+    """Find edges in an image with OpenCV."""
     import cv2
 
     edges = cv2.Canny(_moving_square()[0], 50, 150)

@@ -32,7 +32,7 @@ def report_warnings(found: FoundRuns) -> list[str]:
         lines += _sizes(found.transfer)
     lines += _small_tests({test.record.path.name: test.summary for test in found.tested})
     lines += _unfinished(found)
-    lines += [f"Not reported, because it is gone or damaged: {line}." for line in found.absent]
+    lines += [f"Not reported, because it is missing or damaged: {line}." for line in found.absent]
     lines += _mixed_versions(found.records())
     return list(dict.fromkeys(lines))
 
