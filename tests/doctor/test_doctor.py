@@ -113,11 +113,11 @@ def test_weights_are_told_as_the_commands_tell_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(MissingPart) as told:
+    with pytest.raises(MissingPart) as raised:
         model_checks.check_weights()
     with pytest.raises(ViddaError) as refused:
         find_model_files(WeightsConfig())
-    said = str(told.value)
+    text = str(raised.value)
     for line in str(refused.value).splitlines():
-        assert "backbone.weights.download=true fetches it" in line and line in said
-    assert "captioner.source: " in said and "model.start.download=true fetches it" in said
+        assert "backbone.weights.download=true fetches it" in line and line in text
+    assert "captioner.source: " in text and "model.start.download=true fetches it" in text

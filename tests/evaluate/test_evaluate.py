@@ -170,16 +170,16 @@ def test_clips_without_subjects_are_no_subjects(
         assert summary.bootstrap.high >= summary.wilson.high
         assert main(["evaluate", f"predictions={place}"]) == 0
         shown = capsys.readouterr().out
-        said = {
+        resampled = {
             0: "clips of unknown subjects",
             6: "3 subjects and 6 clips of unknown ones",
             12: "3 subjects",
         }
-        assert f"] bootstrap over {said[known]}" in " ".join(shown.split())
-        told = "\n".join(legend([cell], [], 0.95))
+        assert f"] bootstrap over {resampled[known]}" in " ".join(shown.split())
+        text = "\n".join(legend([cell], [], 0.95))
         sizes = {0: "12 (unknown)", 6: "12 (3 and 6 clips of unknown subjects)", 12: "12 (3)"}
-        assert f"all {sizes[known]}" in told
-        assert ("Clips of unknown subjects are taken for independent." in told) == (known < 12)
+        assert f"all {sizes[known]}" in text
+        assert ("Clips of unknown subjects are taken for independent." in text) == (known < 12)
 
 
 def test_two_models_are_compared_clip_by_clip(
@@ -359,28 +359,28 @@ def test_what_a_model_cannot_be_tested_on(
     file, manifest = saved_manifest(tmp_path / "data", 3)
     run, out = checkpoint(tmp_path / "run"), tmp_path / "out"
 
-    def said(*changed: str) -> str:
-        given = [f"model={run}", f"manifest={file}", f"out={out}", *QUICK, *changed]
-        (line,) = errors(capsys, *given)
+    def error_of(*changed: str) -> str:
+        arguments = [f"model={run}", f"manifest={file}", f"out={out}", *QUICK, *changed]
+        (line,) = errors(capsys, *arguments)
         assert not out.exists()
         return line
 
     four = checkpoint(tmp_path / "four", classes=(*CLASSES, "Wave"))
-    assert "3 classes, " in said(f"model={four}") and "knows 4" in said(f"model={four}")
+    assert "3 classes, " in error_of(f"model={four}") and "knows 4" in error_of(f"model={four}")
     wave = tmp_path / "wave" / "m.csv"
     save_manifest(replace(manifest, classes=("Advance", "Wave", "Rally")), wave)
-    assert "class 'Wave' is unknown to" in said(f"manifest={wave}")
+    assert "class 'Wave' is unknown to" in error_of(f"manifest={wave}")
     empty = tmp_path / "data" / "empty.csv"
     save_manifest(replace(manifest, clips=()), empty)
-    assert said(f"manifest={empty}").endswith("no clips in it; give a manifest with clips")
+    assert error_of(f"manifest={empty}").endswith("no clips in it; give a manifest with clips")
     hidden = tmp_path / "data" / "hidden.csv"
     save_manifest(manifest.unlabeled(), hidden)
-    assert "3 of 3 clips have no label" in said(f"manifest={hidden}")
+    assert "3 of 3 clips have no label" in error_of(f"manifest={hidden}")
     (tmp_path / "nothing").mkdir()
-    assert "no trained recognizer" in said(f"model={tmp_path / 'nothing'}")
-    assert "stride=FRAMES" in said("clips=3")
-    assert "not on this machine" in said("device=cuda:77")
-    assert "'flying' is not on this machine" in said("device=flying")
+    assert "no trained recognizer" in error_of(f"model={tmp_path / 'nothing'}")
+    assert "stride=FRAMES" in error_of("clips=3")
+    assert "not on this machine" in error_of("device=cuda:77")
+    assert "'flying' is not on this machine" in error_of("device=flying")
 
 
 def break_weights(run: Path, value: float) -> None:
@@ -405,9 +405,9 @@ def test_weights_that_are_no_numbers_are_refused(
     ):
         more = QUICK if command[0] != "export" else ()
         assert main([*command, *more]) == 2
-        said = capsys.readouterr()
-        assert "nan%" not in said.out
-        (line,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
+        printed = capsys.readouterr()
+        assert "nan%" not in printed.out
+        (line,) = [line for line in printed.err.splitlines() if line.startswith("error: ")]
         assert "tensors hold nan or inf (first classifier.bias)" in line
         assert "take another checkpoint" in line
 
@@ -423,8 +423,8 @@ def test_logits_that_are_no_numbers_are_refused(
     state["classifier.weight"][:] = torch.tensor([[3e38], [-3e38], [0.0]])
     state["classifier.bias"].fill_(3.3e38)
     save_file(state, place)
-    said = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
-    assert f"{run}: what it says of 2 of 2 clips is nan or inf, first of" in said[0]
+    lines = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
+    assert f"{run}: what it says of 2 of 2 clips is nan or inf, first of" in lines[0]
     assert not (out / "predictions.npz").exists()
     for more in ((), ("window=0.5",)):
         assert main(["predict", str(run), str(file), *more, *QUICK]) == 2
@@ -438,6 +438,6 @@ def test_a_clip_that_cannot_be_read_stops_it(
     file, _ = saved_manifest(tmp_path, 3)
     (tmp_path / "videos" / "1.mp4").write_bytes(b"")
     run, out = checkpoint(tmp_path / "run"), tmp_path / "out"
-    said = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
-    assert any("1.mp4: the file is empty" in line for line in said)
+    lines = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
+    assert any("1.mp4: the file is empty" in line for line in lines)
     assert not (out / "predictions.npz").exists()

@@ -261,9 +261,9 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
     content["variants"]["ours"]["change"] = {"backbone.sampling.stepz": 3}
     content["evaluate"] = {"crops": 2}
     content["report"] = {"titel": "x"}
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         make_plan(loaded(content))
-    text = str(told.value)
+    text = str(raised.value)
     assert "recognizers.tiny: batch_sise: unknown key; did you mean 'batch_size'?" in text
     assert "variants.masks: copies: " in text
     assert "variants.ours: backbone.sampling.stepz: unknown key" in text
@@ -272,9 +272,9 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
 
     content = with_variants(tmp_path / "out", weights=str(tmp_path / "nowhere"))
     content["recognizers"]["tiny"]["change"] = {**TRAIN, "patience": 3}
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         make_plan(loaded(content))
-    text = str(told.value)
+    text = str(raised.value)
     assert "recognizers.tiny: patience" in text
     assert f"variants.ours: backbone.weights.base: {tmp_path / 'nowhere'}: no such folder" in text
     assert len(text.splitlines()) == len(set(text.splitlines()))
@@ -287,9 +287,9 @@ def test_names_that_stand_for_nothing_are_told_at_once(tmp_path: Path) -> None:
     content |= {"personalize": {}, "mini": {"sise": 3}}
     content["arms"]["strange"] = {"data": ["maskz"], "weights": [1, 2]}
     content["variants"]["target"] = {"name": "randomized"}
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         make_plan(loaded(content))
-    lines = str(told.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert "tasks: 'gs2gr' is duplicated" in lines
     assert "tasks: rocog_v2 has no task 'gs2xx'" in lines
     assert "variants.ours.personalized: 'decoder' is not in personalize" in lines
@@ -327,8 +327,8 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
     # `vidda.translate.stable_diffusion.cost`; the tree's list has two clips, of which 16 frames are
     # taken.
     (translate,) = (line for line in lines if line.startswith("translate"))
-    told = float(translate.split(" = ")[1].split()[0])
-    assert told == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)
+    hours = float(translate.split(" = ")[1].split()[0])
+    assert hours == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)
     assert gpu_hours.estimate_gpu_hours(plan.stages, listing, prepared, 50.0)[1] == pytest.approx(
         2 * total
     )

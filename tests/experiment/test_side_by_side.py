@@ -75,15 +75,15 @@ def test_what_needs_another_stage_waits_for_it(
     stages, records = [first, second, third], StageRecords(tmp_path)
     run_stages(stages, tmp_path, records, at_once)
     assert all(stage.complete(tmp_path) for stage in stages)
-    said = capsys.readouterr().err
-    began = [re.findall(r"\[\d/3\] \w+", line.partition(": ")[0]) for line in said.splitlines()]
+    printed = capsys.readouterr().err
+    began = [re.findall(r"\[\d/3\] \w+", line.partition(": ")[0]) for line in printed.splitlines()]
     if at_once == 1:
         assert ["[1/3] first"] in began and ["[2/3] second"] in began
         assert all(len(names) == 1 for names in began)
     else:
         assert began[0] == ["[1/3] first", "[3/3] third"]
         assert records.seconds < sum(one.seconds for one in records.by_name.values())
-    assert said.index("[1/3] first: done in") < said.index("[2/3] second: done in")
+    assert printed.index("[1/3] first: done in") < printed.index("[2/3] second: done in")
     run_stages(stages, tmp_path, records, at_once)
     assert {one.sessions for one in records.by_name.values()} == {1}, "nothing is done twice"
 
@@ -101,15 +101,15 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path) -> None:
 
 def test_a_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    seen: list[bytes] = []
+    environments: list[bytes] = []
 
     def look() -> None:
         for place in processes(tmp_path):
             with suppress(OSError):  # ended meanwhile
-                seen.append((place / "environ").read_bytes())
+                environments.append((place / "environ").read_bytes())
 
     arguments = ["mini", f"out={tmp_path / 'out'}", "size=32", "frames=4", "jobs=1", "--dry-run"]
     run_vidda(arguments, tmp_path / "log.txt", look, threads=1)
-    told = [one for one in seen if one]  # nothing, of one that has just ended
-    assert told and all(b"OMP_NUM_THREADS=1\0" in one for one in told)
+    known = [one for one in environments if one]  # nothing, of one that has just ended
+    assert known and all(b"OMP_NUM_THREADS=1\0" in one for one in known)
     assert os.environ["OMP_NUM_THREADS"] == "7"

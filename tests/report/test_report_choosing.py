@@ -27,7 +27,7 @@ class AdaptLike(Config):
     watch: dict[str, Path]
 
 
-def said(folder: Path, manifest: Manifest, epoch: int, hits: int) -> None:
+def save_epoch(folder: Path, manifest: Manifest, epoch: int, hits: int) -> None:
     """Predictions that are right for the first `hits` clips."""
     truth = np.array([clip.label for clip in manifest.clips])
     shown = np.where(np.arange(len(truth)) < hits, truth, (truth + 1) % 3)
@@ -51,8 +51,8 @@ def run(tmp_path: Path) -> Path:
             values = {"epoch/val_accuracy": epoch / 4, "epoch/val_loss": 1.0}
             values["epoch/score_entropy"] = float("nan") if epoch == 2 else -1 / hits
             folder.record(epoch, values)
-            said(path / "predictions" / "ground", manifest, epoch, hits)
-            said(path / "predictions" / "target", manifest, epoch, hits)
+            save_epoch(path / "predictions" / "ground", manifest, epoch, hits)
+            save_epoch(path / "predictions" / "target", manifest, epoch, hits)
         (path / "selection.json").write_text(json.dumps({"selected": 3, "last": 3}))
         folder.finish()
     return path
@@ -100,7 +100,7 @@ def test_agreement_is_judged_where_runs_kept_what_they_said(tmp_path: Path) -> N
     manifest = Manifest(tmp_path, CLASSES, clips(8, "real", "ground"))
     for name, hits in (("a", (2, 8)), ("b", (6, 8))):
         for epoch, count in enumerate(hits):
-            said(tmp_path / name / "predictions" / "target", manifest, epoch, count)
+            save_epoch(tmp_path / name / "predictions" / "target", manifest, epoch, count)
     epochs = EpochAccuracies((0.25, 1.0), 0, 1, 1)
     runs = [(tmp_path / name, epochs) for name in "ab"]
     found = agreement_worth(runs)

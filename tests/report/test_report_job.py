@@ -26,7 +26,7 @@ from vidda.types import Manifest
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "report").glob("*.yaml"))
 
 
-def said(folder: Path) -> str:
+def page_text(folder: Path) -> str:
     """The text of a report's page."""
     return read_page(folder / "index.html").text()
 
@@ -51,10 +51,10 @@ def test_the_results_of_vidda_evaluate(tmp_path: Path) -> None:
     rows = [{"name": "source only", "runs": {"gs2gr": [str(run) for run in runs]}}]
     table = {"data": str(data), "tasks": ["gs2gr"], "rows": rows}
     quick = ("workers=0", "device=cpu")
-    given = [f"transfer={json.dumps(table)}", f"out={tmp_path / 'table'}", *quick]
-    assert main(["evaluate", *given]) == 0
-    given = [f"model={runs[0]}", f"manifest={file}", f"out={tmp_path / 'tested'}", *quick]
-    assert main(["evaluate", *given]) == 0
+    arguments = [f"transfer={json.dumps(table)}", f"out={tmp_path / 'table'}", *quick]
+    assert main(["evaluate", *arguments]) == 0
+    arguments = [f"model={runs[0]}", f"manifest={file}", f"out={tmp_path / 'tested'}", *quick]
+    assert main(["evaluate", *arguments]) == 0
     out = tmp_path / "report"
     assert report(runs=[tmp_path / "table", tmp_path / "tested"], out=out) == 0
     page = read_page(out / "index.html")
@@ -77,7 +77,7 @@ def test_its_configs_load(file: Path) -> None:
 def test_missing_parts_are_told(tmp_path: Path) -> None:
     _, run = one_run(tmp_path)
     assert report(runs=[run], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     for sentence in (
         "No folder of this report has a transfer table",
         "The gap needs a transfer table.",
@@ -93,14 +93,16 @@ def test_a_run_that_is_gone_is_told(tmp_path: Path) -> None:
     data, run = one_run(tmp_path)
     table = transfer(tmp_path / "table", data, {"source only": {"gs2gr": [run, tmp_path / "gone"]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    assert f"missing or damaged: {tmp_path / 'gone'}: no such folder" in said(tmp_path / "report")
+    assert f"missing or damaged: {tmp_path / 'gone'}: no such folder" in page_text(
+        tmp_path / "report"
+    )
 
 
 def test_translations_without_a_gallery(tmp_path: Path) -> None:
     _, source = source_clips(tmp_path / "source", 4)
     folder = translated(tmp_path / "translated", source, videos=False)
     assert report(runs=[folder], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     assert "4 of 4 clips: failed, then rejected" in text and "No gallery was requested" in text
     assert "Translation “translated”: 1 of 4 clips failed." in text
 
@@ -132,7 +134,7 @@ def test_selection_on_the_target_is_told(
     data, run = one_run(tmp_path, setting, val)
     table = transfer(tmp_path / "table", data, {"a row": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     assert ("“a row” on gs2gr: its epoch was" in text) == bool(warning)
     assert warning in text
 
@@ -144,7 +146,7 @@ def test_test_clips_that_were_trained_on_are_told(tmp_path: Path) -> None:
     write_csv(file, csv_header([]), csv_lines(learned, CLASSES, []))
     table = transfer(tmp_path / "table", data, {"a row": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    assert "“a row” on gs2gr: it was trained on 3 test clips" in said(tmp_path / "report")
+    assert "“a row” on gs2gr: it was trained on 3 test clips" in page_text(tmp_path / "report")
 
 
 def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     }
     table = transfer(tmp_path / "table", data, rows)
     assert report(runs=[table], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     for warning in (
         "The test clips are MiniRoCoG's: its real clips are rendered too.",
         "gs2gr: 24 test clips; an accuracy of 50% is known to within ±19 points at best.",
@@ -185,7 +187,7 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     save_manifest(Manifest(tmp_path, (), ()), tmp_path / "x.csv")
     (data / "splits").rename(data / "moved")
     assert report(runs=[table], out=tmp_path / "report", resume=True) == 0
-    assert "The test clips were moved or deleted" in said(tmp_path / "report")
+    assert "The test clips were moved or deleted" in page_text(tmp_path / "report")
 
 
 def test_many_classes_are_shown_by_their_mistakes(
@@ -210,7 +212,7 @@ def test_an_old_report_is_replaced_only_when_asked(tmp_path: Path) -> None:
         report(runs=[run], out=out)
     (out / "stale").write_text("")
     assert report(runs=[run], out=out, title="second", resume=True) == 0
-    assert "second" in said(out) and not (out / "stale").exists()
+    assert "second" in page_text(out) and not (out / "stale").exists()
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
@@ -228,9 +230,9 @@ def test_all_that_cannot_be_reported_is_named_at_once(tmp_path: Path) -> None:
     tables = [transfer(tmp_path / name, data, rows) for name in ("one", "two", "bad")]
     (tables[2] / "transfer.json").write_text('{"cells": [{"row": 3}]}')
     (tmp_path / "empty").mkdir()
-    given = [*tables, tmp_path / "none", tmp_path / "empty"]
+    folders = [*tables, tmp_path / "none", tmp_path / "empty"]
     with pytest.raises(ViddaError) as caught:
-        report(runs=given, out=tmp_path / "report")
+        report(runs=folders, out=tmp_path / "report")
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
     assert "transfer.json: not written by this version of vidda evaluate" in lines[0]

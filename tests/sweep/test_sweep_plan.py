@@ -88,9 +88,9 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "c": {"command": "train", "stream": True, "select_epoch": "entropy"},
         "d": method("atcon", start="source only"),
     }
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         make_plan(loaded(content))
-    lines = str(told.value).splitlines()
+    lines = str(raised.value).splitlines()
     assert lines == [
         "tasks: 'gs2gr' is duplicated",
         "keys.optimizer.lr: a range needs search.name=optuna; a grid needs a list",
@@ -106,9 +106,9 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "select_point: agreement needs two or more seeds",
     ]
     content = sweep(tmp_path / "out", keys={"batch_sise": [2, 3]})
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         make_plan(loaded(content))
-    assert str(told.value).splitlines() == [
+    assert str(raised.value).splitlines() == [
         f"methods.{name}: batch_sise: unknown key; did you mean 'batch_size'?"
         for name in ("source only", "coral")
     ]

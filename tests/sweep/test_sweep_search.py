@@ -76,6 +76,6 @@ def test_several_are_proposed_at_once_and_none_twice() -> None:
 
 def test_optuna_that_is_not_there_is_asked_for_in_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "optuna", None)
-    with pytest.raises(ViddaError, match=r"pip install 'vidda\[sweep\]'") as told:
+    with pytest.raises(ViddaError, match=r"pip install 'vidda\[sweep\]'") as raised:
         require_optuna()
-    assert len(str(told.value).splitlines()) == 1
+    assert len(str(raised.value).splitlines()) == 1
