@@ -15,13 +15,13 @@ from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.experiment.job import run
-from vidda.experiment.stage_records import FILE
+from vidda.experiment.stage_records import STAGES_FILE
 from vidda.files import lock
 
 
 def sessions(out: Path) -> dict[str, int]:
     """How often each stage was started, as recorded."""
-    rows = json.loads((out / FILE).read_text())["stages"]
+    rows = json.loads((out / STAGES_FILE).read_text())["stages"]
     return {row["name"]: row["sessions"] for row in rows}
 
 
