@@ -11,7 +11,7 @@ from trained import CLASSES, random_logits
 from vidda.data import load_manifest
 from vidda.data.saved_predictions import SavedPredictions, load_predictions, save_predictions
 from vidda.errors import ViddaError
-from vidda.evaluate.labeled_predictions import columns_of, join, same_clips
+from vidda.evaluate.labeled_predictions import align_clips, columns_of, join_labels
 from vidda.types import ClipRecord, Manifest, Predictions
 
 IDS = ("real/ground/Halt/a.mp4", "b", "clip ü")
@@ -131,7 +131,7 @@ def test_nothing_is_unpickled(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
 def test_the_join_puts_predictions_in_the_manifests_order() -> None:
     logits = random_logits(3)
     turned = Predictions(IDS[::-1], logits[::-1])
-    found = join(SavedPredictions("p.npz", turned, CLASSES), manifest(), "m.csv")
+    found = join_labels(SavedPredictions("p.npz", turned, CLASSES), manifest(), "m.csv")
     assert found.predictions.ids == IDS
     assert np.array_equal(found.predictions.logits, logits)
     assert found.predictions.labels is not None
@@ -145,7 +145,7 @@ def test_a_join_that_cannot_be() -> None:
     def said(labels: np.ndarray | None, other: Manifest, classes: tuple[str, ...] = CLASSES) -> str:
         mine = SavedPredictions("p.npz", Predictions(IDS, logits, labels), classes)
         with pytest.raises(ViddaError) as caught:
-            join(mine, other, "m.csv")
+            join_labels(mine, other, "m.csv")
         (line,) = str(caught.value).splitlines()
         return line
 
@@ -164,7 +164,7 @@ def test_two_files_of_the_same_clips() -> None:
     logits, labels = random_logits(3), np.array([0, 2, 1])
     first = SavedPredictions("a.npz", Predictions(IDS, logits, labels), CLASSES)
     turned = Predictions(IDS[::-1], logits[::-1], labels[::-1])
-    found = same_clips(SavedPredictions("b.npz", turned, CLASSES), first)
+    found = align_clips(SavedPredictions("b.npz", turned, CLASSES), first)
     assert found.predictions.ids == IDS and found.source == "b.npz"
     assert np.array_equal(found.predictions.logits, logits)
     for changed, said in [
@@ -173,7 +173,7 @@ def test_two_files_of_the_same_clips() -> None:
         (Predictions(IDS, logits), "holds no labels"),
     ]:
         with pytest.raises(ViddaError, match=said):
-            same_clips(SavedPredictions("b.npz", changed, CLASSES), first)
+            align_clips(SavedPredictions("b.npz", changed, CLASSES), first)
 
 
 @pytest.mark.parametrize("text", ["path,label\na,0\nb,0\n", "path,class\na,Advance\nb,Advance\n",
@@ -182,7 +182,7 @@ def test_clips_of_one_class_are_measured_by_a_lone_csv(tmp_path: Path, text: str
     (tmp_path / "one.csv").write_text(text)
     logits = np.eye(3, dtype=np.float32)[:2]
     own = SavedPredictions("p.npz", Predictions(("a", "b"), logits), ("Advance", "Halt", "Rally"))
-    joined = join(own, load_manifest(tmp_path / "one.csv"), "one.csv")
+    joined = join_labels(own, load_manifest(tmp_path / "one.csv"), "one.csv")
     assert joined.predictions.labels is not None
     assert joined.predictions.labels.tolist() == [0, 0]
 
@@ -191,4 +191,4 @@ def test_clips_without_labels_are_said_to_have_none(tmp_path: Path) -> None:
     (tmp_path / "none.csv").write_text("path\na\nb\n")
     own = SavedPredictions("p", Predictions(("a", "b"), np.eye(2, dtype=np.float32)), ("x", "y"))
     with pytest.raises(ViddaError, match="2 of 2 clips have no label"):
-        join(own, load_manifest(tmp_path / "none.csv"), "none.csv")
+        join_labels(own, load_manifest(tmp_path / "none.csv"), "none.csv")

@@ -10,8 +10,8 @@ import pytest
 
 from vidda.doctor import job, model_checks
 from vidda.doctor.checks import GROUPS, Check
-from vidda.doctor.findings import Finding, Missing
-from vidda.doctor.job import DoctorConfig, examine, run
+from vidda.doctor.findings import Finding, MissingPart
+from vidda.doctor.job import DoctorConfig, run, run_checks
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.model_files import find_model_files
 from vidda.translate.stable_diffusion.weights_config import WeightsConfig
@@ -24,7 +24,7 @@ def well() -> str:
 
 
 def absent() -> str:
-    raise Missing("not there")
+    raise MissingPart("not there")
 
 
 def not_installed() -> str:
@@ -56,7 +56,7 @@ def checks(*functions: object) -> list[Check]:
 
 
 def test_what_a_check_raises_becomes_its_state() -> None:
-    assert examine(checks(well, absent, not_installed, wrong, well)) == [
+    assert run_checks(checks(well, absent, not_installed, wrong, well)) == [
         Finding("ok", "fine [really]"),
         Finding("missing", "not there; mend it"),
         Finding("missing", "No module named 'vidda_needs_no_such_library'; mend it"),
@@ -67,7 +67,7 @@ def test_what_a_check_raises_becomes_its_state() -> None:
 
 def test_a_crash_or_a_hang_takes_nothing_with_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(job, "TIMEOUT_S", 4.0)
-    states = examine(checks(well, crash, crash, well, hang, well))
+    states = run_checks(checks(well, crash, crash, well, hang, well))
     assert [s.state for s in states] == ["ok", "broken", "broken", "ok", "broken", "ok"]
     assert states[1].detail == "killed by signal 6; mend it"
     assert states[4].detail == "no answer within 4 s; mend it"
@@ -113,11 +113,11 @@ def test_weights_are_told_as_the_commands_tell_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
-    with pytest.raises(Missing) as told:
+    with pytest.raises(MissingPart) as raised:
         model_checks.check_weights()
     with pytest.raises(ViddaError) as refused:
         find_model_files(WeightsConfig())
-    said = str(told.value)
+    text = str(raised.value)
     for line in str(refused.value).splitlines():
-        assert "backbone.weights.download=true fetches it" in line and line in said
-    assert "captioner.source: " in said and "model.start.download=true fetches it" in said
+        assert "backbone.weights.download=true fetches it" in line and line in text
+    assert "captioner.source: " in text and "model.start.download=true fetches it" in text

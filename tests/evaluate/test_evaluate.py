@@ -24,10 +24,10 @@ from vidda.data.frame_sampling import CenterSampling, ViewsSampling
 from vidda.data.saved_predictions import load_predictions, save_predictions
 from vidda.data.transforms import ThreeCrops
 from vidda.evaluate.epochs import read_epochs
-from vidda.evaluate.job import place_of
+from vidda.evaluate.job import default_out
 from vidda.evaluate.labeled_predictions import columns_of
 from vidda.evaluate.summary import Intervals, summarize
-from vidda.evaluate.transfer import cells
+from vidda.evaluate.transfer import transfer_cells
 from vidda.evaluate.transfer_tables import legend
 from vidda.recognize.saved_recognizer import WEIGHTS, load_model
 from vidda.types import Manifest, Predictions
@@ -105,8 +105,8 @@ def test_a_models_test_needs_no_folder_to_be_named(
     assert "finished run" in errors(capsys, *arguments[1:])[0]
     assert main([*arguments, "--resume"]) == 0
     best = run / "checkpoints" / "best"
-    assert place_of(best, file) == place.with_name(f"{place.name}_best")
-    assert place_of(run, tmp_path / "data x" / "clips.csv").name == "data_x_clips"
+    assert default_out(best, file) == place.with_name(f"{place.name}_best")
+    assert default_out(run, tmp_path / "data x" / "clips.csv").name == "data_x_clips"
 
 
 def test_views_are_averaged_as_probabilities(tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_clips_without_subjects_are_no_subjects(
         predictions_of(place, replace(manifest, clips=tuple(clips)), 3)
         saved = load_predictions(place)
         summary = summarize(saved, Intervals())
-        (cell, *_) = cells("a row", "gs2gr", [saved], Intervals())
+        (cell, *_) = transfer_cells("a row", "gs2gr", [saved], Intervals())
         subjects = 3 if known else 0
         assert (summary.subjects, summary.without_subject) == (subjects, 12 - known)
         assert (cell.subjects, cell.without_subject) == (subjects, 12 - known)
@@ -170,16 +170,16 @@ def test_clips_without_subjects_are_no_subjects(
         assert summary.bootstrap.high >= summary.wilson.high
         assert main(["evaluate", f"predictions={place}"]) == 0
         shown = capsys.readouterr().out
-        said = {
+        resampled = {
             0: "clips of unknown subjects",
             6: "3 subjects and 6 clips of unknown ones",
             12: "3 subjects",
         }
-        assert f"] bootstrap over {said[known]}" in " ".join(shown.split())
-        told = "\n".join(legend([cell], [], 0.95))
+        assert f"] bootstrap over {resampled[known]}" in " ".join(shown.split())
+        text = "\n".join(legend([cell], [], 0.95))
         sizes = {0: "12 (unknown)", 6: "12 (3 and 6 clips of unknown subjects)", 12: "12 (3)"}
-        assert f"all {sizes[known]}" in told
-        assert ("Clips of unknown subjects are taken for independent." in told) == (known < 12)
+        assert f"all {sizes[known]}" in text
+        assert ("Clips of unknown subjects are taken for independent." in text) == (known < 12)
 
 
 def test_two_models_are_compared_clip_by_clip(
@@ -199,7 +199,9 @@ def test_two_models_are_compared_clip_by_clip(
     assert main(["evaluate", both, f"manifest={file}", f"out={tmp_path / 'out'}"]) == 0
     shown = capsys.readouterr().out
     # 7 only the second, 1 only the first: Fagerland's example.
-    assert "1 the first, 7 the second" in shown and "p = 0.0391 (mid-p), 0.0703 (exact)" in shown
+    assert (
+        "1 by the first, 7 by the second" in shown and "p = 0.0391 (mid-p), 0.0703 (exact)" in shown
+    )
     assert "second minus first: +50.0 points" in shown
     content = json.loads((tmp_path / "out" / "comparison.json").read_text())
     assert content["accuracies"] == pytest.approx([5 / 12, 11 / 12])
@@ -241,7 +243,7 @@ def test_selected_last_and_oracle_epoch(tmp_path: Path, capsys: pytest.CaptureFi
     files[1].unlink()
     assert "no such file" in errors(capsys, f"epochs={run}", f"manifest={file}")[0]
     (run / "selection.json").unlink()
-    assert "has finished" in errors(capsys, f"epochs={run}", f"manifest={file}")[0]
+    assert "give a finished run" in errors(capsys, f"epochs={run}", f"manifest={file}")[0]
 
 
 def transfer_config(tmp_path: Path, manifest: Manifest) -> Path:
@@ -270,7 +272,7 @@ def test_the_transfer_table(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     manifest = labeled(tmp_path / "videos", 8)
     file, out = transfer_config(tmp_path, manifest), tmp_path / "out"
     assert main(["evaluate", str(file), "--dry-run"]) == 0
-    assert "6 trials" in capsys.readouterr().out and not out.exists()
+    assert "6 tests" in capsys.readouterr().out and not out.exists()
     assert main(["evaluate", str(file)]) == 0
     progress = capsys.readouterr().err
     assert progress.count("8/8 clips") == 3, "a run on the same clips is run once"
@@ -338,7 +340,7 @@ def test_every_mistake_of_a_transfer_is_told_at_once(
     assert "none: no trained recognizer" in second
     file.write_text(text.replace("target only", "source only").replace("as2ar", "as2gr"))
     twice, strange = errors(capsys, file)
-    assert "'source only' stands twice" in twice and "'as2gr' is not one of the tasks" in strange
+    assert "'source only' is duplicated" in twice and "'as2gr' is not one of the tasks" in strange
     file.write_text(text.replace("  rows:", "  tasks: [gs2gr, gs2ar, as2ar, xx2yy]\n  rows:"))
     assert "no splits/xx2yy/*/test.csv" in errors(capsys, file)[0]
     assert not (tmp_path / "out").exists()
@@ -357,28 +359,28 @@ def test_what_a_model_cannot_be_tested_on(
     file, manifest = saved_manifest(tmp_path / "data", 3)
     run, out = checkpoint(tmp_path / "run"), tmp_path / "out"
 
-    def said(*changed: str) -> str:
-        given = [f"model={run}", f"manifest={file}", f"out={out}", *QUICK, *changed]
-        (line,) = errors(capsys, *given)
+    def error_of(*changed: str) -> str:
+        arguments = [f"model={run}", f"manifest={file}", f"out={out}", *QUICK, *changed]
+        (line,) = errors(capsys, *arguments)
         assert not out.exists()
         return line
 
     four = checkpoint(tmp_path / "four", classes=(*CLASSES, "Wave"))
-    assert "3 classes, " in said(f"model={four}") and "knows 4" in said(f"model={four}")
+    assert "3 classes, " in error_of(f"model={four}") and "knows 4" in error_of(f"model={four}")
     wave = tmp_path / "wave" / "m.csv"
     save_manifest(replace(manifest, classes=("Advance", "Wave", "Rally")), wave)
-    assert "class 'Wave' is unknown to" in said(f"manifest={wave}")
+    assert "class 'Wave' is unknown to" in error_of(f"manifest={wave}")
     empty = tmp_path / "data" / "empty.csv"
     save_manifest(replace(manifest, clips=()), empty)
-    assert said(f"manifest={empty}").endswith("no clips in it; give a manifest with clips")
+    assert error_of(f"manifest={empty}").endswith("no clips in it; give a manifest with clips")
     hidden = tmp_path / "data" / "hidden.csv"
     save_manifest(manifest.unlabeled(), hidden)
-    assert "3 of 3 clips have no label" in said(f"manifest={hidden}")
+    assert "3 of 3 clips have no label" in error_of(f"manifest={hidden}")
     (tmp_path / "nothing").mkdir()
-    assert "no trained recognizer" in said(f"model={tmp_path / 'nothing'}")
-    assert "stride=FRAMES" in said("clips=3")
-    assert "not on this machine" in said("device=cuda:77")
-    assert "'flying' is not on this machine" in said("device=flying")
+    assert "no trained recognizer" in error_of(f"model={tmp_path / 'nothing'}")
+    assert "stride=FRAMES" in error_of("clips=3")
+    assert "not on this machine" in error_of("device=cuda:77")
+    assert "'flying' is not on this machine" in error_of("device=flying")
 
 
 def break_weights(run: Path, value: float) -> None:
@@ -403,9 +405,9 @@ def test_weights_that_are_no_numbers_are_refused(
     ):
         more = QUICK if command[0] != "export" else ()
         assert main([*command, *more]) == 2
-        said = capsys.readouterr()
-        assert "nan%" not in said.out
-        (line,) = [line for line in said.err.splitlines() if line.startswith("error: ")]
+        printed = capsys.readouterr()
+        assert "nan%" not in printed.out
+        (line,) = [line for line in printed.err.splitlines() if line.startswith("error: ")]
         assert "tensors hold nan or inf (first classifier.bias)" in line
         assert "take another checkpoint" in line
 
@@ -421,8 +423,8 @@ def test_logits_that_are_no_numbers_are_refused(
     state["classifier.weight"][:] = torch.tensor([[3e38], [-3e38], [0.0]])
     state["classifier.bias"].fill_(3.3e38)
     save_file(state, place)
-    said = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
-    assert f"{run}: what it says of 2 of 2 clips is nan or inf, first of" in said[0]
+    lines = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
+    assert f"{run}: what it says of 2 of 2 clips is nan or inf, first of" in lines[0]
     assert not (out / "predictions.npz").exists()
     for more in ((), ("window=0.5",)):
         assert main(["predict", str(run), str(file), *more, *QUICK]) == 2
@@ -436,6 +438,6 @@ def test_a_clip_that_cannot_be_read_stops_it(
     file, _ = saved_manifest(tmp_path, 3)
     (tmp_path / "videos" / "1.mp4").write_bytes(b"")
     run, out = checkpoint(tmp_path / "run"), tmp_path / "out"
-    said = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
-    assert any("1.mp4: the file is empty" in line for line in said)
+    lines = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
+    assert any("1.mp4: the file is empty" in line for line in lines)
     assert not (out / "predictions.npz").exists()

@@ -138,7 +138,7 @@ def test_labeled_scores_and_agreement() -> None:
     losses = [-math.log(row[label]) for row, label in zip(shares, labels, strict=True)]
     np.testing.assert_allclose(cross_entropies(LOGITS, labels), losses, atol=1e-6)
     assert agreement([LOGITS, LOGITS * 2]) == 1
-    runs = [np.eye(2)[said] for said in ([0, 0, 0, 0], [0, 0, 1, 1], [1, 0, 1, 1])]
+    runs = [np.eye(2)[classes] for classes in ([0, 0, 0, 0], [0, 0, 1, 1], [1, 0, 1, 1])]
     assert agreement(runs) == pytest.approx((0.5 + 0.25 + 0.75) / 3)
 
 

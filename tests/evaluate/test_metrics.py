@@ -16,9 +16,9 @@ from torchmetrics.functional.classification import (
 from vidda.evaluate.metrics import (
     calibration_error,
     confusion_matrix,
+    is_correct,
     macro_f1,
     mean_class_accuracy,
-    right,
 )
 
 
@@ -32,7 +32,7 @@ def test_against_torchmetrics(seed: int) -> None:
     confusion = confusion_matrix(logits, labels)
     assert np.array_equal(confusion, multiclass_confusion_matrix(scores, truth, 7).numpy())
     ours = {
-        "micro": right(logits, labels).mean(),
+        "micro": is_correct(logits, labels).mean(),
         "macro": mean_class_accuracy(confusion),
     }
     for average, value in ours.items():

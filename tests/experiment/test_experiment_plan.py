@@ -11,7 +11,7 @@ from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.coral import CoralConfig
 from vidda.camera.job import CameraJobConfig
 from vidda.config import dump, load
-from vidda.control.pose import Sidecar
+from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.data.listing import walk
 from vidda.data.manifest import save_manifest
 from vidda.data.randomize import RandomizeConfig
@@ -20,7 +20,7 @@ from vidda.evaluate.job import EvaluateConfig
 from vidda.evaluate.transfer import TASKS
 from vidda.experiment import gpu_hours
 from vidda.experiment.experiment_config import load as load_keys
-from vidda.experiment.experiment_plan import ExperimentPlan, make
+from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
 from vidda.experiment.stage import Stage, steps_per_epoch
 from vidda.recognize.swin_image import SwinImageConfig
 from vidda.recognize.train_config import TrainConfig
@@ -62,7 +62,7 @@ def test_stages_come_in_order_and_each_needs_only_earlier_ones(
     tmp_path: Path, weights: Path
 ) -> None:
     content = with_variants(tmp_path / "out", weights=str(weights), seeds=[0, 1])
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     commands = list(dict.fromkeys(stage.command for stage in plan.stages))
     made = ["randomize", "personalize", "translate"]
     assert commands == ["mini", "prepare", *made, "train", "evaluate", "report"]
@@ -78,7 +78,7 @@ def test_stages_come_in_order_and_each_needs_only_earlier_ones(
 
 def test_one_training_serves_all_tasks_and_arms_with_the_same_lists(tmp_path: Path) -> None:
     content = job(tmp_path / "out", tasks=list(TASKS), arms=AUGMENTED, watch=True)
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     runs = {stage.out.name: trained(stage) for stage in named(plan, "train")}
     assert set(runs) == {
         "syn_ground_train-augmented-0",
@@ -97,7 +97,7 @@ def test_one_training_serves_all_tasks_and_arms_with_the_same_lists(tmp_path: Pa
 
 
 def test_target_only_is_validated_on_its_own_clips_and_others_on_the_source(tmp_path: Path) -> None:
-    plan = make(loaded(job(tmp_path / "out")))
+    plan = make_plan(loaded(job(tmp_path / "out")))
     source, target = (trained(stage) for stage in named(plan, "train"))
     splits = tmp_path / "out" / "prepared" / "splits" / "gs2gr"
     assert source.val == splits / "source_only" / "val.csv"
@@ -108,7 +108,7 @@ def test_target_only_is_validated_on_its_own_clips_and_others_on_the_source(tmp_
 
 
 def test_arms_differ_in_their_data_alone(tmp_path: Path, weights: Path) -> None:
-    plan = make(loaded(with_variants(tmp_path / "out", weights=str(weights))))
+    plan = make_plan(loaded(with_variants(tmp_path / "out", weights=str(weights))))
     dumps = [trained(stage).model_dump() for stage in named(plan, "train")]
     for one in dumps:
         for key in ("run", "train", "val", "weights"):
@@ -129,7 +129,7 @@ def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) 
         "dan": {"data": ["source"], "adapt": recipe},
     }
     tasks = ["gs2gr", "gs2ar"]
-    plan = make(loaded(job(tmp_path / "out", arms=arms, tasks=tasks, seeds=[0, 1])))
+    plan = make_plan(loaded(job(tmp_path / "out", arms=arms, tasks=tasks, seeds=[0, 1])))
     adapted = named(plan, "adapt")
     base, splits = "syn_ground_train-augmented", tmp_path / "out" / "prepared" / "splits"
     assert [stage.out.name for stage in adapted] == [
@@ -150,27 +150,27 @@ def test_an_adapted_arm_goes_on_from_a_training_of_its_own_data(tmp_path: Path) 
     alike = {name: {"data": ["dan"], "augment": False} for name in ("plain", "dan")}
     alike["dan"]["adapt"] = recipe
     variants = {"dan": {"name": "camera_matched"}}
-    plan = make(loaded(job(tmp_path / "out", arms=alike, variants=variants)))
+    plan = make_plan(loaded(job(tmp_path / "out", arms=alike, variants=variants)))
     names = [stage.out.name for stage in (*named(plan, "train"), *named(plan, "adapt"))]
     lists = "dan-syn_ground_train-real_ground_train"
     assert names == [f"{lists}-0", f"{lists}-adapted-0"], "a variant and an arm of one name"
     long = {"a" * 180: {"data": ["source"], "adapt": recipe}}
-    with pytest.raises(ViddaError, match="is too long for a file's name; shorten those of"):
-        make(loaded(job(tmp_path / "out", arms=long)))
+    with pytest.raises(ViddaError, match="is too long for a file's name; shorten the names of"):
+        make_plan(loaded(job(tmp_path / "out", arms=long)))
     wrong = job(tmp_path / "out", arms={"top": {"data": ["target"], "adapt": recipe}})
     with pytest.raises(ViddaError, match=r"arms\.top\.adapt: it is trained on the target's labels"):
-        make(loaded(wrong))
+        make_plan(loaded(wrong))
 
 
 def test_trainings_on_few_and_many_clips_take_as_many_steps(tmp_path: Path) -> None:
     content = job(tmp_path / "out")
     content["recognizers"]["tiny"]["steps"] = 60
-    stage = named(make(loaded(content)), "train")[0]
+    stage = named(make_plan(loaded(content)), "train")[0]
     steps = []
     for count in (9, 40):
         clips = saved(tmp_path / f"{count}" / "train.csv", count)
         config = trained(stage).model_copy(update={"train": (clips,)})
-        changed = Stage(**{**_fields(stage), "config": config}).settled()
+        changed = Stage(**{**_fields(stage), "config": config}).with_epochs()
         steps.append(trained(changed).epochs * steps_per_epoch(trained(changed)))
     assert steps == [60, 60]
 
@@ -178,10 +178,10 @@ def test_trainings_on_few_and_many_clips_take_as_many_steps(tmp_path: Path) -> N
 def test_an_epoch_without_the_source_is_as_long_as_the_target(tmp_path: Path) -> None:
     recipe = {"steps": 30, "change": {"method": {"name": "atcon"}}}
     arms = {"atcon": {"data": ["source"], "adapt": recipe}}
-    stage = named(make(loaded(job(tmp_path / "out", arms=arms))), "adapt")[0]
+    stage = named(make_plan(loaded(job(tmp_path / "out", arms=arms))), "adapt")[0]
     target = saved(tmp_path / "target.csv", 12)
     config = trained(stage).model_copy(update={"target": target})
-    settled = trained(Stage(**{**_fields(stage), "config": config}).settled())
+    settled = trained(Stage(**{**_fields(stage), "config": config}).with_epochs())
     assert (settled.batch_size, settled.epochs) == (4, 10), "10 epochs of 3 steps"
 
 
@@ -193,7 +193,7 @@ def test_a_translation_gets_the_job_s_model_and_what_was_learned_of_its_own_targ
     tmp_path: Path, weights: Path
 ) -> None:
     content = with_variants(tmp_path / "out", weights=str(weights), tasks=["gs2gr", "gs2ar"])
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     ground, air = (stage.config for stage in named(plan, "translate"))
     assert isinstance(ground, TranslateConfig) and isinstance(air, TranslateConfig)
     assert ground.input == air.input
@@ -206,7 +206,7 @@ def test_a_translation_gets_the_job_s_model_and_what_was_learned_of_its_own_targ
         path=tmp_path / "out" / "personalized" / "decoder-real_ground_train" / "result"
     )
     assert air.camera and "gs2ar/adapted/target.csv" in air.camera.target.as_posix()
-    assert isinstance(ground.control.pose, Sidecar)
+    assert isinstance(ground.control.pose, SidecarPosesConfig)
     assert len(named(plan, "personalize")) == 2
     for stage in plan.stages:
         assert load(type(stage.config), _written(tmp_path, stage)) == stage.config
@@ -228,7 +228,7 @@ def test_one_translation_is_matched_to_the_cameras_of_every_target(
         "cameras": {"name": "camera_matched", "change": {"match.noise": False}},
     }
     content["arms"] = {"ours": {"data": ["ours"]}, "cameras": {"data": ["cameras"]}}
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     assert len(named(plan, "translate")) == 1
     matched = [stage.config for stage in named(plan, "camera")]
     assert all(isinstance(config, CameraJobConfig) for config in matched)
@@ -239,11 +239,11 @@ def test_one_translation_is_matched_to_the_cameras_of_every_target(
     assert len(named(plan, "train")) == 4
     content["variants"]["ours"]["of"] = "cameras"
     with pytest.raises(ViddaError, match="'cameras' cannot be camera-matched"):
-        make(loaded(content))
+        make_plan(loaded(content))
 
 
 def test_without_a_model_the_arms_that_translate_are_left_out_by_name(tmp_path: Path) -> None:
-    plan = make(loaded(with_variants(tmp_path / "out", tasks=["gs2gr", "gr2ar"])))
+    plan = make_plan(loaded(with_variants(tmp_path / "out", tasks=["gs2gr", "gr2ar"])))
     assert not named(plan, "translate") and not named(plan, "personalize")
     assert plan.left_out == (
         "masks in gr2ar: its source clips are real already",
@@ -264,9 +264,9 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
     content["variants"]["ours"]["change"] = {"backbone.sampling.stepz": 3}
     content["evaluate"] = {"crops": 2}
     content["report"] = {"titel": "x"}
-    with pytest.raises(ViddaError) as told:
-        make(loaded(content))
-    text = str(told.value)
+    with pytest.raises(ViddaError) as raised:
+        make_plan(loaded(content))
+    text = str(raised.value)
     assert "recognizers.tiny: batch_sise: unknown key; did you mean 'batch_size'?" in text
     assert "variants.masks: copies: " in text
     assert "variants.ours: backbone.sampling.stepz: unknown key" in text
@@ -275,9 +275,9 @@ def test_every_mistake_in_every_stage_is_told_at_once(tmp_path: Path) -> None:
 
     content = with_variants(tmp_path / "out", weights=str(tmp_path / "nowhere"))
     content["recognizers"]["tiny"]["change"] = {**TRAIN, "patience": 3}
-    with pytest.raises(ViddaError) as told:
-        make(loaded(content))
-    text = str(told.value)
+    with pytest.raises(ViddaError) as raised:
+        make_plan(loaded(content))
+    text = str(raised.value)
     assert "recognizers.tiny: patience" in text
     assert f"variants.ours: backbone.weights.base: {tmp_path / 'nowhere'}: no such folder" in text
     assert len(text.splitlines()) == len(set(text.splitlines()))
@@ -290,13 +290,13 @@ def test_names_that_stand_for_nothing_are_told_at_once(tmp_path: Path) -> None:
     content |= {"personalize": {}, "mini": {"sise": 3}}
     content["arms"]["strange"] = {"data": ["maskz"], "weights": [1, 2]}
     content["variants"]["target"] = {"name": "randomized"}
-    with pytest.raises(ViddaError) as told:
-        make(loaded(content))
-    lines = str(told.value).splitlines()
-    assert "tasks: 'gs2gr' stands twice" in lines
+    with pytest.raises(ViddaError) as raised:
+        make_plan(loaded(content))
+    lines = str(raised.value).splitlines()
+    assert "tasks: 'gs2gr' is duplicated" in lines
     assert "tasks: rocog_v2 has no task 'gs2xx'" in lines
     assert "variants.ours.personalized: 'decoder' is not in personalize" in lines
-    assert "variants.target: this name stands for the data itself; take another" in lines
+    assert "variants.target: this name is reserved for the data itself; choose another" in lines
     assert "arms.strange.data: 'maskz' is not one of source, target, masks, ours, target" in lines
     assert "arms.strange.weights: 2 for 1 parts of data" in lines
     assert any(line.startswith("mini: sise: unknown key") for line in lines)
@@ -319,24 +319,26 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
         "masks": {"data": ["masks"]},
         "target only": {"data": ["target"]},
     }
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     root = plan.prepare.root
     listing = plan.prepare.dataset.read(root, walk(root))
     prepared = tmp_path / "out" / "prepared"
-    lines, total = gpu_hours.told(plan.stages, listing, prepared, 100.0)
+    lines, total = gpu_hours.estimate_gpu_hours(plan.stages, listing, prepared, 100.0)
     kinds = [line.partition(":")[0] for line in lines]
     assert kinds == ["personalize booth", "translate ours", "train tiny", "evaluate tiny"]
     # 68 TFLOP a frame of 512x512 with two ControlNets, guidance and the previous frame, see
     # `vidda.translate.stable_diffusion.cost`; the tree's list has two clips, of which 16 frames are
     # taken.
     (translate,) = (line for line in lines if line.startswith("translate"))
-    told = float(translate.split(" = ")[1].split()[0])
-    assert told == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)
-    assert gpu_hours.told(plan.stages, listing, prepared, 50.0)[1] == pytest.approx(2 * total)
+    hours = float(translate.split(" = ")[1].split()[0])
+    assert hours == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)
+    assert gpu_hours.estimate_gpu_hours(plan.stages, listing, prepared, 50.0)[1] == pytest.approx(
+        2 * total
+    )
 
 
 def test_a_job_s_randomization_reads_the_task_s_source(tmp_path: Path) -> None:
-    (stage,) = named(make(loaded(of_tree(tmp_path))), "randomize")
+    (stage,) = named(make_plan(loaded(of_tree(tmp_path))), "randomize")
     assert isinstance(stage.config, RandomizeConfig)
     splits = tmp_path / "out" / "prepared" / "splits"
     assert stage.config.input == splits / "gs2gr" / "source_only" / "train.csv"

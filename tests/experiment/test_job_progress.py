@@ -12,10 +12,10 @@ import pytest
 from tests.experiment.jobs import job, loaded
 from vidda.errors import ViddaError
 from vidda.experiment import job_progress
-from vidda.experiment.experiment_plan import make
-from vidda.experiment.job_progress import estimate, told
+from vidda.experiment.experiment_plan import make_plan
+from vidda.experiment.job_progress import estimate_remaining, progress_text
 from vidda.experiment.process import ProcessUsage, last_line, run_vidda, tree_mib
-from vidda.experiment.stage_records import FILE, StageRecords, clock
+from vidda.experiment.stage_records import STAGES_FILE, StageRecords, format_duration
 
 
 def measured(seconds: float, status: int = 0) -> ProcessUsage:
@@ -24,29 +24,31 @@ def measured(seconds: float, status: int = 0) -> ProcessUsage:
 
 def test_the_time_to_go_is_what_others_of_the_kind_took(tmp_path: Path) -> None:
     content = job(tmp_path / "out", seeds=[0, 1, 2])
-    stages = make(loaded(content)).stages
+    stages = make_plan(loaded(content)).stages
     trainings = [stage for stage in stages if stage.command == "train"]
     records = StageRecords(tmp_path)
-    assert estimate(trainings, []) == (0.0, False)
-    assert told(trainings, [], 0.0, 3.0) == "0:03 so far"
+    assert estimate_remaining(trainings, []) == (0.0, False)
+    assert progress_text(trainings, [], 0.0, 3.0) == "0:03 so far"
     for number, seconds in enumerate((10.0, 20.0)):
         records.add(trainings[number].name, "train tiny", "train", measured(seconds))
     found = list(records.by_name.values())
-    assert estimate(trainings[2:], found) == (60.0, True)
-    assert told(trainings[2:], found, records.seconds, 5.0) == "0:35 so far, about 0:55 to go"
-    both = told(trainings[2:], found, records.seconds, 5.0, at_once=2)
+    assert estimate_remaining(trainings[2:], found) == (60.0, True)
+    assert (
+        progress_text(trainings[2:], found, records.seconds, 5.0) == "0:35 so far, about 0:55 to go"
+    )
+    both = progress_text(trainings[2:], found, records.seconds, 5.0, at_once=2)
     assert both == "0:35 so far, about 0:25 to go"
     later = [*trainings[2:], stages[-1]]
-    assert told(later, found, records.seconds, 5.0) == (
+    assert progress_text(later, found, records.seconds, 5.0) == (
         "0:35 so far, about 0:55 to go and 1 stage of unknown length (report)"
     )
 
 
 def test_a_stage_that_failed_foretells_nothing(tmp_path: Path) -> None:
-    stages = make(loaded(job(tmp_path / "out"))).stages
+    stages = make_plan(loaded(job(tmp_path / "out"))).stages
     records = StageRecords(tmp_path)
     records.add("mini", "mini", "mini", measured(5.0, status=2))
-    assert estimate(stages[:1], list(records.by_name.values())) == (0.0, False)
+    assert estimate_remaining(stages[:1], list(records.by_name.values())) == (0.0, False)
 
 
 def test_records_add_up_over_sessions_and_stay_on_the_disk(tmp_path: Path) -> None:
@@ -56,9 +58,9 @@ def test_records_add_up_over_sessions_and_stay_on_the_disk(tmp_path: Path) -> No
     again = StageRecords(tmp_path).by_name["mini"]
     assert (again.seconds, again.peak_mib, again.cpu_s) == (7.5, 105.0, 15.0)
     assert (again.sessions, again.status) == (2, 0)
-    assert json.loads((tmp_path / FILE).read_text())["seconds"] == 7.5
-    (tmp_path / FILE).write_text("{}")
-    with pytest.raises(ViddaError, match=r"stages\.json: not what vidda run wrote; delete it"):
+    assert json.loads((tmp_path / STAGES_FILE).read_text())["seconds"] == 7.5
+    (tmp_path / STAGES_FILE).write_text("{}")
+    with pytest.raises(ViddaError, match=r"stages\.json: not written by vidda run; delete it"):
         StageRecords(tmp_path)
 
 
@@ -68,7 +70,7 @@ def test_a_stage_is_shown_with_the_last_that_it_said(
 ) -> None:
     monkeypatch.setenv("TTY_COMPATIBLE", str(int(terminal)))
     monkeypatch.setattr(job_progress, "PLAIN_INTERVAL_S", 0.0)
-    with job_progress.showing(
+    with job_progress.show_progress(
         lambda: "[2/3] train", lambda: "step [bold]5[/bold] " + 200 * "x"
     ) as passing:
         passing()
@@ -78,7 +80,12 @@ def test_a_stage_is_shown_with_the_last_that_it_said(
 
 
 def test_clock() -> None:
-    assert [clock(s) for s in (0.4, 59.6, 3600, 3725)] == ["0:00", "1:00", "1:00:00", "1:02:05"]
+    assert [format_duration(s) for s in (0.4, 59.6, 3600, 3725)] == [
+        "0:00",
+        "1:00",
+        "1:00:00",
+        "1:02:05",
+    ]
 
 
 def test_a_command_is_measured_and_its_output_kept(tmp_path: Path) -> None:

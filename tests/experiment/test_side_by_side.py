@@ -12,7 +12,7 @@ from vidda.config import dump
 from vidda.data.derived import make, making_folder
 from vidda.errors import ViddaError
 from vidda.experiment.process import run_vidda
-from vidda.experiment.side_by_side import do_all
+from vidda.experiment.side_by_side import run_stages
 from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecords
 from vidda.mini.job import MiniConfig
@@ -42,7 +42,7 @@ def processes(folder: Path) -> list[Path]:
 def test_a_stage_whose_videos_were_lost_is_not_complete(tmp_path: Path) -> None:
     stage = rendering(tmp_path / "first", 1)
     (tmp_path / "stages").mkdir()
-    stage.file(tmp_path).write_text(dump(stage.config))
+    stage.config_file(tmp_path).write_text(dump(stage.config))
     make(stage.out, "syn/a.mp4", "a", lambda place: [place.write_bytes(b"frames")][:0])
     assert not stage.complete(tmp_path)
     stage.done.write_text("{}")
@@ -55,7 +55,7 @@ def test_a_personalization_whose_result_was_lost_is_not_complete(tmp_path: Path)
     run = tmp_path / "learned"
     stage = Stage("learned", "", "personalize", MiniConfig(out=run), run, run / "DONE", ())
     (tmp_path / "stages").mkdir()
-    stage.file(tmp_path).write_text(dump(stage.config))
+    stage.config_file(tmp_path).write_text(dump(stage.config))
     with making_folder(run, "result", "result") as folder:
         (folder / "weights.safetensors").write_bytes(b"weights")
     stage.done.write_text("")
@@ -73,18 +73,18 @@ def test_what_needs_another_stage_waits_for_it(
     second = rendering(tmp_path / "second", 1, first.done)
     third = rendering(tmp_path / "third", 1)
     stages, records = [first, second, third], StageRecords(tmp_path)
-    do_all(stages, tmp_path, records, at_once)
+    run_stages(stages, tmp_path, records, at_once)
     assert all(stage.complete(tmp_path) for stage in stages)
-    said = capsys.readouterr().err
-    began = [re.findall(r"\[\d/3\] \w+", line.partition(": ")[0]) for line in said.splitlines()]
+    printed = capsys.readouterr().err
+    began = [re.findall(r"\[\d/3\] \w+", line.partition(": ")[0]) for line in printed.splitlines()]
     if at_once == 1:
         assert ["[1/3] first"] in began and ["[2/3] second"] in began
         assert all(len(names) == 1 for names in began)
     else:
         assert began[0] == ["[1/3] first", "[3/3] third"]
         assert records.seconds < sum(one.seconds for one in records.by_name.values())
-    assert said.index("[1/3] first: done in") < said.index("[2/3] second: done in")
-    do_all(stages, tmp_path, records, at_once)
+    assert printed.index("[1/3] first: done in") < printed.index("[2/3] second: done in")
+    run_stages(stages, tmp_path, records, at_once)
     assert {one.sessions for one in records.by_name.values()} == {1}, "nothing is done twice"
 
 
@@ -93,23 +93,23 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path) -> None:
     config = MiniConfig(out=tmp_path / "wrong", real_factors=("rain",))
     wrong = Stage("wrong", "mini", "mini", config, tmp_path / "wrong", tmp_path / "x", ())
     records, threads = StageRecords(tmp_path), threading.active_count()
-    with pytest.raises(ViddaError, match=r"\[2/2\] wrong did not come to its end: .*rain"):
-        do_all([long, wrong], tmp_path, records, 2)
+    with pytest.raises(ViddaError, match=r"\[2/2\] wrong failed: .*rain"):
+        run_stages([long, wrong], tmp_path, records, 2)
     assert not long.complete(tmp_path) and set(records.by_name) == {"wrong"}
     assert not processes(tmp_path) and threading.active_count() == threads
 
 
 def test_a_share_of_the_cores(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
-    seen: list[bytes] = []
+    environments: list[bytes] = []
 
     def look() -> None:
         for place in processes(tmp_path):
             with suppress(OSError):  # ended meanwhile
-                seen.append((place / "environ").read_bytes())
+                environments.append((place / "environ").read_bytes())
 
     arguments = ["mini", f"out={tmp_path / 'out'}", "size=32", "frames=4", "jobs=1", "--dry-run"]
     run_vidda(arguments, tmp_path / "log.txt", look, threads=1)
-    told = [one for one in seen if one]  # nothing, of one that has just ended
-    assert told and all(b"OMP_NUM_THREADS=1\0" in one for one in told)
+    known = [one for one in environments if one]  # nothing, of one that has just ended
+    assert known and all(b"OMP_NUM_THREADS=1\0" in one for one in known)
     assert os.environ["OMP_NUM_THREADS"] == "7"

@@ -15,13 +15,13 @@ from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.experiment.job import run
-from vidda.experiment.stage_records import FILE
+from vidda.experiment.stage_records import STAGES_FILE
 from vidda.files import lock
 
 
 def sessions(out: Path) -> dict[str, int]:
     """How often each stage was started, as recorded."""
-    rows = json.loads((out / FILE).read_text())["stages"]
+    rows = json.loads((out / STAGES_FILE).read_text())["stages"]
     return {row["name"]: row["sessions"] for row in rows}
 
 
@@ -30,12 +30,12 @@ def test_a_failing_stage_stops_the_job_and_complete_ones_are_skipped(
 ) -> None:
     config, out = loaded(of_tree(tmp_path)), tmp_path / "out"
     for start in (1, 2):
-        with pytest.raises(ViddaError) as told:
+        with pytest.raises(ViddaError) as raised:
             run(config, dry_run=False, resume=start == 2)
-        (line,) = str(told.value).splitlines()
-        assert line.startswith("[2/5] masks-syn_ground_train did not come to its end: clip ")
+        (line,) = str(raised.value).splitlines()
+        assert line.startswith("[2/5] masks-syn_ground_train failed: clip ")
         assert "has no sidecar" in line and "(exit status 2)" in line
-        assert f"see {out / 'stages' / 'masks-syn_ground_train.log'}; --resume goes on" in line
+        assert f"see {out / 'stages' / 'masks-syn_ground_train.log'}; --resume continues" in line
         assert sessions(out) == {"prepare": 1, "masks-syn_ground_train": start}
     assert "[1/5] prepare: done in" in capsys.readouterr().err
     assert not (out / "trained").exists()
@@ -46,10 +46,10 @@ def test_a_dry_run_changes_nothing_and_tries_what_has_its_inputs(
 ) -> None:
     content = of_tree(tmp_path, gpu_tflops=100.0)
     assert run(loaded(content), dry_run=True, resume=False) == 0
-    said = capsys.readouterr().out
-    assert "5 stages, 0 complete" in said
-    assert "dry run of prepare: dry run: would write 14 clips" in said
-    assert "GPU hours in all at 100 TFLOP/s" in said
+    printed = capsys.readouterr().out
+    assert "5 stages, 0 complete" in printed
+    assert "dry run of prepare: dry run: would write 14 clips" in printed
+    assert "GPU hours in total at 100 TFLOP/s" in printed
     assert not (tmp_path / "out").exists()
     (tmp_path / "tree" / "syn" / "ground" / "Advance").rename(tmp_path / "elsewhere")
     with pytest.raises(ViddaError, match=r"^prepare: 1 listed clips .*\(exit status 2\)"):
@@ -63,7 +63,7 @@ def test_folders_of_others_and_jobs_that_are_there_are_refused(tmp_path: Path) -
     with pytest.raises(ViddaError, match="not made by vidda run"):
         run(config, dry_run=True, resume=True)
     (tmp_path / "out" / "stages").mkdir()
-    with pytest.raises(ViddaError, match="holds a job already; --resume goes on with it"):
+    with pytest.raises(ViddaError, match="holds a job already; --resume continues it"):
         run(config, dry_run=False, resume=False)
 
 
@@ -74,10 +74,10 @@ def test_a_stage_that_was_begun_does_not_change(tmp_path: Path) -> None:
     config.write_text("out: elsewhere\nseed: 7\n")
     (tmp_path / "out" / "data").mkdir()
     (tmp_path / "out" / "data" / "mini.json").write_text("{}")
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         run(loaded(content), dry_run=False, resume=True)
-    text = str(told.value)
-    assert text.startswith("mini was begun with another config (now ")
+    text = str(raised.value)
+    assert text.startswith("mini was started with another config (now ")
     assert f"or delete {tmp_path / 'out' / 'data'} and {config}" in text
 
 
@@ -101,9 +101,9 @@ def test_a_dry_run_refuses_what_a_later_stage_would(tmp_path: Path) -> None:
     }  # fmt: skip
     change = content["recognizers"]["tiny"]["change"]
     change |= {"batch_size": 3, "accumulate": 2, "sampling": {"name": "views", "frames": 4}}
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         run(loaded(content), dry_run=True, resume=False)
-    text = str(told.value)
+    text = str(raised.value)
     assert (
         "ours-syn_ground_train-real_ground_train: backbone.weights.controlnets.0 reads edges"
         in text
@@ -133,11 +133,11 @@ def test_mistakes_of_the_config_are_told_by_the_command(
 def test_a_job_stops_at_once_where_prepare_had_to_leave_out_what_it_needs(tmp_path: Path) -> None:
     content = of_tree(tmp_path, arms={"target only": {"data": ["target"]}})
     (tmp_path / "tree" / "annotations" / "real_ground_val_tsonly.txt").unlink()
-    with pytest.raises(ViddaError) as told:
+    with pytest.raises(ViddaError) as raised:
         run(loaded(content), dry_run=False, resume=False)
-    assert str(told.value) == (
+    assert str(raised.value) == (
         "prepare left out gs2gr/target_only: real_ground_val_tsonly: the list is not there; leave"
-        " its task or arm out too"
+        " out its task or arm too"
     )
 
 
@@ -172,9 +172,13 @@ def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     assert run(config, dry_run=False, resume=True) == 0
     after = sessions(out)
     assert all(count == 1 for count in after.values())
-    said = capsys.readouterr().out
-    assert "## Accuracy in %" in said and "| masks | " in said and "| source + ours | " in said
-    assert f"report of tiny: {out / 'report' / 'tiny' / 'index.html'}" in said
+    printed = capsys.readouterr().out
+    assert (
+        "## Accuracy in %" in printed
+        and "| masks | " in printed
+        and "| source + ours | " in printed
+    )
+    assert f"report of tiny: {out / 'report' / 'tiny' / 'index.html'}" in printed
     page = (out / "report" / "tiny" / "index.html").read_text()
     commands = page[page.index('<pre class="commands">') :]
     assert commands.startswith(f'<pre class="commands"><span>vidda run {out}/config.yaml</span>')

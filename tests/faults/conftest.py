@@ -1,4 +1,4 @@
-"""A job of every command, with what it leaves undisturbed; shared by all checks of it."""
+"""A driver for a job of every command, shared by all checks of the job."""
 
 from collections.abc import Iterator
 
@@ -15,7 +15,7 @@ from tests.faults.jobs import JOBS
 def driver(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Driver]:
-    """A driver of each job in turn; the name of the job is its command."""
-    place = tmp_path_factory.mktemp(request.param)
-    with Driver(JOBS[request.param](place, place / "out"), place / "out", place) as made:
-        yield made
+    """Yield a driver of each job in turn; the name of the job is its command."""
+    folder = tmp_path_factory.mktemp(request.param)
+    with Driver(JOBS[request.param](folder, folder / "out"), folder / "out", folder) as driver:
+        yield driver

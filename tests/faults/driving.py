@@ -1,4 +1,4 @@
-"""Sessions of a command in a process of their own, what they leave, and what the checks count.
+"""Sessions of a command in a separate process, comparison of their outputs, and counts of checks.
 
 tools/reliability.py writes the counts to docs/reliability.md.
 """
@@ -17,117 +17,124 @@ from typing import Self
 
 TESTS = Path(__file__).parents[1]
 
-VARIABLE = "VIDDA_RELIABILITY"
+COUNTS_VARIABLE = "VIDDA_RELIABILITY"
 """Names a folder for the counts; without it nothing is written."""
 
-OWN = {"log.txt", "provenance.json", "config.yaml", ".lock", "stages.json"}
-"""Files that tell of times and places, and differ between two runs of the same job."""
+IGNORED = {"log.txt", "provenance.json", "config.yaml", ".lock", "stages.json"}
+"""Files with times and paths, which differ between two runs of the same job."""
 
 
 @dataclass(frozen=True)
-class Task:
-    """A session that is wanted; see `Driver.session` for what its fields mean."""
+class SessionTask:
+    """Arguments of a session as JSON; see `Driver.session` for the fields."""
 
     argv: list[str]
     out: str
-    place: str
-    at: int
-    worker: bool
-    anew: bool
+    folder: str
+    kill_at: int
+    worker_only: bool
+    fresh: bool
     start: str | None
-    to: str | None
-    disk: int
+    move_to: str | None
+    disk_kib: int
     mount: str | None
 
 
 @dataclass(frozen=True)
-class Ended:
-    """How a session ended.
+class SessionResult:
+    """The end of a session.
 
     status: its exit status, or minus the signal. changes: a letter for each change that it made,
-    see hook/sitecustomize.py. said: what it printed.
+    see hook/sitecustomize.py. output: its standard output and standard error.
     """
 
     status: int
     changes: str
-    said: str
+    output: str
 
     def errors(self) -> list[str]:
-        """What it said that is wrong; there must be no traceback."""
-        assert "Traceback" not in self.said, self.said
-        return [line for line in self.said.splitlines() if line.startswith("error: ")]
+        """Return the lines of its output that are errors; there must be no traceback."""
+        assert "Traceback" not in self.output, self.output
+        return [line for line in self.output.splitlines() if line.startswith("error: ")]
 
 
 class Driver:
-    """Runs sessions of one command on one folder, and knows what an undisturbed one leaves.
+    """Runs sessions of one command on one folder, and compares them with an undisturbed one.
 
-    argv: of `vidda`, without --resume. out: the folder that it writes. place: for files of the
-    tests. whole: the first session, whose files are in place/whole.
+    argv: of `vidda`, without --resume. out: the folder that it writes. folder: for files of the
+    tests. undisturbed: the first session, whose files are in folder/whole. files: their content.
     """
 
-    def __init__(self, argv: list[str], out: Path, place: Path) -> None:
-        self.argv, self.out, self.place = argv, out, place
+    def __init__(self, argv: list[str], out: Path, folder: Path) -> None:
+        self.argv, self.out, self.folder = argv, out, folder
         self._numbers = itertools.count()
         command = [sys.executable, "-m", "tests.faults.sessions", argv[0]]
         paths = {"PYTHONPATH": os.pathsep.join([str(TESTS.parent), str(TESTS)])}
         self._process = subprocess.Popen(
-            ["unshare", "--mount", *command] if may_mount() else command,
+            ["unshare", "--mount", *command] if can_mount() else command,
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             text=True,
             env=os.environ | paths,
         )
-        self.whole = self.session(resume=False, to=place / "whole")
-        assert self.whole.status == 0, self.whole.said
-        self.files = files(place / "whole")
+        self.undisturbed = self.session(resume=False, move_to=folder / "whole")
+        assert self.undisturbed.status == 0, self.undisturbed.output
+        self.files = files(folder / "whole")
 
     def session(
         self,
-        *more: str,
-        at: int = 0,
-        worker: bool = False,
-        anew: bool = True,
+        *arguments: str,
+        kill_at: int = 0,
+        worker_only: bool = False,
+        fresh: bool = True,
         resume: bool = True,
         start: Path | None = None,
-        to: Path | None = None,
-        disk: int = 0,
+        move_to: Path | None = None,
+        disk_kib: int = 0,
         mount: Path | None = None,
-    ) -> Ended:
+    ) -> SessionResult:
         """Run one session.
 
-        more: further arguments. at: before which change to kill, 0 for never. worker: whether only
-        what workers change counts, and the worker alone is killed. anew: begin without OUT, or with
-        a copy `start`. to: where OUT is moved afterwards. disk: KiB of a disk of its own at `mount`
-        or at OUT, which a later session may enlarge.
+        arguments: further ones. kill_at: number of the change before which to kill, from 1; 0 for
+        never. worker_only: count changes of workers only, and kill the worker alone. fresh: start
+        without OUT. start: a folder to move to OUT before. move_to: path that OUT is moved to
+        afterwards. disk_kib: size of a separate disk at `mount`, or at OUT, which a later session
+        may enlarge; 0 for none.
         """
-        argv = [*self.argv, *more, *(["--resume"] if resume else [])]
-        places = (str(path) if path else None for path in (start, to))
-        task = Task(
-            argv, str(self.out), str(self.place), at, worker, anew, *places, disk,
-            str(mount) if mount else None,
-        )  # fmt: skip
+        task = SessionTask(
+            argv=[*self.argv, *arguments, *(["--resume"] if resume else [])],
+            out=str(self.out),
+            folder=str(self.folder),
+            kill_at=kill_at,
+            worker_only=worker_only,
+            fresh=fresh,
+            start=str(start) if start else None,
+            move_to=str(move_to) if move_to else None,
+            disk_kib=disk_kib,
+            mount=str(mount) if mount else None,
+        )
         assert self._process.stdin and self._process.stdout
         self._process.stdin.write(json.dumps(asdict(task)) + "\n")
         self._process.stdin.flush()
-        return Ended(**json.loads(self._process.stdout.readline()))
+        return SessionResult(**json.loads(self._process.stdout.readline()))
 
-    def new(self) -> Path:
-        """A path that is not there yet."""
-        return self.place / f"{next(self._numbers)}"
+    def new_path(self) -> Path:
+        """Return a path that does not exist yet."""
+        return self.folder / f"{next(self._numbers)}"
 
-    def check_resumed(self, case: str, disk: int = 0, *more: str) -> None:
-        """Resume what is in OUT: it must leave the bytes of the undisturbed session."""
-        to = self.new()
-        resumed = self.session(*more, anew=False, to=to, disk=disk)
-        assert resumed.errors() == [] and resumed.status == 0, f"{case}: {resumed.said}"
-        self.check_same(to, f"{case}: {resumed.said}")
+    def check_resumed(self, case: str, disk_kib: int = 0, *arguments: str) -> None:
+        """Resume OUT: it must have the same bytes as after the undisturbed session."""
+        resumed_out = self.new_path()
+        resumed = self.session(*arguments, fresh=False, move_to=resumed_out, disk_kib=disk_kib)
+        assert resumed.errors() == [] and resumed.status == 0, f"{case}: {resumed.output}"
+        self.check_same(resumed_out, f"{case}: {resumed.output}")
 
-    def check_same(self, to: Path, case: str) -> None:
-        """Compare a folder with what the undisturbed session has left."""
-        after = files(to)
+    def check_same(self, out: Path, case: str) -> None:
+        """Compare a folder with the files of the undisturbed session, and delete it."""
+        after = files(out)
         assert after.keys() == self.files.keys(), f"{after.keys() ^ self.files.keys()} {case}"
         assert [name for name in after if after[name] != self.files[name]] == [], case
-        shutil.rmtree(to)
+        shutil.rmtree(out)
 
     def __enter__(self) -> Self:
         return self
@@ -142,8 +149,8 @@ class Driver:
 
 
 @cache
-def may_mount() -> bool:
-    """Whether this process may give a folder a small disk of its own, unseen by others."""
+def can_mount() -> bool:
+    """Return whether this process can mount a small disk that other processes do not see."""
     if shutil.which("unshare") is None:
         return False
     command = ["unshare", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"]
@@ -151,20 +158,20 @@ def may_mount() -> bool:
 
 
 def files(out: Path) -> dict[str, bytes]:
-    """The content of every file of a run but its own records, and where its links lead."""
+    """Return the content of every file of a run but `IGNORED`, and the target of every link."""
     found = {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out).as_posix()
         if path.is_symlink():
             found[name] = os.fsencode(path.readlink())
-        elif path.is_file() and path.name not in OWN:
+        elif path.is_file() and path.name not in IGNORED:
             found[name] = path.read_bytes()
     return found
 
 
-def count(check: str, case: str, tries: int) -> None:
-    """Note that a check held in so many tries."""
-    folder = os.environ.get(VARIABLE)
+def record_tries(check: str, case: str, tries: int) -> None:
+    """Record that a check held in a number of tries, if `COUNTS_VARIABLE` is set."""
+    folder = os.environ.get(COUNTS_VARIABLE)
     if folder:
         name = "".join(letter if letter.isalnum() else "_" for letter in f"{check} {case}")
         content = {"check": check, "case": case, "tries": tries}

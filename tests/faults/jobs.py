@@ -17,55 +17,55 @@ from vidda.cli import main
 Argv = list[str]
 
 
-def mini(place: Path, out: Path) -> Argv:
+def mini(folder: Path, out: Path) -> Argv:
     return ["mini", str(out), "size=32", "frames=3", "syn_train=1", "syn_val=1", "real_train=1",
             "real_test=1", "jobs=1"]  # fmt: skip
 
 
-def prepare(place: Path, out: Path) -> Argv:
-    assert main(["mini", str(place / "tree"), *SIZES, "jobs=2"]) == 0
-    settings = {"dataset": {"name": "rocog_v2"}, "root": str(place / "tree"), "out": str(out)}
-    return _command("prepare", place, settings)
+def prepare(folder: Path, out: Path) -> Argv:
+    assert main(["mini", str(folder / "tree"), *SIZES, "jobs=2"]) == 0
+    settings = {"dataset": {"name": "rocog_v2"}, "root": str(folder / "tree"), "out": str(out)}
+    return _command("prepare", folder, settings)
 
 
-def randomize(place: Path, out: Path) -> Argv:
-    source = write_source(place / "source")
+def randomize(folder: Path, out: Path) -> Argv:
+    source = write_source(folder / "source")
     settings = {"input": str(source), "out": str(out), "copies": 2, "jobs": 1}
-    return _command("randomize", place, settings)
+    return _command("randomize", folder, settings)
 
 
-def camera(place: Path, out: Path) -> Argv:
+def camera(folder: Path, out: Path) -> Argv:
     settings = {
-        "input": str(write_source(place / "source")),
-        "target": str(write_target(place / "target")),
+        "input": str(write_source(folder / "source")),
+        "target": str(write_target(folder / "target")),
         "out": str(out),
         "jobs": 1,
     }
-    return _command("camera", place, settings)
+    return _command("camera", folder, settings)
 
 
-def translate(place: Path, out: Path) -> Argv:
-    models, source = write_models(place / "models"), write_source(place / "source")
-    return _command("translate", place, settings(models, source, out))
+def translate(folder: Path, out: Path) -> Argv:
+    models, source = write_models(folder / "models"), write_source(folder / "source")
+    return _command("translate", folder, settings(models, source, out))
 
 
-def personalize(place: Path, out: Path) -> Argv:
-    base, target = write_tiny(place / "base", size=SIZE), write_target(place / "target")
+def personalize(folder: Path, out: Path) -> Argv:
+    base, target = write_tiny(folder / "base", size=SIZE), write_target(folder / "target")
     short = {**DREAMBOOTH, "steps": 6}
     often = {"save_every": 2, "sample_every": 3}
-    return _command("personalize", place, content(base, target, out, short, **often))
+    return _command("personalize", folder, content(base, target, out, short, **often))
 
 
-def train(place: Path, out: Path) -> Argv:
-    data = write_clips(place / "data")
+def train(folder: Path, out: Path) -> Argv:
+    data = write_clips(folder / "data")
     more = {"save_every": 1, "mixup": 0.4, "ema": 0.9, "watch": {"test": str(data / "target.csv")}}
     train = [str(data / "train.csv")]
-    train_config(data, place / "config", train=train, batch_size=4, **more)
-    return ["train", str(place / "config.yaml"), f"run={out}"]
+    train_config(data, folder / "config", train=train, batch_size=4, **more)
+    return ["train", str(folder / "config.yaml"), f"run={out}"]
 
 
-def adapt(place: Path, out: Path) -> Argv:
-    data = write_clips(place / "data")
+def adapt(folder: Path, out: Path) -> Argv:
+    data = write_clips(folder / "data")
     more = {
         "train": [str(data / "train.csv")],
         "target": str(data / "target.csv"),
@@ -75,14 +75,14 @@ def adapt(place: Path, out: Path) -> Argv:
         "save_every": 1,
         "model": BICONVLSTM,
     }
-    train_config(data, place / "config", **more)
-    return ["adapt", str(place / "config.yaml"), f"run={out}"]
+    train_config(data, folder / "config", **more)
+    return ["adapt", str(folder / "config.yaml"), f"run={out}"]
 
 
-def whole_job(place: Path, out: Path) -> Argv:
+def whole_job(folder: Path, out: Path) -> Argv:
     """`vidda run`: MiniRoCoG, prepared, one training, its evaluation and the report."""
     settings = job(out, arms={"source only": {"data": ["source"], "augment": False}})
-    return _command("run", place, settings)
+    return _command("run", folder, settings)
 
 
 JOBS: dict[str, Callable[[Path, Path], Argv]] = {
@@ -91,6 +91,6 @@ JOBS: dict[str, Callable[[Path, Path], Argv]] = {
 }
 
 
-def _command(name: str, place: Path, settings: dict[str, Any]) -> Argv:
-    (place / "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
-    return [name, str(place / "config.yaml")]
+def _command(name: str, folder: Path, settings: dict[str, Any]) -> Argv:
+    (folder / "config.yaml").write_text(json.dumps(settings))  # JSON is YAML
+    return [name, str(folder / "config.yaml")]

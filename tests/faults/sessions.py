@@ -3,7 +3,8 @@
     python -m tests.faults.sessions COMMAND
 
 Imports the command once and forks for every session, because the imports take longer than the
-work. Reads a line of JSON for each session (see `driving.Task`) and prints one when it has ended.
+work. Reads a line of JSON for each session (`driving.SessionTask`) and prints one for its result
+(`driving.SessionResult`).
 """
 
 import importlib
@@ -21,41 +22,41 @@ own_disks: set[str] = set()
 
 
 def session(task: dict[str, Any]) -> dict[str, Any]:
-    """Run a command in a fork, a session of its own."""
-    out, place = Path(task["out"]), Path(task["place"])
-    if task["anew"] and not out.is_mount():
+    """Run a command in a fork, as a session of the operating system."""
+    out, folder = Path(task["out"]), Path(task["folder"])
+    if task["fresh"] and not out.is_mount():
         shutil.rmtree(out, ignore_errors=True)
     if task["start"]:
         Path(task["start"]).rename(out)
-    if task["disk"]:
-        _resize(task["mount"] or task["out"], task["disk"])
-    journal, said = place / "journal", place / "said.txt"
-    for file in (journal, said):
+    if task["disk_kib"]:
+        _resize(task["mount"] or task["out"], task["disk_kib"])
+    journal, output = folder / "journal", folder / "output.txt"
+    for file in (journal, output):
         file.unlink(missing_ok=True)
     child = os.fork()
     if child == 0:
-        _work(task, journal, said)
+        _work(task, journal, output)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
-    if task["to"] and out.is_mount():
-        shutil.copytree(out, task["to"], symlinks=True)
+    if task["move_to"] and out.is_mount():
+        shutil.copytree(out, task["move_to"], symlinks=True)
         subprocess.run(["umount", str(out)], check=True)
         own_disks.discard(str(out))
-    elif task["to"] and out.exists():
-        out.rename(task["to"])
-    text = said.read_text(errors="replace")
-    return {"status": status, "changes": journal.read_text(), "said": text}
+    elif task["move_to"] and out.exists():
+        out.rename(task["move_to"])
+    text = output.read_text(errors="replace")
+    return {"status": status, "changes": journal.read_text(), "output": text}
 
 
-def _work(task: dict[str, Any], journal: Path, said: Path) -> None:
+def _work(task: dict[str, Any], journal: Path, output: Path) -> None:
     os.setsid()
-    file = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    file = os.open(output, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
     os.dup2(file, 1)
     os.dup2(file, 2)
     os.environ |= {
         "FAULTS_UNDER": task["out"],
         "FAULTS_JOURNAL": str(journal),
-        "FAULTS_AT": str(task["at"]),
-        "FAULTS_WORKER": str(int(task["worker"])),
+        "FAULTS_AT": str(task["kill_at"]),
+        "FAULTS_WORKER": str(int(task["worker_only"])),
         "PYTHONPATH": os.pathsep.join([str(HOOK), os.environ["PYTHONPATH"]]),
     }
     sys.path.insert(0, str(HOOK))
@@ -74,18 +75,18 @@ def _work(task: dict[str, Any], journal: Path, said: Path) -> None:
         os._exit(status)
 
 
-def _resize(place: str, kib: int) -> None:
-    """Give a folder a disk of its own, or the one that it has another size."""
-    Path(place).mkdir(exist_ok=True)
-    how = ["-o", f"remount,size={kib}k"]
-    if place not in own_disks:
-        own_disks.add(place)
-        how = ["-t", "tmpfs", "-o", f"size={kib}k", "tmpfs"]
-    subprocess.run(["mount", *how, place], check=True)
+def _resize(folder: str, kib: int) -> None:
+    """Mount a separate disk at a folder, or change the size of the one that is there."""
+    Path(folder).mkdir(exist_ok=True)
+    options = ["-o", f"remount,size={kib}k"]
+    if folder not in own_disks:
+        own_disks.add(folder)
+        options = ["-t", "tmpfs", "-o", f"size={kib}k", "tmpfs"]
+    subprocess.run(["mount", *options, folder], check=True)
 
 
 def main(command: str) -> None:
-    """Do what standard input asks for."""
+    """Run the sessions that standard input describes."""
     from vidda.command import COMMANDS
 
     # torch starts no threads by being imported, so that it may be forked.

@@ -1,6 +1,6 @@
-"""Own files that are damaged: a resume mends them or names them in one line, never a traceback.
+"""Damaged files of a job: a resume repairs them or names them in one line, never a traceback.
 
-What a job makes of clips (videos, pictures, sidecars) is not here: see `OUTPUTS`.
+Videos, images and sidecars that a job makes of clips are left out: see `OUTPUTS`.
 """
 
 import re
@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.driving import Driver, count
+from tests.faults.driving import Driver, record_tries
 
 pytestmark = pytest.mark.deep
 
@@ -21,38 +21,41 @@ DAMAGE: dict[str, Callable[[bytes], bytes]] = {
 }
 
 OUTPUTS = {"videos", "sidecar", "shown", "samples", "class_images", "syn", "real", "result"}
-"""Folders of what a job makes. That lost ones are made again is a matter of their own checks."""
+"""Folders of outputs. Other tests check that lost outputs are made again."""
 
 RECORDS = {"log.txt", ".lock", "metrics.jsonl", "predictions"}
-"""Not read by what goes on; of metrics only lines that are no JSON are found."""
+"""Not read by a resumed job; of metrics only lines that are no JSON are found."""
 
 
-def test_a_damaged_file_is_mended_or_named(driver: Driver) -> None:
-    stopped = driver.new()
+def test_a_damaged_file_is_repaired_or_named(driver: Driver) -> None:
+    stopped = driver.new_path()
     # Late enough that there is something to damage, and not at the end.
-    killed = driver.session(at=round(0.7 * len(driver.whole.changes)), to=stopped)
-    assert killed.status == -9, killed.said
-    cases = [(file, how) for file in own(stopped) for how in DAMAGE]
+    killed = driver.session(kill_at=round(0.7 * len(driver.undisturbed.changes)), move_to=stopped)
+    assert killed.status == -9, killed.output
+    cases = [(file, damage) for file in records(stopped) for damage in DAMAGE]
     assert cases
-    for file, how in cases:
-        copy, to = driver.new(), driver.new()
+    for file, damage in cases:
+        copy, resumed_out = driver.new_path(), driver.new_path()
         shutil.copytree(stopped, copy, symlinks=True)
-        (copy / file).write_bytes(DAMAGE[how]((copy / file).read_bytes()))
-        ended = driver.session(start=copy, to=to)
-        errors, case = ended.errors(), f"{file} {how}: {ended.said}"
+        (copy / file).write_bytes(DAMAGE[damage]((copy / file).read_bytes()))
+        ended = driver.session(start=copy, move_to=resumed_out)
+        errors, case = ended.errors(), f"{file} {damage}: {ended.output}"
         if ended.status == 2:
-            # What a config lacks that was cut between two lines are changes, a line each.
+            # Each key that a cut config lacks is a change, and a line of its own.
             assert len(errors) == 1 or Path(file).name == "config.yaml", case
             assert Path(file).name in errors[-1], case
         else:
             assert ended.status == 0, case
-            driver.check_same(to, case)
-    check = "own files cut, emptied or garbage: mended, or named in a line"
-    count(check, driver.argv[0], len(cases))
+            driver.check_same(resumed_out, case)
+    check = "own files cut, emptied or garbage: repaired, or named in a line"
+    record_tries(check, driver.argv[0], len(cases))
 
 
-def own(out: Path) -> list[str]:
-    """A file of each kind among a job's own, relative to its folder; a number makes no kind."""
+def records(out: Path) -> list[str]:
+    """Return one file of each kind among a job's records; names that differ by a number are one.
+
+    Paths are relative to the job's folder.
+    """
     kinds: dict[str, str] = {}
     for path in sorted(out.rglob("*")):
         name = path.relative_to(out)

@@ -14,7 +14,7 @@ from vidda.data.manifest import csv_header, csv_lines, write_csv, write_dataset
 from vidda.data.saved_predictions import load_predictions, save_predictions
 from vidda.evaluate.labeled_predictions import columns_of
 from vidda.evaluate.summary import Intervals
-from vidda.evaluate.transfer import EpochCell, Transfer, TransferRow, cells
+from vidda.evaluate.transfer import EpochCell, Transfer, TransferRow, transfer_cells
 from vidda.evaluate.transfer_tables import write_tables
 from vidda.report.job import run
 from vidda.report.report_config import ReportConfig
@@ -142,7 +142,7 @@ def transfer(
                     made = Predictions(ids, logits, truth)
                     save_predictions(file, made, CLASSES, columns_of(tests))
                     found.append(load_predictions(file))
-                table += cells(row.name, task, found, config.intervals)
+                table += transfer_cells(row.name, task, found, config.intervals)
         epochs = [EpochCell("source only", "gs2gr", 0.3, 0.25, 0.4)]
         write_tables(folder, table, epochs, TASKS, config.intervals.confidence)
         opened.finish()

@@ -51,11 +51,11 @@ def test_a_click_sorts_a_table_and_another_turns_it_round(opened: Browser) -> No
     shown = f"[...{body}].map(row => row.cells[1].dataset.v)"
     before = opened.value(shown)
     numbers = sorted(map(float, before))
-    for wanted, said in ((numbers[::-1], "descending"), (numbers, "ascending")):
+    for wanted, order in ((numbers[::-1], "descending"), (numbers, "ascending")):
         opened.click("#transfer table.sort th:nth-child(2) button")
         assert list(map(float, opened.value(shown))) == wanted
         head = "document.querySelector('#transfer table.sort th:nth-child(2)')"
-        assert opened.value(f"{head}.getAttribute('aria-sort')") == said
+        assert opened.value(f"{head}.getAttribute('aria-sort')") == order
     # Text sorts as text, and a row without a value stays last.
     opened.click("#transfer table.sort th:nth-child(1) button")
     names = opened.value(f"[...{body}].map(row => row.cells[0].textContent)")

@@ -10,8 +10,8 @@ from reported import CLASSES, clips, report
 from vidda.config import Config
 from vidda.data import save_manifest
 from vidda.data.saved_predictions import save_predictions
-from vidda.evaluate.epochs import Epochs
-from vidda.evaluate.score_worth import judge_agreement, score_worth
+from vidda.evaluate.epochs import EpochAccuracies
+from vidda.evaluate.score_worth import agreement_worth, score_worth
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -27,7 +27,7 @@ class AdaptLike(Config):
     watch: dict[str, Path]
 
 
-def said(folder: Path, manifest: Manifest, epoch: int, hits: int) -> None:
+def save_epoch(folder: Path, manifest: Manifest, epoch: int, hits: int) -> None:
     """Predictions that are right for the first `hits` clips."""
     truth = np.array([clip.label for clip in manifest.clips])
     shown = np.where(np.arange(len(truth)) < hits, truth, (truth + 1) % 3)
@@ -51,8 +51,8 @@ def run(tmp_path: Path) -> Path:
             values = {"epoch/val_accuracy": epoch / 4, "epoch/val_loss": 1.0}
             values["epoch/score_entropy"] = float("nan") if epoch == 2 else -1 / hits
             folder.record(epoch, values)
-            said(path / "predictions" / "ground", manifest, epoch, hits)
-            said(path / "predictions" / "target", manifest, epoch, hits)
+            save_epoch(path / "predictions" / "ground", manifest, epoch, hits)
+            save_epoch(path / "predictions" / "target", manifest, epoch, hits)
         (path / "selection.json").write_text(json.dumps({"selected": 3, "last": 3}))
         folder.finish()
     return path
@@ -76,12 +76,12 @@ def test_scores_of_a_run_stand_beside_the_oracle(run: Path, tmp_path: Path) -> N
 
 def test_a_page_without_such_runs_says_what_is_needed(whole: Path) -> None:
     page = (whole / "report" / "index.html").read_text()
-    assert "No run among the folders of this report predicted its test clips" in page
+    assert "No run of this report predicted its test clips" in page
 
 
 def test_scores_are_judged_as_means_over_runs() -> None:
-    one = Epochs((0.2, 0.6, 0.4), 1, 2, 1)
-    other = Epochs((0.5, 0.1, 0.3), 2, 2, 0)
+    one = EpochAccuracies((0.2, 0.6, 0.4), 1, 2, 1)
+    other = EpochAccuracies((0.5, 0.1, 0.3), 2, 2, 0)
     rising = [1.0, 2.0, 3.0]
     (first, flat) = score_worth(
         [({"a": rising, "b": [1, 1, 1]}, one), ({"b": [0, 0, 0], "a": rising}, other)]
@@ -100,11 +100,11 @@ def test_agreement_is_judged_where_runs_kept_what_they_said(tmp_path: Path) -> N
     manifest = Manifest(tmp_path, CLASSES, clips(8, "real", "ground"))
     for name, hits in (("a", (2, 8)), ("b", (6, 8))):
         for epoch, count in enumerate(hits):
-            said(tmp_path / name / "predictions" / "target", manifest, epoch, count)
-    epochs = Epochs((0.25, 1.0), 0, 1, 1)
+            save_epoch(tmp_path / name / "predictions" / "target", manifest, epoch, count)
+    epochs = EpochAccuracies((0.25, 1.0), 0, 1, 1)
     runs = [(tmp_path / name, epochs) for name in "ab"]
-    found = judge_agreement(runs)
+    found = agreement_worth(runs)
     assert found and found.correlation == pytest.approx(1) and found.lost == 0
-    assert judge_agreement(runs[:1]) is None
-    assert judge_agreement([*runs, (tmp_path / "c", epochs)]) is None
-    assert judge_agreement([runs[0], (tmp_path / "b", Epochs((0.5,), 0, 0, 0))]) is None
+    assert agreement_worth(runs[:1]) is None
+    assert agreement_worth([*runs, (tmp_path / "c", epochs)]) is None
+    assert agreement_worth([runs[0], (tmp_path / "b", EpochAccuracies((0.5,), 0, 0, 0))]) is None

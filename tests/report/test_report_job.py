@@ -26,7 +26,7 @@ from vidda.types import Manifest
 CONFIGS = sorted((Path(__file__).parents[2] / "configs" / "report").glob("*.yaml"))
 
 
-def said(folder: Path) -> str:
+def page_text(folder: Path) -> str:
     """The text of a report's page."""
     return read_page(folder / "index.html").text()
 
@@ -51,10 +51,10 @@ def test_the_results_of_vidda_evaluate(tmp_path: Path) -> None:
     rows = [{"name": "source only", "runs": {"gs2gr": [str(run) for run in runs]}}]
     table = {"data": str(data), "tasks": ["gs2gr"], "rows": rows}
     quick = ("workers=0", "device=cpu")
-    given = [f"transfer={json.dumps(table)}", f"out={tmp_path / 'table'}", *quick]
-    assert main(["evaluate", *given]) == 0
-    given = [f"model={runs[0]}", f"manifest={file}", f"out={tmp_path / 'tested'}", *quick]
-    assert main(["evaluate", *given]) == 0
+    arguments = [f"transfer={json.dumps(table)}", f"out={tmp_path / 'table'}", *quick]
+    assert main(["evaluate", *arguments]) == 0
+    arguments = [f"model={runs[0]}", f"manifest={file}", f"out={tmp_path / 'tested'}", *quick]
+    assert main(["evaluate", *arguments]) == 0
     out = tmp_path / "report"
     assert report(runs=[tmp_path / "table", tmp_path / "tested"], out=out) == 0
     page = read_page(out / "index.html")
@@ -66,7 +66,7 @@ def test_the_results_of_vidda_evaluate(tmp_path: Path) -> None:
     assert [cell.text() for cell in line[:2]] == ["tested", "6"]
     assert float(line[2].attributes["data-v"]) == metrics["accuracy"]
     # The checkpoints are there, but no training is.
-    assert f"gone or damaged: {runs[0]}: nothing to report in it" in page.text()
+    assert f"missing or damaged: {runs[0]}: nothing to report in it" in page.text()
 
 
 @pytest.mark.parametrize("file", CONFIGS, ids=lambda file: file.name)
@@ -77,13 +77,13 @@ def test_its_configs_load(file: Path) -> None:
 def test_missing_parts_are_told(tmp_path: Path) -> None:
     _, run = one_run(tmp_path)
     assert report(runs=[run], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     for sentence in (
-        "No transfer table is among the folders",
+        "No folder of this report has a transfer table",
         "The gap needs a transfer table.",
-        "No predictions are among the folders",
-        "No gallery was asked for",
-        "No folder of vidda translate is among",
+        "No folder of this report has predictions",
+        "No gallery was requested",
+        "No folder of this report is of vidda translate",
     ):
         assert sentence in text
     assert not (tmp_path / "report" / "tables").exists()
@@ -93,15 +93,17 @@ def test_a_run_that_is_gone_is_told(tmp_path: Path) -> None:
     data, run = one_run(tmp_path)
     table = transfer(tmp_path / "table", data, {"source only": {"gs2gr": [run, tmp_path / "gone"]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    assert f"gone or damaged: {tmp_path / 'gone'}: no such folder" in said(tmp_path / "report")
+    assert f"missing or damaged: {tmp_path / 'gone'}: no such folder" in page_text(
+        tmp_path / "report"
+    )
 
 
 def test_translations_without_a_gallery(tmp_path: Path) -> None:
     _, source = source_clips(tmp_path / "source", 4)
     folder = translated(tmp_path / "translated", source, videos=False)
     assert report(runs=[folder], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
-    assert "4 of 4 clips: failed, then rejected" in text and "No gallery was asked for" in text
+    text = page_text(tmp_path / "report")
+    assert "4 of 4 clips: failed, then rejected" in text and "No gallery was requested" in text
     assert "Translation “translated”: 1 of 4 clips failed." in text
 
 
@@ -132,7 +134,7 @@ def test_selection_on_the_target_is_told(
     data, run = one_run(tmp_path, setting, val)
     table = transfer(tmp_path / "table", data, {"a row": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     assert ("“a row” on gs2gr: its epoch was" in text) == bool(warning)
     assert warning in text
 
@@ -144,7 +146,7 @@ def test_test_clips_that_were_trained_on_are_told(tmp_path: Path) -> None:
     write_csv(file, csv_header([]), csv_lines(learned, CLASSES, []))
     table = transfer(tmp_path / "table", data, {"a row": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
-    assert "“a row” on gs2gr: 3 test clips were trained on" in said(tmp_path / "report")
+    assert "“a row” on gs2gr: it was trained on 3 test clips" in page_text(tmp_path / "report")
 
 
 def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
@@ -168,11 +170,11 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     }
     table = transfer(tmp_path / "table", data, rows)
     assert report(runs=[table], out=tmp_path / "report") == 0
-    text = said(tmp_path / "report")
+    text = page_text(tmp_path / "report")
     for warning in (
-        "The test clips are MiniRoCoG's: what is called real here is rendered too.",
-        "gs2gr: 24 test clips; an accuracy of 50% is known to ±19 points at best.",
-        "gs2gr: 3 test subjects; how far the figures hold for others is hardly known.",
+        "The test clips are MiniRoCoG's: its real clips are rendered too.",
+        "gs2gr: 24 test clips; an accuracy of 50% is known to within ±19 points at best.",
+        "gs2gr: 3 test subjects; how far the results hold for other subjects is hardly known.",
         "3 of 4 results are of fewer than 3 seeds",
         "Results are of 1 to 4 seeds",
         "“b” has no result on as2ar.",
@@ -185,7 +187,7 @@ def test_what_makes_figures_doubtful_is_told(tmp_path: Path) -> None:
     save_manifest(Manifest(tmp_path, (), ()), tmp_path / "x.csv")
     (data / "splits").rename(data / "moved")
     assert report(runs=[table], out=tmp_path / "report", resume=True) == 0
-    assert "The test clips are not where they were" in said(tmp_path / "report")
+    assert "The test clips were moved or deleted" in page_text(tmp_path / "report")
 
 
 def test_many_classes_are_shown_by_their_mistakes(
@@ -196,7 +198,7 @@ def test_many_classes_are_shown_by_their_mistakes(
     table = transfer(tmp_path / "table", data, {"source only": {"gs2gr": [run]}})
     assert report(runs=[table], out=tmp_path / "report") == 0
     page = read_page(tmp_path / "report" / "index.html")
-    counts = [int(row[2].text()) for row in table_of(page, "source only: the commonest")]
+    counts = [int(row[2].text()) for row in table_of(page, "source only: the most frequent")]
     assert counts == sorted(counts, reverse=True) and counts[-1] > 0
 
 
@@ -206,18 +208,18 @@ def test_an_old_report_is_replaced_only_when_asked(tmp_path: Path) -> None:
     assert report(runs=[run], out=out, dry_run=True) == 0
     assert not out.exists()
     assert report(runs=[run], out=out, title="first") == 0
-    with pytest.raises(ViddaError, match="holds a report; choose another folder or replace it"):
+    with pytest.raises(ViddaError, match="another folder, or --resume replaces it"):
         report(runs=[run], out=out)
     (out / "stale").write_text("")
     assert report(runs=[run], out=out, title="second", resume=True) == 0
-    assert "second" in said(out) and not (out / "stale").exists()
+    assert "second" in page_text(out) and not (out / "stale").exists()
     assert [path.name for path in tmp_path.glob(".*")] == []
 
 
 def test_nothing_else_is_ever_replaced(tmp_path: Path) -> None:
     _, run = one_run(tmp_path)
     for resume in (False, True):
-        with pytest.raises(ViddaError, match="holds something else than a report"):
+        with pytest.raises(ViddaError, match="holds something other than a report"):
             report(runs=[run], out=tmp_path / "run", resume=resume)
     assert (run / "DONE").exists()
 
@@ -228,12 +230,12 @@ def test_all_that_cannot_be_reported_is_named_at_once(tmp_path: Path) -> None:
     tables = [transfer(tmp_path / name, data, rows) for name in ("one", "two", "bad")]
     (tables[2] / "transfer.json").write_text('{"cells": [{"row": 3}]}')
     (tmp_path / "empty").mkdir()
-    given = [*tables, tmp_path / "none", tmp_path / "empty"]
+    folders = [*tables, tmp_path / "none", tmp_path / "empty"]
     with pytest.raises(ViddaError) as caught:
-        report(runs=given, out=tmp_path / "report")
+        report(runs=folders, out=tmp_path / "report")
     lines = str(caught.value).splitlines()
     assert len(lines) == 4
-    assert "transfer.json: not what this version of vidda evaluate writes" in lines[0]
+    assert "transfer.json: not written by this version of vidda evaluate" in lines[0]
     assert "none: no such folder" in lines[1] and "empty: nothing to report" in lines[2]
     assert "2 transfer tables" in lines[3]
     with pytest.raises(ViddaError, match=r"translations\.x: .* is no folder of vidda translate"):
@@ -247,7 +249,7 @@ def test_a_damaged_result_and_a_wrong_folder_of_controls(tmp_path: Path) -> None
     with pytest.raises(ViddaError, match="has no folder clips"):
         report(runs=[folder], out=tmp_path / "report", gallery=gallery)
     (folder / "videos" / "1.json").write_text("{")
-    with pytest.raises(ViddaError, match=r"1\.json: not a clip's result"):
+    with pytest.raises(ViddaError, match=r"1\.json: not the result of a clip"):
         report(runs=[folder], out=tmp_path / "report")
 
 

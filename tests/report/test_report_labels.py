@@ -9,8 +9,8 @@ from reported import prepared, report, trained, transfer
 from vidda.config import Config
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.transfer import TransferCell
-from vidda.report.latex import table
-from vidda.report.seen_labels import best_places
+from vidda.report.latex import latex_table
+from vidda.report.target_label_use import best_rows
 from vidda.run import RunFolder
 
 
@@ -28,9 +28,9 @@ def cell(row: str, mean: float) -> TransferCell:
 def test_the_best_of_rows_without_target_labels() -> None:
     cells = [cell("a", 0.4), cell("oracle", 0.9), cell("b", 0.6), cell("c", 0.6)]
     informed = {("oracle", "gs2gr"), ("b", "as2ar")}
-    assert best_places(cells, informed) == {("b", "gs2gr"), ("c", "gs2gr")}
-    assert best_places(cells[1:2], informed) == frozenset()
-    text = table(cells, ["gs2gr"], 0.95, informed)
+    assert best_rows(cells, informed) == {("b", "gs2gr"), ("c", "gs2gr")}
+    assert best_rows(cells[1:2], informed) == frozenset()
+    text = latex_table(cells, ["gs2gr"], 0.95, informed)
     assert text.count(r"\mathbf{60.0}") == 2 and r"\mathbf{90.0}" not in text
     assert "Bold: the best that saw no label of the target." in text
 

@@ -133,7 +133,7 @@ def test_the_gallery_shows_each_form_of_a_clip(page: Node, whole: Path) -> None:
     names = ["source", "edges", "pose", "per frame", EVIL]
     for clip in shown:
         assert [node.text() for node in clip.all("figcaption")] == names
-    assert len(list(shown[1].all("video"))) == 4 and "not there" in shown[1].text()
+    assert len(list(shown[1].all("video"))) == 4 and "file not found" in shown[1].text()
     for clip in shown:
         infos = [
             video.probe(whole / "report" / node.attributes["src"]) for node in clip.all("video")
@@ -168,7 +168,9 @@ def test_how_to_do_it_again(page: Node, whole: Path) -> None:
     (one,) = [c for c in configs if "source_only_gs2gr_0" in next(c.all("summary")).text()]
     stored = (whole / "source_only_gs2gr_0/config.yaml").read_text()
     assert next(one.all("pre")).text() == " ".join(stored.split())
-    versions = {row[0].text(): row[1].text() for row in table_of(page, "What the newest session")}
+    versions = {
+        row[0].text(): row[1].text() for row in table_of(page, "Versions in the newest session")
+    }
     assert versions["numpy"] == np.__version__
 
 

@@ -10,9 +10,9 @@ import pytest
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.summary import Intervals, Stratum, Summary
 from vidda.evaluate.transfer import TransferCell
-from vidda.report.closed_gap import close_gaps
-from vidda.report.latex import escape, table
-from vidda.report.merged_seeds import merge, most_confused
+from vidda.report.closed_gap import closed_gaps
+from vidda.report.latex import escape, latex_table
+from vidda.report.merged_seeds import merge_seeds, most_confused
 from vidda.report.report_config import Gap
 from vidda.report.run_records import read_record, read_training
 from vidda.report.svg import ChartLine, histogram, line_chart, ticks
@@ -26,7 +26,7 @@ def cell(row: str, mean: float, task: str = "gs2gr") -> TransferCell:
 
 def test_the_share_of_a_gap() -> None:
     cells = [cell("source only", 0.3), cell("target only", 0.8), cell("a", 0.6), cell("b", 0.2)]
-    (gap,) = close_gaps(cells, ["gs2gr"], Gap())
+    (gap,) = closed_gaps(cells, ["gs2gr"], Gap())
     assert [(row.row, row.share) for row in gap.rows] == [
         ("a", pytest.approx(0.6)),
         ("b", pytest.approx(-0.2)),
@@ -36,9 +36,9 @@ def test_the_share_of_a_gap() -> None:
 
 def test_no_share_without_a_gap() -> None:
     cells = [cell("source only", 0.8), cell("target only", 0.8), cell("a", 0.6)]
-    other, level = close_gaps(cells, ["as2ar", "gs2gr"], Gap())
-    assert not level.rows and "not above" in level.without
-    assert "“source only” and “target only”" in other.without
+    other, level = closed_gaps(cells, ["as2ar", "gs2gr"], Gap())
+    assert not level.rows and "not above" in level.reason
+    assert "“source only” and “target only”" in other.reason
 
 
 def summary(accuracy: float, confusion: list[list[int]]) -> Summary:
@@ -51,7 +51,7 @@ def summary(accuracy: float, confusion: list[list[int]]) -> Summary:
 
 def test_seeds_are_averaged_and_their_confusions_added() -> None:
     both = [summary(0.5, [[1, 1], [1, 1]]), summary(1.0, [[2, 0], [0, 2]])]
-    merged = merge(both, Intervals())
+    merged = merge_seeds(both, Intervals())
     assert (merged.seeds, merged.clips, merged.accuracy) == (2, 4, 0.75)
     assert merged.confusion.tolist() == [[3, 1], [1, 3]]
     assert merged.strata[0].accuracy == 0.75
@@ -110,7 +110,7 @@ def test_latex() -> None:
     assert escape("a_b & 5% {x} \\ ~^#$") == (
         r"a\_b \& 5\% \{x\} \textbackslash{} \textasciitilde{}\textasciicircum{}\#\$"
     )
-    text = table([cell("a_b", 0.5), cell("c", 0.7)], ["gs2gr", "as2ar"], 0.95)
+    text = latex_table([cell("a_b", 0.5), cell("c", 0.7)], ["gs2gr", "as2ar"], 0.95)
     assert r"    a\_b & $50.0$ & -- \\" in text
     assert r"    c & $\mathbf{70.0}$ & -- \\" in text
     assert r" & {\scriptsize $[60.0, 80.0]$} &  \\" in text

@@ -10,7 +10,7 @@ from vidda.errors import ViddaError
 from vidda.experiment.process import ProcessUsage
 from vidda.experiment.stage_records import StageRecords
 from vidda.files import write_text
-from vidda.report.reproduce import commands
+from vidda.report.reproduce import reproduce_commands
 from vidda.report.run_records import RunRecord, Session, read_record
 
 STAGES = {
@@ -60,18 +60,18 @@ def test_the_commands_of_a_sweep_and_of_folders_without_a_job(tmp_path: Path) ->
     folder = job(tmp_path / "job")
     write_text(folder / "trials.json", "{}")
     results = read_record(folder / "evaluated/biconvlstm")
-    found = commands([results], "vidda sweep a.yaml --resume")
+    found = reproduce_commands([results], "vidda sweep a.yaml --resume")
     assert found.whole == f"vidda sweep {folder}/config.yaml"
     assert len(found.each) == len(STAGES) and found.complete
     alone = record(tmp_path / "b", session("vidda train b.yaml --resume", "2"), session("x", "1"))
-    found = commands([alone], "vidda report b")
+    found = reproduce_commands([alone], "vidda report b")
     assert found.whole is None and not found.complete
     assert found.each == ("x", "vidda train b.yaml", "vidda report b")
-    both = commands([alone, results], "vidda report b c")
+    both = reproduce_commands([alone, results], "vidda report b c")
     assert both.whole is None and len(both.each) == len(STAGES) + 3
     test = record(folder / "trained/biconvlstm/0/evaluations/x", session("vidda evaluate y"))
-    tested = commands([results, test], "vidda report z")
+    tested = reproduce_commands([results, test], "vidda report z")
     assert tested.whole is None and "vidda evaluate y" in tested.each
     write_text(folder / "stages.json", '{"stages": [{}]}')
-    with pytest.raises(ViddaError, match=r"stages\.json: not what vidda run wrote"):
-        commands([results], "")
+    with pytest.raises(ViddaError, match=r"stages\.json: not written by vidda run"):
+        reproduce_commands([results], "")

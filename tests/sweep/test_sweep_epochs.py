@@ -14,10 +14,10 @@ from vidda.data import load_manifest
 from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate import label_free_metrics
-from vidda.evaluate.label_free_scores import NEED_FEATURES, read_epoch_outputs, scores
+from vidda.evaluate.label_free_scores import NEED_FEATURES, epoch_scores, read_epoch_outputs
 from vidda.recognize.saved_recognizer import load_card
 from vidda.report.run_records import read_training
-from vidda.sweep.trial_results import finished
+from vidda.sweep.trial_results import finished_row
 from vidda.sweep.trial_table import TrialRow
 
 
@@ -48,7 +48,9 @@ def test_every_epoch_has_the_scores_of_what_it_said(judged: Path) -> None:
     assert set(values) > NEED_FEATURES and all(len(own) == 3 for own in values.values())
     for epoch in range(3):
         shown = read_epoch_outputs(run, epoch)
-        assert {name: own[epoch] for name, own in values.items()} == pytest.approx(scores(shown))
+        assert {name: own[epoch] for name, own in values.items()} == pytest.approx(
+            epoch_scores(shown)
+        )
         assert values["entropy"][epoch] == pytest.approx(label_free_metrics.entropy(shown.target))
         losses = label_free_metrics.cross_entropies(shown.val, shown.labels)
         assert shown.features is not None
@@ -95,7 +97,7 @@ def test_of_a_stream_what_was_said_of_each_clip_as_it_came_counts(
     assert adapt(file) == 0
     row = TrialRow("vitta", "vitta", "gs2gr", 0, {}, run)
     test = load_manifest(data / "target.csv")
-    found = finished(row, test, "target.csv", stream=True)
+    found = finished_row(row, test, "target.csv", stream=True)
     said = load_predictions(run / "online" / "epoch_000.npz").predictions
     labels = {clip.id: clip.label for clip in test.clips}
     hits = [

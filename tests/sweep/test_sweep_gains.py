@@ -5,14 +5,14 @@ import pytest
 
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate.summary import Intervals
-from vidda.sweep.gains import gain_grid, gains
+from vidda.sweep.gains import compute_gains, gain_grid
 from vidda.types import Predictions
 
 SUBJECTS = np.repeat(["a", "b", "c", "d"], 5)
 LABELS = np.arange(20) % 3
 
 
-def said(right: np.ndarray, subjects: np.ndarray = SUBJECTS) -> SavedPredictions:
+def predictions_of(right: np.ndarray, subjects: np.ndarray = SUBJECTS) -> SavedPredictions:
     """Answers of which these are right."""
     answers = np.where(right, LABELS, (LABELS + 1) % 3)
     ids = tuple(f"c{n}" for n in range(20))
@@ -27,11 +27,19 @@ def first(count: int) -> np.ndarray:
 
 
 def test_seeds_are_paired_and_only_those_that_both_have_count() -> None:
-    found = gains(
+    found = compute_gains(
         {
-            ("base", "gs2gr"): {0: said(first(4)), 1: said(first(12)), 3: said(first(0))},
-            ("better", "gs2gr"): {1: said(first(14)), 0: said(first(6)), 2: said(first(20))},
-            ("better", "as2ar"): {0: said(first(6))},
+            ("base", "gs2gr"): {
+                0: predictions_of(first(4)),
+                1: predictions_of(first(12)),
+                3: predictions_of(first(0)),
+            },
+            ("better", "gs2gr"): {
+                1: predictions_of(first(14)),
+                0: predictions_of(first(6)),
+                2: predictions_of(first(20)),
+            },
+            ("better", "as2ar"): {0: predictions_of(first(6))},
         },
         "base",
         Intervals(),
@@ -52,8 +60,8 @@ def test_seeds_are_paired_and_only_those_that_both_have_count() -> None:
 def test_one_seed_has_no_deviation_and_one_subject_no_interval() -> None:
     alone = np.full(20, "a")
     answers = {
-        ("base", "gs2gr"): {0: said(first(10), alone)},
-        ("worse", "gs2gr"): {0: said(first(8), alone)},
+        ("base", "gs2gr"): {0: predictions_of(first(10), alone)},
+        ("worse", "gs2gr"): {0: predictions_of(first(8), alone)},
     }
-    (line,) = gain_grid(gains(answers, "base", Intervals()), "base", ("gs2gr",)).rows
+    (line,) = gain_grid(compute_gains(answers, "base", Intervals()), "base", ("gs2gr",)).rows
     assert line == ("worse", "-10.0")

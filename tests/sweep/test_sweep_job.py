@@ -12,10 +12,10 @@ import pytest
 from tests.experiment.jobs import MINI
 from tests.sweep.sweeps import loaded, method, sweep
 from vidda.cli import main
-from vidda.experiment.stage_records import FILE as RECORDS
+from vidda.experiment.stage_records import STAGES_FILE as RECORDS
 from vidda.files import lock
 from vidda.sweep.job import run
-from vidda.sweep.trial_table import FILE, TrialTable
+from vidda.sweep.trial_table import TRIALS_FILE, TrialTable
 
 TINY = {**MINI, "syn_train": 1}
 
@@ -76,7 +76,7 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     assert rows[first.name] == first and sessions(out)[first.name] == 1
     assert [row.status for row in rows.values()] == ["finished", "finished", "failed", "failed"]
     assert "batch_size: 4000 is more than the 7 training clips" in rows["broken-gs2gr-0"].reason
-    assert "broken-gs2gr-0/DONE is not there" in rows["atcon-gs2gr-0"].reason
+    assert "broken-gs2gr-0/DONE does not exist" in rows["atcon-gs2gr-0"].reason
     assert "failed: broken-gs2gr-0: batch_size" in said.out and "2 of 4 trials failed" in said.out
     done = rows["coral-gs2gr-0"]
     assert done.accuracy and done.accuracy.oracle >= done.accuracy.selected
@@ -97,7 +97,11 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     assert "2 trials finished" in capsys.readouterr().out
     assert sessions(out) == times
     assert before == {path: path.stat().st_mtime_ns for path in (out / "results").rglob("*.npz")}
-    assert set(json.loads((out / FILE).read_text())["trials"][0]) >= {"name", "reason", "lost"}
+    assert set(json.loads((out / TRIALS_FILE).read_text())["trials"][0]) >= {
+        "name",
+        "reason",
+        "lost",
+    }
 
 
 @pytest.mark.slow

@@ -8,7 +8,7 @@ from tests.sweep.sweeps import loaded, method, sweep
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.errors import ViddaError
 from vidda.recognize.train_config import TrainConfig
-from vidda.sweep.sweep_plan import SweepPlan, Trial, make
+from vidda.sweep.sweep_plan import SweepPlan, Trial, make_plan
 
 
 def trials(plan: SweepPlan, name: str, task: str) -> list[Trial]:
@@ -22,7 +22,7 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     content["methods"]["target only"] = {"command": "train", "data": ["target"]}
     content["methods"]["masks"] = method("feature_similarity", data=["source", "masks"])
     content["variants"] = {"masks": {"name": "randomized"}}
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     assert [stage.command for stage in plan.stages] == ["mini", "prepare", "randomize"]
     splits = out / "prepared" / "splits"
     first, second = trials(plan, "coral", "gr2ar")
@@ -44,10 +44,10 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     assert [cell.task for cell in plan.cells() if cell.method == "masks"] == ["gs2gr"]
     assert plan.left_out == ("masks in gr2ar: its source clips are real already",)
     content["methods"]["source only"]["select_epoch"] = "last"
-    blind = make(loaded(content))
+    blind = make_plan(loaded(content))
     chosen = [trials(blind, name, "gs2gr")[0].stage.config for name in ("source only", "coral")]
     assert [getattr(config, "select", None) for config in chosen] == ["last", "entropy"]
-    last = make(loaded(content | {"select_epoch": "last"}))
+    last = make_plan(loaded(content | {"select_epoch": "last"}))
     for name in ("coral", "target only"):
         settings = trials(last, name, "gr2ar")[0].stage.config
         assert isinstance(settings, TrainConfig) and settings.select == "last"
@@ -61,7 +61,7 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
         "vitta": method("vitta", start="source only", stream=True),
     }
     content["methods"]["source only"]["steps"] = 30
-    plan = make(loaded(content))
+    plan = make_plan(loaded(content))
     early, late = plan.waves
     assert [plan.trials(cell, {})[0].stage.steps for cell in early] == [30, 6]
     assert [c.method for c in early] == ["source only", "coral"]
@@ -88,28 +88,27 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         "c": {"command": "train", "stream": True, "select_epoch": "entropy"},
         "d": method("atcon", start="source only"),
     }
-    with pytest.raises(ViddaError) as told:
-        make(loaded(content))
-    lines = str(told.value).splitlines()
+    with pytest.raises(ViddaError) as raised:
+        make_plan(loaded(content))
+    lines = str(raised.value).splitlines()
     assert lines == [
-        "tasks: 'gs2gr' stands twice",
+        "tasks: 'gs2gr' is duplicated",
         "keys.optimizer.lr: a range needs search.name=optuna; a grid needs a list",
         "methods.a.data: 'maskz' is not one of source, target",
-        "methods.a.data: the target's labels are for command: train alone",
+        "methods.a.data: only command: train may use the target's labels; leave target out",
         "methods.a.start: 'b' is not one of source only, coral, a, c, d",
-        "methods.c: start and stream are for command: adapt alone",
-        "methods.c: vidda train has no agreement to choose keys by; search none",
+        "methods.c: start and stream have no effect with command: train; leave them out",
+        "methods.c: vidda train computes no agreement to choose keys by; search no keys for it",
         "methods.c.select_epoch: a stream has one epoch; leave it out",
-        "methods.c.select_epoch: vidda train has no entropy to choose by; take source_validation or"
-        " last",
-        "methods.d.start: 'source only' is searched; name a method of one combination",
+        "methods.c.select_epoch: vidda train computes no entropy; use source_validation or last",
+        "methods.d.start: 'source only' is searched; name a method without searched keys",
         "baseline: 'source' is not one of source only, coral, a, c, d",
-        "select_point: agreement is between seeds; give two or more",
+        "select_point: agreement needs two or more seeds",
     ]
     content = sweep(tmp_path / "out", keys={"batch_sise": [2, 3]})
-    with pytest.raises(ViddaError) as told:
-        make(loaded(content))
-    assert str(told.value).splitlines() == [
+    with pytest.raises(ViddaError) as raised:
+        make_plan(loaded(content))
+    assert str(raised.value).splitlines() == [
         f"methods.{name}: batch_sise: unknown key; did you mean 'batch_size'?"
         for name in ("source only", "coral")
     ]
@@ -117,6 +116,6 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     content = sweep(tmp_path / "out", methods=alone, tasks=["gr2ar"])
     content["variants"] = {"masks": {"name": "randomized"}}
     with pytest.raises(ViddaError, match="none can be run: masks in gr2ar: its source clips are"):
-        make(loaded(content))
+        make_plan(loaded(content))
     with pytest.raises(ValueError, match="must be below"):
         loaded(sweep(tmp_path / "out", keys={"a": {"low": 2, "high": 1}}))

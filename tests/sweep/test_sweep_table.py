@@ -11,8 +11,8 @@ import pytest
 from vidda.data.saved_predictions import save_predictions
 from vidda.errors import ViddaError
 from vidda.experiment.experiment_config import Keys
-from vidda.sweep.trial_results import chosen, points, value
-from vidda.sweep.trial_table import FILE, Three, TrialRow, TrialTable
+from vidda.sweep.trial_results import chosen_rows, group_by_keys, point_score
+from vidda.sweep.trial_table import TRIALS_FILE, EpochFigures, TrialRow, TrialTable
 from vidda.types import Predictions
 
 
@@ -20,7 +20,8 @@ def row(seed: int, keys: Keys, score: float, accuracy: float, folder: Path = Pat
     name = f"coral-gs2gr-{seed}-{json.dumps(keys)}"
     return TrialRow(
         name, "coral", "gs2gr", seed, keys, folder / f"{len(keys)}_{seed}_{score}", "finished",
-        epochs=Three(1, 2, 0), accuracy=Three(accuracy, 0.1, 0.9), scores={"entropy": score},
+        epochs=EpochFigures(1, 2, 0), accuracy=EpochFigures(accuracy, 0.1, 0.9),
+        scores={"entropy": score},
         correlations={"entropy": None}, lost={"entropy": 0.1},
     )  # fmt: skip
 
@@ -43,10 +44,10 @@ def test_a_table_is_read_again_as_it_was_written(tmp_path: Path) -> None:
     assert first["a"] == "[1, null]" and first["entropy_selected"] == "-0.25"
     assert first["test_accuracy_oracle_by_test_labels"] == "0.900000"
     assert first["entropy_rank_correlation"] == "" and second["reason"] == "no such, file"
-    again.keep([full.name])
+    again.keep_only([full.name])
     assert list(TrialTable(tmp_path).rows) == [full.name]
-    (tmp_path / FILE).write_text('{"trials": [{}]}')
-    with pytest.raises(ViddaError, match=r"trials\.json: not what this version"):
+    (tmp_path / TRIALS_FILE).write_text('{"trials": [{}]}')
+    with pytest.raises(ViddaError, match=r"trials\.json: not written by this version"):
         TrialTable(tmp_path)
 
 
@@ -57,18 +58,18 @@ def test_a_combination_is_chosen_by_its_score_whatever_the_test_accuracy() -> No
         return bad + good
 
     for accuracies in ([0.1, 0.9], [0.9, 0.1]):
-        members = chosen(rows(accuracies), "entropy")
+        members = chosen_rows(rows(accuracies), "entropy")
         assert [(one.keys, one.seed) for one in members] == [({"lr": 1}, 0), ({"lr": 1}, 1)]
-    assert [keys for keys, _ in points(rows([0, 0]))] == [{"lr": 2}, {"lr": 1}]
-    assert value(rows([0, 0])[2:], "entropy") == -2
+    assert [keys for keys, _ in group_by_keys(rows([0, 0]))] == [{"lr": 2}, {"lr": 1}]
+    assert point_score(rows([0, 0])[2:], "entropy") == -2
     # With a seed that failed it goes behind those with all seeds.
     weak = rows([0.9, 0.1])
     weak[3] = replace(weak[3], status="failed")
-    assert {one.keys["lr"] for one in chosen(weak, "entropy")} == {2}
-    assert value(weak[3:], "entropy") is None
+    assert {one.keys["lr"] for one in chosen_rows(weak, "entropy")} == {2}
+    assert point_score(weak[3:], "entropy") is None
     lone = [replace(one, scores={}) for one in weak[2:3]]
-    assert chosen(lone, "entropy") == lone, "a lone combination needs no score"
-    assert chosen(weak[3:], "entropy") == []
+    assert chosen_rows(lone, "entropy") == lone, "a lone combination needs no score"
+    assert chosen_rows(weak[3:], "entropy") == []
 
 
 def test_agreement_is_between_the_seeds_at_their_own_epochs(tmp_path: Path) -> None:
@@ -80,5 +81,5 @@ def test_agreement_is_between_the_seeds_at_their_own_epochs(tmp_path: Path) -> N
         file = one.run / "predictions" / "target" / "epoch_001.npz"
         save_predictions(file, Predictions(tuple("abcd"), logits), ("x", "y"))
         rows.append(one)
-    assert value(rows, "agreement") == 0.5
-    assert value(rows[:1], "agreement") is None
+    assert point_score(rows, "agreement") == 0.5
+    assert point_score(rows[:1], "agreement") is None

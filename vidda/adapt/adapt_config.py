@@ -11,7 +11,7 @@ from vidda.adapt.joint import MethodSettings
 from vidda.adapt.methods import MethodConfig
 from vidda.adapt.pairing import group_translations, parent_numbers
 from vidda.data import load_manifest
-from vidda.evaluate.label_free_scores import VALIDATION, EpochScore
+from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.recognize.train_config import TrainConfig, TrainData, load_data
 from vidda.types import Manifest
 
@@ -41,7 +41,7 @@ class AdaptConfig(TrainConfig):
         " which are then frozen and computed once per clip, as in testing; null: all layers learn",
     )
     select: EpochScore | Literal["last"] = Field(  # type: ignore[assignment] # more than training
-        VALIDATION,
+        SOURCE_VALIDATION,
         description="score that chooses the epoch, none of which uses target labels; last: the"
         " last epoch",
     )

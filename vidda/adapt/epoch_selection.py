@@ -7,7 +7,7 @@ import math
 
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.adaptation_run import AdaptationRun
-from vidda.evaluate.label_free_scores import VALIDATION, read_epoch_outputs, scores
+from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, epoch_scores, read_epoch_outputs
 from vidda.recognize.train_config import LAST
 
 
@@ -21,8 +21,8 @@ class SelectingRun(AdaptationRun):
         """
         assert isinstance(self.config, AdaptConfig)
         score, figures = super().end_epoch(epoch)
-        found = scores(read_epoch_outputs(self.folder.path, epoch))
-        figures |= {f"score_{name}": v for name, v in found.items() if name != VALIDATION}
+        found = epoch_scores(read_epoch_outputs(self.folder.path, epoch))
+        figures |= {f"score_{name}": v for name, v in found.items() if name != SOURCE_VALIDATION}
         select = self.config.select
         if select == LAST:
             return score, figures

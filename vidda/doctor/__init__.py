@@ -1,4 +1,4 @@
-"""`vidda doctor`: whether each part of this installation works, found out by using it."""
+"""`vidda doctor`: checks of each part of this installation, made by using it."""
 
 from vidda.doctor.job import DoctorConfig, run
 

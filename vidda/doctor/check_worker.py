@@ -1,4 +1,4 @@
-"""Run checks in this process and print a line of JSON about each, without the libraries' noise."""
+"""A process that runs checks and prints a line of JSON for each, without output of libraries."""
 
 import importlib
 import json
@@ -8,14 +8,17 @@ import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 
-from vidda.doctor.findings import Finding, Missing
+from vidda.doctor.findings import Finding, MissingPart
 
 
-def find_out(function: Callable[[], str]) -> Finding:
-    """Call a check, which returns its detail, and turn what it raises into a finding."""
+def run_check(function: Callable[[], str]) -> Finding:
+    """Call a check, which returns a detail, and return its finding.
+
+    `MissingPart` and ModuleNotFoundError mean missing, any other exception means broken.
+    """
     try:
         return Finding("ok", function())
-    except (Missing, ModuleNotFoundError) as error:
+    except (MissingPart, ModuleNotFoundError) as error:
         return Finding("missing", _one_line(error))
     except Exception as error:
         return Finding("broken", f"{type(error).__name__}: {_one_line(error)[:160]}")
@@ -26,7 +29,7 @@ def _one_line(error: Exception) -> str:
 
 
 def main(names: list[str]) -> None:
-    """Run the checks named `module:function`, in order."""
+    """Run the checks named `module:function` in order, print their findings and exit."""
     out = os.fdopen(os.dup(1), "w")
     silence = os.open(os.devnull, os.O_WRONLY)
     # The descriptors, not sys.stdout: libraries in C and child processes write to them too.
@@ -35,10 +38,10 @@ def main(names: list[str]) -> None:
     warnings.simplefilter("ignore")
     for name in names:
         module, _, attribute = name.partition(":")
-        finding = find_out(getattr(importlib.import_module(module), attribute))
+        finding = run_check(getattr(importlib.import_module(module), attribute))
         print(json.dumps(asdict(finding)), file=out, flush=True)
     out.flush()
-    os._exit(0)  # a library that crashes or hangs while Python shuts down is not what is asked
+    os._exit(0)  # libraries that crash or hang while Python shuts down do not count as broken
 
 
 if __name__ == "__main__":

@@ -1,9 +1,9 @@
-"""The list of checks: what each is called, whether vidda can do without it, and the remedy.
+"""The list of checks: the name of each part, whether vidda requires it, and the remedy.
 
-A check uses a part of the installation for real, at the smallest size. It returns a line about
-what is there and raises when it does not work: `Missing` or ModuleNotFoundError where the part is
-absent, anything else where it is broken. Libraries are imported inside the checks, because one that
-cannot be imported must not take the others with it.
+A check uses a part of the installation at the smallest size. It returns a line that describes the
+part, and raises if it does not work: `MissingPart` or ModuleNotFoundError if it is missing, any
+other exception if it is broken. Libraries are imported inside the checks, because one that cannot
+be imported must not stop the others.
 """
 
 from collections.abc import Callable
@@ -16,7 +16,11 @@ REINSTALL = "delete .venv and run tools/quickstart.sh again"
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """A part, how to find out whether it works, whether it must, and what to do if it does not."""
+    """A check of one part of the installation.
+
+    function: returns a detail, or raises. required: whether vidda needs the part. remedy: printed
+    if it does not work.
+    """
 
     part: str
     function: Callable[[], str]
@@ -35,7 +39,7 @@ GROUPS = {
             "CUDA",
             machine_checks.check_cuda,
             required=False,
-            remedy="everything runs on the CPU, slowly; with an NVIDIA GPU, update its driver",
+            remedy="all commands run on the CPU, slowly; with an NVIDIA GPU, update its driver",
         ),
     ),
     "video": (
@@ -68,7 +72,7 @@ GROUPS = {
             "public weights",
             model_checks.check_weights,
             required=False,
-            remedy="or copy their folders here and name them",
+            remedy="or copy their folders to this machine and name them in the config",
         ),
     ),
 }

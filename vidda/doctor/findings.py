@@ -1,4 +1,4 @@
-"""What a check found."""
+"""Findings of checks."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -6,13 +6,13 @@ from typing import Literal
 State = Literal["ok", "missing", "broken"]
 
 
-class Missing(Exception):
-    """A part is not there, which its text explains; any other exception means that it is broken."""
+class MissingPart(Exception):
+    """Raised by a check if its part is missing; the text explains it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """What a check found: the state and, in one line, what is there or what is wrong."""
+    """Result of a check: the state, and one line that describes the part or its fault."""
 
     state: State
     detail: str

@@ -1,4 +1,4 @@
-"""Run the checks, a process for each group, and print one table of what they found."""
+"""`vidda doctor`: run the checks, a process for each group, and print a table of the findings."""
 
 import json
 import subprocess
@@ -19,17 +19,20 @@ TIMEOUT_S = 120.0
 
 
 class DoctorConfig(Config):
-    """The doctor has no keys."""
+    """Config of `vidda doctor`, which has no keys."""
 
 
 def run(config: DoctorConfig, *, dry_run: bool, resume: bool) -> int:
-    """Print the table; 1 if something required does not work, else 0."""
+    """Run all checks and print a table; return 1 if a required part does not work, else 0.
+
+    dry_run: print the names of the parts instead. resume: without effect.
+    """
     if dry_run:
         print("would check: " + ", ".join(c.part for group in GROUPS.values() for c in group))
         return 0
-    # Most of the time goes into importing libraries, which is bound by one core and the disk.
+    # Two at a time: importing libraries, which takes longest, is bound by one core and the disk.
     with ThreadPoolExecutor(2) as pool:
-        findings = dict(zip(GROUPS, pool.map(examine, GROUPS.values()), strict=True))
+        findings = dict(zip(GROUPS, pool.map(run_checks, GROUPS.values()), strict=True))
     table = Table("part", "state", "detail")
     broken = []
     for name, group in GROUPS.items():
@@ -46,11 +49,11 @@ def run(config: DoctorConfig, *, dry_run: bool, resume: bool) -> int:
     return 1 if broken else 0
 
 
-def examine(checks: Sequence[Check]) -> list[Finding]:
-    """Return the findings of the checks, in order, each with the remedy where there is something to
-    mend.
+def run_checks(checks: Sequence[Check]) -> list[Finding]:
+    """Return the findings of the checks, in order, with the remedy for parts that do not work.
 
-    They share a process; one that crashes it or hangs is broken, and the rest go on in a new one.
+    The checks share a process; one that crashes it or hangs is broken, and the rest run in a new
+    process.
     """
     findings: list[Finding] = []
     while len(findings) < len(checks):
@@ -64,7 +67,7 @@ def examine(checks: Sequence[Check]) -> list[Finding]:
 
 
 def _in_process(checks: Sequence[Check]) -> Iterator[Finding]:
-    """What a new process found, with a finding of its own about the check that ended it early."""
+    """Yield the findings of a new process, and a broken one for the check that ended it early."""
     names = [f"{c.function.__module__}:{c.function.__qualname__}" for c in checks]
     command = [sys.executable, "-m", "vidda.doctor.check_worker", *names]
     try:

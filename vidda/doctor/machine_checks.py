@@ -5,23 +5,26 @@ import platform
 import shutil
 
 import vidda
-from vidda.doctor.findings import Missing
+from vidda.doctor.findings import MissingPart
 from vidda.provenance import git_commit, version
 
 
 def check_vidda() -> str:
+    """Describe the versions of vidda and Python, and the commit."""
     commit = git_commit()
     where = f", commit {commit[:12]}{'+changes' if '+' in commit else ''}" if commit else ""
     return f"{vidda.__version__}{where}, Python {platform.python_version()}"
 
 
 def check_machine() -> str:
+    """Describe the machine's cores, memory and platform."""
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{cores} cores, {memory / 2**30:.0f} GiB memory, {platform.platform(terse=True)}"
 
 
 def check_disk() -> str:
+    """Describe the free disk space in this folder; OSError below 2 GiB."""
     free = shutil.disk_usage(".").free / 2**30
     if free < 2:
         raise OSError(f"{free:.1f} GiB free in this folder")
@@ -29,14 +32,16 @@ def check_disk() -> str:
 
 
 def check_cpu() -> str:
+    """Multiply matrices on the CPU in each precision."""
     return f"torch {version('torch')}; {_precisions('cpu')}"
 
 
 def check_cuda() -> str:
+    """Multiply matrices on each CUDA device in each precision; MissingPart without a device."""
     import torch
 
     if not torch.cuda.is_available():
-        raise Missing("torch finds no CUDA device")
+        raise MissingPart("torch finds no CUDA device")
     lines = []
     for index in range(torch.cuda.device_count()):
         free, total = torch.cuda.mem_get_info(index)
@@ -60,8 +65,8 @@ def _precisions(device: str) -> str:
         except RuntimeError:
             fails.append(name)
             continue
-        near = (got - right).norm() < 0.02 * right.norm()
-        (works if near else fails).append(name)
+        close = (got - right).norm() < 0.02 * right.norm()
+        (works if close else fails).append(name)
     if "fp32" in fails:
-        raise ValueError(f"{device}: a product of matrices is wrong in {', '.join(fails)}")
+        raise ValueError(f"{device}: a matrix product is wrong in {', '.join(fails)}")
     return f"{', '.join(works)} right" + (f"; {', '.join(fails)} wrong" if fails else "")

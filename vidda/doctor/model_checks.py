@@ -7,15 +7,16 @@ from typing import Any
 
 import numpy as np
 
-from vidda.doctor.findings import Missing
+from vidda.doctor.findings import MissingPart
 from vidda.errors import ViddaError
 from vidda.provenance import version
 
-# Recognizers that the recipes of this package load by name.
+# Recognizers that the configs of this package load by name.
 RECOGNIZERS = ("MCG-NJU/videomae-base", "MCG-NJU/videomae-base-finetuned-kinetics")
 
 
 def check_torchvision() -> str:
+    """Resize a clip with torchvision."""
     import torch
     from torchvision.transforms import v2
 
@@ -27,6 +28,7 @@ def check_torchvision() -> str:
 
 
 def check_pytorchvideo() -> str:
+    """Run a small X3D of pytorchvideo."""
     import torch
     from pytorchvideo.models.x3d import create_x3d
 
@@ -38,6 +40,7 @@ def check_pytorchvideo() -> str:
 
 
 def check_timm() -> str:
+    """Run a small ViT of timm."""
     import timm
     import torch
 
@@ -47,6 +50,7 @@ def check_timm() -> str:
 
 
 def check_torchmetrics() -> str:
+    """Compute an accuracy with torchmetrics and rearrange a tensor with einops."""
     import torch
     from einops import rearrange
     from torchmetrics.classification import MulticlassAccuracy
@@ -59,6 +63,7 @@ def check_torchmetrics() -> str:
 
 
 def check_transformers() -> str:
+    """Run a small VideoMAE of transformers."""
     import torch
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
@@ -76,6 +81,7 @@ def check_transformers() -> str:
 
 
 def check_diffusers() -> str:
+    """Run a step of a small UNet with a ControlNet of diffusers."""
     import torch
     from diffusers import ControlNetModel, PNDMScheduler, UNet2DConditionModel
 
@@ -108,6 +114,7 @@ def check_diffusers() -> str:
 
 
 def check_peft() -> str:
+    """Run a layer with a LoRA of peft."""
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -119,6 +126,7 @@ def check_peft() -> str:
 
 
 def check_accelerate() -> str:
+    """Compute a gradient on accelerate's device."""
     import torch
     from accelerate import Accelerator
 
@@ -129,6 +137,7 @@ def check_accelerate() -> str:
 
 
 def check_safetensors() -> str:
+    """Save and load a tensor with safetensors."""
     import torch
     from safetensors.torch import load, save
 
@@ -147,13 +156,14 @@ def _require_finite(output: object, shape: tuple[int, ...]) -> None:
 
 
 def check_mmpose() -> str:
+    """Estimate a pose with an RTMPose of mmpose, without weights."""
     if version("mmpose") is None:
-        raise Missing("not installed")
+        raise MissingPart("not installed")
     from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
 
     apis = import_mmpose_apis()
     config = shipped_config("body_2d_keypoint/rtmpose/coco/rtmpose-t_8xb256-420e_coco-256x192.py")
-    config.model.backbone.init_cfg = None  # no pre-trained weights: nothing is fetched
+    config.model.backbone.init_cfg = None  # no pre-trained weights: nothing is downloaded
     model = apis.init_model(config, None, device="cpu")
     image = np.zeros((128, 96, 3), np.uint8)
     people = apis.inference_topdown(model, image, np.array([[0, 0, 96, 128]]))
@@ -164,8 +174,9 @@ def check_mmpose() -> str:
 
 
 def check_wandb() -> str:
+    """Record an offline run with wandb."""
     if version("wandb") is None:
-        raise Missing("not installed")
+        raise MissingPart("not installed")
     from vidda.config import Config
     from vidda.run import RunFolder
 
@@ -180,7 +191,7 @@ def check_wandb() -> str:
 
 
 def check_weights() -> str:
-    """Look for the public weights as the commands do that use them, without fetching any."""
+    """Find the public weights as the commands that use them do, without downloading any."""
     from vidda.recognize.videomae_start import VideoMaeHub
     from vidda.translate.caption import CaptionerConfig, find_captioner
     from vidda.translate.stable_diffusion.model_files import find_model_files
@@ -191,14 +202,14 @@ def check_weights() -> str:
         "caption": lambda: find_captioner(CaptionerConfig(), download=False),
         **{f"train {name}": VideoMaeHub(repo=name).find for name in RECOGNIZERS},
     }
-    there, problems = [], []
+    cached, problems = [], []
     for name, find in uses.items():
         try:
             find()
-            there.append(name)
+            cached.append(name)
         except ViddaError as error:
             problems += str(error).splitlines()
-    found = f"in the cache: those of {', '.join(there) or 'none'}"
+    found = f"in the cache: those of {', '.join(cached) or 'none'}"
     if problems:
-        raise Missing("; ".join([found, *problems]))
+        raise MissingPart("; ".join([found, *problems]))
     return found

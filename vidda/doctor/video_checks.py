@@ -1,4 +1,4 @@
-"""Checks of what reads and writes pictures and videos."""
+"""Checks of the libraries that read and write images and videos."""
 
 import tempfile
 from pathlib import Path
@@ -6,11 +6,12 @@ from typing import Any
 
 import numpy as np
 
-from vidda.doctor.findings import Missing
+from vidda.doctor.findings import MissingPart
 from vidda.provenance import version
 
 
 def check_pyav() -> str:
+    """Write and read an H.264 video with PyAV."""
     import vidda.video
 
     with tempfile.TemporaryDirectory() as folder:
@@ -21,6 +22,7 @@ def check_pyav() -> str:
 
 
 def check_decord() -> str:
+    """Read an H.264 video with decord."""
     import vidda.video
     from vidda.video._decord import decord
 
@@ -32,7 +34,7 @@ def check_decord() -> str:
 
 
 def check_codecs() -> str:
-    """Write and read the other codecs that users bring."""
+    """Write and read further codecs that users' videos may have."""
     works, fails = [], []
     for name, encoder, suffix in (
         ("HEVC", "libx265", ".mp4"),
@@ -66,8 +68,9 @@ def _write_with(encoder: str, file: Path) -> None:
 
 
 def check_torchcodec() -> str:
+    """Read an H.264 video with torchcodec."""
     if version("torchcodec") is None:
-        raise Missing("not installed")
+        raise MissingPart("not installed")
     from torchcodec.decoders import VideoDecoder
 
     import vidda.video
@@ -81,6 +84,7 @@ def check_torchcodec() -> str:
 
 
 def check_opencv() -> str:
+    """Find edges in an image with OpenCV."""
     import cv2
 
     edges = cv2.Canny(_moving_square()[0], 50, 150)

@@ -6,16 +6,19 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from vidda.evaluate.epochs import Epochs
+from vidda.evaluate.epochs import EpochAccuracies
 from vidda.evaluate.intervals import Interval, McNemar
 from vidda.evaluate.summary import Summary
 from vidda.evaluate.transfer_tables import TransferGrid
 
 
 def print_summary(console: Console, summary: Summary, confidence: float) -> None:
-    """Accuracy with its intervals, the other metrics, the strata and the confusions."""
+    """Print accuracy with its intervals, the other metrics, the strata and the confusions.
+
+    confidence: of the intervals, 0 to 1.
+    """
     clustered = (
-        f"{_ends(summary.bootstrap)} bootstrap over {_drawn(summary)}"
+        f"{_ends(summary.bootstrap)} bootstrap over {_resampled(summary)}"
         if summary.bootstrap
         else "no bootstrap: the clips are of one subject"
     )
@@ -29,11 +32,11 @@ def print_summary(console: Console, summary: Summary, confidence: float) -> None
         f" expected calibration error {summary.calibration_error:.3f}"
     )
     table = _table("", "clips", "accuracy", "interval (Wilson)")
-    before = None
+    previous = None
     for stratum in summary.strata:
-        if before not in (None, stratum.column):
+        if previous not in (None, stratum.column):
             table.add_section()
-        before = stratum.column
+        previous = stratum.column
         share = _percent(stratum.accuracy)
         name = f"{stratum.column} {stratum.value}"
         table.add_row(name, str(stratum.clips), share, _ends(stratum.wilson))
@@ -44,8 +47,8 @@ def print_summary(console: Console, summary: Summary, confidence: float) -> None
     console.print(confusion)
 
 
-def _drawn(summary: Summary) -> str:
-    """Say what the bootstrap draws."""
+def _resampled(summary: Summary) -> str:
+    """Describe what the bootstrap resamples: subjects, and clips without one."""
     known, without = summary.subjects, summary.without_subject
     if not known:
         return "clips of unknown subjects"
@@ -60,27 +63,31 @@ def print_comparison(
     test: McNemar,
     difference: Interval | None,
 ) -> None:
-    """Two models on the same clips."""
+    """Print the comparison of two models on the same clips.
+
+    names, accuracies: of the first and the second model; accuracies 0 to 1. difference: second
+    minus first, None where it is not known.
+    """
     for name, accuracy in zip(names, accuracies, strict=True):
         console.print(f"{_percent(accuracy)}  {name}")
     gain = 100 * (accuracies[1] - accuracies[0])
     interval = f" {_ends(difference)} (bootstrap)" if difference else ""
     console.print(f"second minus first: {gain:+.1f} points{interval}")
     console.print(
-        f"recognized by one alone: {test.only_first} the first, {test.only_second} the second;"
-        f" McNemar's test: p = {test.mid_p:.4f} (mid-p), {test.exact_p:.4f} (exact),"
-        " as of independent clips"
+        f"recognized by only one model: {test.only_first} by the first, {test.only_second} by the"
+        f" second; McNemar's test: p = {test.mid_p:.4f} (mid-p), {test.exact_p:.4f} (exact),"
+        " assuming independent clips"
     )
 
 
-def print_epochs(console: Console, epochs: Epochs) -> None:
-    """The selected, last and oracle epochs."""
+def print_epochs(console: Console, epochs: EpochAccuracies) -> None:
+    """Print a table of the selected, last and oracle epochs and their accuracies."""
     table = _table("epoch", "number", "accuracy")
     table.add_column("")
     meaning = {
         "selected": "best on the source's validation clips",
         "last": "",
-        "oracle": "highest on these test labels, which selection must not see: no result",
+        "oracle": "best on these test labels, which selection must not use: no result",
     }
     for name, epoch in epochs.chosen.items():
         table.add_row(name, str(epoch), _percent(epochs.accuracies[epoch]), meaning[name])
@@ -88,7 +95,7 @@ def print_epochs(console: Console, epochs: Epochs) -> None:
 
 
 def print_grids(console: Console, grids: Sequence[TransferGrid], legend: Sequence[str]) -> None:
-    """The transfer tables."""
+    """Print transfer tables, then the sentences that explain them."""
     for grid in grids:
         table = _table(*grid.heads)
         table.title = grid.title

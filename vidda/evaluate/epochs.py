@@ -1,8 +1,8 @@
 """The selected, the last and the oracle epoch of a run, from its per-epoch predictions.
 
-The selected epoch is the best one on the source's validation clips, or by the score without target
-labels that `vidda adapt` was told to select by: what a user would get. The oracle epoch is the best
-one on the test labels, which nobody has: it shows what selection costs, and is no result.
+The selected epoch is the best one on the source's validation clips, or by the label-free score that
+the key `select` of `vidda adapt` names: what a user would get. The oracle epoch is the best one by
+the test labels, which a user does not have: it shows what selection costs, and is no result.
 """
 
 import json
@@ -12,16 +12,16 @@ from pathlib import Path
 
 from vidda.data.saved_predictions import SavedPredictions, load_predictions
 from vidda.errors import ViddaError
-from vidda.evaluate.labeled_predictions import join, labels_of
-from vidda.evaluate.metrics import right
+from vidda.evaluate.labeled_predictions import join_labels, labels_of
+from vidda.evaluate.metrics import is_correct
 from vidda.types import Manifest
 
 SELECTION = "selection.json"
 
 
 @dataclass(frozen=True, slots=True)
-class Epochs:
-    """Accuracy on the test clips after each epoch, counted from 0, and three of the epochs."""
+class EpochAccuracies:
+    """Accuracy on the test clips after each epoch, 0 to 1, and three of the epochs, from 0."""
 
     accuracies: tuple[float, ...]
     selected: int
@@ -30,33 +30,34 @@ class Epochs:
 
     @property
     def chosen(self) -> dict[str, int]:
-        """Return the three epochs by name."""
+        """Return the epochs named selected, last and oracle."""
         return {"selected": self.selected, "last": self.last, "oracle": self.oracle}
 
 
-def read_epochs(run: Path, manifest: Manifest, name: str) -> Epochs:
-    """Compare the epochs of a run on a labeled manifest whose clips it watched.
+def read_epochs(run: Path, manifest: Manifest, name: str) -> EpochAccuracies:
+    """Return the accuracy of a run's epochs on labeled clips that it predicted after each epoch.
 
-    name: the manifest's, for messages. Raises ViddaError when the run did not watch these clips, is
-    not finished, or lacks an epoch.
+    run: its folder. name: the manifest's, for messages. Raises ViddaError when the run did not
+    watch these clips, is not finished, or lacks an epoch.
     """
     selected, last = _selection(run)
-    folder = watched(run, manifest)
+    folder = watched_predictions(run, manifest)
     if folder is None:
         raise ViddaError(
             f"{run}: no predictions of the clips of {name} after each epoch;"
             " train with watch.NAME=MANIFEST"
         )
     files = [folder / f"epoch_{epoch:03d}.npz" for epoch in range(last + 1)]
-    scores = _accuracies([join(load_predictions(file), manifest, name) for file in files])
-    # The first one, where several are equally good.
+    scores = _accuracies([join_labels(load_predictions(file), manifest, name) for file in files])
+    # max takes the first of equally good ones, as training does.
     oracle = max(range(len(scores)), key=lambda epoch: scores[epoch])
-    return Epochs(tuple(scores), selected, last, oracle)
+    return EpochAccuracies(tuple(scores), selected, last, oracle)
 
 
-def watched(run: Path, manifest: Manifest) -> Path | None:
-    """Return the folder of a run's predictions after each epoch on these clips,
-    whatever its name.
+def watched_predictions(run: Path, manifest: Manifest) -> Path | None:
+    """Return the folder of a run's predictions of these clips after each epoch, None without one.
+
+    The folder is found by the clips' ids, whatever name the clips were watched under.
     """
     ids = {clip.id for clip in manifest.clips}
     for first in sorted((run / "predictions").glob("*/epoch_000.npz")):
@@ -72,7 +73,7 @@ def _selection(run: Path) -> tuple[int, int]:
         selected, last = int(content["selected"]), int(content["last"])
     except FileNotFoundError:
         raise ViddaError(
-            f"{run}: no {SELECTION} in it; give a run that vidda train has finished"
+            f"{run}: no {SELECTION} in it; give a finished run of vidda train or adapt"
         ) from None
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise ViddaError(f"{file}: not what vidda train writes: {error}") from None
@@ -82,4 +83,4 @@ def _selection(run: Path) -> tuple[int, int]:
 
 
 def _accuracies(epochs: Sequence[SavedPredictions]) -> list[float]:
-    return [float(right(e.predictions.logits, labels_of(e)).mean()) for e in epochs]
+    return [float(is_correct(e.predictions.logits, labels_of(e)).mean()) for e in epochs]

@@ -1,4 +1,4 @@
-"""How far a measured accuracy may be trusted: intervals, and a paired test of two models."""
+"""Confidence intervals of accuracies and gains, and a paired test of two models."""
 
 import math
 from dataclasses import dataclass
@@ -7,12 +7,12 @@ import numpy as np
 from scipy.stats import binom, norm, t
 
 CHUNK = 2_000_000
-"""Random counts drawn at once, 16 MB of them."""
+"""Random counts that are sampled at once: 16 MB."""
 
 
 @dataclass(frozen=True, slots=True)
 class Interval:
-    """Where a share or a mean lies with some confidence."""
+    """A confidence interval of a share (0 to 1) or of a mean gain (-1 to 1)."""
 
     low: float
     high: float
@@ -20,9 +20,10 @@ class Interval:
 
 @dataclass(frozen=True, slots=True)
 class McNemar:
-    """How two models differ on the same clips.
+    """McNemar's test of two models on the same clips.
 
-    only_first, only_second: clips that only this model recognizes. exact_p, mid_p: two-sided.
+    only_first, only_second: number of clips that only this model recognizes. exact_p, mid_p:
+    two-sided p values.
     """
 
     only_first: int
@@ -32,9 +33,10 @@ class McNemar:
 
 
 def wilson(share: float, count: int, confidence: float = 0.95) -> Interval:
-    """Interval of a share of `count` independent clips (Wilson 1927; Newcombe 1998, method 3).
+    """Return the interval of a share of `count` independent clips.
 
-    share: 0 to 1. It takes clips for independent, which those of one subject are not.
+    share, confidence: 0 to 1. Clips of one subject are not independent: see `bootstrap_mean`.
+    Wilson 1927; Newcombe 1998, method 3.
     """
     z = float(norm.ppf(0.5 + confidence / 2))
     middle = share + z * z / (2 * count)
@@ -66,14 +68,14 @@ def bootstrap_mean(
 ) -> Interval | None:
     """Return the interval of a mean over clips in clusters, such as subjects (and over runs).
 
-    values: (N,) of each clip, or (R, N) of each run and clip: hits as bool, or by how much one
-    model's hits are above another's, -1 to 1, as float. clusters: (N,) keys. samples: how many
-    draws. None where there is a single cluster, which tells nothing of others.
+    values: (N,) of each clip, or (R, N) of each run and clip: correct predictions as bool, or the
+    gain of one model over another, -1 to 1, as float. clusters: (N,) keys. samples: number of
+    bootstrap samples. Returns None for a single cluster, from which nothing follows for others.
 
-    Clusters and, apart from them, runs are drawn with replacement (pigeonhole bootstrap, Owen 2007,
-    arXiv 0712.1111). Of few clusters the percentiles are too narrow (Cameron, Gelbach and Miller
-    2008), so their distances to the mean are lengthened, see `_lengthening`; and a few clusters can
-    be alike by chance, so the result holds the interval of as many independent clips too.
+    Clusters and, independently, runs are sampled with replacement (pigeonhole bootstrap, Owen 2007,
+    arXiv 0712.1111). With few clusters the percentiles are too narrow (Cameron, Gelbach and Miller
+    2008), so their distances to the mean are multiplied by `_widening`; and a few clusters can be
+    alike by chance, so the result is never narrower than the interval of N independent clips.
     """
     hits = values.dtype == np.bool_
     values = np.atleast_2d(np.asarray(values, dtype=np.float64))
@@ -83,8 +85,8 @@ def bootstrap_mean(
         return None
     sums, mean = np.stack([np.bincount(index, run) for run in values]), float(values.mean())
     tail = 50 * (1 - confidence)
-    ends = np.percentile(_drawn_means(sums, sizes, samples, seed), [tail, 100 - tail])
-    low, high = (mean + _lengthening(sums, sizes, confidence) * (ends - mean)).tolist()
+    ends = np.percentile(_resampled_means(sums, sizes, samples, seed), [tail, 100 - tail])
+    low, high = (mean + _widening(sums, sizes, confidence) * (ends - mean)).tolist()
     alone = (
         wilson(mean, values.shape[1], confidence)
         if hits
@@ -94,10 +96,10 @@ def bootstrap_mean(
     return Interval(max(lowest, min(low, alone.low)), min(1.0, max(high, alone.high)))
 
 
-def _drawn_means(sums: np.ndarray, sizes: np.ndarray, samples: int, seed: int) -> np.ndarray:
-    """Return the means of clusters and runs drawn with replacement, (samples,).
+def _resampled_means(sums: np.ndarray, sizes: np.ndarray, samples: int, seed: int) -> np.ndarray:
+    """Return the means over clusters and runs sampled with replacement, (samples,).
 
-    sums: (R, G) of each run's values in each cluster. sizes: (G,) clips.
+    sums: (R, G), sum of each run's values in each cluster. sizes: (G,), clips of each cluster.
     """
     runs, rng = len(sums), np.random.default_rng(seed)
     means = []
@@ -109,33 +111,34 @@ def _drawn_means(sums: np.ndarray, sizes: np.ndarray, samples: int, seed: int) -
     return np.concatenate(means)
 
 
-def _lengthening(sums: np.ndarray, sizes: np.ndarray, confidence: float) -> float:
-    """Return by how much the interval of few clusters and runs is longer than drawn means say.
+def _widening(sums: np.ndarray, sizes: np.ndarray, confidence: float) -> float:
+    """Return the factor by which the interval of resampled means is too narrow, at least 1.
 
-    G clusters drawn with replacement vary by (G - 1)/G of what G new ones would, R runs likewise;
-    and a spread that is known from few of them asks for Student's t, with the degrees of freedom of
-    Satterthwaite 1946. sums, sizes: as in `_drawn_means`.
+    The variance of G clusters sampled with replacement is (G - 1)/G of that of G new ones, and of R
+    runs likewise; a variance estimated from few of them needs Student's t, with the degrees of
+    freedom of Satterthwaite 1946. sums, sizes: as in `_resampled_means`.
     """
     (runs, groups), clips = sums.shape, sizes.sum()
     mean = sums.sum() / (runs * clips)
     of_clusters = (((sums.mean(0) - mean * sizes) / clips) ** 2).sum()
     of_runs = ((sums.sum(1) / clips - mean) ** 2).sum() / runs**2
-    drawn = of_clusters + of_runs
-    if drawn == 0:
+    resampled = of_clusters + of_runs
+    if resampled == 0:
         return 1.0
     new_clusters = of_clusters * groups / (groups - 1)
     new_runs = of_runs * runs / (runs - 1) if runs > 1 else 0.0
     new = new_clusters + new_runs
     freedom = new**2 / (new_clusters**2 / (groups - 1) + new_runs**2 / max(1, runs - 1))
     quantile = 0.5 + confidence / 2
-    return float(math.sqrt(new / drawn) * t.ppf(quantile, freedom) / norm.ppf(quantile))
+    return float(math.sqrt(new / resampled) * t.ppf(quantile, freedom) / norm.ppf(quantile))
 
 
 def mcnemar(first: np.ndarray, second: np.ndarray) -> McNemar:
-    """McNemar's test, exact and mid-p, of two models' hits on the same clips, (N,) bool each.
+    """Compare two models on the same clips by McNemar's test, exact and mid-p.
 
-    The mid-p test keeps its level in practice and finds more than the exact one (Fagerland,
-    Lydersen and Laake 2013, doi 10.1186/1471-2288-13-91).
+    first, second: (N,) bool, correct predictions. The mid-p test keeps its level in practice and
+    has more power than the exact one (Fagerland, Lydersen and Laake 2013, doi
+    10.1186/1471-2288-13-91).
     """
     only_first = int(np.count_nonzero(first & ~second))
     only_second = int(np.count_nonzero(second & ~first))

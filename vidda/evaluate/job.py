@@ -1,7 +1,7 @@
 """`vidda evaluate`: measure a model or its predictions, compare two, or make a transfer table.
 
-OUT/predictions.npz    what the model said of each clip, with labels, view, altitude and subject;
-                       of a single model OUT is RUN/evaluations/NAME where nothing else is named
+OUT/predictions.npz    the model's logits of each clip, with labels, view, altitude and subject;
+                       without the key out, OUT of a single model is RUN/evaluations/NAME
 OUT/metrics.json       everything that is measured from it; or comparison.json, epochs.json
 OUT/transfer.{csv,md,json} and OUT/predictions/<row>/<task>_<n>.npz for a transfer table
 """
@@ -22,8 +22,8 @@ from vidda.data.saved_predictions import SavedPredictions, load_predictions, sav
 from vidda.evaluate import console_tables
 from vidda.evaluate.epochs import read_epochs
 from vidda.evaluate.intervals import mcnemar
-from vidda.evaluate.labeled_predictions import join, labels_of, same_clips
-from vidda.evaluate.metrics import right
+from vidda.evaluate.labeled_predictions import align_clips, join_labels, labels_of
+from vidda.evaluate.metrics import is_correct
 from vidda.evaluate.predict_labeled import check_model, predict_labeled
 from vidda.evaluate.summary import Intervals, clusters_of, summarize
 from vidda.evaluate.transfer import Transfer
@@ -34,63 +34,72 @@ from vidda.recognize.saved_recognizer import WEIGHTS
 from vidda.run import RunFolder
 from vidda.types import Manifest
 
-SHOWING = frozenset(InferenceConfig.model_fields)
-"""The keys that only a job which runs a model can use."""
+INFERENCE_KEYS = frozenset(InferenceConfig.model_fields)
+"""Keys that have an effect only where a model is run."""
 
 JOBS: Mapping[str, tuple[frozenset[str], frozenset[str]]] = {
-    "model": (frozenset({"manifest"}), SHOWING | {"out"}),
+    "model": (frozenset({"manifest"}), INFERENCE_KEYS | {"out"}),
     "predictions": (frozenset(), frozenset({"manifest", "out"})),
     "compare": (frozenset(), frozenset({"manifest", "out"})),
     "epochs": (frozenset({"manifest"}), frozenset({"out"})),
-    "transfer": (frozenset({"out"}), SHOWING),
+    "transfer": (frozenset({"out"}), INFERENCE_KEYS),
 }
-"""Which keys each job must have, and which it may have besides."""
+"""Required and optional keys of each job."""
 
 
 class EvaluateConfig(InferenceConfig):
-    """What is evaluated: exactly one of model, predictions, compare, epochs and transfer."""
+    """Config of `vidda evaluate`: exactly one of model, predictions, compare, epochs, transfer."""
 
     model: Path | None = Field(
         default=None, description="a run of vidda train, or a checkpoint: predict and measure"
     )
     predictions: Path | None = Field(
-        default=None, description="a file of predictions: measure it, without the model"
+        default=None, description="a file of predictions: measure it without running a model"
     )
     compare: tuple[Path, Path] | None = Field(
-        default=None, description="two files of predictions: is one model better than the other?"
+        default=None, description="two files of predictions of the same clips: compare the models"
     )
     epochs: Path | None = Field(
-        default=None, description="a run: its selected, last and oracle epochs side by side"
+        default=None,
+        description="a run of vidda train or adapt: compare its selected, last and oracle epochs",
     )
     transfer: Transfer | None = Field(
-        default=None, description="runs, tested on the test clips of every task, in one table"
+        default=None, description="test runs on the test clips of every task, in one table"
     )
     manifest: Path | None = Field(default=None, description="labeled clips to test on")
     out: Path | None = Field(
         default=None,
-        description="folder to write; null, with model: RUN/evaluations/NAME, after the manifest;"
-        " null else: nothing is written",
+        description="folder to write; null: with model RUN/evaluations/NAME, named after the"
+        " manifest, otherwise nothing is written",
     )
-    intervals: Intervals = Field(default=Intervals(), description="confidence of what is measured")
+    intervals: Intervals = Field(
+        default=Intervals(), description="confidence intervals of the results"
+    )
 
     @model_validator(mode="after")
     def _one_job(self) -> Self:
-        given = {name for name in type(self).model_fields if getattr(self, name) is not None}
-        jobs = [name for name in JOBS if name in given]
+        present = {name for name in type(self).model_fields if getattr(self, name) is not None}
+        jobs = [name for name in JOBS if name in present]
         if len(jobs) != 1:
             found = " and ".join(jobs) or "none"
             raise ValueError(f"give one of {', '.join(JOBS)}; given: {found}")
         required, optional = JOBS[jobs[0]]
-        if lacking := sorted(required - given):
+        if lacking := sorted(required - present):
             raise ValueError(f"{jobs[0]} needs {' and '.join(lacking)} too")
-        idle = sorted(given & self.model_fields_set - required - optional - {*jobs, "intervals"})
-        if idle:
-            raise ValueError(f"{', '.join(idle)} without effect with {jobs[0]}; leave it out")
+        unused = sorted(
+            present & self.model_fields_set - required - optional - {*jobs, "intervals"}
+        )
+        if unused:
+            raise ValueError(f"{', '.join(unused)} without effect with {jobs[0]}; leave it out")
         return self
 
 
 def run(config: EvaluateConfig, *, dry_run: bool, resume: bool) -> int:
-    """Do one of the five jobs and print its table."""
+    """Do the job that the config names, print its table and write OUT; return exit status 0.
+
+    dry_run: check everything and write nothing. resume: continue what OUT holds already. Raises
+    ViddaError where inputs do not fit together.
+    """
     if config.transfer is not None:
         assert config.out is not None
         intervals = config.intervals
@@ -106,7 +115,7 @@ def run(config: EvaluateConfig, *, dry_run: bool, resume: bool) -> int:
         _keep(config, [config.predictions], {"metrics.json": content}, dry_run, resume)
     elif config.compare is not None:
         first, second = (_labeled(config, path, manifest) for path in config.compare)
-        content = _compared(config, first, same_clips(second, first))
+        content = _compared(config, first, align_clips(second, first))
         _keep(config, config.compare, {"comparison.json": content}, dry_run, resume)
     elif config.epochs is not None:
         assert manifest is not None
@@ -119,12 +128,12 @@ def run(config: EvaluateConfig, *, dry_run: bool, resume: bool) -> int:
 def _test(
     config: EvaluateConfig, model: Path, manifest: Manifest, dry_run: bool, resume: bool
 ) -> None:
-    """Predict the clips of the manifest, keep the predictions, measure them."""
+    """Predict the clips of the manifest, save the predictions and measure them."""
     assert config.manifest is not None
     name = str(config.manifest)
     weights = check_model(model, manifest, name, config) / WEIGHTS
     device = config.torch_device()
-    out = config.out or place_of(model, config.manifest)
+    out = config.out or default_out(model, config.manifest)
     config = config.model_copy(update={"out": out})
     if dry_run:
         print(f"dry run: would test {weights.parent} on {len(manifest)} clips, on {device}")
@@ -143,11 +152,12 @@ def _test(
     print(f"written: {file} and metrics.json")
 
 
-def place_of(model: Path, manifest: Path) -> Path:
-    """Return the folder of a model's test where none is named: RUN/evaluations/NAME.
+def default_out(model: Path, manifest: Path) -> Path:
+    """Return the folder RUN/evaluations/NAME, which a model's test is written to by default.
 
-    NAME is made of the manifest's path, below `splits` where it has one (gs2gr_source_only_test),
-    else of its file and folder, and of the checkpoint where one is named.
+    model: a run, or one of its checkpoints. manifest: path of the test clips. NAME joins the parts
+    of the manifest's path below `splits` (gs2gr_source_only_test), or its folder and file without
+    one, and the checkpoint's name if model is a checkpoint.
     """
     parts = manifest.absolute().with_suffix("").parts
     names = [part.replace(" ", "_") for part in parts]
@@ -158,10 +168,10 @@ def place_of(model: Path, manifest: Path) -> Path:
 
 
 def _labeled(config: EvaluateConfig, path: Path, manifest: Manifest | None) -> SavedPredictions:
-    """Return a file of predictions with the labels that it holds, or those of the manifest."""
+    """Load predictions with the manifest's labels, or their own; ViddaError without any."""
     saved = load_predictions(path)
     if manifest is not None:
-        return join(saved, manifest, str(config.manifest))
+        return join_labels(saved, manifest, str(config.manifest))
     labels_of(saved)
     return saved
 
@@ -175,7 +185,7 @@ def _measured(config: EvaluateConfig, saved: SavedPredictions) -> dict[str, Any]
 def _compared(
     config: EvaluateConfig, first: SavedPredictions, second: SavedPredictions
 ) -> dict[str, Any]:
-    both = [right(saved.predictions.logits, labels_of(saved)) for saved in (first, second)]
+    both = [is_correct(saved.predictions.logits, labels_of(saved)) for saved in (first, second)]
     accuracies = [float(hits.mean()) for hits in both]
     gain = both[1].astype(np.float64) - both[0]
     difference = config.intervals.bootstrap(gain, clusters_of(first))
@@ -199,7 +209,7 @@ def _keep(
     dry_run: bool,
     resume: bool,
 ) -> None:
-    """Write what was computed into OUT, if there is one."""
+    """Write the results into OUT, if the config has one."""
     if config.out is None or dry_run:
         return
     fingerprints = {str(path): sha256(path) for path in sources}

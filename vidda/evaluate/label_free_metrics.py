@@ -1,9 +1,9 @@
 """Scores of a model without target labels: pure functions of arrays, the higher the better.
 
-They choose among epochs, hyperparameters or methods where a target's labels are not there to do it.
-logits are (N, K) before the softmax, features (N, D) what the last layer saw, both of target clips
-where nothing else is said. None of them is an accuracy, and any can be wrong: a model that is sure
-of one class alone has the best entropy.
+They choose among epochs, hyperparameters or methods where the target has no labels. logits are
+(N, K) before the softmax, features (N, D) the inputs of the last layer, both of target clips unless
+a function states otherwise. None is an accuracy, and any can be wrong: a model that assigns all
+clips to one class with certainty has the best entropy.
 """
 
 from collections.abc import Sequence
@@ -16,7 +16,7 @@ from scipy.special import entr, expit, log_softmax, softmax
 from scipy.stats import spearmanr
 
 CHUNK = 1024
-"""Rows of a matrix of distances or similarities that are computed at once."""
+"""Rows of a matrix of distances or similarities that are computed together."""
 
 
 def source_validation(logits: np.ndarray, labels: np.ndarray) -> float:
@@ -25,32 +25,37 @@ def source_validation(logits: np.ndarray, labels: np.ndarray) -> float:
 
 
 def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the loss of each labeled clip, (N,), for `iwcv` and `dev`."""
-    spread = log_softmax(logits.astype(np.float64), axis=1)
-    return -spread[np.arange(len(labels)), labels]
+    """Return the cross-entropy of each labeled clip, (N,), for `iwcv` and `dev`.
+
+    logits: (N, K). labels: (N,) in 0..K-1.
+    """
+    log_probabilities = log_softmax(logits.astype(np.float64), axis=1)
+    return -log_probabilities[np.arange(len(labels)), labels]
 
 
 def entropy(logits: np.ndarray) -> float:
     """Return minus the mean entropy of the predictions, -log K to 0 (Morerio et al., ICLR 2018)."""
-    return -float(entr(_shares(logits)).sum(1).mean())
+    return -float(entr(_probabilities(logits)).sum(1).mean())
 
 
 def information_maximization(logits: np.ndarray) -> float:
-    """Mutual information of clip and class, 0 to log K: sure of each clip, and all classes used.
+    """Return the mutual information of clip and class, 0 to log K.
 
+    It is high where each prediction is certain and all classes are predicted. logits: (N, K).
     Musgrave et al., arXiv 2111.15672, as a validator; the loss is that of SHOT (arXiv 2002.08546).
     """
-    return float(entr(_shares(logits).mean(0)).sum()) + entropy(logits)
+    return float(entr(_probabilities(logits).mean(0)).sum()) + entropy(logits)
 
 
 def soft_neighborhood_density(logits: np.ndarray, temperature: float = 0.05) -> float:
-    """How evenly each clip has near neighbors, 0 to log(N - 1).
+    """Return the soft neighborhood density of the predictions, 0 to log(N - 1).
 
-    Mean entropy of each clip's similarities to all others, softmax at `temperature`, of predictions
-    scaled to length 1. Saito et al., Tune It the Right Way (SND), ICCV 2021, equations 1 to 3.
+    It is the mean entropy of each clip's similarities to all others, after a softmax with
+    `temperature`; similarities are cosines of the predicted probabilities. logits: (N, K). Saito et
+    al., Tune It the Right Way (SND), ICCV 2021, equations 1 to 3.
     """
-    shares = _shares(logits)
-    unit = shares / np.linalg.norm(shares, axis=1, keepdims=True)
+    probabilities = _probabilities(logits)
+    unit = probabilities / np.linalg.norm(probabilities, axis=1, keepdims=True)
     total = 0.0
     for start in range(0, len(unit), CHUNK):
         near = unit[start : start + CHUNK] @ unit.T / temperature
@@ -61,41 +66,45 @@ def soft_neighborhood_density(logits: np.ndarray, temperature: float = 0.05) -> 
 
 
 def class_correlation(logits: np.ndarray) -> float:
-    """Cosine of the classes' correlation P^T P and the identity, 1/K to 1 (Corr-C).
+    """Return the cosine of the class correlation P^T P and the identity, 1/K to 1.
 
-    1 where all predictions are certain and all classes come equally often. Tu et al., What Does
-    Softmax Probability Tell Us about Classifiers Ranking Across Diverse Test Conditions?, TMLR
-    2024 (SoftmaxCorr there).
+    P: (N, K) predicted probabilities. It is 1 where all predictions are certain and all classes
+    equally frequent. Tu et al., What Does Softmax Probability Tell Us about Classifiers Ranking
+    Across Diverse Test Conditions?, TMLR 2024 (SoftmaxCorr there, Corr-C elsewhere).
     """
-    shares = _shares(logits)
-    together = shares.T @ shares
-    return float(together.trace() / (np.linalg.norm(together) * np.sqrt(len(together))))
+    probabilities = _probabilities(logits)
+    correlation = probabilities.T @ probabilities
+    norm = np.linalg.norm(correlation) * np.sqrt(len(correlation))
+    return float(correlation.trace() / norm)
 
 
 def density_ratio(
     source: np.ndarray, target: np.ndarray, at: np.ndarray, penalty: float = 1.0
 ) -> np.ndarray:
-    """Return how much likelier each clip is in the target than in the source, (N,) above 0.
+    """Return the density ratio of target and source at some clips, (N,) above 0.
 
-    source: (S, D) features of training clips. target: (T, D). at: (N, D) of the clips that are to
-    be weighted. By a logistic regression that tells the domains apart, (S / T) p(target) /
-    p(source), as DEV does; its code tries support vector machines or small networks of several
-    sizes, here features are standardized and the sum of squared weights is held down by `penalty`.
+    source: (S, D) features of training clips. target: (T, D). at: (N, D), features of the clips to
+    weight. The ratio is (S / T) p(target) / p(source) of a logistic regression that separates the
+    domains, as in DEV; DEV's code tries support vector machines or small networks of several
+    sizes, here features are standardized and `penalty` is the factor of the L2 penalty.
     """
     both = np.concatenate([source, target]).astype(np.float64)
     mean, deviation = both.mean(0), both.std(0) + 1e-8
-    told = np.concatenate([np.zeros(len(source)), np.ones(len(target))])
-    seen = (both - mean) / deviation
+    domains = np.concatenate([np.zeros(len(source)), np.ones(len(target))])
+    features = (both - mean) / deviation
 
     def loss(weights: np.ndarray) -> tuple[float, np.ndarray]:
-        logits = seen @ weights[1:] + weights[0]
+        logits = features @ weights[1:] + weights[0]
         value = (
-            np.logaddexp(0, logits).sum() - told @ logits + penalty / 2 * weights[1:] @ weights[1:]
+            np.logaddexp(0, logits).sum()
+            - domains @ logits
+            + penalty / 2 * weights[1:] @ weights[1:]
         )
-        wrong = expit(logits) - told
-        return value, np.concatenate([[wrong.sum()], wrong @ seen + penalty * weights[1:]])
+        residual = expit(logits) - domains
+        slope = residual @ features + penalty * weights[1:]
+        return value, np.concatenate([[residual.sum()], slope])
 
-    found = minimize(loss, np.zeros(seen.shape[1] + 1), jac=True, method="L-BFGS-B").x
+    found = minimize(loss, np.zeros(features.shape[1] + 1), jac=True, method="L-BFGS-B").x
     logits = (at - mean) / deviation @ found[1:] + found[0]
     # p / (1 - p) of a logistic regression is exp of its logit; kept from overflowing.
     return len(source) / len(target) * np.exp(np.clip(logits, -30, 30))
@@ -140,11 +149,12 @@ def uniformity(weight: np.ndarray) -> float:
 
 
 def hopkins(features: np.ndarray, draws: int = 10, seed: int = 0) -> float:
-    """How clustered features are: about 0.5 where spread evenly over their box, toward 1 else.
+    """Return the Hopkins statistic of features: about 0.5 if uniform, up to 1 if clustered.
 
-    u / (u + w) with w the sum of distances of clips to their nearest other clip and u that of as
-    many points drawn evenly from the features' box. All clips are used and `draws` draws averaged:
-    one draw of a part, as in Transfer Score's code, varies too much at a few hundred clips.
+    features: (N, D). It is u / (u + w), with w the sum of distances of clips to their nearest other
+    clip and u that of N points sampled uniformly from the features' bounding box. All clips are
+    used and `draws` samples averaged, with `seed`: one sample of a subset, as in Transfer Score's
+    code, varies too much at a few hundred clips.
     """
     clips = features.astype(np.float64)
     low, high = clips.min(0), clips.max(0)
@@ -152,46 +162,50 @@ def hopkins(features: np.ndarray, draws: int = 10, seed: int = 0) -> float:
     rng = np.random.default_rng(seed)
     found = []
     for _ in range(draws):
-        drawn = _nearest(rng.uniform(low, high, clips.shape), clips, skip_itself=False).sum()
-        found.append(drawn / (drawn + own))
+        sampled = _nearest(rng.uniform(low, high, clips.shape), clips, skip_itself=False).sum()
+        found.append(sampled / (sampled + own))
     return float(np.mean(found))
 
 
 def transfer_score(
     features: np.ndarray, logits: np.ndarray, weight: np.ndarray, draws: int = 10, seed: int = 0
 ) -> float:
-    """Clustered features, sure and varied predictions, classes evenly apart.
+    """Return the Transfer Score: `hopkins` + `information_maximization` / log K - `uniformity`.
 
-    `hopkins` plus `information_maximization` / log K less `uniformity`. weight: (K, D) of the last
-    layer. Yang et al., ICLR 2024, the Transfer Score.
+    It is high for clustered features, certain and varied predictions, and classes at equal angles.
+    features: (N, D). logits: (N, K). weight: (K, D) of the last layer. draws, seed: see `hopkins`.
+    Yang et al., Can We Evaluate Domain Adaptation Models Without Target-Domain Labels?, ICLR 2024.
     """
     information = information_maximization(logits) / np.log(logits.shape[1])
     return hopkins(features, draws, seed) + information - uniformity(weight)
 
 
 def agreement(runs: Sequence[np.ndarray]) -> float:
-    """Return the share of clips on which two runs say the same, averaged over the pairs, 0 to 1.
+    """Return the share of clips for which two runs predict the same class, mean over pairs, 0 to 1.
 
     runs: two or more (N, K) logits on the same clips, for instance of several seeds. Jiang et al.,
     Assessing Generalization of SGD via Disagreement, ICLR 2022.
     """
-    said = [logits.argmax(1) for logits in runs]
-    return float(np.mean([(one == other).mean() for one, other in combinations(said, 2)]))
+    classes = [logits.argmax(1) for logits in runs]
+    return float(np.mean([(one == other).mean() for one, other in combinations(classes, 2)]))
 
 
 def rank_correlation(scores: Sequence[float], accuracies: Sequence[float]) -> float:
-    """Spearman's correlation of a score with the true accuracies; nan where either is constant."""
+    """Return Spearman's correlation of a score with accuracies; nan where either is constant."""
     if len(set(scores)) == 1 or len(set(accuracies)) == 1:
         return float("nan")
     return float(spearmanr(scores, accuracies).statistic)
 
 
-def _shares(logits: np.ndarray) -> np.ndarray:
+def _probabilities(logits: np.ndarray) -> np.ndarray:
     return softmax(logits.astype(np.float64), axis=1)
 
 
 def _nearest(points: np.ndarray, clips: np.ndarray, *, skip_itself: bool) -> np.ndarray:
-    """Return the distance of each point to its nearest clip, (N,)."""
+    """Return the distance of each point to its nearest clip, (P,).
+
+    points: (P, D). clips: (N, D). skip_itself: ignore the clip of a point's own index.
+    """
     found = []
     for start in range(0, len(points), CHUNK):
         distances = cdist(points[start : start + CHUNK], clips)

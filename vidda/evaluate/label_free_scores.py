@@ -1,4 +1,4 @@
-"""The scores without target labels by name, of what a run has kept of one of its epochs."""
+"""Label-free scores by name, computed from the outputs that a run has saved of one epoch."""
 
 import zipfile
 import zlib
@@ -23,16 +23,16 @@ EpochScore = Literal[
     "dev",
     "transfer_score",
 ]
-"""Scores of one epoch of one run; see `label_free_metrics`."""
+"""Names of the scores of one epoch of one run; computed by `label_free_metrics`."""
 
 NEED_FEATURES = frozenset({"iwcv", "dev", "transfer_score"})
 
-VALIDATION: EpochScore = "source_validation"
+SOURCE_VALIDATION: EpochScore = "source_validation"
 
 
 @dataclass(frozen=True, slots=True)
 class Features:
-    """What the last layer saw, (V, D) and (N, D), and its weight, (K, D)."""
+    """Inputs of the last layer, val (V, D) and target (N, D), and its weight, (K, D)."""
 
     val: np.ndarray
     target: np.ndarray
@@ -41,10 +41,10 @@ class Features:
 
 @dataclass(frozen=True, slots=True)
 class EpochOutputs:
-    """What one epoch's model says of the source's validation clips and of the target's.
+    """Outputs of one epoch's model for the source's validation clips and the target's clips.
 
-    val: (V, K) logits. labels: (V,), of the same. target: (N, K) logits. features: None unless the
-    run kept them.
+    val: (V, K) logits. labels: (V,) of the validation clips. target: (N, K) logits. features: None
+    unless the run saved them.
     """
 
     val: np.ndarray
@@ -54,7 +54,7 @@ class EpochOutputs:
 
 
 def read_epoch_outputs(run: Path, epoch: int) -> EpochOutputs:
-    """What a run of vidda adapt has written of an epoch; raises ViddaError where it is gone."""
+    """Load what a run of vidda adapt has saved of an epoch, from 0; ViddaError if it is missing."""
     name = f"epoch_{epoch:03d}.npz"
     val = load_predictions(run / "predictions" / "val" / name)
     target = load_predictions(run / "predictions" / "target" / name)
@@ -70,34 +70,37 @@ def _arrays(file: Path) -> dict[str, np.ndarray]:
         with np.load(file, allow_pickle=False) as content:
             return {name: content[name] for name in ("features", "weight")}
     except (OSError, ValueError, KeyError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ViddaError(f"{file}: not the features that vidda adapt keeps: {error}") from None
+        raise ViddaError(f"{file}: not features that vidda adapt has saved: {error}") from None
 
 
-def validation(accuracy: float, loss: float) -> float:
-    """Source validation as training chooses by it: among equal accuracies the lower loss."""
+def validation_score(accuracy: float, loss: float) -> float:
+    """Return the score by which training selects an epoch: accuracy, ties broken by lower loss.
+
+    accuracy: on the validation clips, 0 to 1. loss: their mean cross-entropy.
+    """
     return accuracy - 1e-6 * loss
 
 
-def scores(shown: EpochOutputs) -> dict[EpochScore, float]:
-    """Return every score that can be computed; those of `NEED_FEATURES` only where they were kept.
+def epoch_scores(outputs: EpochOutputs) -> dict[EpochScore, float]:
+    """Return every score that can be computed; those of `NEED_FEATURES` need saved features.
 
-    The importance weights of iwcv and dev are of the validation clips themselves: features of
-    training clips, which both papers take for the source, are not kept.
+    The importance weights of iwcv and dev are fitted to the validation clips themselves: features
+    of training clips, which both papers use for the source, are not saved.
     """
-    losses = label_free_metrics.cross_entropies(shown.val, shown.labels)
-    accuracy = label_free_metrics.source_validation(shown.val, shown.labels)
+    losses = label_free_metrics.cross_entropies(outputs.val, outputs.labels)
+    accuracy = label_free_metrics.source_validation(outputs.val, outputs.labels)
     found: dict[EpochScore, float] = {
-        VALIDATION: validation(accuracy, float(losses.mean())),
-        "entropy": label_free_metrics.entropy(shown.target),
-        "information_maximization": label_free_metrics.information_maximization(shown.target),
-        "soft_neighborhood_density": label_free_metrics.soft_neighborhood_density(shown.target),
-        "class_correlation": label_free_metrics.class_correlation(shown.target),
+        SOURCE_VALIDATION: validation_score(accuracy, float(losses.mean())),
+        "entropy": label_free_metrics.entropy(outputs.target),
+        "information_maximization": label_free_metrics.information_maximization(outputs.target),
+        "soft_neighborhood_density": label_free_metrics.soft_neighborhood_density(outputs.target),
+        "class_correlation": label_free_metrics.class_correlation(outputs.target),
     }
-    if (kept := shown.features) is not None:
+    if (kept := outputs.features) is not None:
         weights = label_free_metrics.density_ratio(kept.val, kept.target, kept.val)
         found["iwcv"] = label_free_metrics.iwcv(losses, weights)
         found["dev"] = label_free_metrics.dev(losses, weights)
         found["transfer_score"] = label_free_metrics.transfer_score(
-            kept.target, shown.target, kept.weight
+            kept.target, outputs.target, kept.weight
         )
     return {name: found[name] for name in get_args(EpochScore) if name in found}

@@ -1,4 +1,4 @@
-"""Predictions and the truth about their clips, put together by clip id."""
+"""Predictions joined with the labels and columns of their clips, by clip id."""
 
 import numpy as np
 
@@ -7,10 +7,10 @@ from vidda.errors import ViddaError
 from vidda.types import Manifest, Predictions
 
 STRATA = ("view", "altitude_m", "subject")
-"""Columns by which results are told apart."""
+"""Columns by which results are broken down."""
 
 
-def join(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredictions:
+def join_labels(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredictions:
     """Return the predictions in the manifest's order, with its labels and the columns of `STRATA`.
 
     name: the manifest's, for messages. Raises ViddaError, one line, when clips are missing or left
@@ -29,7 +29,7 @@ def join(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredict
 
 
 def columns_of(manifest: Manifest) -> dict[str, np.ndarray]:
-    """Return the columns of `STRATA`, (N,) text each, "" where a clip has no such value."""
+    """Return the columns of `STRATA` by name, (N,) text each, "" where a clip has no value."""
     return {
         "view": np.array([clip.view for clip in manifest.clips]),
         "altitude_m": np.array(
@@ -75,12 +75,12 @@ def require_same_classes(
     elif len(classes) != len(known):
         what = f"{len(classes)} classes, {model} knows {len(known)} ({', '.join(known)})"
     else:
-        what = f"its classes stand in another order than in {model} ({', '.join(known)})"
+        what = f"its classes are in another order than in {model} ({', '.join(known)})"
     raise ViddaError(f"{name}: {what}; use a manifest and a model with the same list of classes")
 
 
-def same_clips(saved: SavedPredictions, other: SavedPredictions) -> SavedPredictions:
-    """Labeled predictions in the order of others of the same clips.
+def align_clips(saved: SavedPredictions, other: SavedPredictions) -> SavedPredictions:
+    """Return labeled predictions in the clip order of others, with their logits and columns.
 
     Raises ViddaError, one line, when the clips, their labels or the classes are not the same.
     """
@@ -95,7 +95,7 @@ def same_clips(saved: SavedPredictions, other: SavedPredictions) -> SavedPredict
 
 
 def _rows(saved: SavedPredictions, wanted: tuple[str, ...], name: str) -> list[int]:
-    """Where each wanted clip stands in the predictions, which must hold these and no others."""
+    """Return the row of each wanted clip; ViddaError unless the predictions have just these."""
     row_of = {clip_id: row for row, clip_id in enumerate(saved.predictions.ids)}
     missing, extra = set(wanted) - row_of.keys(), row_of.keys() - set(wanted)
     if missing or extra:
@@ -105,7 +105,7 @@ def _rows(saved: SavedPredictions, wanted: tuple[str, ...], name: str) -> list[i
             if clips
         ]
         raise ViddaError(
-            f"{saved.source} is not of the clips of {name}: {'; '.join(parts)};"
+            f"{saved.source} has other clips than {name}: {'; '.join(parts)};"
             " give predictions of the same manifest"
         )
     return [row_of[clip_id] for clip_id in wanted]

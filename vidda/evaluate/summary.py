@@ -1,4 +1,4 @@
-"""Everything that one file of labeled predictions says about a model."""
+"""All results that are computed from one file of labeled predictions."""
 
 from dataclasses import dataclass
 
@@ -13,18 +13,23 @@ from vidda.evaluate.labeled_predictions import STRATA, labels_of
 
 
 class Intervals(Config):
-    """How intervals are computed."""
+    """Settings of confidence intervals."""
 
-    confidence: float = Field(default=0.95, gt=0, lt=1, description="of every interval")
-    samples: int = Field(default=5000, ge=100, description="draws of the bootstrap")
-    seed: int = Field(default=0, ge=0, description="decides the draws")
+    confidence: float = Field(
+        default=0.95, gt=0, lt=1, description="confidence of every interval, 0 to 1"
+    )
+    samples: int = Field(default=5000, ge=100, description="number of bootstrap samples")
+    seed: int = Field(default=0, ge=0, description="seed of the bootstrap samples")
 
     def wilson(self, share: float, clips: int) -> Interval:
-        """Of an accuracy over so many clips."""
+        """Return Wilson's interval of an accuracy, 0 to 1, over a number of clips."""
         return wilson(share, clips, self.confidence)
 
     def bootstrap(self, values: np.ndarray, clusters: np.ndarray) -> Interval | None:
-        """Of the mean of hits (bool) or gains (float), (N,) or (R, N); see `bootstrap_mean`."""
+        """Return the bootstrap interval of a mean over clips (and runs), see `bootstrap_mean`.
+
+        values: (N,) or (R, N), correct predictions (bool) or gains (float). clusters: (N,) keys.
+        """
         return bootstrap_mean(
             values, clusters, samples=self.samples, seed=self.seed, confidence=self.confidence
         )
@@ -32,7 +37,7 @@ class Intervals(Config):
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """The clips that share one value of a column, and how many of them are recognized."""
+    """Accuracy, 0 to 1, on the clips that share one value of a column."""
 
     column: str
     value: str
@@ -45,9 +50,10 @@ class Stratum:
 class Summary:
     """A model's results on one list of clips.
 
-    bootstrap: with the clips of a subject drawn together, and those without one by themselves; None
-    where there is one subject alone. subjects: how many are known. confusion: clips of each class
-    (row) that were taken for each (column). without_subject: clips whose subject is not known.
+    Accuracies, F1 and calibration error are 0 to 1. bootstrap: the clips of a subject are resampled
+    together, those without one alone; None for a single subject. subjects: number of known ones.
+    confusion: predictions (columns) of the clips of each class (rows). without_subject: clips
+    whose subject is not known.
     """
 
     clips: int
@@ -67,7 +73,7 @@ class Summary:
 def summarize(saved: SavedPredictions, intervals: Intervals) -> Summary:
     """Measure labeled predictions; raises ViddaError when they have no labels or no clips."""
     labels, logits = labels_of(saved), saved.predictions.logits
-    hits = metrics.right(logits, labels)
+    hits = metrics.is_correct(logits, labels)
     confusion = metrics.confusion_matrix(logits, labels)
     subjects, without_subject = count_subjects(subjects_of(saved))
     accuracy = float(hits.mean())
@@ -94,7 +100,7 @@ def summarize(saved: SavedPredictions, intervals: Intervals) -> Summary:
 
 
 def clusters_of(saved: SavedPredictions) -> np.ndarray:
-    """What is drawn together in a bootstrap, (N,) text: the subject, or else the clip alone."""
+    """Return the bootstrap cluster of each clip, (N,) text: its subject, or else the clip alone."""
     ids = np.array([f"clip {clip_id}" for clip_id in saved.predictions.ids], dtype=np.str_)
     subjects = subjects_of(saved)
     return np.where(subjects == "", ids, np.char.add("subject ", subjects))
@@ -107,7 +113,10 @@ def subjects_of(saved: SavedPredictions) -> np.ndarray:
 
 
 def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
-    """Count the known subjects, and the clips without one. subjects: see `subjects_of`."""
+    """Count the known subjects, and the clips without one.
+
+    subjects: (N,) text, "" where unknown, see `subjects_of`.
+    """
     known = subjects[subjects != ""]
     return len(np.unique(known)), len(subjects) - len(known)
 
@@ -115,7 +124,7 @@ def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
 def _strata(
     column: str, values: np.ndarray, hits: np.ndarray, intervals: Intervals
 ) -> list[Stratum]:
-    """Return one for each value that is known, in order; numbers by size."""
+    """Return a stratum for each known value of a column, sorted; altitudes as numbers."""
     known = [str(value) for value in np.unique(values) if value]
     if column == "altitude_m":
         known.sort(key=float)

@@ -1,4 +1,4 @@
-"""The transfer table: what recognizers that were trained on this or that reach on each task."""
+"""The transfer table: accuracy on each task of recognizers trained on different data."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,10 +11,10 @@ from vidda.config import Config, FileName
 from vidda.data import load_manifest
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.errors import ViddaError
-from vidda.evaluate.epochs import SELECTION, read_epochs, watched
+from vidda.evaluate.epochs import SELECTION, read_epochs, watched_predictions
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.labeled_predictions import labels_of
-from vidda.evaluate.metrics import right
+from vidda.evaluate.metrics import is_correct
 from vidda.evaluate.summary import Intervals, clusters_of, count_subjects, subjects_of
 from vidda.types import Manifest
 
@@ -23,16 +23,17 @@ ALL = "all"
 
 
 class TransferRow(Config):
-    """Recognizers of one kind: a run for each task and seed."""
+    """A row of the transfer table: the runs of one kind of training, for each task and seed."""
 
     name: FileName = Field(pattern=r"^[\w][\w .+-]*$", description="what they were trained on")
     runs: dict[str, tuple[Path, ...]] = Field(
-        description="runs of vidda train by task, one a seed; one run may serve several tasks"
+        description="runs of vidda train or adapt by task, one for each seed; a run may be listed"
+        " for several tasks"
     )
 
 
 class Transfer(Config):
-    """Rows of recognizers, tested on the test clips of each task."""
+    """A transfer table: rows of runs, tested on the test clips of each task."""
 
     data: Path = Field(description="folder that vidda prepare wrote")
     tasks: tuple[FileName, ...] = Field(
@@ -44,7 +45,9 @@ class Transfer(Config):
         """Raise ViddaError, naming every mistake, when rows and tasks do not go together."""
         names = [row.name for row in self.rows]
         problems = [
-            f"row {name!r} stands twice" for name in sorted(set(names)) if names.count(name) > 1
+            f"row {name!r} is duplicated; give each row another name"
+            for name in sorted(set(names))
+            if names.count(name) > 1
         ]
         for row in self.rows:
             strange = [task for task in row.runs if task not in self.tasks]
@@ -61,12 +64,12 @@ class Transfer(Config):
 
 @dataclass(frozen=True, slots=True)
 class TransferCell:
-    """What the runs of one row reach on one task.
+    """Accuracy of the runs of one row on one task, 0 to 1.
 
-    part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: between
-    them, None for one. subjects: how many are known. wilson: of the mean, as of one model on this
-    many clips. bootstrap: subjects and seeds drawn anew, see `bootstrap_mean`; None where there is
-    one subject. without_subject: clips whose subject is not known.
+    part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: standard
+    deviation between them, None for one. subjects: number of known ones. wilson: of the mean, as of
+    one model on this many clips. bootstrap: subjects and seeds resampled, see `bootstrap_mean`;
+    None for a single subject. without_subject: clips whose subject is not known.
     """
 
     row: str
@@ -84,7 +87,7 @@ class TransferCell:
 
 @dataclass(frozen=True, slots=True)
 class EpochCell:
-    """Mean accuracy over the runs at the selected, the last and the oracle epoch."""
+    """Mean accuracy, 0 to 1, of a row's runs at the selected, the last and the oracle epoch."""
 
     row: str
     task: str
@@ -93,8 +96,11 @@ class EpochCell:
     oracle: float
 
 
-def find_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
-    """Return the name and the clips of each task's test; every setting of a task has the same."""
+def load_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
+    """Load the file name and the test clips of each task; all settings of a task share them.
+
+    Raises ViddaError, a line for each task without test clips.
+    """
     found, problems = {}, []
     for task in transfer.tasks:
         files = sorted((transfer.data / "splits" / task).glob("*/test.csv"))
@@ -107,14 +113,14 @@ def find_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
     return found
 
 
-def cells(
+def transfer_cells(
     row: str, task: str, runs: Sequence[SavedPredictions], intervals: Intervals
 ) -> list[TransferCell]:
-    """Return the cell of one row and task, and where altitudes are known one for each of them.
+    """Return the cell of one row and task, and one for each altitude where these are known.
 
-    runs: predictions of the same clips in the same order, one a seed.
+    runs: labeled predictions of the same clips in the same order, one for each seed.
     """
-    hits = np.stack([right(run.predictions.logits, labels_of(run)) for run in runs])
+    hits = np.stack([is_correct(run.predictions.logits, labels_of(run)) for run in runs])
     clusters, subjects = clusters_of(runs[0]), subjects_of(runs[0])
     altitudes = runs[0].columns["altitude_m"]
     parts = {ALL: np.full(hits.shape[1], True)}
@@ -127,7 +133,7 @@ def cells(
 
 
 def _cell(
-    place: tuple[str, str, str],
+    row_task_part: tuple[str, str, str],
     hits: np.ndarray,
     clusters: np.ndarray,
     subjects: np.ndarray,
@@ -137,7 +143,7 @@ def _cell(
     mean = float(accuracies.mean())
     known, without_subject = count_subjects(subjects)
     return TransferCell(
-        *place,
+        *row_task_part,
         runs=tuple(accuracies.tolist()),
         mean=mean,
         deviation=float(accuracies.std(ddof=1)) if len(hits) > 1 else None,
@@ -152,10 +158,12 @@ def _cell(
 def epoch_cell(
     row: str, task: str, runs: Sequence[Path], manifest: Manifest, name: str
 ) -> EpochCell | None:
-    """Return the three epochs' accuracies; None unless every run watched these clips while it
-    trained.
+    """Return the mean accuracies of the selected, last and oracle epochs of a row's runs.
+
+    name: the manifest's, for messages. None unless every run has predicted these clips after each
+    epoch.
     """
-    if not all((run / SELECTION).is_file() and watched(run, manifest) for run in runs):
+    if not all((run / SELECTION).is_file() and watched_predictions(run, manifest) for run in runs):
         return None
     found = [read_epochs(run, manifest, name) for run in runs]
     means = {

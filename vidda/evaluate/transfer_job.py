@@ -10,11 +10,18 @@ from vidda.console import console
 from vidda.data.saved_predictions import SavedPredictions, load_predictions, save_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate import console_tables
-from vidda.evaluate.labeled_predictions import join
+from vidda.evaluate.labeled_predictions import join_labels
 from vidda.evaluate.predict_labeled import check_model, predict_labeled
 from vidda.evaluate.summary import Intervals
-from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell, cells, epoch_cell, find_tests
-from vidda.evaluate.transfer_tables import grids, legend, write_tables
+from vidda.evaluate.transfer import (
+    EpochCell,
+    Transfer,
+    TransferCell,
+    epoch_cell,
+    load_tests,
+    transfer_cells,
+)
+from vidda.evaluate.transfer_tables import legend, transfer_grids, write_tables
 from vidda.files import sha256
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import WEIGHTS
@@ -24,7 +31,10 @@ from vidda.types import Manifest
 
 @dataclass(frozen=True, slots=True)
 class TransferTest:
-    """One run on the test clips of one task. number: which seed; folder: its checkpoint's."""
+    """One run on the test clips of one task.
+
+    number: index of the seed, from 0. folder: of the run's checkpoint.
+    """
 
     row: str
     task: str
@@ -34,40 +44,41 @@ class TransferTest:
 
     @property
     def file(self) -> str:
-        """Where its predictions are kept, in OUT."""
+        """Return the path of its predictions, relative to OUT."""
         return f"predictions/{self.row}/{self.task}_{self.number}.npz"
 
 
 def run_transfer(
     transfer: Transfer,
     out: Path,
-    showing: InferenceConfig,
+    inference: InferenceConfig,
     intervals: Intervals,
     dry_run: bool,
     resume: bool,
 ) -> None:
-    """Check everything, predict what is not there yet, write and print the tables.
+    """Check everything, predict what is missing, write and print the tables.
 
-    showing: how clips are shown; as a whole, the command's config.
+    out: folder to write. inference: the command's config, with the settings of inference. dry_run:
+    stop after the checks. Raises ViddaError, a line for each run that does not fit its clips.
     """
     transfer.check()
-    manifests = find_tests(transfer)
-    trials = _plan(transfer, manifests, showing)
-    device = showing.torch_device()
-    clips = sum(len(manifests[trial.task][1]) for trial in trials)
+    manifests = load_tests(transfer)
+    tests = _plan(transfer, manifests, inference)
+    device = inference.torch_device()
+    clips = sum(len(manifests[test.task][1]) for test in tests)
     if dry_run:
-        print(f"dry run: would run {len(trials)} trials, {clips} clips in all, on {device}")
+        print(f"dry run: would run {len(tests)} tests, {clips} clips in all, on {device}")
         return
     fingerprints = {f"test of {task}": m.fingerprint() for task, (_, m) in manifests.items()}
-    weights = {trial.folder for trial in trials}
+    weights = {test.folder for test in tests}
     fingerprints |= {f"weights of {folder}": sha256(folder / WEIGHTS) for folder in sorted(weights)}
-    with RunFolder.open(out, showing, fingerprints, resume=resume) as folder:
-        found = _predictions(trials, out, manifests, showing, device)
+    with RunFolder.open(out, inference, fingerprints, resume=resume) as folder:
+        found = _predictions(tests, out, manifests, inference, device)
         table, epochs = _cells(transfer, manifests, found, intervals)
         if not folder.finished:
             write_tables(out, table, epochs, transfer.tasks, intervals.confidence)
             folder.finish()
-    texts = grids(table, epochs, transfer.tasks)
+    texts = transfer_grids(table, epochs, transfer.tasks)
     console_tables.print_grids(
         console(sys.stdout), texts, legend(table, epochs, intervals.confidence)
     )
@@ -75,48 +86,48 @@ def run_transfer(
 
 
 def _plan(
-    transfer: Transfer, manifests: dict[str, tuple[str, Manifest]], showing: InferenceConfig
+    transfer: Transfer, manifests: dict[str, tuple[str, Manifest]], inference: InferenceConfig
 ) -> list[TransferTest]:
-    """Return every test, once each run is known to fit its clips; all that do not are named."""
-    trials: list[TransferTest] = []
+    """Return every test; ViddaError with a line for each run that does not fit its clips."""
+    tests: list[TransferTest] = []
     problems: dict[str, None] = {}
     for row in transfer.rows:
         for task in (task for task in transfer.tasks if task in row.runs):
             name, manifest = manifests[task]
             for number, run in enumerate(row.runs[task]):
                 try:
-                    folder = check_model(run, manifest, name, showing)
+                    folder = check_model(run, manifest, name, inference)
                 except ViddaError as error:
                     problems |= dict.fromkeys(str(error).splitlines())
                 else:
-                    trials.append(TransferTest(row.name, task, number, run, folder))
+                    tests.append(TransferTest(row.name, task, number, run, folder))
     if problems:
         raise ViddaError("\n".join(problems))
-    return trials
+    return tests
 
 
 def _predictions(
-    trials: list[TransferTest],
+    tests: list[TransferTest],
     out: Path,
     manifests: dict[str, tuple[str, Manifest]],
-    showing: InferenceConfig,
+    inference: InferenceConfig,
     device: torch.device,
 ) -> dict[TransferTest, SavedPredictions]:
-    """From OUT where an earlier session has them; a run on the same clips is run once."""
+    """Load predictions that OUT holds, and predict the others, each run once on the same clips."""
     known: dict[tuple[Path, str], SavedPredictions] = {}
     found = {}
-    for trial in trials:
-        name, manifest = manifests[trial.task]
-        key = (trial.folder.resolve(), manifest.fingerprint())
-        file = out / trial.file
+    for test in tests:
+        name, manifest = manifests[test.task]
+        key = (test.folder.resolve(), manifest.fingerprint())
+        file = out / test.file
         if file.exists():
-            known[key] = join(load_predictions(file), manifest, name)
+            known[key] = join_labels(load_predictions(file), manifest, name)
         elif key not in known:
-            known[key] = predict_labeled(trial.run, manifest, name, showing, device)
+            known[key] = predict_labeled(test.run, manifest, name, inference, device)
         if not file.exists():
             saved = known[key]
             save_predictions(file, saved.predictions, saved.classes, saved.columns)
-        found[trial] = known[key]
+        found[test] = known[key]
     return found
 
 
@@ -131,7 +142,7 @@ def _cells(
     for row in transfer.rows:
         for task in (task for task in transfer.tasks if task in row.runs):
             runs = [saved for t, saved in found.items() if (t.row, t.task) == (row.name, task)]
-            table += cells(row.name, task, runs, intervals)
+            table += transfer_cells(row.name, task, runs, intervals)
             name, manifest = manifests[task]
             three = epoch_cell(row.name, task, row.runs[task], manifest, name)
             epochs += [three] if three else []

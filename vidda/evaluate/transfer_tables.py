@@ -1,4 +1,4 @@
-"""The transfer table for readers (Markdown, screen) and for programs (CSV, JSON)."""
+"""The transfer table as text for readers (Markdown, terminal) and programs (CSV, JSON)."""
 
 import json
 from collections.abc import Sequence
@@ -9,28 +9,31 @@ from vidda.data.manifest import csv_line, write_csv
 from vidda.evaluate.transfer import ALL, EpochCell, TransferCell
 from vidda.files import write_text
 
-NONE = "-"
+NO_VALUE = "-"
 
-Rows = dict[str, dict[str, str]]
-"""Texts by the head of their row, then by task."""
+RowTexts = dict[str, dict[str, str]]
+"""Texts of cells, by the head of their row, then by task."""
 
 
 @dataclass(frozen=True, slots=True)
 class TransferGrid:
-    """A table of texts. heads: of the columns; the first is the rows' own."""
+    """A table of texts. heads: of the columns; the first is the head of the rows' names."""
 
     title: str
     heads: tuple[str, ...]
     rows: tuple[tuple[str, ...], ...]
 
 
-def grids(
+def transfer_grids(
     cells: Sequence[TransferCell], epochs: Sequence[EpochCell], tasks: Sequence[str]
 ) -> list[TransferGrid]:
-    """Return accuracy by task, by altitude, and of the selected, last and oracle epochs."""
-    whole: Rows = {}
-    parts: Rows = {}
-    three: Rows = {}
+    """Return tables of accuracy by task, by altitude, and of selected, last and oracle epochs.
+
+    Those without a row are left out.
+    """
+    whole: RowTexts = {}
+    parts: RowTexts = {}
+    three: RowTexts = {}
     for cell in cells:
         rows, head = (whole, cell.row) if cell.part == ALL else (parts, f"{cell.row}, {cell.part}")
         rows.setdefault(head, {})[cell.task] = _text(cell)
@@ -44,15 +47,15 @@ def grids(
     return [_grid(title, rows, tasks) for title, rows in titled.items() if rows]
 
 
-def _grid(title: str, rows: Rows, tasks: Sequence[str]) -> TransferGrid:
-    lines = [(head, *(texts.get(task, NONE) for task in tasks)) for head, texts in rows.items()]
+def _grid(title: str, rows: RowTexts, tasks: Sequence[str]) -> TransferGrid:
+    lines = [(head, *(texts.get(task, NO_VALUE) for task in tasks)) for head, texts in rows.items()]
     return TransferGrid(title, ("trained on", *tasks), tuple(lines))
 
 
 def legend(
     cells: Sequence[TransferCell], epochs: Sequence[EpochCell], confidence: float
 ) -> list[str]:
-    """What the cells mean, a sentence each."""
+    """Return sentences that explain the cells of the tables."""
     seeds = sorted({len(cell.runs) for cell in cells})
     lines = [
         f"Mean over {' to '.join(str(n) for n in seeds)} seeds, ± standard deviation between them,"
@@ -63,26 +66,26 @@ def legend(
         lines.append(
             "w: Wilson's interval, where the clips are of one subject; it says nothing of others."
         )
-    sizes: Rows = {}
+    sizes: RowTexts = {}
     for cell in cells:
-        said = f"{cell.part} {cell.clips} ({listed_subjects(cell.subjects, cell.without_subject)})"
-        sizes.setdefault(cell.task, {})[cell.part] = said
+        size = f"{cell.part} {cell.clips} ({listed_subjects(cell.subjects, cell.without_subject)})"
+        sizes.setdefault(cell.task, {})[cell.part] = size
     listed = "; ".join(f"{task} {', '.join(sizes[task].values())}" for task in sorted(sizes))
     lines.append(f"Test clips (subjects): {listed}.")
     if any(cell.without_subject for cell in cells):
         lines.append("Clips of unknown subjects are taken for independent.")
     if epochs:
         lines.append(
-            "selected: the best epoch on the source's validation clips, or by the score without"
-            " target labels that the run was told to select by; last: the last one;"
-            " oracle: the one with the highest test accuracy, which takes the test labels to find"
-            " and is no result. All three as predicted while training."
+            "selected: the best epoch on the source's validation clips, or by the label-free score"
+            " that the run's key select names; last: the last one; oracle: the one with the highest"
+            " test accuracy, which needs the test labels and is no result. All three as predicted"
+            " during training."
         )
     return lines
 
 
 def listed_subjects(subjects: int, without: int) -> str:
-    """Say how many subjects a list of clips has. without: clips whose subject is unknown."""
+    """Describe the number of subjects of some clips. without: clips of unknown subjects."""
     if not without:
         return str(subjects)
     return f"{subjects} and {without} clips of unknown subjects" if subjects else "unknown"
@@ -104,7 +107,7 @@ def write_tables(
     write_text(folder / "transfer.json", json.dumps(content, indent=1) + "\n")
     write_csv(folder / "transfer.csv", csv_line(COLUMNS), map(_csv, cells))
     lines = []
-    for grid in grids(cells, epochs, tasks):
+    for grid in transfer_grids(cells, epochs, tasks):
         lines += [
             f"## {grid.title}",
             "",

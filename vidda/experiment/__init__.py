@@ -1,1 +1,1 @@
-"""The main job, `vidda run`: from videos to a transfer report, every stage a command of its own."""
+"""The main job, `vidda run`: from videos to a transfer report, each stage a vidda command."""

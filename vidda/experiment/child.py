@@ -1,7 +1,7 @@
 """A stage's own process: `python -m vidda.experiment.child PARENT COMMAND ...`.
 
-Each stage has one, because accelerate keeps one precision and one device for a whole process. It is
-ended with its parent, so that a resumed job does not meet a stage that still runs.
+A stage has its own process because accelerate keeps one precision and one device for a whole
+process. The process ends with its parent, so that a resumed job finds no stage still running.
 """
 
 import ctypes
@@ -16,9 +16,9 @@ PR_SET_PDEATHSIG = 1
 
 
 def end_with_parent(parent: int) -> None:
-    """Have Linux end this process when its parent dies; elsewhere it goes on to its own end.
+    """Interrupt this process when its parent dies, on Linux; elsewhere it runs to its own end.
 
-    As Ctrl-C does, so that it ends the processes that it has started itself.
+    parent: process id. The interrupt is that of Ctrl-C, so that child processes are ended too.
     """
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     if sys.platform == "linux":

@@ -1,4 +1,4 @@
-"""What a stage's config alone tells, before the clips that it reads are there."""
+"""Checks of stages' configs that do not need the clips that the stages read."""
 
 from collections.abc import Iterator, Sequence
 
@@ -10,8 +10,8 @@ from vidda.translate.plan import config_problems as translation_problems
 from vidda.translate.translate_config import TranslateConfig
 
 
-def check(stages: Sequence[Stage]) -> None:
-    """Raise ViddaError with every mistake of configs that their commands would refuse later."""
+def check_configs(stages: Sequence[Stage]) -> None:
+    """Raise ViddaError with a line for each mistake that a stage's command would refuse later."""
     found = (f"{stage.name}: {problem}" for stage in stages for problem in _problems(stage))
     if problems := list(found):
         raise ViddaError("\n".join(problems))

@@ -1,6 +1,6 @@
-"""What `vidda run` is told: arms x recognizers x seeds x tasks, and how their data is made.
+"""Config of `vidda run`: arms x recognizers x seeds x tasks, and how their data is made.
 
-How data is made is the same for `vidda sweep`.
+The data's keys are those of `vidda sweep` too.
 """
 
 import json
@@ -17,16 +17,16 @@ from vidda.evaluate.transfer import TASKS
 C = TypeVar("C", bound=Config)
 Name = Annotated[FileName, Field(pattern=r"^\w[\w .+-]*$")]
 Keys = dict[str, Any]
-"""Keys of a command's config as on its command line: dotted names and their values."""
+"""Keys of a command's config as on its command line: dotted names, and their values."""
 
 SOURCE, TARGET = "source", "target"
-"""What an arm may be trained on besides the variants."""
+"""Names of data that an arm may be trained on besides the variants."""
 
 
 def load(schema: type[C], file: Path | None, *keys: Mapping[str, Any]) -> C:
-    """Return a command's config from a file (optional) and keys, later ones over earlier ones.
+    """Load a command's config from a file (optional) and keys, of which later ones win.
 
-    Raises ConfigError with every mistake.
+    schema: class of the config. Raises ConfigError with every mistake.
     """
     layers = (
         [f"{name}={json.dumps(value, default=str)}" for name, value in some.items()]
@@ -36,55 +36,65 @@ def load(schema: type[C], file: Path | None, *keys: Mapping[str, Any]) -> C:
 
 
 class Recipe(Config):
-    """A command's config: a file, and the keys that differ from it."""
+    """Settings of a command: a config file, and keys that replace the file's."""
 
-    file: Path | None = Field(default=None, description="a config of the command; null: none")
-    change: Keys = Field(default={}, description="keys over the file's, `key.sub: value`")
+    file: Path | None = Field(
+        default=None, description="config file of the command; null: its defaults"
+    )
+    change: Keys = Field(
+        default={}, description="keys that replace the file's, as `key.sub: value`"
+    )
 
 
 class RecognizerRecipe(Recipe):
-    """A recipe of vidda train; run, data, seed and epochs are the job's."""
+    """Settings of vidda train; the job sets run, data, seed and epochs."""
 
-    steps: int = Field(ge=1, description="of every training, to the nearest whole epoch")
+    steps: int = Field(
+        ge=1, description="optimizer steps of each training, rounded to whole epochs"
+    )
 
 
 class RandomizedVariant(Config):
-    """Background and clothes replaced through the masks of the sidecars, by vidda randomize."""
+    """Clips with background and clothing replaced by vidda randomize, by the sidecars' masks."""
 
     name: Literal["randomized"] = "randomized"
-    change: Keys = Field(default={}, description="keys of vidda randomize, `key.sub: value`")
+    change: Keys = Field(default={}, description="keys of vidda randomize, as `key.sub: value`")
 
 
 class TranslatedVariant(Recipe):
-    """A translation by vidda translate."""
+    """Clips translated by vidda translate."""
 
     name: Literal["translated"] = "translated"
     own_weights: bool = Field(
         default=False,
-        description="the recipe names its weights; false: those of the job's key weights",
+        description="take the weights that this config names; false: the folder of the job's key"
+        " weights",
     )
     personalized: tuple[Name, ...] = Field(
-        default=(), description="names of the job's personalize whose results are used"
+        default=(), description="names in the job's key personalize whose results are used"
     )
-    camera: bool = Field(default=False, description="give clips the cameras of the task's target")
+    camera: bool = Field(
+        default=False, description="match the cameras of the task's unlabeled target"
+    )
 
     @property
     def needs_target(self) -> bool:
-        """Return whether it looks different for another target."""
+        """Return whether its clips depend on the task's target."""
         return self.camera or bool(self.personalized)
 
 
 class CameraMatchedVariant(Config):
-    """Clips with the cameras of each task's unlabeled target, by vidda camera: no model.
+    """Clips matched by vidda camera to the cameras of each task's unlabeled target.
 
-    Of a translation, one is enough for all targets.
+    No model is needed, and one translation can be matched to several targets.
     """
 
     name: Literal["camera_matched"] = "camera_matched"
     of: Name = Field(
-        default=SOURCE, description="source, or a variant that is not camera-matched itself"
+        default=SOURCE,
+        description="data to match: source, or a variant that is not camera-matched itself",
     )
-    change: Keys = Field(default={}, description="keys of vidda camera, `key.sub: value`")
+    change: Keys = Field(default={}, description="keys of vidda camera, as `key.sub: value`")
 
 
 Variant = Annotated[
@@ -93,92 +103,102 @@ Variant = Annotated[
 
 
 class Adaptation(Config):
-    """Each training of the arm is gone on with by vidda adapt, to its task's unlabeled target."""
+    """Settings of vidda adapt, which starts from each training of an arm.
 
-    steps: int = Field(ge=1, description="of every adaptation, to the nearest whole epoch")
+    It adapts to the unlabeled target of the training's task.
+    """
+
+    steps: int = Field(
+        ge=1, description="optimizer steps of each adaptation, rounded to whole epochs"
+    )
     change: Keys = Field(
-        description="keys of vidda adapt over the recognizer's own; method.name is needed"
+        description="keys of vidda adapt that replace the recognizer's; method.name is required"
     )
 
 
 class Arm(Config):
-    """What recognizers are trained on; everything else is the same for all arms."""
+    """Training data of recognizers, a row of the table; everything else is equal for all arms."""
 
     data: tuple[str, ...] = Field(
         min_length=1,
-        description="source, target (target-only training) and names of variants of the source",
+        description="training data: source, target (target-only training), names of variants",
     )
     weights: tuple[Annotated[float, Field(gt=0)], ...] | None = Field(
-        default=None, description="share of each of them in an epoch; null: every clip once"
+        default=None,
+        description="relative share of each of data in an epoch; null: every clip once",
     )
-    augment: bool = Field(default=True, description="with the job's augmentation")
+    augment: bool = Field(default=True, description="apply the job's augmentation")
     adapt: Adaptation | None = Field(
-        default=None, description="what follows the training; null: nothing"
+        default=None, description="adaptation that follows each training; null: none"
     )
 
 
 class DataConfig(Config):
-    """What trainings are made on: the data, its tasks, and what is made of the synthetic source."""
+    """Data of a job: how it is made, its tasks and seeds, and variants of the synthetic source."""
 
     out: Path = Field(description="folder that everything is written to")
     mini: Keys | None = Field(
         default=None,
-        description="keys of vidda mini, which renders the data, in OUT/data unless its out says"
-        " otherwise; null: it is there",
+        description="keys of vidda mini, which renders the data into OUT/data, or the folder of"
+        " its key out; null: the data exists already",
     )
     prepare: Keys = Field(
-        description="keys of vidda prepare, which writes OUT/prepared unless its out says"
-        " otherwise; root only without mini"
+        description="keys of vidda prepare, which writes OUT/prepared, or the folder of its key"
+        " out; give root only without mini"
     )
     tasks: tuple[FileName, ...] = Field(default=TASKS, min_length=1, description="transfer tasks")
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
-        default=(0,), min_length=1, description="of training; each is a training of its own"
+        default=(0,), min_length=1, description="seeds of training; each is a separate training"
     )
     weights: Path | None = Field(
         default=None,
-        description="folder of the translations' model, all its parts in it; null: what needs it is"
-        " left out",
+        description="folder with all files of the translations' model; null: stages that need it"
+        " are left out",
     )
     personalize: dict[Name, Recipe] = Field(
-        default={}, description="configs of vidda personalize; run and target are set here"
+        default={},
+        description="settings of vidda personalize, by name; the job sets run and target",
     )
     variants: dict[Name, Variant] = Field(
-        default={}, description="what is made of the synthetic source's clips, by name"
+        default={}, description="variants made of the synthetic source's clips, by name"
     )
     report: Keys = Field(default={}, description="keys of vidda report: title, gap, gallery, ...")
 
     @property
     def rendered(self) -> Path:
-        """Where the data are rendered."""
+        """Return the folder that vidda mini renders the data into."""
         return Path((self.mini or {}).get("out", self.out / "data"))
 
     @property
     def prepared(self) -> Path:
-        """Where vidda prepare writes."""
+        """Return the folder that vidda prepare writes."""
         return Path(self.prepare.get("out", self.out / "prepared"))
 
 
 class ExperimentConfig(DataConfig):
-    """One job from videos to a transfer report."""
+    """Config of `vidda run`: one job from videos to a transfer report."""
 
     recognizers: dict[Name, RecognizerRecipe] = Field(
-        min_length=1, description="a transfer table and a report for each"
+        min_length=1,
+        description="recognizers by name; each has its own transfer table and report",
     )
     augmentation: Keys = Field(
-        default={}, description="keys of vidda train's transform that arms with augment set"
+        default={}, description="keys of vidda train's transform for arms with augment"
     )
     arms: dict[Name, Arm] = Field(min_length=1, description="rows of the transfer table")
     watch: bool = Field(
         default=False,
-        description="predict the test clips after each epoch too, for the oracle epoch",
+        description="predict the test clips after each epoch as well, for the oracle epoch",
     )
     at_once: int = Field(
         default=1,
         ge=1,
-        description="stages that run side by side, each with its share of the cores; they share a"
-        " GPU too",
+        description="number of stages that run side by side; they share the cores and the GPU",
     )
-    evaluate: Keys = Field(default={}, description="keys of vidda evaluate: how clips are shown")
+    evaluate: Keys = Field(
+        default={}, description="keys of vidda evaluate: sampling and size of test clips, device"
+    )
     gpu_tflops: Annotated[float, Field(gt=0)] | None = Field(
-        default=None, description="TFLOP/s that GPU hours are told for; null: they are not told"
+        default=None,
+        description="TFLOP/s of the GPU for the estimate of GPU hours; null: no estimate",
     )

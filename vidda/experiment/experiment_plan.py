@@ -1,4 +1,4 @@
-"""All stages of a job from its config, every one of them checked before the first starts."""
+"""All stages of a job, planned from its config and checked before the first one starts."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -17,41 +17,41 @@ from vidda.experiment.experiment_config import (
     RecognizerRecipe,
     load,
 )
-from vidda.experiment.names import problems as name_problems
-from vidda.experiment.names import slug
+from vidda.experiment.name_checks import name_problems, slug
 from vidda.experiment.stage import Stage
-from vidda.experiment.training_data import Maker
+from vidda.experiment.training_data import DataPlanner
 from vidda.files import LONGEST_NAME
 from vidda.recognize.train_config import TrainConfig
 from vidda.report.report_config import ReportConfig
 
 C = TypeVar("C", bound=Config)
 GALLERY = "gallery"
-REPORTED = "report.json"
-"""What vidda report writes last."""
+REPORT_STAMP = "report.json"
+"""The file that vidda report writes last."""
 
 
 @dataclass(frozen=True, slots=True)
 class TrainingStage:
-    """What one training reads. key: its name; equal keys are one training.
+    """Inputs of one training. key: its name; equal keys are one training.
 
-    goes_on: of an adaptation, what it begins with.
+    manifests: training clips. val: manifest of the validation clips. start: for an adaptation, the
+    training that it starts from, else None.
     """
 
     key: str
     manifests: tuple[Path, ...]
     val: Path
-    goes_on: "GoesOn | None" = None
+    start: "AdaptationStart | None" = None
 
     @property
     def chain(self) -> "tuple[TrainingStage, ...]":
-        """What has to be trained, in order."""
-        return (self.goes_on.training, self) if self.goes_on else (self,)
+        """Return the training that it starts from, if any, and itself, in order."""
+        return (self.start.training, self) if self.start else (self,)
 
 
 @dataclass(frozen=True, slots=True)
-class GoesOn:
-    """What an adaptation begins with. target: its clips without labels."""
+class AdaptationStart:
+    """Start of an adaptation: a training. target: manifest of the unlabeled target clips."""
 
     training: TrainingStage
     target: Path
@@ -60,9 +60,10 @@ class GoesOn:
 
 @dataclass(frozen=True, slots=True)
 class ExperimentPlan:
-    """The stages in their order. left_out: what is not done, and why, a line each.
+    """The stages of a job in order. left_out: a line for each thing that is not done, and why.
 
-    tables: the transfer table of each recognizer. reports: its page.
+    prepare: config of vidda prepare. tables: the transfer table's file of each recognizer. reports:
+    the report's page of each.
     """
 
     stages: tuple[Stage, ...]
@@ -72,25 +73,25 @@ class ExperimentPlan:
     reports: Mapping[str, Path]
 
 
-def make(config: ExperimentConfig) -> ExperimentPlan:
-    """Build and check every stage; ViddaError with a line for each mistake."""
+def make_plan(config: ExperimentConfig) -> ExperimentPlan:
+    """Plan and check every stage of a job; ViddaError with a line for each mistake."""
     planner = _Planner(config)
     planner.plan()
-    problems = list(dict.fromkeys(planner.problems + planner.maker.problems))
+    problems = list(dict.fromkeys(planner.problems + planner.data.problems))
     if problems:
         raise ViddaError("\n".join(problems))
-    assert planner.maker.prepare
+    assert planner.data.prepare
     return ExperimentPlan(
         tuple(planner.stages),
-        tuple(dict.fromkeys(planner.maker.left_out + planner.left_out)),
-        planner.maker.prepare,
+        tuple(dict.fromkeys(planner.data.left_out + planner.left_out)),
+        planner.data.prepare,
         planner.tables,
         planner.reports,
     )
 
 
 class _Planner:
-    """Collects stages, and mistakes instead of raising them."""
+    """Collects stages, and mistakes so that all are reported together."""
 
     def __init__(self, config: ExperimentConfig) -> None:
         self.config = config
@@ -100,32 +101,34 @@ class _Planner:
         self.left_out: list[str] = []
         self.tables: dict[str, Path] = {}
         self.reports: dict[str, Path] = {}
-        self.maker = Maker(config)
+        self.data = DataPlanner(config)
 
     def plan(self) -> None:
-        """Every stage; later ones are looked at even where earlier ones have mistakes."""
-        self.maker.start()
+        """Plan every stage; later ones are checked even where earlier ones have mistakes."""
+        self.data.start()
         wanted = self._wanted()
-        self.stages += self.maker.stages
+        self.stages += self.data.stages
         for name, recipe in self.config.recognizers.items():
             self._trainings(name, recipe, wanted)
         for name in self.config.recognizers:
             self._results(name, wanted)
 
     def _wanted(self) -> dict[str, dict[str, TrainingStage]]:
-        """Return the training of each arm and task; where an arm cannot be, it is left out."""
+        """Return the training of each arm and task; arms that cannot be trained are left out."""
         wanted: dict[str, dict[str, TrainingStage]] = {}
         for name, arm in self.config.arms.items():
             found = {task: self._training(name, arm, task) for task in self.config.tasks}
             wanted[name] = {task: one for task, one in found.items() if one}
             if not wanted[name]:
                 self.left_out.append(f"arm {name!r}: nothing to train it on")
-        if not any(wanted.values()) and not self.problems and not self.maker.problems:
-            self.problems.append("arms: none is left; name the folder of a model by weights=DIR")
+        if not any(wanted.values()) and not self.problems and not self.data.problems:
+            self.problems.append(
+                "arms: none can be trained; name the folder of a diffusion model by weights=DIR"
+            )
         return {name: tasks for name, tasks in wanted.items() if tasks}
 
     def _training(self, name: str, arm: Arm, task: str) -> TrainingStage | None:
-        lists = self.maker.lists(arm.data, task)
+        lists = self.data.training_lists(arm.data, task)
         if lists is None:
             return None
         key = lists.key
@@ -136,16 +139,16 @@ class _Planner:
         )
         if arm.adapt is None:
             return training
-        place, target = self.maker.experiment(task, "adapted"), self.maker.target(task)
-        assert place and target, "a task with a source has an adapted setting"
-        # An arm may be called as a variant is: the last word tells it from a training on that.
-        key = f"{slug(name)}-{place.train}-{place.target}-adapted"
-        return replace(training, key=key, goes_on=GoesOn(training, target, arm.adapt))
+        split, target = self.data.find_split(task, "adapted"), self.data.target(task)
+        assert split and target, "a task with a source has an adapted setting"
+        # An arm may have the name of a variant: the last word separates the two.
+        key = f"{slug(name)}-{split.train}-{split.target}-adapted"
+        return replace(training, key=key, start=AdaptationStart(training, target, arm.adapt))
 
     def _trainings(
         self, name: str, recipe: RecognizerRecipe, wanted: Mapping[str, Mapping[str, TrainingStage]]
     ) -> None:
-        """The trainings of one recognizer, seed by seed."""
+        """Plan the trainings of one recognizer, seed by seed."""
         arms: dict[str, tuple[Arm, TrainingStage, list[str]]] = {}
         for arm, tasks in wanted.items():
             for task, training in tasks.items():
@@ -179,12 +182,12 @@ class _Planner:
         where, layers = f"recognizers.{name}", [recipe.change, transform]
         command, steps, inputs = "train", recipe.steps, [*training.manifests, training.val]
         schema: type[TrainConfig] = TrainConfig
-        if (before := training.goes_on) is not None:
-            start = self._run(name, before.training, seed)
-            own |= {"target": str(before.target), "start": str(start)}
-            where, layers = f"{where} adapted", [*layers, before.recipe.change]
-            command, steps, schema = "adapt", before.recipe.steps, AdaptConfig
-            inputs += [before.target, start / "DONE"]
+        if (start := training.start) is not None:
+            start_run = self._run(name, start.training, seed)
+            own |= {"target": str(start.target), "start": str(start_run)}
+            where, layers = f"{where} adapted", [*layers, start.recipe.change]
+            command, steps, schema = "adapt", start.recipe.steps, AdaptConfig
+            inputs += [start.target, start_run / "DONE"]
         config = self._load(where, schema, recipe.file, *layers, own)
         if config is None:
             return
@@ -195,8 +198,8 @@ class _Planner:
         title = f"{command}-{slug(name)}-{training.key}-{seed}"
         if len(title.encode()) > LONGEST_NAME:
             self.problems.append(
-                f"{where}: {title} is too long for a file's name; shorten those of variants and"
-                " arms"
+                f"{where}: {title} is too long for a file's name; shorten the names of variants"
+                " and arms"
             )
         self.stages.append(
             Stage(
@@ -205,17 +208,17 @@ class _Planner:
         )
 
     def _watched(self, tasks: list[str]) -> dict[str, str]:
-        """Return the test clips of these tasks, each list once."""
-        places = (self.maker.experiment(task, "source_only") for task in tasks)
-        return {place.test: str(place.folder / "test.csv") for place in places if place}
+        """Return the manifests of the tasks' test clips by the list's name, each list once."""
+        splits = (self.data.find_split(task, "source_only") for task in tasks)
+        return {split.test: str(split.folder / "test.csv") for split in splits if split}
 
     def _run(self, name: str, training: TrainingStage, seed: int) -> Path:
         return self.config.out / "trained" / slug(name) / f"{training.key}-{seed}"
 
     def _results(self, name: str, wanted: Mapping[str, Mapping[str, TrainingStage]]) -> None:
-        """The transfer table and the report of one recognizer."""
+        """Plan the transfer table and the report of one recognizer."""
         out = self.config.out / "evaluated" / slug(name)
-        place = self.config.out / "report" / slug(name)
+        report_out = self.config.out / "report" / slug(name)
         trained = {
             arm: {task: self._runs(name, training) for task, training in tasks.items()}
             for arm, tasks in wanted.items()
@@ -230,38 +233,36 @@ class _Planner:
         transfer = {"data": str(self.prepared), "tasks": self.config.tasks, "rows": rows}
         keys = {"out": str(out), "transfer": transfer}
         evaluate = self._load("evaluate", EvaluateConfig, None, self.config.evaluate, keys)
-        report = self._load("report", ReportConfig, None, *self._reported(out, place))
+        report = self._load("report", ReportConfig, None, *self._report_keys(out, report_out))
         if evaluate is None or report is None:
             return
         runs = [run for tasks in trained.values() for runs in tasks.values() for run in runs]
-        needed = tuple(run / "DONE" for run in dict.fromkeys(runs))
+        inputs = tuple(run / "DONE" for run in dict.fromkeys(runs))
         kind, done = f"evaluate {name}", out / "DONE"
         self.stages += [
             Stage(
-                f"evaluate-{slug(name)}", kind, "evaluate", evaluate, out, done, needed,
+                f"evaluate-{slug(name)}", kind, "evaluate", evaluate, out, done, inputs,
                 derived=True,
             ),
             Stage(
-                f"report-{slug(name)}", "report", "report", report, place, place / REPORTED,
-                (done,), derived=True,
+                f"report-{slug(name)}", "report", "report", report, report_out,
+                report_out / REPORT_STAMP, (done,), derived=True,
             ),
         ]  # fmt: skip
         self.tables[name] = out / "transfer.md"
-        self.reports[name] = place / "index.html"
+        self.reports[name] = report_out / "index.html"
 
     def _runs(self, name: str, training: TrainingStage) -> list[Path]:
-        """Return its run of every seed."""
+        """Return the run folders of a training, one for each seed."""
         return [self._run(name, training, seed) for seed in self.config.seeds]
 
-    def _reported(self, table: Path, place: Path) -> list[Mapping[str, Any]]:
-        """Return keys of the report: the job's, and the gallery of the translations, if there are
-        any.
-        """
+    def _report_keys(self, table: Path, out: Path) -> list[Mapping[str, Any]]:
+        """Return keys of vidda report: the job's, and a gallery if there are translations."""
         own = {key: value for key, value in self.config.report.items() if key != GALLERY}
-        translations = {name: str(path) for name, path in self.maker.translations.items()}
-        keys: dict[str, Any] = {"runs": [str(table)], "out": str(place)}
-        if self.maker.gallery is not None:
-            gallery = {"source": str(self.maker.gallery), **(self.config.report.get(GALLERY) or {})}
+        translations = {name: str(path) for name, path in self.data.translations.items()}
+        keys: dict[str, Any] = {"runs": [str(table)], "out": str(out)}
+        if self.data.gallery is not None:
+            gallery = {"source": str(self.data.gallery), **(self.config.report.get(GALLERY) or {})}
             keys |= {"translations": translations, GALLERY: gallery}
         return [own, keys]
 

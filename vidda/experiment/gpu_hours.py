@@ -1,4 +1,4 @@
-"""How many GPU hours a job takes, from the work that its stages were counted to do."""
+"""Estimates of a job's GPU hours, from the floating-point operations of its stages."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,37 +21,38 @@ from vidda.translate.frame_choice import AllFrames
 from vidda.translate.translate_config import TranslateConfig
 
 BACKWARD = 3
-"""Work of a training step relative to the forward pass alone."""
-FRAMES_A_CLIP = 150
-"""Of a clip that is translated whole: RoCoG-v2's are about so long at 30 frames a second."""
+"""Operations of a training step relative to its forward pass alone."""
+FRAMES_PER_CLIP = 150
+"""Frames of a clip that is translated whole: about the length of RoCoG-v2's at 30 fps."""
 RESOLUTION = 512
-"""Pixels a side where a recipe leaves it to the clips."""
+"""Pixels a side where a translation's config keeps the size of the clips."""
 
 
 @runtime_checkable
-class Counted(Protocol):
-    """A stage's config that tells its work itself."""
+class CountsTeraflops(Protocol):
+    """A config that counts the operations of its own stage."""
 
     def teraflops(self) -> float:
-        """Return the TFLOP of the whole stage."""
+        """Return the floating-point operations of the whole stage, in TFLOP."""
         ...
 
 
-def told(
+def estimate_gpu_hours(
     stages: tuple[Stage, ...], listing: Listing, prepared: Path, tflops: float
 ) -> tuple[list[str], float]:
-    """Return a line for each kind of stage that takes a GPU, and the hours of all of them.
+    """Return a line for each kind of stage that uses a GPU, and the total of GPU hours.
 
-    listing: of the data that is to be prepared. tflops: TFLOP/s that the GPU is taken to do.
+    listing: of the data to prepare. prepared: folder of vidda prepare. tflops: speed of the GPU, in
+    TFLOP/s.
     """
-    clips = _clips(stages, listing, prepared)
+    clips = _clip_counts(stages, listing, prepared)
     hours: dict[str, list[float]] = {}
     flops: dict[str, float] = {}
     runs: dict[Path, Stage] = {stage.out: stage for stage in stages}
     for stage in stages:
-        work = _teraflops(stage, clips, flops, runs)
-        if work is not None:
-            hours.setdefault(stage.kind, []).append(work / tflops / 3600)
+        teraflops = _teraflops(stage, clips, flops, runs)
+        if teraflops is not None:
+            hours.setdefault(stage.kind, []).append(teraflops / tflops / 3600)
     lines = [
         f"{kind}: {len(each)} x {sum(each) / len(each):.3g} h = {sum(each):.3g} GPU hours"
         for kind, each in hours.items()
@@ -59,8 +60,8 @@ def told(
     return lines, sum(map(sum, hours.values()))
 
 
-def _clips(stages: tuple[Stage, ...], listing: Listing, prepared: Path) -> dict[Path, int]:
-    """Return how many clips each manifest has, or will have."""
+def _clip_counts(stages: tuple[Stage, ...], listing: Listing, prepared: Path) -> dict[Path, int]:
+    """Return the number of clips that each manifest has, or will have."""
     counts = {
         prepared / "splits" / name / f"{part}.csv": len(listing.lists.get(members, ()))
         for name, parts in listing.experiments.items()
@@ -78,16 +79,16 @@ def _clips(stages: tuple[Stage, ...], listing: Listing, prepared: Path) -> dict[
 def _teraflops(
     stage: Stage, clips: Mapping[Path, int], flops: dict[str, float], runs: Mapping[Path, Stage]
 ) -> float | None:
-    """Work of one stage; None where it takes no GPU."""
+    """Return the TFLOP of one stage; None if it uses no GPU."""
     config = stage.config
     if isinstance(config, TranslateConfig):
-        return _translation(config, clips.get(config.input, 0))
-    if isinstance(config, Counted):
+        return _translation_teraflops(config, clips.get(config.input, 0))
+    if isinstance(config, CountsTeraflops):
         return config.teraflops()
     if isinstance(config, TrainConfig):
-        shown = config.target_clips if isinstance(config, AdaptConfig) else 0
-        samples = (stage.steps or 0) * (config.batch_size + shown)
-        return samples * BACKWARD * _of_clip(config, flops)
+        target_clips = config.target_clips if isinstance(config, AdaptConfig) else 0
+        samples = (stage.steps or 0) * (config.batch_size + target_clips)
+        return samples * BACKWARD * _clip_teraflops(config, flops)
     if isinstance(config, EvaluateConfig) and config.transfer is not None:
         views = (config.clips or 1) * (config.crops or 1)
         total = 0.0
@@ -97,13 +98,13 @@ def _teraflops(
                 for run in trained:
                     model = runs[run].config
                     assert isinstance(model, TrainConfig)
-                    total += clips.get(tests, 0) * views * _of_clip(model, flops)
+                    total += clips.get(tests, 0) * views * _clip_teraflops(model, flops)
         return total
     return None
 
 
-def _translation(config: TranslateConfig, clips: int) -> float | None:
-    frames = FRAMES_A_CLIP
+def _translation_teraflops(config: TranslateConfig, clips: int) -> float | None:
+    frames = FRAMES_PER_CLIP
     if not isinstance(config.frames, AllFrames):
         frames = min(frames, config.frames.count)
     size = config.size or RESOLUTION
@@ -111,13 +112,13 @@ def _translation(config: TranslateConfig, clips: int) -> float | None:
     return config.backbone.cost(clips * frames * height * width)
 
 
-def _of_clip(config: TrainConfig, known: dict[str, float]) -> float:
-    """TFLOP of a forward pass of one clip, counted without computing it."""
+def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:
+    """Return the TFLOP of a forward pass of one clip, counted without computing it."""
     key = config.model.model_dump_json()
     if key not in known:
         size = config.transform.size
         with torch.device("meta"):
-            model = _architecture(config.model).build(7).eval()
+            model = _without_weights(config.model).build(7).eval()
             clip = torch.empty(1, 3, config.sampling.frames, size, size)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 model(clip)
@@ -125,16 +126,14 @@ def _of_clip(config: TrainConfig, known: dict[str, float]) -> float:
     return known[key]
 
 
-def _architecture(model: ModelConfig) -> ModelConfig:
-    """Return the model without weights; VideoMAE-B for one whose folder has not been
-    fetched yet.
-    """
+def _without_weights(model: ModelConfig) -> ModelConfig:
+    """Return a model's config without weights; VideoMAE-B if its folder is not downloaded yet."""
     if isinstance(model, VideoMaeConfig) and isinstance(model.start, VideoMaeHub):
-        kept = model.model_copy(
+        local = model.model_copy(
             update={"start": model.start.model_copy(update={"download": False})}
         )
         try:
-            return kept.without_weights()
+            return local.without_weights()
         except ViddaError:
             return model.model_copy(update={"start": VideoMaeScratch(), "head": "new"})
     return model.without_weights()

@@ -2,14 +2,14 @@
 
     prepare -> personalize -> translate, randomize -> train -> evaluate -> report
 
-OUT/stages/NAME.yaml, .log  the config of every stage, which its command takes too, and its output
+OUT/stages/NAME.yaml, .log  config of every stage, which its command accepts, and printed output
 OUT/stages.json             time and memory of every stage
-OUT/config.yaml             the job's own
+OUT/config.yaml             config of the job
 OUT/data, prepared, personalized, translated, randomized, trained, evaluated, report
 
-Every stage is a command in a process of its own. One that is complete is skipped, one that was
-killed goes on. More arms, recognizers or seeds may be added to a finished job: what they need is
-made, and the tables and reports are written anew.
+Every stage is a command in its own process. Complete stages are skipped, killed ones resume. Arms,
+recognizers or seeds may be added to a finished job: the stages that they need are run, and the
+tables and reports are written again.
 """
 
 import sys
@@ -17,39 +17,43 @@ import sys
 from vidda.config import dump
 from vidda.console import console
 from vidda.data.listing import walk
-from vidda.experiment.config_checks import check
+from vidda.experiment.config_checks import check_configs
 from vidda.experiment.experiment_config import ExperimentConfig
-from vidda.experiment.experiment_plan import ExperimentPlan, make
-from vidda.experiment.side_by_side import do_all
+from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
+from vidda.experiment.side_by_side import run_stages
 from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecords
-from vidda.experiment.stage_session import check_out, dry_runs, pending
+from vidda.experiment.stage_session import check_out, dry_run_stages, pending_stages
 from vidda.files import lock, write_text
 
 
 def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
-    """Check everything, do every stage that is not complete, print the results; 0 when finished."""
-    plan = make(config)
+    """Check everything, run every stage that is not complete, print the results; return 0.
+
+    dry_run: print the plan after the checks and write nothing. resume: continue a job in OUT.
+    Raises ViddaError with a line for each mistake, or for the first stage that fails.
+    """
+    plan = make_plan(config)
     check_out(config.out, "vidda run", resume or dry_run)
-    waiting = pending(plan.stages, config.out)
-    check(waiting)
-    _tell(config, plan, waiting)
+    waiting = pending_stages(plan.stages, config.out)
+    check_configs(waiting)
+    _print_plan(config, plan, waiting)
     if dry_run:
-        _tell_hours(config, plan)
-        dry_runs(waiting, config.out)
+        _print_gpu_hours(config, plan)
+        dry_run_stages(waiting, config.out)
         return 0
     config.out.mkdir(parents=True, exist_ok=True)
     with lock(config.out):
         write_text(config.out / "config.yaml", dump(config))
-        dry_runs(waiting[1:], config.out)
+        dry_run_stages(waiting[1:], config.out)
         records = StageRecords(config.out)
-        do_all(plan.stages, config.out, records, config.at_once)
-    _finish(plan, records)
+        run_stages(plan.stages, config.out, records, config.at_once)
+    _print_results(plan, records)
     return 0
 
 
-def _tell(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[Stage]) -> None:
-    """Print the plan."""
+def _print_plan(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[Stage]) -> None:
+    """Print the number of stages of each kind, how many are complete, and what is left out."""
     names = {stage.name for stage in waiting}
     kinds = dict.fromkeys(stage.kind for stage in plan.stages)
     print(
@@ -65,27 +69,29 @@ def _tell(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[Stage]) 
         print(f"left out: {line}")
 
 
-def _tell_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
-    """Print how many GPU hours the job takes, where that is asked for and the data is there."""
+def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
+    """Print an estimate of GPU hours, if the config has gpu_tflops and the data exists."""
     if config.gpu_tflops is None:
         return
     from vidda.experiment import gpu_hours
 
     root = plan.prepare.root
     if not root.is_dir():
-        print(f"GPU hours: not known before {root} is there")
+        print(f"GPU hours: not known until {root} exists")
         return
     listing = plan.prepare.dataset.read(root.absolute(), walk(root))
-    lines, total = gpu_hours.told(plan.stages, listing, config.prepared, config.gpu_tflops)
+    lines, total = gpu_hours.estimate_gpu_hours(
+        plan.stages, listing, config.prepared, config.gpu_tflops
+    )
     for line in lines:
         print(line)
     print(
-        f"about {total:.3g} GPU hours in all at {config.gpu_tflops:g} TFLOP/s, decoding not counted"
+        f"about {total:.3g} GPU hours in total at {config.gpu_tflops:g} TFLOP/s, without decoding"
     )
 
 
-def _finish(plan: ExperimentPlan, records: StageRecords) -> None:
-    """Print what everything took, the transfer tables and where the reports are."""
+def _print_results(plan: ExperimentPlan, records: StageRecords) -> None:
+    """Print time and memory of the stages, the transfer tables, and the paths of the reports."""
     records.print(console(sys.stdout))
     for name, table in plan.tables.items():
         print(f"\n{name}\n")

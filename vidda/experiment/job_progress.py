@@ -1,4 +1,4 @@
-"""How the job stands: which stage of how many, time so far, and what finished stages foretell."""
+"""Progress of a job: time so far, an estimate of the time to go, and the line that shows both."""
 
 import sys
 import time
@@ -11,16 +11,17 @@ from rich.text import Text
 
 from vidda.errors import plain
 from vidda.experiment.stage import Stage
-from vidda.experiment.stage_records import StageRecord, clock
+from vidda.experiment.stage_records import StageRecord, format_duration
 
 PLAIN_INTERVAL_S = 30.0
 
 
-def estimate(pending: Sequence[Stage], records: Sequence[StageRecord]) -> tuple[float, bool]:
-    """Return seconds that pending stages will take, as others of their kind did, and if that is
-    all.
+def estimate_remaining(
+    pending: Sequence[Stage], records: Sequence[StageRecord]
+) -> tuple[float, bool]:
+    """Return the seconds that pending stages will take, and whether that counts all of them.
 
-    False where there is a pending stage of a kind of which none has finished yet: it takes longer.
+    A stage takes the mean time of finished ones of its kind; False if a kind has none.
     """
     known: dict[str, list[float]] = defaultdict(list)
     for record in records:
@@ -31,23 +32,23 @@ def estimate(pending: Sequence[Stage], records: Sequence[StageRecord]) -> tuple[
     return total, all(stage.kind in means for stage in pending)
 
 
-def told(
+def progress_text(
     pending: Sequence[Stage],
     records: Sequence[StageRecord],
     before: float,
     spent: float,
     at_once: int = 1,
 ) -> str:
-    """Time so far and to go, in words.
+    """Describe the time so far and the time to go.
 
-    before: seconds until the stages at work began, the first of `pending`. spent: since then.
-    at_once: how many run side by side.
+    pending: stages that run now, then those to come. before: seconds until the running ones
+    started. spent: seconds since then. at_once: number of stages that run side by side.
     """
-    so_far = f"{clock(before + spent)} so far"
-    seconds, whole = estimate(pending, records)
+    so_far = f"{format_duration(before + spent)} so far"
+    seconds, whole = estimate_remaining(pending, records)
     if not seconds and not whole:
         return so_far
-    left = f"{so_far}, about {clock(max(0.0, seconds / at_once - spent))} to go"
+    left = f"{so_far}, about {format_duration(max(0.0, seconds / at_once - spent))} to go"
     if whole:
         return left
     timed = {record.kind for record in records if record.status == 0}
@@ -57,11 +58,12 @@ def told(
 
 
 @contextmanager
-def showing(text: Callable[[], str], line: Callable[[], str]) -> Iterator[Callable[[], None]]:
-    """Yield a function to call again and again while a stage runs.
+def show_progress(text: Callable[[], str], line: Callable[[], str]) -> Iterator[Callable[[], None]]:
+    """Yield a function that updates the progress line; call it repeatedly while a stage runs.
 
-    text: where the job stands. line: the last that the stage has printed. On a terminal both stand
-    on one line; elsewhere they are printed at the start and every half minute.
+    text: returns the progress of the job. line: returns the last line that the stage printed. On a
+    terminal both are shown on one line; elsewhere they are printed on standard error, `text` at the
+    start and both every 30 s.
     """
     console = Console(stderr=True, markup=False, highlight=False, emoji=False)
     if console.is_terminal:
@@ -74,13 +76,13 @@ def showing(text: Callable[[], str], line: Callable[[], str]) -> Iterator[Callab
     print(text(), file=sys.stderr, flush=True)
     last = time.monotonic()
 
-    def passing() -> None:
+    def update() -> None:
         nonlocal last
         if time.monotonic() - last >= PLAIN_INTERVAL_S:
             last = time.monotonic()
             print(plain(f"{text()} | {line()}"), file=sys.stderr, flush=True)
 
-    yield passing
+    yield update
 
 
 def _cut(text: str, width: int) -> str:

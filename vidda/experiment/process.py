@@ -1,4 +1,4 @@
-"""Run a stage in its own process, and measure it."""
+"""A vidda command in its own process, with its time and memory measured."""
 
 import os
 import subprocess
@@ -10,18 +10,20 @@ from pathlib import Path
 
 PROC = Path("/proc")
 POLL_S = 0.25
-LOOK_S = 1.0
-"""Between two looks at the memory."""
-PATIENCE_S = 30.0
-"""With a command that is to end, before it is killed."""
+"""Seconds between two checks of the process."""
+MEMORY_POLL_S = 1.0
+"""Seconds between two measurements of memory."""
+TERMINATE_S = 30.0
+"""Seconds that a command has to end before it is killed."""
 
 
 @dataclass(frozen=True, slots=True)
 class ProcessUsage:
-    """How a process went. status: of its end; negative for a signal. seconds: on the clock.
+    """Exit status and usage of an ended process.
 
-    peak_mib: the most that all its processes took together, looked at every second, on Linux; 0
-    elsewhere. cpu_s: of all its processes.
+    status: exit status, or minus the signal that ended it. seconds: elapsed time. peak_mib: largest
+    memory of the process and its descendants together, in MiB, measured every second on Linux; 0
+    elsewhere. cpu_s: CPU seconds of all of them.
     """
 
     status: int
@@ -31,16 +33,16 @@ class ProcessUsage:
 
 
 def run_vidda(
-    arguments: list[str], log: Path, watching: Callable[[], None], threads: int | None = None
+    arguments: list[str], log: Path, poll: Callable[[], None], threads: int | None = None
 ) -> ProcessUsage:
-    """Run a vidda command to its end; what it prints is added to `log`.
+    """Run a vidda command to its end and append its printed output to `log`.
 
-    watching: called a few times a second meanwhile. When it raises, as Ctrl-C does, the command is
-    ended too. threads: that each of its processes computes with; None: as it likes.
+    arguments: command line without `vidda`. poll: called every 0.25 s meanwhile; if it raises, as
+    Ctrl-C does, the command is ended too. threads: OMP_NUM_THREADS of its processes; None: unset.
     """
     start = time.monotonic()
     command = [sys.executable, "-m", "vidda.experiment.child", str(os.getpid()), *arguments]
-    given = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
+    variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
@@ -48,22 +50,25 @@ def run_vidda(
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=os.environ | given,
+            env=os.environ | variables,
         )
         try:
             pid, peak, look = 0, 0.0, start
             while not pid:
-                # wait4 tells what this very process and its children have used, and no other.
+                # wait4 reports the usage of this process and its children, and of no other.
                 pid, status, usage = os.wait4(process.pid, os.WNOHANG)
                 if not pid:
-                    watching()
+                    poll()
                     if time.monotonic() >= look:
-                        peak, look = max(peak, tree_mib(process.pid)), time.monotonic() + LOOK_S
+                        peak, look = (
+                            max(peak, tree_mib(process.pid)),
+                            time.monotonic() + MEMORY_POLL_S,
+                        )
                     time.sleep(POLL_S)
         except BaseException:
             process.terminate()
             try:
-                process.wait(PATIENCE_S)
+                process.wait(TERMINATE_S)
             except subprocess.TimeoutExpired:
                 process.kill()
                 process.wait()
@@ -78,7 +83,7 @@ def run_vidda(
 
 
 def last_line(log: Path, start: int = 0) -> str:
-    """Return the last line that is not empty, of what was added to a log after byte `start`."""
+    """Return the last line of a log after byte `start` that is not empty, "" without one."""
     if not log.exists():
         return ""
     with log.open("rb") as stream:
@@ -89,18 +94,18 @@ def last_line(log: Path, start: int = 0) -> str:
 
 
 def tree_mib(pid: int) -> float:
-    """MiB of a process and its descendants together; 0 where only Linux would know.
+    """Return the memory of a process and its descendants together, in MiB; 0 without Linux.
 
-    Pages that several of them share are counted once (PSS). wait4's ru_maxrss would not do: it is
-    of one process, and never less than what the one that started it had when it did so.
+    Pages that several of them share are counted once (PSS). wait4's ru_maxrss is of one process
+    only, and never below what its parent had when it started it.
     """
     total = 0.0
     waiting = [pid]
     while waiting:
-        place = PROC / str(waiting.pop())
+        process = PROC / str(waiting.pop())
         try:
-            lines = (place / "smaps_rollup").read_text().splitlines()
-            for task in (place / "task").iterdir():
+            lines = (process / "smaps_rollup").read_text().splitlines()
+            for task in (process / "task").iterdir():
                 waiting += map(int, (task / "children").read_text().split())
         except OSError:  # ended meanwhile, or no Linux
             continue

@@ -1,4 +1,4 @@
-"""One stage of the job: a command's config, what it needs, and when it is complete."""
+"""One stage of a job: a command with its config, inputs and output."""
 
 from dataclasses import dataclass, replace
 from functools import cache
@@ -13,17 +13,17 @@ from vidda.recognize.train_config import TrainConfig
 MAKE_CLIPS = ("randomize", "translate", "camera")
 """Commands that make clips from clips."""
 RESULT = "result"
-"""What vidda personalize leaves in its run folder, whichever model it is of."""
+"""The result of vidda personalize in its run folder, for every model."""
 
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A command to be run.
+    """A command to run, with its config.
 
-    name: also of its files in OUT/stages. kind: stages of one kind take about equally long. done:
-    what the command writes last. inputs: files that must be there before. steps: of a training,
-    whose epochs follow from them once its clips are known. derived: made anew from others' output
-    when its config changes.
+    name: also of its files in OUT/stages. kind: stages of one kind take about equally long. out:
+    folder that it writes. done: the file that it writes last. inputs: files that it needs. steps:
+    of a training, from which its epochs follow once its clips are known; None: its config's epochs.
+    derived: whether its output is deleted and made again when its config changes.
     """
 
     name: str
@@ -37,54 +37,56 @@ class Stage:
     derived: bool = False
 
     def ready(self) -> bool:
-        """Return whether all inputs are there."""
+        """Return whether all inputs exist."""
         return all(path.exists() for path in self.inputs)
 
-    def settled(self) -> "Stage":
-        """Return the same with the epochs that come nearest to `steps`; raises ViddaError."""
+    def with_epochs(self) -> "Stage":
+        """Return the stage with the number of epochs that is nearest to `steps`, at least 1.
+
+        Raises ViddaError if a manifest of the training cannot be read.
+        """
         if self.steps is None:
             return self
         assert isinstance(self.config, TrainConfig)
         epochs = max(1, round(self.steps / steps_per_epoch(self.config)))
         return replace(self, config=self.config.model_copy(update={"epochs": epochs}))
 
-    def file(self, out: Path) -> Path:
-        """Where its config is kept."""
+    def config_file(self, out: Path) -> Path:
+        """Return the file that its config is saved in. out: folder of the job."""
         return out / "stages" / f"{self.name}.yaml"
 
-    def log(self, out: Path) -> Path:
-        """Where what it prints is kept."""
+    def log_file(self, out: Path) -> Path:
+        """Return the file that its printed output is saved in. out: folder of the job."""
         return out / "stages" / f"{self.name}.log"
 
     def complete(self, out: Path) -> bool:
-        """Return whether it has been run to its end with this very config, and nothing was lost
-        since.
+        """Return whether it finished with this config and its output still exists.
+
+        out: folder of the job.
         """
         return (
             self.done.exists()
             and self.ready()
-            and self.known(out) == dump(self.settled().config)
-            and self._whole()
+            and self.last_config(out) == dump(self.with_epochs().config)
+            and self._outputs_kept()
         )
 
-    def _whole(self) -> bool:
-        """Return whether the files that later stages read are there; a resume makes lost ones
-        again.
-        """
+    def _outputs_kept(self) -> bool:
+        """Return whether the files that later stages read exist; a resume makes lost ones again."""
         if self.command in MAKE_CLIPS:
             return nothing_lost(self.out)
         if self.command == "personalize":
             return done(self.out, RESULT, RESULT, content=False) is not None
         return self.command != "mini" or all_kept(self.out)
 
-    def known(self, out: Path) -> str | None:
-        """Return the config that it was last started with, None before."""
-        file = self.file(out)
+    def last_config(self, out: Path) -> str | None:
+        """Return the config that it was last started with, as YAML; None before its first start."""
+        file = self.config_file(out)
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
 
 
 def steps_per_epoch(config: TrainConfig) -> int:
-    """Of a training on manifests that are there, at least 1; vidda train refuses less itself."""
+    """Return the optimizer steps of an epoch, at least 1. The training's manifests must exist."""
     if isinstance(config, AdaptConfig) and config.method.source_free:
         return max(
             1, _clips(config.target, config.target.stat().st_mtime_ns) // config.target_clips
@@ -95,5 +97,8 @@ def steps_per_epoch(config: TrainConfig) -> int:
 
 @cache
 def _clips(manifest: Path, written_ns: int) -> int:
-    """Return how many there are; hundreds of trainings may read the same 45,000."""
+    """Count the clips of a manifest, once for hundreds of trainings that may read it.
+
+    written_ns: when it was written, so that a new version is counted again.
+    """
     return len(load_manifest(manifest))

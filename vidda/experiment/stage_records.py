@@ -1,4 +1,4 @@
-"""What every stage took, in OUT/stages.json, and as a table."""
+"""Time and memory of every stage, in OUT/stages.json and as a table."""
 
 import json
 from dataclasses import asdict, dataclass
@@ -11,15 +11,15 @@ from vidda.errors import ViddaError
 from vidda.experiment.process import ProcessUsage
 from vidda.files import write_text
 
-FILE = "stages.json"
+STAGES_FILE = "stages.json"
 
 
 @dataclass(frozen=True, slots=True)
 class StageRecord:
-    """One stage, over all its sessions that ended by themselves.
+    """Usage of one stage, over all its sessions that were not killed together with the job.
 
-    seconds: on the clock. peak_mib: of all its processes together. cpu_s: of all of them. sessions:
-    how often it was started and came to an end.
+    seconds: elapsed time. peak_mib: of all its processes together, in MiB. cpu_s: CPU seconds of
+    all of them. sessions: how many ended. status: exit status of the last one.
     """
 
     name: str
@@ -33,12 +33,15 @@ class StageRecord:
 
 
 class StageRecords:
-    """The records of a job, by stage; kept on the disk."""
+    """Records of a job by stage, saved in OUT/stages.json after each change.
+
+    seconds: elapsed time of the job over all sessions. Raises ViddaError if the file is damaged.
+    """
 
     def __init__(self, out: Path) -> None:
-        self._file = out / FILE
+        self._file = out / STAGES_FILE
         self.by_name: dict[str, StageRecord] = {}
-        # On the clock, over all sessions; stages that ran side by side share theirs.
+        # Stages that ran side by side share theirs, so this is not the sum of the records.
         self.seconds = 0.0
         if self._file.exists():
             try:
@@ -46,14 +49,15 @@ class StageRecords:
                 self.seconds = float(content["seconds"])
                 self.by_name = {row["name"]: StageRecord(**row) for row in content["stages"]}
             except (ValueError, KeyError, TypeError):
-                raise ViddaError(f"{self._file}: not what vidda run wrote; delete it") from None
+                raise ViddaError(f"{self._file}: not written by vidda run; delete it") from None
 
     def add(
         self, name: str, kind: str, command: str, measured: ProcessUsage, since: float | None = None
     ) -> None:
-        """Add a session of a stage, and write everything.
+        """Add a session of a stage, and write the file.
 
-        since: seconds since the last one was added, where stages run side by side.
+        since: seconds since the last session was added, where stages run side by side; None: the
+        session's own.
         """
         self.seconds += measured.seconds if since is None else since
         before = self.by_name.get(name)
@@ -72,31 +76,33 @@ class StageRecords:
         write_text(self._file, json.dumps(content, indent=1) + "\n")
 
     def forget(self, name: str) -> None:
-        """Leave out a stage that is made anew."""
+        """Remove the record of a stage, if there is one."""
         self.by_name.pop(name, None)
 
     def print(self, console: Console) -> None:
-        """The table of all stages."""
+        """Print a table of all stages and their total."""
         table = Table("stage", "time", "CPU time", "peak memory")
         for column in table.columns[1:]:
             column.justify = "right"
         for record in self.by_name.values():
             peak = f"{record.peak_mib:,.0f} MiB"
-            table.add_row(record.name, clock(record.seconds), clock(record.cpu_s), peak)
+            table.add_row(
+                record.name, format_duration(record.seconds), format_duration(record.cpu_s), peak
+            )
         everything = list(self.by_name.values())
         if everything:
             table.add_section()
             table.add_row(
                 "all",
-                clock(self.seconds),
-                clock(sum(record.cpu_s for record in everything)),
+                format_duration(self.seconds),
+                format_duration(sum(record.cpu_s for record in everything)),
                 f"{max(record.peak_mib for record in everything):,.0f} MiB",
             )
         console.print(table)
 
 
-def clock(seconds: float) -> str:
-    """Return seconds as 1:02:03 or 2:03."""
+def format_duration(seconds: float) -> str:
+    """Format a number of seconds as 1:02:03 or 2:03."""
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

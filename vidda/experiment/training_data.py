@@ -1,4 +1,4 @@
-"""The manifests that are trained on, and the stages that make those which are not there."""
+"""The manifests that are trained on, and the stages that make them."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,9 +21,9 @@ from vidda.experiment.experiment_config import (
     TranslatedVariant,
     load,
 )
-from vidda.experiment.names import slug
+from vidda.experiment.name_checks import slug
 from vidda.experiment.stage import Stage
-from vidda.experiment.task_splits import Experiment, experiment
+from vidda.experiment.task_splits import TaskSplit, find_split
 from vidda.mini.job import MiniConfig
 from vidda.translate.translate_config import TranslateConfig
 
@@ -32,7 +32,7 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class TrainingPart:
-    """A manifest to train on. key: its name; equal keys are the same clips."""
+    """One manifest of a training. key: its name; equal keys are the same clips."""
 
     key: str
     manifest: Path
@@ -40,20 +40,21 @@ class TrainingPart:
 
 @dataclass(frozen=True, slots=True)
 class TrainingLists:
-    """What one training reads. key: its name; equal keys are the same clips."""
+    """Manifests of a training and its validation. key: its name; equal keys are the same clips."""
 
     key: str
     train: tuple[Path, ...]
     val: Path
 
 
-class Maker:
-    """Plans what makes the data: rendering, preparing, and the variants.
+class DataPlanner:
+    """Plans the stages that make the data: rendering, preparing, and the variants.
 
-    Each variant is made once, for all tasks that need it, and all trainings on it.
+    Each variant is made once, for all tasks and trainings that need it.
 
-    prepare: None where its config has mistakes. translations: their folders by name. gallery: the
-    source of the first of them. problems, left_out: a line each.
+    prepare: config of vidda prepare, None if it has mistakes. translations: their folders by name.
+    gallery: source manifest of the first of them. problems, left_out: a line for each mistake, and
+    for each thing that is not done.
     """
 
     def __init__(self, config: DataConfig) -> None:
@@ -67,38 +68,38 @@ class Maker:
         self.problems: list[str] = []
         self.left_out: list[str] = []
         self._lists: dict[str, Path] = {}
-        self._made: dict[str, Path] = {}
+        self._manifests: dict[str, Path] = {}
 
     def start(self) -> None:
-        """Plan rendering and preparing, and name the experiments that stand for others."""
+        """Plan rendering and preparing, and choose the splits that represent equal ones."""
         self._data()
         self._dataset = str(self.config.prepare.get("dataset.name", ""))
         if self.prepare:
             self._dataset = self.prepare.dataset.name
         for setting in ("source_only", "target_only", "adapted"):
             for task in self.config.tasks:
-                place = self.experiment(task, setting)
-                if place and setting == "adapted":
-                    self._target(place)
-                elif place:
-                    self.canonical(place)
+                split = self.find_split(task, setting)
+                if split and setting == "adapted":
+                    self._target(split)
+                elif split:
+                    self.canonical(split)
         for task in self.config.tasks:
-            if self.experiment(task, "source_only") is None:
+            if self.find_split(task, "source_only") is None:
                 self.problems.append(f"tasks: {self._dataset} has no task {task!r}")
 
     def _data(self) -> None:
-        """Render and prepare."""
+        """Plan rendering and preparing."""
         config = self.config
         root: dict[str, Any] = {}
         inputs: tuple[Path, ...] = ()
         if config.mini is not None:
-            place = config.rendered
-            mini = self._load("mini", MiniConfig, None, config.mini, {"out": str(place)})
-            root = {"root": str(place)}
-            inputs = (place / "class_dict.json",)
+            rendered = config.rendered
+            mini = self._load("mini", MiniConfig, None, config.mini, {"out": str(rendered)})
+            root = {"root": str(rendered)}
+            inputs = (rendered / "class_dict.json",)
             if mini:
                 self.stages.append(
-                    Stage("mini", "mini", "mini", mini, place, place / "class_dict.json", ())
+                    Stage("mini", "mini", "mini", mini, rendered, rendered / "class_dict.json", ())
                 )
         keys = {**root, "out": str(self.prepared)}
         self.prepare = self._load("prepare", PrepareConfig, None, config.prepare, keys)
@@ -109,100 +110,101 @@ class Maker:
                 Stage("prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs)
             )
 
-    def experiment(self, task: str, setting: str) -> Experiment | None:
-        """Return one of the dataset's experiments, if it has it."""
-        return experiment(self.prepared, self._dataset, task, setting)
+    def find_split(self, task: str, setting: str) -> TaskSplit | None:
+        """Return the dataset's split of a task and setting, None if it has none."""
+        return find_split(self.prepared, self._dataset, task, setting)
 
-    def lists(self, data: Sequence[str], task: str) -> TrainingLists | None:
-        """What a training on such data reads for a task; None where there is no such thing.
+    def training_lists(self, data: Sequence[str], task: str) -> TrainingLists | None:
+        """Return the manifests of a training on named data for a task; None if it has none.
 
-        Trained on the target's own labels, it is validated on its own clips too.
+        data: source, target, names of variants. A training on the target's labels is validated on
+        target clips too.
         """
         parts = [self._part(name, task) for name in data]
         setting = "target_only" if TARGET in data else "source_only"
-        place = self.experiment(task, setting)
+        split = self.find_split(task, setting)
         known = [part for part in parts if part]
-        if place is None or len(known) < len(parts):
+        if split is None or len(known) < len(parts):
             return None
-        # The first experiment that has this list of validation clips stands for all.
-        val = self.canonical(place) / "val.csv"
+        # The first split with this list of validation clips represents all equal ones.
+        val = self.canonical(split) / "val.csv"
         return TrainingLists("-".join(p.key for p in known), tuple(p.manifest for p in known), val)
 
     def target(self, task: str) -> Path | None:
-        """Return the unlabeled target clips of a task."""
-        place = self.experiment(task, "adapted")
-        return None if place is None else self._target(place)
+        """Return the manifest of a task's unlabeled target clips, None if it has none."""
+        split = self.find_split(task, "adapted")
+        return None if split is None else self._target(split)
 
     def _part(self, name: str, task: str) -> TrainingPart | None:
-        """What a part of an arm's data is for a task; None where there is no such thing."""
+        """Return one of an arm's data for a task, planning its variant; None if it has none."""
         setting = "target_only" if name == TARGET else "source_only"
-        place = self.experiment(task, setting)
-        if place is None:
+        split = self.find_split(task, setting)
+        if split is None:
             self.left_out.append(f"{task}: {self._dataset} has no {setting} training")
             return None
         if name in (SOURCE, TARGET):
-            return TrainingPart(place.train, self.canonical(place) / "train.csv")
+            return TrainingPart(split.train, self.canonical(split) / "train.csv")
         variant = self.config.variants.get(name)
-        if variant is None:  # `names` has told it
+        if variant is None:  # `name_checks` reports it
             return None
-        if not place.synthetic:
+        if not split.synthetic:
             self.left_out.append(f"{name} in {task}: its source clips are real already")
             return None
         if isinstance(variant, RandomizedVariant):
-            return self._randomized(name, variant, place)
+            return self._randomized(name, variant, split)
         if isinstance(variant, CameraMatchedVariant):
             return self._camera_matched(name, variant, task)
-        return self._translated(name, variant, place, task)
+        return self._translated(name, variant, split, task)
 
-    def canonical(self, place: Experiment) -> Path:
-        """Return the folder of the first experiment that has the same training clips."""
-        return self._lists.setdefault(place.train, place.folder)
+    def canonical(self, split: TaskSplit) -> Path:
+        """Return the folder of the first split that has the same training clips."""
+        return self._lists.setdefault(split.train, split.folder)
 
     def _randomized(
-        self, name: str, variant: RandomizedVariant, place: Experiment
+        self, name: str, variant: RandomizedVariant, split: TaskSplit
     ) -> TrainingPart | None:
-        key = f"{slug(name)}-{place.train}"
-        source, out = self.canonical(place) / "train.csv", self.config.out / "randomized" / key
-        if key not in self._made:
+        key = f"{slug(name)}-{split.train}"
+        source, out = self.canonical(split) / "train.csv", self.config.out / "randomized" / key
+        if key not in self._manifests:
             keys = {"input": str(source), "out": str(out)}
             config = self._load(f"variants.{name}", RandomizeConfig, None, variant.change, keys)
             if config is None:
                 return None
             kind = f"randomize {name}"
             self._add(key, Stage(key, kind, "randomize", config, out, out / "DONE", (source,)))
-        return TrainingPart(key, self._made[key])
+        return TrainingPart(key, self._manifests[key])
 
     def _camera_matched(
         self, name: str, variant: CameraMatchedVariant, task: str
     ) -> TrainingPart | None:
-        still, target = self._part(variant.of, task), self.experiment(task, "adapted")
-        if still is None or target is None:
+        original, target = self._part(variant.of, task), self.find_split(task, "adapted")
+        if original is None or target is None:
             return None
-        key = f"{slug(name)}-{still.key}-{target.target}"
+        key = f"{slug(name)}-{original.key}-{target.target}"
         out, clips = self.config.out / "camera_matched" / key, self._target(target)
-        if key not in self._made:
-            keys = {"input": str(still.manifest), "target": str(clips), "out": str(out)}
+        if key not in self._manifests:
+            keys = {"input": str(original.manifest), "target": str(clips), "out": str(out)}
             config = self._load(f"variants.{name}", CameraJobConfig, None, variant.change, keys)
             if config is None:
                 return None
-            inputs = (still.manifest, clips)
+            inputs = (original.manifest, clips)
             self._add(
                 key,
                 Stage(key, f"match cameras {name}", "camera", config, out, out / "DONE", inputs),
             )
-        return TrainingPart(key, self._made[key])
+        return TrainingPart(key, self._manifests[key])
 
     def _translated(
-        self, name: str, variant: TranslatedVariant, place: Experiment, task: str
+        self, name: str, variant: TranslatedVariant, split: TaskSplit, task: str
     ) -> TrainingPart | None:
-        target = self.experiment(task, "adapted")
+        target = self.find_split(task, "adapted")
         assert target is not None, "a task with a source has an adapted setting"
-        key = f"{slug(name)}-{place.train}"
+        key = f"{slug(name)}-{split.train}"
         if variant.needs_target:
             key += f"-{target.target}"
-        if key in self._made:
-            return TrainingPart(key, self._made[key])
-        source, out = self.canonical(place) / "train.csv", self.config.out / "translated" / key
+        if key in self._manifests:
+            return TrainingPart(key, self._manifests[key])
+        source, out = self.canonical(split) / "train.csv", self.config.out / "translated" / key
         clips = self._target(target)
         keys: dict[str, Any] = {"input": str(source), "out": str(out)}
         if variant.camera:
@@ -231,10 +233,13 @@ class Maker:
         if name not in self.translations:
             self.translations[name] = out
             self.gallery = self.gallery or source
-        return TrainingPart(key, self._made[key])
+        return TrainingPart(key, self._manifests[key])
 
-    def _personalized(self, name: str, target: Experiment, clips: Path) -> tuple[str, Path] | None:
-        """Return the method and the result of a personalization on a task's target."""
+    def _personalized(self, name: str, target: TaskSplit, clips: Path) -> tuple[str, Path] | None:
+        """Plan a personalization on a task's target; return its method and result file.
+
+        clips: manifest of the target's unlabeled clips. None if its config has mistakes.
+        """
         recipe: Recipe = self.config.personalize[name]
         key = f"{slug(name)}-{target.target}"
         run = self.config.out / "personalized" / key
@@ -246,18 +251,18 @@ class Maker:
             return None
         if self.config.weights is not None:
             config = config.with_base(self.config.weights)
-        if key not in self._made:
+        if key not in self._manifests:
             kind = f"personalize {name}"
             self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", (clips,)))
         return config.method.name, config.result
 
-    def _target(self, target: Experiment) -> Path:
-        """Return the unlabeled target clips: the first list of the same name stands for all."""
+    def _target(self, target: TaskSplit) -> Path:
+        """Return the manifest of unlabeled target clips, one for all splits with the same list."""
         return self._lists.setdefault(f"target {target.target}", target.folder) / "target.csv"
 
     def _add(self, key: str, stage: Stage) -> None:
         self.stages.append(stage)
-        self._made[key] = stage.out / "manifest.csv"
+        self._manifests[key] = stage.out / "manifest.csv"
 
     def _load(
         self, where: str, schema: type[C], file: Path | None, *keys: Mapping[str, Any]

@@ -83,7 +83,8 @@ class RecognizerConfig(Config):
     def check_input(self, frames: int, height: int, width: int) -> None:
         """Raise ViddaError when clips of this length and size, in pixels, do not fit.
 
-        By default all fit; `vidda.recognize.clip_requirements.ClipRequirements` checks the usual limits.
+        By default all fit; `vidda.recognize.clip_requirements.ClipRequirements` checks the usual
+        limits.
         """
 
     def without_weights(self) -> Self:

@@ -1,1 +1,1 @@
-"""The report: a folder with a web page that opens from the disk, and tables for papers."""
+"""The report: a folder with a web page that opens without a server, and tables for papers."""

@@ -1,4 +1,4 @@
-"""How much of the gap between source-only and target-only each row closes."""
+"""Share of the gap between source-only and target-only training that each row closes."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -8,8 +8,11 @@ from vidda.report.report_config import Gap
 
 
 @dataclass(frozen=True, slots=True)
-class Closed:
-    """One row on one task. gained: accuracy above the source's row; share: of the gap, 1 is all."""
+class ClosedGap:
+    """The gap closed by one row on one task.
+
+    gained: accuracy minus that of the source's row. share: of the gap, 1 is all of it.
+    """
 
     row: str
     task: str
@@ -19,19 +22,23 @@ class Closed:
 
 @dataclass(frozen=True, slots=True)
 class TaskGap:
-    """The two ends of one task's gap, and the rows between. without: why none has a share."""
+    """The gap of one task: accuracies of the source's and the target's row, 0 to 1, and the others.
+
+    reason: why there are no rows, "" if there are.
+    """
 
     task: str
     source: float | None
     target: float | None
-    rows: tuple[Closed, ...]
-    without: str
+    rows: tuple[ClosedGap, ...]
+    reason: str
 
 
-def close_gaps(cells: Sequence[TransferCell], tasks: Sequence[str], gap: Gap) -> list[TaskGap]:
-    """For each task (mean - source) / (target - source) of every row but the two themselves.
+def closed_gaps(cells: Sequence[TransferCell], tasks: Sequence[str], gap: Gap) -> list[TaskGap]:
+    """Return for each task the share (mean - source) / (target - source) of every other row.
 
-    A share is only given where the target's row is above the source's.
+    gap: names of the source's and the target's row. There are shares only where the target's row is
+    above the source's.
     """
     return [_task(task, [c for c in cells if c.part == ALL and c.task == task], gap)
             for task in tasks]  # fmt: skip
@@ -47,7 +54,7 @@ def _task(task: str, cells: Sequence[TransferCell], gap: Gap) -> TaskGap:
     if target <= source:
         return TaskGap(task, source, target, (), f"“{gap.target}” is not above “{gap.source}”")
     rows = tuple(
-        Closed(row, task, mean - source, (mean - source) / (target - source))
+        ClosedGap(row, task, mean - source, (mean - source) / (target - source))
         for row, mean in means.items()
         if row not in (gap.source, gap.target)
     )

@@ -1,4 +1,4 @@
-"""How epochs were chosen without target labels, and what each score would have been worth."""
+"""Epochs chosen without target labels, and the quality of each score for choosing them."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,20 @@ import numpy as np
 
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
-from vidda.evaluate.epochs import SELECTION, Epochs, read_epochs, watched
-from vidda.evaluate.score_worth import ScoreWorth, judge_agreement, score_worth
-from vidda.evaluate.transfer import find_tests
-from vidda.report.found_runs import Found
+from vidda.evaluate.epochs import SELECTION, EpochAccuracies, read_epochs, watched_predictions
+from vidda.evaluate.score_worth import ScoreWorth, agreement_worth, score_worth
+from vidda.evaluate.transfer import load_tests
+from vidda.report.found_runs import FoundRuns
 from vidda.report.run_records import TrainingRecord
 from vidda.types import Manifest
 
 
 @dataclass(frozen=True, slots=True)
-class Choice:
-    """Runs that differ in their seed alone, on one list of test clips.
+class EpochChoice:
+    """Epochs of runs that differ in their seed alone, compared on one list of test clips.
 
-    selected, last, oracle: mean accuracy at these epochs. scores: the best first.
+    runs: how many. selected, last, oracle: mean accuracy at these epochs, 0 to 1. scores: the best
+    first.
     """
 
     title: str
@@ -32,17 +33,17 @@ class Choice:
     scores: tuple[ScoreWorth, ...]
 
 
-def choices(found: Found) -> list[Choice]:
-    """Of every row and task, and every other run, as far as the runs watched the test clips."""
+def compare_epoch_choices(found: FoundRuns) -> list[EpochChoice]:
+    """Return the choices of every row and task, and every other run, that watched test clips."""
     return [*_of_rows(found), *_of_runs(found)]
 
 
-def _of_rows(found: Found) -> Iterator[Choice]:
+def _of_rows(found: FoundRuns) -> Iterator[EpochChoice]:
     if found.transfer is None:
         return
     try:
-        tests = find_tests(found.transfer.transfer)
-    except ViddaError:  # the page warns of it
+        tests = load_tests(found.transfer.transfer)
+    except ViddaError:  # `reader_warnings` reports it
         return
     for row in found.transfer.transfer.rows:
         for task, paths in row.runs.items():
@@ -53,8 +54,8 @@ def _of_rows(found: Found) -> Iterator[Choice]:
                 yield choice
 
 
-def _of_runs(found: Found) -> Iterator[Choice]:
-    """Of runs that no row names, on the clips that they watched and that have labels."""
+def _of_runs(found: FoundRuns) -> Iterator[EpochChoice]:
+    """Yield the choices of runs that no row names, on the labeled clips that they watched."""
     rows = found.transfer.transfer.rows if found.transfer else ()
     named = {path for row in rows for paths in row.runs.values() for path in paths}
     for path, training in found.trainings.items():
@@ -63,7 +64,7 @@ def _of_runs(found: Found) -> Iterator[Choice]:
         for name, file in (training.record.content.get("watch") or {}).items():
             try:
                 manifest = load_manifest(Path(file))
-            except ViddaError:  # gone: no figures of it then
+            except ViddaError:  # without the test clips there is nothing to compare
                 continue
             if manifest.clips and all(clip.label is not None for clip in manifest.clips):
                 choice = _choice(path.name, name, {path: training}, manifest, file)
@@ -72,25 +73,27 @@ def _of_runs(found: Found) -> Iterator[Choice]:
 
 def _choice(
     title: str, tests: str, runs: Mapping[Path, TrainingRecord], manifest: Manifest, name: str
-) -> Choice | None:
-    """None unless every run is finished and watched these clips."""
-    if not runs or not all((p / SELECTION).is_file() and watched(p, manifest) for p in runs):
+) -> EpochChoice | None:
+    """Return the choice of some runs; None unless every run is finished and watched the clips."""
+    if not runs or not all(
+        (p / SELECTION).is_file() and watched_predictions(p, manifest) for p in runs
+    ):
         return None
     epochs = {path: read_epochs(path, manifest, name) for path in runs}
-    judged = score_worth([(training.scores(), epochs[path]) for path, training in runs.items()])
-    together = judge_agreement(list(epochs.items()))
-    judged += [together] if together else []
+    worths = score_worth([(training.scores(), epochs[path]) for path, training in runs.items()])
+    agreement = agreement_worth(list(epochs.items()))
+    worths += [agreement] if agreement else []
     each = list(epochs.values())
-    return Choice(
+    return EpochChoice(
         title,
         tests,
         len(runs),
         _mean(each, "selected"),
         _mean(each, "last"),
         _mean(each, "oracle"),
-        tuple(sorted(judged, key=lambda one: one.lost)),
+        tuple(sorted(worths, key=lambda one: one.lost)),
     )
 
 
-def _mean(runs: Sequence[Epochs], kind: str) -> float:
+def _mean(runs: Sequence[EpochAccuracies], kind: str) -> float:
     return float(np.mean([one.accuracies[one.chosen[kind]] for one in runs]))

@@ -1,4 +1,4 @@
-"""What the folders given to `vidda report` are, and what they hold."""
+"""The folders that `vidda report` reads, by the command that wrote them, and their results."""
 
 import json
 from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ C = TypeVar("C", bound=Config)
 
 
 @dataclass(frozen=True, slots=True)
-class TransferFound:
-    """A transfer table. summaries: of each seed, by row and task."""
+class FoundTransfer:
+    """A transfer table of vidda evaluate. summaries: of each seed, by row and task."""
 
     record: RunRecord
     transfer: Transfer
@@ -35,8 +35,8 @@ class TransferFound:
 
 
 @dataclass(frozen=True, slots=True)
-class Tested:
-    """One model on one list of clips."""
+class FoundTest:
+    """The test of one model on one list of clips."""
 
     record: RunRecord
     summary: Summary
@@ -44,17 +44,21 @@ class Tested:
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
-    """Everything that is reported. trainings: by the path that names them; absent: why not there"""
+class FoundRuns:
+    """All results that are reported.
 
-    transfer: TransferFound | None
-    tested: tuple[Tested, ...]
+    trainings: runs by the path that the config or the transfer table names. translations: by name.
+    absent: a line for each run of the transfer table that cannot be read.
+    """
+
+    transfer: FoundTransfer | None
+    tested: tuple[FoundTest, ...]
     trainings: Mapping[Path, TrainingRecord]
     translations: Mapping[str, Translation]
     absent: tuple[str, ...]
 
     def records(self) -> list[RunRecord]:
-        """Of all folders, in the order in which they were made."""
+        """Return the records of all folders, in the order of their first sessions."""
         records = [training.record for training in self.trainings.values()]
         records += [record for one in self.translations.values() for record in one.records]
         records += [one.record for one in self.tested]
@@ -62,19 +66,19 @@ class Found:
         return sorted(records, key=lambda r: r.sessions[0].started if r.sessions else "")
 
 
-def find(config: ReportConfig) -> Found:
-    """Read every folder; ViddaError with a line for each that is not one of vidda's.
+def find_runs(config: ReportConfig) -> FoundRuns:
+    """Read every folder of a config; ViddaError with a line for each that cannot be reported.
 
-    The runs of a transfer table are reported too; where one is gone, `absent` says so.
+    The runs of a transfer table are read too; those that are missing are listed in `absent`.
     """
-    transfers: list[TransferFound] = []
-    tested: list[Tested] = []
+    transfers: list[FoundTransfer] = []
+    tested: list[FoundTest] = []
     trainings: dict[Path, TrainingRecord] = {}
-    places = dict(config.translations)
+    folders = dict(config.translations)
     problems: list[str] = []
     for path in config.runs:
         try:
-            match kind_of(path):
+            match run_kind(path):
                 case "transfer":
                     transfers.append(read_transfer(path))
                 case "tested":
@@ -82,14 +86,14 @@ def find(config: ReportConfig) -> Found:
                 case "training":
                     trainings[path] = read_training(path)
                 case _:
-                    if places.setdefault(path.name, path) != path:
+                    if folders.setdefault(path.name, path) != path:
                         problems.append(
-                            f"{path}: {places[path.name]} is called {path.name!r} too; name them:"
+                            f"{path}: {folders[path.name]} is called {path.name!r} too; name them:"
                             " translations.NAME=FOLDER"
                         )
         except ViddaError as error:
             problems += str(error).splitlines()
-    translations = _translations(places, problems)
+    translations = _translations(folders, problems)
     if len(transfers) > 1:
         listed = ", ".join(str(one.record.path) for one in transfers)
         problems.append(f"runs: {len(transfers)} transfer tables ({listed}); report one at a time")
@@ -97,26 +101,29 @@ def find(config: ReportConfig) -> Found:
         raise ViddaError("\n".join(dict.fromkeys(problems)))
     transfer = transfers[0] if transfers else None
     absent = _add_trainings(transfer, trainings) if transfer else ()
-    return Found(transfer, tuple(tested), trainings, translations, absent)
+    return FoundRuns(transfer, tuple(tested), trainings, translations, absent)
 
 
-def _translations(places: Mapping[str, Path], problems: list[str]) -> dict[str, Translation]:
-    """Return each folder of translations by its name; what is wrong with others joins
-    `problems`.
-    """
+def _translations(folders: Mapping[str, Path], problems: list[str]) -> dict[str, Translation]:
+    """Read folders of translations by name; add a line to `problems` for those that fail."""
     found = {}
-    for name, path in places.items():
+    for name, path in folders.items():
         try:
-            if kind_of(path) != "translation":
-                raise ViddaError(f"translations.{name}: {path} is no folder of vidda translate")
+            if run_kind(path) != "translation":
+                raise ViddaError(
+                    f"translations.{name}: {path} is no folder of vidda translate; give one"
+                )
             found[name] = read_translation(path)
         except ViddaError as error:
             problems += str(error).splitlines()
     return found
 
 
-def kind_of(path: Path) -> str:
-    """Which command wrote a folder; ViddaError where none did that can be reported."""
+def run_kind(path: Path) -> str:
+    """Return "transfer", "tested", "translation" or "training", by the files of a folder.
+
+    Raises ViddaError for a folder without results that can be reported.
+    """
     if not path.is_dir():
         raise ViddaError(f"{path}: no such folder; give runs of vidda train, evaluate or translate")
     if (path / "transfer.json").is_file():
@@ -129,19 +136,24 @@ def kind_of(path: Path) -> str:
         return "training"
     raise ViddaError(
         f"{path}: nothing to report in it; give runs of vidda train, evaluate or translate that"
-        " have got so far as to have a result"
+        " already have a result"
     )
 
 
-def read_transfer(path: Path) -> TransferFound:
-    """What `vidda evaluate` with rows of runs left."""
+def read_transfer(path: Path) -> FoundTransfer:
+    """Read a folder that `vidda evaluate` with the key transfer wrote.
+
+    Raises ViddaError where a file is damaged.
+    """
     record = read_record(path)
-    transfer = _part(record, "transfer", Transfer)
-    intervals = _part(record, "intervals", Intervals)
+    transfer = _config_section(record, "transfer", Transfer)
+    intervals = _config_section(record, "intervals", Intervals)
     file = path / "transfer.json"
     content = _load(file)
-    cells = _typed(file, content, "cells", TypeAdapter(tuple[TransferCell, ...]).validate_python)
-    epochs = _typed(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
+    cells = _validated(
+        file, content, "cells", TypeAdapter(tuple[TransferCell, ...]).validate_python
+    )
+    epochs = _validated(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
     summaries = {}
     for row in transfer.rows:
         for task, runs in row.runs.items():
@@ -151,32 +163,32 @@ def read_transfer(path: Path) -> TransferFound:
             summaries[row.name, task] = tuple(
                 summarize(load_predictions(file), intervals) for file in files
             )
-    return TransferFound(record, transfer, intervals, cells, epochs, summaries)
+    return FoundTransfer(record, transfer, intervals, cells, epochs, summaries)
 
 
-def _read_tested(path: Path) -> Tested:
+def _read_tested(path: Path) -> FoundTest:
     file = path / "metrics.json"
     content = _load(file)
     check = TypeAdapter(Intervals).validate_python
-    intervals = _typed(file, content, "intervals", check)
+    intervals = _validated(file, content, "intervals", check)
     summary = {name: value for name, value in content.items() if name != "intervals"}
     adapter = TypeAdapter(Summary).validate_python
-    return Tested(
-        read_record(path), _typed(file, {"summary": summary}, "summary", adapter), intervals
+    return FoundTest(
+        read_record(path), _validated(file, {"summary": summary}, "summary", adapter), intervals
     )
 
 
 def _add_trainings(
-    transfer: TransferFound, trainings: dict[Path, TrainingRecord]
+    transfer: FoundTransfer, trainings: dict[Path, TrainingRecord]
 ) -> tuple[str, ...]:
-    """Read the runs that the rows name, as far as they are still there."""
+    """Add the runs that the rows name to `trainings`; return a line for each missing one."""
     absent: dict[str, None] = {}
     for row in transfer.transfer.rows:
         for path in (path for runs in row.runs.values() for path in runs):
             if path in trainings:
                 continue
             try:
-                if kind_of(path) != "training":
+                if run_kind(path) != "training":
                     raise ViddaError(f"{path}: a checkpoint without its run")
                 trainings[path] = read_training(path)
             except ViddaError as error:
@@ -184,22 +196,24 @@ def _add_trainings(
     return tuple(absent)
 
 
-def _part(record: RunRecord, key: str, schema: type[C]) -> C:
-    """Return one part of a run's config, checked again."""
+def _config_section(record: RunRecord, key: str, schema: type[C]) -> C:
+    """Return one key of a run's config, validated again."""
     try:
         return schema.model_validate_json(json.dumps(record.content.get(key)), strict=True)
     except ValidationError as error:
         raise ViddaError(
-            f"{record.path / 'config.yaml'}: {key} is not of this version: {_short(error)}"
+            f"{record.path / 'config.yaml'}: {key} is not of this version of vidda:"
+            f" {_first_problem(error)}; evaluate again"
         ) from None
 
 
-def _typed(file: Path, content: Any, key: str, check: Callable[[Any], T]) -> T:
+def _validated(file: Path, content: Any, key: str, check: Callable[[Any], T]) -> T:
     try:
         return check(content[key])
     except (KeyError, TypeError, ValidationError) as error:
         raise ViddaError(
-            f"{file}: not what this version of vidda evaluate writes: {_short(error)}"
+            f"{file}: not written by this version of vidda evaluate: {_first_problem(error)};"
+            " evaluate again"
         ) from None
 
 
@@ -210,7 +224,7 @@ def _load(file: Path) -> Any:
         raise ViddaError(f"{file}: cannot be read as JSON: {error}") from None
 
 
-def _short(error: Exception) -> str:
+def _first_problem(error: Exception) -> str:
     if isinstance(error, ValidationError):
         first = error.errors()[0]
         return f"{'.'.join(map(str, first['loc']))}: {first['msg']}"

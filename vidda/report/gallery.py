@@ -21,37 +21,40 @@ LOWEST_FPS = 1.0
 
 
 @dataclass(frozen=True, slots=True)
-class ShownMap:
-    """One video of a clip. file: relative to the report; None where it is missing, `why` says."""
+class GalleryVideo:
+    """One video of a clip. file: path relative to the report, None where there is none.
+
+    reason: why there is none.
+    """
 
     name: str
     file: str | None
-    why: str = ""
+    reason: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class ShownClip:
-    """One clip in all its forms. note: why it was chosen."""
+class GalleryClip:
+    """The videos of one clip: source, controls, translations. note: why it was chosen."""
 
     id: str
     note: str
-    videos: tuple[ShownMap, ...]
+    videos: tuple[GalleryVideo, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Chosen:
-    """The clips to show, and why each of them."""
+class ChosenClips:
+    """Clips to show, each with the reason for its choice."""
 
     source: Manifest
     clips: tuple[tuple[ClipRecord, str], ...]
 
 
-def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Chosen:
-    """Return the clips that are named, or some with the worst figures and others evenly over the
-    list.
+def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> ChosenClips:
+    """Choose the clips that the config names, or the worst ones and others evenly over the list.
 
-    Unless they are named, every translation has a result of them, and the worst are the last
-    translation's. ViddaError where there are none, or the folder of controls is another one.
+    The worst are those of the last translation. Clips that the config does not name have a result
+    in every translation. Raises ViddaError if there are none, or if gallery.control is no folder of
+    vidda control.
     """
     if config.control is not None and not (config.control / "clips").is_dir():
         raise ViddaError(
@@ -61,7 +64,7 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
     source = find_clips(config.source)
     if config.clips:
         named = choose(source, config.clips, None).clips
-        return Chosen(source, tuple((clip, "named in the config") for clip in named))
+        return ChosenClips(source, tuple((clip, "named in the config") for clip in named))
     known = [c for c in source.clips if all(c.id in t.clips for t in translations.values())]
     chosen = _chosen(config, known, translations)
     if not chosen:
@@ -70,7 +73,7 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
             f" ({len(known)} of its {len(source)} clips are in every translation), and"
             " gallery.worst or gallery.spread above 0"
         )
-    return Chosen(source, tuple(chosen))
+    return ChosenClips(source, tuple(chosen))
 
 
 def _chosen(
@@ -88,10 +91,10 @@ def _chosen(
     return chosen + [(rest[i], "one of an even choice") for i in dict.fromkeys(even.tolist())]
 
 
-def sources(
+def clip_files(
     config: Gallery, source: Manifest, clip: ClipRecord, translations: Mapping[str, Translation]
 ) -> dict[str, Path | str]:
-    """Where each form of a clip lies, or why there is none, by the name of its column."""
+    """Return the file of each video of a clip, or why there is none, by the name of its column."""
     found: dict[str, Path | str] = {"source": inside(source.root, clip.path)}
     if config.control is not None:
         folder = inside(config.control / "clips", clip.path)
@@ -105,58 +108,61 @@ def sources(
         else:
             found[name] = inside(translation.path, result.path)
     missing = {
-        name: "not there"
-        for name, place in found.items()
-        if isinstance(place, Path) and not place.is_file()
+        name: "file not found"
+        for name, file in found.items()
+        if isinstance(file, Path) and not file.is_file()
     }
     return found | missing
 
 
 def write(
-    config: Gallery, chosen: Chosen, translations: Mapping[str, Translation], out: Path
-) -> list[ShownClip]:
-    """Write the videos under OUT/videos, as H.264 that every browser plays.
+    config: Gallery, chosen: ChosenClips, translations: Mapping[str, Translation], out: Path
+) -> list[GalleryClip]:
+    """Write the videos of the chosen clips to OUT/videos, as H.264 that every browser plays.
 
     All videos of a clip end together, with the shortest of them.
     """
-    shown = []
+    written = []
     clips = track(chosen.clips, label="gallery", total=len(chosen.clips), unit="clips")
     for number, (clip, note) in enumerate(clips):
-        places = sources(config, chosen.source, clip, translations)
-        shown.append(ShownClip(clip.id, note, _write_clip(config, number, places, out)))
-    return shown
+        files = clip_files(config, chosen.source, clip, translations)
+        written.append(GalleryClip(clip.id, note, _write_clip(config, number, files, out)))
+    return written
 
 
 def _write_clip(
-    config: Gallery, number: int, places: Mapping[str, Path | str], out: Path
-) -> tuple[ShownMap, ...]:
-    there = {name: place for name, place in places.items() if isinstance(place, Path)}
-    problems = {name: place for name, place in places.items() if isinstance(place, str)}
+    config: Gallery, number: int, files: Mapping[str, Path | str], out: Path
+) -> tuple[GalleryVideo, ...]:
+    paths = {name: file for name, file in files.items() if isinstance(file, Path)}
+    problems = {name: file for name, file in files.items() if isinstance(file, str)}
     infos = {}
-    for name, place in there.items():
+    for name, path in paths.items():
         try:
-            infos[name] = video.probe(place)
+            infos[name] = video.probe(path)
         except ViddaError as error:
             problems[name] = str(error)
     seconds = [i.frames / i.fps for i in infos.values() if i.fps]
     length = min([config.seconds, *seconds])
     videos = []
-    for column, name in enumerate(places):
+    for column, name in enumerate(files):
         if name in infos:
             info = infos[name]
             fps = info.fps or LOWEST_FPS
-            frames = max(1, min(info.frames, round(length * fps)))
-            size = _even(info.height, info.width, config.height)
+            count = max(1, min(info.frames, round(length * fps)))
+            size = _even_size(info.height, info.width, config.height)
             file = f"{VIDEOS}/{number:03d}_{column}.mp4"
-            pictures = video.read(there[name], np.arange(frames), size)
-            video.write(out / file, pictures, fps, crf=23)
-            videos.append(ShownMap(name, file))
+            frames = video.read(paths[name], np.arange(count), size)
+            video.write(out / file, frames, fps, crf=23)
+            videos.append(GalleryVideo(name, file))
         else:
-            videos.append(ShownMap(name, None, problems[name]))
+            videos.append(GalleryVideo(name, None, problems[name]))
     return tuple(videos)
 
 
-def _even(height: int, width: int, wanted: int) -> tuple[int, int]:
-    """Return the size at the same shape and at most the wanted height; even, as 4:2:0 has to be."""
+def _even_size(height: int, width: int, wanted: int) -> tuple[int, int]:
+    """Return the even (height, width) of at most the wanted height, with the same aspect ratio.
+
+    4:2:0 video needs even sizes.
+    """
     scale = min(1.0, wanted / height)
     return max(2, 2 * round(height * scale / 2)), max(2, 2 * round(width * scale / 2))

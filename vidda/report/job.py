@@ -1,9 +1,9 @@
 """`vidda report`: a web page of runs, and tables for papers.
 
-OUT/index.html      opens from the disk, without network; light and dark
-OUT/videos/         the gallery's, H.264
+OUT/index.html      the page; needs no server and no network; light and dark
+OUT/videos/         videos of the gallery, H.264
 OUT/tables/         transfer.{md,csv,tex,json}, quality.csv
-OUT/report.json     what it was made from, written last
+OUT/report.json     config and session that it was made with, written last
 """
 
 import json
@@ -17,11 +17,11 @@ from vidda.errors import ViddaError
 from vidda.evaluate.transfer_tables import write_tables
 from vidda.files import atomic_folder, write_text
 from vidda.report import gallery, latex
-from vidda.report.found_runs import Found, TransferFound, find
-from vidda.report.page import render
+from vidda.report.found_runs import FoundRuns, FoundTransfer, find_runs
+from vidda.report.page import render_page
 from vidda.report.report_config import ReportConfig
-from vidda.report.run_records import session_of
-from vidda.report.seen_labels import Place, saw_labels
+from vidda.report.run_records import read_session
+from vidda.report.target_label_use import RowTask, rows_with_target_labels
 from vidda.report.translations import Translation
 
 FORMAT = "vidda-report-1"
@@ -29,9 +29,13 @@ STAMP = "report.json"
 
 
 def run(config: ReportConfig, *, dry_run: bool, resume: bool) -> int:
-    """Write the report; with `resume` in place of the one that is there."""
-    _require_place(config.out, resume)
-    found = find(config)
+    """Write the report of the config's folders; return exit status 0.
+
+    dry_run: read everything and write nothing. resume: replace a report in OUT. Raises ViddaError
+    where a folder cannot be reported, or OUT holds something else.
+    """
+    _check_out(config.out, resume)
+    found = find_runs(config)
     chosen = gallery.choose_clips(config.gallery, found.translations) if config.gallery else None
     if dry_run:
         print(f"dry run: would report {len(found.records())} folders in {config.out}")
@@ -49,40 +53,46 @@ def run(config: ReportConfig, *, dry_run: bool, resume: bool) -> int:
     return 0
 
 
-def _require_place(out: Path, resume: bool) -> None:
-    """Raise ViddaError where something else than a report would be replaced, or unasked."""
+def _check_out(out: Path, resume: bool) -> None:
+    """Raise ViddaError where OUT holds something other than a report, or one without resume."""
     if not out.exists():
         return
     if not out.is_dir() or (any(out.iterdir()) and not (out / STAMP).is_file()):
-        raise ViddaError(f"{out} holds something else than a report; choose another folder")
+        raise ViddaError(f"{out} holds something other than a report; choose another folder")
     if (out / STAMP).is_file() and not resume:
-        raise ViddaError(f"{out} holds a report; choose another folder or replace it by --resume")
+        raise ViddaError(f"{out} holds a report; choose another folder, or --resume replaces it")
 
 
-def _write(config: ReportConfig, found: Found, chosen: gallery.Chosen | None, folder: Path) -> None:
+def _write(
+    config: ReportConfig, found: FoundRuns, chosen: gallery.ChosenClips | None, folder: Path
+) -> None:
     clips = []
     if config.gallery and chosen:
         clips = gallery.write(config.gallery, chosen, found.translations, folder)
-    informed = saw_labels(found, config.gap.target)
+    used_labels = rows_with_target_labels(found, config.gap.target)
     if found.transfer:
-        _write_transfer(found.transfer, informed, folder / "tables")
+        _write_transfer(found.transfer, used_labels, folder / "tables")
     if found.translations:
         _write_quality(found.translations, folder / "tables" / "quality.csv")
     stored = provenance.describe_session()
-    made = session_of(stored)
-    write_text(folder / "index.html", render(config, found, informed, clips, made, made.command))
+    made = read_session(stored)
+    write_text(
+        folder / "index.html", render_page(config, found, used_labels, clips, made, made.command)
+    )
     content = {"format": FORMAT, "config": config.model_dump(mode="json"), "session": stored}
     write_text(folder / STAMP, json.dumps(content, indent=1) + "\n")
 
 
-def _write_transfer(found: TransferFound, informed: Collection[Place], folder: Path) -> None:
+def _write_transfer(found: FoundTransfer, used_labels: Collection[RowTask], folder: Path) -> None:
     tasks, confidence = found.transfer.tasks, found.intervals.confidence
     write_tables(folder, found.cells, found.epochs, tasks, confidence)
-    write_text(folder / "transfer.tex", latex.table(found.cells, tasks, confidence, informed))
+    write_text(
+        folder / "transfer.tex", latex.latex_table(found.cells, tasks, confidence, used_labels)
+    )
 
 
 def _write_quality(translations: Mapping[str, Translation], file: Path) -> None:
-    """Every clip of every translation with all its figures."""
+    """Write a line for every clip of every translation, with all its quality figures."""
     figures = dict.fromkeys(
         name for one in translations.values() for c in one.clips.values() for name in c.quality
     )

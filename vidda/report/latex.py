@@ -3,7 +3,7 @@
 from collections.abc import Collection, Sequence
 
 from vidda.evaluate.transfer import ALL, TransferCell
-from vidda.report.seen_labels import best_places
+from vidda.report.target_label_use import best_rows
 
 SPECIAL = {
     "\\": r"\textbackslash{}",
@@ -16,24 +16,25 @@ SPECIAL = {
 
 
 def escape(text: str) -> str:
-    """Return text that LaTeX prints as it is."""
+    """Escape the characters of a text that have a meaning in LaTeX."""
     return "".join(SPECIAL.get(sign, sign) for sign in text)
 
 
-def table(
+def latex_table(
     cells: Sequence[TransferCell],
     tasks: Sequence[str],
     confidence: float,
-    informed: Collection[tuple[str, str]] = (),
+    used_labels: Collection[tuple[str, str]] = (),
 ) -> str:
     """Return a `table` environment: accuracy in % with deviation, and the interval below it.
 
-    The best row of a task is bold; informed: rows and tasks that are not, because they have seen
-    labels of the target. Intervals are the bootstrap's, Wilson's where there is none.
+    confidence: of the intervals, 0 to 1; they are the bootstrap's, or Wilson's where there is none.
+    The best row of a task is bold. used_labels: rows and tasks that cannot be best, because they
+    used labels of the target.
     """
     whole = [cell for cell in cells if cell.part == ALL]
-    by_place = {(cell.row, cell.task): cell for cell in whole}
-    best = best_places(whole, informed)
+    by_row_task = {(cell.row, cell.task): cell for cell in whole}
+    best = best_rows(whole, used_labels)
     lines = [
         "% needs \\usepackage{booktabs}",
         "\\begin{table}",
@@ -46,7 +47,7 @@ def table(
         "    \\midrule",
     ]
     for row in dict.fromkeys(cell.row for cell in whole):
-        own = [by_place.get((row, task)) for task in tasks]
+        own = [by_row_task.get((row, task)) for task in tasks]
         means = [_mean(c, c is not None and (c.row, c.task) in best) for c in own]
         lines.append(f"    {escape(row)} & {' & '.join(means)} \\\\")
         lines.append(f"     & {' & '.join(map(_interval, own))} \\\\")
@@ -58,8 +59,8 @@ def _mean(cell: TransferCell | None, best: bool) -> str:
     if cell is None:
         return "--"
     mean = f"{100 * cell.mean:.1f}"
-    shown = f"\\mathbf{{{mean}}}" if best else mean
-    return f"${shown}$" if cell.deviation is None else f"${shown} \\pm {100 * cell.deviation:.1f}$"
+    text = f"\\mathbf{{{mean}}}" if best else mean
+    return f"${text}$" if cell.deviation is None else f"${text} \\pm {100 * cell.deviation:.1f}$"
 
 
 def _interval(cell: TransferCell | None) -> str:

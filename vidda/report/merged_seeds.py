@@ -1,4 +1,4 @@
-"""Several seeds' results on the same clips, put together."""
+"""Means of several seeds' results on the same clips."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,11 @@ from vidda.evaluate.summary import Intervals, Stratum, Summary
 
 @dataclass(frozen=True, slots=True)
 class MergedSeeds:
-    """Means over seeds. confusion: sums over seeds, clips of each class (row) taken for each."""
+    """Results as means over seeds.
+
+    Accuracies, F1 and calibration error are 0 to 1. confusion: (K, K), sums over seeds of the
+    predictions (columns) of the clips of each class (rows).
+    """
 
     seeds: int
     clips: int
@@ -23,8 +27,8 @@ class MergedSeeds:
     strata: tuple[Stratum, ...]
 
 
-def merge(summaries: Sequence[Summary], intervals: Intervals) -> MergedSeeds:
-    """Return one result of several seeds; summaries: at least one, all of the same clips.
+def merge_seeds(summaries: Sequence[Summary], intervals: Intervals) -> MergedSeeds:
+    """Return the means of several seeds' results. summaries: at least one, all of the same clips.
 
     The interval of a stratum is Wilson's, of the mean over seeds as of one model on its clips.
     """
@@ -48,10 +52,9 @@ def merge(summaries: Sequence[Summary], intervals: Intervals) -> MergedSeeds:
 
 
 def most_confused(confusion: np.ndarray, count: int) -> list[tuple[int, int, int]]:
-    """Return the commonest mistakes: class, what it was taken for, how often; at most `count`, no
-    zeros.
+    """Return the `count` most frequent mistakes, or fewer: class, predicted class, clips.
 
-    confusion: (K, K) counts.
+    confusion: (K, K), predictions (columns) of the clips of each class (rows).
     """
     wrong = confusion - np.diag(confusion.diagonal())
     order = np.argsort(-wrong, axis=None, kind="stable")[:count]

@@ -1,4 +1,4 @@
-"""The page itself: the template filled in, with style and script inside."""
+"""The report's page: the template filled in, with style and script inside."""
 
 import base64
 import hashlib
@@ -9,14 +9,14 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
 from vidda.report import page_data
-from vidda.report.epoch_choices import choices
-from vidda.report.found_runs import Found
-from vidda.report.gallery import ShownClip
+from vidda.report.epoch_choices import compare_epoch_choices
+from vidda.report.found_runs import FoundRuns
+from vidda.report.gallery import GalleryClip
+from vidda.report.reader_warnings import report_warnings
 from vidda.report.report_config import ReportConfig
-from vidda.report.reproduce import commands
+from vidda.report.reproduce import reproduce_commands
 from vidda.report.run_records import Session
-from vidda.report.seen_labels import Place
-from vidda.report.warnings import warnings
+from vidda.report.target_label_use import RowTask
 
 FOLDER = Path(__file__).parent / "template"
 
@@ -33,18 +33,18 @@ SECTIONS = {
 }
 
 
-def render(
+def render_page(
     config: ReportConfig,
-    found: Found,
-    informed: Collection[Place],
-    clips: Sequence[ShownClip],
-    made: Session,
-    extra: str,
+    found: FoundRuns,
+    used_labels: Collection[RowTask],
+    clips: Sequence[GalleryClip],
+    session: Session,
+    report_command: str,
 ) -> str:
     """Return the page as HTML; whatever comes from a file or a config is escaped.
 
-    informed: see `saw_labels`. clips: of the gallery. made: this session. extra: its command, the
-    last of all.
+    used_labels: rows and tasks that used target labels. clips: of the gallery. session: the one
+    that makes the report. report_command: listed last of the commands that reproduce everything.
     """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -55,7 +55,7 @@ def render(
     )
     environment.filters |= {
         "percent": lambda share: f"{100 * share:.1f}",
-        "place": lambda share: f"{100 * share:.2f}%",
+        "position": lambda share: f"{100 * share:.2f}%",
         "share": lambda share: f"{100 * share:.0f}%".replace("-", "\N{MINUS SIGN}"),
         "points": lambda share: f"{100 * share:+.1f}".replace("-", "\N{MINUS SIGN}"),
         "number": lambda value: f"{value:.3g}",
@@ -68,28 +68,28 @@ def render(
         summary=_summary(found),
         sections=SECTIONS.items(),
         policy=_policy(script),
-        # Ours, and the only text besides the charts that is not escaped.
+        # Files of this package: besides the charts the only text that is not escaped.
         style=Markup((FOLDER / "style.css").read_text(encoding="utf-8")),
         script=Markup(script),
-        warnings=warnings(found),
-        transfer=page_data.transfer_view(transfer, informed) if transfer else None,
+        warnings=report_warnings(found),
+        transfer=page_data.transfer_view(transfer, used_labels) if transfer else None,
         gap=config.gap,
         gaps_by_task=page_data.gap_views(transfer, config.gap) if transfer else [],
         tested=page_data.tested_views(found.tested),
         results=page_data.result_views(transfer, found.tested),
         curves=page_data.curve_views(found),
-        choices=choices(found),
+        choices=compare_epoch_choices(found),
         clips=clips,
         quality=page_data.quality_view(found.translations, config.worst),
-        commands=commands(records, extra),
+        commands=reproduce_commands(records, report_command),
         version_rows=page_data.version_rows(records),
         records=records,
-        made=made,
+        session=session,
     )
 
 
-def _summary(found: Found) -> str:
-    """What the report is of, in a line."""
+def _summary(found: FoundRuns) -> str:
+    """Return the counts of rows, runs, tests and translations, in a line."""
     parts = []
     if found.transfer:
         tasks = ", ".join(found.transfer.transfer.tasks)
@@ -104,7 +104,7 @@ def _summary(found: Found) -> str:
 
 
 def _policy(script: str) -> str:
-    """Nothing is loaded but the videos beside the page, and no script runs but this one."""
+    """Return a Content-Security-Policy that allows this script and the page's videos alone."""
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
     return (
         "default-src 'none'; base-uri 'none'; form-action 'none'; img-src data:;"

@@ -1,4 +1,4 @@
-"""The figures of a report in the shape in which the page shows them; nothing is computed anew."""
+"""Results of a report arranged for the template of the page."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
@@ -9,33 +9,36 @@ import numpy as np
 from markupsafe import Markup
 
 from vidda.evaluate.transfer import ALL, TransferCell
-from vidda.evaluate.transfer_tables import TransferGrid, grids, legend
-from vidda.report.closed_gap import TaskGap, close_gaps
-from vidda.report.found_runs import Found, Tested, TransferFound
-from vidda.report.merged_seeds import MergedSeeds, merge, most_confused
+from vidda.evaluate.transfer_tables import TransferGrid, legend, transfer_grids
+from vidda.report.closed_gap import TaskGap, closed_gaps
+from vidda.report.found_runs import FoundRuns, FoundTest, FoundTransfer
+from vidda.report.merged_seeds import MergedSeeds, merge_seeds, most_confused
 from vidda.report.report_config import Gap
 from vidda.report.run_records import RunRecord, TrainingRecord
-from vidda.report.seen_labels import Place, best_places
 from vidda.report.svg import ChartLine, histogram, line_chart
+from vidda.report.target_label_use import RowTask, best_rows
 from vidda.report.translations import FIGURES, Translation, quartiles, worst_first
 
 MATRIX_CLASSES = 25
-"""Of more classes only the commonest mistakes are shown."""
+"""With more classes, the most frequent mistakes are shown instead of a matrix."""
 MISTAKES = 20
 POINTS = 60
-"""A curve of training loss is averaged to about so many points: it is of single batches."""
-KINDS = ("s0", "s1", "s2", "s3", "s4", "s5")
+"""The training loss, which is of single batches, is averaged to about this many points."""
+COLOR_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 View = dict[str, Any]
 
 
-def transfer_view(found: TransferFound, informed: Collection[Place]) -> View:
-    """Return the transfer table, and the strips below it. informed: see `saw_labels`."""
+def transfer_view(found: FoundTransfer, used_labels: Collection[RowTask]) -> View:
+    """Return the transfer table, and the strips of intervals below it.
+
+    used_labels: rows and tasks that used target labels, see `rows_with_target_labels`.
+    """
     tasks = found.transfer.tasks
     whole = {(cell.row, cell.task): cell for cell in found.cells if cell.part == ALL}
     names = [row.name for row in found.transfer.rows]
-    best = best_places([*whole.values()], informed)
-    cells = {place: _cell(cell, place in best) for place, cell in whole.items()}
+    best = best_rows([*whole.values()], used_labels)
+    cells = {row_task: _cell(cell, row_task in best) for row_task, cell in whole.items()}
     confidence = found.intervals.confidence
     return {
         "confidence": f"{confidence:.0%}",
@@ -52,8 +55,8 @@ def transfer_view(found: TransferFound, informed: Collection[Place]) -> View:
     }
 
 
-def _epochs(found: TransferFound) -> TransferGrid | None:
-    return next(iter(grids([], found.epochs, found.transfer.tasks)), None)
+def _epochs(found: FoundTransfer) -> TransferGrid | None:
+    return next(iter(transfer_grids([], found.epochs, found.transfer.tasks)), None)
 
 
 def _cell(cell: TransferCell, best: bool) -> View:
@@ -69,9 +72,9 @@ def _cell(cell: TransferCell, best: bool) -> View:
     }
 
 
-def gap_views(found: TransferFound, gap: Gap) -> list[View]:
-    """For each task the bars, on a common scale that holds 0% and 100%."""
-    return [_gap(task) for task in close_gaps(found.cells, found.transfer.tasks, gap)]
+def gap_views(found: FoundTransfer, gap: Gap) -> list[View]:
+    """Return the bars of each task, on a common scale that includes 0% and 100%."""
+    return [_gap(task) for task in closed_gaps(found.cells, found.transfer.tasks, gap)]
 
 
 def _gap(task: TaskGap) -> View:
@@ -83,8 +86,8 @@ def _gap(task: TaskGap) -> View:
     return {
         "name": task.task,
         "ends": ends,
-        "without": task.without,
-        # Bars are drawn from 0 to 100%; what lies beyond needs room at the sides.
+        "reason": task.reason,
+        # Bars beyond 0 to 100% need margins at the sides.
         "margin": -low / (high - low),
         "beyond": (high - 1.0) / (high - low),
         "rows": [
@@ -100,21 +103,21 @@ def _gap(task: TaskGap) -> View:
     }
 
 
-def result_views(found: TransferFound | None, tested: Sequence[Tested]) -> list[View]:
-    """For each task, and each single test, the strata and confusions of its rows."""
+def result_views(found: FoundTransfer | None, tested: Sequence[FoundTest]) -> list[View]:
+    """Return the strata and confusions of the rows of each task, and of each single test."""
     views = [_result(task, merged) for task, merged in _by_task(found).items()] if found else []
     for one in tested:
         name = one.record.path.name
-        views.append(_result(f"test {name}", {name: merge([one.summary], one.intervals)}))
+        views.append(_result(f"test {name}", {name: merge_seeds([one.summary], one.intervals)}))
     return views
 
 
-def _by_task(found: TransferFound) -> dict[str, dict[str, MergedSeeds]]:
-    """Results of each task by row, in the order of the table."""
+def _by_task(found: FoundTransfer) -> dict[str, dict[str, MergedSeeds]]:
+    """Return the results of each task by row, in the order of the table."""
     merged: dict[str, dict[str, MergedSeeds]] = {}
     for task in found.transfer.tasks:
         for row in (row for row in found.transfer.rows if task in row.runs):
-            one = merge(found.summaries[row.name, task], found.intervals)
+            one = merge_seeds(found.summaries[row.name, task], found.intervals)
             merged.setdefault(task, {})[row.name] = one
     return merged
 
@@ -159,8 +162,8 @@ def _merged(name: str, one: MergedSeeds) -> View:
     return view | {"matrix": rows}
 
 
-def tested_views(tested: Sequence[Tested]) -> list[View]:
-    """Return the single tests, a line each."""
+def tested_views(tested: Sequence[FoundTest]) -> list[View]:
+    """Return the metrics of the single tests, a table row each."""
     return [
         {
             "name": one.record.path.name,
@@ -175,25 +178,25 @@ def tested_views(tested: Sequence[Tested]) -> list[View]:
     ]
 
 
-def curve_views(found: Found) -> list[View]:
-    """Charts of the runs that belong together: those of one row and task, and each other one."""
+def curve_views(found: FoundRuns) -> list[View]:
+    """Return charts of loss and accuracy, for the runs of each row and task and each other run."""
     groups: dict[tuple[Path, ...], dict[str, list[str]]] = {}
     for row in found.transfer.transfer.rows if found.transfer else ():
         for task, paths in row.runs.items():
             group = tuple(path for path in paths if path in found.trainings)
             if group:
                 groups.setdefault(group, {}).setdefault(row.name, []).append(task)
-    seen = {path for group in groups for path in group}
+    grouped = {path for group in groups for path in group}
     views = []
     for group, rows in groups.items():
         title = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in rows.items())
         views.append(_curves(title, [found.trainings[path] for path in group]))
-    rest = [path for path in found.trainings if path not in seen]
+    rest = [path for path in found.trainings if path not in grouped]
     return views + [_curves(path.name, [found.trainings[path]]) for path in rest]
 
 
 def _curves(title: str, group: Sequence[TrainingRecord]) -> View:
-    losses = [ChartLine(_thinned(t.curve("train/loss")), "s0") for t in group]
+    losses = [ChartLine(_averaged(t.curve("train/loss")), "s0") for t in group]
     losses += [ChartLine(t.curve("epoch/val_loss"), "s1") for t in group]
     scores = [ChartLine(_percent(t.curve("epoch/val_accuracy")), "s1", _mark(t)) for t in group]
     charts: list[Markup] = []
@@ -209,7 +212,7 @@ def _curves(title: str, group: Sequence[TrainingRecord]) -> View:
 
 
 def _mark(training: TrainingRecord) -> int | None:
-    """Return the point of the selected epoch, if there is a point for each epoch."""
+    """Return the index of the selected epoch's point; None unless every epoch has a point."""
     points = len(training.curve("epoch/val_accuracy"))
     return training.selected if training.last == points - 1 else None
 
@@ -218,17 +221,22 @@ def _percent(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]
     return [(step, 100 * share) for step, share in points]
 
 
-def _thinned(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
+def _averaged(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
     parts = np.array_split(np.array(points), POINTS) if len(points) > POINTS else []
     return [(float(p[:, 0].mean()), float(p[:, 1].mean())) for p in parts] or [*points]
 
 
 def quality_view(translations: Mapping[str, Translation], worst: int) -> View | None:
-    """Distribution of each figure over the translations, and the worst clips of each."""
+    """Return the distribution of each quality figure and the worst clips of each translation.
+
+    worst: how many clips of each translation. None without translations.
+    """
     if not translations:
         return None
     names = [name for name in FIGURES if any(len(t.values(name)) for t in translations.values())]
-    kinds = {name: KINDS[number % len(KINDS)] for number, name in enumerate(translations)}
+    kinds = {
+        name: COLOR_CLASSES[number % len(COLOR_CLASSES)] for number, name in enumerate(translations)
+    }
     rows = []
     for name, one in translations.items():
         rows.append(
@@ -259,7 +267,7 @@ def _figure(name: str, translations: Mapping[str, Translation], kinds: Mapping[s
 
 
 def version_rows(records: Sequence[RunRecord]) -> list[tuple[str, str]]:
-    """Return each version, and of how many runs where they differ."""
+    """Return names and versions of packages; where runs differ, with the number of runs of each."""
     sessions = [record.sessions[-1] for record in records if record.sessions]
     found: dict[str, Counter[str]] = {}
     for session in sessions:

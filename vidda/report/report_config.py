@@ -1,4 +1,4 @@
-"""What `vidda report` is told."""
+"""Config of `vidda report`."""
 
 from pathlib import Path
 from typing import Annotated
@@ -11,42 +11,50 @@ Name = Annotated[str, Field(min_length=1)]
 
 
 class Gap(Config):
-    """The two rows of the transfer table between which the others lie."""
+    """Names of the two rows of the transfer table that the gap is measured between."""
 
-    source: Name = Field(default="source only", description="row that stands for 0%")
-    target: Name = Field(default="target only", description="row that stands for 100%")
+    source: Name = Field(default="source only", description="name of the row that counts as 0%")
+    target: Name = Field(default="target only", description="name of the row that counts as 100%")
 
 
 class Gallery(Config):
-    """Which clips are shown beside their translations."""
+    """Clips that are shown beside their controls and translations."""
 
-    source: Path = Field(description="what was translated: a manifest, a folder or a video")
+    source: Path = Field(description="translated clips: a manifest, a folder or a video")
     control: Path | None = Field(
         default=None, description="folder that vidda control wrote of the same clips"
     )
     clips: tuple[str, ...] = Field(
         default=(),
-        description="ids of the clips, * standing for anything; none: some worst, others even",
+        description="ids of the clips to show, * matches any text; empty: by worst and spread",
     )
-    worst: int = Field(default=2, ge=0, description="clips with the worst figures")
-    spread: int = Field(default=4, ge=0, description="further ones, evenly over the list")
-    height: int = Field(
-        default=224, ge=32, description="of the videos, in pixels; smaller ones stay"
+    worst: int = Field(
+        default=2, ge=0, description="number of clips with the worst quality figures to show"
     )
-    seconds: float = Field(default=8.0, gt=0, description="a longer clip is shown up to here")
+    spread: int = Field(
+        default=4, ge=0, description="number of further clips, evenly over the list"
+    )
+    height: int = Field(default=224, ge=32, description="largest height of the videos, in pixels")
+    seconds: float = Field(
+        default=8.0, gt=0, description="longest duration of the videos, in seconds"
+    )
 
 
 class ReportConfig(Config):
-    """Which folders are reported, and where the report goes."""
+    """Config of `vidda report`: the folders to report, and the folder to write."""
 
     runs: tuple[Path, ...] = Field(
         min_length=1, description="folders that vidda train, evaluate or translate wrote"
     )
     out: Path = Field(default=Path("report"), description="folder to write; index.html is in it")
     title: Name = Field(default="Transfer report", description="heading of the page")
-    gap: Gap = Field(default=Gap(), description="rows that the gap is measured between")
+    gap: Gap = Field(default=Gap(), description="rows of 0% and 100% for the share of gap closed")
     translations: dict[str, Path] = Field(
-        default={}, description="folders of vidda translate under the names to show"
+        default={}, description="folders of vidda translate, by the names to show"
     )
-    gallery: Gallery | None = Field(default=None, description="videos side by side; null: none")
-    worst: int = Field(default=20, ge=1, description="clips of each translation that are listed")
+    gallery: Gallery | None = Field(
+        default=None, description="clips shown as videos side by side; null: none"
+    )
+    worst: int = Field(
+        default=20, ge=1, description="number of the worst clips to list of each translation"
+    )

@@ -1,4 +1,4 @@
-"""The commands that make everything of a report again."""
+"""The commands that reproduce the results of a report."""
 
 import shlex
 from collections.abc import Sequence
@@ -9,18 +9,19 @@ from vidda.errors import ViddaError
 from vidda.report.run_records import RunRecord, read_json
 
 STAGES = "stages.json"
-"""What vidda run and vidda sweep keep of their stages, in their folder."""
+"""Records of the stages of vidda run and vidda sweep, in their folder."""
 EVALUATIONS = "evaluations"
-"""Where vidda evaluate puts a model's test, in its run."""
+"""Folder of a run that vidda evaluate writes a model's tests to by default."""
 TRIALS = "trials.json"
-"""What vidda sweep alone has."""
+"""A file that only vidda sweep writes."""
 
 
 @dataclass(frozen=True, slots=True)
-class Commands:
-    """whole: the one command of a job that did all, None where there is none. each: all in order.
+class ReproduceCommands:
+    """Commands that reproduce a report.
 
-    complete: whether `each` is known to hold what made the inputs, too.
+    whole: the command of the one job that did everything, None if there is no such job. each: all
+    commands in order. complete: whether `each` includes those that made the inputs.
     """
 
     whole: str | None
@@ -28,27 +29,28 @@ class Commands:
     complete: bool
 
 
-def commands(records: Sequence[RunRecord], extra: str) -> Commands:
-    """List every stage of the job that the folders are of, and the commands of other folders.
+def reproduce_commands(records: Sequence[RunRecord], report_command: str) -> ReproduceCommands:
+    """List the stages of the jobs that the folders belong to, and the commands of other folders.
 
-    records: in the order in which they were made. extra: the command of this report.
+    records: in the order in which they were made. report_command: that of this report. Raises
+    ViddaError where a job's record of its stages is damaged.
     """
-    jobs = list(dict.fromkeys(job for r in records if (job := job_of(r.path)) is not None))
-    others = [record for record in records if job_of(record.path) is None]
+    jobs = list(dict.fromkeys(job for r in records if (job := job_folder(r.path)) is not None))
+    others = [record for record in records if job_folder(record.path) is None]
     sessions = sorted((s for r in others for s in r.sessions), key=lambda s: s.started)
     lines = [line for job in jobs for line in _stages(job)]
     lines += [session.command for session in sessions]
     one = len(jobs) == 1 and not others
     # vidda sweep makes its report itself.
-    last = [] if one and extra.startswith("vidda sweep ") else [extra]
-    # A resumed run is one command.
+    last = [] if one and report_command.startswith("vidda sweep ") else [report_command]
+    # A run and its resumptions are one command.
     each = dict.fromkeys(line.replace(" --resume", "") for line in [*lines, *last])
-    return Commands(_command(jobs[0]) if one else None, tuple(each), one)
+    return ReproduceCommands(_command(jobs[0]) if one else None, tuple(each), one)
 
 
-def job_of(path: Path) -> Path | None:
-    """Return the folder of the job that a run is a stage of, None where it is of none."""
-    if path.parent.name == EVALUATIONS:  # a test of one of its models, asked for by itself
+def job_folder(path: Path) -> Path | None:
+    """Return the folder of the job that a run is a stage of, None if it belongs to none."""
+    if path.parent.name == EVALUATIONS:  # started by a user on a job's model, no stage of the job
         return None
     for folder in path.parents:
         if (folder / STAGES).is_file() and (folder / "config.yaml").is_file():
@@ -62,7 +64,7 @@ def _command(job: Path) -> str:
 
 
 def _stages(job: Path) -> list[str]:
-    """List the command of each stage, with the config that the job has kept of it."""
+    """List the command of each stage, with the config that the job has saved."""
     file = job / STAGES
     try:
         return [
@@ -70,4 +72,4 @@ def _stages(job: Path) -> list[str]:
             for row in read_json(file)["stages"]
         ]
     except (KeyError, TypeError) as error:
-        raise ViddaError(f"{file}: not what vidda run wrote: no {error}; delete it") from None
+        raise ViddaError(f"{file}: not written by vidda run: no {error}; delete it") from None

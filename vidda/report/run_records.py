@@ -1,4 +1,4 @@
-"""What a run folder says of itself: its config, its sessions, its curves."""
+"""Records of a run folder: its config, its sessions and its curves."""
 
 import json
 import math
@@ -10,15 +10,19 @@ from typing import Any
 
 from vidda import config as configs
 from vidda.errors import ViddaError
-from vidda.evaluate.label_free_scores import VALIDATION, validation
+from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, validation_score
 
-SCORE = "epoch/score_"
-"""Scores without target labels in metrics.jsonl."""
+SCORE_PREFIX = "epoch/score_"
+"""Beginning of the names of label-free scores in metrics.jsonl."""
 
 
 @dataclass(frozen=True, slots=True)
 class Session:
-    """One process that worked on a run. versions: of Python, vidda and its packages, by name."""
+    """One process that worked on a run.
+
+    started: date and time. git: the commit, None if unknown. versions: of Python, vidda and its
+    packages, by name.
+    """
 
     started: str
     command: str
@@ -29,7 +33,7 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """A run folder. content: its config as data; text: as it was written."""
+    """Config and sessions of a run folder. content: the config as data. text: as written."""
 
     path: Path
     content: Mapping[str, Any]
@@ -43,7 +47,7 @@ class TrainingRecord:
     """A run of training.
 
     points: lines of metrics.jsonl. selected, last: epochs from 0; None while it is unfinished.
-    chosen: whether the selected epoch was chosen at all: with select=last it is not.
+    chosen: whether a score selected the epoch; with select=last none did.
     """
 
     record: RunRecord
@@ -53,28 +57,30 @@ class TrainingRecord:
     chosen: bool
 
     def curve(self, key: str) -> list[tuple[float, float]]:
-        """Return steps and finite values of one metric."""
+        """Return (step, value) of the finite values of one metric, by its name in metrics.jsonl."""
         found = [(point["step"], point.get(key)) for point in self.points]
         return [(float(s), float(v)) for s, v in found if s is not None and v is not None]
 
     def scores(self) -> dict[str, list[float]]:
-        """Scores without target labels, each with a value for every epoch; the worst for null."""
+        """Return label-free scores by name, a value for every epoch; -inf where it is null."""
         epochs = [point for point in self.points if "epoch/val_accuracy" in point]
-        names = [key for key in (epochs[0] if epochs else ()) if key.startswith(SCORE)]
-        found: dict[str, list[float]] = {VALIDATION: [_validation(point) for point in epochs]}
+        names = [key for key in (epochs[0] if epochs else ()) if key.startswith(SCORE_PREFIX)]
+        found: dict[str, list[float]] = {
+            SOURCE_VALIDATION: [_validation(point) for point in epochs]
+        }
         for key in names:
             values = [point.get(key) for point in epochs]
-            found[key.removeprefix(SCORE)] = [-math.inf if v is None else v for v in values]
+            found[key.removeprefix(SCORE_PREFIX)] = [-math.inf if v is None else v for v in values]
         return found
 
 
 def _validation(point: Mapping[str, float | None]) -> float:
     accuracy, loss = point["epoch/val_accuracy"], point["epoch/val_loss"]
-    return -math.inf if accuracy is None or loss is None else validation(accuracy, loss)
+    return -math.inf if accuracy is None or loss is None else validation_score(accuracy, loss)
 
 
 def read_record(path: Path) -> RunRecord:
-    """Return a run folder's record; ViddaError where config or provenance cannot be read."""
+    """Read the config and sessions of a run folder; ViddaError where a file is damaged."""
     file = path / "config.yaml"
     content = configs.read(file)
     sessions: tuple[Session, ...] = ()
@@ -82,24 +88,24 @@ def read_record(path: Path) -> RunRecord:
     if provenance.exists():
         try:
             stored = read_json(provenance)
-            sessions = tuple(session_of(one) for one in stored["sessions"])
+            sessions = tuple(read_session(one) for one in stored["sessions"])
         except (KeyError, TypeError, AttributeError) as error:
-            raise ViddaError(f"{provenance}: not what vidda writes: no {error}") from None
+            raise ViddaError(f"{provenance}: not written by vidda: no {error}") from None
     text = file.read_text(encoding="utf-8")
     return RunRecord(path, content, text, sessions, (path / "DONE").exists())
 
 
-def session_of(stored: Mapping[str, Any]) -> Session:
-    """Return a session as `vidda.provenance.describe_session` describes it."""
+def read_session(stored: Mapping[str, Any]) -> Session:
+    """Return a session from what `vidda.provenance.describe_session` recorded."""
     packages = {name: version for name, version in stored["packages"].items() if version}
     versions = {"vidda": stored["vidda"], "python": stored["python"], **packages}
-    # Where the program lay is of no use on another machine.
+    # The path of the program is of no use on another machine.
     command = shlex.join(["vidda", *stored["command"][1:]])
     return Session(stored["started"], command, stored["device"], stored["git"], versions)
 
 
 def read_training(path: Path) -> TrainingRecord:
-    """Return a run of vidda train; ViddaError where a file of it is damaged."""
+    """Read a run of vidda train or adapt; ViddaError where a file of it is damaged."""
     record = read_record(path)
     selection = path / "selection.json"
     selected = last = None
@@ -110,12 +116,12 @@ def read_training(path: Path) -> TrainingRecord:
             selected, last = int(stored["selected"]), int(stored["last"])
             chosen = stored.get("select") != "last"
         except (KeyError, TypeError, ValueError) as error:
-            raise ViddaError(f"{selection}: not what vidda train writes: {error}") from None
+            raise ViddaError(f"{selection}: not written by vidda train: {error}") from None
     return TrainingRecord(record, tuple(_points(path / "metrics.jsonl")), selected, last, chosen)
 
 
 def _points(file: Path) -> Iterable[Mapping[str, float | None]]:
-    # A run that still goes on may just be writing its last line.
+    # A training that is still running may be writing its last line.
     for line in file.read_bytes().splitlines(keepends=True):
         if not line.endswith(b"\n"):
             return
@@ -128,7 +134,7 @@ def _points(file: Path) -> Iterable[Mapping[str, float | None]]:
 
 
 def read_json(file: Path) -> Any:
-    """Return what a file of JSON holds; ViddaError where it cannot be read."""
+    """Return the content of a JSON file; ViddaError where it cannot be read."""
     try:
         return json.loads(file.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:

@@ -1,4 +1,4 @@
-"""Small charts as inline SVG: no script, no font, colors from the page's style sheet."""
+"""Small charts as inline SVG, without script or font; colors are of the page's style sheet."""
 
 import math
 from collections.abc import Callable, Sequence
@@ -13,7 +13,10 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 36
 
 @dataclass(frozen=True, slots=True)
 class ChartLine:
-    """One line. kind: a class of the style sheet that colors it. mark: the index of a point."""
+    """One line of a chart: points (x, y).
+
+    kind: a class of the style sheet that colors it. mark: index of a point to mark.
+    """
 
     points: Sequence[tuple[float, float]]
     kind: str
@@ -21,7 +24,7 @@ class ChartLine:
 
 
 def ticks(low: float, high: float, about: int = 5) -> list[float]:
-    """Round numbers that cover low to high, about so many. low < high."""
+    """Return about `about` evenly spaced round numbers that cover low to high. low < high."""
     rough = (high - low) / about
     power = 10.0 ** math.floor(math.log10(rough))
     step = next(power * m for m in (1.0, 2.0, 2.5, 5.0, 10.0) if power * m >= rough)
@@ -37,17 +40,18 @@ def line_chart(
     title: str,
     limits: tuple[float, float] | None = None,
 ) -> Markup:
-    """Return lines over a common x. limits: of y, or None to fit; title: what a screen
-    reader says.
+    """Return a chart of lines over a common x axis, which starts at 0.
+
+    x, y: names of the axes. title: text for screen readers. limits: of y; None fits the lines.
     """
     xs = [point[0] for line in lines for point in line.points]
     ys = [point[1] for line in lines for point in line.points]
-    across = ticks(0.0, max(max(xs), 1e-9))
-    upward = ticks(*(limits or _wide(min(ys), max(ys))))
-    place = _places(across, upward)
-    parts = [_frame(across, upward, place, x, y)]
+    x_ticks = ticks(0.0, max(max(xs), 1e-9))
+    y_ticks = ticks(*(limits or _widened(min(ys), max(ys))))
+    to_pixels = _pixel_mapping(x_ticks, y_ticks)
+    parts = [_frame(x_ticks, y_ticks, to_pixels, x, y)]
     for line in lines:
-        dots = [place(*point) for point in line.points]
+        dots = [to_pixels(*point) for point in line.points]
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in dots)
         parts.append(Markup('<polyline class="line {}" points="{}"/>').format(line.kind, path))
         if line.mark is not None:
@@ -61,67 +65,68 @@ def line_chart(
 
 
 def histogram(groups: Sequence[np.ndarray], kinds: Sequence[str], *, x: str, title: str) -> Markup:
-    """How the values of each group, (N,) each, lie: shares of the group in common bins.
+    """Return a chart of the distribution of each group's values, in % of the group, over 24 bins.
 
-    The highest hundredth of all values is put into the last bin, so that one clip does not squeeze
-    the others together.
+    groups: (N,) values each. kinds: a class of the style sheet for each. x: name of the axis.
+    title: text for screen readers. The highest 1% of all values are put into the last bin, so that
+    outliers do not squeeze the others together.
     """
-    everything = np.concatenate(groups)
-    low, high = _wide(float(everything.min()), float(np.quantile(everything, 0.99)))
-    across = ticks(low, high)
-    edges = np.linspace(across[0], across[-1], 25)
+    values = np.concatenate(groups)
+    low, high = _widened(float(values.min()), float(np.quantile(values, 0.99)))
+    x_ticks = ticks(low, high)
+    edges = np.linspace(x_ticks[0], x_ticks[-1], 25)
     shares = [np.histogram(np.clip(g, edges[0], edges[-1]), edges)[0] / len(g) for g in groups]
-    upward = ticks(0.0, 100 * max(float(share.max()) for share in shares), 4)
-    place = _places(across, upward)
-    parts = [_frame(across, upward, place, x, "% of clips")]
+    y_ticks = ticks(0.0, 100 * max(float(share.max()) for share in shares), 4)
+    to_pixels = _pixel_mapping(x_ticks, y_ticks)
+    parts = [_frame(x_ticks, y_ticks, to_pixels, x, "% of clips")]
     for share, kind in zip(shares, kinds, strict=True):
-        corners = [place(edges[0], 0.0)]
+        corners = [to_pixels(edges[0], 0.0)]
         for value, left, right in zip(100 * share, edges[:-1], edges[1:], strict=True):
-            corners += [place(left, value), place(right, value)]
-        corners.append(place(edges[-1], 0.0))
+            corners += [to_pixels(left, value), to_pixels(right, value)]
+        corners.append(to_pixels(edges[-1], 0.0))
         path = " ".join(f"{a:.1f},{b:.1f}" for a, b in corners)
         parts.append(Markup('<polygon class="area {}" points="{}"/>').format(kind, path))
     return _svg(parts, title)
 
 
-def _wide(low: float, high: float) -> tuple[float, float]:
-    """Return the same ends, moved apart where they are one."""
+def _widened(low: float, high: float) -> tuple[float, float]:
+    """Return (low, high), moved apart by 1 where they are equal."""
     return (low, high) if high - low > 1e-9 else (low - 0.5, high + 0.5)
 
 
-def _places(
-    across: Sequence[float], upward: Sequence[float]
+def _pixel_mapping(
+    x_ticks: Sequence[float], y_ticks: Sequence[float]
 ) -> Callable[[float, float], tuple[float, float]]:
-    """From values to pixels."""
+    """Return a function from (x, y) of a chart with these ticks to pixels."""
     wide, tall = WIDTH - LEFT - RIGHT, HEIGHT - TOP - BOTTOM
 
-    def place(x: float, y: float) -> tuple[float, float]:
-        share = (x - across[0]) / (across[-1] - across[0])
-        up = (y - upward[0]) / (upward[-1] - upward[0])
+    def to_pixels(x: float, y: float) -> tuple[float, float]:
+        share = (x - x_ticks[0]) / (x_ticks[-1] - x_ticks[0])
+        up = (y - y_ticks[0]) / (y_ticks[-1] - y_ticks[0])
         return LEFT + share * wide, HEIGHT - BOTTOM - up * tall
 
-    return place
+    return to_pixels
 
 
 def _frame(
-    across: Sequence[float],
-    upward: Sequence[float],
-    place: Callable[[float, float], tuple[float, float]],
+    x_ticks: Sequence[float],
+    y_ticks: Sequence[float],
+    to_pixels: Callable[[float, float], tuple[float, float]],
     x: str,
     y: str,
 ) -> Markup:
-    """Grid, numbers and names of the axes."""
+    """Return the grid, and the numbers and names of the axes."""
     parts = []
-    for value in upward:
-        _, b = place(across[0], value)
+    for value in y_ticks:
+        _, b = to_pixels(x_ticks[0], value)
         parts.append(
             Markup(
                 '<line class="grid" x1="{}" x2="{}" y1="{b}" y2="{b}"/>'
                 '<text class="num" x="{}" y="{b}" dy="0.35em" text-anchor="end">{}</text>'
             ).format(LEFT, WIDTH - RIGHT, LEFT - 7, f"{value:g}", b=f"{b:.1f}")
         )
-    for value in across:
-        a, _ = place(value, upward[0])
+    for value in x_ticks:
+        a, _ = to_pixels(value, y_ticks[0])
         parts.append(
             Markup('<text class="num" x="{}" y="{}" text-anchor="middle">{}</text>').format(
                 f"{a:.1f}", HEIGHT - BOTTOM + 15, f"{value:g}"

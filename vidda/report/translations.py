@@ -1,4 +1,4 @@
-"""Folders that `vidda translate` wrote: what became of each clip, and how good it is."""
+"""Results of `vidda translate`: the status and the quality figures of each clip."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -14,39 +14,51 @@ from vidda.report.run_records import RunRecord, read_record
 
 
 @dataclass(frozen=True, slots=True)
-class Figure:
-    """One figure of a clip. name: short; sign: 1 where higher is worse, -1 where lower is."""
+class QualityFigure:
+    """A quality figure of translated clips.
+
+    name: short, for tables. meaning: with its unit. sign: 1 if higher is worse, -1 if lower is.
+    """
 
     name: str
     meaning: str
     sign: int
 
 
-FIGURES: Mapping[str, Figure] = {
-    "warp_error_ratio": Figure("flicker", "warp error, times the source's own", 1),
-    "flow_epe": Figure("motion error", "endpoint error of the optical flow, in pixels", 1),
-    "pck": Figure("joints found", "PCK@0.2 of the pose found again, 0 to 1", -1),
-    "brightness_range": Figure("brightness drift", "farthest from the first frame, L*", 1),
-    "color_range": Figure("color drift", "farthest from the first frame, a* and b*", 1),
+FIGURES: Mapping[str, QualityFigure] = {
+    "warp_error_ratio": QualityFigure("flicker", "warp error relative to the source's own", 1),
+    "flow_epe": QualityFigure("motion error", "endpoint error of the optical flow, in pixels", 1),
+    "pck": QualityFigure("joints found", "PCK@0.2 of the pose detected again, 0 to 1", -1),
+    "brightness_range": QualityFigure(
+        "brightness drift", "largest difference from the first frame, L*", 1
+    ),
+    "color_range": QualityFigure(
+        "color drift", "largest difference from the first frame, a* and b*", 1
+    ),
 }
-"""The figures that are shown, by the names that `vidda translate` gives them."""
+"""The figures that are shown, by their names in the results of `vidda translate`."""
 
 STATUSES = ("failed", "rejected", "kept")
 
 
 class ClipFigures(Derived):
-    """What `vidda translate` writes beside each clip's video."""
+    """The result of one clip, which `vidda translate` writes beside the clip's video."""
 
-    status: Literal["kept", "rejected", "failed"] = Field(description="whether it is used")
-    reasons: tuple[str, ...] = Field(default=(), description="why it is not")
-    path: str | None = Field(default=None, description="of the video, in the folder")
+    status: Literal["kept", "rejected", "failed"] = Field(
+        description="kept: the clip is in the manifest"
+    )
+    reasons: tuple[str, ...] = Field(default=(), description="why the clip is not kept")
+    path: str | None = Field(default=None, description="path of the video in the folder")
     columns: dict[str, str] = Field(default={}, description="further columns of the manifest")
-    quality: dict[str, float | None] = Field(default={}, description="the figures by name")
+    quality: dict[str, float | None] = Field(default={}, description="quality figures by name")
 
 
 @dataclass(frozen=True, slots=True)
 class Translation:
-    """One folder. records: of its shards, or of itself. clips: by id, those written so far."""
+    """One folder of vidda translate.
+
+    records: of its shards, or of the folder without shards. clips: results by id, so far.
+    """
 
     path: Path
     records: tuple[RunRecord, ...]
@@ -67,7 +79,10 @@ class Translation:
 
 
 def read_translation(path: Path) -> Translation:
-    """Read what is there; ViddaError, a line each, for results that are damaged."""
+    """Read the results of a folder of vidda translate so far.
+
+    Raises ViddaError with a line for each damaged result, or when there is none.
+    """
     folders = sorted(file.parent for file in path.glob("shards/*/config.yaml"))
     records = tuple(read_record(folder) for folder in folders or [path])
     clips, problems = {}, []
@@ -76,7 +91,7 @@ def read_translation(path: Path) -> Translation:
             clip = ClipFigures.model_validate_json(file.read_text(encoding="utf-8"), strict=True)
         except (OSError, UnicodeDecodeError, ValidationError) as error:
             reason = str(error).splitlines()[0]
-            problems.append(f"{file}: not a clip's result ({reason}); translate it again")
+            problems.append(f"{file}: not the result of a clip ({reason}); translate it again")
         else:
             clips[clip.id] = clip
     if not clips and not problems:
@@ -87,9 +102,9 @@ def read_translation(path: Path) -> Translation:
 
 
 def worst_first(translation: Translation) -> list[ClipFigures]:
-    """Failed clips, then rejected, then kept ones; each by its mean rank over the figures.
+    """Return failed, then rejected, then kept clips, each by their mean rank over the figures.
 
-    A clip's rank in a figure is the share of clips that are better; a figure that it lacks does not
+    A clip's rank in a figure is the share of clips that are better; figures that it lacks do not
     count.
     """
     clips = sorted(translation.clips.values(), key=lambda clip: clip.id)

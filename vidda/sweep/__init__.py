@@ -1,1 +1,1 @@
-"""`vidda sweep`: methods x seeds x tasks and a search over keys, every trial a run of its own."""
+"""`vidda sweep`: methods x seeds x tasks and a search over keys; every trial is a run."""

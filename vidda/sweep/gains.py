@@ -1,4 +1,4 @@
-"""What each method gains over one of them, seed by seed: a seed's luck with both cancels."""
+"""Gains of methods over a baseline, paired by seed and clip, which cancels common variation."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -8,19 +8,19 @@ import numpy as np
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.labeled_predictions import labels_of
-from vidda.evaluate.metrics import right
+from vidda.evaluate.metrics import is_correct
 from vidda.evaluate.summary import Intervals, clusters_of
-from vidda.evaluate.transfer_tables import NONE, TransferGrid
+from vidda.evaluate.transfer_tables import NO_VALUE, TransferGrid
 
-Answers = Mapping[tuple[str, str], Mapping[int, SavedPredictions]]
-"""What was said of the same test clips in the same order, by method and task, then by seed."""
+SeedPredictions = Mapping[tuple[str, str], Mapping[int, SavedPredictions]]
+"""Labeled predictions by (method, task), then seed; of a task, the same clips in the same order."""
 
 
 @dataclass(frozen=True, slots=True)
 class Gain:
-    """How much higher a method's accuracy is on a task.
+    """Accuracy of a method minus the baseline's on a task, -1 to 1.
 
-    runs: by seed. interval: of their mean, see `bootstrap_mean`; None where there is one subject.
+    runs: one for each seed. interval: of their mean, see `bootstrap_mean`; None for one subject.
     """
 
     method: str
@@ -29,31 +29,34 @@ class Gain:
     interval: Interval | None
 
 
-def gains(said: Answers, baseline: str, intervals: Intervals) -> list[Gain]:
-    """Of each method and task, over the seeds that the baseline has there too."""
+def compute_gains(predictions: SeedPredictions, baseline: str, intervals: Intervals) -> list[Gain]:
+    """Return the gain of each other method on each task, over the seeds that both have.
+
+    baseline: name of the method to compare with.
+    """
     found = []
-    for (method, task), runs in said.items():
-        base = said.get((baseline, task), {})
+    for (method, task), runs in predictions.items():
+        base = predictions.get((baseline, task), {})
         seeds = sorted(runs.keys() & base.keys())
         if method == baseline or not seeds:
             continue
-        more = np.stack([_hits(runs[seed]) - _hits(base[seed]) for seed in seeds])
-        interval = intervals.bootstrap(more, clusters_of(runs[seeds[0]]))
-        found.append(Gain(method, task, tuple(more.mean(1).tolist()), interval))
+        paired = np.stack([_correct(runs[seed]) - _correct(base[seed]) for seed in seeds])
+        interval = intervals.bootstrap(paired, clusters_of(runs[seeds[0]]))
+        found.append(Gain(method, task, tuple(paired.mean(1).tolist()), interval))
     return found
 
 
-def _hits(said: SavedPredictions) -> np.ndarray:
-    """1 for a clip that is recognized, else 0. (N,)"""
-    return right(said.predictions.logits, labels_of(said)).astype(np.float64)
+def _correct(saved: SavedPredictions) -> np.ndarray:
+    """Return 1.0 for each clip that is recognized, else 0.0, (N,)."""
+    return is_correct(saved.predictions.logits, labels_of(saved)).astype(np.float64)
 
 
 def gain_grid(found: Sequence[Gain], baseline: str, tasks: Sequence[str]) -> TransferGrid:
-    """Methods x tasks, in points."""
+    """Return a table of gains in percentage points, methods x tasks."""
     texts: dict[str, dict[str, str]] = {}
     for gain in found:
         texts.setdefault(gain.method, {})[gain.task] = _text(gain)
-    rows = [(name, *(own.get(task, NONE) for task in tasks)) for name, own in texts.items()]
+    rows = [(name, *(own.get(task, NO_VALUE) for task in tasks)) for name, own in texts.items()]
     return TransferGrid(f"Points gained over {baseline}", ("method", *tasks), tuple(rows))
 
 

@@ -1,16 +1,16 @@
 """`vidda sweep CONFIG`: methods x seeds x tasks, and a search over keys of each.
 
-OUT/trials.{json,csv}       every trial, waiting, finished or failed; written after each
-OUT/trials/NAME             the run of vidda adapt or vidda train
+OUT/trials.{json,csv}       every trial, waiting, finished or failed; written after each trial
+OUT/trials/NAME             run of vidda adapt or vidda train
 OUT/sweep.md                methods x tasks with intervals, for a README
-OUT/results, report         the same as vidda evaluate writes it, and a page by vidda report
-OUT/stages, stages.json     config, output, time and memory of everything, as with vidda run
-OUT/config.yaml             the sweep's own
+OUT/results, report         transfer table as of vidda evaluate, and a page by vidda report
+OUT/stages, stages.json     config, printed output, time and memory of all stages, as of vidda run
+OUT/config.yaml             config of the sweep
 
-Trials and the data are stages as of `vidda run`, done by the same code: a command in a process of
-its own, skipped when it is complete, gone on with when it was killed. A trial that fails stops no
-other; --resume tries it again. Epochs and combinations are chosen without target labels; the
-accuracy on the target stands in the tables, and nothing reads it there.
+Trials and the data are stages as of `vidda run`, run by the same code: each is a command in its own
+process, skipped if complete and resumed if killed. A trial that fails stops no other; --resume
+tries it again. Epochs and combinations are chosen without target labels: the accuracy on the target
+is written to the tables and used for no choice.
 """
 
 import shutil
@@ -25,60 +25,62 @@ from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.evaluate import console_tables
 from vidda.experiment.experiment_config import Keys, load
-from vidda.experiment.job_progress import estimate
-from vidda.experiment.side_by_side import do_all
+from vidda.experiment.job_progress import estimate_remaining
+from vidda.experiment.side_by_side import run_stages
 from vidda.experiment.stage import Stage
-from vidda.experiment.stage_records import StageRecords, clock
-from vidda.experiment.stage_session import Ended, check_out, dry_runs, pending
+from vidda.experiment.stage_records import StageRecords, format_duration
+from vidda.experiment.stage_session import StageEnd, check_out, dry_run_stages, pending_stages
 from vidda.files import lock, write_text
 from vidda.report.job import STAMP
 from vidda.report.report_config import ReportConfig
-from vidda.sweep.run_trials import by_ray, one_by_one, require_ray
-from vidda.sweep.search import Known, more, require_optuna
+from vidda.sweep.run_trials import require_ray, run_by_ray, run_one_by_one
+from vidda.sweep.search import TriedPoint, propose_points, require_optuna
 from vidda.sweep.sweep_config import GridSearch, OptunaSearch, RayExecutor, SweepConfig
-from vidda.sweep.sweep_plan import SweepCell, SweepPlan, Trial, make
-from vidda.sweep.sweep_results import collect, write, write_markdown, written
-from vidda.sweep.trial_results import finished, points, value
-from vidda.sweep.trial_table import FILE, TrialRow, TrialTable
+from vidda.sweep.sweep_plan import SweepCell, SweepPlan, Trial, make_plan
+from vidda.sweep.sweep_results import collect_results, is_written, write_markdown, write_results
+from vidda.sweep.trial_results import finished_row, group_by_keys, point_score
+from vidda.sweep.trial_table import TRIALS_FILE, TrialRow, TrialTable
 
 
 def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
-    """Check everything, run every trial that is not finished; 0 when all are, 1 when some failed.
+    """Check everything, run every trial that is not finished and write the results.
 
-    Raises ViddaError where the data cannot be made.
+    Returns 0, or 1 if some trials failed. dry_run: print the plan after the checks and write
+    nothing. resume: continue a sweep in OUT. Raises ViddaError with a line for each mistake, or if
+    the data cannot be made.
     """
     if isinstance(config.search, OptunaSearch):
         require_optuna()
     if isinstance(config.parallel, RayExecutor):
         require_ray()
-    plan = make(config)
+    plan = make_plan(config)
     report = _report(config)
     check_out(config.out, "vidda sweep", resume or dry_run)
-    first = [trial.stage for cell in plan.cells() for trial in _first(plan, cell)]
-    waiting = pending([*plan.stages, *first], config.out)
-    _tell(plan, waiting)
+    first = [trial.stage for cell in plan.cells() for trial in _initial_trials(plan, cell)]
+    waiting = pending_stages([*plan.stages, *first], config.out)
+    _print_plan(plan, waiting)
     if dry_run:
-        dry_runs(waiting, config.out)
+        dry_run_stages(waiting, config.out)
         return 0
     config.out.mkdir(parents=True, exist_ok=True)
     with lock(config.out):
         write_text(config.out / "config.yaml", dump(config))
         records = StageRecords(config.out)
-        do_all(plan.stages, config.out, records)
+        run_stages(plan.stages, config.out, records)
         sweep = _Sweep(plan, TrialTable(config.out), records)
         sweep.run()
         return _finish(sweep, report)
 
 
-def _first(plan: SweepPlan, cell: SweepCell) -> list[Trial]:
-    """Return the trials that are known before any has ended."""
-    search, keys = plan.config.search, plan.config.searched(cell.method)
-    known = more(search, keys, []) if isinstance(search, GridSearch) or not keys else []
+def _initial_trials(plan: SweepPlan, cell: SweepCell) -> list[Trial]:
+    """Return the trials that are known before any has ended: all of a grid, none of Optuna's."""
+    search, keys = plan.config.search, plan.config.searched_keys(cell.method)
+    known = propose_points(search, keys, []) if isinstance(search, GridSearch) or not keys else []
     return [trial for point in known for trial in plan.trials(cell, point)]
 
 
-def _tell(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
-    """Print the plan."""
+def _print_plan(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
+    """Print the number of trials of each method and task, and what is left out."""
     config, cells = plan.config, plan.cells()
     names = {stage.name for stage in waiting}
     print(
@@ -86,7 +88,7 @@ def _tell(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
         f" {', '.join(config.tasks)}: {len(cells)} methods and tasks"
     )
     for cell in cells:
-        trials = _first(plan, cell)
+        trials = _initial_trials(plan, cell)
         done = sum(trial.name not in names for trial in trials)
         count = f"{len(trials)} trials{f', {done} complete' if done else ''}"
         if not trials:
@@ -98,7 +100,7 @@ def _tell(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
 
 
 class _Sweep:
-    """The trials of a sweep, as far as they are known, and their rows."""
+    """The trials of a sweep known so far, and their rows in the table."""
 
     def __init__(self, plan: SweepPlan, table: TrialTable, records: StageRecords) -> None:
         self.plan = plan
@@ -107,44 +109,49 @@ class _Sweep:
         self.records = records
         self.trials: dict[str, Trial] = {}
         self._cells: dict[str, SweepCell] = {}
-        self._begun: list[SweepCell] = []
+        self._started: list[SweepCell] = []
         self._tried: set[str] = set()
 
     def run(self) -> None:
-        """Every trial that is not finished; those that begin with others after these."""
+        """Run every trial that is not finished; those that start from others come second."""
         for wave in self.plan.waves:
             for cell in wave:
-                self._add(cell, self._known(cell))
-                self._begun.append(cell)
+                self._add(cell, self._proposed_before(cell))
+                self._started.append(cell)
             while True:
-                self._work(wave)
-                new = [(cell, self._more(cell)) for cell in wave]
+                self._run_wave(wave)
+                new = [(cell, self._propose(cell)) for cell in wave]
                 if not any(proposed for _, proposed in new):
                     break
                 for cell, proposed in new:
                     self._add(cell, proposed)
-        self.table.keep(self.trials)
+        self.table.keep_only(self.trials)
 
     def _rows(self, cell: SweepCell) -> list[TrialRow]:
-        """Of this cell, in the order in which they were proposed."""
+        """Return the rows of a cell, in the order in which they were proposed."""
         own = (cell.method, cell.task)
         return [row for row in self.table.rows.values() if (row.method, row.task) == own]
 
-    def _known(self, cell: SweepCell) -> list[Keys]:
-        """What an earlier session was told by Optuna; a grid is known without."""
-        keys = self.plan.config.searched(cell.method)
+    def _proposed_before(self, cell: SweepCell) -> list[Keys]:
+        """Return the combinations that Optuna proposed in an earlier session; none of a grid."""
+        keys = self.plan.config.searched_keys(cell.method)
         if isinstance(self.plan.config.search, GridSearch) or not keys:
             return []
-        return [point for point, _ in points(self._rows(cell)) if point.keys() == keys.keys()]
+        return [
+            point for point, _ in group_by_keys(self._rows(cell)) if point.keys() == keys.keys()
+        ]
 
-    def _more(self, cell: SweepCell) -> list[Keys]:
+    def _propose(self, cell: SweepCell) -> list[Keys]:
         config = self.plan.config
         rows = [row for row in self._rows(cell) if row.name in self.trials]
-        known = [Known(keys, value(own, config.select_point)) for keys, own in points(rows)]
-        return more(config.search, config.searched(cell.method), known)
+        known = [
+            TriedPoint(keys, point_score(own, config.select_point))
+            for keys, own in group_by_keys(rows)
+        ]
+        return propose_points(config.search, config.searched_keys(cell.method), known)
 
     def _add(self, cell: SweepCell, proposed: Sequence[Keys]) -> None:
-        """Take combinations into the table, before any of their trials starts."""
+        """Add combinations to the table, before any of their trials starts."""
         new = [trial for point in proposed for trial in self.plan.trials(cell, point)]
         self.trials |= {trial.name: trial for trial in new}
         self._cells |= dict.fromkeys((trial.name for trial in new), cell)
@@ -152,8 +159,8 @@ class _Sweep:
             TrialRow(t.name, t.method, t.task, t.seed, t.keys, t.stage.out) for t in new
         )
 
-    def _work(self, wave: Sequence[SweepCell]) -> None:
-        """Run what is not finished, once in a session."""
+    def _run_wave(self, wave: Sequence[SweepCell]) -> None:
+        """Run the trials of a wave that are not finished, each once in a session."""
         waiting = []
         for name, trial in self.trials.items():
             if self._cells[name] not in wave or name in self._tried:
@@ -163,53 +170,54 @@ class _Sweep:
                 waiting.append(trial.stage)
             elif self.table.rows[name].status != "finished":
                 self._read(name)
-        for stage, ended in self._ends(waiting):
+        for stage, ended in self._run_trials(waiting):
             self.records.add(stage.name, stage.kind, stage.command, ended.measured)
-            if ended.why:
-                self.table.fail(stage.name, ended.why, self._seconds(stage.name))
-                print(f"{stage.name} failed: {ended.why}", file=sys.stderr, flush=True)
+            if ended.reason:
+                self.table.fail(stage.name, ended.reason, self._seconds(stage.name))
+                print(f"{stage.name} failed: {ended.reason}", file=sys.stderr, flush=True)
             else:
                 self._read(stage.name)
 
-    def _ends(self, waiting: Sequence[Stage]) -> Iterator[tuple[Stage, Ended]]:
+    def _run_trials(self, waiting: Sequence[Stage]) -> Iterator[tuple[Stage, StageEnd]]:
+        """Run trials and yield each as it ends."""
         parallel = self.plan.config.parallel
-        later = self._later()
+        later = self._later_stages()
         total = len(self.trials) + len(later)
-        still = [stage for stage in later if not stage.complete(self.out)]
+        later_waiting = [stage for stage in later if not stage.complete(self.out)]
         side_by_side = parallel.workers if isinstance(parallel, RayExecutor) else 1
 
-        def say(ended: int) -> str:
-            left = [*waiting[ended:], *still]
-            seconds, whole = estimate(left, list(self.records.by_name.values()))
-            said = f"{total - len(left)} of {total} trials done"
+        def status(ended: int) -> str:
+            left = [*waiting[ended:], *later_waiting]
+            seconds, whole = estimate_remaining(left, list(self.records.by_name.values()))
+            done = f"{total - len(left)} of {total} trials done"
             if not seconds:
-                return said
-            how = "about" if whole else "more than"
-            return f"{said}, {how} {clock(seconds / side_by_side)} to go"
+                return done
+            about = "about" if whole else "more than"
+            return f"{done}, {about} {format_duration(seconds / side_by_side)} to go"
 
         if not waiting:
             return iter(())
         if isinstance(parallel, RayExecutor):
-            return by_ray(parallel, waiting, self.out, say)
-        return one_by_one(waiting, self.out, say)
+            return run_by_ray(parallel, waiting, self.out, status)
+        return run_one_by_one(waiting, self.out, status)
 
-    def _later(self) -> list[Stage]:
-        """What is known already of waves that have not begun."""
-        cells = [cell for wave in self.plan.waves for cell in wave if cell not in self._begun]
-        return [trial.stage for cell in cells for trial in _first(self.plan, cell)]
+    def _later_stages(self) -> list[Stage]:
+        """Return the stages known already of waves that have not started."""
+        cells = [cell for wave in self.plan.waves for cell in wave if cell not in self._started]
+        return [trial.stage for cell in cells for trial in _initial_trials(self.plan, cell)]
 
     def _read(self, name: str) -> None:
-        """Read what a complete trial has reached into its row."""
+        """Read the results of a complete trial into its row, or mark it as failed."""
         cell = self._cells[name]
         stream = self.plan.config.methods[cell.method].stream
         seconds = self._seconds(name)
         try:
             test = load_manifest(cell.test)
-            row = finished(self.table.rows[name], test, str(cell.test), stream=stream)
+            row = finished_row(self.table.rows[name], test, str(cell.test), stream=stream)
         except ViddaError as error:
             self.table.fail(name, "; ".join(str(error).splitlines()), seconds)
             return
-        self.table.put(replace(row, seconds=seconds))
+        self.table.set_row(replace(row, seconds=seconds))
 
     def _seconds(self, name: str) -> float:
         record = self.records.by_name.get(name)
@@ -217,37 +225,40 @@ class _Sweep:
 
 
 def _report(config: SweepConfig) -> Stage:
-    """Return the page of the results; raises ConfigError."""
+    """Return the stage that reports the results; raises ConfigError."""
     results, out = config.out / "results", config.out / "report"
     keys = {"runs": [str(results)], "out": str(out)}
     settings = load(ReportConfig, None, config.report, keys)
-    done, needed = out / STAMP, (results / "DONE",)
-    return Stage("report", "report", "report", settings, out, done, needed, derived=True)
+    done, inputs = out / STAMP, (results / "DONE",)
+    return Stage("report", "report", "report", settings, out, done, inputs, derived=True)
 
 
 def _finish(sweep: _Sweep, report: Stage) -> int:
-    """Write and print what came out; the exit status."""
+    """Write and print the results; return the exit status."""
     config, out = sweep.plan.config, sweep.out
     rows = list(sweep.table.rows.values())
-    collected = collect(config, rows)
+    collected = collect_results(config, rows)
     if collected is not None:
         results, transfer = collected
         write_markdown(results, rows, out / "sweep.md")
-        if not written(results, transfer, out / "results"):
+        if not is_written(results, transfer, out / "results"):
             shutil.rmtree(report.out, ignore_errors=True)
-            write(results, transfer, out / "results")
-        do_all([report], out, sweep.records)
+            write_results(results, transfer, out / "results")
+        run_stages([report], out, sweep.records)
         console_tables.print_grids(console(sys.stdout), results.grids(), results.legend())
         print(f"written: {out / 'sweep.md'}; page: {report.out / 'index.html'}")
     failed = sweep.table.failed()
-    _tell_failed(failed, len(rows), out)
+    _print_failed(failed, len(rows), out)
     return 1 if failed else 0
 
 
-def _tell_failed(failed: Sequence[TrialRow], trials: int, out: Path) -> None:
+def _print_failed(failed: Sequence[TrialRow], trials: int, out: Path) -> None:
     for row in failed:
         print(f"failed: {row.name}: {row.reason}")
     if failed:
-        print(f"{len(failed)} of {trials} trials failed, see {out / FILE}; --resume tries again")
+        print(
+            f"{len(failed)} of {trials} trials failed, see {out / TRIALS_FILE};"
+            " --resume tries them again"
+        )
     else:
         print(f"{trials} trials finished: {out / 'trials.csv'}")

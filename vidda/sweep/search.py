@@ -1,4 +1,4 @@
-"""Which combinations of keys are tried next, from what is known of those before."""
+"""The search: combinations of keys to try next, from the scores of those tried before."""
 
 import itertools
 import json
@@ -17,24 +17,25 @@ if TYPE_CHECKING:
     from optuna.distributions import BaseDistribution
 
 DRAWS = 50
-"""Proposals that are looked at for one that is new; after so many, all there are are known."""
+"""Proposals in which to find a new one; if there is none, every combination has been tried."""
 
 
 @dataclass(frozen=True, slots=True)
-class Known:
-    """A combination that was tried. value: of the score that chooses; None where it failed."""
+class TriedPoint:
+    """A combination of keys that was tried. value: of the score that chooses; None if it failed."""
 
     keys: Keys
     value: float | None
 
 
-def more(
-    search: GridSearch | OptunaSearch, keys: Mapping[str, Values], known: Sequence[Known]
+def propose_points(
+    search: GridSearch | OptunaSearch, keys: Mapping[str, Values], known: Sequence[TriedPoint]
 ) -> list[Keys]:
-    """Combinations to try next; none when the search is over.
+    """Return the combinations to try next, none when the search is complete.
 
-    They follow from the arguments alone, so that a search which was killed goes on as it would
-    have. known: in the order in which they were proposed.
+    keys: the values of each searched key. known: combinations tried so far, in the order in which
+    they were proposed. The result depends on the arguments alone, so that a resumed search proposes
+    what the killed one would have.
     """
     if not keys:
         return [] if known else [{}]
@@ -44,7 +45,7 @@ def more(
         every = [dict(zip(names, point, strict=True)) for point in itertools.product(*lists)]
         return [point for point in every if point not in [one.keys for one in known]]
     wanted = min(search.together, search.points - len(known))
-    return _proposed(search, keys, known, wanted) if wanted > 0 else []
+    return _propose_with_optuna(search, keys, known, wanted) if wanted > 0 else []
 
 
 def require_optuna() -> None:
@@ -53,22 +54,22 @@ def require_optuna() -> None:
         import optuna
     except ImportError:
         raise ViddaError(
-            "search: Optuna is not installed: pip install 'vidda[sweep]', or take search.name=grid"
+            "search: Optuna is not installed: pip install 'vidda[sweep]', or use search.name=grid"
         ) from None
     optuna.logging.set_verbosity(optuna.logging.WARNING)
 
 
-def _proposed(
-    search: OptunaSearch, keys: Mapping[str, Values], known: Sequence[Known], wanted: int
+def _propose_with_optuna(
+    search: OptunaSearch, keys: Mapping[str, Values], known: Sequence[TriedPoint], wanted: int
 ) -> list[Keys]:
     import optuna
 
-    # A sampler of its own for each round: nothing of it needs to be kept between two sessions.
+    # A new sampler for each round: no state needs to be saved between two sessions.
     seed = np.random.SeedSequence([search.seed, len(known)]).generate_state(1)[0]
     sampler = optuna.samplers.TPESampler(seed=int(seed))
     study = optuna.create_study(sampler=sampler, direction="maximize")
     kinds = {name: _distribution(values) for name, values in keys.items()}
-    _tell(study, keys, kinds, known)
+    _add_tried(study, keys, kinds, known)
     tried = [one.keys for one in known]
     found: list[Keys] = []
     for _ in range(DRAWS):
@@ -82,13 +83,13 @@ def _proposed(
     return found
 
 
-def _tell(
+def _add_tried(
     study: "Study",
     keys: Mapping[str, Values],
     kinds: Mapping[str, "BaseDistribution"],
-    known: Sequence[Known],
+    known: Sequence[TriedPoint],
 ) -> None:
-    """Add what was tried to a study that is new."""
+    """Add the combinations that were tried to a new study."""
     from optuna.trial import TrialState, create_trial
 
     for one in known:

@@ -1,11 +1,11 @@
-"""What `vidda sweep` is told: methods x seeds x tasks, what is searched, and how."""
+"""Config of `vidda sweep`: methods x seeds x tasks, and the search over keys."""
 
 from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
 from vidda.config import Config
-from vidda.evaluate.label_free_scores import VALIDATION, EpochScore
+from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.evaluate.summary import Intervals
 from vidda.experiment.experiment_config import SOURCE, DataConfig, Keys, Name, Recipe
 
@@ -13,12 +13,12 @@ AGREEMENT = "agreement"
 
 
 class Range(Config):
-    """Numbers between two ends, for Optuna."""
+    """A range of numbers for a searched key, for Optuna."""
 
-    low: float = Field(description="the least")
-    high: float = Field(description="the greatest")
-    log: bool = Field(default=False, description="even on a logarithmic scale")
-    whole: bool = Field(default=False, description="whole numbers only")
+    low: float = Field(description="smallest value")
+    high: float = Field(description="largest value")
+    log: bool = Field(default=False, description="sample on a logarithmic scale")
+    whole: bool = Field(default=False, description="sample integers only")
 
     @model_validator(mode="after")
     def _in_order(self) -> Self:
@@ -28,103 +28,130 @@ class Range(Config):
 
 
 Values = Range | Annotated[tuple[Any, ...], Field(min_length=1)]
-"""What a searched key may be: one of a list, or for Optuna anything in a range."""
+"""Values of a searched key: a list, or for Optuna a range."""
 
 
 class GridSearch(Config):
-    """Every combination of the values."""
+    """Search over every combination of the values."""
 
     name: Literal["grid"] = "grid"
 
 
 class OptunaSearch(Config):
-    """So many combinations as Optuna proposes (TPE), apart for each method and task."""
+    """Search by Optuna (TPE), separately for each method and task."""
 
     name: Literal["optuna"] = "optuna"
-    points: int = Field(default=20, ge=1, description="combinations that are tried")
+    points: int = Field(default=20, ge=1, description="number of combinations to try")
     together: int = Field(
-        default=1, ge=1, description="proposed at once, for parallel trials; decides the proposals"
+        default=1,
+        ge=1,
+        description="number of combinations proposed at once, for parallel trials; another number"
+        " gives other proposals",
     )
-    seed: int = Field(default=0, ge=0, description="decides the proposals")
+    seed: int = Field(default=0, ge=0, description="seed of the proposals")
 
 
 class LocalExecutor(Config):
-    """One trial after the other."""
+    """Execution of trials one after the other."""
 
     name: Literal["local"] = "local"
 
 
 class RayExecutor(Config):
-    """Trials side by side, by Ray; joins the cluster that RAY_ADDRESS names, else starts one."""
+    """Execution of trials side by side by Ray.
+
+    It joins the cluster that RAY_ADDRESS names, or starts one.
+    """
 
     name: Literal["ray"] = "ray"
-    workers: int = Field(default=2, ge=1, description="trials at once")
+    workers: int = Field(default=2, ge=1, description="number of trials at once")
     cpus: int = Field(
-        default=1, ge=1, description="threads of a trial; another number may round otherwise"
+        default=1,
+        ge=1,
+        description="threads of each trial; another number may change results by rounding",
     )
-    gpus: float = Field(default=0.0, ge=0, description="GPUs, or the share of one, of a trial")
+    gpus: float = Field(
+        default=0.0, ge=0, description="GPUs of each trial; below 1: a share of one GPU"
+    )
 
 
 class MethodRecipe(Recipe):
-    """A recipe of vidda adapt or vidda train; run, data, seed and select are the sweep's."""
+    """Settings of vidda adapt or vidda train; the sweep sets run, data, seed and select."""
 
     command: Literal["adapt", "train"] = Field(
-        default="adapt", description="train: with labels alone, such as those of data: [target]"
+        default="adapt",
+        description="adapt: to the unlabeled target; train: on labels, e.g. of data: [target]",
     )
     data: tuple[str, ...] = Field(
-        default=(SOURCE,), min_length=1, description="source, target and names of variants"
+        default=(SOURCE,),
+        min_length=1,
+        description="training data: source, target, names of variants",
     )
     start: Name | None = Field(
-        default=None, description="method whose run of the same task and seed it begins with"
+        default=None, description="method whose run of the same task and seed it starts from"
     )
     stream: bool = Field(
         default=False,
-        description="adapt to the test clips as they come; what is said of each then is the result",
+        description="adapt to the test clips one after the other; the result is the prediction of"
+        " each clip at its turn",
     )
     steps: Annotated[int, Field(ge=1)] | None = Field(
-        default=None, description="of its trainings on source clips; null: the sweep's"
+        default=None,
+        description="optimizer steps of each training on source clips, rounded to whole epochs;"
+        " null: the sweep's",
     )
     select_epoch: EpochScore | Literal["last"] | None = Field(
         default=None,
-        description="what chooses its epoch; null: the sweep's. last for a control that is to know"
-        " nothing of the target",
+        description="score that selects its epoch, or last, which uses nothing of the target;"
+        " null: the sweep's",
     )
-    keys: dict[str, Values] = Field(default={}, description="searched for this method besides")
+    keys: dict[str, Values] = Field(
+        default={}, description="further keys searched for this method, with their values"
+    )
 
 
 class SweepConfig(DataConfig):
-    """Methods x seeds x tasks, and what is searched for each method and task."""
+    """Config of `vidda sweep`: methods x seeds x tasks, and the search over keys."""
 
-    methods: dict[Name, MethodRecipe] = Field(min_length=1, description="rows of the table")
-    baseline: Name | None = Field(
-        default=None, description="method over which gains are told, seed by seed; null: none"
+    methods: dict[Name, MethodRecipe] = Field(
+        min_length=1, description="methods by name, the rows of the table"
     )
-    change: Keys = Field(default={}, description="keys over those of every method's file")
+    baseline: Name | None = Field(
+        default=None, description="method that gains are reported over, seed by seed; null: none"
+    )
+    change: Keys = Field(default={}, description="keys that replace those of every method's file")
     steps: Annotated[int, Field(ge=1)] | None = Field(
         default=None,
-        description="of every training on source clips, to the nearest whole epoch; null: epochs",
+        description="optimizer steps of each training on source clips, rounded to whole epochs;"
+        " null: each config's epochs",
     )
-    keys: dict[str, Values] = Field(default={}, description="searched for every method")
+    keys: dict[str, Values] = Field(
+        default={}, description="keys searched for every method, with their values"
+    )
     search: Annotated[GridSearch | OptunaSearch, Field(discriminator="name")] = Field(
-        default=GridSearch(), description="which combinations of keys are tried"
+        default=GridSearch(), description="choice of the combinations of keys to try"
     )
     select_epoch: EpochScore | Literal["last"] = Field(
-        default=VALIDATION,
-        description="score that chooses the epoch of a vidda adapt; last: none, nor of vidda train",
+        default=SOURCE_VALIDATION,
+        description="score that selects the epoch of each run of vidda adapt; last: the last epoch,"
+        " of vidda train too",
     )
     select_point: EpochScore | Literal["agreement"] = Field(
-        default=VALIDATION,
-        description="score that chooses among combinations, as a mean over seeds at that epoch",
+        default=SOURCE_VALIDATION,
+        description="score that chooses among combinations: its mean over seeds at the selected"
+        " epochs",
     )
     parallel: Annotated[LocalExecutor | RayExecutor, Field(discriminator="name")] = Field(
-        default=LocalExecutor(), description="where trials run"
+        default=LocalExecutor(), description="execution of trials: one by one, or by Ray"
     )
-    intervals: Intervals = Field(default=Intervals(), description="of the accuracies")
+    intervals: Intervals = Field(
+        default=Intervals(), description="confidence intervals of the accuracies"
+    )
 
-    def selects(self, method: str) -> EpochScore | Literal["last"]:
-        """What chooses the epoch of a method's runs."""
+    def epoch_score(self, method: str) -> EpochScore | Literal["last"]:
+        """Return the score that selects the epoch of a method's runs, or "last"."""
         return self.methods[method].select_epoch or self.select_epoch
 
-    def searched(self, method: str) -> dict[str, Values]:
-        """Return the keys that are searched for a method."""
+    def searched_keys(self, method: str) -> dict[str, Values]:
+        """Return the keys that are searched for a method, with their values."""
         return {**self.keys, **self.methods[method].keys}

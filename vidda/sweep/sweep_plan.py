@@ -1,4 +1,4 @@
-"""All trials of a sweep from its config, checked before the first starts."""
+"""All trials of a sweep, planned from its config and checked before the first one starts."""
 
 import hashlib
 import json
@@ -10,22 +10,25 @@ from typing import Any
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import ConfigError
 from vidda.errors import ViddaError
-from vidda.evaluate.label_free_scores import NEED_FEATURES, VALIDATION
+from vidda.evaluate.label_free_scores import NEED_FEATURES, SOURCE_VALIDATION
 from vidda.experiment.experiment_config import TARGET, Keys, load
-from vidda.experiment.names import data_problems, slug, unknown_data
+from vidda.experiment.name_checks import data_name_problems, slug, unknown_data
 from vidda.experiment.stage import Stage
-from vidda.experiment.training_data import Maker, TrainingLists
+from vidda.experiment.training_data import DataPlanner, TrainingLists
 from vidda.recognize.train_config import LAST, TrainConfig
-from vidda.sweep.search import more
+from vidda.sweep.search import propose_points
 from vidda.sweep.sweep_config import AGREEMENT, GridSearch, Range, SweepConfig, Values
 
 TEST = "test"
-"""Under which name the test clips are predicted after each epoch."""
+"""Name under which each trial watches the test clips."""
 
 
 @dataclass(frozen=True, slots=True)
 class SweepCell:
-    """A method on a task. target: its clips without labels. test: labeled, for the table alone."""
+    """A method on a task, with the manifests that its trials read.
+
+    target: clips without labels. test: labeled clips, used for the table alone.
+    """
 
     method: str
     task: str
@@ -36,7 +39,7 @@ class SweepCell:
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """A method on a task with a seed and a combination of keys; the stage's name is its own."""
+    """A method on a task with a seed and a combination of keys. stage: runs it."""
 
     method: str
     task: str
@@ -46,14 +49,16 @@ class Trial:
 
     @property
     def name(self) -> str:
+        """Return the name of its stage and its run."""
         return self.stage.name
 
 
 @dataclass(frozen=True, slots=True)
 class SweepPlan:
-    """The stages that make the data, and the cells; those that begin with others come second.
+    """The plan of a sweep.
 
-    left_out: what is not done, and why, a line each.
+    stages: those that make the data. waves: the cells; those that start from others are in the
+    second wave. left_out: a line for each thing that is not done, and why.
     """
 
     config: SweepConfig
@@ -62,31 +67,31 @@ class SweepPlan:
     left_out: tuple[str, ...]
 
     def cells(self) -> tuple[SweepCell, ...]:
-        """Of both waves, in the config's order."""
+        """Return the cells of both waves, in the config's order."""
         order = list(self.config.methods)
         return tuple(sorted(self.waves[0] + self.waves[1], key=lambda c: order.index(c.method)))
 
     def trials(self, cell: SweepCell, keys: Keys) -> list[Trial]:
-        """Return the trials of one combination, one a seed; raises ConfigError."""
+        """Return the trials of a combination of keys, one for each seed; raises ConfigError."""
         return [_trial(self.config, cell, seed, keys) for seed in self.config.seeds]
 
 
-def make(config: SweepConfig) -> SweepPlan:
-    """Build and check everything; ViddaError with a line for each mistake."""
-    problems = [*data_problems(config, "methods"), *_problems(config)]
-    maker = Maker(config)
-    maker.start()
+def make_plan(config: SweepConfig) -> SweepPlan:
+    """Plan and check every trial of a sweep; ViddaError with a line for each mistake."""
+    problems = [*data_name_problems(config, "methods"), *_problems(config)]
+    planner = DataPlanner(config)
+    planner.start()
     waves: tuple[list[SweepCell], list[SweepCell]] = ([], [])
     for name, recipe in config.methods.items():
         for task in config.tasks:
-            cell = _cell(maker, config, name, task)
+            cell = _cell(planner, config, name, task)
             if cell:
                 waves[recipe.start is not None].append(cell)
-    left_out = tuple(dict.fromkeys(maker.left_out))
-    plan = SweepPlan(config, tuple(maker.stages), (tuple(waves[0]), tuple(waves[1])), left_out)
-    problems += maker.problems
+    left_out = tuple(dict.fromkeys(planner.left_out))
+    plan = SweepPlan(config, tuple(planner.stages), (tuple(waves[0]), tuple(waves[1])), left_out)
+    problems += planner.problems
     if not problems:
-        problems += _mistakes(plan)
+        problems += _config_problems(plan)
     if not problems and not plan.cells():
         problems.append(f"methods: none can be run: {'; '.join(left_out)}")
     if problems:
@@ -95,68 +100,69 @@ def make(config: SweepConfig) -> SweepPlan:
 
 
 def _problems(config: SweepConfig) -> Iterator[str]:
-    """What is wrong with the methods besides their configs."""
+    """Yield a line for each mistake in the methods besides those of their configs."""
     for name, recipe in config.methods.items():
         where = f"methods.{name}"
         yield from unknown_data(config, f"{where}.data", recipe.data)
         if recipe.command == "adapt" and TARGET in recipe.data:
-            yield f"{where}.data: the target's labels are for command: train alone"
+            yield f"{where}.data: only command: train may use the target's labels; leave target out"
         if recipe.command == "train" and (recipe.start or recipe.stream):
-            yield f"{where}: start and stream are for command: adapt alone"
+            yield f"{where}: start and stream have no effect with command: train; leave them out"
         if (
             recipe.command == "train"
-            and config.searched(name)
-            and config.select_point != VALIDATION
+            and config.searched_keys(name)
+            and config.select_point != SOURCE_VALIDATION
         ):
             yield (
-                f"{where}: vidda train has no {config.select_point} to choose keys by; search none"
+                f"{where}: vidda train computes no {config.select_point} to choose keys by; search"
+                " no keys for it"
             )
         if recipe.stream and recipe.select_epoch:
             yield f"{where}.select_epoch: a stream has one epoch; leave it out"
-        if recipe.command == "train" and recipe.select_epoch not in (None, VALIDATION, LAST):
+        if recipe.command == "train" and recipe.select_epoch not in (None, SOURCE_VALIDATION, LAST):
             yield (
-                f"{where}.select_epoch: vidda train has no {recipe.select_epoch} to choose by; take"
-                f" {VALIDATION} or {LAST}"
+                f"{where}.select_epoch: vidda train computes no {recipe.select_epoch}; use"
+                f" {SOURCE_VALIDATION} or {LAST}"
             )
         if recipe.start is not None:
-            yield from _start(config, where, recipe.start)
-        for key, values in config.searched(name).items():
+            yield from _start_problems(config, where, recipe.start)
+        for key, values in config.searched_keys(name).items():
             if isinstance(values, Range) and isinstance(config.search, GridSearch):
                 yield f"keys.{key}: a range needs search.name=optuna; a grid needs a list"
     if config.baseline is not None and config.baseline not in config.methods:
         yield f"baseline: {config.baseline!r} is not one of {', '.join(config.methods)}"
     if config.select_point == AGREEMENT and len(config.seeds) < 2:
-        yield "select_point: agreement is between seeds; give two or more"
+        yield "select_point: agreement needs two or more seeds"
 
 
-def _start(config: SweepConfig, where: str, start: str) -> Iterator[str]:
+def _start_problems(config: SweepConfig, where: str, start: str) -> Iterator[str]:
     if start not in config.methods:
         yield f"{where}.start: {start!r} is not one of {', '.join(config.methods)}"
     elif config.methods[start].start is not None:
-        yield f"{where}.start: {start!r} begins with another itself; name one that does not"
-    elif config.searched(start):
-        yield f"{where}.start: {start!r} is searched; name a method of one combination"
+        yield f"{where}.start: {start!r} itself starts from another; name one that does not"
+    elif config.searched_keys(start):
+        yield f"{where}.start: {start!r} is searched; name a method without searched keys"
 
 
-def _cell(maker: Maker, config: SweepConfig, method: str, task: str) -> SweepCell | None:
-    """None where there is no such training, or no run to begin with."""
+def _cell(planner: DataPlanner, config: SweepConfig, method: str, task: str) -> SweepCell | None:
+    """Return the cell of a method and task; None without such a training, or run to start from."""
     recipe = config.methods[method]
-    begun = config.methods.get(recipe.start) if recipe.start else None
-    data = [recipe.data, *([begun.data] if begun else [])]
-    lists = [maker.lists(names, task) for names in data]
-    target, place = maker.target(task), maker.experiment(task, "source_only")
-    if None in lists or target is None or place is None:
+    start = config.methods.get(recipe.start) if recipe.start else None
+    data = [recipe.data, *([start.data] if start else [])]
+    lists = [planner.training_lists(names, task) for names in data]
+    target, split = planner.target(task), planner.find_split(task, "source_only")
+    if None in lists or target is None or split is None:
         return None
     assert lists[0]
-    return SweepCell(method, task, lists[0], target, place.folder / "test.csv")
+    return SweepCell(method, task, lists[0], target, split.folder / "test.csv")
 
 
-def _mistakes(plan: SweepPlan) -> Iterator[str]:
-    """Mistakes of the trials' configs, each combination of a grid, or one of an endless search."""
+def _config_problems(plan: SweepPlan) -> Iterator[str]:
+    """Yield mistakes of the trials' configs: every combination of a grid, or one of Optuna."""
     for cell in plan.cells():
-        keys = plan.config.searched(cell.method)
+        keys = plan.config.searched_keys(cell.method)
         if isinstance(plan.config.search, GridSearch):
-            points: Sequence[Keys] = more(plan.config.search, keys, [])
+            points: Sequence[Keys] = propose_points(plan.config.search, keys, [])
         else:
             points = [{name: _first(values) for name, values in keys.items()}]
         for point in points:
@@ -191,11 +197,11 @@ def _trial(config: SweepConfig, cell: SweepCell, seed: int, keys: Keys) -> Trial
     settings: TrainConfig
     if recipe.command == "train":
         own["watch"] = {TEST: str(cell.test)}
-        own["select"] = LAST if config.selects(cell.method) == LAST else VALIDATION
+        own["select"] = LAST if config.epoch_score(cell.method) == LAST else SOURCE_VALIDATION
         settings = load(TrainConfig, recipe.file, *layers, own)
         steps = recipe.steps or config.steps
     else:
-        own |= _adapting(config, cell, start)
+        own |= _adapt_keys(config, cell, start)
         settings = load(AdaptConfig, recipe.file, *layers, own)
         steps = None if settings.method.source_free else recipe.steps or config.steps
         read += [settings.target, *([start / "DONE"] if start else [])]
@@ -204,24 +210,24 @@ def _trial(config: SweepConfig, cell: SweepCell, seed: int, keys: Keys) -> Trial
     return Trial(cell.method, cell.task, seed, keys, stage)
 
 
-def _adapting(config: SweepConfig, cell: SweepCell, start: Path | None) -> dict[str, Any]:
-    """Return the keys of vidda adapt that are the sweep's."""
+def _adapt_keys(config: SweepConfig, cell: SweepCell, start: Path | None) -> dict[str, Any]:
+    """Return the keys of vidda adapt that the sweep sets."""
     stream = config.methods[cell.method].stream
-    select = config.selects(cell.method)
+    select = config.epoch_score(cell.method)
     kept = {select, config.select_point} & NEED_FEATURES
     return {
         "target": str(cell.test if stream else cell.target),
-        # As the target they are predicted after each epoch anyway.
+        # As the target, the test clips are predicted after each epoch anyway.
         "watch": {} if stream else {TEST: str(cell.test)},
         # A stream has one epoch, which nothing needs to choose.
-        "select": VALIDATION if stream else select,
+        "select": SOURCE_VALIDATION if stream else select,
         **({"features": True} if kept else {}),
         **({"start": str(start)} if start else {}),
     }
 
 
 def trial_name(method: str, task: str, seed: int, keys: Keys) -> str:
-    """Of its folder; a combination of keys is told by its digest."""
+    """Return the name of a trial and its folder; a combination of keys is named by its digest."""
     name = f"{slug(method)}-{task}-{seed}"
     if not keys:
         return name

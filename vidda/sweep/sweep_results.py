@@ -1,8 +1,8 @@
-"""What comes out of a sweep: the transfer table of the chosen combinations, and a page of it.
+"""Results of a sweep: the transfer table of the chosen combinations, and tables for a README.
 
-OUT/results/         as `vidda evaluate` writes a transfer table, so that `vidda report` reads it
-OUT/sweep.md         methods x tasks, gains over the baseline, what was chosen, and what the scores
-                     are worth, for a README
+OUT/results/         a transfer table as `vidda evaluate` writes it, for `vidda report`
+OUT/sweep.md         methods x tasks, gains over the baseline, chosen combinations, and the quality
+                     of the scores
 """
 
 import json
@@ -16,20 +16,33 @@ import numpy as np
 from vidda.config import dump
 from vidda.data.saved_predictions import SavedPredictions, save_predictions
 from vidda.evaluate.job import EvaluateConfig
-from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell, cells, epoch_cell, find_tests
+from vidda.evaluate.transfer import (
+    EpochCell,
+    Transfer,
+    TransferCell,
+    epoch_cell,
+    load_tests,
+    transfer_cells,
+)
 from vidda.evaluate.transfer import TransferRow as TransferRow
-from vidda.evaluate.transfer_tables import NONE, TransferGrid, grids, legend, write_tables
+from vidda.evaluate.transfer_tables import (
+    NO_VALUE,
+    TransferGrid,
+    legend,
+    transfer_grids,
+    write_tables,
+)
 from vidda.files import write_text
 from vidda.run import RunFolder
-from vidda.sweep.gains import Gain, gain_grid, gains
+from vidda.sweep.gains import Gain, compute_gains, gain_grid
 from vidda.sweep.sweep_config import SweepConfig
-from vidda.sweep.trial_results import answers, chosen
+from vidda.sweep.trial_results import chosen_rows, read_test_predictions
 from vidda.sweep.trial_table import TrialRow
 
 
 @dataclass(frozen=True, slots=True)
-class Results:
-    """The chosen rows by method and task, and what they reach."""
+class SweepResults:
+    """The chosen rows by (method, task), and their accuracies and gains."""
 
     config: SweepConfig
     rows: dict[tuple[str, str], list[TrialRow]]
@@ -38,53 +51,57 @@ class Results:
     gains: list[Gain]
 
     def grids(self) -> list[TransferGrid]:
-        """Return the transfer tables, what the baseline is beaten by, and what was chosen."""
+        """Return the transfer tables, the gains over the baseline and the chosen combinations."""
         tasks, baseline = self.config.tasks, self.config.baseline
-        told = [gain_grid(self.gains, baseline, tasks)] if baseline and self.gains else []
-        return [*grids(self.cells, self.epochs, tasks), *told, *_choices(self)]
+        gained = [gain_grid(self.gains, baseline, tasks)] if baseline and self.gains else []
+        return [*transfer_grids(self.cells, self.epochs, tasks), *gained, *_chosen_grid(self)]
 
     def legend(self) -> list[str]:
-        """What the tables mean, a sentence each."""
+        """Return sentences that explain the tables."""
         lines = legend(self.cells, self.epochs, self.config.intervals.confidence)
         if self.gains:
             lines.append(
                 "Gains are of runs of one seed on the same clips: mean, ± deviation between seeds,"
                 " and an interval as above."
             )
-        if any(self.config.searched(name) for name in self.config.methods):
+        if any(self.config.searched_keys(name) for name in self.config.methods):
             lines.append(
                 f"Combinations of keys were chosen by {self.config.select_point}, as a mean over"
-                " seeds at the selected epochs: target labels were not looked at."
+                " seeds at the selected epochs, without target labels."
             )
         return lines
 
 
-def collect(config: SweepConfig, rows: Sequence[TrialRow]) -> tuple[Results, Transfer] | None:
-    """Return the results of the rows that are finished; None where there are none."""
+def collect_results(
+    config: SweepConfig, rows: Sequence[TrialRow]
+) -> tuple[SweepResults, Transfer] | None:
+    """Compute the results of the finished rows, and their transfer table; None without any."""
     best: dict[tuple[str, str], list[TrialRow]] = {}
     for method in config.methods:
         for task in config.tasks:
             own = [row for row in rows if (row.method, row.task) == (method, task)]
-            if found := chosen(own, config.select_point):
+            if found := chosen_rows(own, config.select_point):
                 best[method, task] = found
     if not best:
         return None
     transfer = _transfer(config, best)
-    tests = find_tests(transfer)
+    tests = load_tests(transfer)
     table: list[TransferCell] = []
     epochs: list[EpochCell] = []
-    answered: dict[tuple[str, str], dict[int, SavedPredictions]] = {}
+    predictions: dict[tuple[str, str], dict[int, SavedPredictions]] = {}
     for (method, task), members in best.items():
         name, test = tests[task]
         stream = config.methods[method].stream
-        said = [answers(row, _selected(row), test, name, stream=stream) for row in members]
-        answered[method, task] = {row.seed: one for row, one in zip(members, said, strict=True)}
-        table += cells(method, task, said, config.intervals)
+        saved = [
+            read_test_predictions(row, _selected(row), test, name, stream=stream) for row in members
+        ]
+        predictions[method, task] = {row.seed: one for row, one in zip(members, saved, strict=True)}
+        table += transfer_cells(method, task, saved, config.intervals)
         runs = [row.run for row in members]
         three = None if stream else epoch_cell(method, task, runs, test, name)
         epochs += [three] if three else []
-    above = gains(answered, config.baseline, config.intervals) if config.baseline else []
-    return Results(config, best, table, epochs, above), transfer
+    above = compute_gains(predictions, config.baseline, config.intervals) if config.baseline else []
+    return SweepResults(config, best, table, epochs, above), transfer
 
 
 def _selected(row: TrialRow) -> int:
@@ -100,53 +117,51 @@ def _transfer(config: SweepConfig, best: dict[tuple[str, str], list[TrialRow]]) 
     return Transfer(data=config.prepared, tasks=config.tasks, rows=rows)
 
 
-def written(results: Results, transfer: Transfer, place: Path) -> bool:
-    """Return whether a finished folder holds these very results."""
-    if not (place / "DONE").exists():
+def is_written(results: SweepResults, transfer: Transfer, out: Path) -> bool:
+    """Return whether a folder is finished and holds exactly these results."""
+    if not (out / "DONE").exists():
         return False
     try:
-        before = dict(json.loads((place / "transfer.json").read_text(encoding="utf-8")))
-        settings = (place / "config.yaml").read_text(encoding="utf-8")
+        before = dict(json.loads((out / "transfer.json").read_text(encoding="utf-8")))
+        settings = (out / "config.yaml").read_text(encoding="utf-8")
     except (FileNotFoundError, ValueError, TypeError):
-        return False  # gone or damaged: they are written again
+        return False  # missing or damaged files are written again
     now = {
         "cells": [asdict(cell) for cell in results.cells],
         "epochs": [asdict(cell) for cell in results.epochs],
     }
     # Through JSON, which has no tuples.
     same = json.loads(json.dumps(now)) == {key: before.get(key) for key in now}
-    return same and settings == dump(_settings(results, transfer, place))
+    return same and settings == dump(_settings(results, transfer, out))
 
 
-def write(results: Results, transfer: Transfer, place: Path) -> None:
-    """Write the results in place of others."""
+def write_results(results: SweepResults, transfer: Transfer, out: Path) -> None:
+    """Write the results as `vidda evaluate` writes a transfer table, replacing the folder."""
     config = results.config
-    tests = find_tests(transfer)
-    shutil.rmtree(place, ignore_errors=True)
+    tests = load_tests(transfer)
+    shutil.rmtree(out, ignore_errors=True)
     fingerprints = {f"test of {task}": test.fingerprint() for task, (_, test) in tests.items()}
-    settings = _settings(results, transfer, place)
-    with RunFolder.open(place, settings, fingerprints, resume=False) as folder:
+    settings = _settings(results, transfer, out)
+    with RunFolder.open(out, settings, fingerprints, resume=False) as folder:
         for (method, task), members in results.rows.items():
             name, test = tests[task]
             stream = config.methods[method].stream
             for number, row in enumerate(members):
-                found = answers(row, _selected(row), test, name, stream=stream)
-                file = place / "predictions" / method / f"{task}_{number}.npz"
+                found = read_test_predictions(row, _selected(row), test, name, stream=stream)
+                file = out / "predictions" / method / f"{task}_{number}.npz"
                 save_predictions(file, found.predictions, found.classes, found.columns)
-        write_tables(
-            place, results.cells, results.epochs, config.tasks, config.intervals.confidence
-        )
+        write_tables(out, results.cells, results.epochs, config.tasks, config.intervals.confidence)
         folder.finish()
 
 
-def _settings(results: Results, transfer: Transfer, place: Path) -> EvaluateConfig:
-    return EvaluateConfig(out=place, transfer=transfer, intervals=results.config.intervals)
+def _settings(results: SweepResults, transfer: Transfer, out: Path) -> EvaluateConfig:
+    return EvaluateConfig(out=out, transfer=transfer, intervals=results.config.intervals)
 
 
-def write_markdown(results: Results, rows: Sequence[TrialRow], file: Path) -> None:
-    """The tables as Markdown, for a README; trials that failed are named."""
+def write_markdown(results: SweepResults, rows: Sequence[TrialRow], file: Path) -> None:
+    """Write the tables as Markdown, for a README, with the trials that failed."""
     lines = []
-    for grid in [*results.grids(), *_worth(rows)]:
+    for grid in [*results.grids(), *_score_worth_grid(rows)]:
         lines += [f"## {grid.title}", "", _line(grid.heads), _line(["---"] * len(grid.heads))]
         lines += [*map(_line, grid.rows), ""]
     lines += [f"- {line}" for line in results.legend()]
@@ -158,16 +173,16 @@ def _line(texts: Sequence[str]) -> str:
     return f"| {' | '.join(texts)} |"
 
 
-def _choices(results: Results) -> Iterator[TransferGrid]:
-    """Which combination stands for each method and task, where there is more than one."""
+def _chosen_grid(results: SweepResults) -> Iterator[TransferGrid]:
+    """Yield a table of the combination chosen for each method and task, if keys are searched."""
     config = results.config
-    names = [name for name in config.methods if config.searched(name)]
+    names = [name for name in config.methods if config.searched_keys(name)]
     rows = []
     for name in names:
         texts = []
         for task in config.tasks:
             members = results.rows.get((name, task))
-            texts.append(_keys(members[0]) if members else NONE)
+            texts.append(_keys(members[0]) if members else NO_VALUE)
         rows.append((name, *texts))
     if rows:
         yield TransferGrid(
@@ -179,14 +194,14 @@ def _keys(row: TrialRow) -> str:
     return ", ".join(f"{key} {json.dumps(value)}" for key, value in row.keys.items())
 
 
-def _worth(rows: Sequence[TrialRow]) -> Iterator[TransferGrid]:
-    """What each score is worth for choosing epochs, over all trials that have it."""
+def _score_worth_grid(rows: Sequence[TrialRow]) -> Iterator[TransferGrid]:
+    """Yield a table of the quality of each score for choosing epochs, over all trials with it."""
     names = dict.fromkeys(name for row in rows for name in row.lost)
     lines = []
     for name in names:
         having = [row for row in rows if name in row.lost]
         known = [c for row in having if (c := row.correlations[name]) is not None]
-        correlation = f"{np.mean(known):+.2f}" if known else NONE
+        correlation = f"{np.mean(known):+.2f}" if known else NO_VALUE
         lost = 100 * np.mean([row.lost[name] for row in having])
         lines.append((name, f"{correlation}", f"{lost:.1f}", str(len(having))))
     if lines:

@@ -1,4 +1,4 @@
-"""What a finished trial has reached, and which combination of keys is chosen without labels."""
+"""Results of finished trials, and the combination of keys that is chosen without labels."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -7,66 +7,70 @@ from dataclasses import replace
 import numpy as np
 
 from vidda.data.saved_predictions import SavedPredictions, load_predictions
-from vidda.evaluate.epochs import read_epochs, watched
+from vidda.evaluate.epochs import read_epochs, watched_predictions
 from vidda.evaluate.label_free_metrics import agreement
-from vidda.evaluate.labeled_predictions import join, labels_of
-from vidda.evaluate.metrics import right
-from vidda.evaluate.score_worth import score_worth, target_logits
+from vidda.evaluate.labeled_predictions import join_labels, labels_of
+from vidda.evaluate.metrics import is_correct
+from vidda.evaluate.score_worth import load_target_logits, score_worth
 from vidda.experiment.experiment_config import Keys
 from vidda.report.run_records import read_training
 from vidda.sweep.sweep_config import AGREEMENT
-from vidda.sweep.trial_table import Three, TrialRow
+from vidda.sweep.trial_table import EpochFigures, TrialRow
 from vidda.types import Manifest
 
 
-def finished(row: TrialRow, test: Manifest, name: str, *, stream: bool) -> TrialRow:
-    """Return the row of a trial whose run is complete; raises ViddaError where its files are
-    damaged.
+def finished_row(row: TrialRow, test: Manifest, name: str, *, stream: bool) -> TrialRow:
+    """Return the row of a trial with the results of its complete run.
 
-    test: labeled clips. name: what to call them. stream: see `MethodRecipe`.
+    test: labeled clips. name: the manifest's, for messages. stream: see `MethodRecipe`. Raises
+    ViddaError where files of the run are damaged.
     """
     training = read_training(row.run)
     found = read_epochs(row.run, test, name)
     values = training.scores()
-    judged = score_worth([(values, found)])
+    worths = score_worth([(values, found)])
     scores = {score: values[score][found.selected] for score in values}
     accuracies = [found.accuracies[epoch] for epoch in found.chosen.values()]
     if stream:
-        accuracies = [_accuracy(answers(row, found.selected, test, name, stream=True))] * 3
-        judged = []
+        accuracies = [
+            _accuracy(read_test_predictions(row, found.selected, test, name, stream=True))
+        ] * 3
+        worths = []
     return replace(
         row,
         status="finished",
         reason="",
-        epochs=Three(*found.chosen.values()),
-        accuracy=Three(*accuracies),
-        # The worst there is has no place in JSON.
+        epochs=EpochFigures(*found.chosen.values()),
+        accuracy=EpochFigures(*accuracies),
+        # JSON has no -inf.
         scores={score: value for score, value in scores.items() if math.isfinite(value)},
-        correlations={one.score: one.correlation for one in judged},
-        lost={one.score: one.lost for one in judged},
+        correlations={one.score: one.correlation for one in worths},
+        lost={one.score: one.lost for one in worths},
     )
 
 
-def answers(
+def read_test_predictions(
     row: TrialRow, epoch: int, test: Manifest, name: str, *, stream: bool
 ) -> SavedPredictions:
-    """What a run says of the test clips after an epoch, with their labels.
+    """Load a run's predictions of the test clips after an epoch, from 0, with their labels.
 
-    stream: what it said of each as it came.
+    test: labeled clips. name: the manifest's, for messages. stream: load the predictions of each
+    clip at its turn in the stream instead.
     """
-    folder = row.run / "online" if stream else watched(row.run, test)
+    folder = row.run / "online" if stream else watched_predictions(row.run, test)
     assert folder is not None, "a trial watches the test clips"
-    return join(load_predictions(folder / f"epoch_{epoch:03d}.npz"), test, name)
+    return join_labels(load_predictions(folder / f"epoch_{epoch:03d}.npz"), test, name)
 
 
 def _accuracy(found: SavedPredictions) -> float:
-    return float(right(found.predictions.logits, labels_of(found)).mean())
+    return float(is_correct(found.predictions.logits, labels_of(found)).mean())
 
 
-def value(rows: Iterable[TrialRow], score: str) -> float | None:
-    """What the rows of one combination, a seed each, have by a score: the mean of those that have.
+def point_score(rows: Iterable[TrialRow], score: str) -> float | None:
+    """Return the mean score of the finished rows of one combination, which differ in their seed.
 
-    None where none has. Test accuracies are not looked at. Agreement is of two or more.
+    score: one of the rows' scores, or "agreement" between two or more rows. None where no row has
+    it. Test accuracies are not used.
     """
     done = [row for row in rows if row.status == "finished"]
     if score == AGREEMENT:
@@ -77,11 +81,11 @@ def value(rows: Iterable[TrialRow], score: str) -> float | None:
 
 def _of_target(row: TrialRow) -> np.ndarray:
     assert row.epochs
-    return target_logits(row.run, int(row.epochs.selected))
+    return load_target_logits(row.run, int(row.epochs.selected))
 
 
-def points(rows: Sequence[TrialRow]) -> list[tuple[Keys, list[TrialRow]]]:
-    """Return the combinations among rows of one method and task, each with its rows."""
+def group_by_keys(rows: Sequence[TrialRow]) -> list[tuple[Keys, list[TrialRow]]]:
+    """Group the rows of one method and task by their combination of keys."""
     found: list[tuple[Keys, list[TrialRow]]] = []
     for row in rows:
         own = next((members for keys, members in found if keys == row.keys), None)
@@ -92,16 +96,17 @@ def points(rows: Sequence[TrialRow]) -> list[tuple[Keys, list[TrialRow]]]:
     return found
 
 
-def chosen(rows: Sequence[TrialRow], score: str) -> list[TrialRow]:
+def chosen_rows(rows: Sequence[TrialRow], score: str) -> list[TrialRow]:
     """Return the finished rows of the best combination among rows of one method and task.
 
-    One with more finished seeds goes before one with fewer; a lone one needs no score.
+    score: see `point_score`. Combinations with more finished seeds are preferred; a single
+    combination needs no score.
     """
     best: tuple[int, float] | None = None
     members: list[TrialRow] = []
-    for _, own in points(rows):
+    for _, own in group_by_keys(rows):
         done = [row for row in own if row.status == "finished"]
-        found = value(own, score)
+        found = point_score(own, score)
         rank = (len(done), -math.inf if found is None else found)
         if done and (best is None or rank > best):
             best, members = rank, done

@@ -1,4 +1,4 @@
-"""The table of all trials: OUT/trials.json, which a sweep goes on from, and OUT/trials.csv."""
+"""The table of all trials: OUT/trials.json, which a sweep resumes from, and OUT/trials.csv."""
 
 import json
 from collections.abc import Iterable, Mapping
@@ -13,14 +13,14 @@ from vidda.errors import ViddaError
 from vidda.experiment.experiment_config import Keys
 from vidda.files import write_text
 
-FILE = "trials.json"
+TRIALS_FILE = "trials.json"
 
 Status = Literal["waiting", "failed", "finished"]
 
 
 @dataclass(frozen=True, slots=True)
-class Three:
-    """A figure of the selected, the last and the oracle epoch, which takes test labels to find."""
+class EpochFigures:
+    """A figure of the selected, last and oracle epochs; only the oracle needs test labels."""
 
     selected: float
     last: float
@@ -29,12 +29,13 @@ class Three:
 
 @dataclass(frozen=True, slots=True)
 class TrialRow:
-    """A trial. reason: why it failed.
+    """A trial and its results.
 
-    seconds: over all its sessions. epochs: from 0. accuracy: on the test clips. scores: without
-    target labels, at the selected epoch. correlations: Spearman's of each score with the test
-    accuracy over the epochs, None where one of them is constant. lost: by how much the oracle's
-    accuracy is higher than at the epoch that each score chooses.
+    run: folder of its run. reason: why it failed. seconds: elapsed time over all its sessions.
+    epochs: from 0. accuracy: on the test clips, 0 to 1. scores: label-free, at the selected epoch.
+    correlations: Spearman's, of each score with the test accuracy over the epochs; None where one
+    of them is constant. lost: the oracle's accuracy minus that at the epoch that each score
+    chooses.
     """
 
     name: str
@@ -46,48 +47,51 @@ class TrialRow:
     status: Status = "waiting"
     reason: str = ""
     seconds: float = 0.0
-    epochs: Three | None = None
-    accuracy: Three | None = None
+    epochs: EpochFigures | None = None
+    accuracy: EpochFigures | None = None
     scores: dict[str, float] = field(default_factory=dict)
     correlations: dict[str, float | None] = field(default_factory=dict)
     lost: dict[str, float] = field(default_factory=dict)
 
 
 class TrialTable:
-    """The rows by name, in the order in which they were proposed; on the disk after each change."""
+    """The rows of a sweep by name, in the order in which they were proposed.
+
+    Every change writes the files. Raises ViddaError if OUT/trials.json is damaged.
+    """
 
     def __init__(self, out: Path) -> None:
         self._out = out
         self.rows: dict[str, TrialRow] = {}
-        file = out / FILE
+        file = out / TRIALS_FILE
         if file.exists():
             try:
                 content = json.loads(file.read_text(encoding="utf-8"))["trials"]
                 rows = TypeAdapter(list[TrialRow]).validate_python(content)
             except (ValueError, KeyError, TypeError, ValidationError):
                 raise ViddaError(
-                    f"{file}: not what this version of vidda sweep wrote; delete it, and trials"
-                    " that are complete are read again"
+                    f"{file}: not written by this version of vidda sweep; delete it, and complete"
+                    " trials are read again"
                 ) from None
             self.rows = {row.name: row for row in rows}
 
     def propose(self, rows: Iterable[TrialRow]) -> None:
-        """Add rows that are not there yet, and write everything."""
+        """Add rows whose names are new, and write the files."""
         for row in rows:
             self.rows.setdefault(row.name, row)
         self._write()
 
     def fail(self, name: str, reason: str, seconds: float) -> None:
-        """Say why a trial did not come to its end."""
-        self.put(replace(self.rows[name], status="failed", reason=reason, seconds=seconds))
+        """Set a trial's status to failed. seconds: elapsed time over all its sessions."""
+        self.set_row(replace(self.rows[name], status="failed", reason=reason, seconds=seconds))
 
-    def put(self, row: TrialRow) -> None:
-        """Set one row, and write everything."""
+    def set_row(self, row: TrialRow) -> None:
+        """Replace the row of the same name, and write the files."""
         self.rows[row.name] = row
         self._write()
 
-    def keep(self, names: Iterable[str]) -> None:
-        """Leave out what is not of this sweep any more; its folders stay."""
+    def keep_only(self, names: Iterable[str]) -> None:
+        """Remove all rows but these, and write the files; folders of the trials stay."""
         known = set(names)
         self.rows = {name: row for name, row in self.rows.items() if name in known}
         self._write()
@@ -98,9 +102,9 @@ class TrialTable:
 
     def _write(self) -> None:
         rows = [asdict(row) | {"run": str(row.run)} for row in self.rows.values()]
-        # The spreadsheet first: it is made anew whenever this one is written.
+        # The CSV first: only the JSON is read again, so a kill in between loses nothing.
         _write_csv(self._out / "trials.csv", list(self.rows.values()))
-        write_text(self._out / FILE, json.dumps({"trials": rows}, indent=1) + "\n")
+        write_text(self._out / TRIALS_FILE, json.dumps({"trials": rows}, indent=1) + "\n")
 
 
 def _write_csv(file: Path, rows: list[TrialRow]) -> None:
@@ -124,7 +128,7 @@ def _write_csv(file: Path, rows: list[TrialRow]) -> None:
     write_csv(file, csv_line(header), lines)
 
 
-def _three(found: Three | None, how: str) -> list[str]:
+def _three(found: EpochFigures | None, how: str) -> list[str]:
     if found is None:
         return ["", "", ""]
     return [format(value, how) for value in (found.selected, found.last, found.oracle)]

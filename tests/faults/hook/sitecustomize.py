@@ -1,11 +1,11 @@
 """Kills a job, or one of its workers, before a chosen change to files under a folder.
 
 Python imports this in every process whose PYTHONPATH names its folder: workers and stages too. It
-hears of each change by the interpreter's own audit events, so nothing of vidda is replaced.
+notices each change by the interpreter's own audit events, so nothing of vidda is replaced.
 
 FAULTS_UNDER    the folder. Without it nothing happens.
 FAULTS_JOURNAL  a file; a letter is added for each change, by whichever process makes it
-FAULTS_AT       before which change to kill, from 1; 0 only counts
+FAULTS_AT       number of the change before which to kill, from 1; 0 only counts
 FAULTS_WORKER   1: count what workers change, and kill the worker alone; else all of the session
 """
 
@@ -22,26 +22,26 @@ LETTERS = {
     "os.mkdir": "m",
     "os.truncate": "t",
 }
-"""What each event is in the journal: write, rename, delete, link, make a folder, truncate."""
+"""Letters of events in the journal: write, rename, delete, link, make a folder, truncate."""
 
 WRITING = os.O_WRONLY | os.O_RDWR | os.O_CREAT
 
 
-def install(under: str, journal: str, at: int, worker: bool) -> None:
-    """Count from here on, and kill before change number `at`."""
+def install(under: str, journal: str, kill_at: int, worker_only: bool) -> None:
+    """Count changes from now on, and kill before change number `kill_at`."""
     descriptor = os.open(journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
-    def hear(event: str, arguments: tuple[object, ...]) -> None:
+    def on_event(event: str, arguments: tuple[object, ...]) -> None:
         letter = LETTERS.get(event)
         if letter is None or not _counts(event, arguments, under):
             return
-        if worker and os.getpid() == os.getsid(0):
+        if worker_only and os.getpid() == os.getsid(0):
             return
         os.write(descriptor, letter.encode())
-        if os.fstat(descriptor).st_size == at:
-            os.kill(os.getpid() if worker else -os.getpgrp(), signal.SIGKILL)
+        if os.fstat(descriptor).st_size == kill_at:
+            os.kill(os.getpid() if worker_only else -os.getpgrp(), signal.SIGKILL)
 
-    sys.addaudithook(hear)
+    sys.addaudithook(on_event)
 
 
 def _counts(event: str, arguments: tuple[object, ...], under: str) -> bool:

@@ -16,7 +16,7 @@ for (const table of document.querySelectorAll("table.sort")) {
       const now = head.getAttribute("aria-sort");
       const down = now === null ? numeric : now === "ascending";
       const sign = down ? -1 : 1;
-      // Rows without a value stay at the end, whichever way the others are sorted.
+      // Rows without a value stay at the end in both directions.
       const compare = (a, b) => numeric
         ? (Number.isNaN(number(a)) - Number.isNaN(number(b))) || sign * (number(a) - number(b))
         : sign * value(a).localeCompare(value(b), undefined, { numeric: true });
@@ -27,7 +27,7 @@ for (const table of document.querySelectorAll("table.sort")) {
   });
 }
 
-const still = matchMedia("(prefers-reduced-motion: reduce)").matches;
+const reducedMotion = matchMedia("(prefers-reduced-motion: reduce)").matches;
 for (const clip of document.querySelectorAll(".clip")) {
   const videos = [...clip.querySelectorAll("video")];
   if (!videos.length) continue;
@@ -61,8 +61,8 @@ for (const clip of document.querySelectorAll(".clip")) {
   };
   button.addEventListener("click", () => { clip.dataset.chosen = "1"; play(!playing); });
   slider.addEventListener("input", () => { play(false); seek(slider.value * end()); });
-  // Clips out of sight rest; one that the reader has stopped stays so.
-  new IntersectionObserver((seen) => {
-    if (!still && !clip.dataset.chosen) play(seen[0].isIntersecting);
+  // Only visible clips play, until the reader plays or stops one by its button.
+  new IntersectionObserver((entries) => {
+    if (!reducedMotion && !clip.dataset.chosen) play(entries[0].isIntersecting);
   }, { threshold: 0.3 }).observe(clip);
 }

@@ -1,4 +1,4 @@
-"""Names in a job's config: what they may refer to, and the folders that they become."""
+"""Checks of the names in a job's config: unknown references, duplicates and equal folders."""
 
 from collections.abc import Iterator, Sequence
 
@@ -13,18 +13,19 @@ from vidda.experiment.experiment_config import (
 
 
 def slug(name: str) -> str:
-    """Return a name as part of a path."""
+    """Return a name as it appears in paths: spaces become underscores."""
     return name.replace(" ", "_")
 
 
-def problems(config: ExperimentConfig) -> list[str]:
-    """Return names that stand twice or for nothing, and weights without data, a line each."""
-    return [*data_problems(config, "recognizers"), *_arms(config)]
+def name_problems(config: ExperimentConfig) -> list[str]:
+    """Return a line for each duplicated or unknown name, and for weights that fit no data."""
+    return [*data_name_problems(config, "recognizers"), *_arms(config)]
 
 
-def data_problems(config: DataConfig, *keys: str) -> list[str]:
-    """Return the same of the names that jobs share. keys: further ones whose names
-    become folders.
+def data_name_problems(config: DataConfig, *keys: str) -> list[str]:
+    """Return a line for each duplicated or unknown name in the keys of the data.
+
+    keys: further keys whose names become folders.
     """
     return [*_clashes(config, *keys), *_variants(config)]
 
@@ -33,24 +34,24 @@ def _clashes(config: DataConfig, *keys: str) -> Iterator[str]:
     for key in ("tasks", "seeds"):
         values = getattr(config, key)
         for value in sorted({value for value in values if values.count(value) > 1}):
-            yield f"{key}: {value!r} stands twice"
+            yield f"{key}: {value!r} is duplicated"
     for key in (*keys, "variants", "personalize"):
         names = [slug(name) for name in getattr(config, key)]
         for name in sorted({name for name in names if names.count(name) > 1}):
-            yield f"{key}: two names would both become the folder {name}"
+            yield f"{key}: two names would both become the folder {name}; rename one"
 
 
 def _variants(config: DataConfig) -> Iterator[str]:
     for name, variant in config.variants.items():
         if name in (SOURCE, TARGET):
-            yield f"variants.{name}: this name stands for the data itself; take another"
+            yield f"variants.{name}: this name is reserved for the data itself; choose another"
         if isinstance(variant, TranslatedVariant):
             for wanted in variant.personalized:
                 if wanted not in config.personalize:
                     yield f"variants.{name}.personalized: {wanted!r} is not in personalize"
         if isinstance(variant, CameraMatchedVariant) and variant.of != SOURCE:
-            still = config.variants.get(variant.of)
-            if still is None or isinstance(still, CameraMatchedVariant):
+            matched = config.variants.get(variant.of)
+            if matched is None or isinstance(matched, CameraMatchedVariant):
                 yield f"variants.{name}.of: {variant.of!r} cannot be camera-matched"
 
 
@@ -64,7 +65,10 @@ def _arms(config: ExperimentConfig) -> Iterator[str]:
 
 
 def unknown_data(config: DataConfig, where: str, data: Sequence[str]) -> Iterator[str]:
-    """Yield names of data that are neither the task's own nor a variant's."""
+    """Yield a line for each name of data that is neither source, target nor a variant.
+
+    where: the key, for messages. data: the names.
+    """
     known = (SOURCE, TARGET, *config.variants)
     for part in data:
         if part not in known:

@@ -1,16 +1,16 @@
-"""Rows of a transfer table that have seen labels of their target: they are no adaptation."""
+"""Rows of a transfer table that used labels of their target, so are no unsupervised adaptation."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
-from vidda.evaluate.transfer import TransferCell, find_tests
-from vidda.report.found_runs import Found, TransferFound
+from vidda.evaluate.transfer import TransferCell, load_tests
+from vidda.report.found_runs import FoundRuns, FoundTransfer
 from vidda.report.run_records import RunRecord, TrainingRecord, read_record
 from vidda.types import Manifest
 
-Place = tuple[str, str]
+RowTask = tuple[str, str]
 """A row and a task."""
 
 
@@ -30,64 +30,66 @@ class Manifests:
         return self._read[path]
 
 
-def domains(manifest: Manifest) -> set[tuple[str, str]]:
-    """Return the domains and views of the labeled clips, as far as a manifest names them."""
+def labeled_domains(manifest: Manifest) -> set[tuple[str, str]]:
+    """Return the (domain, view) pairs of a manifest's labeled clips, without unknown ones."""
     return {(c.domain, c.view) for c in manifest.clips if c.label is not None} - {("", "")}
 
 
-def saw_labels(found: Found, oracle: str) -> frozenset[Place]:
-    """Return rows and tasks whose runs learned from target labels, or were chosen by them.
+def rows_with_target_labels(found: FoundRuns, oracle: str) -> frozenset[RowTask]:
+    """Return the rows and tasks whose runs were trained on target labels, or selected by them.
 
-    oracle: the row that stands for target labels, by its name alone. Of other rows the manifests
-    say it, of each run and of those that it began with; where these are gone, nothing is known.
+    oracle: name of the row that is trained on target labels. For other rows the manifests of each
+    run, and of the runs that it started from, decide; missing manifests are ignored.
     """
     transfer = found.transfer
     if transfer is None:
         return frozenset()
     named = {(row.name, task) for row in transfer.transfer.rows for task in row.runs}
-    seen = {place for place in named if place[0] == oracle}
-    return frozenset(seen | set(_by_manifests(transfer, found.trainings)))
+    of_oracle = {row_task for row_task in named if row_task[0] == oracle}
+    return frozenset(of_oracle | set(_by_manifests(transfer, found.trainings)))
 
 
-def best_places(cells: Sequence[TransferCell], informed: Collection[Place]) -> frozenset[Place]:
-    """Return the best rows of each task among those that saw no labels of its target.
+def best_rows(
+    cells: Sequence[TransferCell], used_labels: Collection[RowTask]
+) -> frozenset[RowTask]:
+    """Return the best row of each task, or several equal ones, that used no labels of its target.
 
-    cells: one for each row and task. informed: see `saw_labels`.
+    cells: one for each row and task. used_labels: see `rows_with_target_labels`.
     """
     best: dict[str, float] = {}
-    fair = [cell for cell in cells if (cell.row, cell.task) not in informed]
+    fair = [cell for cell in cells if (cell.row, cell.task) not in used_labels]
     for cell in fair:
         best[cell.task] = max(cell.mean, best.get(cell.task, cell.mean))
     return frozenset((cell.row, cell.task) for cell in fair if cell.mean == best[cell.task])
 
 
 def _by_manifests(
-    found: TransferFound, trainings: Mapping[Path, TrainingRecord]
-) -> Iterator[Place]:
+    found: FoundTransfer, trainings: Mapping[Path, TrainingRecord]
+) -> Iterator[RowTask]:
     try:
-        tests = {task: test for task, (_, test) in find_tests(found.transfer).items()}
-    except ViddaError:  # the page warns of it
+        tests = {task: test for task, (_, test) in load_tests(found.transfer).items()}
+    except ViddaError:  # `reader_warnings` reports it
         return
     manifests = Manifests()
     for row in found.transfer.rows:
         for task, runs in row.runs.items():
-            target = domains(tests[task])
+            target = labeled_domains(tests[task])
             own = [trainings[run] for run in runs if run in trainings]
             if any(target & _learned(training, manifests) for training in own):
                 yield row.name, task
 
 
 def _learned(training: TrainingRecord, manifests: Manifests) -> set[tuple[str, str]]:
-    """Return the domains and views whose labels a run and those before it have used."""
+    """Return the (domain, view) pairs whose labels a run, and those it started from, used."""
     record = training.record
     chosen_by = [record.content["val"]] if training.chosen and record.content.get("val") else []
     paths = [*chosen_by, *(p for one in _lineage(record) for p in one.content.get("train") or ())]
     read = (manifests.get(Path(path)) for path in paths)
-    return {place for manifest in read if manifest is not None for place in domains(manifest)}
+    return {pair for manifest in read if manifest is not None for pair in labeled_domains(manifest)}
 
 
 def _lineage(record: RunRecord) -> Iterator[RunRecord]:
-    """Yield a run, and the runs that its weights and its teacher's are from, if they are there."""
+    """Yield a run, and the runs that its weights and its teacher come from, if they exist."""
     yield record
     method = record.content.get("method")
     teacher = method.get("teacher") if isinstance(method, Mapping) else None
@@ -96,10 +98,10 @@ def _lineage(record: RunRecord) -> Iterator[RunRecord]:
         folders = (folder for folder in (path, *path.parents[1:2]) if _is_run(folder))
         if folder := next(folders, None):
             try:
-                before = read_record(folder)
-            except ViddaError:  # damaged, and not of this report: as if it were gone
+                origin = read_record(folder)
+            except ViddaError:  # damaged, and not part of this report: treated as missing
                 continue
-            yield from _lineage(before)
+            yield from _lineage(origin)
 
 
 def _is_run(folder: Path) -> bool:
