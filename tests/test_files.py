@@ -17,10 +17,10 @@ from vidda.files import (
     file_name,
     inside,
     lock,
-    relative,
+    relative_path,
     require_free,
+    resolve_builtin,
     sha256,
-    shipped,
     write_text,
 )
 from vidda.types import ClipRecord
@@ -182,13 +182,13 @@ def test_a_write_that_does_not_fit_names_its_file(tmp_path: Path) -> None:
 
 
 def test_what_vidda_ships_is_named_without_a_path() -> None:
-    assert shipped(Path("a/b")) == Path("a/b")
-    readme = shipped(Path("builtin:README.md"))
+    assert resolve_builtin(Path("a/b")) == Path("a/b")
+    readme = resolve_builtin(Path("builtin:README.md"))
     assert readme.is_file() and readme.parent.name == "assets"
     with pytest.raises(ViddaError, match="ships no such thing"):
-        shipped(Path("builtin:unknown"))
+        resolve_builtin(Path("builtin:unknown"))
     with pytest.raises(ViddaError):
-        shipped(Path("builtin:../files.py"))
+        resolve_builtin(Path("builtin:../files.py"))
 
 
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "C:/x", "C:\\x", "c:", "\\x",
@@ -196,7 +196,7 @@ def test_what_vidda_ships_is_named_without_a_path() -> None:
 def test_one_rule_refuses_a_path_wherever_it_comes_from(tmp_path: Path, path: str) -> None:
     """Lists, manifests, zip files and what is written beside a clip: the same answer for all."""
     for refuse in (
-        lambda: relative(path),
+        lambda: relative_path(path),
         lambda: inside(tmp_path, path),
         lambda: ClipRecord("id", path, None, "real", "air"),
     ):
@@ -211,7 +211,7 @@ def test_one_rule_refuses_a_path_wherever_it_comes_from(tmp_path: Path, path: st
      ("a..b/..c", "a..b/..c"), ("#3: x.avi", "#3: x.avi")],
 )  # fmt: skip
 def test_one_rule_takes_what_stays(tmp_path: Path, path: str, kept: str) -> None:
-    assert relative(path) == kept
+    assert relative_path(path) == kept
     assert inside(tmp_path, path) == tmp_path / kept
     assert ClipRecord("id", path, None, "real", "air").path == path
 

@@ -28,7 +28,7 @@ def rng(seed: int = 0) -> np.random.Generator:
 
 
 def test_its_grounds_are_none_of_the_real_ones() -> None:
-    real = [appearance.place(rng(n), True, "").fine.mean((0, 1)) for n in range(40)]
+    real = [appearance.draw_surroundings(rng(n), True, "").fine.mean((0, 1)) for n in range(40)]
     assert max(palette.distance_to_real(mean) for mean in real) < palette.FARTHEST_ALIKE / 2
     own = [places.draw_setting(rng(n)).place for n in range(40)]
     for place in own:
@@ -41,7 +41,7 @@ def test_its_clothes_are_more_vivid_than_the_real_ones() -> None:
     ground = np.full(3, 0.2)
     named = [REGIONS.index(name) for name in ("upper", "lower")]
     for n in range(60):
-        real = appearance.clothes(rng(n), True, 0, ground)
+        real = appearance.draw_clothes(rng(n), True, 0, ground)
         own = people.draw_outfit(rng(n), ground).cloth
         for region in named:
             average = real[region].texture.mean((0, 1))
@@ -55,7 +55,7 @@ def test_its_cameras_and_suns_do_what_the_real_ones_never_do() -> None:
         return not low <= value <= high
 
     for n in range(150):
-        real = real_capture.lens((n,), clip.FACTORS, 4, 112, "ground", None)
+        real = real_capture.draw_lens((n,), clip.FACTORS, 4, 112, "ground", None)
         own = capture.draw_lens(rng(n), 4, 112).lens
         for value, taken, ranges in (
             (real.focus, own.focus, capture.REAL_FOCUS),
@@ -69,7 +69,7 @@ def test_its_cameras_and_suns_do_what_the_real_ones_never_do() -> None:
         assert (own.gain == 1.0).all() or all(outside(g, *capture.REAL_GAIN) for g in own.gain)
         assert real.jpeg > 0 and own.jpeg == 0
         assert np.ptp(real.path) > 0 and np.ptp(own.path) == 0 and not own.smear.any()
-        for sun, is_real in ((appearance.sunlight(rng(n), True, 0), True),
+        for sun, is_real in ((appearance.draw_sun(rng(n), True, 0), True),
                              (capture.draw_sun(rng(n))[0], False)):  # fmt: skip
             high = np.degrees(np.arcsin(sun.direction[2]))
             strength = float(np.median(sun.color))

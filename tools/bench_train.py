@@ -27,7 +27,7 @@ from vidda.config import Config
 from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.frame_sampling import UniformSampling
-from vidda.data.loader import Batch, ClipLoader, shuffled
+from vidda.data.loader import Batch, ClipLoader, shuffled_order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.recognize.biconvlstm import BiConvLstmConfig, FlatHeadConfig
 from vidda.recognize.feed import Feed
@@ -165,7 +165,7 @@ def waits() -> None:
                 TransformConfig(size=112, crop=RandomResizedCrop()),
                 cache=cache,
             )
-            loader = ClipLoader(dataset, 16, order=shuffled(dataset), workers=2)
+            loader = ClipLoader(dataset, 16, order=shuffled_order(dataset), workers=2)
             share = 0.0
             for epoch in range(3):  # the first one starts the workers and fills the cache
                 share = _waited(loader, epoch)

@@ -119,11 +119,11 @@ def execute(name: str, arguments: Sequence[str]) -> int:
     function, schema = _resolved(command)
 
     from vidda import config
-    from vidda.files import naming
+    from vidda.files import path_in_errors
 
     switches, file, overrides = _sort(command, schema, arguments)
     settings = config.load(schema, file, overrides)
-    with naming(getattr(settings, "out", None) or getattr(settings, "run", None)):
+    with path_in_errors(getattr(settings, "out", None) or getattr(settings, "run", None)):
         return function(settings, **switches)
 
 

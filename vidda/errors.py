@@ -24,7 +24,7 @@ class ConfigError(ViddaError):
         self.problems = tuple(problems)
 
 
-def plain(text: str) -> str:
+def escape_control(text: str) -> str:
     """Return one line with control characters escaped, for a file's name may hold any.
 
     For whatever is shown on a terminal or kept in a log.

@@ -32,7 +32,7 @@ def atomic(path: Path) -> Iterator[Path]:
     make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
     try:
-        with naming(path):
+        with path_in_errors(path):
             yield temporary
             fsync(temporary)
             temporary.replace(path)
@@ -52,7 +52,7 @@ def atomic_folder(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.part")
     shutil.rmtree(temporary, ignore_errors=True)
     try:
-        with naming(path):
+        with path_in_errors(path):
             temporary.mkdir()
             yield temporary
             for below in [*temporary.rglob("*"), temporary]:
@@ -72,7 +72,7 @@ def make_folder(folder: Path) -> None:
 
 
 @contextmanager
-def naming(path: Path | None) -> Iterator[None]:
+def path_in_errors(path: Path | None) -> Iterator[None]:
     """Let what the machine refuses within say where: `path`, unless it names a file itself.
 
     A failed write names none, and libraries in Rust (safetensors) raise an error of their own kind,
@@ -158,7 +158,7 @@ def write_text(path: Path, text: str) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
-def relative(path: str, root: object = "the root") -> str:
+def relative_path(path: str, root: object = "the root") -> str:
     """Return a path below `root`, with forward slashes and without `./`: the one rule of what stays
     there.
 
@@ -175,8 +175,8 @@ def relative(path: str, root: object = "the root") -> str:
 
 
 def inside(root: Path, path: str) -> Path:
-    """`root / path`, refused with a ViddaError where `relative` refuses it."""
-    return root / relative(path, root)
+    """`root / path`, refused with a ViddaError where `relative_path` refuses it."""
+    return root / relative_path(path, root)
 
 
 def file_name(name: str) -> str:
@@ -198,7 +198,7 @@ BUILTIN = "builtin:"
 """Begins a path that lies in the folder of what vidda ships: builtin:mini_diffusion."""
 
 
-def shipped(path: Path) -> Path:
+def resolve_builtin(path: Path) -> Path:
     """Return a path as it is, or where in this installation a `builtin:NAME` lies.
 
     Raises ViddaError, naming what there is, for a name that vidda does not ship.

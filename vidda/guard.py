@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, redirect_stderr, redirect_stdout, suppress
 from typing import Any, NoReturn, TextIO, cast
 
-from vidda.errors import ViddaError, plain
+from vidda.errors import ViddaError, escape_control
 
 _FREE = "; free some space: what is done is kept, and the same command with --resume goes on"
 
@@ -47,7 +47,7 @@ class _Plain:
 
     def write(self, text: str) -> int:
         parts = self._kept.split(text)
-        parts[::2] = [plain(part) for part in parts[::2]]
+        parts[::2] = [escape_control(part) for part in parts[::2]]
         self._stream.write("".join(parts))
         return len(text)
 

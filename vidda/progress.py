@@ -18,10 +18,10 @@ from rich.progress import (
     TimeRemainingColumn,
 )
 
-from vidda.errors import plain
+from vidda.errors import escape_control
 
 T = TypeVar("T")
-Passed = Callable[[int], None]
+ReportProgress = Callable[[int], None]
 """Is called with how many items more are done."""
 
 PLAIN_INTERVAL_S = 5.0
@@ -29,7 +29,7 @@ QUIET_S = 15.0
 """Without a line, after which one says that the job is at work."""
 
 
-def unseen(count: int) -> None:
+def ignore_progress(count: int) -> None:
     """Show nothing, for what counts items that nobody watches."""
 
 
@@ -74,7 +74,7 @@ def _bar(
     start = time.monotonic()
     with Progress(*columns, console=console) as progress:
         task = progress.add_task(
-            escape(plain(label)), total=total, completed=done, rate="", note=""
+            escape(escape_control(label)), total=total, completed=done, rate="", note=""
         )
         seen = 0
 
@@ -83,7 +83,7 @@ def _bar(
             seen += count
             rate = seen / max(time.monotonic() - start, 1e-9)
             progress.update(
-                task, advance=count, rate=f"{rate:.1f} {unit}/s", note=escape(plain(note))
+                task, advance=count, rate=f"{rate:.1f} {unit}/s", note=escape(escape_control(note))
             )
 
         yield passed
@@ -97,7 +97,11 @@ def _plain(label: str, total: int, unit: str, done: int) -> Iterator[Callable[..
     def say(text: str) -> None:
         nonlocal last
         last = time.monotonic()
-        print(plain(f"{label}: {done + seen}/{total} {unit}{text}"), file=sys.stderr, flush=True)
+        print(
+            escape_control(f"{label}: {done + seen}/{total} {unit}{text}"),
+            file=sys.stderr,
+            flush=True,
+        )
 
     def passed(count: int, note: str = "") -> None:
         nonlocal seen

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from vidda.errors import plain
+from vidda.errors import escape_control
 
 log = logging.getLogger("vidda")
 
@@ -27,7 +27,7 @@ class _Formatter(logging.Formatter):
     """One record a line: further lines are indented, and control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
-        return "\n  ".join(plain(line) for line in super().format(record).split("\n"))
+        return "\n  ".join(escape_control(line) for line in super().format(record).split("\n"))
 
 
 class _ToStderr(logging.Handler):

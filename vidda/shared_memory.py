@@ -10,10 +10,10 @@ def share(tensor: torch.Tensor) -> torch.Tensor:
     try:
         return tensor.share_memory_()
     except RuntimeError as error:
-        raise ViddaError(no_room(error)) from None
+        raise ViddaError(shortage_message(error)) from None
 
 
-def no_room(error: RuntimeError) -> str:
+def shortage_message(error: RuntimeError) -> str:
     """What to do where torch found no room in shared memory."""
     return (
         f"too little shared memory ({error}): take workers=0 or a smaller batch_size, or give"

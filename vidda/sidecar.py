@@ -43,24 +43,24 @@ REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
 """What a sidecar's mask says of a pixel, by its value."""
 
 
-def place_of(path: str) -> str:
+def default_sidecar(path: str) -> str:
     """Where in the tree the truth about a clip lies: keypoints, box, mask and depth as .npz."""
     return f"sidecar/{path.removesuffix('.mp4')}.npz"
 
 
-def path_of(clip: ClipRecord, root: Path) -> Path:
+def sidecar_path(clip: ClipRecord, root: Path) -> Path:
     """Where a clip's sidecar is: its manifest column `sidecar`, else MiniRoCoG's place for it."""
-    return inside(root, clip.meta.get("sidecar") or place_of(clip.path))
+    return inside(root, clip.meta.get("sidecar") or default_sidecar(clip.path))
 
 
-def rows_of(
+def read_rows(
     clip: ClipRecord, root: Path, name: str, count: int, indices: np.ndarray | None
 ) -> np.ndarray:
     """Return an array of a clip's sidecar, a row for each of `count` frames.
 
     indices: (count,) which frames of the clip, from 0; None: all of them. Raises ViddaError.
     """
-    path = path_of(clip, root)
+    path = sidecar_path(clip, root)
     if not path.is_file():
         raise ViddaError(
             f"clip {clip.id!r} has no sidecar: {path} is not there; name the file in a manifest"
@@ -91,7 +91,7 @@ def rows_of(
     return rows[indices]
 
 
-def scale_to(frames: np.ndarray, clip: ClipRecord, root: Path) -> np.ndarray:
+def size_ratio(frames: np.ndarray, clip: ClipRecord, root: Path) -> np.ndarray:
     """Return how much wider and higher frames (T, H, W, 3) are than the clip's own, (2,) for x and
     y.
     """
@@ -109,10 +109,10 @@ def write_sidecar(
     in pixels of these; masks and the like keep their own size. Raises ViddaError when the sidecar
     is damaged, or does not have a row for each frame.
     """
-    source = path_of(clip, root)
+    source = sidecar_path(clip, root)
     if not source.is_file():
         return False
-    scale = scale_to(frames, clip, root)
+    scale = size_ratio(frames, clip, root)
     try:
         with np.load(source, allow_pickle=False) as content:
             arrays = {name: content[name] for name in content.files}

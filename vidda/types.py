@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from vidda.errors import ViddaError
-from vidda.files import relative
+from vidda.files import relative_path
 
 
 def require_distinct(classes: Sequence[str], where: str) -> None:
@@ -49,7 +49,7 @@ class ClipRecord:
 
     def __post_init__(self) -> None:
         try:
-            relative(self.path, "the manifest's root")
+            relative_path(self.path, "the manifest's root")
         except ViddaError as error:
             raise ViddaError(f"clip {self.id!r}: {error}") from None
 

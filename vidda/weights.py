@@ -10,7 +10,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.files import inside, shipped
+from vidda.files import inside, resolve_builtin
 
 Variant = Annotated[
     str | None,
@@ -29,7 +29,7 @@ class Folder(Config):
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
         """Return the folder or file; raises ViddaError when it is not there."""
-        path = shipped(self.path)
+        path = resolve_builtin(self.path)
         if not path.exists():
             raise ViddaError(f"{key}: {path}: no such folder; correct {key}.path")
         return path
@@ -140,7 +140,7 @@ def _no_file(place: Path, name: str, others: list[Path], missing: str) -> str:
 
 
 @contextmanager
-def quieted(*libraries: Any) -> Iterator[None]:
+def quiet_libraries(*libraries: Any) -> Iterator[None]:
     """Keep back libraries' own warnings and progress bars: vidda says what matters.
 
     libraries: their modules `utils.logging`, as diffusers and transformers have them.

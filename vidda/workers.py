@@ -20,7 +20,7 @@ import cv2
 def _left_to_parent() -> Iterator[None]:
     """Hold Ctrl-C and hanging up back while a worker is started, which then never gets them.
 
-    `belong` comes too late for a worker that is still importing, and would print a traceback.
+    `end_with_parent` comes too late for a worker that is still importing, and would print a traceback.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
@@ -41,35 +41,35 @@ class _Forked(ForkServerProcess):
             super().start()
 
 
-class Spawning(SpawnContext):
+class WorkerSpawnContext(SpawnContext):
     """Starts each worker as a new program, since CUDA and threads do not survive a fork."""
 
     Process = _Spawned
 
 
-class ForkServing(ForkServerContext):
+class WorkerForkServerContext(ForkServerContext):
     """Forks workers from a clean server process, which imports what they need once."""
 
     Process = _Forked
 
 
 def start_worker() -> None:
-    """Take one core, and `belong` to the parent."""
+    """Take one core, and `end_with_parent` to the parent."""
     cv2.setNumThreads(1)
-    belong()
+    end_with_parent()
 
 
-def belong() -> None:
+def end_with_parent() -> None:
     """Leave Ctrl-C to the parent, and end with it however it ends.
 
     A worker that waits for work does not notice that a killed parent will never send any: pools
     hold both ends of their queues, and under a fork server the parent's number never changes.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    threading.Thread(target=_wait_for_parent, daemon=True).start()
 
 
-def _end_with_parent() -> None:
+def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "only what multiprocessing has started has a parent to end with"
     parent.join()

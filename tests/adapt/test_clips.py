@@ -14,7 +14,7 @@ from vidda.adapt.norm_statistics import without_running_updates
 from vidda.adapt.pairing import group_translations, parent_numbers
 from vidda.adapt.strong_augmentation import augment_strongly
 from vidda.data import load_manifest
-from vidda.data.join_manifests import joined
+from vidda.data.join_manifests import join_manifests
 from vidda.recognize.feed import cycle_items, max_repeats
 from vidda.recognize.method import Supervised
 
@@ -60,7 +60,9 @@ def test_an_untracked_pass_leaves_the_running_statistics() -> None:
 
 def test_a_clip_and_its_translation_are_neighbors(tmp_path: Path) -> None:
     folder = write_clips(tmp_path)
-    both = joined([load_manifest(folder / f"{name}.csv") for name in ("train", "translated")])
+    both = join_manifests(
+        [load_manifest(folder / f"{name}.csv") for name in ("train", "translated")]
+    )
     parent = parent_numbers(both)
     assert (parent[:12] == -1).all() and parent[12:].tolist() == list(range(10))
     items = np.random.default_rng(0).permutation(22)

@@ -20,13 +20,13 @@ from vidda.camera.estimate import measure_clip
 from vidda.camera.job import CameraJobConfig, camera_matched_frames, run
 from vidda.data import load_manifest
 from vidda.data.derived import VIDEOS
-from vidda.data.join_manifests import joined
+from vidda.data.join_manifests import join_manifests
 from vidda.data.manifest import save_manifest
 from vidda.data.versions import Version
 from vidda.errors import ViddaError
 from vidda.mini.clip import FACTORS, render
 from vidda.mini.layout import Sizes, plans
-from vidda.sidecar import path_of
+from vidda.sidecar import sidecar_path
 from vidda.types import ClipRecord, Manifest
 
 SIDE, FRAMES = 64, 8
@@ -84,7 +84,7 @@ def test_labels_and_columns_stay_and_what_no_longer_holds_goes(source: Path, tak
         kept = replace(clip, id=parent.id, path=parent.path, parent_id=None, meta=parent.meta)
         assert kept == parent
         assert clip.meta == {"scene": parent.meta["scene"]}
-        assert not path_of(clip, after.root).exists()
+        assert not sidecar_path(clip, after.root).exists()
         info, old = (video.probe(m.root / c.path) for m, c in ((after, clip), (before, parent)))
         assert (info.frames, info.height, info.fps) == (old.frames, old.height, old.fps)
 
@@ -153,8 +153,8 @@ def test_without_shake_key_points_stay_true(source: Path, target: Path, tmp_path
         assert clip.domain == "translated" and clip.parent_id == parent.id
         assert clip.meta["sidecar"].startswith("sidecar/")
         with (
-            np.load(path_of(clip, after.root)) as truth,
-            np.load(path_of(parent, before.root)) as old,
+            np.load(sidecar_path(clip, after.root)) as truth,
+            np.load(sidecar_path(parent, before.root)) as old,
         ):
             assert truth.files == old.files
             np.testing.assert_array_equal(truth["keypoints"], old["keypoints"])
@@ -166,11 +166,11 @@ def test_two_runs_on_the_same_clips_can_be_trained_on_together(
     assert start(source, target, tmp_path / "other", name="other", seed=1) == 0
     other = load_manifest(tmp_path / "other")
     assert [clip.id for clip in other.clips] == ["clip/0@other", "clip/1@other", "clip/2@other"]
-    both = joined((load_manifest(taken), other))
+    both = join_manifests((load_manifest(taken), other))
     assert len(both) == 9
     assert all((both.root / clip.path).is_file() for clip in both.clips)
     with pytest.raises(ViddaError, match=r"clip id 'clip/0@other' stands twice"):
-        joined((other, replace(other, root=taken)))
+        join_manifests((other, replace(other, root=taken)))
 
 
 def test_images_stay_images(target: Path, tmp_path: Path) -> None:
@@ -196,7 +196,7 @@ def test_what_is_lost_of_a_finished_run_is_made_again(
     assert start(source, target, out, match=still) == 0
     whole = written(out)
     places = [out / clip.path for clip in load_manifest(out).clips]
-    sidecars = [path_of(clip, out) for clip in load_manifest(out).clips]
+    sidecars = [sidecar_path(clip, out) for clip in load_manifest(out).clips]
     for damage in (
         lambda: [place.write_bytes(b"") for place in (*places[:1], *sidecars[2:])],
         lambda: [place.unlink() for place in (places[1], sidecars[0], out / "manifest.csv")],

@@ -100,7 +100,7 @@ def test_the_shake_of_real_clips_is_found_within_a_tenth(kind: str) -> None:
     truth = []
     for plan in plans(kind):
         s = plan.scene
-        lens = capture.lens(s.seed, s.factors, FRAMES, SIZE, s.view, s.altitude_m)
+        lens = capture.draw_lens(s.seed, s.factors, FRAMES, SIZE, s.view, s.altitude_m)
         truth.append(random_walk.step_deviation(np.diff(lens.path, axis=0))[:2])
     found = SIZE * np.array([camera.shake[:2] for camera in estimated(kind).cameras])
     expected = np.array(truth)

@@ -10,17 +10,17 @@ from vidda.control.keypoints import Pose
 from vidda.control.mask import dilate_mask, has_mask, person_mask, skeleton_mask
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
-from vidda.mini.clip import Rendered
-from vidda.sidecar import path_of
+from vidda.mini.clip import RenderedClip
+from vidda.sidecar import sidecar_path
 from vidda.types import ClipRecord
 
 
 @pytest.fixture(scope="module")
-def clip() -> Rendered:
+def clip() -> RenderedClip:
     return rendered(frames=4, size=96)
 
 
-def true_pose(clip: Rendered) -> Pose:
+def true_pose(clip: RenderedClip) -> Pose:
     points = clip.keypoints[:, None]
     return Pose(points[..., :2], points[..., 2] / 2)
 
@@ -29,7 +29,9 @@ def overlap(a: np.ndarray, b: np.ndarray) -> float:
     return float((a & b).sum() / (a | b).sum())
 
 
-def test_the_sidecars_mask_at_its_own_and_at_other_sizes(tmp_path: Path, clip: Rendered) -> None:
+def test_the_sidecars_mask_at_its_own_and_at_other_sizes(
+    tmp_path: Path, clip: RenderedClip
+) -> None:
     record = write_clip(tmp_path, clip)
     assert has_mask(record, tmp_path)
     own = person_mask(record, tmp_path, None, 96, 96)
@@ -47,9 +49,11 @@ def test_the_sidecars_mask_at_its_own_and_at_other_sizes(tmp_path: Path, clip: R
         person_mask(record, tmp_path, Pose(np.zeros((3, 1, 17, 2)), np.zeros((3, 1, 17))), 96, 96)
 
 
-def test_without_a_sidecar_the_skeleton_covers_the_person(tmp_path: Path, clip: Rendered) -> None:
+def test_without_a_sidecar_the_skeleton_covers_the_person(
+    tmp_path: Path, clip: RenderedClip
+) -> None:
     record = write_clip(tmp_path, clip)
-    path_of(record, tmp_path).unlink()
+    sidecar_path(record, tmp_path).unlink()
     assert not has_mask(record, tmp_path)
     found = person_mask(record, tmp_path, true_pose(clip), 96, 96)
     truth = clip.mask > 0
@@ -59,9 +63,11 @@ def test_without_a_sidecar_the_skeleton_covers_the_person(tmp_path: Path, clip: 
         person_mask(record, tmp_path, None, 96, 96)
 
 
-def test_a_sidecar_without_a_mask_leaves_it_to_the_skeleton(tmp_path: Path, clip: Rendered) -> None:
+def test_a_sidecar_without_a_mask_leaves_it_to_the_skeleton(
+    tmp_path: Path, clip: RenderedClip
+) -> None:
     record = write_clip(tmp_path, clip)
-    np.savez_compressed(path_of(record, tmp_path), keypoints=clip.keypoints)
+    np.savez_compressed(sidecar_path(record, tmp_path), keypoints=clip.keypoints)
     pose = SidecarPosesConfig().build().estimate(clip.frames, None, record, tmp_path)
     found = person_mask(record, tmp_path, pose, 96, 96)
     np.testing.assert_array_equal(found, skeleton_mask(pose, 96, 96))
@@ -71,15 +77,17 @@ def test_a_sidecar_without_a_mask_leaves_it_to_the_skeleton(tmp_path: Path, clip
     np.testing.assert_array_equal(small, skeleton_mask(half, 96, 96, 0.5))
 
 
-def test_a_damaged_sidecar_is_not_passed_over(tmp_path: Path, clip: Rendered) -> None:
+def test_a_damaged_sidecar_is_not_passed_over(tmp_path: Path, clip: RenderedClip) -> None:
     record = write_clip(tmp_path, clip)
-    path = path_of(record, tmp_path)
+    path = sidecar_path(record, tmp_path)
     path.write_bytes(path.read_bytes()[:200])
     with pytest.raises(ViddaError, match="damaged"):
         person_mask(record, tmp_path, true_pose(clip), 96, 96)
 
 
-def test_the_skeletons_mask_scales_with_the_image_and_leaves_out_the_unsure(clip: Rendered) -> None:
+def test_the_skeletons_mask_scales_with_the_image_and_leaves_out_the_unsure(
+    clip: RenderedClip,
+) -> None:
     pose = true_pose(clip)
     small = skeleton_mask(pose, 96, 96)
     large = skeleton_mask(Pose(pose.keypoints * 4, pose.scores), 384, 384)
@@ -112,7 +120,7 @@ def test_growing_adds_a_disc_around_every_pixel() -> None:
     assert not wide[0, 6, 6] and not wide[1].any()
 
 
-def test_grow_is_applied_to_the_sidecars_mask(tmp_path: Path, clip: Rendered) -> None:
+def test_grow_is_applied_to_the_sidecars_mask(tmp_path: Path, clip: RenderedClip) -> None:
     record: ClipRecord = write_clip(tmp_path, clip)
     plain = person_mask(record, tmp_path, None, 96, 96)
     wide = person_mask(record, tmp_path, None, 96, 96, grow=3)

@@ -22,7 +22,7 @@ from vidda.control.keypoints import JOINTS, Pose
 from vidda.control.mmpose_estimator import MMPose, MMPoseConfig
 from vidda.data import save_manifest
 from vidda.errors import ViddaError
-from vidda.mini.clip import FACTORS, Rendered, render
+from vidda.mini.clip import FACTORS, RenderedClip, render
 from vidda.mini.layout import Sizes, plans
 from vidda.types import ClipRecord, Manifest
 
@@ -33,7 +33,7 @@ SEED = 77
 """Of MiniRoCoG's clips here; another than that of the clips that were learned from."""
 
 
-def clips(frames: int, size: int, real: bool) -> list[Rendered]:
+def clips(frames: int, size: int, real: bool) -> list[RenderedClip]:
     """A clip from the ground and one from the air."""
     factors = FACTORS if real else frozenset()
     found = [p for p in plans(SEED, Sizes(1, 1, 1, 1), FACTORS) if p.scene.factors == factors]
@@ -41,7 +41,7 @@ def clips(frames: int, size: int, real: bool) -> list[Rendered]:
     return [render(plan.scene, frames, 8.0, size) for plan in both]
 
 
-def truth(clip: Rendered) -> Pose:
+def truth(clip: RenderedClip) -> Pose:
     return Pose(clip.keypoints[:, None, :, :2], clip.keypoints[:, None, :, 2] / 2)
 
 

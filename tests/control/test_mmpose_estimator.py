@@ -15,14 +15,14 @@ from vidda.control.boxes import SidecarBox
 from vidda.control.mmpose_estimator import MMPoseConfig
 from vidda.control.mmpose_import import import_mmpose_apis
 from vidda.errors import ViddaError
-from vidda.mini.clip import Rendered
+from vidda.mini.clip import RenderedClip
 from vidda.types import ClipRecord
 
 CLIP = ClipRecord("one", "one.mp4", 0, "real", "ground")
 
 
 @pytest.fixture(scope="module")
-def clip() -> Rendered:
+def clip() -> RenderedClip:
     return rendered(frames=4)
 
 
@@ -35,7 +35,7 @@ def config(tiny: TinyModel, **more: Any) -> MMPoseConfig:
     return MMPoseConfig(model=tiny.config, weights=tiny.weights, device="cpu", **more)
 
 
-def two_people(clip: Rendered) -> np.ndarray:
+def two_people(clip: RenderedClip) -> np.ndarray:
     """(T, 2, 4): the true box and a part of it; the second person is absent from frame 1."""
     boxes = np.stack([clip.box, clip.box * 0.75 + 4], axis=1)
     boxes[1, 1] = np.nan
@@ -55,7 +55,7 @@ def theirs(model: Any, frame: np.ndarray, box: np.ndarray) -> tuple[np.ndarray, 
     ids=["rtmpose", "rtmpose_flip", "resnet_heatmap_flip", "halpe26"],
 )
 def test_a_clip_gives_what_mmpose_gives_frame_by_frame(
-    clip: Rendered, tmp_path: Path, name: str, flip: bool
+    clip: RenderedClip, tmp_path: Path, name: str, flip: bool
 ) -> None:
     tiny = write_tiny(tmp_path, name, flip=flip)
     boxes = two_people(clip)
@@ -73,7 +73,7 @@ def test_a_clip_gives_what_mmpose_gives_frame_by_frame(
 
 
 def test_people_of_all_frames_go_through_the_model_together(
-    clip: Rendered, tiny: TinyModel
+    clip: RenderedClip, tiny: TinyModel
 ) -> None:
     boxes = two_people(clip)
     sizes: list[int] = []
@@ -89,7 +89,7 @@ def test_people_of_all_frames_go_through_the_model_together(
 
 
 def test_boxes_come_from_the_config_where_none_are_given(
-    clip: Rendered, tiny: TinyModel, tmp_path: Path
+    clip: RenderedClip, tiny: TinyModel, tmp_path: Path
 ) -> None:
     record = write_clip(tmp_path, clip)
     whole, truth = (
@@ -102,7 +102,7 @@ def test_boxes_come_from_the_config_where_none_are_given(
     np.testing.assert_allclose(whole.keypoints[2, 0], wanted, atol=1e-3)
 
 
-def test_flip_test_can_be_chosen(clip: Rendered, tiny: TinyModel, tmp_path: Path) -> None:
+def test_flip_test_can_be_chosen(clip: RenderedClip, tiny: TinyModel, tmp_path: Path) -> None:
     flipping = write_tiny(tmp_path, flip=True)
     assert torch.equal(
         flipping.theirs.head.cls_x.weight, tiny.theirs.head.cls_x.weight
@@ -117,7 +117,7 @@ def test_flip_test_can_be_chosen(clip: Rendered, tiny: TinyModel, tmp_path: Path
 
 
 def test_weights_may_be_a_state_dict_that_torch_has_saved(
-    clip: Rendered, tiny: TinyModel, tmp_path: Path
+    clip: RenderedClip, tiny: TinyModel, tmp_path: Path
 ) -> None:
     file = tmp_path / "w.pth"
     torch.save({"state_dict": tiny.theirs.state_dict(), "meta": {"epoch": 1}}, file)

@@ -15,14 +15,14 @@ from pydantic import ValidationError
 from tests.sidecars import rendered
 from vidda.control.onnx_estimator import CPU, CUDA, RtmposeOnnxConfig, execution_providers
 from vidda.errors import ViddaError
-from vidda.mini.clip import Rendered
+from vidda.mini.clip import RenderedClip
 from vidda.types import ClipRecord
 
 CLIP = ClipRecord("one", "one.mp4", 0, "real", "ground")
 
 
 @pytest.fixture(scope="module")
-def clip() -> Rendered:
+def clip() -> RenderedClip:
     return rendered(frames=4)
 
 
@@ -73,7 +73,7 @@ def dots(places: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.parametrize("batch", ["n", 1, 3])
-def test_a_joint_is_found_where_it_is(clip: Rendered, tmp_path: Path, batch: int | str) -> None:
+def test_a_joint_is_found_where_it_is(clip: RenderedClip, tmp_path: Path, batch: int | str) -> None:
     """The true nose and ankle of MiniRoCoG's person, as dots, in boxes around each."""
     places = np.rint(clip.keypoints[:, [0, 15], :2])  # (T, 2, 2)
     radius = np.array([9.0, 6.0])
@@ -88,7 +88,7 @@ def test_a_joint_is_found_where_it_is(clip: Rendered, tmp_path: Path, batch: int
     assert not pose.scores[2, 1].any()
 
 
-def test_the_whole_frame_is_the_box_where_none_is_given(clip: Rendered, tmp_path: Path) -> None:
+def test_the_whole_frame_is_the_box_where_none_is_given(clip: RenderedClip, tmp_path: Path) -> None:
     places = np.rint(clip.keypoints[:, [9], :2])
     source = write_dot_finder(tmp_path / "m.onnx").build()
     pose = source.estimate(dots(places), None, CLIP, tmp_path)
@@ -106,7 +106,9 @@ def test_more_key_points_begin_with_cocos_and_other_sets_are_refused(tmp_path: P
 
 
 @pytest.mark.slow
-def test_the_same_weights_find_the_same_joints_as_in_mmpose(clip: Rendered, tmp_path: Path) -> None:
+def test_the_same_weights_find_the_same_joints_as_in_mmpose(
+    clip: RenderedClip, tmp_path: Path
+) -> None:
     pytest.importorskip("mmengine")
     import torch
 

@@ -11,20 +11,20 @@ from vidda import video
 from vidda.control.boxes import SidecarBox
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
-from vidda.mini.clip import Rendered
-from vidda.sidecar import place_of
+from vidda.mini.clip import RenderedClip
+from vidda.sidecar import default_sidecar
 from vidda.types import ClipRecord
 
 SOURCE = SidecarPosesConfig().build()
 
 
 @pytest.fixture(scope="module")
-def clip() -> Rendered:
+def clip() -> RenderedClip:
     return rendered()
 
 
 @pytest.fixture(scope="module")
-def root(tmp_path_factory: pytest.TempPathFactory, clip: Rendered) -> Path:
+def root(tmp_path_factory: pytest.TempPathFactory, clip: RenderedClip) -> Path:
     folder = tmp_path_factory.mktemp("mini")
     write_clip(folder, clip)
     return folder
@@ -33,7 +33,7 @@ def root(tmp_path_factory: pytest.TempPathFactory, clip: Rendered) -> Path:
 RECORD = ClipRecord("one", "syn/ground/one.mp4", 0, "synthetic", "ground")
 
 
-def test_at_the_clips_own_size_the_truth_comes_back(clip: Rendered, root: Path) -> None:
+def test_at_the_clips_own_size_the_truth_comes_back(clip: RenderedClip, root: Path) -> None:
     pose = SOURCE.estimate(clip.frames, None, RECORD, root)
     np.testing.assert_allclose(pose.keypoints[:, 0], clip.keypoints[..., :2], atol=1e-4)
     wanted = np.array([0.0, 0.5, 1.0])[clip.keypoints[..., 2].astype(int)]
@@ -44,7 +44,7 @@ def test_at_the_clips_own_size_the_truth_comes_back(clip: Rendered, root: Path) 
 
 @pytest.mark.parametrize("size", [(32, 32), (128, 96)])
 def test_joints_follow_what_resizing_does_to_the_picture(
-    clip: Rendered, root: Path, size: tuple[int, int]
+    clip: RenderedClip, root: Path, size: tuple[int, int]
 ) -> None:
     """A blob drawn at a wrist and resized like the frames is where the scaled wrist is."""
     height, width = size
@@ -60,7 +60,7 @@ def test_joints_follow_what_resizing_does_to_the_picture(
     np.testing.assert_allclose(pose.keypoints[3, 0, 9], center, atol=0.05)
 
 
-def test_indices_pick_the_rows_of_the_frames_given(clip: Rendered, root: Path) -> None:
+def test_indices_pick_the_rows_of_the_frames_given(clip: RenderedClip, root: Path) -> None:
     numbers = np.array([6, 1, 1])
     pose = SOURCE.estimate(clip.frames[numbers], None, RECORD, root, numbers)
     np.testing.assert_allclose(pose.keypoints[:, 0], clip.keypoints[numbers, :, :2], atol=1e-4)
@@ -68,7 +68,7 @@ def test_indices_pick_the_rows_of_the_frames_given(clip: Rendered, root: Path) -
     np.testing.assert_allclose(boxes[:, 0], clip.box[numbers])
 
 
-def test_several_people_keep_their_places(clip: Rendered, tmp_path: Path) -> None:
+def test_several_people_keep_their_places(clip: RenderedClip, tmp_path: Path) -> None:
     record = write_clip(tmp_path, clip)
     both = np.stack([clip.keypoints, clip.keypoints + np.array([10, 0, 0])], axis=1)
     np.savez(tmp_path / "both.npz", keypoints=both)
@@ -79,12 +79,12 @@ def test_several_people_keep_their_places(clip: Rendered, tmp_path: Path) -> Non
 
 
 def test_boxes_scale_with_the_frames_and_an_empty_one_is_nobody(
-    clip: Rendered, tmp_path: Path
+    clip: RenderedClip, tmp_path: Path
 ) -> None:
     record = write_clip(tmp_path, clip)
     box = clip.box.copy()
     box[2] = 0
-    np.savez(tmp_path / place_of(record.path), box=box)
+    np.savez(tmp_path / default_sidecar(record.path), box=box)
     frames = np.zeros((8, 32, 128, 3), np.uint8)
     found = SidecarBox().find(frames, record, tmp_path, None)
     assert np.isnan(found[2]).all()
@@ -93,7 +93,7 @@ def test_boxes_scale_with_the_frames_and_an_empty_one_is_nobody(
         SidecarBox().find(frames[:1], record, tmp_path, np.array([2]))
 
 
-def test_what_is_wrong_with_a_sidecar_is_reported(clip: Rendered, tmp_path: Path) -> None:
+def test_what_is_wrong_with_a_sidecar_is_reported(clip: RenderedClip, tmp_path: Path) -> None:
     record = write_clip(tmp_path, clip)
 
     def fails(text: str, frames: np.ndarray = clip.frames, **more: np.ndarray) -> None:
@@ -103,7 +103,7 @@ def test_what_is_wrong_with_a_sidecar_is_reported(clip: Rendered, tmp_path: Path
 
     fails("8 rows of keypoints for 5 frames of clip 'one'; say which", clip.frames[:5])
     fails("no row for frame 8 of clip 'one', only 0..7", clip.frames[:1], indices=np.array([8]))
-    file = tmp_path / place_of(record.path)
+    file = tmp_path / default_sidecar(record.path)
     np.savez(file, box=clip.box)
     fails("has no array 'keypoints'")
     np.savez(file, keypoints=clip.keypoints[:, :14])
@@ -118,7 +118,9 @@ def test_what_is_wrong_with_a_sidecar_is_reported(clip: Rendered, tmp_path: Path
     fails("leaves")
 
 
-def test_the_clips_on_disk_are_those_that_the_truth_is_about(clip: Rendered, root: Path) -> None:
+def test_the_clips_on_disk_are_those_that_the_truth_is_about(
+    clip: RenderedClip, root: Path
+) -> None:
     """Guards the tests above: frames are compared with what was rendered."""
     frames = video.read(root / RECORD.path)
     assert np.abs(frames.astype(int) - clip.frames).mean() < 6

@@ -12,7 +12,7 @@ from PIL import Image
 from vidda import video
 from vidda.data.dataset import ClipDataset
 from vidda.data.frame_sampling import CenterSampling, UniformSampling, ViewsSampling
-from vidda.data.loader import Batch, ClipLoader, shuffled
+from vidda.data.loader import Batch, ClipLoader, shuffled_order
 from vidda.data.transforms import (
     CenterCrop,
     ColorJitter,
@@ -113,7 +113,7 @@ def test_workers_change_nothing(manifest: Manifest, tmp_path: Path, kind: str) -
     for workers in (0, 1, 2):
         cache = tmp_path / "cache" if kind == "cached" else None
         dataset = ClipDataset(manifest, UniformSampling(frames=4), TRAIN, seed=3, cache=cache)
-        loader = ClipLoader(dataset, 4, order=shuffled(dataset), workers=workers)
+        loader = ClipLoader(dataset, 4, order=shuffled_order(dataset), workers=workers)
         found.append([flat(list(loader.epoch(epoch))) for epoch in (0, 1)])
     (first, second), *others = found
     assert sorted(first[2]) == sorted(second[2]) == list(range(10))

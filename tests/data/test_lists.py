@@ -7,10 +7,10 @@ import pytest
 from trees import config, touch
 
 from vidda.data import load_manifest, load_shift
-from vidda.data.listing import label_of, lines_of, read_classes, walk
+from vidda.data.listing import parse_label, read_classes, read_lines, walk
 from vidda.data.prepare import run
 from vidda.errors import ViddaError
-from vidda.files import relative
+from vidda.files import relative_path
 from vidda.types import Manifest
 
 
@@ -259,7 +259,7 @@ def test_s2rda49(root: Path) -> None:
 @pytest.mark.parametrize("path", ["../x", "/x", "a/../../x", "C:/x", "\\x", "", "a\\..\\x"])
 def test_paths_that_leave_are_refused(path: str) -> None:
     with pytest.raises(ViddaError, match="leaves the root"):
-        relative(path)
+        relative_path(path)
 
 
 @pytest.mark.parametrize(
@@ -267,13 +267,13 @@ def test_paths_that_leave_are_refused(path: str) -> None:
     [("./a//b.mp4", "a/b.mp4"), ("a\\b c.mp4", "a/b c.mp4"), ("a..b/..c", "a..b/..c")],
 )
 def test_paths_are_made_alike(path: str, expected: str) -> None:
-    assert relative(path) == expected
+    assert relative_path(path) == expected
 
 
 @pytest.mark.parametrize("text", ["-1", "1.0", "x", "", "٣", "7"])
 def test_labels_that_are_none(text: str) -> None:
     with pytest.raises(ViddaError, match=r"label .* not"):
-        label_of(text, 7)
+        parse_label(text, 7)
 
 
 @pytest.mark.parametrize("text", ["0 a\n2 b\n", "a\na\n", "", "0 a\n1 a\n"])
@@ -286,7 +286,7 @@ def test_class_files_that_are_none(root: Path, text: str) -> None:
 def test_a_list_that_is_no_text(root: Path) -> None:
     (root / "x.txt").write_bytes(b"\xff\xfe\0")
     with pytest.raises(ViddaError, match=r"x\.txt: cannot be read as a list"):
-        list(lines_of(root / "x.txt", []))
+        list(read_lines(root / "x.txt", []))
 
 
 def test_a_name_that_no_csv_can_hold(root: Path) -> None:

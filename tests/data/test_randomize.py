@@ -16,11 +16,11 @@ from vidda import video
 from vidda.data import load_manifest
 from vidda.data import randomize_clip as picture
 from vidda.data.derived import RECORDS
-from vidda.data.join_manifests import joined
+from vidda.data.join_manifests import join_manifests
 from vidda.data.randomize import RandomizeConfig, Version, randomize, run
-from vidda.data.versions import missing, versions_of
+from vidda.data.versions import missing, plan_versions
 from vidda.errors import ViddaError
-from vidda.sidecar import REGIONS, place_of
+from vidda.sidecar import REGIONS, default_sidecar
 from vidda.types import Manifest
 
 
@@ -37,7 +37,7 @@ def config(source: Path, out: Path, **more: Any) -> RandomizeConfig:
 def truth(manifest: Manifest, number: int) -> tuple[np.ndarray, np.ndarray]:
     """Frames and mask of a clip."""
     path = manifest.clips[number].path
-    with np.load(manifest.root / place_of(path)) as content:
+    with np.load(manifest.root / default_sidecar(path)) as content:
         return video.read(manifest.root / path), content["mask"]
 
 
@@ -70,7 +70,7 @@ def test_the_person_stays_and_the_background_does_not(source: Path, kind: str) -
 def test_clothes_change_and_skin_does_not(source: Path) -> None:
     manifest = load_manifest(source)
     frames, mask = truth(manifest, 0)
-    new = picture.dressed(frames, mask, np.random.default_rng(0))
+    new = picture.recolor_clothes(frames, mask, np.random.default_rng(0))
     dressed = np.isin(mask, [REGIONS.index(name) for name in picture.CLOTHES])
     assert (new[~dressed] == frames[~dressed]).all()
     assert np.abs(new[dressed].astype(int) - frames[dressed]).mean() > 10
@@ -81,7 +81,7 @@ def test_light_and_shade_stay_on_new_clothes() -> None:
     frames[:, :, 16:] = 60  # the shaded side
     mask = np.full((2, 32, 32), REGIONS.index("upper"), np.uint8)
     for seed in range(4):
-        new = picture.dressed(frames, mask, np.random.default_rng(seed)).astype(float)
+        new = picture.recolor_clothes(frames, mask, np.random.default_rng(seed)).astype(float)
         assert new[:, :, :16].mean() > 1.2 * new[:, :, 16:].mean()
 
 
@@ -90,7 +90,7 @@ def test_a_pattern_goes_with_the_person() -> None:
     mask = np.zeros((2, 40, 40), np.uint8)
     mask[0, 4:24, 4:24] = mask[1, 9:29, 11:31] = REGIONS.index("upper")
     for seed in range(4):
-        new = picture.dressed(frames, mask, np.random.default_rng(seed))
+        new = picture.recolor_clothes(frames, mask, np.random.default_rng(seed))
         assert (new[0, 4:24, 4:24] == new[1, 9:29, 11:31]).all()
 
 
@@ -155,7 +155,7 @@ def test_videos_that_are_lost_or_damaged_are_made_again(source: Path, tmp_path: 
     assert run(settings, dry_run=False, resume=False) == 0
     whole = written(out)
     places = [out / clip.path for clip in load_manifest(out).clips]
-    versions = versions_of(load_manifest(source), 1)
+    versions = plan_versions(load_manifest(source), 1)
     assert missing(versions, out) == []
     flipped = bytearray(places[0].read_bytes())
     flipped[-1] ^= 1
@@ -204,7 +204,7 @@ def test_two_runs_on_the_same_clips_can_be_trained_on_together(
     for name in ("randomized", "plain"):
         settings = config(source, tmp_path / name, name=name, backgrounds=["colors"])
         assert run(settings, dry_run=False, resume=False) == 0
-    both = joined(tuple(load_manifest(tmp_path / name) for name in ("randomized", "plain")))
+    both = join_manifests(tuple(load_manifest(tmp_path / name) for name in ("randomized", "plain")))
     assert [clip.id.rpartition("@")[2] for clip in both.clips] == 3 * ["randomized"] + 3 * ["plain"]
     assert all((both.root / clip.path).is_file() for clip in both.clips)
 

@@ -8,7 +8,7 @@ from trees import ROCOG, config, rocog_lists, rocog_tree
 from tests.tiny import train_config
 from vidda.cli import main
 from vidda.data.prepare import run
-from vidda.data.shared_clips import SharedClips
+from vidda.data.shared_clips import SharedClipSearch
 from vidda.errors import ViddaError
 
 
@@ -25,7 +25,7 @@ def test_between_finds_paths_and_contents(tmp_path: Path) -> None:
     def files(names: str) -> dict[str, Path]:
         return {name: tmp_path / name for name in names.split()}
 
-    found = SharedClips().between(files("a b e gone"), files("b c d f g link gone2"))
+    found = SharedClipSearch().between(files("a b e gone"), files("b c d f g link gone2"))
     assert found == [("b", "b"), ("a", "c"), ("b", "link")]
 
 
@@ -34,7 +34,7 @@ def test_only_files_of_equal_size_are_read(tmp_path: Path, monkeypatch: pytest.M
     read: list[Path] = []
     monkeypatch.setattr("vidda.data.shared_clips.sha256", lambda path: read.append(path) or "")
     first, second = ({n: tmp_path / n for n in names} for names in ("ab", "cd"))
-    assert SharedClips().between(first, second) == []
+    assert SharedClipSearch().between(first, second) == []
     assert read == []
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from vidda.config import dump
-from vidda.data.derived import make, making_folder
+from vidda.data.derived import derive_file, derive_folder
 from vidda.errors import ViddaError
 from vidda.experiment.process import run_vidda
 from vidda.experiment.side_by_side import run_stages
@@ -43,7 +43,7 @@ def test_a_stage_whose_videos_were_lost_is_not_complete(tmp_path: Path) -> None:
     stage = rendering(tmp_path / "first", 1)
     (tmp_path / "stages").mkdir()
     stage.config_file(tmp_path).write_text(dump(stage.config))
-    make(stage.out, "syn/a.mp4", "a", lambda place: [place.write_bytes(b"frames")][:0])
+    derive_file(stage.out, "syn/a.mp4", "a", lambda place: [place.write_bytes(b"frames")][:0])
     assert not stage.complete(tmp_path)
     stage.done.write_text("{}")
     assert stage.complete(tmp_path)
@@ -56,7 +56,7 @@ def test_a_personalization_whose_result_was_lost_is_not_complete(tmp_path: Path)
     stage = Stage("learned", "", "personalize", MiniConfig(out=run), run, run / "DONE", ())
     (tmp_path / "stages").mkdir()
     stage.config_file(tmp_path).write_text(dump(stage.config))
-    with making_folder(run, "result", "result") as folder:
+    with derive_folder(run, "result", "result") as folder:
         (folder / "weights.safetensors").write_bytes(b"weights")
     stage.done.write_text("")
     assert stage.complete(tmp_path)

@@ -23,7 +23,7 @@ from vidda.mini import job, layout
 from vidda.mini.clip import FACTORS
 from vidda.mini.gestures import GESTURES
 from vidda.mini.job import MiniConfig
-from vidda.sidecar import place_of
+from vidda.sidecar import default_sidecar
 
 SIZES = MiniConfig(out=Path("unused")).sizes
 SMALL = ["size=32", "frames=3", "syn_train=2", "syn_val=1", "real_train=10", "real_test=4"]
@@ -101,7 +101,10 @@ def test_tree_lists_and_sidecars(small: Path) -> None:
                 assert f"label{int(label) + 1}_" in path
     assert listed == {str(p.relative_to(small)) for p in small.rglob("*.mp4")}
     path = sorted(listed)[0]
-    info, truth = video.probe(small / path), np.load(small / place_of(path), allow_pickle=False)
+    info, truth = (
+        video.probe(small / path),
+        np.load(small / default_sidecar(path), allow_pickle=False),
+    )
     assert (info.frames, info.width, info.height) == (3, 32, 32)
     assert truth["keypoints"].shape == (3, 17, 3) and truth["box"].shape == (3, 4)
     assert truth["mask"].shape == truth["depth"].shape == (3, 32, 32)
@@ -156,7 +159,7 @@ def test_clips_that_are_lost_or_damaged_are_rendered_again(
     flipped = bytearray((out / clips[2]).read_bytes())
     flipped[-1] ^= 1
     (out / clips[2]).write_bytes(flipped)
-    (out / place_of(clips[3])).write_bytes(b"")
+    (out / default_sidecar(clips[3])).write_bytes(b"")
     (out / "records" / f"{clips[4]}.json").write_bytes(b"{}")
     (out / "class_dict.json").unlink()
     assert main(["mini", str(out), *SMALL, "seed=3", "jobs=1", "--resume"]) == 0

@@ -7,7 +7,7 @@ import pytest
 
 from vidda.mini import gestures, raster
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
-from vidda.mini.cameras import Viewpoint, look
+from vidda.mini.cameras import Viewpoint, aim_camera
 from vidda.mini.clip import FACTORS, Performer, Scene, render
 from vidda.sidecar import COCO_17, REGIONS
 
@@ -92,7 +92,7 @@ def test_every_region_but_background_is_worn() -> None:
 
 
 def test_camera_in_front_sees_the_right_hand_on_the_left_and_up_is_up() -> None:
-    camera = look(Viewpoint(0.0, 1.5, 10.0), 1.0, 2.8, 112, (0.0, 0.0))
+    camera = aim_camera(Viewpoint(0.0, 1.5, 10.0), 1.0, 2.8, 112, (0.0, 0.0))
     (middle, right, head), depth = camera.project(
         np.array([[0.0, 0.0, 1.0], [0.5, 0.0, 1.0], [0.0, 0.0, 1.7]])
     )
@@ -104,7 +104,7 @@ def test_camera_in_front_sees_the_right_hand_on_the_left_and_up_is_up() -> None:
 
 @pytest.mark.parametrize("view", [Viewpoint(0.4, 1.5, 10.0), Viewpoint(2.0, 15.0, 22.0)])
 def test_ground_coordinates_project_back_to_their_pixels(view: Viewpoint) -> None:
-    camera = look(view, 1.0, 2.8, 64, (0.05, -0.02))
+    camera = aim_camera(view, 1.0, 2.8, 64, (0.05, -0.02))
     where, depth = camera.ground(64, 64)
     rows, columns = np.nonzero(np.isfinite(depth))
     world = np.column_stack([where[rows, columns], np.zeros(len(rows))])
@@ -117,7 +117,7 @@ def test_ground_coordinates_project_back_to_their_pixels(view: Viewpoint) -> Non
 
 def test_an_orbiting_camera_keeps_its_distance() -> None:
     view = Viewpoint(0.0, 10.0, 20.0, orbit=0.3)
-    places = [look(view, 1.0, 2.8, 64, (0.0, 0.0), t).position for t in (0.0, 1.0, 2.0)]
+    places = [aim_camera(view, 1.0, 2.8, 64, (0.0, 0.0), t).position for t in (0.0, 1.0, 2.0)]
     distances = [np.linalg.norm(place - [0.0, 0.0, 1.0]) for place in places]
     np.testing.assert_allclose(distances, 20.0)
     assert np.linalg.norm(places[1] - places[0]) > 1.0
@@ -128,8 +128,8 @@ def test_a_ball_covers_its_disc_and_is_nearest_in_its_middle() -> None:
     body = Limbs(ball, ball, np.array([0.5]), np.array([0.5]), np.array([2]))
     white = raster.Cloth(np.ones((1, 1, 3), np.float32), 1.0)
     sun = raster.Sun(np.array([0.0, 0.0, 1.0]), np.ones(3), np.zeros(3), 0.02, 1.0)
-    camera = look(Viewpoint(0.0, 1.0, 10.0), 1.0, 2.0, 200, (0.0, 0.0))
-    layer = raster.person(body, {2: white}, sun, [camera], 200)[0]
+    camera = aim_camera(Viewpoint(0.0, 1.0, 10.0), 1.0, 2.0, 200, (0.0, 0.0))
+    layer = raster.render_person(body, {2: white}, sun, [camera], 200)[0]
     assert math.isclose(layer.cover.sum(), math.pi * 50**2, rel_tol=0.01)
     assert math.isclose(layer.depth[100, 100], 9.5, abs_tol=0.02)
     assert set(np.unique(layer.region)) == {0, 2}
@@ -142,7 +142,7 @@ def test_a_shadow_falls_away_from_the_sun() -> None:
     body = Limbs(*stick, np.array([0.05]), np.array([0.05]), np.array([2]))
     east = np.array([1.0, 0.0, 1.0]) / math.sqrt(2.0)
     sun = raster.Sun(east, np.ones(3), np.full(3, 0.3), 0.02, 1.0)
-    shade = raster.shadows(body, sun)[0]
+    shade = raster.shadow_maps(body, sun)[0]
     rows, columns = np.nonzero(shade > 0.5)
     half, scale = raster.SHADOW_PIXELS / 2, raster.SHADOW_PIXELS / raster.SHADOW_SIDE_M
     assert columns.min() >= half - 1.2 * scale and columns.max() <= half + 0.2 * scale

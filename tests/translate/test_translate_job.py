@@ -25,10 +25,10 @@ from vidda import video
 from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.frame_sampling import UniformSampling
-from vidda.data.join_manifests import joined
+from vidda.data.join_manifests import join_manifests
 from vidda.data.manifest import save_manifest
 from vidda.data.transforms import TransformConfig
-from vidda.sidecar import place_of
+from vidda.sidecar import default_sidecar
 from vidda.types import Manifest
 
 
@@ -60,7 +60,7 @@ def test_the_manifest_is_the_sources_with_other_videos(translated: Path, source:
 
 
 def test_the_result_can_be_trained_on_beside_its_source(translated: Path, source: Path) -> None:
-    both = joined([load_manifest(source), load_manifest(translated)])
+    both = join_manifests([load_manifest(source), load_manifest(translated)])
     data = ClipDataset(both, UniformSampling(frames=3, jitter=False), TransformConfig(size=32))
     assert [data[number].label for number in range(len(data))] == [0, 1, 2, 0, 1, 2]
     assert data[3].video.shape == (3, 3, 32, 32)
@@ -86,7 +86,7 @@ def test_what_failed_is_listed_and_tried_again(
     source = write_source(tmp_path / "source")
     whole = (source.parent / "syn/ground/1.mp4").read_bytes()
     (source.parent / "syn/ground/1.mp4").write_bytes(whole[:300])
-    hidden = source.parent / place_of("syn/ground/2.mp4")
+    hidden = source.parent / default_sidecar("syn/ground/2.mp4")
     hidden.rename(tmp_path / "hidden.npz")
     content = settings(models, source, tmp_path / "run")
     assert start(content) == 1

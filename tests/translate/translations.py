@@ -12,7 +12,7 @@ from tests.sidecars import rendered
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda import video
 from vidda.data.manifest import save_manifest
-from vidda.sidecar import place_of
+from vidda.sidecar import default_sidecar
 from vidda.translate.job import run
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord, Manifest
@@ -43,10 +43,10 @@ def write_source(root: Path, clips: int = 3) -> Path:
         clip = rendered(FRAMES + number % 2, SIDE, number % 4)
         path = f"syn/ground/{number}.mp4"
         video.write(root / path, clip.frames, 8.0)
-        truth = root / place_of(path)
+        truth = root / default_sidecar(path)
         truth.parent.mkdir(parents=True, exist_ok=True)
         np.savez_compressed(truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask)
-        meta = {"scene": str(number), "sidecar": place_of(path)}
+        meta = {"scene": str(number), "sidecar": default_sidecar(path)}
         air = number == 1
         records.append(
             ClipRecord(

@@ -9,7 +9,7 @@ import pytest
 from clips import encode, moving, sequential
 
 from vidda import video
-from vidda.video.bitstream import odd_packet
+from vidda.video.bitstream import count_doubt
 from vidda.video.index import _index
 
 HEVC = {
@@ -179,10 +179,10 @@ def test_frames_of_vp9_that_are_not_shown() -> None:
     """FFmpeg's muxers join them to one that is: alone, or without one, they count for none."""
     shown, hidden, again = b"\x82\0", b"\x80\0", b"\x88"
     join = b"\xc1\2\2\xc1"
-    assert odd_packet("vp9", shown, 0) == odd_packet("vp9", again, 0) == ""
-    assert odd_packet("vp9", hidden + shown + join, 0) == ""
+    assert count_doubt("vp9", shown, 0) == count_doubt("vp9", again, 0) == ""
+    assert count_doubt("vp9", hidden + shown + join, 0) == ""
     for odd in (hidden, hidden + hidden + join, shown + shown + join):
-        assert "not shown" in odd_packet("vp9", odd, 0)
+        assert "not shown" in count_doubt("vp9", odd, 0)
 
 
 @pytest.mark.parametrize("group", [5, 12, 40])

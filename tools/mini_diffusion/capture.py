@@ -1,7 +1,7 @@
 """Light and camera of the miniature's training images, outside the real domain's ranges.
 
 There is no shake and no compression, and sensor noise and sun stay outside the ranges of
-`vidda.mini.capture.lens` and `vidda.mini.appearance.sunlight`.
+`vidda.mini.capture.draw_lens` and `vidda.mini.appearance.draw_sun`.
 """
 
 import dataclasses

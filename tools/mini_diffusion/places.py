@@ -25,7 +25,7 @@ CLUTTERED = 0.35
 class Setting:
     """A place, and the caption's words for it: ground, texture and horizon."""
 
-    place: appearance.Place
+    place: appearance.Surroundings
     ground: str
     texture: str
     horizon: str
@@ -44,7 +44,7 @@ def draw_setting(rng: np.random.Generator) -> Setting:
     even = np.broadcast_to(tile.mean((0, 1)), (64, 64, 3)).astype(np.float32)
     coarse = even * (1.0 + rng.uniform(0.0, 0.08) * appearance.fractal(rng, 64, 1.5)[..., None])
     things = _things(rng) if rng.random() < CLUTTERED else np.zeros((0, 6))
-    place = appearance.Place(tile, coarse, things, int(rng.integers(2**31)), wild=False)
+    place = appearance.Surroundings(tile, coarse, things, int(rng.integers(2**31)), wild=False)
     return Setting(place, ground, texture, str(rng.choice(list(HORIZONS))))
 
 
@@ -55,7 +55,7 @@ def backdrop(
 
     The positions are (size, size, 2), x and y on the ground in meters.
     """
-    image, ground_at = appearance.backdrop(setting.place, sun, camera, size)
+    image, ground_at = appearance.render_backdrop(setting.place, sun, camera, size)
     _, depth = camera.ground(size, size)
     if (above := np.isinf(depth)).any():
         rng = np.random.default_rng(setting.place.skyline_seed)

@@ -10,8 +10,8 @@ from tools.mini_diffusion.people import draw_body, draw_outfit, draw_stance
 from tools.mini_diffusion.places import Setting, backdrop, draw_setting
 from vidda.control.keypoints import JOINTS
 from vidda.mini import appearance, raster
-from vidda.mini.cameras import Viewpoint, look
-from vidda.mini.capture import shoot
+from vidda.mini.cameras import Viewpoint, aim_camera
+from vidda.mini.capture import capture_frames
 from vidda.mini.raster import Cloth, Layer, Sun
 from vidda.sidecar import REGIONS
 
@@ -44,7 +44,7 @@ class _World:
     cloth: dict[int, Cloth]
     facts: dict[str, str | None]
     setting: Setting | None
-    place: appearance.Place
+    place: appearance.Surroundings
 
 
 def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) -> RenderedScene:
@@ -59,15 +59,15 @@ def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) 
     view, altitude = _viewpoint(rng)
     side = body.height_m * rng.uniform(1.3, 1.6)
     offset = (rng.uniform(-0.05, 0.05), rng.uniform(-0.04, 0.05))
-    camera = look(view, 0.6 * body.height_m, side, size, offset)
+    camera = aim_camera(view, 0.6 * body.height_m, side, size, offset)
     world = _rendered(rng) if rendered else _photographed(rng)
     if world.setting is None:
-        behind, ground_at = appearance.backdrop(world.place, world.sun, camera, size)
+        behind, ground_at = appearance.render_backdrop(world.place, world.sun, camera, size)
     else:
         behind, ground_at = backdrop(world.setting, world.sun, camera, size)
-    layers = raster.person(stance.surface, world.cloth, world.sun, [camera] * moments, size)
-    shades = raster.shadows(stance.surface, world.sun)
-    ground = np.stack([raster.drop_shadow(behind, ground_at, s, world.sun) for s in shades])
+    layers = raster.render_person(stance.surface, world.cloth, world.sun, [camera] * moments, size)
+    shades = raster.shadow_maps(stance.surface, world.sun)
+    ground = np.stack([raster.apply_shadow(behind, ground_at, s, world.sun) for s in shades])
     light = _composed(ground, layers)
     taken = draw_lens(rng, moments, size)
     lens = perfect(moments) if rendered else taken.lens
@@ -83,8 +83,8 @@ def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) 
     )
     keypoints = np.stack([camera.project(stance.points[name])[0] for name in JOINTS], axis=1)
     return RenderedScene(
-        frames=shoot(rng, light, lens, 0),
-        clean=shoot(rng, light, perfect(moments), 0),
+        frames=capture_frames(rng, light, lens, 0),
+        clean=capture_frames(rng, light, perfect(moments), 0),
         keypoints=keypoints.astype(np.float32),
         inside=np.all((keypoints > -0.5) & (keypoints < size - 0.5), axis=-1),
         mask=np.stack([layer.region > REGIONS.index("background") for layer in layers]),
@@ -122,10 +122,10 @@ def _photographed(rng: np.random.Generator) -> _World:
 def _rendered(rng: np.random.Generator) -> _World:
     """Return surroundings like those of `vidda.mini.clip.render` for a synthetic clip."""
     terrain = str(rng.choice(list(appearance.TERRAINS)))
-    place = appearance.place(rng, False, terrain)
-    sun = appearance.sunlight(rng, False, int(rng.integers(len(appearance.SUNS_DEG))))
+    place = appearance.draw_surroundings(rng, False, terrain)
+    sun = appearance.draw_sun(rng, False, int(rng.integers(len(appearance.SUNS_DEG))))
     mean = place.fine.mean((0, 1))
-    cloth = appearance.clothes(rng, False, int(rng.integers(len(appearance.SKINS))), mean)
+    cloth = appearance.draw_clothes(rng, False, int(rng.integers(len(appearance.SKINS))), mean)
     unsaid = ("upper", "pattern", "lower", "texture", "horizon", "light")
     facts: dict[str, str | None] = {**dict.fromkeys(unsaid), "ground": terrain.lower()}
     return _World(sun, cloth, facts, None, place)

@@ -24,10 +24,17 @@ from vidda.camera import match as camera_match
 from vidda.camera.camera_statistics import CameraStatistics
 from vidda.camera.target import CameraConfig, has_camera_statistics, target_clips, target_statistics
 from vidda.data import load_manifest
-from vidda.data.derived import SIDECARS, Derived
+from vidda.data.derived import SIDECARS, DerivedFiles
 from vidda.data.frame_sampling import clip_rng
-from vidda.data.manifest import shortened
-from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
+from vidda.data.manifest import first_problems
+from vidda.data.versions import (
+    Version,
+    manifest_written,
+    missing,
+    path_clashes,
+    plan_versions,
+    write_all,
+)
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
@@ -87,14 +94,14 @@ def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
     manifest = load_manifest(config.input)
     manifest = replace(manifest, root=manifest.root.absolute())
     target = target_clips(config)
-    versions = versions_of(manifest, config.copies)
+    versions = plan_versions(manifest, config.copies)
     settings = _inspect(config, manifest, versions, target)
     waiting = missing(versions, config.out)
     _print_plan(config, versions, len(waiting), target, settings)
     if dry_run:
         return 0
     facts = {"input": manifest.fingerprint(), "target": target.fingerprint()}
-    whole = not waiting and has_camera_statistics(config.out) and listed(config.out)
+    whole = not waiting and has_camera_statistics(config.out) and manifest_written(config.out)
     with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")
@@ -134,13 +141,13 @@ def _inspect(
 
     Raises ViddaError with a line for every mistake that can be found before the first clip.
     """
-    problems = clashes(versions, config.input)
+    problems = path_clashes(versions, config.input)
     if not manifest.clips:
         problems.append(f"{config.input}: no clips in it; give a manifest of clips")
     infos = _probe_clips(manifest, "inspecting clips", problems)
     _probe_clips(target, "inspecting target clips", problems)
     if problems:
-        raise ViddaError("\n".join(shortened(problems)))
+        raise ViddaError("\n".join(first_problems(problems)))
     side = int(np.median([min(info.height, info.width) for info in infos]))
     rates = [info.fps for info in infos if info.fps > 0]
     return MeasurementSettings(config.size or side, float(np.median(rates)) if rates else 0.0)
@@ -196,7 +203,7 @@ def _sidecar_path(version: Version) -> str:
     return f"{SIDECARS}/{version.place}.npz"
 
 
-def _record(config: CameraJobConfig, version: Version, derived: Derived) -> ClipRecord:
+def _record(config: CameraJobConfig, version: Version, derived: DerivedFiles) -> ClipRecord:
     """Return the record of a version; its domain stays that of its source."""
     path = _sidecar_path(version)
     sidecar = path if path in derived.files else ""

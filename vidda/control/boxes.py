@@ -14,7 +14,7 @@ from vidda.config import Config
 from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
 from vidda.errors import ViddaError
-from vidda.sidecar import path_of, rows_of, scale_to
+from vidda.sidecar import read_rows, size_ratio
 from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
@@ -81,13 +81,13 @@ class SidecarBox(Config):
         Arguments as in `BoxSource.find`. Raises ViddaError when the sidecar has no boxes of the
         right shape, or none with an area in these frames.
         """
-        rows = rows_of(clip, root, "box", len(frames), indices).astype(np.float32)
+        rows = read_rows(clip, root, "box", len(frames), indices).astype(np.float32)
         if rows.shape[-1] != 4 or rows.ndim not in (2, 3):
             raise ViddaError(
                 f"{path_of(clip, root)}: box of shape {rows.shape}, not (T, 4) or (T, P, 4);"
                 " write x0, y0, x1, y1"
             )
-        boxes = rows.reshape(len(frames), -1, 4) * np.tile(scale_to(frames, clip, root), 2)
+        boxes = rows.reshape(len(frames), -1, 4) * np.tile(size_ratio(frames, clip, root), 2)
         boxes[(boxes[..., 2:] <= boxes[..., :2]).any(axis=-1)] = np.nan
         if np.isnan(boxes).all():
             raise ViddaError(
@@ -133,7 +133,7 @@ class ManifestBox(Config):
                 f"clip {clip.id!r}: no box in its manifest columns ({shown}); write four numbers,"
                 " or choose another pose.boxes.name"
             )
-        scaled = box * np.tile(scale_to(frames, clip, root), 2)
+        scaled = box * np.tile(size_ratio(frames, clip, root), 2)
         return np.tile(scaled.astype(np.float32), (len(frames), 1, 1))
 
 

@@ -24,8 +24,8 @@ from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.control.track import smooth_pose, track_people
 from vidda.errors import ViddaError
 from vidda.files import sha256
-from vidda.progress import Passed, unseen
-from vidda.sidecar import path_of
+from vidda.progress import ReportProgress, ignore_progress
+from vidda.sidecar import sidecar_path
 from vidda.types import ClipRecord
 
 CACHE_VERSION = 1
@@ -142,7 +142,7 @@ class ControlReader:
         indices: np.ndarray | None = None,
         *,
         flow_rows: np.ndarray | None = None,
-        report_progress: Passed = unseen,
+        report_progress: Passed = ignore_progress,
     ) -> Controls:
         """Return the controls of frames of a clip, at the frames' size.
 
@@ -164,11 +164,13 @@ class ControlReader:
         edges = self._edges(content, frames)
         pose = self._pose(content, frames, clip, root, indices, report_progress)
         # Progress counts the slowest step: poses, else the first flow.
-        counted = report_progress if self.config.pose is None and flow_rows is None else unseen
+        counted = (
+            report_progress if self.config.pose is None and flow_rows is None else ignore_progress
+        )
         flow = {}
         for target in self._targets:
             flow[target] = self._flow_to(target, content, frames, flow_rows, counted)
-            counted = unseen
+            counted = ignore_progress
         (previous, hidden), (anchor, hidden_anchor) = (
             flow.get(target, (None, None)) for target in ("previous", "anchor")
         )
@@ -199,7 +201,7 @@ class ControlReader:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None,
-        report_progress: Passed,
+        report_progress: ReportProgress,
     ) -> Pose | None:
         if self.config.pose is None:
             return None
@@ -212,7 +214,7 @@ class ControlReader:
             found = estimate()  # a file already, so not cached
         else:
             # Boxes may come from the manifest or the sidecar, so both are part of the key.
-            beside = path_of(clip, root)
+            beside = sidecar_path(clip, root)
             boxes = sha256(beside) if beside.is_file() else ""
             numbers = None if indices is None else indices.tolist()
             where = (clip.path, sorted(clip.meta.items()), boxes, numbers)
@@ -229,7 +231,7 @@ class ControlReader:
         content: str,
         frames: np.ndarray,
         wanted: np.ndarray | None,
-        report_progress: Passed,
+        report_progress: ReportProgress,
     ) -> tuple[np.ndarray, np.ndarray]:
         key: tuple[str, ...] = (f"flow to {target}", content, self._flow_identity)
         if wanted is not None:

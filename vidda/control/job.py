@@ -29,12 +29,12 @@ from vidda.control.contact_sheet import (
 from vidda.control.controls import ControlConfig, ControlReader, Controls
 from vidda.control.full_disk import FullDiskError, detect_full_disk
 from vidda.control.mask import has_mask, person_mask
-from vidda.data.choose_clips import choose, find_clips
-from vidda.data.derived import making_folder, missing
+from vidda.data.choose_clips import find_clips, select_clips
+from vidda.data.derived import derive_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic, inside
-from vidda.progress import Passed, meter
+from vidda.progress import ReportProgress, meter
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
@@ -90,7 +90,7 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     dry_run: load the models, print the plan and write nothing. resume: continue a stopped job.
     Raises ViddaError.
     """
-    chosen = choose(find_clips(config.input), config.clips, config.limit)
+    chosen = select_clips(find_clips(config.input), config.clips, config.limit)
     _require_distinct_paths(chosen)
     if dry_run:
         ControlReader(config, None).load()
@@ -215,7 +215,7 @@ def _write_clip(
     reader: ControlReader,
     clip: ClipRecord,
     root: Path,
-    report_progress: Passed,
+    report_progress: ReportProgress,
 ) -> None:
     """Compute the controls of one clip and write its files."""
     path = inside(root, clip.path)
@@ -240,7 +240,7 @@ def _write_clip(
         mask = person_mask(
             clip, root, controls.pose, height, width, numbers, threshold=config.threshold
         )
-    with making_folder(config.out, _clip_folder(clip), clip.id) as folder:
+    with derive_folder(config.out, _clip_folder(clip), clip.id) as folder:
         if "sheet" in config.write:
             rows = sheet_rows(frames, controls, mask, shown)
             sheet = contact_sheet(clip.id, rows, numbers[shown].tolist(), config.tile)

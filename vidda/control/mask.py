@@ -12,7 +12,7 @@ from vidda.control.draw_pose import LIMBS, OPENPOSE_JOINTS, to_openpose
 from vidda.control.keypoints import THRESHOLD, Pose, known_joints, people_boxes
 from vidda.errors import ViddaError
 from vidda.files import inside
-from vidda.sidecar import path_of, rows_of
+from vidda.sidecar import read_rows, sidecar_path
 from vidda.types import ClipRecord
 
 # Shares of the torso's length, from the neck to the middle of the hips.
@@ -36,7 +36,7 @@ HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 def has_mask(clip: ClipRecord, root: Path) -> bool:
     """Return whether a clip has a sidecar with a mask in it."""
     try:
-        with np.load(path_of(clip, root), allow_pickle=False) as content:
+        with np.load(sidecar_path(clip, root), allow_pickle=False) as content:
             return "mask" in content
     except FileNotFoundError:
         return False
@@ -71,7 +71,7 @@ def person_mask(
             )
         else:
             frames = len(indices)
-        regions = rows_of(clip, root, "mask", frames, indices)
+        regions = read_rows(clip, root, "mask", frames, indices)
         mask = np.stack([_resize_mask(rows > 0, height, width) for rows in regions])
     elif pose is not None:
         mask = skeleton_mask(pose, height, width, threshold)

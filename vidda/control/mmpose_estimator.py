@@ -22,8 +22,8 @@ from vidda.control.network_weights import load_network_weights
 from vidda.control.topdown import estimate_people
 from vidda.device import torch_device
 from vidda.errors import ViddaError
-from vidda.files import shipped
-from vidda.progress import Passed, unseen
+from vidda.files import resolve_builtin
+from vidda.progress import ignore_progress
 from vidda.types import ClipRecord
 
 
@@ -71,7 +71,7 @@ class MMPose:
 
         self.config = config
         self._boxes = config.boxes.build()
-        content = _read_config(shipped(config.model))
+        content = _read_config(resolve_builtin(config.model))
         device = torch_device(config.device, "pose.device")
         try:
             if config.flip_test is not None:
@@ -95,7 +95,7 @@ class MMPose:
                 " RTMPose, HRNet, ResNet or SimCC"
             )
         self._names, self._joints = _coco_joints(config.model, self._model)
-        load_network_weights(self._model, shipped(config.weights), "pose.weights")
+        load_network_weights(self._model, resolve_builtin(config.weights), "pose.weights")
         self._model.requires_grad_(False).to(device)
 
     def estimate(
@@ -105,7 +105,7 @@ class MMPose:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        report_progress: Passed = unseen,
+        report_progress: Passed = ignore_progress,
     ) -> Pose:
         """Return the poses in frames of a clip; arguments as in
         `vidda.control.pose.PoseSource.estimate`.

@@ -9,8 +9,8 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.errors import ViddaError
-from vidda.progress import Passed, unseen
-from vidda.sidecar import path_of, rows_of, scale_to
+from vidda.progress import ignore_progress
+from vidda.sidecar import read_rows, size_ratio
 from vidda.types import ClipRecord
 
 VISIBLE = 2
@@ -39,14 +39,14 @@ class SidecarPoses:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        report_progress: Passed = unseen,
+        report_progress: Passed = ignore_progress,
     ) -> Pose:
         """Return the poses in frames of a clip, scaled to the frames' size.
 
         Arguments as in `vidda.control.pose.PoseSource.estimate`; `boxes` is not used. Raises
         ViddaError when the clip has no sidecar, or one that does not fit it.
         """
-        keypoints = rows_of(clip, root, "keypoints", len(frames), indices)
+        keypoints = read_rows(clip, root, "keypoints", len(frames), indices)
         joints = (len(JOINTS), 3)
         if keypoints.shape[-2:] != joints or keypoints.ndim not in (3, 4):
             raise ViddaError(
@@ -55,6 +55,6 @@ class SidecarPoses:
             )
         people = keypoints.reshape(len(frames), -1, *joints)
         # The center of the first pixel is 0 at both sizes.
-        positions = (people[..., :2] + 0.5) * scale_to(frames, clip, root) - 0.5
+        positions = (people[..., :2] + 0.5) * size_ratio(frames, clip, root) - 0.5
         scores = people[..., 2] / VISIBLE
         return Pose(positions.astype(np.float32), scores.astype(np.float32))

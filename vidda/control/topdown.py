@@ -5,7 +5,7 @@ from collections.abc import Callable
 import numpy as np
 
 from vidda.control.keypoints import JOINTS, Pose
-from vidda.progress import Passed
+from vidda.progress import ReportProgress
 
 PosePredictor = Callable[[list[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]
 """A function of N frames (H, W, 3) and a box in each (N, 4), which returns joints (N, 17, 2) in
@@ -17,7 +17,7 @@ def estimate_people(
     boxes: np.ndarray,
     batch: int,
     predict: PosePredictor,
-    report_progress: Passed,
+    report_progress: ReportProgress,
 ) -> Pose:
     """Return the poses of all people, predicted `batch` at a time, across frames.
 

@@ -4,7 +4,7 @@ import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vidda.data.listing import first_of, media_in, walk
+from vidda.data.listing import split_media, walk
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, Manifest
@@ -20,7 +20,7 @@ def find_clips(path: Path) -> Manifest:
     if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
         found = load_manifest(path)
     elif path.is_dir():
-        names, others = media_in(walk(path))
+        names, others = split_media(walk(path))
         if not names:
             raise ViddaError(
                 f"{path}: holds no video{first_of(others)}; give a folder of videos, or one video"
@@ -37,7 +37,7 @@ def find_clips(path: Path) -> Manifest:
     return found
 
 
-def choose(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
+def select_clips(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
     """Return the first `limit` clips whose ids match one of the patterns, or all where there are
     none.
 

@@ -27,7 +27,7 @@ T = TypeVar("T")
 RECORDS, VIDEOS, SIDECARS = "records", "videos", "sidecar"
 
 
-def place_of(clip: ClipRecord, copy: int = 0) -> str:
+def video_path(clip: ClipRecord, copy: int = 0) -> str:
     """Return where a clip's video goes, relative to OUT. copy: its number of several."""
     path = PurePosixPath(clip.path)
     suffix = ".png" if path.suffix.lower() in IMAGES else ".mp4"
@@ -49,7 +49,7 @@ class FileRecord(BaseModel):
     sha256: str = Field(description="hex digest of the content")
 
 
-class Derived(BaseModel):
+class DerivedFiles(BaseModel):
     """What was made of one clip."""
 
     model_config = STRICT
@@ -81,17 +81,17 @@ class Derived(BaseModel):
         )
 
 
-def files_of(out: Path, paths: Iterable[str]) -> dict[str, FileRecord]:
+def describe_files(out: Path, paths: Iterable[str]) -> dict[str, FileRecord]:
     """Return the records of files that were just written. paths: relative to OUT."""
     return {path: _file(inside(out, path)) for path in paths}
 
 
-def record_of(out: Path, path: str) -> Path:
+def record_path(out: Path, path: str) -> Path:
     """Return where the record of OUT/<path> lies."""
     return inside(out, f"{RECORDS}/{path}.json")
 
 
-def make(out: Path, path: str, clip_id: str, write: Callable[[Path], Iterable[str]]) -> None:
+def derive_file(out: Path, path: str, clip_id: str, write: Callable[[Path], Iterable[str]]) -> None:
     """Make the file OUT/<path> of a clip, and its record.
 
     write: given the temporary place to write it to; returns what else it has written, relative to
@@ -100,15 +100,15 @@ def make(out: Path, path: str, clip_id: str, write: Callable[[Path], Iterable[st
     place = inside(out, path)
     with atomic(place) as temporary:
         try:
-            others = files_of(out, write(temporary))
+            others = describe_files(out, write(temporary))
         except VideoError as error:
             raise VideoError(str(error).replace(str(temporary), str(place))) from error
         files = {path: _file(temporary)} | others
-        Derived(id=clip_id, files=files).write(record_of(out, path))
+        DerivedFiles(id=clip_id, files=files).write(record_path(out, path))
 
 
 @contextmanager
-def making_folder(out: Path, path: str, clip_id: str) -> Iterator[Path]:
+def derive_folder(out: Path, path: str, clip_id: str) -> Iterator[Path]:
     """Yield a folder to fill, which becomes OUT/<path> of a clip, with a record of its files.
 
     What is at OUT/<path> already is replaced: it is not whole.
@@ -122,15 +122,17 @@ def making_folder(out: Path, path: str, clip_id: str) -> Iterator[Path]:
             for file in sorted(folder.rglob("*"))
             if file.is_file()
         }
-        Derived(id=clip_id, files=files).write(record_of(out, path))
+        DerivedFiles(id=clip_id, files=files).write(record_path(out, path))
 
 
-def done(out: Path, path: str, clip_id: str, *, content: bool = True) -> Derived | None:
+def finished_record(
+    out: Path, path: str, clip_id: str, *, content: bool = True
+) -> DerivedFiles | None:
     """Return the record of OUT/<path>, made of a clip; None where it is to be made.
 
-    content: see `Derived.whole`.
+    content: see `DerivedFiles.whole`.
     """
-    record = Derived.read(record_of(out, path))
+    record = DerivedFiles.read(record_path(out, path))
     if record is None or record.id != clip_id or not record.whole(out, content=content):
         return None
     return record
@@ -145,16 +147,16 @@ def missing(
 ) -> list[T]:
     """Return those of what is wanted that are to be made, showing the progress of the check.
 
-    named: path relative to OUT and clip id of one. content: see `Derived.whole`.
+    named: path relative to OUT and clip id of one. content: see `DerivedFiles.whole`.
     """
     if not out.exists():
         return list(wanted)
     label, total = "checking what is there", len(wanted)
     seen = track(wanted, label=label, total=total, unit="clips") if content else wanted
-    return [one for one in seen if done(out, *named(one), content=content) is None]
+    return [one for one in seen if finished_record(out, *named(one), content=content) is None]
 
 
-def nothing_lost(out: Path) -> bool:
+def manifest_intact(out: Path) -> bool:
     """Return whether OUT/manifest.csv and every video in it are there, and none is empty.
 
     Quick, for a job of many stages; the command that made them compares size and hash.
@@ -166,9 +168,9 @@ def nothing_lost(out: Path) -> bool:
         return False
 
 
-def all_kept(out: Path) -> bool:
+def records_intact(out: Path) -> bool:
     """Return whether all that the records in OUT name is there, by size; quick as the above."""
-    records = [Derived.read(file) for file in (out / RECORDS).rglob("*.json")]
+    records = [DerivedFiles.read(file) for file in (out / RECORDS).rglob("*.json")]
     return all(record is not None and record.whole(out, content=False) for record in records)
 
 

@@ -5,17 +5,16 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.data.list_rows import ListPart, ListRow, Split, add_experiments, fill
+from vidda.data.list_rows import ListPart, ListRow, Split, add_experiments, build_listing
 from vidda.data.listing import (
     DatasetConfig,
     Listing,
     Tree,
-    first_of,
+    clip_line_rule,
     is_media,
-    lines_of,
-    media_in,
-    names_clip,
+    read_lines,
     require_lists,
+    split_media,
 )
 from vidda.errors import ViddaError
 
@@ -55,11 +54,11 @@ class Visda2017(DatasetConfig):
                 return path if path in tree or is_media(path) else None
 
             file = root / folder / "image_list.txt"
-            for number, line in lines_of(file, notes, names_clip(tree, named)):
+            for number, line in read_lines(file, notes, clip_line_rule(tree, named)):
                 path, *label = line.rsplit(None, 1)
                 where = f"{folder}/image_list.txt:{number}"
                 rows.append(ListRow(part, where, f"{folder}/{path}", label[0] if label else None))
-        listing = fill(root, rows, None, notes=notes)
+        listing = build_listing(root, rows, None, notes=notes)
         if not tested:
             listing.notes.append(
                 "no test/image_list.txt: validation/ is the test set, so main/adapted, whose target"
@@ -89,7 +88,7 @@ class S2rda49(DatasetConfig):
         """
         require_lists(root / self.splits / name for name in ("real_val.txt", "real_test.txt"))
         source = ListPart(split="train", path=Path("synthetic"), domain="synthetic", view="object")
-        paths, others = media_in(tree, "synthetic/")
+        paths, others = split_media(tree, "synthetic/")
         if not paths:
             raise ViddaError(
                 f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it{first_of(others)}"
@@ -100,14 +99,14 @@ class S2rda49(DatasetConfig):
             ("test", "real_test.txt"),
         )
         notes: list[str] = []
-        is_row = names_clip(tree, lambda line: line if line in tree or is_media(line) else None)
+        is_row = clip_line_rule(tree, lambda line: line if line in tree or is_media(line) else None)
         for split, name in targets:
             part = ListPart(split=split, path=self.splits / name, view="object")
             rows += [
                 ListRow(part, f"{name}:{number}", line, PurePosixPath(line).parent.name)
-                for number, line in lines_of(root / self.splits / name, notes, is_row)
+                for number, line in read_lines(root / self.splits / name, notes, is_row)
             ]
-        listing = fill(root, rows, None, notes=notes)
+        listing = build_listing(root, rows, None, notes=notes)
         listing.not_media(others)
         listing.covered = ("synthetic/", "real/")
         add_experiments(listing, "main", self.val_share)

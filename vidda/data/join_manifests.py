@@ -9,7 +9,7 @@ from vidda.errors import ViddaError
 from vidda.types import Manifest
 
 
-def joined(manifests: Sequence[Manifest]) -> Manifest:
+def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
     """Return all clips in turn, under the folder that the manifests' roots have in common.
 
     Raises ViddaError when the manifests name different classes or share a clip's id.

@@ -4,7 +4,7 @@ from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
 
 from vidda.data.listing import WHOLE, Listing, Problem, Tree, is_media
-from vidda.data.shared_clips import SharedClip, SharedClips
+from vidda.data.shared_clips import SharedClip, SharedClipSearch
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
@@ -24,7 +24,7 @@ class ListCheck:
     shared: list[SharedClip]
 
 
-def check(
+def check_lists(
     listing: Listing, tree: Tree, unreadable: Callable[[list[str]], dict[str, str]]
 ) -> ListCheck:
     """Find what is wrong with files, and what is left without the clips that must be dropped.
@@ -80,7 +80,7 @@ def _shared(
     """Yield the clips that two lists share which should be apart, by path or by what their files
     hold.
     """
-    search = SharedClips()
+    search = SharedClipSearch()
     apart: dict[tuple[str, str], None] = {}
     # Where no experiment is planned, the lists have the names of the parts.
     for experiment, parts in (listing.experiments or {"": {name: name for name in lists}}).items():

@@ -10,10 +10,10 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.listing import WHOLE, Listing, Tree, is_media, label_of, read_classes
+from vidda.data.listing import WHOLE, Listing, Tree, is_media, parse_label, read_classes
 from vidda.data.manifest import MOST_CLASSES, is_label
 from vidda.errors import ViddaError
-from vidda.files import relative
+from vidda.files import relative_path
 from vidda.types import ClipRecord
 
 Split = Literal["train", "target", "val", "test"]
@@ -50,7 +50,7 @@ class ListRow:
     meta: dict[str, str] = field(default_factory=dict)
 
 
-def fill(
+def build_listing(
     root: Path,
     rows: Sequence[ListRow],
     classes: Path | None,
@@ -86,7 +86,7 @@ def fill(
             index = {}
     for row in rows:
         try:
-            path = relative(row.path.replace("\\", "/").removeprefix(strip))
+            path = relative_path(row.path.replace("\\", "/").removeprefix(strip))
             label = None if row.label is None else _label(row.label, index, len(names), first)
         except ViddaError as error:
             listing.problem("line", row.where, str(error))
@@ -151,7 +151,7 @@ def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
     if not text.isdecimal():
         raise ViddaError(f"class {text[:40]!r} is not one of {', '.join(index)}")
     try:
-        return label_of(text, count, first)
+        return parse_label(text, count, first)
     except ViddaError as error:
         if first and text == "0":
             raise ViddaError(

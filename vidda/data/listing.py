@@ -176,7 +176,7 @@ def is_media(path: str) -> bool:
     return suffix(path) in VIDEOS or suffix(path) in IMAGES
 
 
-def media_in(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
+def split_media(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
     """Return the videos and images below a prefix, and the files whose suffix is of neither,
     sorted.
     """
@@ -184,7 +184,7 @@ def media_in(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
     return [p for p in below if is_media(p)], [p for p in below if not is_media(p)]
 
 
-def first_of(others: Sequence[str]) -> str:
+def left_out_note(others: Sequence[str]) -> str:
     """Say how many files are left out for their suffix, to stand at the end of a message."""
     if not others:
         return ""
@@ -200,12 +200,12 @@ def require_lists(files: Iterable[Path]) -> None:
         raise ViddaError("\n".join(missing))
 
 
-def lines_of(
+def read_lines(
     file: Path, notes: list[str], is_row: Callable[[str], bool] = lambda line: False
 ) -> Iterator[tuple[int, str]]:
     """Yield the numbered lines of a text file, stripped, without blank lines and comments.
 
-    is_row: whether a line that begins with `#` is none the less no comment, see `names_clip`.
+    is_row: whether a line that begins with `#` is none the less no comment, see `clip_line_rule`.
     notes: gets a line on what was taken for comments.
     """
     try:
@@ -229,7 +229,7 @@ def lines_of(
         )
 
 
-def names_clip(tree: Tree, named: Callable[[str], str | None]) -> Callable[[str], bool]:
+def clip_line_rule(tree: Tree, named: Callable[[str], str | None]) -> Callable[[str], bool]:
     """Return the rule by which a line that begins with `#` names a clip, as HMDB51's #20_clap.avi.
 
     named: the path that a line names, None where it does not read as a row. The line is a row where
@@ -246,7 +246,7 @@ def names_clip(tree: Tree, named: Callable[[str], str | None]) -> Callable[[str]
     return is_row
 
 
-def label_of(text: str, count: int, first: int = 0) -> int:
+def parse_label(text: str, count: int, first: int = 0) -> int:
     """Return a label in 0..count-1 from text that counts from `first`; ViddaError where
     it is none.
     """
@@ -263,7 +263,7 @@ def read_classes(file: Path, notes: list[str]) -> tuple[tuple[str, ...], int]:
     One name a line, or `index name` lines counting from 0, or from 1 as UCF101's classInd.txt does.
     Raises ViddaError when the indices leave a gap or a name stands twice.
     """
-    lines = [line for _, line in lines_of(file, notes)]
+    lines = [line for _, line in read_lines(file, notes)]
     pairs = [line.split(None, 1) for line in lines]
     if all(len(pair) == 2 and is_label(pair[0]) for pair in pairs):
         # Several names may share an index (TA3N's UCF list does): the first one names the class.

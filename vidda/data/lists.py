@@ -13,17 +13,16 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import FileName
-from vidda.data.list_rows import ListPart, ListRow, Mistake, add_experiments, by_stem, fill
+from vidda.data.list_rows import ListPart, ListRow, Mistake, add_experiments, build_listing, by_stem
 from vidda.data.listing import (
     DatasetConfig,
     Listing,
     Tree,
-    first_of,
+    clip_line_rule,
     is_media,
-    lines_of,
-    media_in,
-    names_clip,
+    read_lines,
     require_lists,
+    split_media,
 )
 from vidda.errors import ViddaError
 
@@ -58,7 +57,7 @@ class PlainLists(_Layout):
             def named(line: str, part: ListPart = part) -> str | None:
                 return _named(_spaced(part, "", line).path, self.strip, tree)
 
-            lines = lines_of(root / part.path, notes, names_clip(tree, named))
+            lines = read_lines(root / part.path, notes, clip_line_rule(tree, named))
             rows += [_spaced(part, f"{part.path}:{number}", line) for number, line in lines]
         return _finish(self, root, rows, self.strip, notes=notes)
 
@@ -74,7 +73,7 @@ class ClassFolders(_Layout):
         others: list[str] = []
         for part in self.parts:
             prefix = "" if part.path == Path() else part.path.as_posix() + "/"
-            found, rest = media_in(tree, prefix)
+            found, rest = split_media(tree, prefix)
             if not found:
                 raise ViddaError(f"{root / part.path}: holds no video or image{first_of(rest)}")
             others += rest
@@ -110,7 +109,7 @@ class CsvFiles(_Layout):
             return next((path for path in found if path in tree), found[0] if found else None)
 
         for part in self.parts:
-            lines = list(lines_of(root / part.path, notes, names_clip(tree, named)))
+            lines = list(read_lines(root / part.path, notes, clip_line_rule(tree, named)))
             rows += _csv_rows(part, lines, stems, mistakes)
         return _finish(self, root, rows, self.strip, mistakes, notes)
 
@@ -125,7 +124,7 @@ def _finish(
     *,
     numbers: bool = True,
 ) -> Listing:
-    listing = fill(root, rows, layout.classes, strip, mistakes, notes, numbers=numbers)
+    listing = build_listing(root, rows, layout.classes, strip, mistakes, notes, numbers=numbers)
     add_experiments(listing, layout.task, layout.val_share)
     return listing
 

@@ -10,15 +10,15 @@ from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
 from vidda.data.dataset import Clip, ClipDataset
 from vidda.errors import ViddaError
-from vidda.shared_memory import no_room, share
+from vidda.shared_memory import share, shortage_message
 from vidda.video.video_error import VideoError
-from vidda.workers import ForkServing, start_worker
+from vidda.workers import WorkerForkServerContext, start_worker
 
 Order = Callable[[int], np.ndarray]
 """From an epoch's number to the clip numbers (N,) of that epoch, in order."""
 
 
-def shuffled(dataset: ClipDataset) -> Order:
+def shuffled_order(dataset: ClipDataset) -> Order:
     """Return every clip once, in a new order each epoch, from the dataset's seed."""
     return lambda epoch: np.random.default_rng([dataset.seed, epoch]).permutation(len(dataset))
 
@@ -50,7 +50,7 @@ class ClipLoader:
     """Batches of a dataset, epoch by epoch.
 
     batch_size: B; the last batch may be smaller, and any batch where clips are skipped. order: the
-    clip numbers of each epoch, by default all in the manifest's order; see `shuffled`. workers:
+    clip numbers of each epoch, by default all in the manifest's order; see `shuffled_order`. workers:
     processes that decode, 0 for this one. on_error: "error" raises VideoError at
     the first clip that cannot be read; "skip" leaves it out of its batch, says so once on standard
     error, and lists it in `skipped`.
@@ -102,7 +102,7 @@ class ClipLoader:
             yield from self._loader
         except RuntimeError as error:
             if "shared memory" in str(error):
-                raise ViddaError(no_room(error)) from None
+                raise ViddaError(shortage_message(error)) from None
             if not str(error).startswith(KILLED):
                 raise
             raise ViddaError(
@@ -178,11 +178,11 @@ def _start(worker: int) -> None:
     start_worker()
 
 
-def worker_context() -> ForkServing:
+def worker_context() -> WorkerForkServerContext:
     """Workers are forked from a clean server process, which imports torch once for all of them.
 
     A fork of this process could hang in what its libraries' threads held at that moment.
     """
-    context = ForkServing()
+    context = WorkerForkServerContext()
     context.set_forkserver_preload(["vidda.data.loader"])
     return context

@@ -49,7 +49,7 @@ def load_manifest(path: Path | str) -> Manifest:
     problems: list[str] = []
     clips = _records(file.name, header, rows, classes, problems)
     if problems:
-        raise ViddaError("\n".join(shortened(problems)))
+        raise ViddaError("\n".join(first_problems(problems)))
     return Manifest(root, classes, tuple(clips), gathered=place is None)
 
 
@@ -137,7 +137,7 @@ def is_label(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
-def shortened(problems: Sequence[str]) -> list[str]:
+def first_problems(problems: Sequence[str]) -> list[str]:
     """Return the first `SHOWN` problems and a count of the others."""
     more = len(problems) - SHOWN
     return [*problems[:SHOWN], *([f"... and {more} more"] if more > 0 else [])]

@@ -23,7 +23,7 @@ from pydantic import Field
 from vidda.config import Config, dump
 from vidda.console import console
 from vidda.data.datasets import Dataset
-from vidda.data.list_checks import ListCheck, check
+from vidda.data.list_checks import ListCheck, check_lists
 from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
 from vidda.data.manifest import (
     DATASET,
@@ -85,7 +85,7 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
         zipped = unpack_zips(config.root, notes, dry_run=dry_run)
     tree = zipped | walk(config.root)
     listing = config.dataset.read(config.root.absolute(), tree)
-    result = check(listing, tree, partial(_unreadable, config, tree, dry_run))
+    result = check_lists(listing, tree, partial(_unreadable, config, tree, dry_run))
     _show(config, notes + listing.notes, listing, result, tree)
     if not dry_run:
         _write_problems(config.out, result.problems)

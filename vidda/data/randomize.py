@@ -23,13 +23,20 @@ from vidda.config import Config
 from vidda.data import load_manifest
 from vidda.data import randomize_clip as picture
 from vidda.data.frame_sampling import clip_rng
-from vidda.data.manifest import shortened
+from vidda.data.manifest import first_problems
 from vidda.data.randomize_clip import Background
-from vidda.data.versions import Version, clashes, listed, missing, versions_of, write_all
+from vidda.data.versions import (
+    Version,
+    manifest_written,
+    missing,
+    path_clashes,
+    plan_versions,
+    write_all,
+)
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.run import RunFolder
-from vidda.sidecar import path_of, rows_of
+from vidda.sidecar import read_rows, sidecar_path
 from vidda.types import ClipRecord, Manifest
 
 
@@ -63,7 +70,7 @@ def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:
     """Make every video that is not there yet, then the manifest; 0 when finished."""
     manifest = load_manifest(config.input)
     manifest = replace(manifest, root=manifest.root.absolute())
-    versions = versions_of(manifest, config.copies)
+    versions = plan_versions(manifest, config.copies)
     _check(manifest, versions, config)
     kinds, waiting = ", ".join(config.backgrounds), missing(versions, config.out)
     print(
@@ -73,7 +80,7 @@ def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"input": manifest.fingerprint()}
-    whole = not waiting and listed(config.out)
+    whole = not waiting and manifest_written(config.out)
     with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")
@@ -101,8 +108,8 @@ def randomize(
     frames, mask, fps = _read(version.clip, manifest.root)
     background = _background(config, manifest, version.clip, rng, frames.shape[1:3])
     if config.clothes:
-        frames = picture.dressed(frames, mask, rng)
-    return picture.composed(frames, mask > 0, background), fps
+        frames = picture.recolor_clothes(frames, mask, rng)
+    return picture.composite(frames, mask > 0, background), fps
 
 
 def _background(
@@ -116,9 +123,9 @@ def _background(
     height, width = size
     kind = config.backgrounds[rng.integers(len(config.backgrounds))]
     if kind == "colors":
-        return picture.colors(rng, height, width)
+        return picture.draw_gradient(rng, height, width)
     if kind == "textures":
-        return picture.textures(rng, height, width)
+        return picture.draw_texture(rng, height, width)
     others = [other for other in manifest.clips if other.id != clip.id]
     frames, mask, _ = _read(others[rng.integers(len(others))], manifest.root)
     scene = picture.empty_scene(frames, mask > 0)
@@ -129,7 +136,7 @@ def _read(clip: ClipRecord, root: Path) -> tuple[np.ndarray, np.ndarray, float]:
     """Return frames (T, H, W, 3), their mask (T, H, W) in the same size, and the rate."""
     path = inside(root, clip.path)
     frames = video.read(path)
-    rows = rows_of(clip, root, "mask", len(frames), None)
+    rows = read_rows(clip, root, "mask", len(frames), None)
     height, width = frames.shape[1:3]
     fitted = [cv2.resize(row, (width, height), interpolation=cv2.INTER_NEAREST) for row in rows]
     return frames, np.stack(fitted), video.probe(path).fps
@@ -140,15 +147,15 @@ def _check(manifest: Manifest, versions: Sequence[Version], config: RandomizeCon
     problems = [
         f"clip {clip.id!r} has no sidecar {path_of(clip, manifest.root)}; its mask is needed"
         for clip in manifest.clips
-        if not path_of(clip, manifest.root).is_file()
+        if not sidecar_path(clip, manifest.root).is_file()
     ]
     if not manifest.clips:
         problems.append(f"{config.input}: no clips in it; give a manifest of clips")
     if "clips" in config.backgrounds and len(manifest) == 1:
         problems.append(f"{config.input}: one clip has no others; leave clips out of backgrounds")
-    problems += clashes(versions, config.input)
+    problems += path_clashes(versions, config.input)
     if problems:
-        raise ViddaError("\n".join(shortened(problems)))
+        raise ViddaError("\n".join(first_problems(problems)))
 
 
 def _write(

@@ -19,7 +19,7 @@ BRIGHTEST = 1.4
 """Most that light and shade brighten a cloth, relative to its median."""
 
 
-def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> np.ndarray:
+def composite(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> np.ndarray:
     """Return the person of each frame before a background, (T, H, W, 3) uint8 RGB.
 
     frames: (T, H, W, 3) uint8. person: (T, H, W) bool. background: (H, W, 3) uint8.
@@ -32,7 +32,7 @@ def composed(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> 
     return out
 
 
-def dressed(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recolor_clothes(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Return the clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they
     were.
 
@@ -69,7 +69,7 @@ def empty_scene(frames: np.ndarray, person: np.ndarray) -> np.ndarray:
     return cv2.inpaint(scene, hidden, 3, cv2.INPAINT_TELEA) if hidden.any() else scene
 
 
-def colors(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def draw_gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Return one color that turns into another along a random direction, (H, W, 3) uint8."""
     first, second = _color(rng), _color(rng)
     angle = rng.uniform(0.0, 2.0 * np.pi)
@@ -79,7 +79,7 @@ def colors(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     return _mixed(first, second, rng.uniform(0.0, 1.0) * share)
 
 
-def textures(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
+def draw_texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
     """Clouds, grain and things of random colors, (H, W, 3) uint8."""
     picture = _mixed(_color(rng), _color(rng), _clouds(rng, height, width, rng.uniform(0.4, 1.0)))
     for _ in range(int(rng.integers(0, 7))):

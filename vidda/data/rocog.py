@@ -9,10 +9,10 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.data.listing import DatasetConfig, Listing, Tree, label_of, lines_of
+from vidda.data.listing import DatasetConfig, Listing, Tree, parse_label, read_lines
 from vidda.data.simulation import Simulation, find_simulation
 from vidda.errors import ViddaError
-from vidda.files import relative
+from vidda.files import relative_path
 from vidda.types import ClipRecord, require_distinct
 
 DOMAINS = {"syn": "synthetic", "real": "real"}
@@ -130,7 +130,7 @@ def _read_list(
 ) -> None:
     listing.lists[file.stem] = {}
     split = next(part for part in ("train", "val", "test") if f"_{part}" in file.stem)
-    for number, line in lines_of(file, listing.notes):
+    for number, line in read_lines(file, listing.notes):
         where = f"{file.name}:{number}"
         try:
             path, label = _fields(line, len(listing.classes))
@@ -149,11 +149,11 @@ def _fields(line: str, count: int) -> tuple[str, int]:
     fields = line.rsplit(None, 1)
     if len(fields) != 2:
         raise ViddaError(f"{line!r} is not `path label`")
-    path, label = relative(fields[0]), fields[1]
+    path, label = relative_path(fields[0]), fields[1]
     parts = path.split("/")
     if len(parts) != 4 or parts[0] not in DOMAINS or parts[1] not in VIEWS:
         raise ViddaError(f"path {path!r} is not {{real,syn}}/{{ground,air}}/CLASS/FILE")
-    return path, label_of(label, count)
+    return path, parse_label(label, count)
 
 
 def _clip(

@@ -32,7 +32,7 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
     ]
     if not archives:
         return {}
-    members, left = plan(archives, place, root)
+    members, left = plan(archives, tree_path, root)
     for archive in archives:
         if not any(member.archive == archive and is_media(member.place) for member in members):
             raise ViddaError(
@@ -40,7 +40,7 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
             )
     if left:
         notes.append(f"{len(left)} zip members have no place in the tree, first {left[0]}")
-    notes.append(_said(members, dry_run))
+    notes.append(_summary(members, dry_run))
     if not dry_run and missing(members, root):
         # Not where all is there: such a root may be read-only.
         with lock(root):
@@ -48,7 +48,7 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
     return {member.place: (member.info.file_size, 0) for member in members}
 
 
-def place(archive: Path, member: str) -> str | None:
+def tree_path(archive: Path, member: str) -> str | None:
     """Where a zip member goes in the tree; None where it has no place in it."""
     path = member.replace("\\", "/")
     if side := re.search(rf"(?:^|/)({SIDE.pattern})$", path):
@@ -63,7 +63,7 @@ def place(archive: Path, member: str) -> str | None:
     return "/".join((domain, view, *parts[-2:]))
 
 
-def _said(members: list[Member], dry_run: bool) -> str:
+def _summary(members: list[Member], dry_run: bool) -> str:
     size = sum(member.info.file_size for member in members) / 2**30
     archives = {member.archive.name for member in members}
     verb = "would unpack" if dry_run else "unpacked"

@@ -27,7 +27,7 @@ class SharedClip:
         return f"{count} clips of {self.second} are in {self.first} too: {', '.join(named + more)}"
 
 
-class SharedClips:
+class SharedClipSearch:
     """Finds files that two lists share. Only files of equal size are read, each once."""
 
     def __init__(self) -> None:
@@ -71,7 +71,7 @@ class SharedClips:
         return self._digests[place]
 
 
-def files_of(manifest: Manifest) -> dict[str, Path]:
+def clip_files(manifest: Manifest) -> dict[str, Path]:
     """Return the file of each clip by its id."""
     root = manifest.root.absolute()
     return {clip.id: inside(root, clip.path) for clip in manifest.clips}

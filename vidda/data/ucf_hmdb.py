@@ -9,8 +9,15 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.data.list_rows import ListPart, ListRow, Mistake, Split, by_stem, fill, hold_out
-from vidda.data.listing import DatasetConfig, Listing, Tree, lines_of, names_clip, require_lists
+from vidda.data.list_rows import ListPart, ListRow, Mistake, Split, build_listing, by_stem, hold_out
+from vidda.data.listing import (
+    DatasetConfig,
+    Listing,
+    Tree,
+    clip_line_rule,
+    read_lines,
+    require_lists,
+)
 
 SETS = {"ucf": "ucf101", "hmdb": "hmdb51"}
 SPLITS: tuple[Split, ...] = ("train", "val")
@@ -88,11 +95,11 @@ class UcfHmdb(DatasetConfig):
             name = PurePosixPath(fields[0]).name
             return stems.get(name, [name])[0]
 
-        is_row = names_clip(tree, named)
+        is_row = clip_line_rule(tree, named)
         for split in SPLITS:
             file = self._file(name, split)
             part = ListPart(split=split, path=file, domain=SETS[name])
-            for number, line in lines_of(root / file, notes, is_row):
+            for number, line in read_lines(root / file, notes, is_row):
                 where = f"{file.name}:{number}"
                 fields = line.rsplit(None, 2)
                 if len(fields) != 3 or not fields[1].isdecimal():
@@ -103,7 +110,7 @@ class UcfHmdb(DatasetConfig):
                 if len(found) > 1:
                     mistakes.append((where, f"{video} is {' and '.join(found)}; keep one"))
                 rows.append(ListRow(part, where, found[0], fields[2], {"num_frames": fields[1]}))
-        listing = fill(root, rows, self.classes, mistakes=mistakes, notes=notes)
+        listing = build_listing(root, rows, self.classes, mistakes=mistakes, notes=notes)
         listing.lists = {split: listing.lists.get(split, {}) for split in SPLITS}
         return listing
 

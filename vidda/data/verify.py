@@ -11,7 +11,7 @@ from typing import IO
 from vidda.data.listing import Tree
 from vidda.errors import ViddaError
 from vidda.progress import track
-from vidda.workers import Spawning, belong
+from vidda.workers import WorkerSpawnContext, end_with_parent
 
 CHUNK = 16
 """Files a task: enough to make the pool's own work vanish, few enough to lose little to a crash."""
@@ -126,8 +126,8 @@ def _decode_some(root: Path, paths: Sequence[str]) -> list[tuple[str, Checked]]:
 
 
 def _pool(jobs: int) -> ProcessPoolExecutor:
-    context = Spawning()
-    return ProcessPoolExecutor(jobs, mp_context=context, initializer=belong)
+    context = WorkerSpawnContext()
+    return ProcessPoolExecutor(jobs, mp_context=context, initializer=end_with_parent)
 
 
 def _known(results: Path) -> dict[tuple[str, int, int], Checked]:

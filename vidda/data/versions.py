@@ -14,13 +14,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from vidda.data import derived
-from vidda.data.derived import Derived, place_of
+from vidda.data.derived import DerivedFiles, video_path
 from vidda.data.manifest import DATASET, save_manifest
 from vidda.errors import ViddaError
 from vidda.progress import track
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
-from vidda.workers import Spawning, start_worker
+from vidda.workers import WorkerSpawnContext, start_worker
 
 MANIFEST = "manifest.csv"
 CHUNK = 8
@@ -58,16 +58,16 @@ Write = Callable[[Version, Path], tuple[str, ...]]
 """Writes a version's video to a path; returns what else it has written, relative to OUT."""
 
 
-def versions_of(manifest: Manifest, copies: int) -> list[Version]:
+def plan_versions(manifest: Manifest, copies: int) -> list[Version]:
     """Return all versions, clip by clip. copies: of every clip, at least 1."""
     return [
-        Version(clip, copy, place_of(clip, copy))
+        Version(clip, copy, video_path(clip, copy))
         for clip in manifest.clips
         for copy in range(copies)
     ]
 
 
-def clashes(versions: Sequence[Version], manifest: Path) -> list[str]:
+def path_clashes(versions: Sequence[Version], manifest: Path) -> list[str]:
     """Versions that would be written to one place, a line each. manifest: the clips' file."""
     places = Counter(version.place for version in versions)
     return [
@@ -82,9 +82,9 @@ def missing(versions: Sequence[Version], out: Path) -> list[Version]:
     return derived.missing(out, versions, lambda one: (one.place, one.clip.id))
 
 
-def listed(out: Path) -> bool:
+def manifest_written(out: Path) -> bool:
     """Return whether the manifest is as `write_all` wrote it."""
-    return derived.done(out, MANIFEST, MANIFEST) is not None
+    return derived.finished_record(out, MANIFEST, MANIFEST) is not None
 
 
 def write_all(
@@ -93,7 +93,7 @@ def write_all(
     classes: tuple[str, ...],
     folder: RunFolder,
     write: Write,
-    record: Callable[[Version, Derived], ClipRecord],
+    record: Callable[[Version, DerivedFiles], ClipRecord],
     *,
     jobs: int,
     label: str,
@@ -109,7 +109,9 @@ def write_all(
     done = _made(waiting, write, out, jobs)
     for _ in track(done, label=label, total=len(versions), unit="clips", done=finished):
         pass
-    found = [derived.done(out, one.place, one.clip.id, content=False) for one in versions]
+    found = [
+        derived.finished_record(out, one.place, one.clip.id, content=False) for one in versions
+    ]
     rows = tuple(
         record(version, made)
         for version, made in zip(versions, found, strict=True)
@@ -122,8 +124,8 @@ def write_all(
         )
         return 1
     save_manifest(Manifest(out.absolute(), classes, rows), out / MANIFEST)
-    files = derived.files_of(out, [MANIFEST, DATASET])
-    Derived(id=MANIFEST, files=files).write(derived.record_of(out, MANIFEST))
+    files = derived.describe_files(out, [MANIFEST, DATASET])
+    DerivedFiles(id=MANIFEST, files=files).write(derived.record_path(out, MANIFEST))
     folder.finish()
     print(f"written: {out / MANIFEST}")
     return 0
@@ -140,7 +142,7 @@ def _made(versions: Sequence[Version], write: Write, out: Path, jobs: int) -> It
         return
     size = min(CHUNK, -(-len(versions) // workers))
     chunks = [versions[at : at + size] for at in range(0, len(versions), size)]
-    context = Spawning()
+    context = WorkerSpawnContext()
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_make_all, write, out, chunk) for chunk in chunks]
         try:
@@ -163,4 +165,4 @@ def _make_all(write: Write, out: Path, versions: Sequence[Version]) -> int:
 
 
 def _make(write: Write, out: Path, version: Version) -> None:
-    derived.make(out, version.place, version.clip.id, lambda place: write(version, place))
+    derived.derive_file(out, version.place, version.clip.id, lambda place: write(version, place))

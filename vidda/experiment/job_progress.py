@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from rich.console import Console
 from rich.text import Text
 
-from vidda.errors import plain
+from vidda.errors import escape_control
 from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecord, format_duration
 
@@ -70,7 +70,7 @@ def show_progress(text: Callable[[], str], line: Callable[[], str]) -> Iterator[
         # As Text, because a file's name may hold what rich takes for markup.
         with console.status(Text(text())) as status:
             yield lambda: status.update(
-                Text(_cut(plain(f"{text()} | {line()}"), console.width - 3))
+                Text(_cut(escape_control(f"{text()} | {line()}"), console.width - 3))
             )
         return
     print(text(), file=sys.stderr, flush=True)
@@ -80,7 +80,7 @@ def show_progress(text: Callable[[], str], line: Callable[[], str]) -> Iterator[
         nonlocal last
         if time.monotonic() - last >= PLAIN_INTERVAL_S:
             last = time.monotonic()
-            print(plain(f"{text()} | {line()}"), file=sys.stderr, flush=True)
+            print(escape_control(f"{text()} | {line()}"), file=sys.stderr, flush=True)
 
     yield update
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, dump
 from vidda.data import load_manifest
-from vidda.data.derived import all_kept, done, nothing_lost
+from vidda.data.derived import finished_record, manifest_intact, records_intact
 from vidda.recognize.train_config import TrainConfig
 
 MAKE_CLIPS = ("randomize", "translate", "camera")
@@ -31,7 +31,7 @@ class Stage:
     command: str
     config: Config
     out: Path
-    done: Path
+    finished_record: Path
     inputs: tuple[Path, ...]
     steps: int | None = None
     derived: bool = False
@@ -74,10 +74,10 @@ class Stage:
     def _outputs_kept(self) -> bool:
         """Return whether the files that later stages read exist; a resume makes lost ones again."""
         if self.command in MAKE_CLIPS:
-            return nothing_lost(self.out)
+            return manifest_intact(self.out)
         if self.command == "personalize":
-            return done(self.out, RESULT, RESULT, content=False) is not None
-        return self.command != "mini" or all_kept(self.out)
+            return finished_record(self.out, RESULT, RESULT, content=False) is not None
+        return self.command != "mini" or records_intact(self.out)
 
     def last_config(self, out: Path) -> str | None:
         """Return the config that it was last started with, as YAML; None before its first start."""

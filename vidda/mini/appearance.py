@@ -39,7 +39,7 @@ MIN_CONTRAST = 2.2
 
 
 @dataclass(frozen=True)
-class Place:
+class Surroundings:
     """A ground and a backdrop, before any camera looks at them.
 
     fine, coarse: (n, n, 3) reflectance tiles of FINE_M and COARSE_M meters, averaged;
@@ -65,13 +65,13 @@ def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
     return (field / field.std()).astype(np.float32)
 
 
-def place(rng: np.random.Generator, real: bool, terrain: str) -> Place:
+def draw_surroundings(rng: np.random.Generator, real: bool, terrain: str) -> Surroundings:
     """Return a place to stand on. terrain: the synthetic one, not used where the place is real."""
     if not real:
         base = np.array(TERRAINS[terrain], np.float32)
         fine = base * (1.0 + 0.05 * fractal(rng, 64, 0.6)[..., None])
         coarse = base * (1.0 + 0.04 * fractal(rng, 64, 1.5)[..., None])
-        return Place(fine, coarse, np.zeros((0, 6)), int(rng.integers(2**31)), wild=False)
+        return Surroundings(fine, coarse, np.zeros((0, 6)), int(rng.integers(2**31)), wild=False)
     first, second = (np.array(c, np.float32) for c in REAL_GROUNDS[rng.integers(len(REAL_GROUNDS))])
     tint = rng.uniform(0.9, 1.1, 3).astype(np.float32)
     patches = fractal(rng, TILE, rng.uniform(1.1, 1.7))[..., None]
@@ -80,10 +80,10 @@ def place(rng: np.random.Generator, real: bool, terrain: str) -> Place:
     color = tint * (first * mix + second * (1.0 - mix))
     fine = color * np.clip(1.0 + rng.uniform(0.08, 0.22) * grain, 0.3, 2.0)
     coarse = color * np.clip(1.0 + 0.15 * fractal(rng, TILE, 1.2)[..., None], 0.4, 2.0)
-    return Place(fine, coarse, _things(rng), int(rng.integers(2**31)), wild=True)
+    return Surroundings(fine, coarse, _draw_clutter(rng), int(rng.integers(2**31)), wild=True)
 
 
-def _things(rng: np.random.Generator) -> np.ndarray:
+def _draw_clutter(rng: np.random.Generator) -> np.ndarray:
     """Bushes, stones and litter around the person, none underfoot."""
     count = int(rng.integers(8, 26))
     far = rng.uniform(0.9, 6.0, count)
@@ -98,7 +98,9 @@ def _things(rng: np.random.Generator) -> np.ndarray:
     return np.column_stack([far * np.cos(angle), far * np.sin(angle), radius, color])
 
 
-def backdrop(where: Place, sun: Sun, camera: Camera, size: int) -> tuple[np.ndarray, np.ndarray]:
+def render_backdrop(
+    where: Surroundings, sun: Sun, camera: Camera, size: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Return the scene without its person (size, size, 3), and where its ground is
     (size, size, 2).
     """
@@ -115,7 +117,9 @@ def backdrop(where: Place, sun: Sun, camera: Camera, size: int) -> tuple[np.ndar
     return image.astype(np.float32), ground_at
 
 
-def _ground(where: Place, ground_at: np.ndarray, depth: np.ndarray, camera: Camera) -> np.ndarray:
+def _ground(
+    where: Surroundings, ground_at: np.ndarray, depth: np.ndarray, camera: Camera
+) -> np.ndarray:
     pixel_m = np.where(np.isinf(depth), 1e3, depth**2 / (camera.position[2] * camera.focal))
     clear = np.clip(1.5 - pixel_m / (6.0 * FINE_M / TILE), 0.0, 1.0)[..., None]
     fine = _tiled(where.fine, ground_at, FINE_M)
@@ -195,7 +199,7 @@ def _above_horizon(above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return (above.sum(0).max() - row) / (0.6 * size), across
 
 
-def sunlight(rng: np.random.Generator, real: bool, preset: int) -> Sun:
+def draw_sun(rng: np.random.Generator, real: bool, preset: int) -> Sun:
     """Return one of the two synthetic suns, or a sun of any height, direction, strength and
     softness.
     """
@@ -222,7 +226,7 @@ def _sun(
     return Sun(direction, strength * warm, (1.0 - 0.75 * strength) * cool, softness_m, depth)
 
 
-def clothes(
+def draw_clothes(
     rng: np.random.Generator, real: bool, skin: int, ground: np.ndarray
 ) -> dict[int, Cloth]:
     """Return the textures of a person's regions. ground: (3,) mean reflectance to stand out

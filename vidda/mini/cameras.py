@@ -53,7 +53,7 @@ class Camera:
         return np.where(falls[..., None], met, 0.0), depth
 
 
-def look(
+def aim_camera(
     view: Viewpoint,
     middle_m: float,
     side_m: float,

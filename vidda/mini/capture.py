@@ -35,7 +35,7 @@ class Lens:
     crf: int
 
 
-def lens(
+def draw_lens(
     seed: tuple[int, ...],
     factors: frozenset[str],
     frames: int,
@@ -111,7 +111,9 @@ def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float)
     )
 
 
-def shoot(rng: np.random.Generator, light: np.ndarray, by: Lens, margin: int) -> np.ndarray:
+def capture_frames(
+    rng: np.random.Generator, light: np.ndarray, by: Lens, margin: int
+) -> np.ndarray:
     """Return frames (T, size, size, 3) uint8 RGB of the light (T, canvas, canvas, 3)
     that came in.
     """

@@ -6,7 +6,7 @@ import numpy as np
 
 from vidda.mini import appearance, capture, gestures, raster
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
-from vidda.mini.cameras import Camera, Viewpoint, look
+from vidda.mini.cameras import Camera, Viewpoint, aim_camera
 from vidda.sidecar import COCO_17
 
 FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
@@ -51,7 +51,7 @@ class Scene:
 
 
 @dataclass(frozen=True)
-class Rendered:
+class RenderedClip:
     """A clip and the truth about it.
 
     frames: (T, H, W, 3) uint8 RGB; keypoints: (T, 17, 3) x, y in pixels and 2 where visible, 1
@@ -69,12 +69,12 @@ class Rendered:
     style: gestures.Style
 
 
-def render(scene: Scene, frames: int, fps: float, size: int) -> Rendered:
+def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
     """Render a scene as `frames` images of size x size pixels. The same scene, the same clip."""
     rng = np.random.default_rng(scene.seed)
     style = draw_style(rng, scene, frames / fps)
-    lens = capture.lens(scene.seed, scene.factors, frames, size, scene.view, scene.altitude_m)
-    moments = _moments(frames, fps, lens.shutter_s)
+    lens = capture.draw_lens(scene.seed, scene.factors, frames, size, scene.view, scene.altitude_m)
+    moments = _render_times(frames, fps, lens.shutter_s)
     points = joints(
         scene.person.body,
         _posture(rng, scene, moments),
@@ -86,16 +86,16 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> Rendered:
     cameras = _cameras(rng, scene, moments, size, margin)
 
     sun_rng = np.random.default_rng((*scene.seed, 3))
-    sun = appearance.sunlight(sun_rng, "shadow" in scene.factors, scene.sun_preset)
+    sun = appearance.draw_sun(sun_rng, "shadow" in scene.factors, scene.sun_preset)
     place_rng = np.random.default_rng(scene.place_seed)
-    place = appearance.place(place_rng, "background" in scene.factors, scene.terrain)
-    cloth = appearance.clothes(
+    place = appearance.draw_surroundings(place_rng, "background" in scene.factors, scene.terrain)
+    cloth = appearance.draw_clothes(
         np.random.default_rng(scene.outfit_seed),
         "clothes" in scene.factors,
         scene.person.skin,
         place.fine.mean((0, 1)),
     )
-    layers = raster.person(body, cloth, sun, cameras, canvas)
+    layers = raster.render_person(body, cloth, sun, cameras, canvas)
 
     # The shutter opens once a frame: its moments are averaged, its first one is the truth.
     per_frame = len(moments) // frames
@@ -106,15 +106,17 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> Rendered:
         .mean(1)
         for name in ("cover", "color")
     )
-    ground = _grounds(place, sun, cameras[opening], raster.shadows(_at(body, opening), sun), canvas)
-    images = capture.shoot(rng, ground * (1.0 - cover) + color, lens, margin)
+    ground = _render_ground(
+        place, sun, cameras[opening], raster.shadow_maps(_limbs_at(body, opening), sun), canvas
+    )
+    images = capture.capture_frames(rng, ground * (1.0 - cover) + color, lens, margin)
     world = np.stack([points[name][opening] for name in COCO_17], axis=1)
-    truth = _truth(layers[opening], world, cameras[opening], lens, margin, size)
-    return Rendered(images, *truth, crf=lens.crf, style=style)
+    truth = _ground_truth(layers[opening], world, cameras[opening], lens, margin, size)
+    return RenderedClip(images, *truth, crf=lens.crf, style=style)
 
 
-def _grounds(
-    place: appearance.Place,
+def _render_ground(
+    place: appearance.Surroundings,
     sun: raster.Sun,
     cameras: list[Camera],
     shades: np.ndarray,
@@ -125,9 +127,9 @@ def _grounds(
     seen_by = None
     for camera, shade in zip(cameras, shades, strict=True):
         if camera is not seen_by:
-            behind, ground_at = appearance.backdrop(place, sun, camera, canvas)
+            behind, ground_at = appearance.render_backdrop(place, sun, camera, canvas)
             seen_by = camera
-        lit.append(raster.drop_shadow(behind, ground_at, shade, sun))
+        lit.append(raster.apply_shadow(behind, ground_at, shade, sun))
     return np.stack(lit)
 
 
@@ -148,7 +150,7 @@ def draw_style(rng: np.random.Generator, scene: Scene, seconds: float) -> gestur
     )
 
 
-def _moments(frames: int, fps: float, shutter_s: float) -> np.ndarray:
+def _render_times(frames: int, fps: float, shutter_s: float) -> np.ndarray:
     """When the body is drawn: once a frame, or SUBFRAMES times while the shutter is open."""
     start = np.arange(frames)[:, None] / fps
     open_ = np.linspace(0.0, shutter_s, SUBFRAMES) if shutter_s else np.zeros(1)
@@ -204,7 +206,7 @@ def _cameras(
     offset = (rng.uniform(-0.03, 0.03), rng.uniform(-0.02, 0.03))
 
     def at(time_s: float) -> Camera:
-        inner = look(scene.viewpoint, 0.6 * height, side, size, offset, time_s)
+        inner = aim_camera(scene.viewpoint, 0.6 * height, side, size, offset, time_s)
         return Camera(inner.rotation, inner.position, inner.focal, inner.center + margin)
 
     if scene.viewpoint.orbit:
@@ -212,7 +214,7 @@ def _cameras(
     return [at(0.0)] * len(moments)
 
 
-def _at(body: Limbs, moments: slice) -> Limbs:
+def _limbs_at(body: Limbs, moments: slice) -> Limbs:
     return Limbs(
         body.start[moments],
         body.end[moments],
@@ -222,7 +224,7 @@ def _at(body: Limbs, moments: slice) -> Limbs:
     )
 
 
-def _truth(
+def _ground_truth(
     layers: list[raster.Layer],
     world: np.ndarray,
     cameras: list[Camera],

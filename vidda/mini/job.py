@@ -22,8 +22,8 @@ from vidda.mini import layout, simulation_info
 from vidda.mini.clip import FACTORS, draw_style, render
 from vidda.mini.gestures import GESTURES
 from vidda.progress import track
-from vidda.sidecar import place_of
-from vidda.workers import Spawning, start_worker
+from vidda.sidecar import default_sidecar
+from vidda.workers import WorkerSpawnContext, start_worker
 
 SETTINGS = "mini.json"
 BYTES_PER_CLIP = 120_000  # of 16 frames of 112x112
@@ -127,7 +127,7 @@ def _missing(
 def _render_all(config: MiniConfig, plans: list[layout.ClipPlan]) -> Iterator[str]:
     """Render in parallel; yields each clip's path as it is done."""
     chunks = [plans[at : at + CHUNK] for at in range(0, len(plans), CHUNK)]
-    context = Spawning()
+    context = WorkerSpawnContext()
     workers = config.jobs or os.cpu_count() or 1
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
         pending = [pool.submit(_render_chunk, config, chunk) for chunk in chunks]
@@ -145,7 +145,7 @@ def _render_all(config: MiniConfig, plans: list[layout.ClipPlan]) -> Iterator[st
 
 def _render_chunk(config: MiniConfig, plans: list[layout.ClipPlan]) -> list[str]:
     for plan in plans:
-        derived.make(config.out, plan.path, plan.path, partial(_render, config, plan))
+        derived.derive_file(config.out, plan.path, plan.path, partial(_render, config, plan))
     return [plan.path for plan in plans]
 
 
@@ -156,7 +156,7 @@ def _render(config: MiniConfig, plan: layout.ClipPlan, place: Path) -> tuple[str
     np.savez_compressed(
         truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
     )
-    beside = place_of(plan.path)
+    beside = default_sidecar(plan.path)
     with atomic(inside(config.out, beside)) as temporary:
         temporary.write_bytes(truth.getvalue())
     video.write(place, clip.frames, config.fps, crf=clip.crf)

@@ -56,7 +56,7 @@ class Layer:
     depth: np.ndarray
 
 
-def person(
+def render_person(
     limbs: Limbs, cloth: dict[int, Cloth], sun: Sun, cameras: list[Camera], size: int
 ) -> list[Layer]:
     """Return the body at each of its T moments, each by its own camera, as layers of size x size
@@ -148,7 +148,7 @@ def _capsule(
     layer.depth[box][solid] = depth[solid]
 
 
-def shadows(limbs: Limbs, sun: Sun) -> np.ndarray:
+def shadow_maps(limbs: Limbs, sun: Sun) -> np.ndarray:
     """Return how much of the sun the ground around the person loses: (T, n, n) in 0..1.
 
     The map is a square of SHADOW_SIDE_M meters with the origin in its middle; x grows with columns
@@ -174,7 +174,7 @@ def shadows(limbs: Limbs, sun: Sun) -> np.ndarray:
     return maps
 
 
-def drop_shadow(ground: np.ndarray, where: np.ndarray, shade: np.ndarray, sun: Sun) -> np.ndarray:
+def apply_shadow(ground: np.ndarray, where: np.ndarray, shade: np.ndarray, sun: Sun) -> np.ndarray:
     """Return the lit ground (H, W, 3), darkened by a shadow map (n, n).
 
     where: (H, W, 2) ground coordinates of each pixel in meters.

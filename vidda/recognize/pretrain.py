@@ -10,7 +10,7 @@ from pydantic import Field
 from torch import nn
 
 from vidda.data import load_manifest
-from vidda.data.join_manifests import joined
+from vidda.data.join_manifests import join_manifests
 from vidda.errors import ViddaError
 from vidda.recognize.feed import Feed
 from vidda.recognize.loop import train
@@ -52,7 +52,7 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
     Raises ViddaError, a line for each mistake.
     """
     accelerator = config.accelerator()
-    manifest = joined([load_manifest(path).unlabeled() for path in config.train])
+    manifest = join_manifests([load_manifest(path).unlabeled() for path in config.train])
     problems = config.problems(len(manifest), accelerator)
     try:
         size = config.transform.size

@@ -11,8 +11,8 @@ from pydantic import Field
 from vidda.config import FileName
 from vidda.data import load_manifest
 from vidda.data.frame_sampling import SamplingConfig, UniformSampling
-from vidda.data.join_manifests import joined
-from vidda.data.shared_clips import SharedClip, SharedClips, files_of
+from vidda.data.join_manifests import join_manifests
+from vidda.data.shared_clips import SharedClip, SharedClipSearch, clip_files
 from vidda.data.transforms import CenterCrop, TransformConfig
 from vidda.recognize.clip_order import epoch_order
 from vidda.recognize.loop_config import LoopConfig
@@ -109,11 +109,11 @@ class TrainData:
         """Return the clips that are in two manifests which should be apart: training, validation,
         watched.
         """
-        learned = {name: files_of(manifest) for name, manifest in self.trained_on().items()}
-        new = {"val": files_of(self.val)}
-        new |= {name: files_of(m) for name, m in self.watch.items() if name not in learned}
+        learned = {name: clip_files(manifest) for name, manifest in self.trained_on().items()}
+        new = {"val": clip_files(self.val)}
+        new |= {name: clip_files(m) for name, m in self.watch.items() if name not in learned}
         pairs = [(first, second) for second in new for first in (*learned, "val")]
-        search, files = SharedClips(), learned | new
+        search, files = SharedClipSearch(), learned | new
         found = [
             SharedClip(first, second, search.between(files[first], files[second]))
             for first, second in pairs
@@ -143,7 +143,7 @@ def load_data(config: TrainConfig) -> TrainData:
     Raises ViddaError when one cannot be read.
     """
     parts = [load_manifest(path) for path in config.train]
-    train = joined(parts)
+    train = join_manifests(parts)
     watched = {
         name: load_manifest(path).unlabeled().under(train.classes)
         for name, path in config.watch.items()

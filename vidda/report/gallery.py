@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from vidda import video
-from vidda.data.choose_clips import choose, find_clips
+from vidda.data.choose_clips import find_clips, select_clips
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
@@ -63,7 +63,7 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
         )
     source = find_clips(config.source)
     if config.clips:
-        named = choose(source, config.clips, None).clips
+        named = select_clips(source, config.clips, None).clips
         return ChosenClips(source, tuple((clip, "named in the config") for clip in named))
     known = [c for c in source.clips if all(c.id in t.clips for t in translations.values())]
     chosen = _chosen(config, known, translations)

@@ -8,7 +8,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field, ValidationError
 
-from vidda.data.derived import Derived
+from vidda.data.derived import DerivedFiles
 from vidda.errors import ViddaError
 from vidda.report.run_records import RunRecord, read_record
 
@@ -41,7 +41,7 @@ FIGURES: Mapping[str, QualityFigure] = {
 STATUSES = ("failed", "rejected", "kept")
 
 
-class ClipFigures(Derived):
+class ClipFigures(DerivedFiles):
     """The result of one clip, which `vidda translate` writes beside the clip's video."""
 
     status: Literal["kept", "rejected", "failed"] = Field(

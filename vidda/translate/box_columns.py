@@ -7,7 +7,7 @@ import numpy as np
 
 from vidda.control.boxes import BOX_COLUMNS, ManifestBox
 from vidda.control.sidecar_poses import SidecarPosesConfig
-from vidda.sidecar import scale_to
+from vidda.sidecar import size_ratio
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
 
@@ -23,7 +23,7 @@ def box_columns(
     names. The uncropped frame is resized, so boxes are only scaled. Cells without a number are left
     out, and so stay as they are. shaken: camera shake was added, so no box holds; all are empty.
     """
-    scale = scale_to(frames, clip, root)
+    scale = size_ratio(frames, clip, root)
     cells: dict[str, str] = {}
     for columns in _column_sets(config):
         cells |= dict.fromkeys(columns, "") if shaken else _scale_boxes(clip.meta, columns, scale)

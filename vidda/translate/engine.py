@@ -19,7 +19,7 @@ from vidda.translate.remote_worker import LogLine, RemoteWorker, relay_log
 from vidda.translate.shards import Group
 from vidda.translate.translate_config import TranslateConfig
 from vidda.translate.worker import Worker, WorkerResult, WorkerSetup
-from vidda.workers import Spawning, belong
+from vidda.workers import WorkerSpawnContext, end_with_parent
 
 log = logging.getLogger("vidda")
 
@@ -54,7 +54,7 @@ def _translate_with_processes(
     setup: WorkerSetup, groups: Sequence[Group]
 ) -> Iterator[list[WorkerResult]]:
     """Translate the groups with one worker process for each device; yield each group's results."""
-    context = Spawning()  # CUDA does not survive a fork
+    context = WorkerSpawnContext()  # CUDA does not survive a fork
     device_queue: Any = context.SimpleQueue()
     devices = worker_devices(setup.config)
     for name in devices:
@@ -85,7 +85,7 @@ _remote: RemoteWorker | None = None
 def _start_worker(setup: WorkerSetup, device_queue: Any, folder: Path, threads: int) -> None:
     """Set up this process as one worker of the pool."""
     global _remote
-    belong()
+    end_with_parent()
     _remote = RemoteWorker(setup, device_queue.get(), folder, threads)
 
 

@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from vidda.camera.target import has_camera_statistics, target_statistics
-from vidda.data.manifest import shortened
+from vidda.data.manifest import first_problems
 from vidda.files import require_free
 from vidda.progress import meter, track
 from vidda.run import RunFolder
@@ -121,7 +121,7 @@ def _print_plan(
     remaining = _count_frames(missing, inspection)
     if remaining < frames:
         print(f"{frames - remaining} frames are translated already")
-    for problem in shortened([f"will fail: {text}" for text in inspection.problems.values()]):
+    for problem in first_problems([f"will fail: {text}" for text in inspection.problems.values()]):
         print(problem)
     clips = sum(map(len, missing))
     pixels = inspection.pixels * remaining // max(1, frames)

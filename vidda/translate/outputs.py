@@ -12,7 +12,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.data.derived import SIDECARS, VIDEOS, Derived, place_of
+from vidda.data.derived import SIDECARS, VIDEOS, DerivedFiles, video_path
 from vidda.files import inside
 from vidda.types import ClipRecord
 
@@ -21,7 +21,7 @@ SHOWN = "shown"
 Status = Literal["kept", "rejected", "failed"]
 
 
-class ClipResult(Derived):
+class ClipResult(DerivedFiles):
     """The result of one clip, and the files that were written for it."""
 
     status: Status = Field(
@@ -36,7 +36,7 @@ class ClipResult(Derived):
 def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
     """Return a clip's result; None where there is none, or its files are not whole.
 
-    content: compare hashes, not only sizes, as in `Derived.whole`.
+    content: compare hashes, not only sizes, as in `DerivedFiles.whole`.
     """
     result = ClipResult.read(ClipPaths.of(clip, out).result)
     if result is None or result.id != clip.id:
@@ -61,7 +61,7 @@ class ClipPaths:
     @classmethod
     def of(cls, clip: ClipRecord, out: Path) -> "ClipPaths":
         """Return the paths of a clip's files under OUT."""
-        media = place_of(clip)
+        media = video_path(clip)
         stem = str(PurePosixPath(media).relative_to(VIDEOS).with_suffix(""))
         result = inside(out, f"{VIDEOS}/{stem}.json")
         return cls(media, f"{SIDECARS}/{stem}.npz", f"{SHOWN}/{stem}", result)

@@ -12,12 +12,12 @@ from vidda.control.clip_size import output_size
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
 from vidda.control.sidecar_poses import SidecarPosesConfig
-from vidda.data.choose_clips import choose, find_clips
+from vidda.data.choose_clips import find_clips, select_clips
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.sidecar import path_of
+from vidda.sidecar import sidecar_path
 from vidda.translate.backbone import Backbone
 from vidda.translate.outputs import output_clashes
 from vidda.translate.prompts import Prompts
@@ -80,7 +80,7 @@ class _ErrorCollector:
 
 def make_plan(config: TranslateConfig) -> TranslationPlan:
     """Check all that needs no video to be opened; raise ViddaError with a line for each mistake."""
-    chosen = choose(find_clips(config.input), config.clips, config.limit)
+    chosen = select_clips(find_clips(config.input), config.clips, config.limit)
     manifest = replace(chosen, root=chosen.root.absolute())
     errors = _ErrorCollector()
     errors.problems += [*_contradictions(config), *output_clashes(manifest.clips, config.out)]
@@ -151,7 +151,10 @@ def _contradictions(config: TranslateConfig) -> Iterator[str]:
 def _require_sidecar(clip: ClipRecord, plan: TranslationPlan, config: TranslateConfig) -> None:
     """Raise ViddaError when a clip lacks the sidecar that its pose or mask is to come from."""
     root = plan.manifest.root
-    if isinstance(config.control.pose, SidecarPosesConfig) and not path_of(clip, root).is_file():
+    if (
+        isinstance(config.control.pose, SidecarPosesConfig)
+        and not sidecar_path(clip, root).is_file()
+    ):
         raise ViddaError(f"clip {clip.id!r} has no sidecar {path_of(clip, root)}")
     masked = config.backbone.keeps_person and config.control.pose is None
     if masked and not has_mask(clip, root):

@@ -10,7 +10,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from vidda.config import Config
-from vidda.data.manifest import csv_line, shortened, write_csv
+from vidda.data.manifest import csv_line, first_problems, write_csv
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
@@ -124,7 +124,7 @@ class Prompts:
         if too_long is not None:
             problems += self._too_long(first, too_long)
         if problems:
-            raise ViddaError("\n".join(shortened(problems)))
+            raise ViddaError("\n".join(first_problems(problems)))
 
     def _too_long(self, clips: Mapping[str, ClipRecord], too_long: TooLong) -> list[str]:
         """Return a line for each clip's prompt that is too long, and for the negative one."""
@@ -188,7 +188,7 @@ def read_captions(file: Path) -> dict[str, str]:
         else:
             captions[row["clip"]] = row["caption"]
     if problems:
-        raise ViddaError("\n".join(shortened(problems)))
+        raise ViddaError("\n".join(first_problems(problems)))
     return captions
 
 

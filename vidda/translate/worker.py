@@ -22,7 +22,7 @@ from vidda.control.flow import DisConfig
 from vidda.control.full_disk import FullDiskError, detect_full_disk
 from vidda.control.keypoints import empty_pose
 from vidda.control.mask import has_mask, person_mask
-from vidda.data.derived import files_of
+from vidda.data.derived import describe_files
 from vidda.data.frame_sampling import clip_rng
 from vidda.device import torch_device
 from vidda.errors import ViddaError
@@ -247,7 +247,7 @@ class Worker:
         sidecars = [columns["sidecar"]] if columns["sidecar"] else []
         result = ClipResult(
             id=clip.id,
-            files=files_of(config.out, [paths.media, *sidecars, *comparisons]),
+            files=describe_files(config.out, [paths.media, *sidecars, *comparisons]),
             status="rejected" if reasons else "kept",
             reasons=reasons,
             path=paths.media,

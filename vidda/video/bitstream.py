@@ -6,24 +6,24 @@ FFmpeg's demuxers count packets; some packets hold no frame that is shown, or tw
 from collections.abc import Iterator
 
 # The decoders, by FFmpeg's names, that were seen to give one frame for each packet, but for what
-# `odd_packet` and the start of the stream tell.
-ONE_EACH = {
+# `count_doubt` and the start of the stream tell.
+ONE_FRAME_PER_PACKET = {
     "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg",
     "ffv1", "flv", "gif", "h263", "msmpeg4", "msmpeg4v2", "png", "prores", "rawvideo", "wmv1",
     "wmv2",
 }  # fmt: skip
 
-# Those whose packets `odd_packet` can tell apart.
-TELLING = {"vp8", "vp9", "mpeg4", "hevc"}
+# Those whose packets `count_doubt` can tell apart.
+INSPECTED = {"vp8", "vp9", "mpeg4", "hevc"}
 
 IDR_H264, BLA_HEVC, END_HEVC = 5, range(16, 19), 36
 
 # A VOP that is "not coded" is its header alone (ISO/IEC 14496-2, 6.2.5).
 LEAST_VOP = 10
-SMALL = "some packets are too small for a frame"
+TOO_SMALL = "some packets are too small for a frame"
 
 
-def length_bytes(codec: str, extradata: bytes) -> int:
+def nal_length_size(codec: str, extradata: bytes) -> int:
     """Return how many bytes give each NAL unit's length; 0 where start codes part them instead.
 
     From avcC and hvcC (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
@@ -33,7 +33,7 @@ def length_bytes(codec: str, extradata: bytes) -> int:
 
 
 def nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
-    """Yield where each NAL unit of a packet begins and ends; length: see `length_bytes`."""
+    """Yield where each NAL unit of a packet begins and ends; length: see `nal_length_size`."""
     at, size = 0, len(data)
     while length and at + length < size:
         start = at + length
@@ -51,7 +51,7 @@ def has_idr(data: bytes, length: int) -> bool:
     return any(data[start] & 31 == IDR_H264 for start, _ in nal_units(data, length))
 
 
-def odd_packet(codec: str, data: bytes, length: int) -> str:
+def count_doubt(codec: str, data: bytes, length: int) -> str:
     """Return why a packet may give other than one frame, or nothing."""
     if codec == "vp8" and not data[0] & 0x10:  # RFC 6386, section 9.1
         return "holds frames that are not shown"
@@ -60,7 +60,7 @@ def odd_packet(codec: str, data: bytes, length: int) -> str:
     if codec == "mpeg4" and data.count(b"\0\0\1\xb6") != 1:
         return "packets hold other than one frame"
     if codec == "mpeg4" and len(data) < LEAST_VOP:
-        return SMALL
+        return TOO_SMALL
     if codec == "hevc":
         types = {data[start] >> 1 & 63 for start, _ in nal_units(data, length)}
         if END_HEVC in types or not types.isdisjoint(BLA_HEVC):

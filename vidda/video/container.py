@@ -22,10 +22,10 @@ OPEN_OPTIONS = {
 }
 
 # A cover or the thumbnails of chapters, which FFmpeg gives as video tracks.
-PICTURES = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
+STILL_TRACKS = Disposition.attached_pic | Disposition.timed_thumbnails | Disposition.still_image
 
 # Tracks made for some viewers only, or that mean nothing without another one.
-BESIDE = (
+SPECIAL_TRACKS = (
     Disposition.hearing_impaired
     | Disposition.visual_impaired
     | Disposition.comment
@@ -34,11 +34,13 @@ BESIDE = (
 
 
 # How many packets of several tracks are looked at to tell pictures from videos.
-SEARCHED = 500
+PACKETS_SEARCHED = 500
 
 
 @contextmanager
-def opened(path: Path, *, edit_lists: bool = True) -> Iterator[tuple[InputContainer, VideoStream]]:
+def open_video(
+    path: Path, *, edit_lists: bool = True
+) -> Iterator[tuple[InputContainer, VideoStream]]:
     """Yield the container and the video track that a person would watch, for one decoding thread.
 
     edit_lists: whether the edit lists of an MP4 hide what they cut away, as in a player.
@@ -50,7 +52,7 @@ def opened(path: Path, *, edit_lists: bool = True) -> Iterator[tuple[InputContai
         # An absolute path, for FFmpeg reads "word:rest" as a protocol. Tags may be in any encoding.
         name = str(path.absolute())
         with av.open(name, options=options, metadata_errors="replace") as container:
-            stream = _watched(path, container, options)
+            stream = _choose_track(path, container, options)
             # Loader workers are the parallelism; threads in each of them only get in their way.
             stream.codec_context.thread_count = 1
             yield container, stream
@@ -59,7 +61,7 @@ def opened(path: Path, *, edit_lists: bool = True) -> Iterator[tuple[InputContai
         raise VideoError(f"{path}: corrupt or not a video: {what}") from error
 
 
-def _watched(path: Path, container: InputContainer, options: dict[str, str]) -> VideoStream:
+def _choose_track(path: Path, container: InputContainer, options: dict[str, str]) -> VideoStream:
     """Return the track that players choose: no picture, marked as default, the largest, first."""
     tracks = [stream for stream in container.streams.video if stream.codec_context is not None]
     if not tracks:
@@ -67,14 +69,14 @@ def _watched(path: Path, container: InputContainer, options: dict[str, str]) -> 
         raise VideoError(f"{path}: has {missing}; give another video file")
     if len(tracks) == 1:
         return tracks[0]
-    moving = _moving(container.name, options)
+    moving = _tracks_with_motion(container.name, options)
 
     def rank(track: VideoStream) -> tuple[bool, bool, bool, bool, int, int]:
         marks, codec = track.disposition, track.codec_context
         return (
-            not marks & PICTURES,
+            not marks & STILL_TRACKS,
             track.index in moving,
-            not marks & BESIDE,
+            not marks & SPECIAL_TRACKS,
             bool(marks & Disposition.default),
             codec.width * codec.height,
             -track.index,
@@ -83,10 +85,10 @@ def _watched(path: Path, container: InputContainer, options: dict[str, str]) -> 
     return max(tracks, key=rank)
 
 
-def _moving(name: str, options: dict[str, str]) -> set[int]:
+def _tracks_with_motion(name: str, options: dict[str, str]) -> set[int]:
     """Return the indices of the video tracks that hold more than one frame."""
     packets: Counter[int] = Counter()
     with av.open(name, options=options, metadata_errors="replace") as container:
-        for packet in islice(container.demux(*container.streams.video), SEARCHED):
+        for packet in islice(container.demux(*container.streams.video), PACKETS_SEARCHED):
             packets[packet.stream_index] += packet.size > 0
     return {index for index, count in packets.items() if count > 1}

@@ -7,15 +7,15 @@ from av.video.frame import VideoFrame
 from av.video.reformatter import VideoReformatter
 
 from vidda.video._decord import decord
-from vidda.video.container import opened
+from vidda.video.container import open_video
 from vidda.video.index import Index
-from vidda.video.sequence import in_order, sound
+from vidda.video.sequence import decode_in_order, require_undamaged
 from vidda.video.video_error import VideoError
 
-Picture = tuple[int, np.ndarray]
+NumberedFrame = tuple[int, np.ndarray]
 
 
-def by_decord(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
+def decode_with_decord(index: Index, wanted: Sequence[int]) -> Iterator[NumberedFrame]:
     """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), by decord's random access.
 
     The reader lives for this call only: one that is kept across a fork hangs in the child. Raises
@@ -27,7 +27,7 @@ def by_decord(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
     yield from zip(wanted, reader.get_batch(list(wanted)).asnumpy(), strict=True)
 
 
-def by_pyav(index: Index, wanted: Sequence[int]) -> Iterator[Picture]:
+def decode_with_pyav(index: Index, wanted: Sequence[int]) -> Iterator[NumberedFrame]:
     """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), in order of number within each group.
 
     wanted: frame numbers, ascending and without repeats. Raises VideoError on the first fault that
@@ -65,7 +65,7 @@ def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFra
     number_of = {int(index.pts[order[n]]): n for n in wanted}
     last_of = {int(index.groups[p]): int(p) for p in np.sort(order[list(wanted)])}
     stamps: set[int | None] = set()
-    with opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         codec = stream.codec_context
         position = -1
         for packet in container.demux(stream):
@@ -79,7 +79,7 @@ def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFra
                 frames += codec.decode(None)
                 codec.flush_buffers()
                 del last_of[int(index.groups[position])]
-            for frame in sound(path, frames, index.size):
+            for frame in require_undamaged(path, frames, index.size):
                 stamps.add(frame.pts)
                 if frame.pts in number_of:
                     yield number_of.pop(frame.pts), frame
@@ -96,7 +96,7 @@ def _all(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]
     left = set(wanted)
     stamps: set[int | None] = set()
     number = -1
-    for number, frame in enumerate(in_order(path)):
+    for number, frame in enumerate(decode_in_order(path)):
         stamps.add(frame.pts)
         if number in left:
             yield number, frame

@@ -14,9 +14,9 @@ from vidda.video.video_error import VideoError
 SQUARE = Fraction(1)
 
 # Encoders round the shape of the whole picture to one of pixels like 1216:1215; nobody sees that.
-UNSEEN = 0.01
+NEGLIGIBLE = 0.01
 # Beyond this the header is wrong, not the picture that narrow.
-MOST_STRETCHED = 8
+LARGEST_ASPECT = 8
 
 
 def orientation(path: Path, frame: VideoFrame) -> tuple[int, bool]:
@@ -45,23 +45,23 @@ def orientation(path: Path, frame: VideoFrame) -> tuple[int, bool]:
     return rotation % 360, mirrored
 
 
-def pixel_shape(ratio: Fraction | None) -> tuple[Fraction, tuple[str, ...]]:
+def pixel_aspect(ratio: Fraction | None) -> tuple[Fraction, tuple[str, ...]]:
     """Return the sample aspect ratio to scale by, and a note where the file's own cannot be."""
-    if not ratio or ratio < 0 or abs(ratio - 1) < UNSEEN:
+    if not ratio or ratio < 0 or abs(ratio - 1) < NEGLIGIBLE:
         return SQUARE, ()
-    if not 1 / MOST_STRETCHED <= ratio <= MOST_STRETCHED:
+    if not 1 / LARGEST_ASPECT <= ratio <= LARGEST_ASPECT:
         said = f"{ratio.numerator}:{ratio.denominator}"
         return SQUARE, (f"declares pixels of {said}, which are taken for square ones",)
     return ratio, ()
 
 
-def shown_size(width: int, height: int, ratio: Fraction, rotation: int) -> tuple[int, int]:
+def display_size(width: int, height: int, ratio: Fraction, rotation: int) -> tuple[int, int]:
     """Return the width and height of a stored picture as a player shows it."""
     wide = max(1, round(width * ratio))
     return (height, wide) if rotation in (90, 270) else (wide, height)
 
 
-def fit(info: VideoInfo, picture: np.ndarray, height: int, width: int) -> np.ndarray:
+def orient_and_resize(info: VideoInfo, picture: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a decoded picture, (H, W, 3) uint8, turned, mirrored and resized to a size."""
     picture = np.rot90(picture, -info.rotation // 90)
     if info.mirrored:

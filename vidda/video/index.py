@@ -15,27 +15,27 @@ from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
 from vidda.video import display, still
-from vidda.video.container import opened
+from vidda.video.completeness import require_complete
+from vidda.video.container import open_video
 from vidda.video.info import VideoInfo
 from vidda.video.packets import Packets
-from vidda.video.sequence import in_order
+from vidda.video.sequence import decode_in_order
 from vidda.video.video_error import VideoError
-from vidda.video.whole import require_whole
 
 # Decord's pixels equal PyAV's in these; from 10-bit ones they were seen to differ by up to 84.
-SAME_PIXELS = {"yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp", "gray"}
+EXACT_IN_DECORD = {"yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp", "gray"}
 
 # Those whose colors are stored at half the size.
-HALVED = {"yuv420p", "yuvj420p", "yuv422p"}
+SUBSAMPLED = {"yuv420p", "yuvj420p", "yuv422p"}
 
 # FFmpeg's AVFieldOrder: 0 is unknown, 1 progressive, the others interlaced.
 PROGRESSIVE = 1
 
 # What raw streams without any time are played at.
-USUAL_RATE = 25.0
+DEFAULT_FPS = 25.0
 
 # An index is some kilobytes; this many of them are remembered in each process.
-REMEMBERED = 4096
+CACHED_INDICES = 4096
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,17 +65,17 @@ def index_of(path: Path) -> Index:
 
     Raises VideoError where the file is missing, empty, truncated, or no video.
     """
-    extra = require_whole(path)
+    extra = require_complete(path)
     stat = path.stat()
     return _index(path, stat.st_mtime_ns, stat.st_size, extra)
 
 
-@lru_cache(maxsize=REMEMBERED)
+@lru_cache(maxsize=CACHED_INDICES)
 def _index(path: Path, mtime_ns: int, size: int, extra: int) -> Index:
     if path.suffix.lower() in still.SUFFIXES:
         info = still.info(path)
         return Index(info, np.zeros(1), np.zeros(1, int), False, (info.height, info.width))
-    with opened(path) as (container, stream):
+    with open_video(path) as (container, stream):
         packets = Packets(path, container, stream)
         if extra:
             packets.notes.append(f"{extra} bytes follow the end of the video")
@@ -87,10 +87,10 @@ def _index(path: Path, mtime_ns: int, size: int, extra: int) -> Index:
         if first is None:
             raise VideoError(f"{path}: holds no frame that decodes; fetch it again")
         packets.close(container, stream)
-        return _made(packets, container, stream, first)
+        return _build_index(packets, container, stream, first)
 
 
-def _made(
+def _build_index(
     packets: Packets, container: InputContainer, stream: VideoStream, first: VideoFrame
 ) -> Index:
     declared = stream.codec_context.field_order > PROGRESSIVE
@@ -98,15 +98,15 @@ def _made(
     pts = packets.pts
     counted = bool(packets.odd) or packets.fields
     if counted:
-        pts = [frame.pts for frame in in_order(packets.path)]
+        pts = [frame.pts for frame in decode_in_order(packets.path)]
         packets.compare(pts)
     tracks = container.streams.video
     notes = [*packets.notes]
     if any("\ufffd" in text for text in (container.metadata | stream.metadata).values()):
         notes.append("its tags are not UTF-8")
-    ratio, odd_ratio = display.pixel_shape(stream.sample_aspect_ratio)
+    ratio, odd_ratio = display.pixel_aspect(stream.sample_aspect_ratio)
     rotation, mirrored = display.orientation(packets.path, first)
-    width, height = display.shown_size(first.width, first.height, ratio, rotation)
+    width, height = display.display_size(first.width, first.height, ratio, rotation)
     fps, duration, variable = _timing(pts, stream)
     flaw = packets.flaw or _flaw_of_frames(
         first, len(pts), len(tracks), rotation > 0 or mirrored, interlaced
@@ -152,9 +152,9 @@ def _flaw_of_frames(
     if frames == 1:
         return "one frame, which decord refuses in some containers"
     pixels = first.format.name
-    if pixels not in SAME_PIXELS:
+    if pixels not in EXACT_IN_DECORD:
         return f"decord's colors are not exact for {pixels}"
-    if pixels in HALVED and (first.width % 2 or first.height % 2):
+    if pixels in SUBSAMPLED and (first.width % 2 or first.height % 2):
         return f"decord's colors are not exact for {pixels} of odd sizes"
     return ""
 
@@ -166,7 +166,7 @@ def _timing(stamps: Sequence[int | None], stream: VideoStream) -> tuple[float, f
     known = np.sort([stamp for stamp in stamps if stamp is not None])
     steps = np.diff(known)
     if len(known) < len(stamps):  # a raw stream has none, a program stream those of some frames
-        return rate or USUAL_RATE, len(stamps) / (rate or USUAL_RATE), False
+        return rate or DEFAULT_FPS, len(stamps) / (rate or DEFAULT_FPS), False
     if not len(steps) or steps.mean() == 0:
         return rate, 1 / rate if rate else 0.0, False
     spread = steps.max() - steps.min()

@@ -14,9 +14,9 @@ from av.packet import Packet
 from av.video.stream import VideoStream
 
 from vidda.video import bitstream, sps
-from vidda.video.container import opened
+from vidda.video.completeness import avi_chunks
+from vidda.video.container import open_video
 from vidda.video.video_error import VideoError
-from vidda.video.whole import avi_chunks
 
 CONTAINERS = {"mov,mp4,m4a,3gp,3g2,mj2": "mp4", "matroska,webm": "matroska"}
 
@@ -26,13 +26,13 @@ GAP = "packets between others are missing"
 CUT = "its last packet is cut"
 
 # Doubts that decoding may turn out to be unfounded.
-DOUBTS = {bitstream.SMALL, GAP}
+DECODABLE_DOUBTS = {bitstream.TOO_SMALL, GAP}
 
 # Containers that say nowhere how much they hold.
-ENDLESS = {"mpegts", "mpeg", "mpegvideo"}
+WITHOUT_LENGTH = {"mpegts", "mpeg", "mpegvideo"}
 
 # The decoders that leave out a B-frame whose neighbors they were not given.
-LEAVING_OUT = {"hevc", "mpeg4", "mpeg1video", "mpeg2video"}
+DROP_B_FRAMES = {"hevc", "mpeg4", "mpeg1video", "mpeg2video"}
 
 
 class Packets:
@@ -51,13 +51,13 @@ class Packets:
         self.name = CONTAINERS.get(container.format.name, container.format.name)
         self.codec = stream.codec_context.name
         extradata = stream.codec_context.extradata or b""
-        self.nal_length = bitstream.length_bytes(self.codec, extradata)
+        self.nal_length = bitstream.nal_length_size(self.codec, extradata)
         self.fields = self.codec == "h264" and sps.extradata_codes_fields(extradata)
         self.pts: list[int | None] = []
         self.keys: list[bool] = []
         self.notes: list[str] = []
         self.vary = f"packets of {self.codec} are not known to hold one frame each"
-        self.odd = "" if self.codec in bitstream.ONE_EACH else self.vary
+        self.odd = "" if self.codec in bitstream.ONE_FRAME_PER_PACKET else self.vary
         self.flaw = ""
         self.others = 0  # hidden by an edit list, or empty
         self.b_frames = False
@@ -77,7 +77,7 @@ class Packets:
         self.end = max(self.end, (packet.pts or 0) + (packet.duration or 0))
         self.flaw = self.flaw or self._flaw(packet)
         self.odd = self.odd or self._odd(packet)
-        if self.name in ENDLESS:
+        if self.name in WITHOUT_LENGTH:
             if packet.is_keyframe:
                 self.last_groups = (self.last_groups[1], [])
             self.last_groups[1].append(packet)
@@ -100,9 +100,9 @@ class Packets:
     def _odd(self, packet: Packet) -> str:
         if len(self.pts) == 1 and not self._starts(packet):
             return BEGINS_WITHIN
-        if self.codec not in bitstream.TELLING:
+        if self.codec not in bitstream.INSPECTED:
             return ""
-        return bitstream.odd_packet(self.codec, bytes(packet), self.nal_length)
+        return bitstream.count_doubt(self.codec, bytes(packet), self.nal_length)
 
     def _starts(self, packet: Packet) -> bool:
         """Return whether decoding can begin here; H.264 has key frames that only start a repair."""
@@ -130,7 +130,7 @@ class Packets:
             self._require_all_chunks(stream.index)
         elif self.name == "matroska" and len(container.streams) == 1 and known:
             self._require_duration((container.duration or 0) / 1e6, float(stream.time_base or 0))
-        self.flaw = self.flaw or ("" if self.odd in DOUBTS else self.odd)
+        self.flaw = self.flaw or ("" if self.odd in DECODABLE_DOUBTS else self.odd)
         if self.name == "avi" and self.b_frames:
             self.flaw = self.flaw or "decord's seeks are not right for B-frames in avi"
 
@@ -141,18 +141,20 @@ class Packets:
             self.flaw = self.flaw or reason
         if len(shown) != len(self.pts):
             self.notes.append(f"{reason}: {len(self.pts)} packets give {len(shown)} frames")
-        elif self.odd not in ("", self.vary, *DOUBTS):
+        elif self.odd not in ("", self.vary, *DECODABLE_DOUBTS):
             self.notes.append(reason)
 
     def _gap(self, known: Sequence[int]) -> str:
         """Return that packets are missing before some B-frame, or nothing."""
         steps = np.diff(np.sort(known))
-        wide = self.b_frames and self.codec in LEAVING_OUT and steps.max() > 1.5 * np.median(steps)
+        wide = (
+            self.b_frames and self.codec in DROP_B_FRAMES and steps.max() > 1.5 * np.median(steps)
+        )
         return GAP if wide else ""
 
     def _cut(self, stream: VideoStream) -> str:
         """Return that a stream ends with a packet that gives no frame, or nothing."""
-        if self.name not in ENDLESS:
+        if self.name not in WITHOUT_LENGTH:
             return ""
         codec = stream.codec_context
         codec.flush_buffers()
@@ -166,7 +168,7 @@ class Packets:
 
     def _samples(self, declared: int) -> int:
         """Count the frames of an MP4 regardless of its edit lists, or refuse it: some are lost."""
-        with opened(self.path, edit_lists=False) as (container, stream):
+        with open_video(self.path, edit_lists=False) as (container, stream):
             found = sum(packet.pts is not None for packet in container.demux(stream))
         if found < declared:
             self._refuse(f"{found} frames of the {declared}")

@@ -7,8 +7,13 @@ import numpy as np
 
 from vidda.video import still
 from vidda.video._decord import decord
-from vidda.video.decode import Picture, by_decord, by_pyav, decode_everything
-from vidda.video.display import fit
+from vidda.video.decode import (
+    NumberedFrame,
+    decode_everything,
+    decode_with_decord,
+    decode_with_pyav,
+)
+from vidda.video.display import orient_and_resize
 from vidda.video.index import Index, index_of
 from vidda.video.info import VideoInfo
 from vidda.video.video_error import VideoError
@@ -20,7 +25,7 @@ READER = 2
 
 # Decord seeks, PyAV decodes in one pass but skips what nobody needs. Decord is given the requests
 # where it decodes at most this share of the packets up to the last wanted one.
-JUMP = 0.5
+MAX_DECODED_SHARE = 0.5
 
 
 def probe(path: Path | str) -> VideoInfo:
@@ -71,8 +76,8 @@ def read(
     wanted, inverse = np.unique(numbers, return_inverse=True)
     out = np.empty((len(wanted), height, width, 3), np.uint8)
     row_of = {int(number): row for row, number in enumerate(wanted)}
-    for number, picture in _pictures(index, [int(n) for n in wanted], checked):
-        out[row_of[number]] = fit(index.info, picture, height, width)
+    for number, picture in _frames(index, [int(n) for n in wanted], checked):
+        out[row_of[number]] = orient_and_resize(index.info, picture, height, width)
     ascending = len(wanted) == len(numbers) and np.array_equal(wanted, numbers)
     return out if ascending else out[inverse]
 
@@ -84,26 +89,26 @@ def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
     """
     index = index_of(Path(path))
     height, width = _target(index.info, size)
-    for _, picture in _pictures(index, list(range(index.info.frames)), checked=False):
-        yield fit(index.info, picture, height, width)
+    for _, picture in _frames(index, list(range(index.info.frames)), checked=False):
+        yield orient_and_resize(index.info, picture, height, width)
 
 
-def _pictures(index: Index, wanted: list[int], checked: bool) -> Iterator[Picture]:
+def _frames(index: Index, wanted: list[int], checked: bool) -> Iterator[NumberedFrame]:
     if not wanted:
         return
     if index.info.reader == "pillow":
         yield from still.read(index.info.path, wanted)
         return
-    if index.info.reader == "decord" and _jumps(index, wanted, checked):
+    if index.info.reader == "decord" and _seeking_pays(index, wanted, checked):
         try:
-            yield from by_decord(index, wanted)
+            yield from decode_with_decord(index, wanted)
             return
         except (decord.DECORDError, UnicodeEncodeError):  # or a name that is not UTF-8
             pass  # PyAV then reads it, or says what is wrong with it
-    yield from by_pyav(index, wanted)
+    yield from decode_with_pyav(index, wanted)
 
 
-def _jumps(index: Index, wanted: list[int], checked: bool) -> bool:
+def _seeking_pays(index: Index, wanted: list[int], checked: bool) -> bool:
     """Return whether these frames are known to be sound, and decord's seeks spare much of the
     decoding.
     """
@@ -114,7 +119,7 @@ def _jumps(index: Index, wanted: list[int], checked: bool) -> bool:
     last_of = dict(zip(index.groups[positions], positions, strict=True))
     starts = np.searchsorted(index.groups, list(last_of))
     spared = 1 - (np.array(list(last_of.values())) - starts + 1).sum() / (positions[-1] + 1)
-    return bool(spared >= 1 - JUMP)
+    return bool(spared >= 1 - MAX_DECODED_SHARE)
 
 
 def _numbers(info: VideoInfo, indices: Sequence[int] | np.ndarray | None) -> np.ndarray:

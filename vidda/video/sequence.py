@@ -5,17 +5,17 @@ from pathlib import Path
 
 from av.video.frame import VideoFrame
 
-from vidda.video.container import opened
+from vidda.video.container import open_video
 from vidda.video.video_error import VideoError
 
 
-def in_order(path: Path) -> Iterator[VideoFrame]:
+def decode_in_order(path: Path) -> Iterator[VideoFrame]:
     """Decode every frame of a video; raises VideoError on the first fault that can be seen."""
-    with opened(path) as (container, stream):
-        yield from sound(path, container.decode(stream))
+    with open_video(path) as (container, stream):
+        yield from require_undamaged(path, container.decode(stream))
 
 
-def sound(
+def require_undamaged(
     path: Path, frames: Iterable[VideoFrame], size: tuple[int, int] | None = None
 ) -> Iterator[VideoFrame]:
     """Pass frames on, or raise VideoError at one that is damaged or of another size.

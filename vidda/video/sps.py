@@ -14,7 +14,7 @@ HIGH = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
 def codes_fields(data: bytes, length: int) -> bool:
     """Return whether a packet of H.264 holds a parameter set for fields; see `nal_units`."""
     sets = (data[start:end] for start, end in nal_units(data, length) if data[start] & 31 == SPS)
-    return any(_of_set(nal) for nal in sets)
+    return any(_set_codes_fields(nal) for nal in sets)
 
 
 def extradata_codes_fields(extradata: bytes) -> bool:
@@ -24,13 +24,13 @@ def extradata_codes_fields(extradata: bytes) -> bool:
     at, found = 6, False
     for _ in range(extradata[5] & 31 if len(extradata) > at else 0):
         size = int.from_bytes(extradata[at : at + 2], "big")
-        found = found or _of_set(extradata[at + 2 : at + 2 + size])
+        found = found or _set_codes_fields(extradata[at + 2 : at + 2 + size])
         at += 2 + size
     return found
 
 
-def _of_set(nal: bytes) -> bool:
-    bits = _Bits(nal[1:].replace(b"\0\0\3", b"\0\0"))
+def _set_codes_fields(nal: bytes) -> bool:
+    bits = _BitReader(nal[1:].replace(b"\0\0\3", b"\0\0"))
     profile = bits.take(8)
     bits.take(16)  # constraints, level
     bits.number()
@@ -67,7 +67,7 @@ def _skip_samples(bits: "_Bits") -> None:
                 last = following or last
 
 
-class _Bits:
+class _BitReader:
     """Reads bits and Exp-Golomb numbers; beyond the end all bits are 1."""
 
     def __init__(self, data: bytes) -> None:

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.errors import ViddaError
-from vidda.sidecar import path_of, rows_of
+from vidda.sidecar import read_rows, sidecar_path
 from vidda.types import ClipRecord
 
 Square = tuple[int, int, int]
@@ -53,10 +53,10 @@ class PersonCrop(Config):
         if self.columns is not None:
             box = _column_box(clip, self.columns)
             return [box] * len(numbers)
-        if not path_of(clip, root).is_file():
+        if not sidecar_path(clip, root).is_file():
             return [None] * len(numbers)
         return [
-            _enclosing_box(people) for people in rows_of(clip, root, "box", len(numbers), numbers)
+            _enclosing_box(people) for people in read_rows(clip, root, "box", len(numbers), numbers)
         ]
 
     def square(self, box: np.ndarray | None, height: int, width: int) -> Square:

@@ -12,7 +12,7 @@ RUN/records/       size and hash of the weights, by which a resumed run checks t
 import torch
 
 from vidda.data import load_manifest
-from vidda.data.derived import done, making_folder
+from vidda.data.derived import derive_folder, finished_record
 from vidda.errors import ViddaError
 from vidda.files import require_free
 from vidda.run import RunFolder
@@ -67,7 +67,7 @@ def run(config: PersonalizeConfig, *, dry_run: bool, resume: bool) -> int:
         config,
         fingerprints,
         resume=resume,
-        whole=done(config.run, RESULT, RESULT) is not None,
+        whole=finished_record(config.run, RESULT, RESULT) is not None,
         wandb=config.wandb,
         tensorboard=config.tensorboard,
     ) as folder:
@@ -150,10 +150,10 @@ def _save(
     config: PersonalizeConfig, learner: Learner, base: str, target_frames: Frames, size: int
 ) -> None:
     """Write RUN/result atomically, unless an interrupted run has written it already."""
-    if done(config.run, RESULT, RESULT) is not None:
+    if finished_record(config.run, RESULT, RESULT) is not None:
         return
     method = config.method
-    with making_folder(config.run, RESULT, RESULT) as folder:
+    with derive_folder(config.run, RESULT, RESULT) as folder:
         learner.save(folder)
         write_card(
             folder,

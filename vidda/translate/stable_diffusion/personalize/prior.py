@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.derived import make, missing
+from vidda.data.derived import derive_file, missing
 from vidda.progress import meter
 from vidda.translate.stable_diffusion.personalize.denoiser_learner import Prior
 from vidda.translate.stable_diffusion.personalize.encoded_frames import encode_images
@@ -73,7 +73,7 @@ def _render_batch(
     with settings.accelerator.autocast():
         made = render(settings.models, settings.drawing, config.prompt, settings.size, seeds)
     for file, image in zip(files, made, strict=True):
-        make(settings.folder, file, file, partial(_write_image, image))
+        derive_file(settings.folder, file, file, partial(_write_image, image))
 
 
 def _write_image(image: np.ndarray, path: Path) -> tuple[str, ...]:

@@ -25,7 +25,7 @@ IN_CLUSTER = {0xE7, 0xA3, 0xA0, 0xAB, 0xA7, 0x5854}
 WITH_FRAMES = (b"moov", b"mdat", b"moof")
 
 
-def require_whole(path: Path) -> int:
+def require_complete(path: Path) -> int:
     """Return how many bytes follow the last box of an MP4, 0 for all else.
 
     Raises VideoError where a file is missing, empty, or shorter than its headers declare. MP4, AVI
@@ -36,7 +36,7 @@ def require_whole(path: Path) -> int:
         if size == 0:
             raise VideoError(f"{path}: the file is empty (0 bytes); fetch it again")
         with path.open("rb") as file:
-            declared, extra = _declared(path, file, size)
+            declared, extra = _declared_size(path, file, size)
     except FileNotFoundError:
         raise VideoError(f"{path}: no such file") from None
     except OSError as error:
@@ -48,7 +48,7 @@ def require_whole(path: Path) -> int:
     return extra
 
 
-def _declared(path: Path, file: BinaryIO, size: int) -> tuple[int, int]:
+def _declared_size(path: Path, file: BinaryIO, size: int) -> tuple[int, int]:
     """Return the bytes that the file's header declares, 0 where it does not, and those after it."""
     head = file.read(HEAD_BYTES)
     if head[4:8] == b"ftyp":
@@ -86,11 +86,11 @@ def _end_of_boxes(file: BinaryIO, size: int) -> tuple[int, int]:
 
 def _end_of_segment(path: Path, file: BinaryIO, head: bytes, size: int) -> int:
     """Where the Matroska segment ends, 0 where it was streamed with its length unknown."""
-    header_length, header_end, _ = _number(head, 4)
+    header_length, header_end, _ = _read_varint(head, 4)
     at = header_end + header_length
     if int.from_bytes(head[at : at + 4], "big") != SEGMENT:
         return 0
-    length, start, unknown = _number(head, at + 4)
+    length, start, unknown = _read_varint(head, at + 4)
     if unknown:
         return 0
     if start + length <= size:
@@ -106,7 +106,7 @@ def _require_chain(path: Path, file: BinaryIO, start: int, end: int, known: set[
         head = file.read(12)
         id_width = 9 - head[0].bit_length()
         element = int.from_bytes(head[:id_width], "big")
-        length, width, unknown = _number(head, id_width)
+        length, width, unknown = _read_varint(head, id_width)
         if unknown:
             return
         body, at = at + width, at + width + length
@@ -116,7 +116,7 @@ def _require_chain(path: Path, file: BinaryIO, start: int, end: int, known: set[
             _require_chain(path, file, body, at, IN_CLUSTER | {VOID, CRC})
 
 
-def _number(data: bytes, at: int) -> tuple[int, int, bool]:
+def _read_varint(data: bytes, at: int) -> tuple[int, int, bool]:
     """EBML's variable-length number at a place, the place after it, whether it means unknown."""
     width = 9 - int.from_bytes(data[at : at + 1], "big").bit_length()
     largest = (1 << 7 * width) - 1
