@@ -141,7 +141,7 @@ def test_problems_of_a_command_are_told_without_a_traceback(
     for speed in (28, 128):
         assert errors(capsys, "toy", "a", f"speed={speed}") == [
             "error: [Errno 28] No space left on device: 'a'; free some space: what is done is kept,"
-            " and the same command with --resume goes on"
+            " and the same command with --resume continues"
         ]
     assert main(["toy", "a", "speed=99"]) == 130
     assert "--resume" in capsys.readouterr().err
@@ -173,7 +173,7 @@ def test_what_ends_a_command_says_a_line(
     finally:
         signal.signal(number, inherited)
     assert status == 128 + number
-    said = f"ended by {number.name}; the same command with --resume goes on from here\n"
+    said = f"ended by {number.name}; the same command with --resume continues from here\n"
     assert capsys.readouterr().err == said
 
 

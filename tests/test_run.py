@@ -261,7 +261,7 @@ def test_a_damaged_checkpoint_is_named_and_the_one_before_is_taken(
         save(run, 20)
     told = [line for line in capsys.readouterr().err.splitlines() if "0000" in line]
     assert re.fullmatch(rf".*000020: {name} is (missing|damaged.*)", told[0])
-    assert told[1] == "goes back to checkpoint 000010"
+    assert told[1] == "resuming from checkpoint 000010"
     assert all(line in (tmp_path / "log.txt").read_text() for line in told)
     assert names(tmp_path) == {"000010", "000020", "last"}
     open_run(tmp_path, resume=True).close()
@@ -279,7 +279,7 @@ def test_without_a_sound_checkpoint_the_run_starts_again(
     (tmp_path / "checkpoints" / "000020").mkdir()
     with open_run(tmp_path, resume=True) as run:
         assert run.last_checkpoint() is None and steps_in(tmp_path) == []
-    assert "no checkpoint is sound: the run starts again" in capsys.readouterr().err
+    assert "no checkpoint is intact: the run starts again" in capsys.readouterr().err
     assert names(tmp_path) == set()
 
 
@@ -318,7 +318,7 @@ def test_damage_of_a_finished_run_is_told_and_nothing_is_touched(
         run.finish()
     damage(tmp_path / "checkpoints" / "000010" / "weights", "emptied")
     assert open_run(tmp_path, resume=True).finished
-    assert "000010: weights is damaged (0 of 2 bytes); without" in capsys.readouterr().err
+    assert "000010: weights is damaged (0 of 2 bytes); delete " in capsys.readouterr().err
     (tmp_path / "DONE").unlink()
     with open_run(tmp_path, resume=True) as run:
         assert run.last_checkpoint() is None

@@ -36,7 +36,7 @@ def test_a_clip_is_frozen_hashable_and_picklable() -> None:
 
 
 def test_a_manifest_refuses_repeated_ids_and_labels_out_of_range() -> None:
-    with pytest.raises(ViddaError, match="'a' stands twice"):
+    with pytest.raises(ViddaError, match="'a' is duplicated"):
         manifest(clip("a"), clip("a", path="b.mp4"))
     for label in (2, -1):
         with pytest.raises(ViddaError, match=rf"'a': label {label} not in 0\.\.1"):
@@ -108,7 +108,7 @@ def test_predictions_refuse_lengths_that_differ() -> None:
 
 def gathered(classes: tuple[str, ...], *labels: int | None) -> Manifest:
     clips = tuple(ClipRecord(f"{n}", f"{n}", k, "real", "air") for n, k in enumerate(labels))
-    return Manifest(Path(), classes, clips, gathered=True)
+    return Manifest(Path(), classes, clips, classes_inferred=True)
 
 
 @pytest.mark.parametrize(
@@ -126,14 +126,14 @@ def test_a_few_clips_are_put_under_the_classes_of_all(
     own: tuple[str, ...], labels: list[int | None], expected: list[int | None]
 ) -> None:
     classes = ("Advance", "Halt", "Rally")
-    found = gathered(own, *labels).under(classes)
+    found = gathered(own, *labels).with_classes(classes)
     assert found.classes == classes
     assert [clip.label for clip in found.clips] == expected
-    declared = replace(gathered(own, *labels), gathered=False)
-    assert declared.under(classes) is declared
+    declared = replace(gathered(own, *labels), classes_inferred=False)
+    assert declared.with_classes(classes) is declared
 
 
 @pytest.mark.parametrize("own", [("0", "1", "2", "3"), ("Rally", "other")])
 def test_clips_of_other_classes_stay_under_their_own(own: tuple[str, ...]) -> None:
     manifest = gathered(own, 0, 1)
-    assert manifest.under(("Advance", "Halt", "Rally")) is manifest
+    assert manifest.with_classes(("Advance", "Halt", "Rally")) is manifest

@@ -67,7 +67,7 @@ class Timed:
         clips = [SimpleNamespace(id=str(n)) for n in range(len(batch.label))]
         self.dataset = SimpleNamespace(manifest=SimpleNamespace(clips=clips))
 
-    def places(self, number: int, start: int = 0) -> Iterator[Batch]:
+    def batches_in_order(self, number: int, start: int = 0) -> Iterator[Batch]:
         """Yield the batch `steps` times; number, start: of the epoch and batch, ignored."""
         for _ in range(self.steps):
             self.asked.append(_now())
@@ -137,7 +137,7 @@ def bare_loop(model: Recognizer, timed: Timed, accelerator: Accelerator) -> None
     precision = accelerator.mixed_precision
     scaler = torch.amp.GradScaler(device.type, enabled=precision == "fp16")
     dtype = torch.float16 if precision == "fp16" else torch.bfloat16
-    for batch in timed.places(0):
+    for batch in timed.batches_in_order(0):
         video, label = batch.video.to(device), batch.label.to(device)
         with torch.autocast(device.type, dtype, enabled=precision != "no"):
             logits = model(video).logits

@@ -1,3 +1,3 @@
-"""vidda: video domain adaptation for action recognition."""
+"""Video domain adaptation for action recognition."""
 
 __version__ = "0.1.0"

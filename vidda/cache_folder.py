@@ -1,8 +1,8 @@
-"""A folder of what was computed once, which several processes and runs may share.
+"""A cache folder that several processes and runs may share.
 
-A file is written under another name and renamed, so each is whole or absent, whoever is killed and
-however many processes write the same one. A cache only saves time: where it cannot be written, a
-warning says so once, and whoever uses it goes on without.
+A file is written under a temporary name and renamed, so each is whole or absent, whichever process
+is killed and however many write the same one. A cache only saves time: where it cannot be written,
+one warning is given, and its users continue without it.
 """
 
 import errno
@@ -21,57 +21,62 @@ from vidda.files import atomic
 from vidda.shared_memory import share
 
 STALE_S = 3600.0
-MISTAKEN = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
-"""What the machine says where no folder of this name can ever be."""
+IMPOSSIBLE_PATH = (errno.EEXIST, errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG)
+"""Error numbers that mean that no folder of this name can ever be made."""
 
 
 class CacheFolder:
-    """The folder, and whether it can still be written; workers share the knowledge.
+    """A cache folder and the flag, shared with workers, that it can no longer be written.
 
-    folder: made where it does not exist, and `parts` in it. min_free_gib: nothing more is kept
-    where less disk than this would stay free. without: what happens then, for the warning. Raises
-    ViddaError where there can be no such folder.
+    folder: made where it does not exist, with `subfolders` in it. min_free_gib: files are no longer
+    kept where less disk space than this would stay free. without: what happens then, for the
+    warning. Raises ViddaError where there can be no such folder.
     """
 
     def __init__(
-        self, folder: Path, min_free_gib: float, without: str, parts: Sequence[str] = ()
+        self, folder: Path, min_free_gib: float, without: str, subfolders: Sequence[str] = ()
     ) -> None:
         self.folder = folder
         self.min_free_gib = min_free_gib
         self._without = without
-        self._off = _off(folder.absolute())
-        self._off.fill_(False)
+        self._disabled = _disabled_flag(folder.absolute())
+        self._disabled.fill_(False)
         try:
-            for place in (folder, *(folder / part for part in parts)):
-                place.mkdir(parents=True, exist_ok=True)
+            for one in (folder, *(folder / name for name in subfolders)):
+                one.mkdir(parents=True, exist_ok=True)
             self._remove_leftovers()
         except OSError as error:
-            if error.errno in MISTAKEN:
+            if error.errno in IMPOSSIBLE_PATH:
                 problem = f"cache {folder}: cannot be written to: {error.strerror}"
                 raise ViddaError(f"{problem}; choose another folder") from None
-            self._stop(error)
+            self._disable(error)
 
-    def write(self, place: Path, size: int, save: Callable[[Path], None]) -> None:
-        """Keep a file of about `size` bytes, as `save` writes it to the path that it is given."""
-        if self._off:
+    def write(self, file: Path, size: int, save: Callable[[Path], None]) -> None:
+        """Write a file of the cache, unless the cache can no longer be written.
+
+        file: its path in the folder. size: about how many bytes it will have. save: writes the
+        content to the temporary path that it is called with. An OSError disables the cache with a
+        warning.
+        """
+        if self._disabled:
             return
         try:
             if shutil.disk_usage(self.folder).free - size < self.min_free_gib * 2**30:
-                self._stop(f"less than {self.min_free_gib} GiB would stay free")
+                self._disable(f"less than {self.min_free_gib} GiB would stay free")
                 return
-            with atomic(place) as temporary:
+            with atomic(file) as temporary:
                 save(temporary)
         except OSError as error:
-            self._stop(error)
+            self._disable(error)
 
-    def _stop(self, why: OSError | str) -> None:
-        said = why if isinstance(why, str) else f"cannot be written to ({why.strerror or why})"
-        if not self._off:
-            self._off.fill_(True)
-            warnings.warn(f"cache {self.folder}: {said}; {self._without}", stacklevel=4)
+    def _disable(self, why: OSError | str) -> None:
+        reason = why if isinstance(why, str) else f"cannot be written to ({why.strerror or why})"
+        if not self._disabled:
+            self._disabled.fill_(True)
+            warnings.warn(f"cache {self.folder}: {reason}; {self._without}", stacklevel=4)
 
     def _remove_leftovers(self) -> None:
-        """Half-written files of processes that were killed; fresh ones may be another's work."""
+        """Remove half-written files of killed processes; recent ones may be still being written."""
         for part in self.folder.rglob(".*.part*"):
             with suppress(FileNotFoundError):  # another process has just finished it
                 if time.time() - part.stat().st_mtime > STALE_S:
@@ -79,6 +84,6 @@ class CacheFolder:
 
 
 @cache
-def _off(folder: Path) -> torch.Tensor:
-    """Return whether a folder is written no more: one for all users of it, here and in workers."""
+def _disabled_flag(folder: Path) -> torch.Tensor:
+    """Return the flag, () bool, that all users of a folder share, in this process and workers."""
     return share(torch.zeros((), dtype=torch.bool))

@@ -20,14 +20,15 @@ CONTENTS = "contents.json"
 class Checkpoints:
     """The folder `checkpoints/` of a run: 000500/, 001000/, last -> 001000.
 
-    last_step: the step of the newest checkpoint, None before the first. Opening it puts right
-    whatever a process killed at any instant has left; `go_back` what was damaged afterwards.
+    last_step: the step of the newest checkpoint, None before the first. Opening the folder repairs
+    whatever a process killed at any instant has left; `discard_damaged` removes what was damaged
+    afterwards.
     """
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        for rest in folder.glob(".*.part"):
-            rest.unlink() if rest.is_symlink() else shutil.rmtree(rest)
+        for leftover in folder.glob(".*.part"):
+            leftover.unlink() if leftover.is_symlink() else shutil.rmtree(leftover)
         self.last_step: int | None = None
         self._find_last()
 
@@ -50,7 +51,7 @@ class Checkpoints:
     def prune(self, keep: int) -> None:
         """Delete all but the newest `keep` checkpoints and those that `link` has named.
 
-        `save` does it; a process killed in between has not, so it is done again at a run's end.
+        `save` calls it; a process killed in between has not, so a run calls it again at its end.
         """
         linked = {p.readlink().name for p in self.folder.iterdir() if p.is_symlink()}
         for old in sorted(self._steps())[:-keep]:
@@ -58,19 +59,22 @@ class Checkpoints:
                 self._remove(old)
 
     def link(self, name: str, step: int) -> None:
-        """Let `name` stand for a checkpoint, in place of the one that it stood for.
+        """Point the link `name` to the checkpoint of `step`, instead of where it pointed before.
 
-        A process killed right after `save` has not come here: link again after a resume.
+        A process killed right after `save` has not called it: link again after a resume.
         """
-        place = self.folder / name
-        if place.is_dir() and not place.is_symlink():
-            shutil.rmtree(place)  # a copy of the run, made by a program that follows links
+        link = self.folder / name
+        if link.is_dir() and not link.is_symlink():
+            shutil.rmtree(link)  # a copy of the run, made by a program that follows links
         temporary = self.folder / f".{name}.part"
         temporary.symlink_to(self.path(step).name)
-        temporary.replace(place)
+        temporary.replace(link)
 
-    def damage(self) -> dict[int, str]:
-        """What is wrong with each checkpoint that is damaged or needs one that is, by step."""
+    def find_damaged(self) -> dict[int, str]:
+        """Return, by step, what is wrong with each checkpoint that is damaged or needs one that is.
+
+        Raises ViddaError where a file is there but cannot be read.
+        """
         found: dict[int, str] = {}
         steps = sorted(self._steps())
         for step in steps:
@@ -81,9 +85,13 @@ class Checkpoints:
                 found[step] = f"{self.path(step)}: {problem}"
         return found
 
-    def go_back(self) -> list[str]:
-        """Remove what `damage` finds, so that the newest checkpoint is sound; a line for each."""
-        found = self.damage()
+    def discard_damaged(self) -> list[str]:
+        """Remove the checkpoints that `find_damaged` finds, so that the newest one is intact.
+
+        Returns a line for each of them, and one that states where the run resumes; none where all
+        are intact.
+        """
+        found = self.find_damaged()
         for step in found:
             self._remove(step)
         if not found:
@@ -93,8 +101,8 @@ class Checkpoints:
             if link.is_symlink() and not link.exists():
                 link.unlink()
         if self.last_step is None:
-            return [*found.values(), "no checkpoint is sound: the run starts again"]
-        return [*found.values(), f"goes back to checkpoint {self.path(self.last_step).name}"]
+            return [*found.values(), "no checkpoint is intact: the run starts again"]
+        return [*found.values(), f"resuming from checkpoint {self.path(self.last_step).name}"]
 
     def path(self, step: int) -> Path:
         """Return the folder of a checkpoint."""
@@ -106,21 +114,19 @@ class Checkpoints:
             self.link("last", self.last_step)
 
     def _steps(self) -> list[int]:
-        """Return those of the folders whose name is exactly a checkpoint's: "000500 (copy)" is
-        none.
-        """
+        """Return the steps of the folders named exactly like a checkpoint, not "000500 (copy)"."""
         named = (path for path in self.folder.glob("[0-9]*") if re.fullmatch(r"\d+", path.name))
         return [step for path in named if self.path(step := int(path.name)).name == path.name]
 
     def _remove(self, step: int) -> None:
-        """Delete a checkpoint; killed half way, what is left must not look like a whole one."""
+        """Delete a checkpoint so that a kill half way leaves nothing that looks like one."""
         doomed = self.folder / f".{self.path(step).name}.part"
         self.path(step).rename(doomed)
         shutil.rmtree(doomed)
 
 
 def _write_contents(folder: Path, needs: int | None) -> None:
-    """Write down what is in a checkpoint's folder, after everything else."""
+    """Write contents.json: size and SHA-256 of the other files. Called after they are written."""
     files = {
         path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)}
         for path in sorted(folder.rglob("*"))
@@ -130,9 +136,9 @@ def _write_contents(folder: Path, needs: int | None) -> None:
 
 
 def _examine(folder: Path) -> tuple[str, int | None]:
-    """What is wrong with a checkpoint's folder, or nothing; and the step that it needs.
+    """Return what is wrong with a checkpoint's folder ("" if nothing), and the step that it needs.
 
-    Raises ViddaError where a file is there and cannot be read: the disk fails, not the file.
+    Raises ViddaError where a file is there but cannot be read: then the disk fails, not the file.
     """
     try:
         content = json.loads((folder / CONTENTS).read_text(encoding="utf-8"))

@@ -1,4 +1,4 @@
-"""The one place that turns names of devices and precisions into torch's own."""
+"""Torch devices and types from the names that configs give them."""
 
 from typing import TYPE_CHECKING, Literal
 
@@ -11,9 +11,10 @@ Precision = Literal["fp32", "bf16", "fp16"]
 
 
 def torch_device(name: str, key: str) -> "torch.device":
-    """Return a device by name, `auto` for the current GPU if there is one.
+    """Return the torch device of a name; `auto` is the current GPU, or the CPU if there is none.
 
-    key: of the config, for the message. Raises ViddaError when this machine has no such device.
+    key: the config's key of the name, for the message. Raises ViddaError when this machine has no
+    such device.
     """
     import torch
 
@@ -34,7 +35,7 @@ def torch_device(name: str, key: str) -> "torch.device":
 
 
 def torch_dtype(precision: Precision) -> "torch.dtype":
-    """Return the floating-point type of a precision."""
+    """Return torch's floating-point type of a precision."""
     import torch
 
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]

@@ -1,4 +1,4 @@
-"""The exceptions that a user is meant to read."""
+"""Exceptions whose text is written for the user, and text that is safe to print."""
 
 import re
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ _CONTROL = re.compile(
 
 
 class ViddaError(Exception):
-    """Something the user can mend: its text names the thing, the value and the remedy.
+    """An error that the user can fix: its text names the thing, the value and the remedy.
 
-    The command line prints it as one line (or one line a problem) without a traceback.
+    The command line prints it without a traceback, as one line a problem.
     """
 
 
 class ConfigError(ViddaError):
-    """Every mistake of one config, a line each, in `problems`."""
+    """All mistakes of one config, a line each, in `problems`."""
 
     def __init__(self, problems: Sequence[str]) -> None:
         super().__init__("\n".join(problems))
@@ -25,8 +25,8 @@ class ConfigError(ViddaError):
 
 
 def escape_control(text: str) -> str:
-    """Return one line with control characters escaped, for a file's name may hold any.
+    """Return one line of text with control characters escaped, to print or to log.
 
-    For whatever is shown on a terminal or kept in a log.
+    A file's name may hold any character: line breaks, terminal codes, marks of text direction.
     """
     return _CONTROL.sub(lambda found: found[0].encode("unicode_escape").decode(), text)

@@ -18,7 +18,7 @@ LOCK = ".lock"
 DRIVE = re.compile(r"[A-Za-z]:")
 """The first part of a Windows path with a drive."""
 LONGEST_NAME = 200
-"""In bytes, of a name in a config or of a stage; file systems take 255, its files add to it."""
+"""Bytes of a name in a config or of a stage; file systems take 255, and suffixes are added."""
 
 
 @contextmanager
@@ -27,7 +27,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, because writers of video and images choose a format by it.
     Several processes may write the same path at once: the last one wins, and each file is whole.
-    Content and name are on the disk before the return.
+    Content and name are on the disk when the block is left.
     """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
@@ -45,8 +45,9 @@ def atomic(path: Path) -> Iterator[Path]:
 def atomic_folder(path: Path) -> Iterator[Path]:
     """Yield a new temporary folder beside `path`; on success it is renamed to `path`, else removed.
 
-    Everything in it is on the disk before the rename, and the rename before the return. `path` must
-    not exist. A process killed in between leaves `.<name>.part`, which the next attempt replaces.
+    Everything in it is on the disk before the rename, and the rename when the block is left. `path`
+    must not exist. A process killed in between leaves `.<name>.part`, which the next attempt
+    replaces.
     """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.name}.part")
@@ -64,19 +65,19 @@ def atomic_folder(path: Path) -> Iterator[Path]:
 
 
 def make_folder(folder: Path) -> None:
-    """Make a folder and those above it, where they are not there; their names are on the disk."""
-    new = [place for place in (folder, *folder.parents) if not place.exists()]
+    """Make a folder and its missing parents, and wait until their names are on the disk."""
+    new = [one for one in (folder, *folder.parents) if not one.exists()]
     folder.mkdir(parents=True, exist_ok=True)
-    for place in new:
-        fsync(place.parent)
+    for one in new:
+        fsync(one.parent)
 
 
 @contextmanager
 def path_in_errors(path: Path | None) -> Iterator[None]:
-    """Let what the machine refuses within say where: `path`, unless it names a file itself.
+    """Name `path` in an OSError raised within the block, unless the error names a file itself.
 
-    A failed write names none, and libraries in Rust (safetensors) raise an error of their own kind,
-    which becomes an OSError here.
+    A failed write names none, and libraries in Rust (safetensors) raise an error of their own type,
+    which becomes an OSError here. path: None converts the type and adds no name.
     """
     try:
         yield
@@ -103,11 +104,11 @@ def fsync(path: Path) -> None:
 
 @contextmanager
 def lock(folder: Path) -> Iterator[None]:
-    """Hold a folder, against other processes, until the block ends or this process dies.
+    """Lock a folder against other processes until the block ends or this process dies.
 
-    A POSIX lock rather than flock: data loaders' forked workers do not inherit it, so a worker that
-    outlives its killed parent does not hold the folder. Raises ViddaError when another holds it, or
-    nothing can be written there.
+    It is a POSIX lock, not flock: data loaders' forked workers do not inherit it, so a worker that
+    outlives its killed parent does not hold the folder. Raises ViddaError when another process
+    holds it, or when nothing can be written there.
     """
     try:
         file = (folder / LOCK).open("a+", encoding="utf-8")
@@ -134,8 +135,8 @@ def lock(folder: Path) -> Iterator[None]:
 def discard_partial(folder: Path) -> None:
     """Remove what `atomic` and `atomic_folder` left under `folder` when their process was killed.
 
-    For the one process that writes there: another one's unfinished files would go too. Folders
-    below that have a lock of their own are left alone.
+    Only the process that holds the folder's lock may call it: unfinished files of another process
+    would be removed too. Folders below that have a lock of their own are left alone.
     """
     for root, folders, files in os.walk(folder):
         here = Path(root)
@@ -159,49 +160,49 @@ def write_text(path: Path, text: str) -> None:
 
 
 def relative_path(path: str, root: object = "the root") -> str:
-    """Return a path below `root`, with forward slashes and without `./`: the one rule of what stays
-    there.
+    """Return a path relative to `root`, with forward slashes and without `./`.
 
-    A colon is as good as any character, but for a drive's. Raises ViddaError for a path that is
-    absolute, has a drive or `..`, names nothing, or holds a NUL, which no file system takes.
+    root: named in the message. A colon may be in a name, unless it makes a drive. Raises ViddaError
+    for a path that is absolute, has a drive or `..`, is empty, or holds a NUL, which no file system
+    takes.
     """
     slashed = path.replace("\\", "/")
     parts = [part for part in slashed.split("/") if part not in ("", ".")]
     if not parts or slashed.startswith("/") or ".." in parts or DRIVE.fullmatch(parts[0]):
         raise ViddaError(f"path {path!r} leaves {root}; give it relative to that folder")
     if "\0" in path:
-        raise ViddaError(f"path {path!r} holds a NUL, which no file's name can; correct it")
+        raise ViddaError(f"path {path!r} holds a NUL, which no file name can hold; correct it")
     return "/".join(parts)
 
 
 def inside(root: Path, path: str) -> Path:
-    """`root / path`, refused with a ViddaError where `relative_path` refuses it."""
+    """Return `root / path`; raises ViddaError for a path that `relative_path` refuses."""
     return root / relative_path(path, root)
 
 
 def file_name(name: str) -> str:
-    """Return the name itself, where it can be that of one file or folder.
+    """Return `name` unchanged if it can be the name of one file or folder.
 
-    Raises ViddaError for one that has several parts or none, begins with a dot (temporary files
-    do), or leaves no room for a suffix.
+    Raises ViddaError for a name that holds a slash, is empty, begins with a dot (temporary files
+    do), or is longer than LONGEST_NAME bytes.
     """
     one = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
     if not name or not one or DRIVE.fullmatch(name) or len(name.encode()) > LONGEST_NAME:
         raise ViddaError(
-            f"{name[:60]!r} would be a folder's name; take letters, digits, - and _, at most"
+            f"{name[:60]!r} cannot be a folder's name; take letters, digits, - and _, at most"
             f" {LONGEST_NAME}"
         )
     return name
 
 
 BUILTIN = "builtin:"
-"""Begins a path that lies in the folder of what vidda ships: builtin:mini_diffusion."""
+"""Prefix of a path in the folder of the models that vidda ships: builtin:mini_diffusion."""
 
 
 def resolve_builtin(path: Path) -> Path:
-    """Return a path as it is, or where in this installation a `builtin:NAME` lies.
+    """Return the path of a `builtin:NAME` in this installation; any other path unchanged.
 
-    Raises ViddaError, naming what there is, for a name that vidda does not ship.
+    Raises ViddaError, which lists the names, for a name that vidda does not ship.
     """
     text = path.as_posix()
     if not text.startswith(BUILTIN):
@@ -210,22 +211,25 @@ def resolve_builtin(path: Path) -> Path:
     found = inside(assets, text.removeprefix(BUILTIN))
     if not found.exists():
         names = ", ".join(f"{BUILTIN}{one.name}" for one in sorted(assets.glob("*/")))
-        raise ViddaError(f"{path}: vidda ships no such thing; it ships {names}")
+        raise ViddaError(f"{path}: vidda ships nothing of this name; it ships {names}")
     return found
 
 
 def sha256(path: Path) -> str:
-    """Return hex digest of a file's content."""
+    """Return the SHA-256 of a file's content, as hex digits."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def require_free(folder: Path, needed_bytes: int) -> None:
-    """Raise ViddaError unless the disk of `folder`, which need not exist yet, has room."""
-    place = folder.absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
+    """Raise ViddaError unless the disk of `folder` has `needed_bytes` free.
+
+    The folder need not exist yet.
+    """
+    existing = folder.absolute()
+    while not existing.exists():
+        existing = existing.parent
+    free = shutil.disk_usage(existing).free
     if free < needed_bytes:
         raise ViddaError(
             f"{folder}: needs {_size(needed_bytes)} but {_size(free)} are free; free some space or"
@@ -234,7 +238,7 @@ def require_free(folder: Path, needed_bytes: int) -> None:
 
 
 def _size(count: int) -> str:
-    """Return bytes in a unit in which they are at least 1, rounded to tell two of them apart."""
+    """Return a count of bytes as text, in the largest unit of which there is at least one."""
     for unit, name in ((2**30, "GiB"), (2**20, "MiB"), (2**10, "KiB")):
         if count >= unit:
             return f"{count / unit:.1f} {name}"

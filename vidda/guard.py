@@ -1,4 +1,4 @@
-"""What a command's process does around it: signals, escaped output, and errors as lines."""
+"""The guard around a command's process: signals, escaped output, and errors as lines."""
 
 import errno
 import os
@@ -12,9 +12,9 @@ from typing import Any, NoReturn, TextIO, cast
 
 from vidda.errors import ViddaError, escape_control
 
-_FREE = "; free some space: what is done is kept, and the same command with --resume goes on"
+_FREE = "; free some space: what is done is kept, and the same command with --resume continues"
 
-# What a machine refuses and its user can mend, and how where its own words do not say it.
+# System errors that a user can fix, each with a remedy where its own text does not imply one.
 MACHINE_ERRORS = {
     errno.EACCES: "",
     errno.EPERM: "",
@@ -28,17 +28,17 @@ MACHINE_ERRORS = {
 
 
 class _EndedError(KeyboardInterrupt):
-    """SIGTERM or SIGHUP came; whatever cleans up after Ctrl-C does so after these too."""
+    """The end by SIGTERM or SIGHUP; whatever cleans up after Ctrl-C does so after these too."""
 
     def __init__(self, number: int) -> None:
         super().__init__(signal.Signals(number).name)
         self.status = 128 + number
 
 
-class _Plain:
-    """A standard stream that shows control characters escaped, whatever a file's name holds.
+class _EscapedStream:
+    """A standard stream that writes control characters escaped, whatever a file's name holds.
 
-    kept: pattern of what passes as it is, in one group.
+    kept: pattern, with one group, of what is written unchanged.
     """
 
     def __init__(self, stream: TextIO, kept: str) -> None:
@@ -56,30 +56,37 @@ class _Plain:
 
 
 @contextmanager
-def _plain_streams() -> Iterator[None]:
-    """Standard output keeps colors, and standard error on a terminal what moves a bar."""
+def _escaped_streams() -> Iterator[None]:
+    """Escape what is printed, but colors on standard output, and a progress bar's codes on a
+    terminal's standard error.
+    """
     moves = r"|\x1b\[[0-9;?]*[A-Za-z]" if sys.stderr.isatty() else ""
-    out = _Plain(sys.stdout, r"(\n|\x1b\[[0-9;]*m)")
-    error = _Plain(sys.stderr, rf"(\n|\r{moves})")
+    out = _EscapedStream(sys.stdout, r"(\n|\x1b\[[0-9;]*m)")
+    error = _EscapedStream(sys.stderr, rf"(\n|\r{moves})")
     with redirect_stdout(cast(TextIO, out)), redirect_stderr(cast(TextIO, error)):
         yield
 
 
 def guarded(work: Callable[[], int]) -> int:
-    """Return the exit status of `work`: its own, or 2 for anything the user has to mend."""
+    """Run a command and return its exit status.
+
+    work: the command, which returns its own status. An error that the user can fix is printed on
+    standard error without a traceback and gives 2; Ctrl-C gives 130, another signal 128 and its
+    number, a closed pipe 141. Any other exception is raised.
+    """
     try:
-        with _signals(), _plain_streams():
+        with _signals(), _escaped_streams():
             status = work()
             sys.stdout.flush()
         return status
     except ViddaError as error:
         for line in str(error).split("\n"):
-            print(f"error: {plain(line)}", file=sys.stderr)
+            print(f"error: {escape_control(line)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt as error:
         what = f"ended by {error}" if isinstance(error, _EndedError) else "interrupted"
         with suppress(OSError):  # a terminal that hung up takes no line
-            print(f"{what}; the same command with --resume goes on from here", file=sys.stderr)
+            print(f"{what}; the same command with --resume continues from here", file=sys.stderr)
         return error.status if isinstance(error, _EndedError) else 130
     except BrokenPipeError:
         # `vidda ... | head`: the reader has left, and Python would complain again while it exits.
@@ -88,7 +95,7 @@ def guarded(work: Callable[[], int]) -> int:
     except OSError as error:
         if error.errno not in MACHINE_ERRORS:
             raise
-        print(f"error: {plain(str(error))}{MACHINE_ERRORS[error.errno]}", file=sys.stderr)
+        print(f"error: {escape_control(str(error))}{MACHINE_ERRORS[error.errno]}", file=sys.stderr)
         return 2
 
 

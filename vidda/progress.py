@@ -1,4 +1,4 @@
-"""One way to show a long job: a bar on a terminal, a plain line every few seconds elsewhere."""
+"""Progress of a long job: a bar on a terminal, a plain line every few seconds elsewhere."""
 
 import sys
 import threading
@@ -22,21 +22,22 @@ from vidda.errors import escape_control
 
 T = TypeVar("T")
 ReportProgress = Callable[[int], None]
-"""Is called with how many items more are done."""
+"""Called with the number of items finished since the last call."""
 
 PLAIN_INTERVAL_S = 5.0
 QUIET_S = 15.0
-"""Without a line, after which one says that the job is at work."""
+"""Seconds without a line after which one reports that the job is at work."""
 
 
 def ignore_progress(count: int) -> None:
-    """Show nothing, for what counts items that nobody watches."""
+    """Print nothing: a `ReportProgress` for a caller that wants no progress."""
 
 
 def track(items: Iterable[T], *, label: str, total: int, unit: str, done: int = 0) -> Iterator[T]:
-    """Yield the items, showing on standard error how many passed, the rate and the time left.
+    """Yield the items, and print on standard error how many are done, the rate and the time left.
 
-    total: how many items the whole job has; done: how many of them an earlier run finished.
+    label: name of the job. total: how many items the whole job has. unit: of the items, in the
+    plural, such as clips. done: how many items an earlier run finished.
     """
     with meter(label=label, total=total, unit=unit, done=done) as passed:
         for item in items:
@@ -46,9 +47,9 @@ def track(items: Iterable[T], *, label: str, total: int, unit: str, done: int = 
 
 @contextmanager
 def meter(*, label: str, total: int, unit: str, done: int = 0) -> Iterator[Callable[..., None]]:
-    """Yield a function `passed(count, note="")` to call whenever so many items more are done.
+    """Yield a function `passed(count, note="")` to call whenever `count` more items are done.
 
-    It shows the same as `track`, and the newest note beside it.
+    Prints the same as `track`, which documents the arguments, and the newest note beside it.
     """
     console = Console(stderr=True)
     yield from (
@@ -76,12 +77,12 @@ def _bar(
         task = progress.add_task(
             escape(escape_control(label)), total=total, completed=done, rate="", note=""
         )
-        seen = 0
+        counted = 0
 
         def passed(count: int, note: str = "") -> None:
-            nonlocal seen
-            seen += count
-            rate = seen / max(time.monotonic() - start, 1e-9)
+            nonlocal counted
+            counted += count
+            rate = counted / max(time.monotonic() - start, 1e-9)
             progress.update(
                 task, advance=count, rate=f"{rate:.1f} {unit}/s", note=escape(escape_control(note))
             )
@@ -91,39 +92,39 @@ def _bar(
 
 def _plain(label: str, total: int, unit: str, done: int) -> Iterator[Callable[..., None]]:
     start = last = time.monotonic()
-    seen = 0
+    counted = 0
     ended = threading.Event()
 
-    def say(text: str) -> None:
+    def print_line(text: str) -> None:
         nonlocal last
         last = time.monotonic()
         print(
-            escape_control(f"{label}: {done + seen}/{total} {unit}{text}"),
+            escape_control(f"{label}: {done + counted}/{total} {unit}{text}"),
             file=sys.stderr,
             flush=True,
         )
 
     def passed(count: int, note: str = "") -> None:
-        nonlocal seen
-        seen += count
+        nonlocal counted
+        counted += count
         now = time.monotonic()
-        if now - last >= PLAIN_INTERVAL_S and seen:
-            rate = seen / (now - start)
-            left = (total - done - seen) / rate
+        if now - last >= PLAIN_INTERVAL_S and counted:
+            rate = counted / (now - start)
+            left = (total - done - counted) / rate
             more = f", {note}" if note else ""
-            say(f", {rate:.{1 if rate >= 1 else 3}f} {unit}/s, ETA {left:.0f} s{more}")
+            print_line(f", {rate:.{1 if rate >= 1 else 3}f} {unit}/s, ETA {left:.0f} s{more}")
 
-    def sign() -> None:
-        """Say that a single long item is at work."""
+    def print_while_silent() -> None:
+        """Print that a single long item is at work."""
         while not ended.wait(QUIET_S / 10):
             if (now := time.monotonic()) - last >= QUIET_S:
-                say(f", at work for {now - start:.0f} s")
+                print_line(f", at work for {now - start:.0f} s")
 
-    signs = threading.Thread(target=sign, daemon=True)
-    signs.start()
+    thread = threading.Thread(target=print_while_silent, daemon=True)
+    thread.start()
     try:
         yield passed
     finally:
         ended.set()
-        signs.join()
-    say(f" in {time.monotonic() - start:.1f} s")
+        thread.join()
+    print_line(f" in {time.monotonic() - start:.1f} s")

@@ -1,4 +1,4 @@
-"""What a session ran on: versions, device, git commit, command line."""
+"""Provenance of a session: versions, device, git commit, command line."""
 
 import importlib.metadata
 import platform
@@ -30,7 +30,7 @@ PACKAGES = (
 
 
 def describe_session() -> dict[str, Any]:
-    """Return the facts of this process that a reader of its results may ask for, ready for JSON."""
+    """Return start time, command, versions, git commit, platform and device, ready for JSON."""
     return {
         "started": datetime.now(UTC).isoformat(timespec="seconds"),
         "command": sys.argv,
@@ -52,9 +52,7 @@ def version(package: str) -> str | None:
 
 
 def device() -> str:
-    """Return the names of the CUDA devices, or "cpu"; a process that did not load torch
-    used none.
-    """
+    """Return the names of the CUDA devices, or "cpu" where there is none or torch is not loaded."""
     torch = sys.modules.get("torch")
     if torch is None or not torch.cuda.is_available():
         return "cpu"
@@ -64,8 +62,7 @@ def device() -> str:
 
 
 def git_commit() -> str | None:
-    """Return the commit of the checkout that vidda runs from, "+changes" added where files differ
-    from it.
+    """Return the hash of the commit that vidda runs from, with "+changes" where files differ.
 
     None when vidda does not run from a checkout or git is not installed.
     """

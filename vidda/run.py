@@ -1,4 +1,4 @@
-"""The run folder: opened once, resumed after a kill at any instant, finished by DONE.
+"""Run folders: opened once, resumed after a kill at any instant, finished by DONE.
 
     config.yaml   fully resolved          provenance.json   versions, device, commit, fingerprints
     log.txt       metrics.jsonl           checkpoints/000500/ ...  last -> 000500
@@ -33,9 +33,9 @@ log = logging.getLogger("vidda")
 
 
 class RunFolder:
-    """A run folder in use by this process; `open` makes one, and it is a context manager.
+    """A run folder in use by this process, as a context manager; `open` returns one.
 
-    path: the folder. finished: whether DONE is written. checkpoints: what was saved so far.
+    path: the folder. finished: whether DONE is written. checkpoints: those saved so far.
     """
 
     def __init__(self, path: Path, *, finished: bool) -> None:
@@ -60,15 +60,17 @@ class RunFolder:
         wandb: WandbMode = "off",
         tensorboard: bool = False,
     ) -> Self:
-        """Start a run in an empty or new folder, or go on with the one that is there.
+        """Start a run in an empty or new folder, or resume the one that is there.
 
-        fingerprints: of every manifest the run reads, by the name of its part. resume: go on with
-        an unfinished run; on an empty folder it starts one, and a finished one comes back
-        untouched with `finished` set. whole: False where a result of it is lost or damaged: a
-        finished run is unfinished again. wandb: mirror the metrics there; `offline` writes to the
-        folder only. tensorboard: mirror them in RUN/tensorboard. Raises ViddaError when the folder
-        holds something and `resume` is off, when it holds no run of this config and these
-        fingerprints, and when another process uses it.
+        path: the folder. config: written to config.yaml, and compared with it on a resume.
+        fingerprints: of every manifest that the run reads, by the name of its part.
+        resume: continue an unfinished run; an empty folder starts one, and a finished one is
+        returned untouched, with `finished` set.
+        whole: False where a result of a finished run is lost or damaged, which makes it unfinished.
+        wandb: mirror the metrics there; `offline` writes to the folder only.
+        tensorboard: mirror the metrics in RUN/tensorboard.
+        Raises ViddaError when the folder holds something and `resume` is off, when it holds no run
+        of this config and these fingerprints, and when another process uses it.
         """
         _check(path, config, fingerprints, resume)
         with ExitStack() as undo:
@@ -84,15 +86,16 @@ class RunFolder:
             discard_partial(path)
             if (path / "DONE").exists():
                 finished = cls(path, finished=True)
-                for problem in finished.checkpoints.damage().values():
-                    print(f"{problem}; without {path / 'DONE'}, --resume mends it", file=sys.stderr)
+                for problem in finished.checkpoints.find_damaged().values():
+                    remedy = f"delete {path / 'DONE'}, and --resume repairs it"
+                    print(f"{problem}; {remedy}", file=sys.stderr)
                 if whole:
                     return finished
                 (path / "DONE").unlink()
             run = cls(path, finished=False)
             _record_session(path, config, fingerprints, wandb)
             undo.enter_context(logging_to(path / "log.txt"))
-            for line in run.checkpoints.go_back():
+            for line in run.checkpoints.discard_damaged():
                 log.warning("%s", line)
             metrics = path / "metrics.jsonl"
             _cut_metrics(metrics, run.checkpoints.last_step)
@@ -108,8 +111,8 @@ class RunFolder:
     def record(self, step: int, values: Mapping[str, float]) -> None:
         """Append one line to metrics.jsonl; a value that is not finite is written as null.
 
-        step: at least that of the line before and above the last checkpoint's, so that a resumed
-        run writes the very lines that an uninterrupted one would. Raises ValueError otherwise.
+        step: not below the previous line's, and above the last checkpoint's, so that a resumed run
+        writes the very lines that an uninterrupted one would. Raises ValueError otherwise.
         """
         saved = self.checkpoints.last_step
         if step < self._recorded_step or (saved is not None and step <= saved):
@@ -141,7 +144,7 @@ class RunFolder:
             yield folder
 
     def last_checkpoint(self) -> Path | None:
-        """Return the folder of the newest whole checkpoint."""
+        """Return the folder of the newest checkpoint, None before the first."""
         step = self.checkpoints.last_step
         return None if step is None else self.checkpoints.path(step)
 
@@ -159,13 +162,13 @@ class RunFolder:
         self.close()
 
     def remedy(self) -> str:
-        """How to get back results that were lost while this run was at work."""
+        """Return what to do, for a message, about results that were lost while this run worked."""
         if (self.path / "config.yaml").exists():
             return "the same command with --resume makes them again"
         return f"{self.path} was deleted meanwhile: delete what is left of it and start again"
 
     def _require_own(self) -> None:
-        """Bring the metrics to the disk; ViddaError where the folder is not the run's any more."""
+        """Sync the metrics to the disk; raises ViddaError where the folder was replaced."""
         assert self._metrics is not None, "this run is finished or closed"
         os.fsync(self._metrics.fileno())
         try:
@@ -175,16 +178,16 @@ class RunFolder:
         except FileNotFoundError:
             same = False
         if not same:
-            raise ViddaError(self._gone())
+            raise ViddaError(self._replaced())
 
-    def _gone(self) -> str:
+    def _replaced(self) -> str:
         return (
             f"{self.path} was deleted or replaced while this run used it; delete what is left of it"
             " and start again"
         )
 
     def close(self) -> None:
-        """Close the files and give the folder back; an unfinished run can be resumed."""
+        """Close the files and release the folder; an unfinished run can be resumed."""
         self._metrics = None
         self._closing.close()
 
@@ -201,11 +204,11 @@ class RunFolder:
             log.error("stopped by %s: %s", type(error).__name__, error)
         self.close()
         if isinstance(error, FileNotFoundError) and not (self.path / "config.yaml").exists():
-            raise ViddaError(self._gone()) from error
+            raise ViddaError(self._replaced()) from error
 
 
 def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: bool) -> bool:
-    """Return whether `path` holds a run that may go on; ViddaError when it holds anything else."""
+    """Return whether `path` holds a run to resume; raises ViddaError for any other content."""
     if path.exists() and not path.is_dir():
         raise ViddaError(f"{path} is a file, not a folder; choose another path")
     # Names with a dot are the lock and what a killed start may have left.
@@ -215,7 +218,7 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
         raise ViddaError(f"{path} is not empty and holds no run; choose another folder")
     if not resume:
         state = "a finished" if (path / "DONE").exists() else "an unfinished"
-        way = "" if (path / "DONE").exists() else " or go on with --resume"
+        way = "" if (path / "DONE").exists() else " or continue it with --resume"
         raise ViddaError(f"{path} holds {state} run; choose another folder{way}")
     written = configs.read(path / "config.yaml")
     if not (path / "config.yaml").read_text(encoding="utf-8").strip():
@@ -232,13 +235,14 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
     if changes:
         listed = "\n".join(f"{path}: {change}" for change in changes)
         raise ViddaError(
-            f"{listed}\n{path}: changed since it started, see its config.yaml; use another folder"
+            f"{listed}\n{path}: changed since the run started, see its config.yaml; use another"
+            " folder"
         )
     return True
 
 
 def _provenance(path: Path) -> dict[str, Any] | None:
-    """What a run's provenance.json holds, None before it is written; ViddaError when damaged."""
+    """Return a run's provenance.json, None before it is written; raises ViddaError when damaged."""
     file = path / "provenance.json"
     try:
         record = json.loads(file.read_text(encoding="utf-8"))
@@ -249,8 +253,8 @@ def _provenance(path: Path) -> dict[str, Any] | None:
         return None
     except (ValueError, KeyError, TypeError):
         raise ViddaError(
-            f"{file}: damaged; it tells which manifests the run began with: put it back, or delete"
-            " it where they are the same, and --resume writes it again"
+            f"{file}: damaged; it records which manifests the run began with: restore it, or delete"
+            " it if they are the same, and --resume writes it again"
         ) from None
     return dict(record)
 
@@ -260,7 +264,7 @@ def _resolved(config: Config) -> dict[str, Any]:
 
 
 def _flat(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested mappings as one with dotted keys."""
+    """Return nested mappings as one mapping with dotted keys."""
     flat: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
@@ -294,7 +298,7 @@ def _record_session(
 
 
 def _cut_metrics(file: Path, step: int | None) -> None:
-    """Drop what was recorded after the checkpoint of `step`, and a half-written last line."""
+    """Remove the lines recorded after the checkpoint of `step`, and a half-written last line."""
     if not file.exists():
         return
     good = 0
@@ -316,7 +320,7 @@ def _cut_metrics(file: Path, step: int | None) -> None:
 
 @contextmanager
 def _board(path: Path, last_step: int | None) -> Iterator[Any]:
-    """A TensorBoard writer in the folder; points after the last checkpoint are drawn again."""
+    """Yield a TensorBoard writer in the folder that replaces points after the last checkpoint."""
     try:
         from torch.utils.tensorboard import SummaryWriter
     except ImportError:
@@ -328,7 +332,7 @@ def _board(path: Path, last_step: int | None) -> Iterator[Any]:
 
 @contextmanager
 def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -> Iterator[Any]:
-    """A wandb run beside the folder's files; after a resume the same id continues its curves."""
+    """Yield a wandb run that mirrors the folder; a resume continues its curves by the same id."""
     if mode == "offline":
         os.environ["WANDB_ERROR_REPORTING"] = (
             "false"  # else it reports its crashes over the network

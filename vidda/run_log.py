@@ -1,4 +1,4 @@
-"""vidda's log: lines for a run's folder, with times, and for the terminal."""
+"""The log of a run: lines with times for its folder, without for the terminal."""
 
 import logging
 import sys
@@ -11,8 +11,8 @@ from vidda.errors import escape_control
 log = logging.getLogger("vidda")
 
 
-class _ToFile(logging.FileHandler):
-    """Leaves out a line for which there is no room: whoever needs the disk says that it is full."""
+class _FileLog(logging.FileHandler):
+    """A log file that drops a line on a full disk, which the code that needs the disk reports."""
 
     def handleError(self, record: logging.LogRecord) -> None:
         if not isinstance(sys.exception(), OSError):
@@ -24,14 +24,14 @@ class _ToFile(logging.FileHandler):
 
 
 class _Formatter(logging.Formatter):
-    """One record a line: further lines are indented, and control characters escaped."""
+    """A format of one record a line: further lines are indented, control characters escaped."""
 
     def format(self, record: logging.LogRecord) -> str:
         return "\n  ".join(escape_control(line) for line in super().format(record).split("\n"))
 
 
-class _ToStderr(logging.Handler):
-    """Prints to what sys.stderr is at that moment: rich replaces it while a bar is shown."""
+class _StderrLog(logging.Handler):
+    """A log on the current sys.stderr, which rich replaces while it renders a bar."""
 
     def emit(self, record: logging.LogRecord) -> None:
         with suppress(OSError):  # a terminal that hung up
@@ -41,9 +41,9 @@ class _ToStderr(logging.Handler):
 @contextmanager
 def logging_to(file: Path) -> Iterator[None]:
     """Send vidda's log to `file`, with times, and to standard error."""
-    to_file = _ToFile(file, encoding="utf-8")
+    to_file = _FileLog(file, encoding="utf-8")
     to_file.setFormatter(_Formatter("%(asctime)s %(levelname)s %(message)s"))
-    to_stderr = _ToStderr()
+    to_stderr = _StderrLog()
     to_stderr.setFormatter(_Formatter())
     handlers = [to_file, to_stderr]
     log.setLevel(logging.INFO)

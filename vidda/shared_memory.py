@@ -1,4 +1,4 @@
-"""Memory that a process shares with its workers, which may be too little."""
+"""Tensors in memory that a process shares with its workers."""
 
 import torch
 
@@ -6,7 +6,10 @@ from vidda.errors import ViddaError
 
 
 def share(tensor: torch.Tensor) -> torch.Tensor:
-    """Move a tensor to memory that all processes see; ViddaError where there is too little."""
+    """Move a tensor to shared memory, in place, and return it.
+
+    Raises ViddaError where there is too little of it.
+    """
     try:
         return tensor.share_memory_()
     except RuntimeError as error:
@@ -14,8 +17,8 @@ def share(tensor: torch.Tensor) -> torch.Tensor:
 
 
 def shortage_message(error: RuntimeError) -> str:
-    """What to do where torch found no room in shared memory."""
+    """Return the message, with remedies, for torch's error that shared memory is full."""
     return (
-        f"too little shared memory ({error}): take workers=0 or a smaller batch_size, or give"
-        " /dev/shm more room (docker run --shm-size=8g)"
+        f"too little shared memory ({error}): take workers=0 or a smaller batch_size, or enlarge"
+        " /dev/shm (docker run --shm-size=8g)"
     )

@@ -1,9 +1,9 @@
-"""The truth about a clip that its dataset keeps beside it: key points, boxes, masks.
+"""Sidecars: ground truth that a dataset keeps beside a clip (keypoints, boxes, masks, depth).
 
 A sidecar is an .npz with a row for each frame of the clip, in pixels of the clip's own size. As
 MiniRoCoG writes it: `keypoints` (T, 17, 3) or (T, P, 17, 3), x, y and 2 where a joint is visible, 1
 where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), x0, y0, x1, y1, all
-0 where nobody is seen; `mask` (T, H, W) and `depth` (T, H, W).
+0 where nobody is visible; `mask` (T, H, W) and `depth` (T, H, W).
 """
 
 import shutil
@@ -40,16 +40,19 @@ COCO_17 = (
 """Keypoint names in COCO's order."""
 
 REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
-"""What a sidecar's mask says of a pixel, by its value."""
+"""Names of the regions in a sidecar's mask; a pixel's value is the index of its region."""
 
 
 def default_sidecar(path: str) -> str:
-    """Where in the tree the truth about a clip lies: keypoints, box, mask and depth as .npz."""
+    """Return MiniRoCoG's sidecar path of a clip. path: of the clip; both relative to the root."""
     return f"sidecar/{path.removesuffix('.mp4')}.npz"
 
 
 def sidecar_path(clip: ClipRecord, root: Path) -> Path:
-    """Where a clip's sidecar is: its manifest column `sidecar`, else MiniRoCoG's place for it."""
+    """Return the path of a clip's sidecar: the manifest's column `sidecar`, else MiniRoCoG's path.
+
+    root: of the manifest. The file need not exist.
+    """
     return inside(root, clip.meta.get("sidecar") or default_sidecar(clip.path))
 
 
@@ -58,7 +61,8 @@ def read_rows(
 ) -> np.ndarray:
     """Return an array of a clip's sidecar, a row for each of `count` frames.
 
-    indices: (count,) which frames of the clip, from 0; None: all of them. Raises ViddaError.
+    root: of the manifest. name: of the array, such as `mask`. indices: (count,) frame numbers in
+    the clip, from 0; None for all. Raises ViddaError where the file, the array or a row is missing.
     """
     path = sidecar_path(clip, root)
     if not path.is_file():
@@ -79,8 +83,8 @@ def read_rows(
         indices = np.arange(count)
         if len(rows) != count:
             raise ViddaError(
-                f"{path}: {len(rows)} rows of {name} for {count} frames of clip {clip.id!r}; say"
-                " which of its frames they are (indices)"
+                f"{path}: {len(rows)} rows of {name} for {count} frames of clip {clip.id!r}; give"
+                " their frame numbers (indices)"
             )
     outside = indices[(indices < 0) | (indices >= len(rows))]
     if len(outside):
@@ -92,22 +96,21 @@ def read_rows(
 
 
 def size_ratio(frames: np.ndarray, clip: ClipRecord, root: Path) -> np.ndarray:
-    """Return how much wider and higher frames (T, H, W, 3) are than the clip's own, (2,) for x and
-    y.
-    """
+    """Return (2,) the size of frames (T, H, W, 3) divided by that of the clip's own, in x and y."""
     info = video.probe(inside(root, clip.path))
     height, width = frames.shape[1:3]
     return np.array([width / info.width, height / info.height])
 
 
 def write_sidecar(
-    clip: ClipRecord, root: Path, numbers: np.ndarray, frames: np.ndarray, place: Path
+    clip: ClipRecord, root: Path, numbers: np.ndarray, frames: np.ndarray, path: Path
 ) -> bool:
-    """Write what of a source clip's sidecar holds for its translation; False where it has none.
+    """Write the sidecar of a translated clip, from its source's; False where the source has none.
 
-    numbers: (T,) which of the clip's frames became frames (T, H, W, 3). Key points and boxes come
-    in pixels of these; masks and the like keep their own size. Raises ViddaError when the sidecar
-    is damaged, or does not have a row for each frame.
+    clip, root: the source and the root of its manifest. numbers: (T,) the source's frames that
+    became `frames` (T, H, W, 3). path: the file to write. Keypoints and boxes are scaled to the
+    pixels of `frames`; masks and the like keep their own size. Raises ViddaError when the source's
+    sidecar is damaged or lacks a row of a frame.
     """
     source = sidecar_path(clip, root)
     if not source.is_file():
@@ -125,8 +128,8 @@ def write_sidecar(
             " write it again"
         )
     same = (scale == 1).all() and all(len(rows) == len(numbers) for rows in arrays.values())
-    place.parent.mkdir(parents=True, exist_ok=True)
-    with atomic(place) as temporary:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with atomic(path) as temporary:
         if same:
             shutil.copyfile(source, temporary)
             return True

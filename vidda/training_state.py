@@ -2,7 +2,7 @@
 
 FOLDER/learned.safetensors    parameters, where a checkpoint holds only those that learn
 FOLDER/optimizer.safetensors  the optimizer's tensors, <parameter>.<name>; its numbers as metadata
-FOLDER/position.json          where the training stands, and the loss scale
+FOLDER/position.json          steps and epochs done, and the loss scale
 """
 
 import json
@@ -23,7 +23,7 @@ POSITION = "position.json"
 
 
 def read_tensors(file: Path) -> dict[str, torch.Tensor]:
-    """Return the tensors of a checkpoint's file, by their names; ViddaError where it is damaged."""
+    """Return the tensors of a checkpoint's file by name; raises ViddaError where it is damaged."""
     try:
         return load_file(file)
     except (SafetensorError, FileNotFoundError) as error:
@@ -32,19 +32,22 @@ def read_tensors(file: Path) -> dict[str, torch.Tensor]:
 
 def _damaged(file: Path, error: Exception) -> ViddaError:
     return ViddaError(
-        f"{file}: damaged ({error}); delete its folder, and --resume goes back to the one before"
+        f"{file}: damaged ({error}); delete its folder, and --resume takes the previous checkpoint"
     )
 
 
 def save_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> None:
-    """Write parameters by their names into an existing folder."""
+    """Write the parameters that learn, by name, to `learned.safetensors` in an existing folder."""
     tensors = {name: value.detach().contiguous().cpu() for name, value in learned.items()}
     save_file(tensors, folder / LEARNED)
 
 
 @torch.no_grad()
 def load_learned(folder: Path, learned: Mapping[str, torch.nn.Parameter]) -> None:
-    """Restore what `save_learned` wrote, in place; ViddaError where it is damaged."""
+    """Restore the parameters that `save_learned` wrote, in place.
+
+    learned: by name. Raises ViddaError where the file is damaged.
+    """
     saved = read_tensors(folder / LEARNED)
     for name, parameter in learned.items():
         parameter.copy_(saved[name])
@@ -56,9 +59,10 @@ def save_state(
     scaler: torch.amp.GradScaler | None,
     position: Mapping[str, Any],
 ) -> None:
-    """Write an optimizer's moments, the loss scale and the position into an existing folder.
+    """Write an optimizer's moments, the loss scale and the position to an existing folder.
 
-    Rates and groups are not written: they come from the config again. position: what JSON can hold.
+    Learning rates and parameter groups are not written: they come from the config. scaler: None
+    where the loss is not scaled. position: how far the training is, as plain JSON values.
     """
     tensors: dict[str, torch.Tensor] = {}
     numbers: dict[str, str] = {}
@@ -75,9 +79,10 @@ def save_state(
 def load_state(
     folder: Path, optimizer: torch.optim.Optimizer, scaler: torch.amp.GradScaler | None
 ) -> dict[str, Any]:
-    """Restore what `save_state` wrote, into an optimizer of the same parameters; the position.
+    """Restore what `save_state` wrote and return the position.
 
-    Raises ViddaError for a checkpoint of an older version, and for a damaged one.
+    optimizer, scaler: of the same parameters, changed in place. Raises ViddaError for a checkpoint
+    of an older version, and for a damaged one.
     """
     if not (folder / POSITION).exists():
         raise ViddaError(
@@ -94,10 +99,10 @@ def load_state(
         raise _damaged(folder / POSITION, error) from None
     for key, value in (tensors | numbers).items():
         number, *names, last = key.split(".")
-        place = state.setdefault(int(number), {})
+        values = state.setdefault(int(number), {})
         for name in names:
-            place = place.setdefault(name, {})
-        place[last] = value
+            values = values.setdefault(name, {})
+        values[last] = value
     optimizer.load_state_dict({**optimizer.state_dict(), "state": state})
     if scaler is not None:
         scaler.load_state_dict(scale)
@@ -105,7 +110,7 @@ def load_state(
 
 
 def _leaves(tree: Mapping[Any, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    """What a nested state holds, under dotted names; 8-bit Adam nests mappings in its own."""
+    """Yield the values of a nested state by dotted name; 8-bit Adam nests mappings in its own."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from _leaves(value, f"{prefix}{key}.")

@@ -1,4 +1,4 @@
-"""The values that travel between stages: frozen, without torch and without IO."""
+"""The values that stages hand to one another: frozen, without torch and without IO."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -13,12 +13,15 @@ from vidda.files import relative_path
 
 
 def require_distinct(classes: Sequence[str], where: str) -> None:
-    """Raise ViddaError, naming where, when two classes have one name."""
+    """Raise ViddaError when two classes have one name.
+
+    classes: names, index by index. where: the file or manifest that holds them, for the message.
+    """
     first: dict[str, int] = {}
     for label, name in enumerate(classes):
         if name in first:
             raise ViddaError(
-                f"{where}: class {name!r} stands twice, as {first[name]} and {label}; rename one"
+                f"{where}: class {name!r} is duplicated, as {first[name]} and {label}; rename one"
             )
         first[name] = label
 
@@ -29,7 +32,7 @@ class ClipRecord:
 
     id: unique in its manifest and stable across machines; seeds are derived from it.
     path: relative to the manifest's root, with forward slashes; never leaves the root.
-    label: class index in 0..K-1, or None where it is not known or must not be seen.
+    label: class index in 0..K-1, or None where it is not known or is hidden from training.
     domain: synthetic, real, translated or randomized. view: ground or air. Another dataset may use
     names of its own for both.
     altitude_m: meters above ground for a clip from the air, None on the ground.
@@ -58,22 +61,25 @@ class ClipRecord:
 class Manifest:
     """Clips under one root folder and the names of their classes, index by index.
 
-    gathered: no more is known of the classes than these clips' own labels tell, see `under`.
-    Raises ViddaError when an id or a class repeats or a label is not in 0..len(classes)-1.
+    root: folder that the clips' paths are relative to. classes_inferred: the classes are only those
+    that the clips' own labels show, no dataset.json names them; see `with_classes`.
+    Raises ViddaError when an id or a class is duplicated or a label is not in 0..len(classes)-1.
     """
 
     root: Path
     classes: tuple[str, ...]
     clips: tuple[ClipRecord, ...]
-    gathered: bool = False
+    classes_inferred: bool = False
 
     def __post_init__(self) -> None:
         require_distinct(self.classes, f"the manifest of {self.root}")
-        seen: set[str] = set()
+        ids: set[str] = set()
         for clip in self.clips:
-            if clip.id in seen:
-                raise ViddaError(f"clip id {clip.id!r} stands twice in the manifest of {self.root}")
-            seen.add(clip.id)
+            if clip.id in ids:
+                raise ViddaError(
+                    f"clip id {clip.id!r} is duplicated in the manifest of {self.root}"
+                )
+            ids.add(clip.id)
             if clip.label is not None and not 0 <= clip.label < len(self.classes):
                 last = len(self.classes) - 1
                 raise ViddaError(f"clip {clip.id!r}: label {clip.label} not in 0..{last}")
@@ -84,7 +90,8 @@ class Manifest:
     def where(self, **wanted: Any) -> "Manifest":
         """Return the clips whose columns all equal the wanted values, in the same order.
 
-        Names are fields of `ClipRecord` or columns of its `meta`; one that no clip has is an error.
+        wanted: values by name of a field of `ClipRecord` or of a column of its `meta`. Raises
+        ViddaError for a name that no clip has.
         """
         fields = set(ClipRecord.__dataclass_fields__) - {"meta"}
         for name in wanted.keys() - fields:
@@ -103,15 +110,15 @@ class Manifest:
         """Return the same clips without labels."""
         return replace(self, clips=tuple(replace(clip, label=None) for clip in self.clips))
 
-    def under(self, classes: tuple[str, ...]) -> "Manifest":
-        """Return the same clips with the classes of others, where their own were gathered from
-        labels.
+    def with_classes(self, classes: tuple[str, ...]) -> "Manifest":
+        """Return the same clips with these classes, if their own were inferred from labels.
 
-        A few clips need not show every class: labels without names count in `classes`, names are
-        looked up there, and clips without labels fit any. What does not fit stays as it is.
+        A few clips need not show every class: labels without names index `classes`, class names are
+        looked up there, and clips without labels fit any. A manifest that does not fit, or whose
+        classes were not inferred, is returned unchanged.
         """
         names = self.classes
-        if not self.gathered or names == classes:
+        if not self.classes_inferred or names == classes:
             return self
         if all(clip.label is None for clip in self.clips):
             return replace(self, classes=classes)
@@ -124,10 +131,10 @@ class Manifest:
         return replace(self, classes=classes, clips=tuple(clips))
 
     def fingerprint(self) -> str:
-        """Return hex digest of the classes and of every clip's columns, in order; the root does not
-        enter.
+        """Return the SHA-256, as hex digits, of the classes and of every clip's columns, in order.
 
-        The files' contents do not enter either: hashing 53,000 videos would take minutes.
+        It depends neither on the root nor on the files' contents: hashing 53,000 videos would take
+        minutes.
         """
         digest = hashlib.sha256(repr(self.classes).encode())
         for c in self.clips:
@@ -153,9 +160,9 @@ class Shift:
     def __post_init__(self) -> None:
         if self.target is not None:
             object.__setattr__(self, "target", self.target.unlabeled())
-        seen_in_training = {"source": self.source, "target": self.target, "val": self.val}
+        used_in_training = {"source": self.source, "target": self.target, "val": self.val}
         test_ids = {clip.id for clip in self.test.clips}
-        for name, part in seen_in_training.items():
+        for name, part in used_in_training.items():
             if part is None:
                 continue
             if part.classes != self.test.classes:

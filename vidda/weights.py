@@ -1,4 +1,4 @@
-"""Where weights are: a folder or file on this machine, or a repository of the Hugging Face hub."""
+"""Sources of weights: a folder or file on this machine, or a repository of the Hugging Face hub."""
 
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +14,7 @@ from vidda.files import inside, resolve_builtin
 
 Variant = Annotated[
     str | None,
-    Field(description="fp16 takes the files named *.fp16.safetensors; null: those without"),
+    Field(description="fp16 takes the files *.fp16.safetensors; null takes those without variant"),
 ]
 
 
@@ -23,19 +23,26 @@ class Folder(Config):
 
     name: Literal["folder"] = "folder"
     path: Path = Field(
-        description="the folder, or the file; builtin:mini_diffusion is what vidda ships"
+        description="the folder or file; builtin:mini_diffusion is the model that vidda ships"
     )
     variant: Variant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
-        """Return the folder or file; raises ViddaError when it is not there."""
+        """Return the path of the folder or file.
+
+        key: of this config, for messages. patterns, download: not used, see `Hub.find`. Raises
+        ViddaError when the path does not exist.
+        """
         path = resolve_builtin(self.path)
         if not path.exists():
             raise ViddaError(f"{key}: {path}: no such folder; correct {key}.path")
         return path
 
-    def missing(self, key: str) -> str:
-        """Return what to do when something is not in it. key: of this config, for messages."""
+    def missing_remedy(self, key: str) -> str:
+        """Return the remedy, for a message, for a file that is not in the folder.
+
+        key: of this config.
+        """
         return "copy the folder again, or name another"
 
 
@@ -43,8 +50,10 @@ class Hub(Config):
     """A repository of the Hugging Face hub, from its cache on this machine."""
 
     name: Literal["hub"] = "hub"
-    repo: str = Field(description="owner/name, as the hub writes it")
-    revision: str | None = Field(default=None, description="branch, tag or commit; null: main")
+    repo: str = Field(description="name of the repository, owner/name")
+    revision: str | None = Field(
+        default=None, description="branch, tag or commit of the repository; null takes main"
+    )
     variant: Variant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
@@ -55,8 +64,11 @@ class Hub(Config):
         """
         return hub_folder(self.repo, self.revision, patterns, key, download, _download(key))
 
-    def missing(self, key: str) -> str:
-        """Return what to do when something is not in it. key: of this config, for messages."""
+    def missing_remedy(self, key: str) -> str:
+        """Return the remedy, for a message, for a file that is not in the cache.
+
+        key: of this config.
+        """
         return f"{_download(key)} fetches what the cache lacks, if the repository has it"
 
 
@@ -65,9 +77,10 @@ def hub_folder(
 ) -> Path:
     """Return the folder of a hub's repository in this machine's cache.
 
-    patterns: of the files that are wanted. key: of the repository's config, for messages. download:
-    fetch what the cache lacks; fetch: what turns that on, as a command line writes it. Raises
-    ViddaError when it is not there or cannot be fetched.
+    repo: owner/name. revision: branch, tag or commit; None for main. patterns: names of the wanted
+    files, with wildcards. key: of the repository's config, for messages. download: fetch what the
+    cache lacks. fetch: the command-line argument that turns this on, for messages. Raises
+    ViddaError when the repository is not in the cache or cannot be fetched.
     """
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import (
@@ -88,7 +101,7 @@ def hub_folder(
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError) as error:
         reason = str(error).partition("\n")[0].rstrip(".")
         remedy = (
-            f"the hub did not give it ({reason}); copy its folder here and name it with"
+            f"the hub did not send it ({reason}); copy its folder to this machine and name it with"
             f" {key}.name=folder {key}.path=FOLDER"
             if download
             else f"{fetch} fetches it"
@@ -98,7 +111,7 @@ def hub_folder(
 
 
 def _download(key: str) -> str:
-    """Return the key that allows to fetch what is at `key`, as it is written on a command line."""
+    """Return the command-line argument that allows to fetch the weights of `key`."""
     within, dot, _ = key.partition("weights.")
     return f"{within}{dot}download=true" if dot else "download=true"
 
@@ -107,41 +120,44 @@ SourceConfig = Annotated[Folder | Hub, Field(discriminator="name")]
 
 
 def find_file(source: Folder | Hub, key: str, file: str | None, usual: str, download: bool) -> Path:
-    """Return one *.safetensors of a source.
+    """Return the path of one *.safetensors file of a source.
 
-    file: its name in the folder or repository; None takes the usual name, or in a folder its only
-    *.safetensors. Raises ViddaError when it is not there or is not a safetensors file.
+    key: of the source's config, for messages. file: its name in the folder or repository; None
+    takes the name `usual`, or a folder's only *.safetensors. download: fetch what the hub's cache
+    lacks. Raises ViddaError when the file is not there or is not a safetensors file.
     """
-    place = source.find(key, [file or usual], download)
-    if place.is_dir():
-        others = sorted(place.glob("*.safetensors")) if isinstance(source, Folder) else []
-        chosen = inside(place, file or usual)
+    path = source.find(key, [file or usual], download)
+    if path.is_dir():
+        others = sorted(path.glob("*.safetensors")) if isinstance(source, Folder) else []
+        chosen = inside(path, file or usual)
         if file is None and not chosen.is_file() and len(others) == 1:
             chosen = others[0]
         if not chosen.is_file():
-            raise ViddaError(f"{key}: {_no_file(place, chosen.name, others, source.missing(key))}")
-        place = chosen
+            raise ViddaError(
+                f"{key}: {_no_file(path, chosen.name, others, source.missing_remedy(key))}"
+            )
+        path = chosen
     elif file is not None:
-        raise ViddaError(f"{key}: {place} is a file already; remove {key}.file")
-    if place.suffix != ".safetensors":
+        raise ViddaError(f"{key}: {path} is a file already; remove {key}.file")
+    if path.suffix != ".safetensors":
         raise ViddaError(
-            f"{key}: {place} is not a .safetensors, and vidda loads no pickles;"
+            f"{key}: {path} is not a .safetensors, and vidda loads no pickles;"
             " load it once with the library that wrote it, and save it as safetensors"
         )
-    return place
+    return path
 
 
-def _no_file(place: Path, name: str, others: list[Path], missing: str) -> str:
-    pickles = sorted([*place.glob("*.bin"), *place.glob("*.pt"), *place.glob("*.ckpt")])
+def _no_file(path: Path, name: str, others: list[Path], missing: str) -> str:
+    pickles = sorted([*path.glob("*.bin"), *path.glob("*.pt"), *path.glob("*.ckpt")])
     if others:
-        return f"{place}: no {name}; choose one of {', '.join(p.name for p in others)} with file"
+        return f"{path}: no {name}; choose one of {', '.join(p.name for p in others)} with file"
     also = f" ({pickles[0].name} is a pickle, which vidda does not load)" if pickles else ""
-    return f"{place}: no {name}{also}; {missing}"
+    return f"{path}: no {name}{also}; {missing}"
 
 
 @contextmanager
-def quiet_libraries(*libraries: Any) -> Iterator[None]:
-    """Keep back libraries' own warnings and progress bars: vidda says what matters.
+def silence(*libraries: Any) -> Iterator[None]:
+    """Silence libraries' own warnings and progress bars within the block.
 
     libraries: their modules `utils.logging`, as diffusers and transformers have them.
     """

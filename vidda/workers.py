@@ -1,4 +1,4 @@
-"""What every process that vidda starts to help it does first."""
+"""Worker processes: how they are started, and how they end with their parent."""
 
 import multiprocessing
 import os
@@ -17,10 +17,11 @@ import cv2
 
 
 @contextmanager
-def _left_to_parent() -> Iterator[None]:
-    """Hold Ctrl-C and hanging up back while a worker is started, which then never gets them.
+def _signals_blocked() -> Iterator[None]:
+    """Block SIGINT and SIGHUP while a worker is started, which then never receives them.
 
-    `end_with_parent` comes too late for a worker that is still importing, and would print a traceback.
+    `end_with_parent` comes too late for a worker that is still importing: it would print a
+    traceback.
     """
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT, signal.SIGHUP})
     try:
@@ -29,38 +30,44 @@ def _left_to_parent() -> Iterator[None]:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
-class _Spawned(SpawnProcess):
+class _SpawnedWorker(SpawnProcess):
     def start(self) -> None:
-        with _left_to_parent():
+        with _signals_blocked():
             super().start()
 
 
-class _Forked(ForkServerProcess):
+class _ForkedWorker(ForkServerProcess):
     def start(self) -> None:
-        with _left_to_parent():
+        with _signals_blocked():
             super().start()
 
 
 class WorkerSpawnContext(SpawnContext):
-    """Starts each worker as a new program, since CUDA and threads do not survive a fork."""
+    """A multiprocessing context that starts each worker as a new program.
 
-    Process = _Spawned
+    CUDA and threads do not survive a fork.
+    """
+
+    Process = _SpawnedWorker
 
 
 class WorkerForkServerContext(ForkServerContext):
-    """Forks workers from a clean server process, which imports what they need once."""
+    """A multiprocessing context that forks workers from a clean server process.
 
-    Process = _Forked
+    The server imports what the workers need once for all of them.
+    """
+
+    Process = _ForkedWorker
 
 
 def start_worker() -> None:
-    """Take one core, and `end_with_parent` to the parent."""
+    """Prepare a new worker process: OpenCV uses one thread, and `end_with_parent` is in force."""
     cv2.setNumThreads(1)
     end_with_parent()
 
 
 def end_with_parent() -> None:
-    """Leave Ctrl-C to the parent, and end with it however it ends.
+    """Make this worker ignore Ctrl-C and exit as soon as its parent ends, however it ends.
 
     A worker that waits for work does not notice that a killed parent will never send any: pools
     hold both ends of their queues, and under a fork server the parent's number never changes.
@@ -73,5 +80,5 @@ def _wait_for_parent() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None, "only what multiprocessing has started has a parent to end with"
     parent.join()
-    # Nothing is left to be told, and a clean exit would wait for queues that nobody reads.
+    # A clean exit would wait for queues that nobody reads any more.
     os._exit(1)

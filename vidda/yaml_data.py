@@ -1,4 +1,4 @@
-"""YAML as plain data: what JSON can hold, in bounds that no config comes near."""
+"""YAML read as plain data: the types of JSON, within bounds that no config comes near."""
 
 import json
 import re
@@ -13,15 +13,15 @@ from ruamel.yaml.nodes import Node
 from vidda.errors import ConfigError
 
 LARGEST = 10_000_000
-"""Values and characters of a document, every alias counted as what it stands for."""
+"""Most values and characters of a document, with every alias counted in full."""
 DEEPEST = 50
-"""Lists and mappings inside one another."""
+"""Most lists and mappings inside one another."""
 WIDEST = 2**63
-"""Whole numbers lie below it, and not below minus it."""
+"""Whole numbers are below it, and not below its negative."""
 LONGEST_NUMBER = 100
-"""Characters of a whole number, far above what `WIDEST` needs in any base."""
+"""Most characters of a whole number, far above what `WIDEST` needs in any base."""
 
-# Where a number, true, false or null may be; a date is text.
+# Texts that may be a number, true, false or null; a date is text.
 _SCALAR = re.compile(r"(?!\d+-)[.+-]*\w[\w.+-]*|~", re.ASCII)
 # NUL, and how Python shows what is not UTF-8 in an argument.
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
@@ -31,7 +31,10 @@ _NOT_YAML = "not valid YAML"
 
 
 def read(file: Path) -> dict[str, Any]:
-    """Return the mapping in a YAML file, not validated; an empty file is an empty mapping."""
+    """Return the mapping in a YAML file, not validated; an empty file gives an empty mapping.
+
+    Raises ConfigError where the file cannot be read, is no valid YAML, or holds no mapping.
+    """
     try:
         text = file.read_text(encoding="utf-8")
     except (OSError, ValueError) as error:
@@ -45,10 +48,10 @@ def read(file: Path) -> dict[str, Any]:
 
 
 def value(text: str, item: str) -> Any:
-    """Return a value of the command line: number, true, false, null, list, mapping or text.
+    """Parse a value of the command line: number, true, false, null, list, mapping or text.
 
-    `[...]`, `{...}` and quoted text are YAML's, but `#` begins no comment. Everything else is text
-    as it stands, whatever it would mean in a YAML file. item: the argument, for messages. Raises
+    `[...]`, `{...}` and quoted text are parsed as YAML, but `#` begins no comment. Everything else
+    is text, whatever it would mean in a YAML file. item: the argument, for messages. Raises
     ConfigError.
     """
     item, bare = item[:60], text.strip()
@@ -64,9 +67,9 @@ def value(text: str, item: str) -> Any:
 
 
 def parse(text: str, origin: str) -> Any:
-    """Return the plain data of a YAML text: a date is text, and so is every key.
+    """Parse a YAML text as plain data: a date is text, and so is every key.
 
-    origin: where it is from, for messages. Raises ConfigError.
+    origin: the file or argument that holds the text, for messages. Raises ConfigError.
     """
     try:
         constructor, parser = YAML(typ="safe", pure=True).get_constructor_parser(text)
@@ -93,7 +96,7 @@ def parse(text: str, origin: str) -> Any:
 
 
 def shown(data: Any) -> str:
-    """Return a value as it would stand in YAML, on one line, cut short."""
+    """Return a value as one line of YAML for a message, cut to 60 characters."""
     text = json.dumps(data, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -102,9 +105,9 @@ def _flow(text: str, item: str) -> Any:
     try:
         data = parse(text.replace("#", _HASH), item)
     except ConfigError as error:
-        said = error.problems[0].replace(_HASH, "#")
-        hint = "; text that begins with a bracket is quoted, '\"[...\"'"
-        raise ConfigError([said + (hint if _NOT_YAML in said else "")]) from None
+        problem = error.problems[0].replace(_HASH, "#")
+        hint = "; put text that begins with a bracket in quotes, '\"[...\"'"
+        raise ConfigError([problem + (hint if _NOT_YAML in problem else "")]) from None
     return json.loads(json.dumps(data, ensure_ascii=False).replace(_HASH, "#"))
 
 
@@ -117,7 +120,10 @@ def _quoted(text: str, item: str) -> Any:
 
 
 def _size(node: Node, known: dict[int, int]) -> int:
-    """Return how many values and characters a node stands for; ValueError for a huge number."""
+    """Return how many values and characters a node has, with aliases counted in full.
+
+    Raises ValueError for a number that is too long.
+    """
     if id(node) in known:
         return known[id(node)]
     if isinstance(node.value, str):
@@ -137,7 +143,7 @@ def _checked(data: Any, origin: str) -> Any:
 
 
 def _problems(data: Any, key: str, depth: int) -> Iterator[str]:
-    """Yield what no config holds, a line each."""
+    """Yield a line for each value that plain data cannot hold or that exceeds a bound."""
     start = f"{key}: " if key else ""
     if depth > DEEPEST:
         yield f"{key[:20]}...: nested more than {DEEPEST} deep"

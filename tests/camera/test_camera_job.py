@@ -169,7 +169,7 @@ def test_two_runs_on_the_same_clips_can_be_trained_on_together(
     both = join_manifests((load_manifest(taken), other))
     assert len(both) == 9
     assert all((both.root / clip.path).is_file() for clip in both.clips)
-    with pytest.raises(ViddaError, match=r"clip id 'clip/0@other' stands twice"):
+    with pytest.raises(ViddaError, match=r"clip id 'clip/0@other' is duplicated"):
         join_manifests((other, replace(other, root=taken)))
 
 

@@ -31,7 +31,7 @@ from vidda.control.contact_sheet import (
 )
 from vidda.control.controls import ControlReader
 from vidda.control.full_disk import FullDiskError
-from vidda.control.job import ControlJobConfig, choose, find_clips, run
+from vidda.control.job import ControlJobConfig, find_clips, run, select_clips
 from vidda.control.mask import person_mask
 from vidda.data.manifest import save_manifest
 from vidda.errors import ViddaError
@@ -230,13 +230,13 @@ def test_clips_are_chosen_by_id_and_count(tmp_path: Path) -> None:
     videos(tmp_path)
     found = find_clips(tmp_path / "videos")
     assert [clip.id for clip in found.clips] == [f"deep/{n}.mp4" for n in range(3)]
-    assert [clip.id for clip in choose(found, (), 2).clips] == ["deep/0.mp4", "deep/1.mp4"]
-    assert [c.id for c in choose(found, ("*2.mp4", "deep/0.mp4"), None).clips] == [
+    assert [clip.id for clip in select_clips(found, (), 2).clips] == ["deep/0.mp4", "deep/1.mp4"]
+    assert [c.id for c in select_clips(found, ("*2.mp4", "deep/0.mp4"), None).clips] == [
         "deep/0.mp4",
         "deep/2.mp4",
     ]
-    with pytest.raises(ViddaError, match=r"like 'x\*', the first one is 'deep/0\.mp4'"):
-        choose(found, ("deep/*", "x*"), None)
+    with pytest.raises(ViddaError, match=r"matches 'x\*', the first id is 'deep/0\.mp4'"):
+        select_clips(found, ("deep/*", "x*"), None)
     single = find_clips(tmp_path / "videos" / "deep" / "1.mp4")
     assert [clip.path for clip in single.clips] == ["1.mp4"]
 

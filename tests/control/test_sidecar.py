@@ -101,7 +101,7 @@ def test_what_is_wrong_with_a_sidecar_is_reported(clip: RenderedClip, tmp_path: 
             SOURCE.estimate(frames, None, record, tmp_path, **more)
         assert "\n" not in str(error.value)
 
-    fails("8 rows of keypoints for 5 frames of clip 'one'; say which", clip.frames[:5])
+    fails("8 rows of keypoints for 5 frames of clip 'one'; give their", clip.frames[:5])
     fails("no row for frame 8 of clip 'one', only 0..7", clip.frames[:1], indices=np.array([8]))
     file = tmp_path / default_sidecar(record.path)
     np.savez(file, box=clip.box)

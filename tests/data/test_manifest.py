@@ -109,7 +109,7 @@ def test_all_mistakes_are_named_at_once(tmp_path: Path) -> None:
     expected = [
         "label 3 not", "'../b.mp4' leaves", "'/c.mp4' leaves", "class 'Wave' is not one of",
         "class 'Halt' has label 0, not 1", "altitude_m 'high'", "3 cells, the header has 5",
-        "label -1 not in 0..2", "id 'h' stands on line 9 too",
+        "label -1 not in 0..2", "id 'h' is on line 9 too",
     ]  # fmt: skip
     assert len(said) == len(expected)
     for line, part in zip(said, expected, strict=True):
@@ -129,7 +129,7 @@ def test_very_many_mistakes_are_counted(tmp_path: Path) -> None:
     [
         (b"", "no column 'path'"),
         (b"id,label\n", "no column 'path'"),
-        (b"path,path\n", "column 'path' stands twice"),
+        (b"path,path\n", "column 'path' is duplicated"),
         (b"path\n\xff\xfe\n", "cannot be read"),
         (b'path\n"never closed\n', "cannot be read"),
     ],
@@ -178,7 +178,7 @@ def test_class_names_do_not_repeat(tmp_path: Path, where: str) -> None:
         (tmp_path / "x.csv").write_text("path,class\na.mp4,Halt\n")
     else:
         (tmp_path / "x.csv").write_text("path,label,class\na.mp4,0,Halt\nb.mp4,1,Halt\n")
-    with pytest.raises(ViddaError, match=r"class 'Halt' stands twice, as 0 and [12]; rename"):
+    with pytest.raises(ViddaError, match=r"class 'Halt' is duplicated, as 0 and [12]; rename"):
         load_manifest(tmp_path / "x.csv")
 
 

@@ -73,7 +73,7 @@ def test_verify_keeps_what_is_odd_and_says_so(
     for _ in range(2):  # the second run knows it from the first
         assert prepare(tmp_path, verify=True, jobs=1) == 0
         said = capsys.readouterr().err
-        assert f"note: 1 clips are odd but read, first {odd}: 128 bytes follow" in said
+        assert f"note: 1 clips are odd but were read, first {odd}: 128 bytes follow" in said
     assert problems(tmp_path) == []
 
 

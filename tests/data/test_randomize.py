@@ -166,7 +166,7 @@ def test_videos_that_are_lost_or_damaged_are_made_again(source: Path, tmp_path: 
     assert run(settings, dry_run=False, resume=True) == 0, "though DONE is there"
     assert written(out) == whole and (out / "DONE").exists()
     times = [place.stat().st_mtime_ns for place in places]
-    (out / RECORDS / f"{versions[1].place}.json").write_bytes(b"")
+    (out / RECORDS / f"{versions[1].path}.json").write_bytes(b"")
     assert missing(versions, out) == versions[1:2]
     assert run(settings, dry_run=False, resume=True) == 0
     rows = (out / "manifest.csv").read_text().splitlines(keepends=True)

@@ -75,7 +75,7 @@ def test_an_index_that_does_not_agree_is_reported(tmp_path: Path) -> None:
     listing = read(rocog_tree(tmp_path, lists=lists))
     said = [(problem.kind, problem.where, problem.text) for problem in listing.problems]
     assert said == [
-        ("columns", other, "the gesture XML says Rally S01_Rally_R01_02 at index 1"),
+        ("columns", other, "the gesture XML has Rally S01_Rally_R01_02 at index 1"),
         ("columns", beyond, "index 7 is not in the gesture XML, which ends at 1"),
         ("columns", beyond, "scene 9 is not in the scene XML, which ends at 1"),
         ("columns", strange, "its name follows neither of the dataset's two patterns"),

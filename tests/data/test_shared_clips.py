@@ -99,7 +99,7 @@ def test_a_clip_in_train_and_test_is_told_and_strict_refuses(
     for row in listed:
         clip = row.split(",")[1]
         assert any(f"{clip!r}" in line for line in lines)
-    with pytest.raises(ViddaError, match=r"clips of .* too: .*; take them out of one of the lists"):
+    with pytest.raises(ViddaError, match=r"clips of .* too: .*; remove them from one of the lists"):
         run(config(root, tmp_path / "s", dataset, strict=True), dry_run=False, resume=False)
     assert not (tmp_path / "s" / "manifest.csv").exists()
     assert (tmp_path / "s" / "shared.csv").exists()

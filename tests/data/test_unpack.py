@@ -101,7 +101,7 @@ def test_a_truncated_archive_is_one_line(tmp_path: Path) -> None:
 
 def test_a_bomb_is_refused_before_it_goes_off(tmp_path: Path) -> None:
     archive = make(tmp_path / "a.zip", {"a.mp4": b"\0" * (8 << 20)})
-    assert "no honest archive" in refusal(archive, tmp_path / "out")
+    assert "too much for a sound archive" in refusal(archive, tmp_path / "out")
     assert not (tmp_path / "out").exists()
 
 
@@ -128,7 +128,7 @@ def test_a_full_disk_is_found_first(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_two_members_for_one_place(tmp_path: Path) -> None:
     one = make(tmp_path / "1.zip", {"x/A.mp4": b"a", "y/a.mp4": b"a"})
     members, _ = plan([one], lambda _, name: Path(name).name, tmp_path / "out")
-    assert [member.place for member in members] == ["A.mp4"]
+    assert [member.path for member in members] == ["A.mp4"]
     two = make(tmp_path / "2.zip", {"x/a.mp4": b"different"})
     with pytest.raises(ViddaError, match=r"would overwrite 'x/A\.mp4' of 1\.zip"):
         plan([one, two], lambda _, name: Path(name).name, tmp_path / "out")

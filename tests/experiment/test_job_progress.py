@@ -109,7 +109,7 @@ def test_a_command_is_ended_with_its_watcher(tmp_path: Path) -> None:
     log = tmp_path / "log.txt"
     with pytest.raises(KeyboardInterrupt):
         run_vidda(["mini", str(out), "jobs=1", "size=32", "frames=2"], log, stopped)
-    assert last_line(log) == "ended by SIGTERM; the same command with --resume goes on from here"
+    assert last_line(log) == "ended by SIGTERM; the same command with --resume continues from here"
     assert not (out / "class_dict.json").exists()
 
 

@@ -37,7 +37,7 @@ def scene(**changes: object) -> Scene:
         "factors": FACTORS,
         "seed": (0, 1),
         "outfit_seed": (0, 2),
-        "place_seed": (0, 3),
+        "surroundings_seed": (0, 3),
     }
     return Scene(**{**values, **changes})  # type: ignore[arg-type]
 

@@ -262,7 +262,7 @@ def test_a_gallery_that_would_be_empty_is_refused_before_anything_is_written(
     folder = translated(tmp_path / "translated", source, videos=False)
     for gallery, problem in (
         ({"source": str(other)}, r"0 of its 3 clips are in every translation"),
-        ({"source": str(other), "clips": ["nobody*"]}, "no clip's id is like 'nobody"),
+        ({"source": str(other), "clips": ["nobody*"]}, "no clip's id matches 'nobody"),
         ({"source": str(tmp_path / "gone")}, "gone: no such file or folder"),
     ):
         with pytest.raises(ViddaError, match=problem):

@@ -74,7 +74,7 @@ def test_all_eight_orientations_are_ffmpegs(tmp_path: Path, name: str, suffix: s
 )
 def test_other_angles_are_refused_by_name(tmp_path: Path, matrix: tuple, said: str) -> None:
     path = with_matrix(tmp_path / "clip.mp4", matrix)
-    with pytest.raises(video.VideoError, match=rf"clip\.mp4: asks to be turned by {said} degrees"):
+    with pytest.raises(video.VideoError, match=rf"clip\.mp4: asks to be rotated by {said} degrees"):
         video.read(path)
 
 

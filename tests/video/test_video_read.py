@@ -100,7 +100,7 @@ def test_decord_reads_what_jumps_and_pyav_the_rest(
 
         return read
 
-    for name in ("by_decord", "by_pyav"):
+    for name in ("decode_with_decord", "decode_with_pyav"):
         monkeypatch.setattr(f"vidda.video.reading.{name}", spy(name, getattr(decode, name)))
     _index.cache_clear()
     good, open_groups = kinds / "h264_b.mkv", kinds / "h264_open.mkv"
@@ -109,13 +109,14 @@ def test_decord_reads_what_jumps_and_pyav_the_rest(
     video.read(good)  # nothing to gain by seeking
     video.read(good, [49, 50, 3], checked=True)
     video.read(open_groups, [49, 50], checked=True)
-    assert used == ["by_pyav", "by_decord", "by_pyav", "by_decord", "by_pyav"]
+    pyav, decord = "decode_with_pyav", "decode_with_decord"
+    assert used == [pyav, decord, pyav, decord, pyav]
 
 
 def test_checked_once_is_known_to_be_sound(kinds: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     _index.cache_clear()
     video.check(kinds / "vp8.webm")
-    monkeypatch.delattr("vidda.video.reading.by_pyav")
+    monkeypatch.delattr("vidda.video.reading.decode_with_pyav")
     assert len(video.read(kinds / "vp8.webm", [50, 51])) == 2
 
 

@@ -101,6 +101,6 @@ def load_adapt_data(config: AdaptConfig) -> AdaptData:
     Raises ViddaError when one cannot be read.
     """
     data = load_data(config)
-    target = load_manifest(config.target).unlabeled().under(data.train.classes)
+    target = load_manifest(config.target).unlabeled().with_classes(data.train.classes)
     watch = {**data.watch, "target": target}
     return AdaptData(data.train, data.sizes, data.val, watch, target)

@@ -200,7 +200,7 @@ def _write(
 
 def _sidecar_path(version: Version) -> str:
     """Return the path of a version's sidecar, relative to OUT."""
-    return f"{SIDECARS}/{version.place}.npz"
+    return f"{SIDECARS}/{version.path}.npz"
 
 
 def _record(config: CameraJobConfig, version: Version, derived: DerivedFiles) -> ClipRecord:

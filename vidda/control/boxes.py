@@ -14,7 +14,7 @@ from vidda.config import Config
 from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
 from vidda.errors import ViddaError
-from vidda.sidecar import read_rows, size_ratio
+from vidda.sidecar import read_rows, sidecar_path, size_ratio
 from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ class SidecarBox(Config):
         rows = read_rows(clip, root, "box", len(frames), indices).astype(np.float32)
         if rows.shape[-1] != 4 or rows.ndim not in (2, 3):
             raise ViddaError(
-                f"{path_of(clip, root)}: box of shape {rows.shape}, not (T, 4) or (T, P, 4);"
+                f"{sidecar_path(clip, root)}: box of shape {rows.shape}, not (T, 4) or (T, P, 4);"
                 " write x0, y0, x1, y1"
             )
         boxes = rows.reshape(len(frames), -1, 4) * np.tile(size_ratio(frames, clip, root), 2)

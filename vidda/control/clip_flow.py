@@ -6,7 +6,7 @@ from typing import Literal
 import numpy as np
 
 from vidda.control.flow import FlowEstimator, occlusion_mask
-from vidda.progress import ignore_progress
+from vidda.progress import ReportProgress, ignore_progress
 
 FlowTarget = Literal["previous", "anchor"]
 """The frame that the flow of each frame points to: the previous one, or frame 0 as anchor."""
@@ -20,7 +20,7 @@ def clip_flow(
     frames: np.ndarray,
     target: FlowTarget,
     wanted: Iterable[int] | None = None,
-    report_progress: Passed = ignore_progress,
+    report_progress: ReportProgress = ignore_progress,
 ) -> dict[str, np.ndarray]:
     """Return the flow from each frame to its target, packed, and the pixels that are occluded
     there.

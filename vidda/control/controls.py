@@ -142,7 +142,7 @@ class ControlReader:
         indices: np.ndarray | None = None,
         *,
         flow_rows: np.ndarray | None = None,
-        report_progress: Passed = ignore_progress,
+        report_progress: ReportProgress = ignore_progress,
     ) -> Controls:
         """Return the controls of frames of a clip, at the frames' size.
 

@@ -23,7 +23,7 @@ from vidda.control.topdown import estimate_people
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import resolve_builtin
-from vidda.progress import ignore_progress
+from vidda.progress import ReportProgress, ignore_progress
 from vidda.types import ClipRecord
 
 
@@ -105,7 +105,7 @@ class MMPose:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        report_progress: Passed = ignore_progress,
+        report_progress: ReportProgress = ignore_progress,
     ) -> Pose:
         """Return the poses in frames of a clip; arguments as in
         `vidda.control.pose.PoseSource.estimate`.

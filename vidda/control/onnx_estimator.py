@@ -18,7 +18,7 @@ from vidda.control.boxes import BoxConfig, WholeFrame
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.control.topdown import estimate_people
 from vidda.errors import ViddaError
-from vidda.progress import ignore_progress
+from vidda.progress import ReportProgress, ignore_progress
 from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ class RtmposeOnnx:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        report_progress: Passed = ignore_progress,
+        report_progress: ReportProgress = ignore_progress,
     ) -> Pose:
         """Return the poses in frames of a clip; arguments as in
         `vidda.control.pose.PoseSource.estimate`.

@@ -13,7 +13,7 @@ from vidda.control.keypoints import people_boxes as people_boxes
 from vidda.control.mmpose_estimator import MMPoseConfig
 from vidda.control.onnx_estimator import RtmposeOnnxConfig
 from vidda.control.sidecar_poses import SidecarPosesConfig
-from vidda.progress import ignore_progress
+from vidda.progress import ReportProgress, ignore_progress
 from vidda.types import ClipRecord
 
 PoseConfig = Annotated[
@@ -31,7 +31,7 @@ class PoseSource(Protocol):
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        report_progress: Passed = ignore_progress,
+        report_progress: ReportProgress = ignore_progress,
     ) -> Pose:
         """Return the poses in frames of a clip.
 

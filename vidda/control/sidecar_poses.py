@@ -9,8 +9,8 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.errors import ViddaError
-from vidda.progress import ignore_progress
-from vidda.sidecar import read_rows, size_ratio
+from vidda.progress import ReportProgress, ignore_progress
+from vidda.sidecar import read_rows, sidecar_path, size_ratio
 from vidda.types import ClipRecord
 
 VISIBLE = 2
@@ -39,7 +39,7 @@ class SidecarPoses:
         clip: ClipRecord,
         root: Path,
         indices: np.ndarray | None = None,
-        report_progress: Passed = ignore_progress,
+        report_progress: ReportProgress = ignore_progress,
     ) -> Pose:
         """Return the poses in frames of a clip, scaled to the frames' size.
 
@@ -50,8 +50,8 @@ class SidecarPoses:
         joints = (len(JOINTS), 3)
         if keypoints.shape[-2:] != joints or keypoints.ndim not in (3, 4):
             raise ViddaError(
-                f"{path_of(clip, root)}: keypoints of shape {keypoints.shape}, not (T, 17, 3) or"
-                " (T, P, 17, 3); write COCO's 17 joints as x, y, visibility"
+                f"{sidecar_path(clip, root)}: keypoints of shape {keypoints.shape}, not (T, 17, 3)"
+                " or (T, P, 17, 3); write COCO's 17 joints as x, y, visibility"
             )
         people = keypoints.reshape(len(frames), -1, *joints)
         # The center of the first pixel is 0 at both sizes.

@@ -1,21 +1,21 @@
-"""Which clips a command looks at: those of a manifest, of a folder, or one video."""
+"""The clips that a command works on: those of a manifest, of a folder, or one video."""
 
 import sys
 from fnmatch import fnmatchcase
 from pathlib import Path
 
-from vidda.data.listing import split_media, walk
+from vidda.data.listing import left_out_note, split_media, walk
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, Manifest
 
 
 def find_clips(path: Path) -> Manifest:
-    """Return the clips of a manifest, of a folder (and those below it), or a single video.
+    """Return the clips of a manifest, of a folder (and those below it), or of a single video.
 
-    What a folder holds besides is told on standard error; hidden files are not looked at.
-
-    Raises ViddaError when there are none.
+    path: a manifest's CSV, a folder with or without manifest.csv, or a video. Other files of a
+    folder are reported on standard error; hidden files are skipped. Clips without a manifest have
+    their path as id and no label. Raises ViddaError when there are none.
     """
     if path.suffix.lower() == ".csv" or (path / "manifest.csv").is_file():
         found = load_manifest(path)
@@ -23,10 +23,11 @@ def find_clips(path: Path) -> Manifest:
         names, others = split_media(walk(path))
         if not names:
             raise ViddaError(
-                f"{path}: holds no video{first_of(others)}; give a folder of videos, or one video"
+                f"{path}: holds no video{left_out_note(others)};"
+                " give a folder of videos, or one video"
             )
         if others:
-            print(f"note: {path}{first_of(others)}", file=sys.stderr)
+            print(f"note: {path}{left_out_note(others)}", file=sys.stderr)
         found = _unlisted(path, names)
     elif path.is_file():
         found = _unlisted(path.parent, [path.name])
@@ -38,14 +39,14 @@ def find_clips(path: Path) -> Manifest:
 
 
 def select_clips(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
-    """Return the first `limit` clips whose ids match one of the patterns, or all where there are
-    none.
+    """Return the first `limit` clips whose ids match one of the patterns.
 
+    patterns: with wildcards as of file names; none selects every clip. limit: None for no limit.
     Raises ViddaError, a line each, for patterns that match no clip.
     """
     ids = [clip.id for clip in manifest.clips]
     problems = [
-        f"clips: no clip's id is like {pattern!r}, the first one is {ids[0]!r}"
+        f"clips: no clip's id matches {pattern!r}, the first id is {ids[0]!r}"
         for pattern in patterns
         if not any(fnmatchcase(name, pattern) for name in ids)
     ]

@@ -1,4 +1,4 @@
-"""Clips of a manifest as tensors, one at a time."""
+"""A torch Dataset of a manifest's clips."""
 
 import hashlib
 from pathlib import Path
@@ -20,9 +20,10 @@ UNLABELED = -1
 
 
 class Clip(NamedTuple):
-    """One item. video: (C, T, H, W) float32, or (V, C, T, H, W) where V > 1 views are taken.
+    """One item of a `ClipDataset`.
 
-    label: 0..K-1, or -1 where it is unknown. number: which clip of the manifest, from 0.
+    video: (C, T, H, W) float32, or (V, C, T, H, W) where V > 1 views are taken. label: 0..K-1, or
+    -1 where it is unknown. number: index of the clip in the manifest, from 0.
     """
 
     video: torch.Tensor
@@ -33,11 +34,13 @@ class Clip(NamedTuple):
 class ClipDataset(Dataset[Clip]):
     """The clips of a manifest, the same for the same seed, epoch and clip id.
 
-    manifest: which clips. sampling: which frames of them. transform: what is done to these.
+    manifest: the clips. sampling: picks the frames of each. transform: applied to these.
+    seed: with the epoch and the clip's id it decides all that is random.
     cache: a folder for decoded frames, or None. Of clips sampled at random it keeps every frame, at
-    3 H W bytes each (12 MB for 250 frames of 128 x 128), of others only those that are asked for.
-    checked: the files passed verification, see `vidda.video.read`. repeats: item n + r N is clip n
-    for the r-th time in an epoch, drawn anew (repeated augmentation, arXiv 1901.09335).
+    3 H W bytes each (12 MB for 250 frames of 128 x 128), of others only the sampled ones.
+    checked: whether the files passed verification, see `vidda.video.read`.
+    repeats: item n + r N is clip n for the r-th time in an epoch, sampled anew (repeated
+    augmentation, arXiv 1901.09335).
 
     Indexing raises VideoError where a video cannot be read; `ClipLoader` has a policy for that.
     """
@@ -60,7 +63,7 @@ class ClipDataset(Dataset[Clip]):
         self.cache = None if cache is None else FrameCache(cache)
         self.checked = checked
         self.repeats = repeats
-        # In shared memory: a worker that lives on after an epoch has to see the next one's number.
+        # In shared memory: a worker that survives an epoch has to know the next one's number.
         self._epoch = share(torch.zeros((), dtype=torch.int64))
 
     def __len__(self) -> int:
@@ -68,10 +71,11 @@ class ClipDataset(Dataset[Clip]):
 
     @property
     def epoch(self) -> int:
+        """The current epoch, which `set_epoch` sets."""
         return int(self._epoch)
 
     def set_epoch(self, epoch: int) -> None:
-        """Draw other frames and crops from here on, in this process and all workers."""
+        """Set the epoch, which decides frames and crops, in this process and all workers."""
         self._epoch.fill_(epoch)
 
     def __getitem__(self, item: int) -> Clip:
@@ -89,15 +93,15 @@ class ClipDataset(Dataset[Clip]):
         path = inside(self.manifest.root, clip.path)
         size = self.transform.config.read_size
 
-        def asked() -> np.ndarray:
+        def read_sampled() -> np.ndarray:
             numbers = self.sampling.pick(probe(path).frames, rng)
             frames = read(path, numbers.ravel(), size, checked=self.checked)
             return frames.reshape(*numbers.shape, *frames.shape[1:])
 
         if self.cache is None:
-            return asked()
+            return read_sampled()
         if self.sampling.random:
             every = self.cache.frames(path, size, "all", lambda: read(path, None, size))
             return every[self.sampling.pick(len(every), rng)]
         recipe = hashlib.sha256(self.sampling.model_dump_json().encode()).hexdigest()[:16]
-        return self.cache.frames(path, size, recipe, asked)
+        return self.cache.frames(path, size, recipe, read_sampled)

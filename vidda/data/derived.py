@@ -1,9 +1,10 @@
-"""Clips made from other clips: what was written of each, by size and hash, for a job that resumes.
+"""Clips derived from other clips: records of their files, by size and hash, for jobs that resume.
 
-OUT/records/<path>.json   of OUT/<path>: the files that belong to it
+OUT/records/<path>.json   the files that belong to OUT/<path>
 
-A file that is there says little: it may be empty, cut short or another one. A record that fits says
-that the work is done. It is written before OUT/<path> itself gets its name, and after the rest.
+An existing file proves little: it may be empty, cut short or another one. A record that matches its
+files proves that the work is done. It is written just before OUT/<path> gets its name, and after
+all other files.
 """
 
 import shutil
@@ -28,7 +29,10 @@ RECORDS, VIDEOS, SIDECARS = "records", "videos", "sidecar"
 
 
 def video_path(clip: ClipRecord, copy: int = 0) -> str:
-    """Return where a clip's video goes, relative to OUT. copy: its number of several."""
+    """Return the path, relative to OUT, of the video or image derived from a clip.
+
+    copy: number of the version, from 0, where several are derived from one clip.
+    """
     path = PurePosixPath(clip.path)
     suffix = ".png" if path.suffix.lower() in IMAGES else ".mp4"
     # The suffix stays in the name unless it is usual: x.avi and x.mp4 are two clips.
@@ -37,11 +41,11 @@ def video_path(clip: ClipRecord, copy: int = 0) -> str:
 
 
 STRICT = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
-"""As of configs, but for the bounds of these, which are for what a user may ask for."""
+"""The model settings of records: those of configs, without the bounds for a user's values."""
 
 
 class FileRecord(BaseModel):
-    """A file as it was written."""
+    """The size and hash of a file as it was written."""
 
     model_config = STRICT
 
@@ -50,31 +54,31 @@ class FileRecord(BaseModel):
 
 
 class DerivedFiles(BaseModel):
-    """What was made of one clip."""
+    """A record of the files derived from one clip."""
 
     model_config = STRICT
 
-    id: str = Field(description="of the source's clip")
+    id: str = Field(description="id of the source clip")
     files: dict[str, FileRecord] = Field(
-        default={}, description="all that belongs to it, by path relative to OUT"
+        default={}, description="the derived files, by path relative to OUT"
     )
 
     def write(self, file: Path) -> None:
-        """Write as JSON, atomically."""
+        """Write the record to `file` as JSON, atomically."""
         write_text(file, self.model_dump_json(indent=1) + "\n")
 
     @classmethod
     def read(cls, file: Path) -> Self | None:
-        """Read what `write` wrote; None where there is none, or it is damaged."""
+        """Read a record that `write` wrote; None where there is none, or it is damaged."""
         try:
             return cls.model_validate_json(file.read_text(encoding="utf-8"), strict=True)
         except (FileNotFoundError, NotADirectoryError, UnicodeDecodeError, ValidationError):
             return None
 
-    def whole(self, out: Path, *, content: bool = True) -> bool:
-        """Return whether the files are as they were written, and there is one at least.
+    def is_intact(self, out: Path, *, content: bool = True) -> bool:
+        """Return whether all files under `out` are as they were written, and there is at least one.
 
-        content: compare hashes too, which reads every file; else sizes alone.
+        content: compare hashes too, which reads every file; otherwise only sizes.
         """
         return bool(self.files) and all(
             _fits(out, path, file, content) for path, file in self.files.items()
@@ -82,40 +86,41 @@ class DerivedFiles(BaseModel):
 
 
 def describe_files(out: Path, paths: Iterable[str]) -> dict[str, FileRecord]:
-    """Return the records of files that were just written. paths: relative to OUT."""
+    """Return size and hash of files that were just written, by path. paths: relative to `out`."""
     return {path: _file(inside(out, path)) for path in paths}
 
 
 def record_path(out: Path, path: str) -> Path:
-    """Return where the record of OUT/<path> lies."""
+    """Return the path of the JSON file that records OUT/<path>."""
     return inside(out, f"{RECORDS}/{path}.json")
 
 
 def derive_file(out: Path, path: str, clip_id: str, write: Callable[[Path], Iterable[str]]) -> None:
-    """Make the file OUT/<path> of a clip, and its record.
+    """Write the file OUT/<path> derived from a clip, atomically, and its record.
 
-    write: given the temporary place to write it to; returns what else it has written, relative to
-    OUT.
+    clip_id: of the source clip. write: writes the content to the temporary path that it is called
+    with, and returns the paths, relative to `out`, of other files that it has written. Raises what
+    `write` raises.
     """
-    place = inside(out, path)
-    with atomic(place) as temporary:
+    file = inside(out, path)
+    with atomic(file) as temporary:
         try:
             others = describe_files(out, write(temporary))
         except VideoError as error:
-            raise VideoError(str(error).replace(str(temporary), str(place))) from error
+            raise VideoError(str(error).replace(str(temporary), str(file))) from error
         files = {path: _file(temporary)} | others
         DerivedFiles(id=clip_id, files=files).write(record_path(out, path))
 
 
 @contextmanager
 def derive_folder(out: Path, path: str, clip_id: str) -> Iterator[Path]:
-    """Yield a folder to fill, which becomes OUT/<path> of a clip, with a record of its files.
+    """Yield a folder to fill; afterwards it is OUT/<path>, with a record of its files.
 
-    What is at OUT/<path> already is replaced: it is not whole.
+    clip_id: of the source clip. A folder at OUT/<path> is replaced, as an unfinished one.
     """
-    place = inside(out, path)
-    shutil.rmtree(place, ignore_errors=True)
-    with atomic_folder(place) as folder:
+    target = inside(out, path)
+    shutil.rmtree(target, ignore_errors=True)
+    with atomic_folder(target) as folder:
         yield folder
         files = {
             f"{path}/{file.relative_to(folder).as_posix()}": _file(file)
@@ -128,12 +133,12 @@ def derive_folder(out: Path, path: str, clip_id: str) -> Iterator[Path]:
 def finished_record(
     out: Path, path: str, clip_id: str, *, content: bool = True
 ) -> DerivedFiles | None:
-    """Return the record of OUT/<path>, made of a clip; None where it is to be made.
+    """Return the record of OUT/<path> if it is of this clip and its files are intact, else None.
 
-    content: see `DerivedFiles.whole`.
+    content: see `DerivedFiles.is_intact`.
     """
     record = DerivedFiles.read(record_path(out, path))
-    if record is None or record.id != clip_id or not record.whole(out, content=content):
+    if record is None or record.id != clip_id or not record.is_intact(out, content=content):
         return None
     return record
 
@@ -145,21 +150,22 @@ def missing(
     *,
     content: bool = True,
 ) -> list[T]:
-    """Return those of what is wanted that are to be made, showing the progress of the check.
+    """Return the wanted outputs that are not there and intact, with a progress bar of the check.
 
-    named: path relative to OUT and clip id of one. content: see `DerivedFiles.whole`.
+    named: gives an output's path relative to `out` and its clip's id. content: see
+    `DerivedFiles.is_intact`; without it no progress is printed.
     """
     if not out.exists():
         return list(wanted)
     label, total = "checking what is there", len(wanted)
-    seen = track(wanted, label=label, total=total, unit="clips") if content else wanted
-    return [one for one in seen if finished_record(out, *named(one), content=content) is None]
+    tracked = track(wanted, label=label, total=total, unit="clips") if content else wanted
+    return [one for one in tracked if finished_record(out, *named(one), content=content) is None]
 
 
 def manifest_intact(out: Path) -> bool:
-    """Return whether OUT/manifest.csv and every video in it are there, and none is empty.
+    """Return whether OUT/manifest.csv and every video in it exist, and none is empty.
 
-    Quick, for a job of many stages; the command that made them compares size and hash.
+    This quick check is for a job of many stages; the command that made them compares size and hash.
     """
     try:
         manifest = load_manifest(out)
@@ -169,20 +175,20 @@ def manifest_intact(out: Path) -> bool:
 
 
 def records_intact(out: Path) -> bool:
-    """Return whether all that the records in OUT name is there, by size; quick as the above."""
+    """Return whether every file in the records of OUT exists with its size; hashes are not read."""
     records = [DerivedFiles.read(file) for file in (out / RECORDS).rglob("*.json")]
-    return all(record is not None and record.whole(out, content=False) for record in records)
+    return all(record is not None and record.is_intact(out, content=False) for record in records)
 
 
-def _file(place: Path) -> FileRecord:
-    return FileRecord(size=place.stat().st_size, sha256=sha256(place))
+def _file(path: Path) -> FileRecord:
+    return FileRecord(size=path.stat().st_size, sha256=sha256(path))
 
 
-def _fits(out: Path, path: str, file: FileRecord, content: bool) -> bool:
+def _fits(out: Path, path: str, record: FileRecord, content: bool) -> bool:
     try:
-        place = inside(out, path)
-        if not place.is_file() or place.stat().st_size != file.size:
+        file = inside(out, path)
+        if not file.is_file() or file.stat().st_size != record.size:
             return False
-        return not content or sha256(place) == file.sha256
+        return not content or sha256(file) == record.sha256
     except (ViddaError, FileNotFoundError):  # no path of ours, or deleted at this moment
         return False

@@ -1,9 +1,10 @@
-"""Decoded, resized frames kept on disk, so that later epochs do not decode.
+"""A cache of decoded, resized frames on disk, so that later epochs do not decode.
 
     DIR/keys/<hash of path, time and size>     the SHA-256 of that file's content, as text
     DIR/frames/<ab>/<content>-<size>-<recipe>-<reader>.npy    (N, H, W, 3) uint8, memory-mapped
 
-A video that changes gets another key, and so does one that this reader reads otherwise.
+A video that changes gets another key, and so does one that a new version of the reader reads
+differently.
 """
 
 import hashlib
@@ -21,7 +22,10 @@ from vidda.video.video_error import VideoError
 
 
 class FrameCache:
-    """A folder of decoded frames; see `CacheFolder` for where it cannot be written."""
+    """A folder of decoded frames.
+
+    folder, min_free_gib: see `CacheFolder`, also for a folder that cannot be written.
+    """
 
     def __init__(self, folder: Path | str, *, min_free_gib: float = 5.0) -> None:
         without = "further clips are decoded each time"
@@ -31,32 +35,31 @@ class FrameCache:
     def frames(
         self, path: Path, size: Size, recipe: str, make: Callable[[], np.ndarray]
     ) -> np.ndarray:
-        """Return the frames that `make()` gives for this file, from disk where they were made
-        before.
+        """Return frames of a video, (N, H, W, 3) uint8, from disk where they were made before.
 
-        path: a video. size: as in `vidda.video.read`. recipe: which of its frames, as a short name
-        fit for a file. make: gives them, (N, H, W, 3) uint8; called only where they are not there.
-        The result may be a read-only memory map. Raises VideoError, and whatever `make` raises.
+        path: the video. size: as in `vidda.video.read`. recipe: short name, fit for a file, of the
+        choice of frames. make: returns the frames; called only where they are not on disk. The
+        result may be a read-only memory map. Raises VideoError, and whatever `make` raises.
         """
         shape = "own" if size is None else "x".join(map(str, np.atleast_1d(size)))
         content = self._content_of(path)
-        place = (
+        file = (
             self._disk.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}-{READER}.npy"
         )
         try:
-            return np.load(place, mmap_mode="r", allow_pickle=False)
+            return np.load(file, mmap_mode="r", allow_pickle=False)
         except FileNotFoundError:
             pass
         except (ValueError, EOFError, OSError):
-            warnings.warn(f"cache: {place} is damaged and is made again", stacklevel=2)
+            warnings.warn(f"cache: {file} is damaged and is made again", stacklevel=2)
         frames = make()
         self._disk.write(
-            place, frames.nbytes, lambda file: np.save(file, frames, allow_pickle=False)
+            file, frames.nbytes, lambda path: np.save(path, frames, allow_pickle=False)
         )
         return frames
 
     def _content_of(self, path: Path) -> str:
-        """Return the SHA-256 of a file, read anew only where its path, time or size changed."""
+        """Return the SHA-256 of a file, which is read only where its path, time or size changed."""
         try:
             stat = path.stat()
             identity = f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
@@ -73,7 +76,7 @@ class FrameCache:
 
 
 def _digest_in(key: Path) -> str | None:
-    """Return the digest in a file of keys; None where there is none or it is damaged."""
+    """Return the digest that a key file holds; None where there is none or it is damaged."""
     try:
         text = key.read_text(encoding="ascii")
     except FileNotFoundError:

@@ -1,7 +1,7 @@
-"""Which frames of a clip are looked at; the same for the same seed, epoch and clip id.
+"""Samplers of a clip's frames; the same for the same seed, epoch and clip id.
 
-A clip shorter than what is asked of it is looped by the samplers with a stride (frame N is frame 0
-again, as a gesture repeats), and its frames are repeated in order by `UniformSampling`.
+A clip shorter than the sample is looped by the samplers with a stride (frame N is frame 0 again, as
+a gesture repeats), and its frames are repeated in order by `UniformSampling`.
 """
 
 import hashlib
@@ -12,41 +12,42 @@ from pydantic import Field
 
 from vidda.config import Config
 
-Frames = Annotated[int, Field(ge=1, description="frames T of one clip that the model sees")]
-Stride = Annotated[int, Field(ge=1, description="distance of neighboring frames, in frames")]
+Frames = Annotated[int, Field(ge=1, description="frames T that are sampled of one clip")]
+Stride = Annotated[int, Field(ge=1, description="distance of neighboring sampled frames")]
 
 
 def clip_rng(seed: int, epoch: int, clip_id: str, purpose: str) -> np.random.Generator:
-    """Return a generator that depends on these four alone, not on workers, order or machine.
+    """Return a random generator that depends on its arguments alone, not on workers or machine.
 
-    purpose: a word that keeps the draws of one job (frames, transform) apart from another's.
+    purpose: a word that separates the draws of one job (frames, transform) from another's.
     """
     digest = hashlib.sha256(f"{seed}\0{epoch}\0{purpose}\0{clip_id}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))
 
 
 class UniformSampling(Config):
-    """T equal segments of the clip, one frame of each (TSN, arXiv 1608.00859, section 3.1)."""
+    """One frame of each of T equal segments of the clip (TSN, arXiv 1608.00859, section 3.1)."""
 
     name: Literal["uniform"] = "uniform"
     frames: Frames = 16
     jitter: bool = Field(
-        default=True, description="draw the frame of each segment at random; else its middle one"
+        default=True, description="sample the frame of each segment at random; else its middle one"
     )
 
     @property
     def random(self) -> bool:
+        """Return whether `pick` depends on its random generator."""
         return self.jitter
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
         """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
-        place = rng.random(self.frames) if self.jitter else np.full(self.frames, 0.5)
-        picked = ((np.arange(self.frames) + place) * (length / self.frames)).astype(np.int64)
+        within = rng.random(self.frames) if self.jitter else np.full(self.frames, 0.5)
+        picked = ((np.arange(self.frames) + within) * (length / self.frames)).astype(np.int64)
         return np.minimum(picked, length - 1)[None]
 
 
 class DenseSampling(Config):
-    """T frames a stride apart, beginning at random (SlowFast, arXiv 1812.03982, section 4)."""
+    """T frames a stride apart, from a random start (SlowFast, arXiv 1812.03982, section 4)."""
 
     name: Literal["dense"] = "dense"
     frames: Frames = 16
@@ -54,6 +55,7 @@ class DenseSampling(Config):
 
     @property
     def random(self) -> bool:
+        """Return whether `pick` depends on its random generator."""
         return True
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -72,6 +74,7 @@ class CenterSampling(Config):
 
     @property
     def random(self) -> bool:
+        """Return whether `pick` depends on its random generator."""
         return False
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
@@ -83,16 +86,17 @@ class CenterSampling(Config):
 class ViewsSampling(Config):
     """K windows of T frames spread evenly over the clip, for testing (arXiv 1812.03982, section 4).
 
-    With the transform `three_crops` each window is seen three times: K x 3 views.
+    With the transform `three_crops` each window gives three views: K x 3 in all.
     """
 
     name: Literal["views"] = "views"
     frames: Frames = 16
     stride: Stride = 2
-    clips: int = Field(default=10, ge=1, description="windows K over the clip")
+    clips: int = Field(default=10, ge=1, description="number K of windows over the clip")
 
     @property
     def random(self) -> bool:
+        """Return whether `pick` depends on its random generator."""
         return False
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:

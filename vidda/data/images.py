@@ -12,6 +12,7 @@ from vidda.data.listing import (
     Tree,
     clip_line_rule,
     is_media,
+    left_out_note,
     read_lines,
     require_lists,
     split_media,
@@ -31,10 +32,11 @@ class Visda2017(DatasetConfig):
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """train/ is the source, validation/ the unlabeled target, test/ the test.
+        """Return the listing of all three lists. root: the dataset's folder. tree: its files.
 
-        Without test/ the target itself is the test, as most papers have it; then `adapted` would
-        train on its test images, and only source_only is planned.
+        train/ is the source, validation/ the unlabeled target, test/ the test. Without test/ the
+        target itself is the test, as in most papers; then `adapted` would train on its test images,
+        and only source_only is planned. Raises ViddaError where a list is missing.
         """
         tested = (root / "test" / "image_list.txt").is_file()
         parts = [
@@ -69,7 +71,7 @@ class Visda2017(DatasetConfig):
 
 
 class S2rda49(DatasetConfig):
-    """S2RDA-49: synthetic/CLASS/FILE and real/CLASS/FILE, and the official real_{val,test}.txt.
+    """S2RDA-49: synthetic/CLASS/FILE, real/CLASS/FILE, and the official real_{val,test}.txt.
 
     Source: Tang and Jia, A New Benchmark: On the Utility of Synthetic Data, CVPR 2023.
     """
@@ -79,19 +81,24 @@ class S2rda49(DatasetConfig):
         default=Path("splits"),
         description="folder of real_val.txt and real_test.txt, relative to the root",
     )
-    val_share: float = Field(default=0.1, gt=0, lt=1, description="share of synthetic/ held out")
+    val_share: float = Field(
+        default=0.1, gt=0, lt=1, description="share of synthetic/ held out for validation"
+    )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """synthetic/ is the source, real_val.txt the unlabeled target, real_test.txt the test.
+        """Return the listing of the three sets. root: the dataset's folder. tree: its files.
 
-        The lists give paths alone: a clip's class is its folder.
+        synthetic/ is the source, real_val.txt the unlabeled target, real_test.txt the test. The
+        lists give only paths: a clip's class is its folder. Raises ViddaError where a list or all
+        images of synthetic/ are missing.
         """
         require_lists(root / self.splits / name for name in ("real_val.txt", "real_test.txt"))
         source = ListPart(split="train", path=Path("synthetic"), domain="synthetic", view="object")
         paths, others = split_media(tree, "synthetic/")
         if not paths:
             raise ViddaError(
-                f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it{first_of(others)}"
+                f"{root / 'synthetic'}: holds no image; expected CLASS/FILE in it"
+                f"{left_out_note(others)}"
             )
         rows = [ListRow(source, path, path, PurePosixPath(path).parent.name) for path in paths]
         targets: tuple[tuple[Split, str], ...] = (
@@ -107,7 +114,7 @@ class S2rda49(DatasetConfig):
                 for number, line in read_lines(root / self.splits / name, notes, is_row)
             ]
         listing = build_listing(root, rows, None, notes=notes)
-        listing.not_media(others)
+        listing.note_other_files(others)
         listing.covered = ("synthetic/", "real/")
         add_experiments(listing, "main", self.val_share)
         return listing

@@ -1,4 +1,4 @@
-"""Several manifests as one, to train on a mixture of sources."""
+"""A join of manifests, to train on a mixture of sources."""
 
 import os
 from collections.abc import Sequence
@@ -10,14 +10,14 @@ from vidda.types import Manifest
 
 
 def join_manifests(manifests: Sequence[Manifest]) -> Manifest:
-    """Return all clips in turn, under the folder that the manifests' roots have in common.
+    """Return one manifest of all clips, in order, under the deepest folder common to the roots.
 
-    Raises ViddaError when the manifests name different classes or share a clip's id.
+    Raises ViddaError when the manifests have different classes or share a clip's id.
     """
     first = manifests[0]
     if len(manifests) == 1:
         return first
-    manifests = [first, *(other.under(first.classes) for other in manifests[1:])]
+    manifests = [first, *(other.with_classes(first.classes) for other in manifests[1:])]
     for other in manifests[1:]:
         if other.classes != first.classes:
             raise ViddaError(

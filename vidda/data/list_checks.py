@@ -1,4 +1,4 @@
-"""Lists against files: what is missing, misplaced, unlisted or broken, and what is left."""
+"""Checks of lists against files: what is missing, misplaced, unlisted or unreadable."""
 
 from collections.abc import Callable, Container, Iterator
 from dataclasses import dataclass
@@ -11,9 +11,12 @@ from vidda.types import ClipRecord
 
 @dataclass(frozen=True, slots=True)
 class ListCheck:
-    """What can be written: clips and lists without those dropped, and why lists are left out.
+    """The result of `check_lists`: the clips and lists to write, and what is wrong.
 
-    shared: clips of a test that are trained or chosen on as well, and of a val that are trained on.
+    clips: those kept, by path. lists: the kept paths of each list. left_out: for each experiment
+    that is not written, the reason. dropped: number of clips that are missing or unreadable.
+    shared: clips of a test list that are in train, target or val too, and of a val list that are in
+    train too.
     """
 
     clips: dict[str, ClipRecord]
@@ -27,10 +30,10 @@ class ListCheck:
 def check_lists(
     listing: Listing, tree: Tree, unreadable: Callable[[list[str]], dict[str, str]]
 ) -> ListCheck:
-    """Find what is wrong with files, and what is left without the clips that must be dropped.
+    """Compare a listing with the files, and drop the clips that are missing or unreadable.
 
-    unreadable: given the paths of clips, what is wrong with those that cannot be decoded.
-    Raises ViddaError when not one listed clip is in the tree.
+    tree: the files under the root. unreadable: maps the paths of clips to what is wrong with those
+    that cannot be decoded. Raises ViddaError when not one listed clip is in the tree.
     """
     problems = list(listing.problems)
     left_out = {
@@ -47,7 +50,7 @@ def check_lists(
         if not listing.clips:
             raise ViddaError(f"{listing.root}: the lists name no clip")
         raise ViddaError(
-            f"{listing.root}: not one of {len(listing.clips)} listed clips is there, as"
+            f"{listing.root}: not one of {len(listing.clips)} listed clips is there, such as"
             f" {next(iter(listing.clips))}; set root=DIR to the folder that their paths start from"
         )
     wanted = list(dict.fromkeys(wanted))
@@ -77,12 +80,10 @@ def check_lists(
 def _shared(
     listing: Listing, lists: dict[str, list[str]], left_out: dict[str, str]
 ) -> Iterator[SharedClip]:
-    """Yield the clips that two lists share which should be apart, by path or by what their files
-    hold.
-    """
+    """Yield the clips, same by path or content, of two lists that should share none."""
     search = SharedClipSearch()
     apart: dict[tuple[str, str], None] = {}
-    # Where no experiment is planned, the lists have the names of the parts.
+    # Without a planned experiment the lists have the names of the parts.
     for experiment, parts in (listing.experiments or {"": {name: name for name in lists}}).items():
         if experiment not in left_out:
             apart.update(dict.fromkeys(_to_be_apart(parts, lists)))
@@ -95,10 +96,10 @@ def _shared(
 
 
 def _to_be_apart(parts: dict[str, str], lists: Container[str]) -> Iterator[tuple[str, str]]:
-    """Yield the lists of an experiment that may share no clip."""
+    """Yield the pairs of an experiment's lists that may share no clip."""
     whole = parts.get("train", "") + WHOLE
     if whole in lists:
-        # What was held out of it for val is said to be of train: there the user finds it.
+        # Clips held out for val are reported as of train: there the user finds them.
         parts = {**{part: parts[part] for part in parts.keys() - {"val"}}, "train": whole}
     for first, second in (("train", "val"), ("train", "test"), ("val", "test"), ("target", "test")):
         if parts.get(first) in lists and parts.get(second) in lists:

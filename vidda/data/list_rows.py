@@ -1,4 +1,4 @@
-"""What all lists but RoCoG-v2's have in common: rows of path and label, filled into a Listing."""
+"""Rows of path and label, from all lists but RoCoG-v2's, and the `Listing` that they make."""
 
 import hashlib
 from collections import Counter, defaultdict
@@ -19,7 +19,7 @@ from vidda.types import ClipRecord
 Split = Literal["train", "target", "val", "test"]
 
 Mistake = tuple[str, str]
-"""A line that is no row: where it stands and what is wrong with it."""
+"""A line that cannot be used: its location and what is wrong with it."""
 
 FROM_ONE = (
     "if the labels count from 1, name a class file that does too (lines `1 NAME`), by"
@@ -27,11 +27,11 @@ FROM_ONE = (
 )
 
 UNKNOWN = ("", "-1")
-"""What lists write for a label that is not known; -1 is pytorchvideo's."""
+"""Texts that lists write for a label that is not known; -1 is pytorchvideo's."""
 
 
 class ListPart(Config):
-    """One list or folder and the part it plays. Several may play the same part."""
+    """One list or folder and the split that it belongs to. Several may belong to the same split."""
 
     split: Split = Field(description="train (labeled), target (labels are hidden), val or test")
     path: Path = Field(description="the list or folder, relative to the root")
@@ -41,7 +41,11 @@ class ListPart(Config):
 
 @dataclass(frozen=True, slots=True)
 class ListRow:
-    """One line of a list: where it stands, and the label: a number, a class name, or unknown."""
+    """One line of a list.
+
+    where: its location, for messages. label: a number or a class name, None where unknown. meta:
+    further columns of the manifest.
+    """
 
     part: ListPart
     where: str
@@ -60,27 +64,27 @@ def build_listing(
     *,
     numbers: bool = True,
 ) -> Listing:
-    """Return a listing of the rows, in lists named after their parts; mistakes and notes found
-    before.
+    """Return a listing of the rows, in lists named after their splits.
 
-    classes: a file of class names; without one they come from class names in the rows, or for
-    numbers from the folder that all clips of a label share. numbers: labels may be numbers; else
-    the class of `1` is called 1.
-    strip: a prefix to take off the paths, such as the folder of another machine.
+    root: of the dataset. classes: a file of class names, relative to `root`; None takes the class
+    names in the rows, or for numbers the folder that all clips of a label share. strip: a prefix to
+    remove from the paths, such as a folder of another machine. mistakes, notes: found before, added
+    to the listing. numbers: whether labels may be numbers; else the class of `1` is called 1.
+    A row that cannot be used becomes a problem of the listing.
     """
     rows = [replace(row, label=None) if row.label in UNKNOWN else row for row in rows]
-    said = list(notes)
+    found = list(notes)
     if classes is None:
-        rows = _without_strange_targets(rows, said)
-    names, first = read_classes(root / classes, said) if classes else (_classes(rows, numbers), 0)
-    listing = Listing(root, names, notes=said)
+        rows = _without_strange_targets(rows, found)
+    names, first = read_classes(root / classes, found) if classes else (_classes(rows, numbers), 0)
+    listing = Listing(root, names, notes=found)
     for where, text in mistakes:
         listing.problem("line", where, text)
     index = {name: str(label) for label, name in enumerate(names)}
     if first:
-        said.append(f"{classes} counts from {first}, and so labels are read; written from 0")
+        found.append(f"{classes} counts from {first}, and so labels are read; written from 0")
     elif numbers and all(row.label is None or is_label(row.label) for row in rows):
-        said += _without_clips(rows, names, classes)
+        found += _without_clips(rows, names, classes)
         if classes is None:
             # A number is a number, even where a class is called so after its folder.
             index = {}
@@ -99,7 +103,10 @@ def build_listing(
 
 
 def add_experiments(listing: Listing, task: str, val_share: float) -> None:
-    """Plan source_only and, with a target, adapted; without a val list hold out some of train."""
+    """Plan source_only and, with a target list, adapted; without a val list hold out some of train.
+
+    listing: changed in place. task: name of the task. val_share: share of train to hold out.
+    """
     if not {"train", "test"} <= listing.lists.keys():
         listing.notes.append("without a train and a test list only manifest.csv is written")
         return
@@ -118,21 +125,22 @@ def add_experiments(listing: Listing, task: str, val_share: float) -> None:
 def hold_out(
     listing: Listing, name: str, into: str, share: float, group: Callable[[str], str]
 ) -> None:
-    """Move about `share` of a list's groups of clips (one at least) to the list `into`.
+    """Move about `share` of a list's groups of clips (at least one) to the list `into`.
 
-    Which ones depends on the groups' names alone, so it is the same on every machine.
+    listing: changed in place. name: of the list. group: gives the name of a clip's group from its
+    path. The choice depends only on the groups' names, so it is the same on every machine.
     """
     members = listing.lists[name]
-    # Kept whole under another name: a clip missing from a part cut off is missing from this.
+    # Kept under another name too, to report a clip that is missing from it.
     listing.lists[name + WHOLE] = members
     groups = sorted({group(path) for path in members}, key=_hash)
-    held = set(groups[: max(1, round(share * len(groups)))])
-    listing.lists[into] = {path: None for path in members if group(path) in held}
-    listing.lists[name] = {path: None for path in members if group(path) not in held}
+    held_out = set(groups[: max(1, round(share * len(groups)))])
+    listing.lists[into] = {path: None for path in members if group(path) in held_out}
+    listing.lists[name] = {path: None for path in members if group(path) not in held_out}
 
 
 def by_stem(tree: Tree) -> dict[str, list[str]]:
-    """Return every video and image of the tree, by its file name without suffix."""
+    """Return the paths of all videos and images of the tree, by file name without suffix."""
     found: dict[str, list[str]] = defaultdict(list)
     for path in tree:
         if is_media(path):
@@ -145,7 +153,7 @@ def _hash(text: str) -> bytes:
 
 
 def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
-    """Return the label that a name, or a number counting from `first`, stands for."""
+    """Return the label in 0..count-1 of a class name, or of a number that counts from `first`."""
     if text in index:
         return int(index[text])
     if not text.isdecimal():
@@ -155,7 +163,7 @@ def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
     except ViddaError as error:
         if first and text == "0":
             raise ViddaError(
-                f"{error}, as the class file counts; take the numbers out of it if lists count"
+                f"{error}, as the class file counts; remove the numbers from it if lists count"
                 " from 0"
             ) from None
         if not first and text == str(count):
@@ -164,9 +172,10 @@ def _label(text: str, index: dict[str, str], count: int, first: int) -> int:
 
 
 def _without_strange_targets(rows: Sequence[ListRow], notes: list[str]) -> Sequence[ListRow]:
-    """Return the rows, those of a target without labels that no other list has.
+    """Return the rows, with unknown labels for target clips whose label no other list has.
 
-    They are hidden in the end, and often stand for nothing: 0 or `unknown` would be one class more.
+    Target labels are hidden in the end and often mean nothing: 0 or `unknown` would become another
+    class.
     """
     known = {row.label for row in rows if row.part.split != "target"} - {None}
     strange = [r for r in rows if r.part.split == "target" and r.label not in {*known, None}]
@@ -176,32 +185,31 @@ def _without_strange_targets(rows: Sequence[ListRow], notes: list[str]) -> Seque
         f"{len(strange)} target clips have labels that no other list has, read as unknown; first"
         f" {strange[0].label!r:.60} at {strange[0].where}"
     )
-    gone = set(map(id, strange))
-    return [replace(row, label=None) if id(row) in gone else row for row in rows]
+    unlabeled = set(map(id, strange))
+    return [replace(row, label=None) if id(row) in unlabeled else row for row in rows]
 
 
 def _without_clips(
     rows: Iterable[ListRow], names: Sequence[str], classes: Path | None
 ) -> Iterator[str]:
-    """Yield a note on classes that no label stands for; with a class file only where labels begin
-    at 1.
+    """Yield a note on classes without clips; with a class file only where labels begin at 1.
 
-    rows: whose labels are numbers.
+    rows: with labels that are numbers or None.
     """
     used = {int(row.label) for row in rows if row.label is not None}
     empty = [label for label in range(len(names)) if label not in used]
     if not used or not empty or (classes and min(used) != 1):
         return
-    said = ", ".join(f"{label} ({names[label]})" for label in empty[:5])
+    listed = ", ".join(f"{label} ({names[label]})" for label in empty[:5])
     more = f" and {len(empty) - 5} more" if len(empty) > 5 else ""
     yield (
-        f"no clip has label {said}{more}, so {len(empty)} of {len(names)} classes are empty"
+        f"no clip has label {listed}{more}, so {len(empty)} of {len(names)} classes are empty"
         + (f"; {FROM_ONE}" if min(used) == 1 else "")
     )
 
 
 def _classes(rows: Iterable[ListRow], numbers: bool) -> tuple[str, ...]:
-    """Class names of the rows: their own, or for numbers those of the clips' folders."""
+    """Return the class names of the rows: their own, or for numbers those of the clips' folders."""
     labeled = [row for row in rows if row.label is not None]
     labels = {row.label for row in labeled if row.label is not None}
     if not all(label.isascii() and label.isdigit() for label in labels):
@@ -213,7 +221,7 @@ def _classes(rows: Iterable[ListRow], numbers: bool) -> tuple[str, ...]:
         raise ViddaError(f"label {ordered[-1][:40]} is above {MOST_CLASSES - 1}; is it a label?")
     folders: dict[int, Counter[str]] = defaultdict(Counter)
     for row in labeled:
-        # Test sets often hide the class in their folders; the training list is what tells it.
+        # Folders of test sets often do not name the class; those of the training list do.
         if row.part.split == "train":
             folders[int(row.label or 0)][PurePosixPath(row.path).parent.name] += 1
     named = {label: next(iter(found)) for label, found in folders.items() if len(found) == 1}

@@ -1,4 +1,4 @@
-"""What a dataset's lists say, before anything is written: clips, experiments and problems."""
+"""A dataset as its lists describe it, before anything is written: clips, experiments, problems."""
 
 import os
 from abc import abstractmethod
@@ -30,19 +30,19 @@ Kind = Literal[
 ]
 
 BLOCKING: dict[Kind, str] = {
-    "line": "mend the list",
-    "class": "move the file to its class's folder or mend the list",
+    "line": "correct the list",
+    "class": "move the file to its class's folder or correct the list",
 }
-"""Mistakes that nothing but mending gets past, with the remedy."""
+"""Mistakes that have to be corrected, with the remedy."""
 
 DROPPING: dict[Kind, str] = {
-    "missing": "get the files, or go on without them by allow_missing=true",
-    "unreadable": "get the files again, or go on without them by allow_missing=true",
+    "missing": "get the files, or continue without them by allow_missing=true",
+    "unreadable": "get the files again, or continue without them by allow_missing=true",
 }
 """Clips that can be left out where the user says so, with the remedy."""
 
 WHOLE = "_whole"
-"""Ends the name of a list as it was before a part of it was held out."""
+"""Suffix of the name of a list as it was before a part of it was held out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,8 +67,8 @@ class Listing:
 
     clips: by path. lists: the paths of each list, in its order.
     experiments: for each `task/setting` the list of each part (train, target, val, test).
-    notes: what the user should know but need not mend.
-    covered: prefixes of the folders in which every video should stand in some list.
+    notes: what the user should know but need not correct.
+    covered: prefixes of the folders in which every video should be in some list.
     """
 
     root: Path
@@ -81,24 +81,28 @@ class Listing:
     covered: tuple[str, ...] = ("",)
 
     def problem(self, kind: Kind, where: str, text: str) -> None:
-        """Note a problem."""
+        """Add a problem; see `Problem`."""
         self.problems.append(Problem(kind, where, text))
 
-    def not_media(self, paths: Iterable[str]) -> None:
-        """Note the files that are left out because their suffix is no video's or image's."""
+    def note_other_files(self, paths: Iterable[str]) -> None:
+        """Add a problem for each file whose suffix is no video's or image's."""
         for path in dict.fromkeys(paths):
             self.problem("suffix", path, "")
 
     def add(self, list_name: str, where: str, clip: ClipRecord) -> None:
-        """Add a clip to a list; a line that says the same twice, or otherwise, is a problem."""
+        """Add a clip to a list; a line that repeats or contradicts another is a problem.
+
+        where: the line, as `list.txt:17`.
+        """
         members = self.lists.setdefault(list_name, {})
         known = self.clips.get(clip.path)
         labels = {clip.label, known.label if known else None} - {None}
         if len(labels) > 1:
-            said = f"label {clip.label}, but another line says {known.label if known else None}"
-            self.problem("line", where, f"{clip.path}: {said}")
+            other = known.label if known else None
+            text = f"{clip.path}: label {clip.label}, but another line says {other}"
+            self.problem("line", where, text)
         elif clip.path in members:
-            self.problem("duplicate", where, f"{clip.path}: stands in this list before")
+            self.problem("duplicate", where, f"{clip.path}: is in this list already")
         members[clip.path] = None
         if known is None or known.label is None:
             self.clips[clip.path] = clip
@@ -128,20 +132,20 @@ class DatasetConfig(Config):
 
 
 def walk(root: Path) -> Tree:
-    """Return every file under `root` except hidden ones; links are followed, each folder is read
-    once.
+    """Return every file under `root` except hidden ones.
 
-    Raises ViddaError when a folder cannot be read or a name is not UTF-8: no CSV could hold it.
+    Links are followed, and each folder is read once. Raises ViddaError when a folder cannot be read
+    or a name is not UTF-8, which no CSV could hold.
     """
     tree: Tree = {}
-    seen: set[str] = set()
+    visited: set[str] = set()
     folders = [("", str(root))]
     while folders:
         prefix, folder = folders.pop()
         real = os.path.realpath(folder)
-        if real in seen:
+        if real in visited:
             continue
-        seen.add(real)
+        visited.add(real)
         try:
             with os.scandir(folder) as entries:
                 for entry in entries:
@@ -167,30 +171,28 @@ def _require_utf8(folder: str, name: str) -> None:
 
 
 def suffix(path: str) -> str:
-    """Return the suffix of a path in lower case, as `.mp4`."""
+    """Return the suffix of a path in lower case, such as `.mp4`."""
     return PurePosixPath(path).suffix.lower()
 
 
 def is_media(path: str) -> bool:
-    """Return whether a path names a video or an image."""
+    """Return whether the suffix of a path is that of a video or an image."""
     return suffix(path) in VIDEOS or suffix(path) in IMAGES
 
 
 def split_media(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
-    """Return the videos and images below a prefix, and the files whose suffix is of neither,
-    sorted.
-    """
+    """Return the paths that begin with a prefix, sorted: videos and images, then other files."""
     below = sorted(path for path in tree if path.startswith(prefix))
     return [p for p in below if is_media(p)], [p for p in below if not is_media(p)]
 
 
 def left_out_note(others: Sequence[str]) -> str:
-    """Say how many files are left out for their suffix, to stand at the end of a message."""
+    """Return the end of a message on files that are left out for their suffix, "" for no files."""
     if not others:
         return ""
     kinds = sorted({suffix(path) or "none" for path in others})
-    shown = ", ".join(kinds[:5]) + (", ..." if len(kinds) > 5 else "")
-    return f"; left out for their suffixes ({shown}): {len(others)} files, first {others[0]}"
+    listed = ", ".join(kinds[:5]) + (", ..." if len(kinds) > 5 else "")
+    return f"; left out for their suffixes ({listed}): {len(others)} files, first {others[0]}"
 
 
 def require_lists(files: Iterable[Path]) -> None:
@@ -203,10 +205,10 @@ def require_lists(files: Iterable[Path]) -> None:
 def read_lines(
     file: Path, notes: list[str], is_row: Callable[[str], bool] = lambda line: False
 ) -> Iterator[tuple[int, str]]:
-    """Yield the numbered lines of a text file, stripped, without blank lines and comments.
+    """Yield the lines of a text file with their numbers, stripped, without blanks and comments.
 
-    is_row: whether a line that begins with `#` is none the less no comment, see `clip_line_rule`.
-    notes: gets a line on what was taken for comments.
+    is_row: whether a line that begins with `#` is a row and no comment, see `clip_line_rule`.
+    notes: a note on the comments is appended. Raises ViddaError where the file cannot be read.
     """
     try:
         text = file.read_text(encoding="utf-8-sig")
@@ -214,7 +216,7 @@ def read_lines(
         reason = error.strerror if isinstance(error, OSError) else error
         raise ViddaError(f"{file}: cannot be read as a list: {reason}") from None
     comments: list[tuple[int, str]] = []
-    # Not splitlines(): it also splits at characters that may stand in a file name.
+    # Not splitlines(): it also splits at characters that a file name may hold.
     for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if stripped.startswith("#") and not is_row(stripped):
@@ -232,9 +234,9 @@ def read_lines(
 def clip_line_rule(tree: Tree, named: Callable[[str], str | None]) -> Callable[[str], bool]:
     """Return the rule by which a line that begins with `#` names a clip, as HMDB51's #20_clap.avi.
 
-    named: the path that a line names, None where it does not read as a row. The line is a row where
-    that file is there. Otherwise it is a comment where a space follows the `#`, or where the line
-    without `#` names a file that is there: a row that was commented out.
+    named: gives the path that a line names, None where the line is no row. The line is a row if
+    that file exists. Otherwise it is a comment if a space follows the `#`, or if the line without
+    `#` names an existing file: then the row was commented out.
     """
 
     def is_row(line: str) -> bool:
@@ -247,8 +249,9 @@ def clip_line_rule(tree: Tree, named: Callable[[str], str | None]) -> Callable[[
 
 
 def parse_label(text: str, count: int, first: int = 0) -> int:
-    """Return a label in 0..count-1 from text that counts from `first`; ViddaError where
-    it is none.
+    """Parse a label that counts from `first`; return it in 0..count-1.
+
+    Raises ViddaError where the text is no such label.
     """
     if not (text.isascii() and text.isdigit()):
         raise ViddaError(f"label {text[:40]!r} is not a number; a line is `path label`")
@@ -258,10 +261,11 @@ def parse_label(text: str, count: int, first: int = 0) -> int:
 
 
 def read_classes(file: Path, notes: list[str]) -> tuple[tuple[str, ...], int]:
-    """Class names from a text file, and the number of the first: 0, or 1 where the file says so.
+    """Read class names from a text file; return them and the index of the first, 0 or 1.
 
-    One name a line, or `index name` lines counting from 0, or from 1 as UCF101's classInd.txt does.
-    Raises ViddaError when the indices leave a gap or a name stands twice.
+    file: one name a line, or `index name` lines that count from 0, or from 1 as in UCF101's
+    classInd.txt. notes: see `read_lines`. Raises ViddaError when the indices leave a gap or a name
+    is duplicated.
     """
     lines = [line for _, line in read_lines(file, notes)]
     pairs = [line.split(None, 1) for line in lines]

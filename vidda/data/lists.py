@@ -1,6 +1,6 @@
 """Three plain layouts: `path label` lists, a folder for each class, and CSV files.
 
-The CSV layout reads what pytorchvideo and SlowFast call a CSV (`path label`, no header),
+The CSV layout reads the format that pytorchvideo and SlowFast call CSV (`path label`, no header),
 `path,label` with or without a header, and Kinetics' own
 `label,youtube_id,time_start,time_end,split`.
 """
@@ -20,6 +20,7 @@ from vidda.data.listing import (
     Tree,
     clip_line_rule,
     is_media,
+    left_out_note,
     read_lines,
     require_lists,
     split_media,
@@ -28,10 +29,14 @@ from vidda.errors import ViddaError
 
 
 class _Layout(DatasetConfig):
-    """The keys of the three layouts."""
+    """The keys that the three layouts share."""
 
-    task: FileName = Field(default="main", description="name of the task, for splits/TASK")
-    parts: tuple[ListPart, ...] = Field(min_length=1, description="the lists or folders")
+    task: FileName = Field(
+        default="main", description="name of the task and of its folder, splits/TASK"
+    )
+    parts: tuple[ListPart, ...] = Field(
+        min_length=1, description="the lists or folders, each with its split"
+    )
     classes: Path | None = Field(
         default=None,
         description="file of class names, relative to the root; by default read from the data",
@@ -48,7 +53,10 @@ class PlainLists(_Layout):
     strip: str = Field(default="", description="prefix to take off every path")
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the listing of all parts."""
+        """Return the listing of all parts. root: of the dataset. tree: its files.
+
+        Raises ViddaError where a list is missing.
+        """
         require_lists(root / part.path for part in self.parts)
         notes: list[str] = []
         rows: list[ListRow] = []
@@ -63,38 +71,46 @@ class PlainLists(_Layout):
 
 
 class ClassFolders(_Layout):
-    """A folder for each class, under the folder of each part."""
+    """A folder of videos or images for each class, under the folder of each part."""
 
     name: Literal["folders"]
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the listing of all parts."""
+        """Return the listing of all parts. root: of the dataset. tree: its files.
+
+        Raises ViddaError where a folder holds no video or image.
+        """
         rows: list[ListRow] = []
         others: list[str] = []
         for part in self.parts:
             prefix = "" if part.path == Path() else part.path.as_posix() + "/"
             found, rest = split_media(tree, prefix)
             if not found:
-                raise ViddaError(f"{root / part.path}: holds no video or image{first_of(rest)}")
+                raise ViddaError(
+                    f"{root / part.path}: holds no video or image{left_out_note(rest)}"
+                )
             others += rest
             for path in found:
                 inner = PurePosixPath(path.removeprefix(prefix)).parts
                 label = inner[0] if len(inner) > 1 else None
                 rows.append(ListRow(part, path, path, label))
         listing = _finish(self, root, rows, "", numbers=False)
-        listing.not_media(others)
+        listing.note_other_files(others)
         listing.covered = ()
         return listing
 
 
 class CsvFiles(_Layout):
-    """CSV files, in pytorchvideo's, Kinetics' or a plain form; the first line tells which."""
+    """CSV files, in pytorchvideo's, Kinetics' or a plain form, recognized by the first line."""
 
     name: Literal["csv"]
     strip: str = Field(default="", description="prefix to take off every path")
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the listing of all parts."""
+        """Return the listing of all parts. root: of the dataset. tree: its files.
+
+        Raises ViddaError where a list is missing.
+        """
         require_lists(root / part.path for part in self.parts)
         stems = by_stem(tree)
         mistakes: list[Mistake] = []
@@ -130,13 +146,13 @@ def _finish(
 
 
 def _named(path: str, strip: str, tree: Tree) -> str | None:
-    """Return the path under the root; None where nothing is there and its suffix is no clip's."""
+    """Return the path under the root; None if no file is there and its suffix is no clip's."""
     path = path.removeprefix(strip)
     return path if path in tree or is_media(path) else None
 
 
 def _spaced(part: ListPart, where: str, line: str) -> ListRow:
-    """Return a `path label` line, or a path alone; a path may hold spaces."""
+    """Return the row of a `path label` line, or of a path alone; a path may hold spaces."""
     fields = line.rsplit(None, 1)
     if len(fields) == 1 or (is_media(line) and not fields[1].lstrip("-").isdecimal()):
         return ListRow(part, where, line, None)
@@ -164,7 +180,7 @@ def _csv_rows(
 
 
 def _plain(part: ListPart, where: str, line: str) -> ListRow:
-    """Return a line without a header: `path,label` or `path label`, the path in quotes or not."""
+    """Return the row of a line `path,label` or `path label`, with the path in quotes or not."""
     if not line.startswith('"'):
         path, comma, label = line.rpartition(",")
         return (
@@ -178,7 +194,7 @@ def _plain(part: ListPart, where: str, line: str) -> ListRow:
 
 
 def _cells_of(line: str, separator: str = ",") -> list[str]:
-    """Return the cells of a line; none where it is not CSV."""
+    """Return the cells of a line, an empty list if it is not CSV."""
     reader = csv.reader([line], delimiter=separator, skipinitialspace=True, strict=True)
     try:
         return next(reader, [])
@@ -205,8 +221,8 @@ def _headed(part: ListPart, table: Iterable[tuple[str, dict[str, str]]]) -> Iter
     for where, cells in table:
         path = cells.pop("path")
         number, name = cells.pop("label", ""), cells.pop("class", "")
-        taken = {"id", "domain", "view", "subject", "altitude_m", "parent_id", "split"}
-        meta = {key: value for key, value in cells.items() if key not in taken and value}
+        reserved = {"id", "domain", "view", "subject", "altitude_m", "parent_id", "split"}
+        meta = {key: value for key, value in cells.items() if key not in reserved and value}
         yield ListRow(part, where, path, name or number, meta)
 
 
@@ -216,9 +232,10 @@ def _kinetics(
     stems: dict[str, list[str]],
     mistakes: list[Mistake],
 ) -> Iterator[ListRow]:
-    """Kinetics names clips ID_START_END with six digits each, in folders of the class or in one.
+    """Yield the rows of Kinetics' CSV.
 
-    The test CSV has no label column. A clip that is not there gets the path it should have.
+    Clips are named ID_START_END with six digits each, in a folder of each class or in one for all.
+    The test CSV has no label column. A missing clip gets the path that it should have.
     """
     for where, cells in table:
         label, name = cells.get("label", ""), cells["youtube_id"]

@@ -1,4 +1,4 @@
-"""Batches of clips: in the same order and with the same frames whatever the number of workers."""
+"""Batches of clips, in the same order and with the same frames for any number of workers."""
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
@@ -15,16 +15,20 @@ from vidda.video.video_error import VideoError
 from vidda.workers import WorkerForkServerContext, start_worker
 
 Order = Callable[[int], np.ndarray]
-"""From an epoch's number to the clip numbers (N,) of that epoch, in order."""
+"""Maps an epoch's number to the clip numbers (N,) of that epoch, in order."""
 
 
 def shuffled_order(dataset: ClipDataset) -> Order:
-    """Return every clip once, in a new order each epoch, from the dataset's seed."""
+    """Return the order of every clip once, shuffled anew each epoch by the dataset's seed."""
     return lambda epoch: np.random.default_rng([dataset.seed, epoch]).permutation(len(dataset))
 
 
 class Batch(NamedTuple):
-    """video: (B, C, T, H, W) float32, or (B, V, C, T, H, W). label, number: (B,) int64."""
+    """One batch of a `ClipLoader`.
+
+    video: (B, C, T, H, W) float32, or (B, V, C, T, H, W) with V views. label: (B,) int64, -1 where
+    unknown. number: (B,) int64 index of each clip in the manifest.
+    """
 
     video: torch.Tensor
     label: torch.Tensor
@@ -32,28 +36,29 @@ class Batch(NamedTuple):
 
 
 class BadClip(NamedTuple):
-    """A clip that could not be read, on its way from a worker to the main process.
+    """A clip that could not be read, as a worker sends it to the main process.
 
-    own: whether the fault is the clip's, so that the others may do without it.
+    clip_fault: whether the fault is the clip's, so that a batch may be made without it.
     """
 
     number: int
     error: str
-    own: bool = True
+    clip_fault: bool = True
 
 
 KILLED = "DataLoader worker (pid"
-"""Begins what torch says of a worker that has died."""
+"""Start of torch's error about a worker that has died."""
 
 
 class ClipLoader:
-    """Batches of a dataset, epoch by epoch.
+    """A loader of a dataset's batches, epoch by epoch.
 
-    batch_size: B; the last batch may be smaller, and any batch where clips are skipped. order: the
-    clip numbers of each epoch, by default all in the manifest's order; see `shuffled_order`. workers:
-    processes that decode, 0 for this one. on_error: "error" raises VideoError at
-    the first clip that cannot be read; "skip" leaves it out of its batch, says so once on standard
-    error, and lists it in `skipped`.
+    batch_size: B; the last batch may be smaller, and any batch where clips are skipped.
+    order: the clip numbers of each epoch, by default all in the manifest's order; see
+    `shuffled_order`.
+    workers: processes that decode; 0 decodes in this process.
+    on_error: "error" raises VideoError at the first clip that cannot be read; "skip" leaves it out
+    of its batch, reports it once on standard error, and lists it in `skipped`.
     """
 
     def __init__(
@@ -82,19 +87,22 @@ class ClipLoader:
         )
 
     def epoch(self, number: int) -> Iterator[Batch]:
-        """Return the batches of one epoch; a batch of which no clip can be read is left out."""
-        return (batch for batch in self.places(number) if batch is not None)
+        """Return an iterator over the batches of one epoch, without those of unreadable clips only.
 
-    def places(self, number: int, start: int = 0) -> Iterator[Batch | None]:
-        """Yield the batches of one epoch, each in its place: None where no clip of it can be read.
+        number: of the epoch, from 0. Raises VideoError where on_error is "error".
+        """
+        return (batch for batch in self.batches_in_order(number) if batch is not None)
 
-        start: how many batches to pass over unread, as a resumed run does.
+    def batches_in_order(self, number: int, start: int = 0) -> Iterator[Batch | None]:
+        """Yield every batch of one epoch, None for a batch of which no clip can be read.
+
+        number: of the epoch, from 0. start: how many batches to skip unread, as a resumed run does.
         """
         self.dataset.set_epoch(number)
         self._sampler.numbers = self._order(number)[start * self._sampler.batch_size :]
         for batch, bad_clips in self._batches():
             for bad in bad_clips:
-                self._meet(bad)
+                self._report(bad)
             yield batch
 
     def _batches(self) -> Iterator[tuple[Batch | None, list[BadClip]]]:
@@ -107,12 +115,12 @@ class ClipLoader:
                 raise
             raise ViddaError(
                 "a process that reads clips was killed, perhaps for lack of memory"
-                f" ({str(error).splitlines()[0]}); the same command with --resume goes on, with"
+                f" ({str(error).splitlines()[0]}); the same command with --resume continues; take"
                 " fewer workers if it happens again"
             ) from None
 
-    def _meet(self, bad: BadClip) -> None:
-        if not bad.own:
+    def _report(self, bad: BadClip) -> None:
+        if not bad.clip_fault:
             raise ViddaError(bad.error)
         if self.on_error == "error":
             raise VideoError(bad.error)
@@ -124,7 +132,7 @@ class ClipLoader:
 
 
 class _Guarded(Dataset[Clip | BadClip]):
-    """Hands an unreadable clip on as a value: an error from a worker arrives as a traceback."""
+    """A dataset that returns an unreadable clip as a value: a worker's error has a traceback."""
 
     def __init__(self, dataset: ClipDataset) -> None:
         self.dataset = dataset
@@ -136,11 +144,11 @@ class _Guarded(Dataset[Clip | BadClip]):
         try:
             return self.dataset[number]
         except ViddaError as error:
-            return BadClip(number, str(error), own=isinstance(error, VideoError))
+            return BadClip(number, str(error), clip_fault=isinstance(error, VideoError))
 
 
 class _Numbers(Sampler[list[int]]):
-    """Clip numbers in batches; `numbers` is set anew before each epoch."""
+    """A sampler of clip numbers in batches; `numbers` is set before each epoch."""
 
     def __init__(self, batch_size: int) -> None:
         self.batch_size = batch_size
@@ -165,12 +173,12 @@ def _collate(items: Sequence[Clip | BadClip]) -> tuple[Batch | None, list[BadCli
         torch.tensor([clip.number for clip in good]),
     )
     if get_worker_info() is not None:
-        # Else torch does it in a thread, whose error nobody hears: the reader would wait for ever.
+        # Else torch does it in a thread, whose error is lost: the main process would wait for ever.
         try:
             for tensor in batch:
                 share(tensor)
         except ViddaError as error:
-            return None, [BadClip(-1, str(error), own=False)]
+            return None, [BadClip(-1, str(error), clip_fault=False)]
     return batch, bad
 
 
@@ -179,9 +187,9 @@ def _start(worker: int) -> None:
 
 
 def worker_context() -> WorkerForkServerContext:
-    """Workers are forked from a clean server process, which imports torch once for all of them.
+    """Return the context that forks workers from a server process, which imports torch once.
 
-    A fork of this process could hang in what its libraries' threads held at that moment.
+    A fork of this process could hang on a lock that a thread of a library holds at that moment.
     """
     context = WorkerForkServerContext()
     context.set_forkserver_preload(["vidda.data.loader"])

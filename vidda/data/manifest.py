@@ -1,8 +1,8 @@
 """Manifests on disk: a CSV of clips, and `dataset.json` beside or above it with root and classes.
 
-`dataset.json` makes a CSV whole: `{"format": "vidda-dataset-1", "root": ..., "classes": ...}`. It
-serves every CSV of its folder and of the folders below. A CSV without one stands for itself: its
-folder is the root, and its `label` and `class` columns give the classes.
+`dataset.json` completes a CSV: `{"format": "vidda-dataset-1", "root": ..., "classes": ...}`. It
+serves every CSV of its folder and of the folders below. Of a CSV without one, its folder is the
+root, and its `label` and `class` columns give the classes.
 """
 
 import csv
@@ -20,69 +20,72 @@ from vidda.types import ClipRecord, Manifest, require_distinct
 FORMAT = "vidda-dataset-1"
 DATASET = "dataset.json"
 LEVELS = 4
-"""In how many folders, from a CSV's own upwards, its dataset.json is looked for: from
-splits/<task>/<setting>/train.csv it is the fourth."""
+"""Number of folders, from a CSV's own upwards, in which its dataset.json is searched: that of
+splits/<task>/<setting>/train.csv is in the fourth."""
 
 COLUMNS = (
     "id", "path", "label", "class", "domain", "view", "subject", "altitude_m", "parent_id",
 )  # fmt: skip
 MOST_CLASSES = 100_000
 SHOWN = 20
-"""How many mistakes of one file are printed; the rest is counted."""
+"""Number of mistakes of one file that are printed; the others are counted."""
 
 
 def load_manifest(path: Path | str) -> Manifest:
-    """Return the clips of a manifest, from its CSV or from the folder that holds `manifest.csv`.
+    """Load a manifest from its CSV, or from the folder that holds `manifest.csv`.
 
-    Raises ViddaError with a line for each mistake (`manifest.csv:17: label 7 not in 0..6`).
+    Returns its clips, root and classes. Raises ViddaError with a line for each mistake
+    (`manifest.csv:17: label 7 not in 0..6`).
     """
     file = Path(path)
     if file.is_dir():
         file = file / "manifest.csv"
     header, rows = _read_csv(file)
-    place = _dataset_of(file)
-    if place is None:
+    description = _find_dataset_json(file)
+    if description is None:
         root, classes = file.parent.absolute(), _classes_from(header, rows)
         require_distinct(classes, str(file))
     else:
-        root, classes = _read_dataset(place)
+        root, classes = _read_dataset(description)
     problems: list[str] = []
     clips = _records(file.name, header, rows, classes, problems)
     if problems:
         raise ViddaError("\n".join(first_problems(problems)))
-    return Manifest(root, classes, tuple(clips), gathered=place is None)
+    return Manifest(root, classes, tuple(clips), classes_inferred=description is None)
 
 
 def save_manifest(manifest: Manifest, path: Path | str) -> None:
-    """Write a manifest as CSV and, last, the `dataset.json` beside it, each atomically.
+    """Write a manifest as the CSV `path` and, last, the `dataset.json` beside it, each atomically.
 
-    An existing `dataset.json` beside it must say the same, else ViddaError: it serves the CSVs
-    that are there already. An empty one is written again.
+    An empty `dataset.json` is written again. Raises ViddaError where an existing one has another
+    root or other classes: it serves the CSVs that are there already.
     """
     file = Path(path)
-    place = file.parent / DATASET
-    there = place.exists() and place.stat().st_size > 0
-    if there:
-        root, classes = _read_dataset(place)
+    description = file.parent / DATASET
+    exists = description.exists() and description.stat().st_size > 0
+    if exists:
+        root, classes = _read_dataset(description)
         if (root, classes) != (manifest.root.absolute(), manifest.classes):
-            raise ViddaError(f"{place}: has another root or other classes; choose another folder")
+            raise ViddaError(
+                f"{description}: has another root or other classes; choose another folder"
+            )
     columns = meta_columns(manifest.clips)
     lines = csv_lines(manifest.clips, manifest.classes, columns)
     write_csv(file, csv_header(columns), lines)
-    if not there:
+    if not exists:
         write_dataset(file.parent, manifest.root, manifest.classes, {})
 
 
 def write_dataset(
     folder: Path, root: Path, classes: Sequence[str], more: dict[str, object]
 ) -> None:
-    """Write `folder/dataset.json` with the root, the classes and what `more` holds."""
+    """Write `folder/dataset.json` with the root, the classes and the further keys `more`."""
     content = {"format": FORMAT, "root": _portable(folder, root), "classes": list(classes), **more}
     write_text(folder / DATASET, json.dumps(content, indent=2, ensure_ascii=False) + "\n")
 
 
 def meta_columns(clips: Iterable[ClipRecord]) -> list[str]:
-    """Return the names of all further columns, in the order in which the clips first have them."""
+    """Return the names of all columns in the clips' `meta`, in order of first appearance."""
     names: dict[str, None] = {}
     for clip in clips:
         names.update(dict.fromkeys(clip.meta))
@@ -90,7 +93,10 @@ def meta_columns(clips: Iterable[ClipRecord]) -> list[str]:
 
 
 def csv_header(columns: Sequence[str], *, labeled: bool = True) -> str:
-    """Return the first line of a manifest with these further columns."""
+    """Return the header line of a manifest.
+
+    columns: names of further columns. labeled: whether there are the columns label and class.
+    """
     return csv_line([*_own_columns(labeled), *columns])
 
 
@@ -101,8 +107,9 @@ def csv_lines(
     *,
     labeled: bool = True,
 ) -> list[str]:
-    """Return one CSV line a clip; without `labeled` the label and class columns are not there at
-    all.
+    """Return one CSV line for each clip.
+
+    classes: names, index by index. columns, labeled: as for `csv_header`.
     """
     lines = _Lines()
     writer = csv.writer(lines, lineterminator="\n")
@@ -117,23 +124,21 @@ def csv_lines(
 
 
 def csv_line(cells: Sequence[object]) -> str:
-    """Return one CSV line with its line end."""
+    """Return one CSV line of the cells, with its line end."""
     lines = _Lines()
     csv.writer(lines, lineterminator="\n").writerow(cells)
     return lines[0]
 
 
 def write_csv(file: Path, header: str, lines: Iterable[str]) -> None:
-    """Write a CSV of ready lines, atomically."""
+    """Write a CSV of lines that end with a line end, atomically."""
     with atomic(file) as temporary, temporary.open("w", encoding="utf-8", newline="") as stream:
         stream.write(header)
         stream.writelines(lines)
 
 
 def is_label(text: str) -> bool:
-    """Return whether text is a whole number, and none so long that it can be no label
-    and no int64.
-    """
+    """Return whether text is a whole number of at most 18 digits, which fits into int64."""
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
@@ -144,7 +149,7 @@ def first_problems(problems: Sequence[str]) -> list[str]:
 
 
 class _Lines(list[str]):
-    """A list that csv.writer takes for a file: it calls `write` once a row."""
+    """A list that csv.writer can write to as to a file: it calls `write` once a row."""
 
     write = list.append
 
@@ -154,9 +159,9 @@ def _own_columns(labeled: bool) -> list[str]:
 
 
 def _portable(folder: Path, root: Path) -> str:
-    """`root` as dataset.json in `folder` names it.
+    """Return `root` as dataset.json in `folder` names it.
 
-    Relative where one holds the other or both stand in one folder: those are moved together.
+    It is relative where one holds the other or both are in one folder: those are moved together.
     """
     folder, root = folder.absolute(), root.absolute()
     near = root.is_relative_to(folder.parent) or folder.is_relative_to(root)
@@ -165,37 +170,40 @@ def _portable(folder: Path, root: Path) -> str:
     return root.as_posix()
 
 
-def _dataset_of(file: Path) -> Path | None:
-    for folder in file.absolute().parents[:LEVELS]:
-        place = folder / DATASET
-        if place.is_file() and read_description(place).get("format") == FORMAT:
-            return place
+def _find_dataset_json(csv_file: Path) -> Path | None:
+    for folder in csv_file.absolute().parents[:LEVELS]:
+        file = folder / DATASET
+        if file.is_file() and read_description(file).get("format") == FORMAT:
+            return file
     return None
 
 
-def read_description(place: Path) -> dict[str, Any]:
-    """What a dataset.json holds; nothing where it is not there."""
+def read_description(file: Path) -> dict[str, Any]:
+    """Return the content of a dataset.json, an empty mapping where there is none.
+
+    Raises ViddaError where it is no JSON.
+    """
     try:
-        content = json.loads(place.read_text(encoding="utf-8"))
+        content = json.loads(file.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return {}
     except (OSError, ValueError) as error:
-        raise ViddaError(f"{place}: cannot be read as JSON: {error}") from None
+        raise ViddaError(f"{file}: cannot be read as JSON: {error}") from None
     return content if isinstance(content, dict) else {}
 
 
-def _read_dataset(place: Path) -> tuple[Path, tuple[str, ...]]:
-    content = read_description(place)
+def _read_dataset(file: Path) -> tuple[Path, tuple[str, ...]]:
+    content = read_description(file)
     root, classes = content.get("root"), content.get("classes")
     if not isinstance(root, str) or not isinstance(classes, list):
-        raise ViddaError(f'{place}: needs "root" (text) and "classes" (a list of names)')
-    folder = Path(os.path.normpath(place.parent.absolute() / root))
+        raise ViddaError(f'{file}: needs "root" (text) and "classes" (a list of names)')
+    folder = Path(os.path.normpath(file.parent.absolute() / root))
     if not folder.is_dir():
         raise ViddaError(
-            f'{place}: root {folder} is not there; move the data back or correct "root"'
+            f'{file}: root {folder} is not there; move the data back or correct "root"'
         )
     names = tuple(str(name) for name in classes)
-    require_distinct(names, str(place))
+    require_distinct(names, str(file))
     return folder, names
 
 
@@ -212,25 +220,23 @@ def _read_csv(file: Path) -> tuple[list[str], list[tuple[int, list[str]]]]:
         raise ViddaError(f"{file}: cannot be read as a manifest: {error}") from None
     if "path" not in header:
         raise ViddaError(f"{file}:1: no column 'path'; a manifest starts with {','.join(COLUMNS)}")
-    twice = sorted({name for name in header if header.count(name) > 1})
-    if twice:
-        raise ViddaError(f"{file}:1: column {twice[0]!r} stands twice")
+    duplicated = sorted({name for name in header if header.count(name) > 1})
+    if duplicated:
+        raise ViddaError(f"{file}:1: column {duplicated[0]!r} is duplicated; remove one")
     return header, rows
 
 
 def _classes_from(header: list[str], rows: list[tuple[int, list[str]]]) -> tuple[str, ...]:
-    """Return the classes that the label and class columns tell; a label without a name is its
-    number.
-    """
-    place = {name: header.index(name) for name in ("label", "class") if name in header}
+    """Return the classes by the columns label and class; a label without a name gets its number."""
+    column = {name: header.index(name) for name in ("label", "class") if name in header}
     whole = [row for _, row in rows if len(row) == len(header)]
-    if "label" not in place:
-        return tuple(sorted({row[place["class"]] for row in whole} - {""})) if place else ()
+    if "label" not in column:
+        return tuple(sorted({row[column["class"]] for row in whole} - {""})) if column else ()
     names: dict[int, str] = {}
     for row in whole:
-        text = row[place["label"]]
+        text = row[column["label"]]
         if is_label(text) and int(text) < MOST_CLASSES:
-            name = row[place["class"]] if "class" in place else ""
+            name = row[column["class"]] if "class" in column else ""
             names.setdefault(int(text), name or text)
     return tuple(names.get(index, str(index)) for index in range(max(names, default=-1) + 1))
 
@@ -244,7 +250,7 @@ def _records(
 ) -> list[ClipRecord]:
     index = {label: str(i) for i, label in enumerate(classes)}
     clips: list[ClipRecord] = []
-    seen: dict[str, int] = {}
+    line_of: dict[str, int] = {}
     for number, row in rows:
         if len(row) != len(header):
             problems.append(f"{name}:{number}: {len(row)} cells, the header has {len(header)}")
@@ -255,15 +261,18 @@ def _records(
         except ViddaError as error:
             problems.append(f"{name}:{number}: {error}")
             continue
-        if clip.id in seen:
-            problems.append(f"{name}:{number}: id {clip.id!r} stands on line {seen[clip.id]} too")
-        seen.setdefault(clip.id, number)
+        if clip.id in line_of:
+            problems.append(f"{name}:{number}: id {clip.id!r} is on line {line_of[clip.id]} too")
+        line_of.setdefault(clip.id, number)
         clips.append(clip)
     return clips
 
 
 def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRecord:
-    """Return one clip from its cells, which are used up; `index` gives each class its label."""
+    """Return one clip from its cells by column; removes them from `cells`.
+
+    index: label, as text, of each class name. count: of classes.
+    """
     path = cells.pop("path")
     label, named = cells.pop("label", ""), cells.pop("class", "")
     if label and not (is_label(label) and int(label) < count):

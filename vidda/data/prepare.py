@@ -1,8 +1,8 @@
-"""`vidda prepare`: videos and lists become manifests and experiments; every mistake is reported.
+"""`vidda prepare`: make manifests and experiments from videos and lists, and report all mistakes.
 
 OUT/config.yaml      the config, written first
 OUT/problems.csv     everything that is wrong, file by file
-OUT/shared.csv       clips of a test, or val, that are trained on too; only where there are any
+OUT/shared.csv       clips of test or val that are in training too; only where there are any
 OUT/verified.jsonl   what verify=true found, kept for the next run
 OUT/manifest.csv     every clip
 OUT/splits/<task>/<setting>/{train,target,val,test}.csv
@@ -47,29 +47,30 @@ SHARED = "shared.csv"
 
 
 class PrepareConfig(Config):
-    """Where the data is, how it is laid out, and what to do about what is missing."""
+    """The config of `vidda prepare`: where the data is, its layout, and which mistakes to allow."""
 
     root: Path = Field(description="folder of the videos (for RoCoG-v2 also of its zip files)")
     out: Path = Field(description="folder to write manifest.csv and splits/ to")
-    dataset: Dataset = Field(description="how the data is laid out, chosen by its name")
+    dataset: Dataset = Field(description="layout of the data, chosen by its name")
     verify: bool = Field(default=False, description="decode every clip to its end")
     allow_missing: bool = Field(
-        default=False, description="go on without clips that are missing or cannot be decoded"
+        default=False, description="continue without clips that are missing or cannot be decoded"
     )
     strict: bool = Field(
         default=False,
-        description="refuse clips that are trained on and tested on, by path or content",
+        description="refuse clips, same by path or content, that are in both training and test",
     )
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
     )
-    jobs: int = Field(default=0, ge=0, description="processes; 0 takes one for each core")
+    jobs: int = Field(default=0, ge=0, description="number of processes; 0 takes one for each core")
 
 
 def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
-    """Prepare one dataset; 0 when all is well, 1 when it went on without some clips.
+    """Prepare one dataset; return 0, or 1 when it continued without some clips.
 
-    Raises ViddaError when OUT is taken, or when there are mistakes that nothing allows.
+    dry_run: only print what would be written. resume: write a finished OUT again where it changes.
+    Raises ViddaError when OUT holds something else, or for mistakes that the config does not allow.
     """
     if not config.root.is_dir():
         raise ViddaError(f"{config.root}: no such folder; set root=DIR to where the videos are")
@@ -86,17 +87,17 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     tree = zipped | walk(config.root)
     listing = config.dataset.read(config.root.absolute(), tree)
     result = check_lists(listing, tree, partial(_unreadable, config, tree, dry_run))
-    _show(config, notes + listing.notes, listing, result, tree)
+    _print_findings(config, notes + listing.notes, listing, result, tree)
     if not dry_run:
         _write_problems(config.out, result.problems)
     _refuse(config, result, dry_run)
     return _finish(config, listing, result, tree, dry_run=dry_run, resume=resume)
 
 
-def _show(
+def _print_findings(
     config: PrepareConfig, notes: list[str], listing: Listing, result: ListCheck, tree: Tree
 ) -> None:
-    """Notes, warnings and problems on standard error, the summary on standard output."""
+    """Print notes, warnings and problems on standard error, and the summary on standard output."""
     empty = [path for path in result.clips if tree[path][0] == 0]
     if empty:
         notes.append(f"{len(empty)} files are empty, first {empty[0]}; verify=true reports them")
@@ -114,7 +115,7 @@ def _show(
 
 
 def _check_out(config: PrepareConfig) -> None:
-    """Refuse an OUT that prepare did not make, or made from something else."""
+    """Raise ViddaError for an OUT that prepare did not make, or made from something else."""
     if not config.out.exists():
         return
     if not config.out.is_dir():
@@ -126,7 +127,7 @@ def _check_out(config: PrepareConfig) -> None:
     if not present.is_file():
         raise ViddaError(f"{config.out}: not empty and not made by prepare; choose another folder")
     before = present.read_text(encoding="utf-8", errors="replace")
-    old, new = (_what_counts(text) for text in (before, dump(config)))
+    old, new = (_decisive_lines(text) for text in (before, dump(config)))
     if old != new:
         raise ViddaError(
             f"{config.out}: was prepared from another root or dataset, see {present};"
@@ -136,11 +137,11 @@ def _check_out(config: PrepareConfig) -> None:
 
 @contextmanager
 def _started(config: PrepareConfig) -> Iterator[None]:
-    """Hold OUT against other processes, with the config in it."""
-    with ExitStack() as held:
+    """Lock OUT against other processes within the block, and write the config into it."""
+    with ExitStack() as stack:
         try:
             config.out.mkdir(parents=True, exist_ok=True)
-            held.enter_context(lock(config.out))
+            stack.enter_context(lock(config.out))
             # Again, now that nobody else can change it: another process may just have been here.
             _check_out(config)
             discard_partial(config.out)
@@ -150,8 +151,8 @@ def _started(config: PrepareConfig) -> Iterator[None]:
         yield
 
 
-def _what_counts(text: str) -> list[str]:
-    """Return the lines of a dumped config without the keys that do not say what is prepared."""
+def _decisive_lines(text: str) -> list[str]:
+    """Return the lines of a dumped config but those of keys that do not change the result."""
     free = ("verify:", "allow_missing:", "strict:", "summary:", "jobs:", "out:")
     return [line for line in text.splitlines() if not line.startswith(free)]
 
@@ -166,15 +167,16 @@ def _unreadable(
     odd = [path for path in paths if checked[path].notes]
     if odd:
         first = f"{odd[0]}: {checked[odd[0]].notes[0]}"
-        told = config.out / VERIFIED
+        results = config.out / VERIFIED
         print(
-            f"note: {len(odd)} clips are odd but read, first {first}; see {told}", file=sys.stderr
+            f"note: {len(odd)} clips are odd but were read, first {first}; see {results}",
+            file=sys.stderr,
         )
     return {path: error for path in paths if (error := checked[path].error) is not None}
 
 
 def _refuse(config: PrepareConfig, result: ListCheck, dry_run: bool) -> None:
-    """Raise for the mistakes that stop the run, a line a kind."""
+    """Raise ViddaError for the mistakes that stop the run, one line a kind."""
     stopping = BLOCKING if config.allow_missing else {**BLOCKING, **DROPPING}
     lines = []
     for kind, remedy in stopping.items():
@@ -182,7 +184,7 @@ def _refuse(config: PrepareConfig, result: ListCheck, dry_run: bool) -> None:
         if found:
             lines.append(f"{len(found)} {MEANING[kind]}, first {found[0]}; {remedy}")
     if config.strict and result.shared:
-        lines += [f"{one}; take them out of one of the lists" for one in result.shared]
+        lines += [f"{one}; remove them from one of the lists" for one in result.shared]
         if not dry_run:
             _write_shared(config.out, result.shared)
             lines.append(f"{config.out / SHARED} names every such clip")
@@ -201,12 +203,12 @@ def _finish(
     dry_run: bool,
     resume: bool,
 ) -> int:
-    """Write everything, unless it is there already; the exit status."""
+    """Write everything, unless it is there already; return the exit status."""
     written = len(listing.experiments) - len(result.left_out)
-    said = f"{len(result.clips)} clips, {written} of {len(listing.experiments)} experiments"
+    counts = f"{len(result.clips)} clips, {written} of {len(listing.experiments)} experiments"
     without = f", WITHOUT {result.dropped} clips (see problems.csv)" if result.dropped else ""
     if dry_run:
-        print(f"dry run: would write {said}{without} to {config.out}")
+        print(f"dry run: would write {counts}{without} to {config.out}")
         return int(result.dropped > 0)
     finished = (config.out / DATASET).exists()
     change = _change(config.out, listing, result) if finished else "everything"
@@ -230,12 +232,12 @@ def _finish(
         "verified": result.clips.keys() <= seconds.keys(),
     }
     write_dataset(config.out, listing.root, listing.classes, more)
-    print(f"{'prepared' if change else 'unchanged'}: {said}{without} in {config.out}")
+    print(f"{'prepared' if change else 'unchanged'}: {counts}{without} in {config.out}")
     return int(result.dropped > 0)
 
 
 def _files(listing: Listing, result: ListCheck) -> Iterator[tuple[str, list[str]]]:
-    """Yield the name and the lines of every CSV. A clip's line is made once for all its files."""
+    """Yield the name and the lines of every CSV; a clip's line is made once for all its files."""
     clips = list(result.clips.values())
     columns = meta_columns(clips)
     header = csv_header(columns)
@@ -256,14 +258,14 @@ def _files(listing: Listing, result: ListCheck) -> Iterator[tuple[str, list[str]
 
 
 def _change(out: Path, listing: Listing, result: ListCheck) -> str | None:
-    """Return the first file of a finished OUT that would change, or None."""
-    there = {path.relative_to(out).as_posix() for path in out.glob("splits/*/*/*.csv")}
+    """Return the first file of a finished OUT that would change, None if none would."""
+    existing = {path.relative_to(out).as_posix() for path in out.glob("splits/*/*/*.csv")}
     for name, lines in _files(listing, result):
         file = out / name
         if not file.exists() or file.read_bytes() != "".join(lines).encode():
             return name
-        there.discard(name)
-    return min(there, default=None)
+        existing.discard(name)
+    return min(existing, default=None)
 
 
 def _write_problems(out: Path, problems: list[Problem]) -> None:
@@ -272,7 +274,7 @@ def _write_problems(out: Path, problems: list[Problem]) -> None:
 
 
 def _write_shared(out: Path, shared: list[SharedClip]) -> None:
-    """Write every shared clip; no file where there is none."""
+    """Write shared.csv with every shared clip; remove the file where there is none."""
     if not shared:
         (out / SHARED).unlink(missing_ok=True)
         return

@@ -15,10 +15,10 @@ MEANING = {
     "class": "clips whose folder names another class than the list",
     "missing": "listed clips that are not there",
     "unreadable": "clips that cannot be decoded",
-    "duplicate": "lines that say the same twice (read once)",
+    "duplicate": "lines that repeat another (read once)",
     "suffix": "files that are no video or image by their suffix (not used)",
-    "unlisted": "videos that stand in no list (not used)",
-    "columns": "clips whose name or simulation XML tells less (columns stay empty)",
+    "unlisted": "videos that are in no list (not used)",
+    "columns": "clips whose name or simulation XML lacks facts (columns stay empty)",
 }
 
 
@@ -29,7 +29,10 @@ def print_summary(
     tree: Tree,
     seconds: dict[str, float],
 ) -> None:
-    """Clips of each class by domain, view and split, with their size and duration."""
+    """Print the number of clips of each class by domain, view and split, with size and duration.
+
+    tree: gives the files' sizes. seconds: length of each clip whose length is known, by path.
+    """
     groups: dict[tuple[str, str, str], list[ClipRecord]] = defaultdict(list)
     for clip in clips:
         groups[clip.domain, clip.view, clip.meta.get("split", "")].append(clip)
@@ -51,7 +54,7 @@ def print_summary(
 
 
 def print_problems(console: Console, problems: Sequence[Problem]) -> None:
-    """How many problems there are of each kind, with the first and what to do."""
+    """Print a table of the number of problems of each kind, the first one, and what to do."""
     if not problems:
         return
     table = Table("problem", "count", Column("first", overflow="fold"), "what to do")

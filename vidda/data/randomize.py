@@ -1,11 +1,11 @@
-"""`vidda randomize`: clips with other backgrounds and clothes, through masks; manifest in and out.
+"""`vidda randomize`: give clips other backgrounds and clothes by masks; manifest in, manifest out.
 
 OUT/manifest.csv  the clips, with the labels and the motion of their sources
 OUT/videos/       <path>.mp4, and <path>.1.mp4 ... for further copies
-OUT/records/      size and hash of each video, by which a resumed job knows what is done
+OUT/records/      size and hash of each video, by which a resumed job finds what is done
 
-Domain randomization (arXiv 1703.06907) on finished videos, without any model: what a translation
-has to beat. The masks are the dataset's own sidecars, with MiniRoCoG's regions.
+Domain randomization (arXiv 1703.06907) on finished videos, without any model: the baseline that a
+translation has to beat. The masks are in the dataset's own sidecars, with MiniRoCoG's regions.
 """
 
 from collections.abc import Sequence
@@ -20,8 +20,7 @@ from pydantic import Field
 
 from vidda import video
 from vidda.config import Config
-from vidda.data import load_manifest
-from vidda.data import randomize_clip as picture
+from vidda.data import load_manifest, randomize_clip
 from vidda.data.frame_sampling import clip_rng
 from vidda.data.manifest import first_problems
 from vidda.data.randomize_clip import Background
@@ -41,9 +40,9 @@ from vidda.types import ClipRecord, Manifest
 
 
 class RandomizeConfig(Config):
-    """Which clips, and what is changed in them."""
+    """The config of `vidda randomize`: the clips, and what is changed in them."""
 
-    # A job that ran out of memory has to go on with fewer processes.
+    # A job that ran out of memory has to continue with fewer processes.
     may_change: ClassVar[frozenset[str]] = frozenset({"jobs"})
 
     input: Path = Field(description="manifest of clips with sidecars that hold masks")
@@ -51,23 +50,30 @@ class RandomizeConfig(Config):
     name: str = Field(
         default="randomized",
         pattern=r"^[\w-]+$",
-        description="ends the new clips' ids, <id>@<name>; runs on the same clips need others"
-        " to be trained on together",
+        description="suffix of the new clips' ids, <id>@<name>; runs on the same clips need"
+        " different names to be trained on together",
     )
     backgrounds: tuple[Background, ...] = Field(
         default=("colors", "textures", "clips"),
         min_length=1,
-        description="kinds that are drawn from; clips: the empty scene of another clip",
+        description="kinds of background, chosen at random for each clip; clips: the scene of"
+        " another clip without its people",
     )
     clothes: bool = Field(default=True, description="give people other clothes too")
-    copies: int = Field(default=1, ge=1, description="versions of every clip")
-    crf: int = Field(default=18, ge=0, le=51, description="of the H.264 videos, lower is better")
+    copies: int = Field(default=1, ge=1, description="number of versions of every clip")
+    crf: int = Field(
+        default=18, ge=0, le=51, description="quality of the H.264 videos, lower is better"
+    )
     seed: int = Field(default=0, ge=0, description="with a clip's id it decides all that is random")
-    jobs: int = Field(default=0, ge=0, description="processes; 0 takes one for each core")
+    jobs: int = Field(default=0, ge=0, description="number of processes; 0 takes one for each core")
 
 
 def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:
-    """Make every video that is not there yet, then the manifest; 0 when finished."""
+    """Write every video that is not there yet, then the manifest; return 0 when finished, else 1.
+
+    dry_run: only print the plan. resume: continue an unfinished run. Raises ViddaError for mistakes
+    in the config or the manifest, before anything is written.
+    """
     manifest = load_manifest(config.input)
     manifest = replace(manifest, root=manifest.root.absolute())
     versions = plan_versions(manifest, config.copies)
@@ -100,16 +106,18 @@ def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:
 def randomize(
     config: RandomizeConfig, manifest: Manifest, version: Version
 ) -> tuple[np.ndarray, float]:
-    """Return the frames of one version (T, H, W, 3) uint8 RGB, and their rate.
+    """Return the frames of one version, (T, H, W, 3) uint8 RGB, and their rate in 1/s.
 
-    They depend on the seed, the clip's id, the copy's number and the manifest alone.
+    manifest: the clips, with an absolute root. The frames depend only on the config, the clip's id,
+    the copy's number and the manifest. Raises ViddaError where a video or its mask is unreadable.
     """
+    # The old spelling seeds the draws: another one would change every video.
     rng = clip_rng(config.seed, version.copy, version.clip.id, "randomise")
     frames, mask, fps = _read(version.clip, manifest.root)
     background = _background(config, manifest, version.clip, rng, frames.shape[1:3])
     if config.clothes:
-        frames = picture.recolor_clothes(frames, mask, rng)
-    return picture.composite(frames, mask > 0, background), fps
+        frames = randomize_clip.recolor_clothes(frames, mask, rng)
+    return randomize_clip.composite(frames, mask > 0, background), fps
 
 
 def _background(
@@ -119,16 +127,16 @@ def _background(
     rng: np.random.Generator,
     size: tuple[int, ...],
 ) -> np.ndarray:
-    """Return a background (H, W, 3) uint8 of one of the kinds."""
+    """Return a random background (H, W, 3) uint8 of one of the kinds. size: (H, W)."""
     height, width = size
     kind = config.backgrounds[rng.integers(len(config.backgrounds))]
     if kind == "colors":
-        return picture.draw_gradient(rng, height, width)
+        return randomize_clip.draw_gradient(rng, height, width)
     if kind == "textures":
-        return picture.draw_texture(rng, height, width)
+        return randomize_clip.draw_texture(rng, height, width)
     others = [other for other in manifest.clips if other.id != clip.id]
     frames, mask, _ = _read(others[rng.integers(len(others))], manifest.root)
-    scene = picture.empty_scene(frames, mask > 0)
+    scene = randomize_clip.empty_scene(frames, mask > 0)
     return cv2.resize(scene, (width, height), interpolation=cv2.INTER_AREA)
 
 
@@ -143,24 +151,24 @@ def _read(clip: ClipRecord, root: Path) -> tuple[np.ndarray, np.ndarray, float]:
 
 
 def _check(manifest: Manifest, versions: Sequence[Version], config: RandomizeConfig) -> None:
-    """Every mistake that can be known before the first clip, a line each."""
+    """Raise ViddaError for every mistake that can be known before the first clip, a line each."""
     problems = [
-        f"clip {clip.id!r} has no sidecar {path_of(clip, manifest.root)}; its mask is needed"
+        f"clip {clip.id!r} has no sidecar {sidecar_path(clip, manifest.root)}; its mask is needed"
         for clip in manifest.clips
         if not sidecar_path(clip, manifest.root).is_file()
     ]
     if not manifest.clips:
         problems.append(f"{config.input}: no clips in it; give a manifest of clips")
     if "clips" in config.backgrounds and len(manifest) == 1:
-        problems.append(f"{config.input}: one clip has no others; leave clips out of backgrounds")
+        problems.append(f"{config.input}: has only one clip; leave clips out of backgrounds")
     problems += path_clashes(versions, config.input)
     if problems:
         raise ViddaError("\n".join(first_problems(problems)))
 
 
 def _write(
-    config: RandomizeConfig, manifest: Manifest, version: Version, place: Path
+    config: RandomizeConfig, manifest: Manifest, version: Version, path: Path
 ) -> tuple[str, ...]:
     frames, fps = randomize(config, manifest, version)
-    video.write_clip(place, frames, fps, config.crf)
+    video.write_clip(path, frames, fps, config.crf)
     return ()

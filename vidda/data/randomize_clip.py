@@ -1,4 +1,4 @@
-"""Another background and other clothes for a clip whose renderer says what each pixel shows."""
+"""Random backgrounds and clothes for a clip whose masks name the region of each pixel."""
 
 from typing import Literal
 
@@ -20,23 +20,24 @@ BRIGHTEST = 1.4
 
 
 def composite(frames: np.ndarray, person: np.ndarray, background: np.ndarray) -> np.ndarray:
-    """Return the person of each frame before a background, (T, H, W, 3) uint8 RGB.
+    """Return the people of each frame in front of a background, (T, H, W, 3) uint8 RGB.
 
-    frames: (T, H, W, 3) uint8. person: (T, H, W) bool. background: (H, W, 3) uint8.
+    frames: (T, H, W, 3) uint8 RGB. person: (T, H, W) bool, true where a person is visible.
+    background: (H, W, 3) uint8 RGB, the same for all frames. Edges are blended softly.
     """
     out = np.empty_like(frames)
     behind = background.astype(np.float32)
-    for frame, seen, made in zip(frames, person, out, strict=True):
-        share = cv2.GaussianBlur(seen.astype(np.float32), (0, 0), EDGE)[..., None]
-        made[:] = np.rint(share * frame + (1.0 - share) * behind)
+    for frame, mask, result in zip(frames, person, out, strict=True):
+        share = cv2.GaussianBlur(mask.astype(np.float32), (0, 0), EDGE)[..., None]
+        result[:] = np.rint(share * frame + (1.0 - share) * behind)
     return out
 
 
 def recolor_clothes(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Return the clip with new clothes, (T, H, W, 3) uint8 RGB; light and shade stay what they
-    were.
+    """Return the frames with clothes of random patterns, (T, H, W, 3) uint8 RGB.
 
-    frames: (T, H, W, 3) uint8. mask: (T, H, W) indices of REGIONS. rng: decides the clothes.
+    Light and shade are kept, and a pattern moves with the person. frames: (T, H, W, 3) uint8 RGB.
+    mask: (T, H, W) indices of `sidecar.REGIONS`. rng: decides the clothes.
     """
     out = frames.copy()
     top, left = _corner(mask)
@@ -49,20 +50,21 @@ def recolor_clothes(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generat
         luma = frames[inside].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
         # At an edge the old background shines through, which must not light the new cloth up.
         shade = np.minimum(luma / max(1.0, float(np.median(luma))), BRIGHTEST)
-        moment, row, column = np.nonzero(inside)
-        # The pattern goes with the person, not with the picture.
-        at = (row - top[moment]) % side, (column - left[moment]) % side
+        number, row, column = np.nonzero(inside)
+        # The pattern moves with the person, not with the image.
+        at = (row - top[number]) % side, (column - left[number]) % side
         out[inside] = np.clip(np.rint(pattern[at] * shade[:, None]), 0, 255)
     return out
 
 
 def empty_scene(frames: np.ndarray, person: np.ndarray) -> np.ndarray:
-    """What is behind the people of a clip, (H, W, 3) uint8 RGB: a background for another one.
+    """Return the scene behind the people of a clip, (H, W, 3) uint8 RGB.
 
-    frames: (T, H, W, 3) uint8. person: (T, H, W) bool. It is the median over the frames in which a
-    pixel is free (CoMix, arXiv 2110.15128, takes it over all); what never is, is painted in.
+    frames: (T, H, W, 3) uint8 RGB. person: (T, H, W) bool. A pixel is the median over the frames in
+    which no person covers it (CoMix, arXiv 2110.15128, takes all frames); one that is always
+    covered is inpainted.
     """
-    near = np.stack([cv2.dilate(seen.astype(np.uint8), np.ones((3, 3))) for seen in person]) > 0
+    near = np.stack([cv2.dilate(mask.astype(np.uint8), np.ones((3, 3))) for mask in person]) > 0
     free = np.ma.masked_array(frames, np.repeat(near[..., None], 3, axis=-1))
     scene = np.asarray(np.ma.median(free, axis=0).filled(0), np.uint8)
     hidden = np.asarray(near.all(0), np.uint8)
@@ -70,7 +72,10 @@ def empty_scene(frames: np.ndarray, person: np.ndarray) -> np.ndarray:
 
 
 def draw_gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Return one color that turns into another along a random direction, (H, W, 3) uint8."""
+    """Return a gradient of two random colors in a random direction, (H, W, 3) uint8.
+
+    height, width: in pixels. rng: decides colors and direction.
+    """
     first, second = _color(rng), _color(rng)
     angle = rng.uniform(0.0, 2.0 * np.pi)
     row, column = np.mgrid[:height, :width]
@@ -80,19 +85,22 @@ def draw_gradient(rng: np.random.Generator, height: int, width: int) -> np.ndarr
 
 
 def draw_texture(rng: np.random.Generator, height: int, width: int) -> np.ndarray:
-    """Clouds, grain and things of random colors, (H, W, 3) uint8."""
-    picture = _mixed(_color(rng), _color(rng), _clouds(rng, height, width, rng.uniform(0.4, 1.0)))
+    """Return a background of clouds, grain and boxes in random colors, (H, W, 3) uint8.
+
+    height, width: in pixels. rng: decides everything.
+    """
+    image = _mixed(_color(rng), _color(rng), _clouds(rng, height, width, rng.uniform(0.4, 1.0)))
     for _ in range(int(rng.integers(0, 7))):
         high, wide = (rng.uniform(0.08, 0.6, 2) * (height, width)).astype(int) + 1
         top, left = rng.integers(-high // 2, height), rng.integers(-wide // 2, width)
-        place = np.s_[max(0, top) : max(0, top + high), max(0, left) : max(0, left + wide)]
-        grain = _clouds(rng, height, width, 1.0)[place]
-        picture[place] = _mixed(_color(rng), _color(rng), rng.uniform(0.0, 0.6) * grain)
-    return picture
+        box = np.s_[max(0, top) : max(0, top + high), max(0, left) : max(0, left + wide)]
+        grain = _clouds(rng, height, width, 1.0)[box]
+        image[box] = _mixed(_color(rng), _color(rng), rng.uniform(0.0, 0.6) * grain)
+    return image
 
 
 def _color(rng: np.random.Generator) -> np.ndarray:
-    """Mostly dull, as real things are: gray of any brightness with some hue."""
+    """Return a random color (3,), mostly dull as of real things: gray with some hue."""
     return np.clip(rng.uniform(15, 240) * (1.0 + rng.normal(0.0, 0.22, 3)), 0, 255)
 
 
@@ -102,7 +110,7 @@ def _mixed(first: np.ndarray, second: np.ndarray, share: np.ndarray) -> np.ndarr
 
 
 def _clouds(rng: np.random.Generator, height: int, width: int, fall: float) -> np.ndarray:
-    """Noise of several scales in [0, 1]; fall: how much weaker each finer scale is."""
+    """Return noise of several scales, (H, W) in [0, 1]; fall: how much weaker finer scales are."""
     total = np.zeros((height, width), np.float32)
     cells, strength = 2, 1.0
     while cells <= max(height, width):
@@ -113,7 +121,7 @@ def _clouds(rng: np.random.Generator, height: int, width: int, fall: float) -> n
 
 
 def _cloth(rng: np.random.Generator, side: int) -> np.ndarray:
-    """Plain, striped, checked or blotched, (side, side, 3) float32."""
+    """Return a plain, striped, checked or blotched pattern, (side, side, 3) float32 in 0..255."""
     first, second = _color(rng), _color(rng)
     row, column = np.mgrid[:side, :side] / side
     bands = 2.0 * np.pi * rng.integers(8, 24)
@@ -129,6 +137,6 @@ def _cloth(rng: np.random.Generator, side: int) -> np.ndarray:
 
 
 def _corner(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Return the first row and column of the person in each frame, (T,) each; 0 where nobody is."""
-    seen = mask > 0
-    return seen.any(2).argmax(1), seen.any(1).argmax(1)
+    """Return the first row and column of the person in each frame, (T,) each; 0 without one."""
+    person = mask > 0
+    return person.any(2).argmax(1), person.any(1).argmax(1)

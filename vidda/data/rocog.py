@@ -17,7 +17,7 @@ from vidda.types import ClipRecord, require_distinct
 
 DOMAINS = {"syn": "synthetic", "real": "real"}
 VIEWS = {"ground": ("rocog_ground",), "air": ("rocog_air", "rocog_hover")}
-"""Each view and what its simulation files may be called."""
+"""Each view, with the names that its simulation files may have."""
 
 SPLITS = {
     "gs2gr/source_only": ("syn_ground_train", None, "syn_ground_val", "real_ground_test"),
@@ -50,8 +50,8 @@ LISTS = (
     "real_ground_train_tsonly", "real_ground_val_tsonly",
     "real_air_train_tsonly", "real_air_val_tsonly",
 )  # fmt: skip
-"""Every list; the `tsonly` ones cut the training clips of a real set in two, so they come last and
-a clip's `split` column keeps what the first list says."""
+"""All lists; the `tsonly` ones split the training clips of a real set in two, so they come last,
+and a clip's `split` column keeps the value of the first list."""
 
 SYN_NAME = re.compile(
     r"Scene(?P<scene>\d+)_(?P<index>\d+)_(?:(?P<actor>S\d+)_)?(?P<gesture>[A-Za-z]+)_"
@@ -75,7 +75,11 @@ class RocogV2(DatasetConfig):
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the official lists, as far as they are there."""
+        """Return the listing of the official lists that are there.
+
+        root: of the dataset. tree: its files. Raises ViddaError where the folder of the lists or
+        the class names are missing.
+        """
         folder = self.annotations or root / "annotations"
         if not folder.is_dir():
             raise ViddaError(
@@ -104,8 +108,8 @@ class RocogV2(DatasetConfig):
 
     def _simulation(self, root: Path, annotations: Path, view: str) -> Simulation | None:
         beside = (root / "simulation_info", annotations.parent / "simulation_info")
-        places = (self.simulation_info,) if self.simulation_info else beside
-        return find_simulation([p / sub for p in places for sub in ("", "xml")], VIEWS[view])
+        folders = (self.simulation_info,) if self.simulation_info else beside
+        return find_simulation([p / sub for p in folders for sub in ("", "xml")], VIEWS[view])
 
 
 def _classes(folders: Sequence[Path]) -> tuple[str, ...]:
@@ -177,8 +181,8 @@ def _clip(
         else:
             meta["distance_m"] = match["meters"]
         meta |= {"platform": match["platform"], "start_frame": match["start"]}
-        # "S04b" is taken for a second session of S04: if it is another person after all, intervals
-        # that are clustered by subject come out too wide, never too narrow.
+        # "S04b" is taken for a second session of S04: if it is another person, intervals that are
+        # clustered by subject become too wide, never too narrow.
         meta |= {key: match[key] for key in ("session", "recording") if match[key]}
     else:
         listing.problem("columns", path, "its name follows neither of the dataset's two patterns")
@@ -195,10 +199,10 @@ def _synthetic(
     simulation: Simulation | None,
     meta: dict[str, str],
 ) -> float | None:
-    """Fill `meta` from a synthetic name and the XML; the camera's height where it is in the air."""
+    """Fill `meta` from a synthetic name and the XML; return an air camera's height in meters."""
     scene, index = int(match["scene"]), int(match["index"])
     trigger = "_".join(match.group("actor", "gesture", "take")) if match["take"] else ""
-    # The six cameras stand around the person, and the scenes go through them in turn.
+    # The six cameras are around the person, and the scenes take them in turn.
     meta |= {"scene": str(scene), "scene_index": str(index), "camera": str(scene % 6)}
     if trigger:
         meta["mocap"] = trigger
@@ -208,8 +212,8 @@ def _synthetic(
         text = f"index {index} is not in the gesture XML, which ends at"
         listing.problem("columns", path, f"{text} {len(simulation.gestures) - 1}")
     elif simulation.gestures[index][:2] != (match["gesture"], trigger):
-        said = " ".join(simulation.gestures[index][:2]).strip()
-        listing.problem("columns", path, f"the gesture XML says {said} at index {index}")
+        found = " ".join(simulation.gestures[index][:2]).strip()
+        listing.problem("columns", path, f"the gesture XML has {found} at index {index}")
     else:
         meta |= simulation.gestures[index][2]
     if not simulation.scenes:

@@ -1,4 +1,4 @@
-"""RoCoG-v2's zip files, brought into the tree that the official lists name."""
+"""RoCoG-v2's zip files, unpacked into the tree that the official lists name."""
 
 import re
 from pathlib import Path
@@ -11,18 +11,18 @@ from vidda.files import lock
 
 ZIPS = tuple(f"{domain}_{view}.zip" for domain in DOMAINS for view in VIEWS)
 UNUSED = ("syn_orbital.zip", "real_uncropped.zip")
-"""Published too, but no official list names their videos."""
+"""Zip files that are published too, but whose videos no official list names."""
 
 SIDE = re.compile(r"(?:annotations|simulation_info)/(?:[\w-]+/)*[\w.-]+|class_dict\.json")
 
 
 def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
-    """Unpack those of the four zip files that stand in `root`, and say so in `notes`.
+    """Unpack those of the four zip files that are in `root`, and return the unpacked files.
 
-    Whether members start with `real/ground/`, `ground/` or right with the class folder makes no
-    difference. Returns the files that are there now (in a dry run: that would be), without their
-    time of change. Raises ViddaError as `plan` and `unpack` do, and when another process unpacks
-    there.
+    Members may start with `real/ground/`, `ground/` or the class folder. notes: a line on each
+    finding is appended. dry_run: write nothing, and return the files that would be there. The
+    files' times are 0. Raises ViddaError as `plan` and `unpack` do, and when another process
+    unpacks there.
     """
     archives = [root / name for name in ZIPS if (root / name).is_file()]
     notes += [
@@ -34,22 +34,22 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
         return {}
     members, left = plan(archives, tree_path, root)
     for archive in archives:
-        if not any(member.archive == archive and is_media(member.place) for member in members):
+        if not any(member.archive == archive and is_media(member.path) for member in members):
             raise ViddaError(
                 f"{archive}: holds no CLASS/FILE.mp4; it is not the dataset's zip file"
             )
     if left:
-        notes.append(f"{len(left)} zip members have no place in the tree, first {left[0]}")
+        notes.append(f"{len(left)} zip members do not belong to the tree, first {left[0]}")
     notes.append(_summary(members, dry_run))
     if not dry_run and missing(members, root):
-        # Not where all is there: such a root may be read-only.
+        # Not where all files are there: such a root may be read-only.
         with lock(root):
             unpack(members, root)
-    return {member.place: (member.info.file_size, 0) for member in members}
+    return {member.path: (member.info.file_size, 0) for member in members}
 
 
 def tree_path(archive: Path, member: str) -> str | None:
-    """Where a zip member goes in the tree; None where it has no place in it."""
+    """Return the path of a zip member in the tree, None where it does not belong to it."""
     path = member.replace("\\", "/")
     if side := re.search(rf"(?:^|/)({SIDE.pattern})$", path):
         return side[1]

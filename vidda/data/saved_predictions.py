@@ -23,15 +23,15 @@ from vidda.types import Predictions
 FORMAT = "vidda-predictions-1"
 COLUMN = "clip."
 ALTITUDE = "altitude_m"
-"""The one column of numbers, as text."""
+"""The one column that holds numbers, as text."""
 
 
 @dataclass(frozen=True, slots=True)
 class SavedPredictions:
-    """What a file of predictions holds.
+    """The content of a file of predictions.
 
-    source: what to call it in a message, for instance its path. classes: K names, index by index.
-    columns: what is known of each clip besides, (N,) text by name, "" where it is not known.
+    source: its name in messages, for instance its path. classes: K names, index by index.
+    columns: further columns of the manifest, (N,) text by name, "" where a value is not known.
     """
 
     source: str
@@ -46,7 +46,7 @@ def save_predictions(
     classes: Sequence[str],
     columns: Mapping[str, np.ndarray] | None = None,
 ) -> None:
-    """Write predictions atomically; the same predictions give the same bytes.
+    """Write predictions to an .npz, atomically; the same predictions give the same bytes.
 
     classes: names of the K logits. columns: see `SavedPredictions`.
     """
@@ -65,14 +65,14 @@ def save_predictions(
 
 
 def load_predictions(path: Path) -> SavedPredictions:
-    """Read a file that `save_predictions` wrote.
+    """Load a file that `save_predictions` wrote.
 
-    Raises ViddaError, one line, where there is none, or its arrays do not belong together.
+    Raises ViddaError, one line, where there is no file, or its arrays do not belong together.
     """
     arrays = _read(path)
     lacking = sorted({"ids", "logits", "classes"} - arrays.keys())
     if lacking:
-        raise ViddaError(f"{path}: no file of predictions: it has no array {', '.join(lacking)}")
+        raise ViddaError(f"{path}: not a file of predictions: it has no array {', '.join(lacking)}")
     ids, logits, classes = arrays["ids"], arrays["logits"], arrays["classes"]
     columns = {n.removeprefix(COLUMN): a for n, a in arrays.items() if n.startswith(COLUMN)}
     texts = {"ids": ids, "classes": classes, **columns}
@@ -105,7 +105,7 @@ def _mismatch(
     columns: Mapping[str, np.ndarray],
     labels: np.ndarray | None,
 ) -> str:
-    """Which array does not go with the others, or nothing."""
+    """Return how an array does not fit the others, "" if all fit."""
     for name, values in (("ids", ids), ("classes", classes)):
         if values.ndim != 1:
             return f"{name} has shape {values.shape}"

@@ -1,4 +1,4 @@
-"""The same clip in training and in test: by its path, and by what its file holds."""
+"""Search for the same clip in training and in test, by path and by content."""
 
 from collections import defaultdict
 from collections.abc import Mapping
@@ -9,12 +9,12 @@ from vidda.files import inside, sha256
 from vidda.types import Manifest
 
 SHOWN = 10
-"""How many shared clips a message names; the rest is counted."""
+"""Number of shared clips that a message names; the others are counted."""
 
 
 @dataclass(frozen=True, slots=True)
 class SharedClip:
-    """The clips of one list that stand in another too. pairs: (id there, id in `second`)."""
+    """The clips that two lists share. first, second: names of the lists. pairs: ids in each."""
 
     first: str
     second: str
@@ -28,7 +28,7 @@ class SharedClip:
 
 
 class SharedClipSearch:
-    """Finds files that two lists share. Only files of equal size are read, each once."""
+    """A search for files that two lists share. Only files of equal size are read, each once."""
 
     def __init__(self) -> None:
         self._sizes: dict[Path, int] = {}
@@ -37,41 +37,40 @@ class SharedClipSearch:
     def between(
         self, first: Mapping[str, Path], second: Mapping[str, Path]
     ) -> list[tuple[str, str]]:
-        """Return the ids of clips that are one file or have the same content, as pairs.
+        """Return the pairs of ids, in `first` and `second`, whose files are the same or equal.
 
-        first, second: the file of each clip by its id. Empty files and those that are not there
-        equal none.
+        first, second: the file of each clip by its id. Empty and missing files equal no other.
         """
-        places = {place: name for name, place in first.items()}
+        id_of = {file: name for name, file in first.items()}
         by_size: dict[int, list[tuple[str, Path]]] = defaultdict(list)
-        for name, place in first.items():
-            by_size[self._size(place)].append((name, place))
+        for name, file in first.items():
+            by_size[self._size(file)].append((name, file))
         pairs: list[tuple[str, str]] = []
-        for name, place in second.items():
-            if place in places:
-                pairs.append((places[place], name))
-            elif size := self._size(place):
+        for name, file in second.items():
+            if file in id_of:
+                pairs.append((id_of[file], name))
+            elif size := self._size(file):
                 alike = by_size.get(size, ())
-                digest = self._digest(place) if alike else ""
+                digest = self._digest(file) if alike else ""
                 same = next((n for n, other in alike if self._digest(other) == digest), None)
                 pairs += [] if same is None else [(same, name)]
         return pairs
 
-    def _size(self, place: Path) -> int:
-        if place not in self._sizes:
+    def _size(self, file: Path) -> int:
+        if file not in self._sizes:
             try:
-                self._sizes[place] = place.stat().st_size
+                self._sizes[file] = file.stat().st_size
             except OSError:
-                self._sizes[place] = 0
-        return self._sizes[place]
+                self._sizes[file] = 0
+        return self._sizes[file]
 
-    def _digest(self, place: Path) -> str:
-        if place not in self._digests:
-            self._digests[place] = sha256(place)
-        return self._digests[place]
+    def _digest(self, file: Path) -> str:
+        if file not in self._digests:
+            self._digests[file] = sha256(file)
+        return self._digests[file]
 
 
 def clip_files(manifest: Manifest) -> dict[str, Path]:
-    """Return the file of each clip by its id."""
+    """Return the absolute path of each clip's file, by the clip's id."""
     root = manifest.root.absolute()
     return {clip.id: inside(root, clip.path) for clip in manifest.clips}

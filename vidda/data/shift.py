@@ -1,4 +1,4 @@
-"""The experiments that `vidda prepare` wrote, as `Shift`s."""
+"""Loading of the experiments that `vidda prepare` wrote, as `Shift`s."""
 
 from pathlib import Path
 
@@ -9,9 +9,10 @@ from vidda.types import Shift
 
 
 def load_shift(out: Path | str, task: str, setting: str) -> Shift:
-    """Return one experiment that `vidda prepare` wrote under `out`, such as `gs2gr` and `adapted`.
+    """Load one experiment that `vidda prepare` wrote.
 
-    Raises ViddaError when it was not written, with the reason where prepare gave one.
+    out: the folder that prepare wrote. task, setting: such as `gs2gr` and `adapted`. Raises
+    ViddaError when the experiment was not written, with prepare's reason where there is one.
     """
     out = Path(out)
     folder = inside(out / "splits", f"{task}/{setting}")

@@ -1,4 +1,4 @@
-"""RoCoG-v2's simulation_info: what was rendered, by gesture index and by scene."""
+"""RoCoG-v2's simulation_info: parameters of the rendering, by gesture index and by scene."""
 
 import xml.etree.ElementTree as ET
 from collections.abc import Sequence
@@ -10,11 +10,11 @@ from vidda.errors import ViddaError
 
 @dataclass(frozen=True, slots=True)
 class Simulation:
-    """One view's parameters.
+    """The simulation parameters of one view.
 
     gestures: for each video index of a scene, (gesture, mocap trigger or "", manifest columns).
     scenes: for each scene the manifest columns; empty where the scene file is absent.
-    heights_m: for each scene the camera's height, or None where it is not given.
+    heights_m: for each scene the camera's height in meters, or None where it is not known.
     """
 
     gestures: tuple[tuple[str, str, dict[str, str]], ...]
@@ -25,8 +25,8 @@ class Simulation:
 def find_simulation(folders: Sequence[Path], names: Sequence[str]) -> Simulation | None:
     """Return the simulation info of one view, from the first folder that has `<name>_gestures.xml`.
 
-    names: what the view's files may be called, such as `rocog_air` and `rocog_hover`.
-    Raises ViddaError when a file is there but is not such a file.
+    names: those that the view's files may have, such as `rocog_air` and `rocog_hover`. None where
+    no folder has such a file. Raises ViddaError when a file is not simulation info.
     """
     for folder in folders:
         for name in names:
@@ -38,16 +38,17 @@ def find_simulation(folders: Sequence[Path], names: Sequence[str]) -> Simulation
 
 
 def parse_xml(file: Path) -> ET.Element:
-    """Return the root element of an XML file whose declared encoding is not trusted.
+    """Return the root element of an XML file, whatever encoding it declares.
 
-    RoCoG-v2's files say utf-16 and are ASCII. A DOCTYPE is refused, so that no entity can expand.
+    RoCoG-v2's files declare utf-16 and are ASCII. A DOCTYPE is refused, so that no entity can
+    expand. Raises ViddaError where the file cannot be read as XML.
     """
     try:
         data = file.read_bytes()
         wide = data[:2] in (b"\xff\xfe", b"\xfe\xff")
         text = data.decode("utf-16" if wide else "utf-8-sig")
         if "<!DOCTYPE" in text or "<!ENTITY" in text:
-            raise ViddaError(f"{file}: holds a DOCTYPE, which simulation files never do; not read")
+            raise ViddaError(f"{file}: holds a DOCTYPE, as no simulation file does; not read")
         start = text.find("?>") + 2 if text.startswith("<?xml") else 0
         return ET.fromstring(text[start:])
     except (OSError, UnicodeDecodeError, ET.ParseError) as error:

@@ -1,4 +1,4 @@
-"""From frames to what a model takes: one draw of random parameters for all frames of a clip."""
+"""Transforms from frames to a model's input, with the same random parameters for all of a clip."""
 
 import math
 from typing import Annotated, Any, Literal, Self
@@ -22,32 +22,36 @@ NORMALIZATIONS = {
 
 
 class Resize(Config):
-    """The whole frame, squeezed to a square."""
+    """The whole frame, resized to a square whatever its shape."""
 
     name: Literal["resize"] = "resize"
 
     def read_size(self, size: int) -> Size:
+        """Return the size at which to read frames for an output of `size` pixels a side."""
         return size, size
 
     def layers(self, size: int) -> list[v2.Transform]:
+        """Return the layer that resizes to `size` pixels a side."""
         return [v2.Resize((size, size), antialias=True)]
 
 
 class RandomResizedCrop(Config):
-    """A random part of the frame, of random area and shape."""
+    """A random box of the frame, of random area and shape."""
 
     name: Literal["random_resized_crop"] = "random_resized_crop"
     min_area: float = Field(
         default=0.5, gt=0, le=1, description="least share of the frame's area that is kept"
     )
     max_ratio: float = Field(
-        default=4 / 3, ge=1, description="most that width and height are stretched by"
+        default=4 / 3, ge=1, description="largest factor that width or height is stretched by"
     )
 
     def read_size(self, size: int) -> Size:
+        """Return the size at which to read frames for an output of `size` pixels a side."""
         return round(size * 8 / 7)  # 256 for 224, the usual pair
 
     def layers(self, size: int) -> list[v2.Transform]:
+        """Return the layers that crop to `size` pixels a side."""
         ratio = (1 / self.max_ratio, self.max_ratio)
         scale = (self.min_area, 1.0)
         return [v2.RandomResizedCrop((size, size), scale=scale, ratio=ratio, antialias=True)]
@@ -59,9 +63,11 @@ class CenterCrop(Config):
     name: Literal["center_crop"] = "center_crop"
 
     def read_size(self, size: int) -> Size:
+        """Return the size at which to read frames for an output of `size` pixels a side."""
         return size
 
     def layers(self, size: int) -> list[v2.Transform]:
+        """Return the layers that crop to `size` pixels a side."""
         return [v2.Resize(size, antialias=True), v2.CenterCrop(size)]
 
 
@@ -71,9 +77,11 @@ class ThreeCrops(Config):
     name: Literal["three_crops"] = "three_crops"
 
     def read_size(self, size: int) -> Size:
+        """Return the size at which to read frames for an output of `size` pixels a side."""
         return size
 
     def layers(self, size: int) -> list[v2.Transform]:
+        """Return the layer that resizes the shorter side to `size` pixels; crops come later."""
         return [v2.Resize(size, antialias=True)]
 
 
@@ -83,90 +91,116 @@ CropConfig = Annotated[
 
 
 class ColorJitter(Config):
-    """How much the colors of a clip change, all its frames alike; 0 leaves them."""
+    """Random changes of a clip's colors, the same for all its frames; 0 changes nothing."""
 
-    brightness: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
-    contrast: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
-    saturation: float = Field(default=0.4, ge=0, description="factor within 1 - x .. 1 + x")
-    hue: float = Field(default=0.1, ge=0, le=0.5, description="turn of the hue within -x .. x")
+    brightness: float = Field(
+        default=0.4, ge=0, description="x: brightness is multiplied by 1 - x .. 1 + x"
+    )
+    contrast: float = Field(
+        default=0.4, ge=0, description="x: contrast is multiplied by 1 - x .. 1 + x"
+    )
+    saturation: float = Field(
+        default=0.4, ge=0, description="x: saturation is multiplied by 1 - x .. 1 + x"
+    )
+    hue: float = Field(
+        default=0.1, ge=0, le=0.5, description="x: hue is rotated by -x .. x of a full turn"
+    )
 
 
 class Blur(Config):
-    """A lens out of focus: a Gaussian of random deviation, all frames of a clip alike."""
+    """Gaussian blur of random deviation, the same for all frames of a clip."""
 
-    probability: float = Field(default=0.5, gt=0, le=1, description="share of the clips")
-    most: float = Field(default=1.0, ge=0.1, description="largest deviation, in output pixels")
+    probability: float = Field(
+        default=0.5, gt=0, le=1, description="share of the clips that are blurred"
+    )
+    most: float = Field(
+        default=1.0, ge=0.1, description="largest deviation of the blur, in output pixels"
+    )
 
     @property
     def reach(self) -> int:
-        """Return how many pixels on each side take part in one."""
+        """Return the radius of the blur's kernel, in pixels."""
         return math.ceil(3 * self.most)
 
     def layer(self) -> v2.Transform:
+        """Return the layer that blurs a share of the clips."""
         gaussian = v2.GaussianBlur(2 * self.reach + 1, (0.1, self.most))
         return v2.RandomApply([gaussian], p=self.probability)
 
 
 class Noise(Config):
-    """Sensor noise: of random deviation, the same for all frames of a clip, each drawn anew."""
+    """Gaussian noise, new in every frame, whose random deviation is the same for a whole clip."""
 
-    probability: float = Field(default=0.5, gt=0, le=1, description="share of the clips")
-    most: float = Field(default=0.06, gt=0, le=1, description="largest deviation, of RGB in [0, 1]")
+    probability: float = Field(
+        default=0.5, gt=0, le=1, description="share of the clips that get noise"
+    )
+    most: float = Field(
+        default=0.06, gt=0, le=1, description="largest deviation of the noise, of RGB in [0, 1]"
+    )
 
     def layer(self) -> v2.Transform:
+        """Return the layer that adds noise to a share of the clips."""
         return v2.RandomApply([_AnyNoise(self.most)], p=self.probability)
 
 
 class RandAugment(Config):
-    """Random operations on colors and geometry (arXiv 1909.13719), all frames of a clip alike.
+    """Random operations on colors and geometry (arXiv 1909.13719), the same for all of a clip.
 
-    torchvision's, set to VideoMAE's rand-m7-n4-mstd0.5-inc1 (arXiv 2203.12602; in timm's notation)
-    as far as it goes. `RandAugment(num_ops=4, magnitude=7)` alone is something else: its magnitudes
-    are thirtieths of the greatest where the recipe's are tenths, and it makes every operation where
-    the recipe makes each by a chance of one half; both are as in the recipe here. What still
-    differs from it: the magnitude is exact, not spread normally by 0.5; Identity is drawn, Invert
-    and SolarizeAdd are not; Posterize keeps 5 bits at magnitude 7, not 2; interpolation is
-    bilinear, not bicubic; and it comes after the crop, not before, so a clip is moved by a share of
-    the crop (0.32 of it at magnitude 7), and the gray that moves in is never cropped off.
+    They are torchvision's, set to VideoMAE's rand-m7-n4-mstd0.5-inc1 (arXiv 2203.12602; in timm's
+    notation) as far as possible. `RandAugment(num_ops=4, magnitude=7)` alone is different: its
+    magnitudes are thirtieths of the greatest where the recipe's are tenths, and it applies every
+    operation where the recipe applies each with probability one half; here both follow the recipe.
+    Differences that remain: the magnitude is exact, not spread normally by 0.5; Identity is among
+    the operations, Invert and SolarizeAdd are not; Posterize keeps 5 bits at magnitude 7, not 2;
+    interpolation is bilinear, not bicubic; and it comes after the crop, not before, so a clip is
+    shifted by a share of the crop (0.32 of it at magnitude 7), and the gray that enters is never
+    cropped off.
 
-    AutoContrast and Equalize have no magnitude, and look at each frame by itself. No operation
-    mirrors (rotations stay within 30 degrees), so handedness is `horizontal_flip`'s alone.
+    AutoContrast and Equalize have no magnitude, and treat each frame by itself. No operation
+    mirrors (rotations stay within 30 degrees): only `horizontal_flip` changes handedness.
     """
 
-    operations: int = Field(default=4, ge=1, description="how many are drawn, one after the other")
+    operations: int = Field(
+        default=4, ge=1, description="number of random operations, one after the other"
+    )
     magnitude: int = Field(
         default=7, ge=0, le=10, description="strength, in tenths of each operation's greatest"
     )
     probability: float = Field(
-        default=0.5, gt=0, le=1, description="chance that an operation which was drawn is made"
+        default=0.5, gt=0, le=1, description="probability that a chosen operation is applied"
     )
 
     def layers(self) -> list[v2.Transform]:
+        """Return the layers that apply the random operations."""
         operation = v2.RandAugment(
             num_ops=1,
             magnitude=self.magnitude,
             num_magnitude_bins=11,  # 0, 1, ... 10
             interpolation=v2.InterpolationMode.BILINEAR,
-            fill=128,  # gray moves in where a clip is moved, as in the recipe
+            fill=128,  # gray enters where a clip is shifted, as in the recipe
         )
         return [v2.RandomApply([operation], p=self.probability)] * self.operations
 
 
 class RandomErasing(Config):
-    """A random box is erased, the same in all frames of a clip (arXiv 1708.04896).
+    """Erasing of a random box, the same in all frames of a clip (arXiv 1708.04896).
 
-    After normalization, so `mean` is the mean that `normalize` takes off (black where that is
-    `none`), and `noise` has mean 0 and deviation 1 then. VideoMAE's recipe (its mode `pixel`) draws
-    the noise anew for each frame, and tries 100 times, not 10, to fit a box; here a clip has one
-    picture of noise, as torchvision does it.
+    It comes after normalization, so `mean` is the mean that `normalize` subtracts (black where that
+    is `none`), and `noise` has mean 0 and deviation 1. VideoMAE's recipe (its mode `pixel`) samples
+    new noise for each frame, and tries 100 times, not 10, to fit a box; here all frames of a clip
+    have the same noise, as in torchvision.
     """
 
     probability: float = Field(
         default=0.25, gt=0, le=1, description="share of the clips that lose a box"
     )
-    min_area: float = Field(default=0.02, gt=0, lt=1, description="least share of the frame erased")
-    max_area: float = Field(default=1 / 3, gt=0, lt=1, description="most of the frame erased")
-    fill: Literal["noise", "mean"] = Field(default="noise", description="what the box holds then")
+    min_area: float = Field(
+        default=0.02, gt=0, lt=1, description="least share of the frame that is erased"
+    )
+    max_area: float = Field(
+        default=1 / 3, gt=0, lt=1, description="largest share of the frame that is erased"
+    )
+    fill: Literal["noise", "mean"] = Field(default="noise", description="content of the erased box")
 
     @model_validator(mode="after")
     def _areas_in_order(self) -> Self:
@@ -177,6 +211,7 @@ class RandomErasing(Config):
         return self
 
     def layer(self) -> v2.Transform:
+        """Return the layer that erases a box in a share of the clips."""
         return v2.RandomErasing(
             p=self.probability,
             scale=(self.min_area, self.max_area),
@@ -187,7 +222,7 @@ class RandomErasing(Config):
 
 
 class _AnyNoise(v2.Transform):
-    """`v2.GaussianNoise` of a deviation drawn up to `most`."""
+    """`v2.GaussianNoise` of a random deviation up to `most`."""
 
     def __init__(self, most: float) -> None:
         super().__init__()
@@ -197,35 +232,37 @@ class _AnyNoise(v2.Transform):
         return {"sigma": self.most * float(torch.rand(()))}
 
     def transform(self, inpt: Any, params: dict[str, Any]) -> Any:
-        # Of frames whose channels come last, normal draws take six times as long.
+        # Sampling for frames whose channels come last takes six times as long.
         return F.gaussian_noise(inpt.contiguous(), sigma=params["sigma"])
 
 
 class TransformConfig(Config):
-    """How frames become the input of a model."""
+    """The steps from a clip's frames to the input of a model."""
 
     size: int = Field(default=112, ge=1, description="height and width of the output, in pixels")
-    crop: CropConfig = Field(default=CenterCrop(), description="which part of the frame is seen")
+    crop: CropConfig = Field(default=CenterCrop(), description="part of the frame that is used")
     color_jitter: ColorJitter | None = Field(
-        default=None, description="random colors, or null for none"
+        default=None, description="random changes of the colors; null for none"
     )
     horizontal_flip: bool = Field(
         default=False,
-        description="mirror half of the clips; leave off where handedness tells classes apart",
+        description="mirror half of the clips; leave off where handedness distinguishes classes",
     )
     rand_augment: RandAugment | None = Field(
         default=None, description="random operations after crop, flip and colors; null for none"
     )
-    blur: Blur | None = Field(default=None, description="random blur after these, or null for none")
+    blur: Blur | None = Field(
+        default=None, description="random blur after rand_augment; null for none"
+    )
     noise: Noise | None = Field(
-        default=None, description="random noise after the blur, or null for none"
+        default=None, description="random noise after the blur; null for none"
     )
     random_erasing: RandomErasing | None = Field(
         default=None, description="erase a random box after normalization; null for none"
     )
     normalize: Literal["imagenet", "kinetics", "half", "none"] = Field(
         default="imagenet",
-        description="mean and deviation taken from RGB in [0, 1]; none leaves it so",
+        description="mean and deviation that normalize RGB in [0, 1]; none does not normalize",
     )
 
     @model_validator(mode="after")
@@ -239,12 +276,12 @@ class TransformConfig(Config):
 
     @property
     def read_size(self) -> Size:
-        """Return the size at which frames are best read (and cached) for this transform."""
+        """Return the size at which to read (and cache) frames for this transform, in pixels."""
         return self.crop.read_size(self.size)
 
 
 class ClipTransform:
-    """A `TransformConfig` made ready to be applied to clips."""
+    """A transform from a clip's frames to a model's input, built from a `TransformConfig`."""
 
     def __init__(self, config: TransformConfig) -> None:
         self.config = config
@@ -266,26 +303,26 @@ class ClipTransform:
         self._mean, self._scale = 255 * mean, 1 / (255 * std)
 
     def __call__(self, frames: np.ndarray, rng: np.random.Generator) -> torch.Tensor:
-        """Return one clip, (1, C, T, H, W) float32, or (3, C, T, H, W) with three crops.
+        """Return a clip's views, (1, C, T, H, W) float32, or (3, C, T, H, W) with three crops.
 
         frames: (T, H, W, 3) uint8 RGB. rng: decides every random parameter, see `clip_rng`.
         """
         video = torch.from_numpy(np.array(frames)).permute(0, 3, 1, 2)
-        # torchvision draws from torch's CPU generator: lend it ours, and give it back untouched.
-        # torch.manual_seed would seed the GPUs' too, which draw the model's dropout, and is slow.
+        # torchvision samples from torch's CPU generator: seed it by ours, and restore its state.
+        # torch.manual_seed would seed the GPUs' too, which sample the model's dropout, and is slow.
         with torch.random.fork_rng(devices=[]):
             torch.default_generator.manual_seed(int(rng.integers(2**63)))
             clips = self._normalized(self._random(video))
             return self._erase(clips.transpose(1, 2)).transpose(1, 2)
 
     def _normalized(self, video: torch.Tensor) -> torch.Tensor:
-        """From (T, C, H, W) uint8 to (V, C, T, H, W) float32."""
+        """Return (T, C, H, W) uint8 as normalized views (V, C, T, H, W) float32."""
         crops = _three_crops(video) if self.config.crop.name == "three_crops" else [video]
         length, channels, height, width = crops[0].shape
         out = torch.empty((len(crops), channels, length, height, width))
         # To float, normalized and contiguous in two passes; torchvision's own way takes six.
-        for crop, place in zip(crops, out, strict=True):
-            torch.sub(crop.transpose(0, 1), self._mean, out=place).mul_(self._scale)
+        for crop, view in zip(crops, out, strict=True):
+            torch.sub(crop.transpose(0, 1), self._mean, out=view).mul_(self._scale)
         return out
 
 

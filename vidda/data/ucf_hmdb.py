@@ -1,6 +1,6 @@
-"""UCF-HMDB, by the lists that TA3N made common (Chen et al., ICCV 2019): `path num_frames label`.
+"""UCF-HMDB, by the lists of TA3N (Chen et al., ICCV 2019): `path num_frames label`.
 
-Their paths point to folders of extracted features; only the last part, the video's name, counts
+Their paths point to folders of extracted features; only the last part, the video's name, is used
 here, and the video is found by it wherever it is under the root.
 """
 
@@ -24,7 +24,7 @@ SPLITS: tuple[Split, ...] = ("train", "val")
 
 
 class UcfHmdb(DatasetConfig):
-    """Both video sets under one root, and the four lists."""
+    """UCF-HMDB: the videos of UCF101 and HMDB51 under one root, and TA3N's four lists."""
 
     name: Literal["ucf_hmdb"]
     lists: Path = Field(
@@ -33,23 +33,26 @@ class UcfHmdb(DatasetConfig):
     suffix: str = Field(
         default="_hmdb_ucf-feature",
         pattern=r"^[^/\\]*$",
-        description="end of the lists' names, list_{ucf101,hmdb51}_{train,val}SUFFIX.txt",
+        description="suffix of the lists' names, list_{ucf101,hmdb51}_{train,val}SUFFIX.txt",
     )
     classes: Path | None = Field(
-        default=None, description="classInd_hmdb_ucf.txt (`index name` lines), relative to the root"
+        default=None,
+        description="file of class names (`index name` lines), such as classInd_hmdb_ucf.txt,"
+        " relative to the root",
     )
     val_share: float = Field(
         default=0.2,
         gt=0,
         lt=1,
-        description="share of the target's videos that target_only validates on",
+        description="share of the target's training videos that target_only validates on",
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the four lists and the six experiments of ucf2hmdb and hmdb2ucf.
+        """Return the listing of the four lists, with the six experiments of ucf2hmdb and hmdb2ucf.
 
-        Validation is on the source's val list, never on the target; target_only holds out some of
-        the target's training videos, all clips of one film together.
+        root: of the dataset. tree: its files. Validation is on the source's val list, never on the
+        target; target_only holds out some of the target's training videos, all clips of one film
+        together. Raises ViddaError where a list is missing.
         """
         require_lists(root / self._file(name, split) for name in SETS for split in SPLITS)
         stems = by_stem(tree)
@@ -89,7 +92,7 @@ class UcfHmdb(DatasetConfig):
         def named(line: str) -> str | None:
             fields = line.rsplit(None, 2)
             whole = len(fields) == 3 and fields[1].isdecimal() and fields[2].isdecimal()
-            # The folder is not looked at, so a `#` before one is a comment's.
+            # The folder is not used, so a `#` before one is a comment's.
             if not whole or (line.startswith("#") and "/" in fields[0]):
                 return None
             name = PurePosixPath(fields[0]).name
@@ -116,6 +119,6 @@ class UcfHmdb(DatasetConfig):
 
 
 def _film(path: str) -> str:
-    """What a clip is cut from: UCF's group (v_X_g01_c02), HMDB's name before its six tags."""
+    """Return a clip's film: UCF's group (of v_X_g01_c02), HMDB's name before its six tags."""
     name = PurePosixPath(path).stem
     return name.rsplit("_", 1)[0] if name.startswith("v_") else name.rsplit("_", 6)[0]

@@ -1,4 +1,4 @@
-"""Zip files, unpacked so that nothing leaves its folder and a killed run goes on where it was."""
+"""Unpacking of zip files so that nothing leaves its folder and a killed run can be resumed."""
 
 import shutil
 import stat
@@ -13,34 +13,35 @@ from vidda.files import inside, require_free
 from vidda.progress import track
 
 MOST_EXPANSION = 200
-"""An archive that grows by more than this is a bomb: video hardly shrinks, text by about 10."""
+"""Largest factor that an archive may grow by; video hardly shrinks, text by about 10."""
 
 SMALL = 1 << 20
-"""Bytes up to which the growth does not matter."""
+"""Bytes up to which an archive may grow by any factor."""
 
 
 @dataclass(frozen=True, slots=True)
 class Member:
-    """One file of an archive and the place, relative to the folder, that it unpacks to."""
+    """One file of an archive. path: where it is unpacked to, relative to the folder."""
 
     archive: Path
     info: zipfile.ZipInfo
-    place: str
+    path: str
 
 
 def plan(
-    archives: Sequence[Path], place: Callable[[Path, str], str | None], folder: Path
+    archives: Sequence[Path], path_in_tree: Callable[[Path, str], str | None], folder: Path
 ) -> tuple[list[Member], list[str]]:
-    """What unpacking would write, and the members that `place` leaves out.
+    """Return the members to unpack, and the names of those that are left out.
 
-    place: given the archive and a member's name, where it goes under `folder`, or None to leave it.
-    Raises ViddaError with a line for each mistake: a file that is no zip, a member that leaves the
-    folder, is a link, is encrypted or stands twice, and an archive that grows beyond reason.
+    path_in_tree: gives, for an archive and a member's name, the path under `folder`, or None to
+    leave the member out. Raises ViddaError with a line for each mistake: a file that is no zip, a
+    member that leaves the folder, is a link, is encrypted or is duplicated with another content,
+    and an archive that grows beyond reason.
     """
     members: list[Member] = []
     left: list[str] = []
     problems: list[str] = []
-    taken: dict[str, Member] = {}
+    by_path: dict[str, Member] = {}
     for archive in archives:
         try:
             with zipfile.ZipFile(archive) as opened:
@@ -50,12 +51,12 @@ def plan(
             continue
         problems += _mistakes(archive, infos, folder)
         for info in infos:
-            goes = place(archive, info.filename)
-            if goes is None:
+            path = path_in_tree(archive, info.filename)
+            if path is None:
                 left.append(f"{archive.name}: {info.filename}")
                 continue
-            member = Member(archive, info, goes)
-            first = taken.setdefault(goes.casefold(), member)
+            member = Member(archive, info, path)
+            first = by_path.setdefault(path.casefold(), member)
             if first is member:
                 members.append(member)
             elif (first.info.CRC, first.info.file_size) != (info.CRC, info.file_size):
@@ -69,12 +70,12 @@ def plan(
 
 
 def missing(members: Sequence[Member], folder: Path) -> list[Member]:
-    """Return the members that are not under `folder` in full."""
-    return [m for m in members if not _is_there(inside(folder, m.place), m.info)]
+    """Return the members that are not under `folder` at their full size."""
+    return [m for m in members if not _is_there(inside(folder, m.path), m.info)]
 
 
 def unpack(members: Sequence[Member], folder: Path) -> None:
-    """Write the members under `folder`; those that are there in full are passed over.
+    """Unpack the members under `folder`, except those that are there at their full size.
 
     Each file appears under its name only when its checksum was right. Raises ViddaError when the
     disk is too small, before anything is written, and at the end for all corrupt members together.
@@ -91,7 +92,7 @@ def unpack(members: Sequence[Member], folder: Path) -> None:
                     opened.close()
                 opened = zipfile.ZipFile(str(member.archive))
             try:
-                _write(opened, member, inside(folder, member.place))
+                _write(opened, member, inside(folder, member.path))
             except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError) as error:
                 name = member.info.filename
                 problems.append(
@@ -105,7 +106,7 @@ def unpack(members: Sequence[Member], folder: Path) -> None:
 
 
 def _is_clutter(info: zipfile.ZipInfo) -> bool:
-    """Folders, and what macOS and Windows leave in archives."""
+    """Return whether a member is a folder, or a file that macOS or Windows leaves in archives."""
     parts = info.filename.split("/")
     return info.is_dir() or "__MACOSX" in parts or parts[-1].startswith("._") or parts[-1] in (
         ".DS_Store", "Thumbs.db", "desktop.ini",
@@ -127,16 +128,17 @@ def _mistakes(archive: Path, infos: Sequence[zipfile.ZipInfo], folder: Path) -> 
         if info.flag_bits & 1:
             problems.append(f"{archive}: member {info.filename!r} is encrypted; unpack it by hand")
     size, packed = sum(info.file_size for info in infos), archive.stat().st_size
-    # The size on disk, not the header's word for it: overlapping members would fool that.
+    # The size on disk, not that of the header, which overlapping members would falsify.
     if size > max(SMALL, MOST_EXPANSION * packed):
         problems.append(
-            f"{archive}: {packed} bytes would grow to {size}; no honest archive does, not unpacked"
+            f"{archive}: {packed} bytes would grow to {size}, too much for a sound archive; not"
+            " unpacked"
         )
     return problems
 
 
 def _is_there(file: Path, info: zipfile.ZipInfo) -> bool:
-    """By size alone: checksums of a dataset that is there would take as long as to unpack it."""
+    """Return whether a file has its full size; checksums would take as long as to unpack again."""
     try:
         return file.stat().st_size == info.file_size
     except FileNotFoundError:
@@ -144,10 +146,10 @@ def _is_there(file: Path, info: zipfile.ZipInfo) -> bool:
 
 
 def _write(opened: zipfile.ZipFile, member: Member, file: Path) -> None:
-    """Unpack one member; no more bytes than its header says, and those with the right checksum.
+    """Unpack one member; raises BadZipFile unless size and checksum are those of its header.
 
-    Not `files.atomic`: its fsync for each of 100,000 files takes longer than unpacking them. After
-    a power cut a file may be short; its size then tells, and it is unpacked again.
+    It does not use `files.atomic`, whose fsync for each of 100,000 files takes longer than
+    unpacking them. A file that is short after a power cut is found by its size, and unpacked again.
     """
     file.parent.mkdir(parents=True, exist_ok=True)
     temporary = file.with_name(f".{file.name}.part")

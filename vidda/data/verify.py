@@ -1,4 +1,4 @@
-"""Decoding every clip once, in parallel, with results that outlive the run."""
+"""Verification of clips: every one is decoded once, in parallel, and the results are kept."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -14,14 +14,15 @@ from vidda.progress import track
 from vidda.workers import WorkerSpawnContext, end_with_parent
 
 CHUNK = 16
-"""Files a task: enough to make the pool's own work vanish, few enough to lose little to a crash."""
+"""Files a task: enough for little overhead of the pool, few enough to lose little to a crash."""
 
 
 @dataclass(frozen=True, slots=True)
 class Checked:
-    """The outcome of decoding one file: a mistake as text, or None and the length in seconds.
+    """The result of decoding one file.
 
-    notes: what is odd about a file that reads nevertheless, see `VideoInfo`.
+    error: what is wrong with it, None if nothing. seconds: its length, 0 with an error or of an
+    image. notes: oddities of a file that reads nevertheless, see `VideoInfo`.
     """
 
     error: str | None
@@ -32,10 +33,12 @@ class Checked:
 def verify(
     root: Path, paths: Sequence[str], tree: Tree, results: Path, jobs: int
 ) -> dict[str, Checked]:
-    """Decode the files that `results` (JSON lines) does not know, by path, size and mtime.
+    """Decode files and return the result of each, by path.
 
-    Each result is appended at once, so a killed run loses only what was being decoded. A file that
-    kills its decoder is a mistake of that file.
+    root, paths: the files. tree: their size and mtime. results: JSON lines of earlier results; a
+    file that it has, by path, size and mtime, is not decoded again. jobs: number of processes. Each
+    result is appended at once, so a killed run loses only what was being decoded. A file that kills
+    its decoder gets an error.
     """
     known = _known(results)
     checked = {path: known[key] for path in paths if (key := (path, *tree[path])) in known}
@@ -53,7 +56,10 @@ def verify(
 
 
 def known_seconds(results: Path, tree: Tree) -> dict[str, float]:
-    """Return the length of every file that was decoded as it is now."""
+    """Return the length in seconds, by path, of every file of `tree` with a valid result.
+
+    results: see `verify`; a result is valid if size and mtime are those of the file now.
+    """
     return {
         path: result.seconds
         for (path, *stat), result in _known(results).items()
@@ -62,7 +68,7 @@ def known_seconds(results: Path, tree: Tree) -> dict[str, float]:
 
 
 def decode(path: Path) -> Checked:
-    """Decode one video or image to its end."""
+    """Decode one video or image to its end and return the result; raises nothing for its faults."""
     # Here, because it loads the decoders: `vidda prepare` without verify=true needs none of them.
     from vidda import video
 
@@ -74,7 +80,7 @@ def decode(path: Path) -> Checked:
 
 
 def _decode_all(root: Path, paths: Sequence[str], jobs: int) -> Iterator[tuple[str, Checked]]:
-    """Yield every path and its result, as they come."""
+    """Yield every path and its result, as they are finished."""
     left = dict.fromkeys(paths)
     while left:
         suspects: list[str] = []
@@ -89,7 +95,9 @@ def _decode_all(root: Path, paths: Sequence[str], jobs: int) -> Iterator[tuple[s
 def _decode_together(
     root: Path, paths: Sequence[str], jobs: int, suspects: list[str]
 ) -> Iterator[tuple[str, Checked]]:
-    """Decode in `jobs` processes; when one dies, stop and name those that it may have been at."""
+    """Decode in `jobs` processes; when one dies, stop and add the files that it may have read to
+    `suspects`.
+    """
     chunks = [paths[at : at + CHUNK] for at in range(0, len(paths), CHUNK)]
     with _pool(min(jobs, len(chunks))) as pool:
         tasks: dict[Future[list[tuple[str, Checked]]], Sequence[str]] = {
@@ -108,7 +116,7 @@ def _decode_together(
 
 
 def _decode_one_by_one(root: Path, paths: Sequence[str]) -> Iterator[tuple[str, Checked]]:
-    """Decode in one process, which shows the file that kills it."""
+    """Decode in one process, which identifies the file that kills it."""
     left = list(paths)
     while left:
         with _pool(1) as pool:

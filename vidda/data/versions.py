@@ -1,7 +1,7 @@
-"""Versions of clips, made in parallel processes: how a manifest becomes another one, model or not.
+"""Versions of a manifest's clips, made in parallel processes, and the manifest of them.
 
 OUT/videos/    <path>.mp4, and <path>.1.mp4 ... for further copies; .png for an image
-OUT/records/   what was written of each, see `vidda.data.derived`: what a resumed job goes by
+OUT/records/   size and hash of each, by which a resumed job finds what is done; see `derived`
 OUT/manifest.csv
 """
 
@@ -24,22 +24,22 @@ from vidda.workers import WorkerSpawnContext, start_worker
 
 MANIFEST = "manifest.csv"
 CHUNK = 8
-"""Most versions that a process is given at a time."""
+"""Most versions that a process gets at a time."""
 
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One video to make. copy: its number, from 0. place: under OUT."""
+    """One video to make of a source clip. copy: its number, from 0. path: relative to OUT."""
 
     clip: ClipRecord
     copy: int
-    place: str
+    path: str
 
     def record(self, name: str, *, domain: str, sidecar: str = "") -> ClipRecord:
-        """Return the version's record, `<clip>@<name>`, `<clip>@<name>.1`, ...: the rest is the
-        source's.
+        """Return the version as a clip, with the source's other columns.
 
-        sidecar: its own, under OUT; the source's does not lie there.
+        name: suffix of its id, `<clip>@<name>`, `<clip>@<name>.1`, ... domain: of the version.
+        sidecar: path of its own sidecar relative to OUT, "" for none; the source's is not there.
         """
         meta = {key: value for key, value in self.clip.meta.items() if key != "sidecar"}
         if sidecar:
@@ -47,7 +47,7 @@ class Version:
         return replace(
             self.clip,
             id=f"{self.clip.id}@{name}{f'.{self.copy}' if self.copy else ''}",
-            path=self.place,
+            path=self.path,
             domain=domain,
             parent_id=self.clip.id,
             meta=meta,
@@ -55,7 +55,7 @@ class Version:
 
 
 Write = Callable[[Version, Path], tuple[str, ...]]
-"""Writes a version's video to a path; returns what else it has written, relative to OUT."""
+"""Writes a version's video to a path; returns the other files it wrote, relative to OUT."""
 
 
 def plan_versions(manifest: Manifest, copies: int) -> list[Version]:
@@ -68,22 +68,25 @@ def plan_versions(manifest: Manifest, copies: int) -> list[Version]:
 
 
 def path_clashes(versions: Sequence[Version], manifest: Path) -> list[str]:
-    """Versions that would be written to one place, a line each. manifest: the clips' file."""
-    places = Counter(version.place for version in versions)
+    """Return a line for each path that several versions would be written to.
+
+    manifest: the file that lists the clips, for the message.
+    """
+    counts = Counter(version.path for version in versions)
     return [
-        f"{manifest}: two clips would both become {place}; leave one of them out"
-        for place, count in sorted(places.items())
+        f"{manifest}: two clips would both become {path}; leave one of them out"
+        for path, count in sorted(counts.items())
         if count > 1
     ]
 
 
 def missing(versions: Sequence[Version], out: Path) -> list[Version]:
-    """Return those that are not whole under `out`."""
-    return derived.missing(out, versions, lambda one: (one.place, one.clip.id))
+    """Return the versions that are not under `out`, or not as they were written."""
+    return derived.missing(out, versions, lambda one: (one.path, one.clip.id))
 
 
 def manifest_written(out: Path) -> bool:
-    """Return whether the manifest is as `write_all` wrote it."""
+    """Return whether OUT's manifest is there as `write_all` wrote it."""
     return derived.finished_record(out, MANIFEST, MANIFEST) is not None
 
 
@@ -98,20 +101,20 @@ def write_all(
     jobs: int,
     label: str,
 ) -> int:
-    """Make the waiting versions in parallel, then the manifest of all; 0 when finished, else 1.
+    """Write the waiting versions in parallel, then the manifest of all; return the exit status.
 
-    write: makes one; it can be sent to another process. record: the row of one, given what was
-    written of it. jobs: processes; 0 takes one for each core. Raises what `write` raises, and
+    The status is 0, or 1 if a version was lost meanwhile. versions: all of them. waiting: those to
+    write. classes: of the manifest. folder: the run, which is finished at the end. write: writes
+    one; it has to be picklable. record: gives the clip of a version and its files. jobs: number of
+    processes; 0 takes one for each core. label: of the progress. Raises what `write` raises, and
     ViddaError when a process was killed.
     """
     out = folder.path
     finished = len(versions) - len(waiting)
-    done = _made(waiting, write, out, jobs)
+    done = _write_versions(waiting, write, out, jobs)
     for _ in track(done, label=label, total=len(versions), unit="clips", done=finished):
         pass
-    found = [
-        derived.finished_record(out, one.place, one.clip.id, content=False) for one in versions
-    ]
+    found = [derived.finished_record(out, one.path, one.clip.id, content=False) for one in versions]
     rows = tuple(
         record(version, made)
         for version, made in zip(versions, found, strict=True)
@@ -131,8 +134,10 @@ def write_all(
     return 0
 
 
-def _made(versions: Sequence[Version], write: Write, out: Path, jobs: int) -> Iterator[None]:
-    """Make versions; yields once for each."""
+def _write_versions(
+    versions: Sequence[Version], write: Write, out: Path, jobs: int
+) -> Iterator[None]:
+    """Write versions in parallel; yields once for each."""
     workers = min(jobs or os.cpu_count() or 1, len(versions))
     if workers <= 1:
         # Starting a process takes longer than making a few versions.
@@ -151,18 +156,18 @@ def _made(versions: Sequence[Version], write: Write, out: Path, jobs: int) -> It
         except BrokenProcessPool:
             raise ViddaError(
                 "a process was killed, perhaps for lack of memory; the same command with --resume"
-                " and a smaller jobs=N goes on"
+                " and a smaller jobs=N continues"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
 
 
 def _make_all(write: Write, out: Path, versions: Sequence[Version]) -> int:
-    """Make these versions; how many."""
+    """Write versions one by one; return how many there were."""
     for version in versions:
         _make(write, out, version)
     return len(versions)
 
 
 def _make(write: Write, out: Path, version: Version) -> None:
-    derived.derive_file(out, version.place, version.clip.id, lambda place: write(version, place))
+    derived.derive_file(out, version.path, version.clip.id, lambda path: write(version, path))

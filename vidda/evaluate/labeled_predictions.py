@@ -16,7 +16,7 @@ def join_labels(saved: SavedPredictions, manifest: Manifest, name: str) -> Saved
     name: the manifest's, for messages. Raises ViddaError, one line, when clips are missing or left
     over, a clip has no label, the classes differ or labels that the file holds are others.
     """
-    manifest = manifest.under(saved.classes)
+    manifest = manifest.with_classes(saved.classes)
     require_same_classes(manifest.classes, name, saved.classes, saved.source)
     require_labels(manifest, name)
     ids = tuple(clip.id for clip in manifest.clips)

@@ -19,7 +19,9 @@ def check_model(model: Path, manifest: Manifest, name: str, inference: Inference
     """
     require_labels(manifest, name)
     folder, card = load_card(model)
-    require_same_classes(manifest.under(card.classes).classes, name, card.classes, str(model))
+    require_same_classes(
+        manifest.with_classes(card.classes).classes, name, card.classes, str(model)
+    )
     size = inference.transform(card).size
     card.model.check_input(inference.sampling(card).frames, size, size)
     return folder

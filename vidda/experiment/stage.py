@@ -31,7 +31,7 @@ class Stage:
     command: str
     config: Config
     out: Path
-    finished_record: Path
+    done: Path
     inputs: tuple[Path, ...]
     steps: int | None = None
     derived: bool = False

@@ -1,7 +1,7 @@
-"""What a scene is made of: light, clothes, ground and what stands behind.
+"""The appearance of a scene: light, clothes, ground and skyline.
 
-Every function takes whether its factor is real. Without it the result looks like a game engine's:
-few terrains, plain clothes, one sun. With it: textures, vegetation, clutter, patterns, any weather.
+Every function takes whether its factor is real. If not, the result looks like a game engine's: few
+terrains, plain clothes, one sun. If it is: textures, vegetation, clutter, patterns, any weather.
 Colors are linear light.
 """
 
@@ -18,7 +18,7 @@ TERRAINS = {"Grassy Terrain": (0.16, 0.23, 0.08), "Desert Terrain": (0.45, 0.35,
 """The synthetic terrains, named as in RoCoG-v2's simulation_info, and their colors."""
 
 SUNS_DEG = ((60.0, 40.0), (55.0, 140.0))
-"""The synthetic suns: elevation and azimuth."""
+"""The synthetic suns: elevation and azimuth in degrees."""
 
 PLAIN_CLOTHES = ((0.05, 0.09, 0.3), (0.35, 0.05, 0.05), (0.6, 0.6, 0.58), (0.05, 0.2, 0.09))
 PLAIN_TROUSERS = ((0.05, 0.06, 0.12), (0.2, 0.16, 0.1), (0.03, 0.03, 0.03))
@@ -40,24 +40,22 @@ MIN_CONTRAST = 2.2
 
 @dataclass(frozen=True)
 class Surroundings:
-    """A ground and a backdrop, before any camera looks at them.
+    """A ground and a skyline, independent of any camera.
 
     fine, coarse: (n, n, 3) reflectance tiles of FINE_M and COARSE_M meters, averaged;
-    things: clutter on the ground, each x, y, radius in meters, then three of color;
-    skyline: seed and kind of what stands behind.
+    clutter: clutter on the ground, each x, y, radius in meters, then three of color;
+    skyline_seed: decides the skyline; wild: whether it is of trees and buildings, not a plain hill.
     """
 
     fine: np.ndarray
     coarse: np.ndarray
-    things: np.ndarray
+    clutter: np.ndarray
     skyline_seed: int
     wild: bool
 
 
 def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
-    """Return a tileable (n, n) random field with spectrum 1/f**slope, zero mean and
-    unit deviation.
-    """
+    """Return a tileable (n, n) random field, spectrum 1/f**slope, zero mean and unit deviation."""
     frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :])
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((n, n), np.float32)) * frequency**-slope
@@ -66,7 +64,10 @@ def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
 
 
 def draw_surroundings(rng: np.random.Generator, real: bool, terrain: str) -> Surroundings:
-    """Return a place to stand on. terrain: the synthetic one, not used where the place is real."""
+    """Return random surroundings of a person.
+
+    real: whether they look real. terrain: a name of TERRAINS; not used if they are real.
+    """
     if not real:
         base = np.array(TERRAINS[terrain], np.float32)
         fine = base * (1.0 + 0.05 * fractal(rng, 64, 0.6)[..., None])
@@ -84,7 +85,7 @@ def draw_surroundings(rng: np.random.Generator, real: bool, terrain: str) -> Sur
 
 
 def _draw_clutter(rng: np.random.Generator) -> np.ndarray:
-    """Bushes, stones and litter around the person, none underfoot."""
+    """Return bushes, stones and litter around the person, none underfoot; see `Surroundings`."""
     count = int(rng.integers(8, 26))
     far = rng.uniform(0.9, 6.0, count)
     angle = rng.uniform(0.0, 2.0 * np.pi, count)
@@ -101,8 +102,10 @@ def _draw_clutter(rng: np.random.Generator) -> np.ndarray:
 def render_backdrop(
     where: Surroundings, sun: Sun, camera: Camera, size: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the scene without its person (size, size, 3), and where its ground is
-    (size, size, 2).
+    """Return the scene without its person, (size, size, 3), and the ground point of each pixel.
+
+    The ground points are x and y in meters, (size, size, 2); beyond the horizon 1e4. size: pixels a
+    side.
     """
     ground_at, depth = camera.ground(size, size)
     image = _ground(where, ground_at, depth, camera) * sun.on_ground.astype(np.float32)
@@ -126,7 +129,7 @@ def _ground(
     coarse = _tiled(where.coarse, ground_at, COARSE_M)
     blend = 0.5 * coarse + 0.5 * (fine * clear + where.fine.mean((0, 1)) * (1.0 - clear))
     image: np.ndarray = blend.astype(np.float32)
-    for x, y, radius, *color in where.things:
+    for x, y, radius, *color in where.clutter:
         away = np.hypot(ground_at[..., 0] - x, ground_at[..., 1] - y) / radius
         if (near := away < 1.6).any():
             rough = 0.25 * np.sin(9.0 * ground_at[..., 0] + x) * np.cos(8.0 * ground_at[..., 1] + y)
@@ -147,17 +150,17 @@ def _tiled(tile: np.ndarray, at: np.ndarray, side_m: float) -> np.ndarray:
 def _plain_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.ndarray:
     """Return a clean sky over one smooth hill."""
     size = len(above)
-    up, across = _above_horizon(above)
+    up, column = _above_horizon(above)
     sky = np.array([0.45, 0.62, 0.9]) * (1.0 - 0.35 * up[..., None])
     ridge = 0.12 + 0.05 * np.sin(
-        2.0 * np.pi * (across / size * rng.uniform(0.5, 1.2) + rng.random())
+        2.0 * np.pi * (column / size * rng.uniform(0.5, 1.2) + rng.random())
     )
     hill = np.array([0.14, 0.2, 0.1]) * (sun.sky + 0.5 * sun.color)
     return np.where((up < ridge)[..., None], hill, sky)
 
 
 def _wild_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.ndarray:
-    """Trees, perhaps a building and some trunks or poles, under any sky."""
+    """Return trees, perhaps a building and some trunks or poles, under any sky."""
     size = len(above)
     up, across = _above_horizon(above)
     column = across[0].astype(int)
@@ -193,15 +196,16 @@ def _wild_skyline(rng: np.random.Generator, above: np.ndarray, sun: Sun) -> np.n
 
 
 def _above_horizon(above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """For each pixel the height over the horizon, 1 at 0.6 of the image, and its column."""
+    """Return each pixel's height over the horizon, in units of 0.6 of the image, and its column."""
     size = len(above)
-    row, across = np.mgrid[:size, :size].astype(np.float32)
-    return (above.sum(0).max() - row) / (0.6 * size), across
+    row, column = np.mgrid[:size, :size].astype(np.float32)
+    return (above.sum(0).max() - row) / (0.6 * size), column
 
 
 def draw_sun(rng: np.random.Generator, real: bool, preset: int) -> Sun:
-    """Return one of the two synthetic suns, or a sun of any height, direction, strength and
-    softness.
+    """Return a synthetic sun, or a real one of random height, direction, strength and softness.
+
+    real: which of them. preset: index of SUNS_DEG for the synthetic sun.
     """
     if not real:
         return _sun(*SUNS_DEG[preset], strength=0.7, softness_m=0.02, depth=0.55)
@@ -229,8 +233,10 @@ def _sun(
 def draw_clothes(
     rng: np.random.Generator, real: bool, skin: int, ground: np.ndarray
 ) -> dict[int, Cloth]:
-    """Return the textures of a person's regions. ground: (3,) mean reflectance to stand out
-    against.
+    """Return random textures of a person's regions, by index of `sidecar.REGIONS`.
+
+    real: whether they are patterned. skin: index of SKINS. ground: (3,) mean reflectance, from
+    which the upper clothes differ in brightness.
     """
     skin_color = np.array(SKINS[skin])
     hair = np.array(HAIRS[rng.integers(len(HAIRS))])
@@ -243,10 +249,11 @@ def draw_clothes(
         lower = _plain(PLAIN_TROUSERS[rng.integers(len(PLAIN_TROUSERS))])
         shoes = np.array([0.04, 0.03, 0.03])
     upper = _stand_out(upper, ground)
-    looks = {"skin": _plain(skin_color), "upper": upper, "lower": lower}
-    looks |= {"shoes": _plain(shoes), "hair": _plain(hair)}
+    textures = {"skin": _plain(skin_color), "upper": upper, "lower": lower}
+    textures |= {"shoes": _plain(shoes), "hair": _plain(hair)}
     return {
-        REGIONS.index(name): Cloth(look.astype(np.float32), 90.0) for name, look in looks.items()
+        REGIONS.index(name): Cloth(texture.astype(np.float32), 90.0)
+        for name, texture in textures.items()
     }
 
 
@@ -255,7 +262,7 @@ def _plain(color: object) -> np.ndarray:
 
 
 def _pattern(rng: np.random.Generator, kind: int) -> np.ndarray:
-    """Plain with wear, stripes, checks or camouflage: 64 x 64 texels, about 0.7 m."""
+    """Return a texture, (64, 64, 3), about 0.7 m: worn plain, stripes, checks or camouflage."""
     first = rng.uniform(0.02, 0.7) * rng.uniform(0.5, 1.3, 3)
     second = rng.uniform(0.02, 0.7) * rng.uniform(0.5, 1.3, 3)
     row, column = np.mgrid[:64, :64] / 64.0

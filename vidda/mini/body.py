@@ -1,7 +1,7 @@
 """A person as 3-D joints and the round limbs between them.
 
-World axes in meters: x to the right, y to the front and z up, as seen by a person at the origin who
-has not turned; the ground is z = 0.
+World axes in meters: x to the right, y to the front and z up, for a person at the origin who has
+not turned; the ground is z = 0.
 """
 
 from dataclasses import dataclass
@@ -25,7 +25,9 @@ class Body:
 
 @dataclass(frozen=True)
 class Posture:
-    """How a person stands, over T moments: radians and meters, each (T,)."""
+    """A person's posture at T times, each (T,): turn, lean and turn of the head in radians, and the
+    distance of the feet in meters.
+    """
 
     yaw: np.ndarray
     lean_side: np.ndarray
@@ -36,7 +38,7 @@ class Posture:
 
 @dataclass(frozen=True)
 class Limbs:
-    """P round cones over T moments: ends (T, P, 3) in meters, radii (P,), region of each (P,)."""
+    """P round cones at T times: ends (T, P, 3) and radii (P,) in meters, region of each (P,)."""
 
     start: np.ndarray
     end: np.ndarray
@@ -46,9 +48,9 @@ class Limbs:
 
 
 def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarray]:
-    """World positions (T, 3) of the COCO-17 joints and a few more, by name.
+    """Return world positions, (T, 3) in meters, of the COCO-17 joints and a few more, by name.
 
-    arms: (T, 2, 2, 3) as `gestures.arms` gives them.
+    arms: (T, 2, 2, 3) directions, as `gestures.arms` returns them.
     """
     h = body.height_m
     right, front, up = _torso_axes(posture)
@@ -89,7 +91,7 @@ def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarr
 
 
 def limbs(body: Body, points: dict[str, np.ndarray]) -> Limbs:
-    """Return the round cones that make the body's surface."""
+    """Return the round cones that make up the body's surface. points: as `joints` returns them."""
     w = body.height_m * body.build
     torso_top = points["neck"] - 0.05 * (points["neck"] - points["pelvis"])
     middle = 0.5 * (points["neck"] + points["pelvis"])
@@ -97,7 +99,7 @@ def limbs(body: Body, points: dict[str, np.ndarray]) -> Limbs:
     hem = points["pelvis"] + 0.25 * (points["neck"] - points["pelvis"])
     face = points["nose"] - points["head"]
     scalp = points["head"] + 0.3 * (points["crown"] - points["head"]) - 0.35 * face
-    parts: list[tuple[str, np.ndarray, np.ndarray, float, float]] = [
+    cones: list[tuple[str, np.ndarray, np.ndarray, float, float]] = [
         ("upper", middle, torso_top, 0.07 * w, 0.066 * w),
         ("upper", hem, middle, 0.066 * w, 0.07 * w),
         ("skin", points["neck"], points["head"], 0.034 * w, 0.034 * w),
@@ -106,14 +108,14 @@ def limbs(body: Body, points: dict[str, np.ndarray]) -> Limbs:
     ]
     if body.long_hair:
         back = points["head"] - 0.4 * face
-        parts.append(("hair", back, back - [0.0, 0.0, 0.12 * w], 0.05 * w, 0.035 * w))
+        cones.append(("hair", back, back - [0.0, 0.0, 0.12 * w], 0.05 * w, 0.035 * w))
     shin = "skin" if body.short_trousers else "lower"
     forearm = "skin" if body.short_sleeves else "upper"
     for side in ("right", "left"):
         p = {name: points[f"{side}_{name}"] for name in _SIDE_JOINTS}
         flank = 0.55 * p["shoulder"] + 0.45 * torso_top
         waist = 0.5 * (p["hip"] + points["pelvis"]) + [0.0, 0.0, 0.03 * w]
-        parts += [
+        cones += [
             ("upper", waist, flank, 0.056 * w, 0.058 * w),
             ("lower", p["hip"], points["pelvis"], 0.064 * w, 0.066 * w),
             ("lower", p["hip"], p["knee"], 0.058 * w, 0.042 * w),
@@ -123,7 +125,7 @@ def limbs(body: Body, points: dict[str, np.ndarray]) -> Limbs:
             (forearm, p["elbow"], p["wrist"], 0.031 * w, 0.023 * w),
             ("skin", p["wrist"], p["hand"], 0.025 * w, 0.026 * w),
         ]
-    names, start, end, start_radius, end_radius = zip(*parts, strict=True)
+    names, start, end, start_radius, end_radius = zip(*cones, strict=True)
     return Limbs(
         start=np.stack(start, axis=1),
         end=np.stack(end, axis=1),
@@ -137,7 +139,10 @@ _SIDE_JOINTS = ("shoulder", "elbow", "wrist", "hand", "hip", "knee", "ankle", "t
 
 
 def right_and_front(yaw: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Horizontal unit vectors (T, 3) of a person turned by `yaw` (T,) to their left, in radians."""
+    """Return the horizontal unit vectors, (T, 3) each, to a person's right and front.
+
+    yaw: (T,) turn to the person's left, in radians.
+    """
     zero = np.zeros_like(yaw)
     right = np.stack([np.cos(yaw), np.sin(yaw), zero], axis=-1)
     front = np.stack([-np.sin(yaw), np.cos(yaw), zero], axis=-1)

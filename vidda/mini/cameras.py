@@ -1,4 +1,4 @@
-"""Perspective cameras that look at a person, and the crop around that person."""
+"""Perspective cameras aimed at a person, and the crop around that person."""
 
 from dataclasses import dataclass
 
@@ -7,10 +7,10 @@ import numpy as np
 
 @dataclass(frozen=True)
 class Viewpoint:
-    """Where a camera hangs, from the person's feet.
+    """The position of a camera relative to the person's feet.
 
-    azimuth: radians around the person, 0 in front of them; height_m above ground;
-    distance_m: straight to the person's middle; orbit: radians a second around the person.
+    azimuth: radians around the person, 0 in front of them; height_m: meters above ground;
+    distance_m: meters straight to the person's middle; orbit: radians per second around the person.
     """
 
     azimuth: float
@@ -32,20 +32,20 @@ class Camera:
     center: np.ndarray
 
     def project(self, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Return pixels (..., 2) and depths (...) in meters of world points (..., 3)."""
-        seen = (points - self.position) @ self.rotation.T
-        depth = seen[..., 2]
-        return seen[..., :2] * (self.focal / depth)[..., None] + self.center, depth
+        """Return pixels (..., 2) and depths (...) in meters of world points (..., 3) in meters."""
+        local = (points - self.position) @ self.rotation.T
+        depth = local[..., 2]
+        return local[..., :2] * (self.focal / depth)[..., None] + self.center, depth
 
     def ground(self, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
-        """Where each pixel's ray meets the ground: x, y (H, W, 2) and depth (H, W) in meters.
+        """Return the ground point x, y (H, W, 2) and depth (H, W) of each pixel, in meters.
 
         Pixels at or above the horizon have infinite depth and coordinates 0.
         """
         row, column = np.mgrid[:height, :width].astype(np.float64)
-        across = (column - self.center[0]) / self.focal
+        right = (column - self.center[0]) / self.focal
         down = (row - self.center[1]) / self.focal
-        ray = np.stack([across, down, np.ones_like(across)], axis=-1) @ self.rotation
+        ray = np.stack([right, down, np.ones_like(right)], axis=-1) @ self.rotation
         falls = ray[..., 2] < -1e-4
         depth = np.where(falls, -self.position[2] / np.where(falls, ray[..., 2], 1.0), np.inf)
         reach = np.where(falls, depth, 0.0)[..., None]
@@ -61,10 +61,11 @@ def aim_camera(
     offset: tuple[float, float],
     time_s: float = 0.0,
 ) -> Camera:
-    """Return a camera whose square image of `size` pixels shows `side_m` meters around the person.
+    """Return a camera whose square image of `size` pixels covers `side_m` meters at the person.
 
-    middle_m: height of the image's center on the person; offset: of that center, as shares of the
-    image, to the right and downward; time_s: matters to a camera in orbit.
+    view: the camera's position. middle_m: height on the person, in meters, of the image's center;
+    offset: shift of that center to the right and downward, as shares of the image; time_s: seconds
+    since the clip's start, for a camera in orbit.
     """
     rise = view.height_m - middle_m
     along = np.sqrt(max(view.distance_m**2 - rise**2, 0.0))

@@ -1,4 +1,4 @@
-"""What a camera does to light: shake, blur, exposure, noise and compression."""
+"""Simulation of a camera: shake, blur, exposure, noise and compression."""
 
 from dataclasses import dataclass
 
@@ -11,14 +11,14 @@ BLUR_SAMPLES = 3
 
 @dataclass(frozen=True)
 class Lens:
-    """How one clip was taken.
+    """The parameters of the camera that took one clip.
 
     path: (T, 3) the image's shift in pixels, right and down, and its turn in radians, each frame;
-    smear: (T, 2) pixels that it moves while the shutter is open; shutter_s: how long that is;
-    focus: blur in pixels; detail: resolution of the sensor's crop relative to the image, at most 1;
-    gain: (3,) exposure and white balance; contrast: exponent around middle gray; haze: 0..1;
-    shot, read: noise growing with light, and without; jpeg: quality 1..100, or 0 for none;
-    crf: of the final H.264 file.
+    smear: (T, 2) pixels that it moves while the shutter is open; shutter_s: that time in seconds;
+    focus: deviation of the blur in pixels; detail: resolution of the sensor's crop relative to the
+    image, at most 1; gain: (3,) exposure and white balance; contrast: exponent around middle gray;
+    haze: 0..1; shot, read: deviation of the noise that grows with light, and of that which does
+    not; jpeg: quality 1..100, or 0 for no compression; crf: of the final H.264 file.
     """
 
     path: np.ndarray
@@ -43,9 +43,11 @@ def draw_lens(
     view: str,
     altitude_m: float | None,
 ) -> Lens:
-    """Return a game engine's perfect lens, made real in the factors named.
+    """Return a game engine's perfect camera, with random real values for the named factors.
 
-    Each factor draws from a stream of its own: switching one off leaves the others as they were.
+    factors: of `clip.FACTORS`. frames: T. size: pixels a side. view: ground or air. altitude_m:
+    meters, None on the ground. Each factor has its own random stream: switching one off does not
+    change the others.
     """
     shaking, exposing, sensing = (np.random.default_rng((*seed, n)) for n in range(3))
     shaky, exposed, noisy = (name in factors for name in ("camera", "exposure", "noise"))
@@ -76,8 +78,9 @@ def draw_lens(
 
 
 def shake(rng: np.random.Generator, frames: int, strength: float) -> np.ndarray:
-    """Return a hand-held or hovering camera's path (T, 3), drift and tremor, in pixels
-    and radians.
+    """Return the path of a hand-held or hovering camera, (T, 3): shift in pixels, turn in radians.
+
+    It is drift and tremor. frames: T. strength: about the shift from frame to frame, in pixels.
     """
     drift = np.cumsum(rng.normal(0.0, 0.5 * strength, (frames, 2)), axis=0)
     tremor = rng.normal(0.0, 0.8 * strength, (frames, 2))
@@ -88,8 +91,10 @@ def shake(rng: np.random.Generator, frames: int, strength: float) -> np.ndarray:
 
 
 def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
-    """Return the (2, 3) affine map from a canvas with `margin` pixels around the image to that
-    image.
+    """Return the (2, 3) affine map from a canvas to the image that a shaken camera takes of it.
+
+    step: (3,) shift and turn, a row of `Lens.path`. margin: pixels of the canvas around the image.
+    size: pixels a side of the image.
     """
     shift_x, shift_y, turn = step
     middle = margin + (size - 1) / 2.0
@@ -100,7 +105,11 @@ def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
 
 
 def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float) -> np.ndarray:
-    """Return a canvas of labels or depths as the image shows it: nearest pixel, no mixing."""
+    """Return a canvas of labels or depths warped to the image, by nearest pixels, without mixing.
+
+    map_: as `to_image` returns it. size: pixels a side of the image. outside: value beyond the
+    canvas.
+    """
     return cv2.warpAffine(
         values,
         map_,
@@ -114,8 +123,10 @@ def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float)
 def capture_frames(
     rng: np.random.Generator, light: np.ndarray, by: Lens, margin: int
 ) -> np.ndarray:
-    """Return frames (T, size, size, 3) uint8 RGB of the light (T, canvas, canvas, 3)
-    that came in.
+    """Return the frames, (T, size, size, 3) uint8 RGB, that a camera takes.
+
+    rng: decides the noise. light: (T, canvas, canvas, 3) linear RGB. by: the camera. margin: pixels
+    of the canvas around the image, on each side.
     """
     size = light.shape[1] - 2 * margin
     frames = np.empty((len(light), size, size, 3), np.float32)

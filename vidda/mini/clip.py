@@ -1,4 +1,4 @@
-"""One clip of MiniRoCoG: who does what, where, seen by which camera, and the frames of it."""
+"""One clip of MiniRoCoG: its person, gesture, surroundings and camera, and the rendering of it."""
 
 from dataclasses import dataclass
 
@@ -10,7 +10,7 @@ from vidda.mini.cameras import Camera, Viewpoint, aim_camera
 from vidda.sidecar import COCO_17
 
 FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
-"""What makes a clip look real; a synthetic clip has none of them. `camera` is shake and blur."""
+"""The factors that make a clip look real; a synthetic clip has none. `camera` is shake and blur."""
 
 MARGIN = 9 / 112
 SUBFRAMES = 2
@@ -19,7 +19,10 @@ DEPTH_UNIT_M = 0.001
 
 @dataclass(frozen=True)
 class Performer:
-    """A subject: body, skin (an index of appearance.SKINS) and manner."""
+    """A subject: body, skin (an index of appearance.SKINS) and manner of moving.
+
+    tempo, amplitude, unsteadiness: relative to the average person.
+    """
 
     body: Body
     skin: int
@@ -31,9 +34,9 @@ class Performer:
 
 @dataclass(frozen=True)
 class Scene:
-    """Everything that decides one clip, before chance: `seed` draws the rest.
+    """The parameters of one clip; `seed` decides all else.
 
-    outfit_seed and place_seed may be shared by clips, as a person's clothes and a place are.
+    outfit_seed and surroundings_seed may be shared by clips, as are a person's clothes and a place.
     """
 
     gesture: str
@@ -47,17 +50,17 @@ class Scene:
     factors: frozenset[str]
     seed: tuple[int, ...]
     outfit_seed: tuple[int, ...]
-    place_seed: tuple[int, ...]
+    surroundings_seed: tuple[int, ...]
 
 
 @dataclass(frozen=True)
 class RenderedClip:
-    """A clip and the truth about it.
+    """A clip and its ground truth.
 
     frames: (T, H, W, 3) uint8 RGB; keypoints: (T, 17, 3) x, y in pixels and 2 where visible, 1
     where hidden, 0 outside the image; box: (T, 4) x0, y0, x1, y1 in pixels; mask: (T, H, W) uint8
     indices of sidecar.REGIONS; depth: (T, H, W) uint16 millimeters to the person, 65535 elsewhere;
-    crf: for the encoder; style: when the gesture starts and ends, among others.
+    crf: of the encoder; style: timing and extent of the gesture.
     """
 
     frames: np.ndarray
@@ -70,7 +73,10 @@ class RenderedClip:
 
 
 def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
-    """Render a scene as `frames` images of size x size pixels. The same scene, the same clip."""
+    """Render a scene as `frames` images of size x size pixels, with their ground truth.
+
+    fps: frames per second. The same arguments give the same clip.
+    """
     rng = np.random.default_rng(scene.seed)
     style = draw_style(rng, scene, frames / fps)
     lens = capture.draw_lens(scene.seed, scene.factors, frames, size, scene.view, scene.altitude_m)
@@ -87,17 +93,19 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
 
     sun_rng = np.random.default_rng((*scene.seed, 3))
     sun = appearance.draw_sun(sun_rng, "shadow" in scene.factors, scene.sun_preset)
-    place_rng = np.random.default_rng(scene.place_seed)
-    place = appearance.draw_surroundings(place_rng, "background" in scene.factors, scene.terrain)
+    surroundings_rng = np.random.default_rng(scene.surroundings_seed)
+    surroundings = appearance.draw_surroundings(
+        surroundings_rng, "background" in scene.factors, scene.terrain
+    )
     cloth = appearance.draw_clothes(
         np.random.default_rng(scene.outfit_seed),
         "clothes" in scene.factors,
         scene.person.skin,
-        place.fine.mean((0, 1)),
+        surroundings.fine.mean((0, 1)),
     )
     layers = raster.render_person(body, cloth, sun, cameras, canvas)
 
-    # The shutter opens once a frame: its moments are averaged, its first one is the truth.
+    # The times of one open shutter are averaged; the first of them gives the ground truth.
     per_frame = len(moments) // frames
     opening = slice(None, None, per_frame)
     cover, color = (
@@ -107,7 +115,11 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
         for name in ("cover", "color")
     )
     ground = _render_ground(
-        place, sun, cameras[opening], raster.shadow_maps(_limbs_at(body, opening), sun), canvas
+        surroundings,
+        sun,
+        cameras[opening],
+        raster.shadow_maps(_limbs_at(body, opening), sun),
+        canvas,
     )
     images = capture.capture_frames(rng, ground * (1.0 - cover) + color, lens, margin)
     world = np.stack([points[name][opening] for name in COCO_17], axis=1)
@@ -116,7 +128,7 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
 
 
 def _render_ground(
-    place: appearance.Surroundings,
+    surroundings: appearance.Surroundings,
     sun: raster.Sun,
     cameras: list[Camera],
     shades: np.ndarray,
@@ -124,17 +136,17 @@ def _render_ground(
 ) -> np.ndarray:
     """Return the scene without its person but with the shadow, (T, canvas, canvas, 3)."""
     lit: list[np.ndarray] = []
-    seen_by = None
+    last_camera = None
     for camera, shade in zip(cameras, shades, strict=True):
-        if camera is not seen_by:
-            behind, ground_at = appearance.render_backdrop(place, sun, camera, canvas)
-            seen_by = camera
+        if camera is not last_camera:
+            behind, ground_at = appearance.render_backdrop(surroundings, sun, camera, canvas)
+            last_camera = camera
         lit.append(raster.apply_shadow(behind, ground_at, shade, sun))
     return np.stack(lit)
 
 
 def draw_style(rng: np.random.Generator, scene: Scene, seconds: float) -> gestures.Style:
-    """When and how the gesture is made in a clip of the given length."""
+    """Return random timing and extent of the gesture in a clip of a length in seconds."""
     person = scene.person
     start = rng.uniform(0.0, 0.12) * seconds
     # One clip in three ends with the arms on their way down, as trimmed videos do.
@@ -151,7 +163,7 @@ def draw_style(rng: np.random.Generator, scene: Scene, seconds: float) -> gestur
 
 
 def _render_times(frames: int, fps: float, shutter_s: float) -> np.ndarray:
-    """When the body is drawn: once a frame, or SUBFRAMES times while the shutter is open."""
+    """Return the times of rendering in seconds: one a frame, or SUBFRAMES of an open shutter."""
     start = np.arange(frames)[:, None] / fps
     open_ = np.linspace(0.0, shutter_s, SUBFRAMES) if shutter_s else np.zeros(1)
     return (start + open_[None, :]).ravel()
@@ -160,8 +172,9 @@ def _render_times(frames: int, fps: float, shutter_s: float) -> np.ndarray:
 def _arms(
     rng: np.random.Generator, scene: Scene, moments: np.ndarray, style: gestures.Style
 ) -> np.ndarray:
-    """Return the gesture's arms with the ununsteadiness of a person; an animation has less than
-    mocap.
+    """Return the gesture's arms with a person's unsteadiness, smaller in animation than in mocap.
+
+    moments: (T,) seconds. The result is as of `gestures.arms`.
     """
     arms = gestures.arms(scene.gesture, moments, style)
     strength = scene.person.unsteadiness * (0.09 if scene.mocap else 0.04)
@@ -186,18 +199,18 @@ def _posture(rng: np.random.Generator, scene: Scene, moments: np.ndarray) -> Pos
 
 
 def _sway(rng: np.random.Generator, moments: np.ndarray, size: float, hertz: float) -> np.ndarray:
-    """Return a smooth random movement of about the given size and pace."""
+    """Return a smooth random movement (T,) of about the given size and frequency in hertz."""
     total = np.zeros(len(moments))
     for _ in range(2):
-        pace = 2.0 * np.pi * hertz * rng.uniform(0.5, 1.5)
-        total += rng.normal(0.0, size) * np.sin(pace * moments + rng.uniform(0.0, 2.0 * np.pi))
+        omega = 2.0 * np.pi * hertz * rng.uniform(0.5, 1.5)
+        total += rng.normal(0.0, size) * np.sin(omega * moments + rng.uniform(0.0, 2.0 * np.pi))
     return total
 
 
 def _cameras(
     rng: np.random.Generator, scene: Scene, moments: np.ndarray, size: int, margin: int
 ) -> list[Camera]:
-    """Return a crop around the person at each moment, as RoCoG-v2's real videos are.
+    """Return the camera at each time, with a crop around the person as in RoCoG-v2's real videos.
 
     Its size does not depend on the gesture: one fitted to raised arms would give the class away.
     """
@@ -232,7 +245,10 @@ def _ground_truth(
     margin: int,
     size: int,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Keypoints, boxes, masks and depths as the shaken camera sees them. world: (T, 17, 3)."""
+    """Return keypoints, boxes, masks and depths in the shaken camera's images; see `RenderedClip`.
+
+    world: (T, 17, 3) joints in meters.
+    """
     count = len(layers)
     keypoints = np.zeros((count, len(COCO_17), 3), np.float32)
     box = np.zeros((count, 4), np.float32)
@@ -255,7 +271,7 @@ def _ground_truth(
 
 
 def _visible(at: np.ndarray, distance: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """2 where a joint is the nearest thing, but for its own flesh, 1 where hidden, 0 outside."""
+    """Return, for each joint, 2 where nothing else is in front of it, 1 where hidden, 0 outside."""
     size = len(near)
     column, row = np.rint(at).astype(int).T
     outside = (column < 0) | (row < 0) | (column >= size) | (row >= size)

@@ -19,7 +19,7 @@ GESTURES = (
     "FollowMe",
     "MoveInReverse",
 )
-"""Class names by RoCoG-v2's class id."""
+"""Class names in the order of RoCoG-v2's class ids."""
 
 TWO_ARMED = frozenset({"MoveForward", "MoveInReverse"})
 
@@ -28,10 +28,11 @@ REST = (np.array([0.16, 0.0, -1.0]), np.array([0.08, 0.2, -1.0]))
 
 @dataclass(frozen=True)
 class Style:
-    """How one person performs a gesture once.
+    """The timing and extent of one performance of a gesture; times are in seconds.
 
     start_s: when the arms leave the idle pose; raise_s: how long they take to reach the gesture;
-    end_s: when they start back to idle; period_s: one repetition; amplitude: 1 is the textbook's.
+    end_s: when they start back to idle; period_s: of one repetition; amplitude: relative to the
+    manual's, 1.
     """
 
     start_s: float
@@ -43,9 +44,10 @@ class Style:
 
 
 def arms(gesture: str, time_s: np.ndarray, style: Style) -> np.ndarray:
-    """Arm directions at the given times (T,): (T, 2, 2, 3).
+    """Return arm directions of a gesture, (T, 2, 2, 3) unit vectors.
 
     Axis 1 is right and left arm, axis 2 upper arm and forearm, axis 3 outward, forward, up.
+    gesture: a name of GESTURES. time_s: (T,) seconds from the clip's start.
     """
     since = np.maximum(time_s - style.start_s, 0.0)
     phase = (np.maximum(since - 0.6 * style.raise_s, 0.0) / style.period_s) % 1.0
@@ -59,8 +61,9 @@ def arms(gesture: str, time_s: np.ndarray, style: Style) -> np.ndarray:
 
 
 def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
-    """Return unit vectors (..., 3) on the arc from `start` to `end`, at `share` (...)
-    of the way.
+    """Interpolate unit vectors (..., 3) along the arc from `start` to `end`.
+
+    share: (...) of the way, 0..1.
     """
     cosine = np.clip((start * end).sum(-1, keepdims=True), -0.9999, 0.9999)
     angle = np.arccos(cosine)
@@ -70,7 +73,11 @@ def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
 
 
 def _advance(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the raised arm swings overhead and forward until it is horizontal."""
+    """Swing the raised arm overhead and forward until it is horizontal.
+
+    Like the six below, it returns the directions (T, 3) of upper arm and forearm at each phase (T,)
+    in 0..1 of the repetition; size is the amplitude.
+    """
     swing = _there_and_back(phase, rise=0.45)
     back, front = _pair((0.3, -0.45, 0.9), (0.12, 1.0, 0.1 + 0.3 * (1.0 - size)))
     arm = slerp(back, front, swing)
@@ -78,9 +85,7 @@ def _advance(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _attention(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the arm, extended sideways slightly above the horizontal, waves to and
-    over the head.
-    """
+    """Wave the arm from slightly above the horizontal, extended sideways, to over the head."""
     wave = _there_and_back(phase, rise=0.5) * size
     out, over = _pair((1.0, 0.05, 0.2), (0.75, 0.05, 0.75))
     low, high = _pair((1.0, 0.1, 0.3), (-0.9, 0.1, 0.75))
@@ -88,7 +93,7 @@ def _attention(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _rally(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the arm, raised vertically overhead, draws large horizontal circles."""
+    """Move the arm, raised vertically overhead, in large horizontal circles."""
     angle = 2.0 * np.pi * phase
     circle = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
     up = np.array([0.1, 0.05, 1.0])
@@ -96,9 +101,7 @@ def _rally(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _move_forward(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return both arms at shoulder level, palms to the chest; the forearms beckon backward,
-    quickly.
-    """
+    """Beckon backward with the forearms, quickly, arms at shoulder level, palms to the chest."""
     pull = _there_and_back(phase, rise=0.4) * size
     out, lifted = _pair((0.3, 1.0, -0.25), (0.35, 0.9, 0.1))
     flat, upright = _pair((0.1, 1.0, 0.0), (-0.1, -0.3, 1.0))
@@ -106,23 +109,21 @@ def _move_forward(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarra
 
 
 def _halt(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the hand is raised to the full extent of the arm and held."""
+    """Raise the hand to the full extent of the arm and hold it."""
     arm = np.broadcast_to(_unit(np.array([0.12 + 0.2 * (1.0 - size), 0.1, 1.0])), (len(phase), 3))
     return arm, arm
 
 
 def _follow_me(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return one arm held out to the front, palm up, motions toward the body and the other
-    shoulder.
-    """
+    """Hold one arm out to the front, palm up, and move it toward the body and other shoulder."""
     pull = _there_and_back(phase, rise=0.4) * size
-    out, drawn = _pair((0.6, 0.85, -0.2), (0.5, 0.9, -0.05))
+    out, pulled = _pair((0.6, 0.85, -0.2), (0.5, 0.9, -0.05))
     open_, closed = _pair((0.5, 0.9, 0.05), (-0.75, 0.0, 0.65))
-    return slerp(out, drawn, pull), slerp(open_, closed, pull)
+    return slerp(out, pulled, pull), slerp(open_, closed, pull)
 
 
 def _move_in_reverse(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return both hands at shoulder level, palms to the front, push forward and come back."""
+    """Push both hands forward from shoulder level, palms to the front, and take them back."""
     push = _there_and_back(phase, rise=0.4) * size
     elbow_in, elbow_out = _pair((0.5, -0.1, -0.8), (0.2, 1.0, -0.1))
     hand_in, hand_out = _pair((0.05, 0.45, 0.9), (0.0, 1.0, 0.12))
@@ -141,7 +142,7 @@ _CYCLES = {
 
 
 def _there_and_back(phase: np.ndarray, rise: float) -> np.ndarray:
-    """0 to 1 and back once in a cycle; `rise` is the share of the cycle that the way up takes."""
+    """Return 0 to 1 and back once in a cycle; `rise` is the share of the cycle that goes up."""
     return _ease(np.where(phase < rise, phase / rise, (1.0 - phase) / (1.0 - rise)))
 
 

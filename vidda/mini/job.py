@@ -1,4 +1,4 @@
-"""`vidda mini OUT`: render MiniRoCoG in parallel processes; killed at any instant, it can go on."""
+"""`vidda mini OUT`: render MiniRoCoG in parallel processes; a killed job can be resumed."""
 
 import io
 import json
@@ -33,29 +33,37 @@ Count = Annotated[int, Field(ge=1)]
 
 
 class MiniConfig(Config):
-    """What to render. The same values give the same videos."""
+    """The config of `vidda mini`. The same values give the same videos."""
 
     out: Path = Field(description="folder to write the dataset into")
     seed: int = Field(0, ge=0, description="decides every clip; tune on one seed, report on others")
-    size: int = Field(112, ge=32, le=512, multiple_of=2, description="pixels a side of each frame")
-    frames: Count = Field(16, description="frames a clip")
+    size: int = Field(
+        112, ge=32, le=512, multiple_of=2, description="height and width of the frames, in pixels"
+    )
+    frames: Count = Field(16, description="frames per clip")
     fps: float = Field(8.0, gt=0, description="frames per second")
     syn_train: Count = Field(45, description="synthetic training clips per class and view")
     syn_val: Count = Field(10, description="synthetic validation clips per class and view")
     real_train: Count = Field(60, description="real training clips per class and view")
     real_test: Count = Field(40, description="real test clips per class and view")
     real_factors: tuple[str, ...] = Field(
-        tuple(sorted(FACTORS)), description="what makes real clips look real; fewer for a diagnosis"
+        tuple(sorted(FACTORS)),
+        description="factors that make real clips look real; fewer for a diagnosis",
     )
-    jobs: int = Field(0, ge=0, description="processes; 0 takes one for each core")
+    jobs: int = Field(0, ge=0, description="number of processes; 0 takes one for each core")
 
     @property
     def sizes(self) -> layout.Sizes:
+        """The numbers of clips per class and view."""
         return layout.Sizes(self.syn_train, self.syn_val, self.real_train, self.real_test)
 
 
 def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
-    """Render every clip that is not there yet, then write lists and simulation_info."""
+    """Render every clip that is not there yet, then write lists and simulation_info.
+
+    Returns 0, or 1 if clips were lost meanwhile. dry_run: only print the plan. resume: continue in
+    a folder that holds this dataset. Raises ViddaError for a folder that holds something else.
+    """
     unknown = sorted(set(config.real_factors) - FACTORS)
     if unknown:
         known = ", ".join(sorted(FACTORS))
@@ -94,7 +102,7 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _check_folder(out: Path, settings: str, resume: bool) -> None:
-    """Refuse a folder that holds something else, or the same dataset in other settings."""
+    """Raise ViddaError for a folder that holds something else, or a dataset of other settings."""
     if out.exists() and not out.is_dir():
         raise ViddaError(f"{out}: is a file; choose a folder")
     if not out.exists() or not any(out.iterdir()):
@@ -120,7 +128,7 @@ def _check_folder(out: Path, settings: str, resume: bool) -> None:
 def _missing(
     out: Path, plans: list[layout.ClipPlan], *, content: bool = True
 ) -> list[layout.ClipPlan]:
-    """Return the clips that are not whole there; content: compare hashes, not only sizes."""
+    """Return the clips that are not intact in `out`; content: compare hashes, not only sizes."""
     return derived.missing(out, plans, lambda plan: (plan.path, plan.path), content=content)
 
 
@@ -137,7 +145,7 @@ def _render_all(config: MiniConfig, plans: list[layout.ClipPlan]) -> Iterator[st
         except BrokenProcessPool:
             raise ViddaError(
                 "a rendering process was killed, perhaps for lack of memory;"
-                " the same command with --resume and a smaller jobs=N goes on"
+                " the same command with --resume and a smaller jobs=N continues"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)
@@ -149,8 +157,8 @@ def _render_chunk(config: MiniConfig, plans: list[layout.ClipPlan]) -> list[str]
     return [plan.path for plan in plans]
 
 
-def _render(config: MiniConfig, plan: layout.ClipPlan, place: Path) -> tuple[str, ...]:
-    """Write one clip's video to `place`, and the truth about it; where that lies."""
+def _render(config: MiniConfig, plan: layout.ClipPlan, path: Path) -> tuple[str, ...]:
+    """Write one clip's video to `path`, and its sidecar; return the sidecar's path under OUT."""
     clip = render(plan.scene, config.frames, config.fps, config.size)
     truth = io.BytesIO()
     np.savez_compressed(
@@ -159,12 +167,12 @@ def _render(config: MiniConfig, plan: layout.ClipPlan, place: Path) -> tuple[str
     beside = default_sidecar(plan.path)
     with atomic(inside(config.out, beside)) as temporary:
         temporary.write_bytes(truth.getvalue())
-    video.write(place, clip.frames, config.fps, crf=clip.crf)
+    video.write(path, clip.frames, config.fps, crf=clip.crf)
     return (beside,)
 
 
 def _write_lists(config: MiniConfig, plans: list[layout.ClipPlan]) -> None:
-    """Everything in RoCoG-v2's tree that is not a video."""
+    """Write all files of RoCoG-v2's tree that are not videos."""
     lists: dict[str, list[str]] = {}
     for plan in plans:
         for name in plan.lists:
@@ -174,8 +182,8 @@ def _write_lists(config: MiniConfig, plans: list[layout.ClipPlan]) -> None:
     seconds = config.frames / config.fps
     info = config.out / "simulation_info"
     for view in ("ground", "air"):
-        shown = [plan.scene for plan in plans if plan.path.startswith(f"syn/{view}/")]
-        styles = [draw_style(np.random.default_rng(s.seed), s, seconds) for s in shown]
+        scenes = [plan.scene for plan in plans if plan.path.startswith(f"syn/{view}/")]
+        styles = [draw_style(np.random.default_rng(s.seed), s, seconds) for s in scenes]
         playlist = simulation_info.gestures_xml(layout.syn_videos(config.sizes), styles, seconds)
         for name, content in (
             (f"rocog_{view}_gestures.xml", playlist),

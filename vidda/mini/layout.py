@@ -1,8 +1,8 @@
-"""Which clips MiniRoCoG has, in RoCoG-v2's own tree, names and lists.
+"""The clips of MiniRoCoG, in RoCoG-v2's own tree, names and lists.
 
-As in RoCoG-v2, test subjects never train, every training clip from the air is at 15 m, and all
-clips at 30 m are of subject S00 in the air test set. Synthetic scenes are seen from an azimuth that
-their index decides, modulo six; only some are frontal, as all the real ones nearly are.
+As in RoCoG-v2, test subjects are never in training, every training clip from the air is at 15 m,
+and all clips at 30 m are of subject S00 in the air test set. A synthetic scene's index, modulo six,
+decides its camera's azimuth; only some are frontal, as nearly all the real ones are.
 """
 
 import zlib
@@ -44,7 +44,7 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One clip to render: its path in the tree, its class id, the official lists it is in."""
+    """One clip to render: its path in the tree, class id, official lists that it is in, scene."""
 
     path: str
     label: int
@@ -54,7 +54,7 @@ class ClipPlan:
 
 @dataclass(frozen=True)
 class SynVideo:
-    """What simulation_info says of one synthetic video besides its scene."""
+    """The facts of one synthetic video in simulation_info, apart from its scene."""
 
     gesture: str
     race: str
@@ -63,16 +63,17 @@ class SynVideo:
 
 
 def plans(seed: int, sizes: Sizes, factors: frozenset[str]) -> list[ClipPlan]:
-    """Return every clip of the dataset. factors: what makes the real clips real (clip.FACTORS)."""
+    """Return every clip of the dataset.
+
+    seed: of the dataset. factors: those of `clip.FACTORS` that make the real clips look real.
+    """
     both = [(view, _synthetic(seed, view, sizes)) for view in ("ground", "air")]
     real = [(view, _real(seed, view, sizes, factors)) for view in ("ground", "air")]
     return [plan for _, part in both + real for plan in part]
 
 
 def syn_videos(sizes: Sizes) -> list[SynVideo]:
-    """Return the playlist that the {index} in a synthetic name counts through, as in RoCoG-v2's
-    XML.
-    """
+    """Return the playlist, as in RoCoG-v2's XML, that the {index} of a synthetic name refers to."""
     per_class = sizes.syn_train + sizes.syn_val
     return [
         SynVideo(gesture, *BODIES[n % len(BODIES)], mocap=n % 2 == 1)
@@ -82,7 +83,7 @@ def syn_videos(sizes: Sizes) -> list[SynVideo]:
 
 
 def syn_viewpoint(view: str, scene: int) -> Viewpoint:
-    """Return the camera of a synthetic scene."""
+    """Return the camera's position in a synthetic scene. view: ground or air. scene: its index."""
     azimuth = np.radians(AZIMUTHS_DEG[scene % 6])
     second_half = scene >= 6
     if view == "ground":
@@ -96,12 +97,12 @@ def syn_viewpoint(view: str, scene: int) -> Viewpoint:
 
 
 def syn_terrain(scene: int) -> str:
-    """Return the terrain of a synthetic scene, by the name that RoCoG-v2's XML has."""
+    """Return the name, as in RoCoG-v2's XML, of a synthetic scene's terrain. scene: its index."""
     return list(appearance.TERRAINS)[(scene // 2) % 2]
 
 
 def syn_sun(scene: int) -> int:
-    """Which of appearance.SUNS_DEG shines on a synthetic scene."""
+    """Return the index, in appearance.SUNS_DEG, of a synthetic scene's sun. scene: its index."""
     return (scene // 4) % len(appearance.SUNS_DEG)
 
 
@@ -133,7 +134,7 @@ def _synthetic(seed: int, view: str, sizes: Sizes) -> list[ClipPlan]:
             factors=frozenset(),
             seed=_seed(seed, path),
             outfit_seed=_seed(seed, f"syn outfit {index % 24}"),
-            place_seed=_seed(seed, f"syn place {view} {scene}"),
+            surroundings_seed=_seed(seed, f"syn place {view} {scene}"),
         )
         list_name = f"syn_{view}_{'val' if validates else 'train'}"
         found.append(ClipPlan(path, label, (list_name,), plan_scene))
@@ -167,7 +168,7 @@ def _real_clip(
     factors: frozenset[str],
 ) -> ClipPlan:
     label = GESTURES.index(gesture)
-    # Each subject comes back with other clothes and, every time, to another place.
+    # Each subject returns with other clothes and, every time, to other surroundings.
     visit = n // (len(TRAIN_SUBJECTS) if subject in TRAIN_SUBJECTS else len(TEST_SUBJECTS))
     session = "b" if visit % 2 else ""
     meters = 10 if view == "ground" else 30 if subject == SUBJECT_AT_30_M else 15
@@ -188,7 +189,7 @@ def _real_clip(
         factors=factors,
         seed=_seed(seed, path),
         outfit_seed=_seed(seed, f"real outfit {subject}{session}"),
-        place_seed=_seed(seed, f"real place {view} {subject} {visit}"),
+        surroundings_seed=_seed(seed, f"real place {view} {subject} {visit}"),
     )
     return ClipPlan(path, label, lists, scene)
 
@@ -204,7 +205,7 @@ def _real_viewpoint(rng: np.random.Generator, meters: int) -> Viewpoint:
 
 
 def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
-    """Return one of the game's few figures, standing in for a body of the XML."""
+    """Return one of the game's few figures, for a body that the XML names."""
     female = scene % 2 == 1
     rng = np.random.default_rng(_seed(seed, f"figure {video.race} {video.build} {female}"))
     shape = Body(
@@ -220,7 +221,7 @@ def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
 
 
 def _volunteer(seed: int, subject: str) -> Performer:
-    """Return a real subject: one body and one manner in all of that subject's clips."""
+    """Return a real subject, with the same body and manner in all of that subject's clips."""
     rng = np.random.default_rng(_seed(seed, f"subject {subject}"))
     shape = Body(
         height_m=rng.uniform(1.58, 1.92),
@@ -241,5 +242,5 @@ def _volunteer(seed: int, subject: str) -> Performer:
 
 
 def _seed(seed: int, text: str) -> tuple[int, int]:
-    """Return a seed that depends on what is drawn, not on the order of drawing."""
+    """Return a seed that depends on the purpose `text`, not on the order of the draws."""
     return seed, zlib.crc32(text.encode())

@@ -1,4 +1,4 @@
-"""Draw round cones and a textured ground, in software and with anti-aliased edges.
+"""Rendering of round cones and a textured ground, in software, with anti-aliased edges.
 
 Colors are linear light, (..., 3) float32 RGB, about 0 to 1.
 """
@@ -17,7 +17,7 @@ SHADOW_PIXELS = 168
 
 @dataclass(frozen=True)
 class Sun:
-    """Light from one direction, and from the sky.
+    """The light of a scene, from one direction and from the sky.
 
     direction: (3,) unit vector toward the sun; color and sky: (3,) linear light;
     softness_m: blur of the shadow's edge on the ground; depth: 1 is a fully dark shadow, 0 none.
@@ -31,13 +31,13 @@ class Sun:
 
     @property
     def on_ground(self) -> np.ndarray:
-        """Light (3,) that an unshadowed piece of level ground receives."""
+        """The light (3,) on level ground without shadow."""
         return self.sky + self.color * self.direction[2]
 
 
 @dataclass(frozen=True)
 class Cloth:
-    """The look of one region of the body: a texture wrapped around each limb.
+    """The surface of one region of the body: a texture wrapped around each limb.
 
     texture: (h, w, 3) reflectance, repeated; scale: texture pixels per meter.
     """
@@ -48,7 +48,9 @@ class Cloth:
 
 @dataclass
 class Layer:
-    """What was drawn of a person: premultiplied color, cover, region and depth of each pixel."""
+    """A rendered person: premultiplied color (H, W, 3), and cover in 0..1, region and depth in
+    meters (infinite without a person), (H, W) each.
+    """
 
     color: np.ndarray
     cover: np.ndarray
@@ -59,11 +61,11 @@ class Layer:
 def render_person(
     limbs: Limbs, cloth: dict[int, Cloth], sun: Sun, cameras: list[Camera], size: int
 ) -> list[Layer]:
-    """Return the body at each of its T moments, each by its own camera, as layers of size x size
-    pixels.
+    """Render the body at each of its T times by the camera of that time, size x size pixels each.
 
-    A limb is drawn as a tapered capsule of its projected ends and radii, exact up to the change of
-    perspective within one limb, which at ten meters is far below a pixel. Farther limbs come first.
+    cloth: by index of `sidecar.REGIONS`. A limb is rendered as a tapered capsule of its projected
+    ends and radii, exact up to the change of perspective within one limb, which at ten meters is
+    far below a pixel. Farther limbs come first.
     """
     length_m = np.linalg.norm(limbs.end - limbs.start, axis=-1)
     layers = []
@@ -72,8 +74,8 @@ def render_person(
         end, end_depth = camera.project(limbs.end[t])
         start_radius = limbs.start_radius * camera.focal / start_depth
         end_radius = limbs.end_radius * camera.focal / end_depth
-        sun_seen = (camera.rotation @ sun.direction).astype(np.float32)
-        sky_seen = (camera.rotation @ np.array([0.0, 0.0, 1.0])).astype(np.float32)
+        sun_axis = (camera.rotation @ sun.direction).astype(np.float32)
+        sky_axis = (camera.rotation @ np.array([0.0, 0.0, 1.0])).astype(np.float32)
         layer = Layer(
             np.zeros((size, size, 3), np.float32),
             np.zeros((size, size), np.float32),
@@ -88,7 +90,7 @@ def render_person(
                 (start_depth[p], end_depth[p]),
                 length_m[t, p],
                 camera.focal,
-                (sun, sun_seen, sky_seen),
+                (sun, sun_axis, sky_axis),
                 cloth[int(limbs.region[p])],
                 int(limbs.region[p]),
             )
@@ -129,9 +131,9 @@ def _capsule(
     depth = depths[0] + along * (depths[1] - depths[0]) - bulge * radius * (depths[0] / focal)
     cover *= depth < layer.depth[box] + 0.02
 
-    sun, sun_seen, sky_seen = light
-    lit = np.maximum(normal_x * sun_seen[0] + normal_y * sun_seen[1] - bulge * sun_seen[2], 0.0)
-    open_sky = 0.65 + 0.35 * (normal_x * sky_seen[0] + normal_y * sky_seen[1] - bulge * sky_seen[2])
+    sun, sun_axis, sky_axis = light  # in the camera's axes
+    lit = np.maximum(normal_x * sun_axis[0] + normal_y * sun_axis[1] - bulge * sun_axis[2], 0.0)
+    open_sky = 0.65 + 0.35 * (normal_x * sky_axis[0] + normal_y * sky_axis[1] - bulge * sky_axis[2])
     light_here = lit[..., None] * sun.color + open_sky[..., None] * sun.sky
     height, width = cloth.texture.shape[:2]
     side = (normal_x * axis[1] - normal_y * axis[0]) / np.sqrt(squared)
@@ -149,7 +151,7 @@ def _capsule(
 
 
 def shadow_maps(limbs: Limbs, sun: Sun) -> np.ndarray:
-    """Return how much of the sun the ground around the person loses: (T, n, n) in 0..1.
+    """Return the share of the sun that the ground around the person loses, (T, n, n) in 0..1.
 
     The map is a square of SHADOW_SIDE_M meters with the origin in its middle; x grows with columns
     and y with rows.
@@ -165,19 +167,20 @@ def shadow_maps(limbs: Limbs, sun: Sun) -> np.ndarray:
     width = np.maximum(np.rint((limbs.start_radius + limbs.end_radius) * scale), 1).astype(int)
     maps = np.zeros((len(start), SHADOW_PIXELS, SHADOW_PIXELS), np.float32)
     for t, shade in enumerate(maps):
-        drawn = np.zeros((SHADOW_PIXELS, SHADOW_PIXELS), np.uint8)
+        lines = np.zeros((SHADOW_PIXELS, SHADOW_PIXELS), np.uint8)
         for p in range(len(width)):
             first, second = start[t, p], end[t, p]
-            cv2.line(drawn, first.tolist(), second.tolist(), 255, int(width[p]), cv2.LINE_AA, 4)
+            cv2.line(lines, first.tolist(), second.tolist(), 255, int(width[p]), cv2.LINE_AA, 4)
         sigma = max(sun.softness_m * scale, 0.3)
-        shade[:] = cv2.GaussianBlur(drawn, (0, 0), sigma).astype(np.float32) / 255.0
+        shade[:] = cv2.GaussianBlur(lines, (0, 0), sigma).astype(np.float32) / 255.0
     return maps
 
 
 def apply_shadow(ground: np.ndarray, where: np.ndarray, shade: np.ndarray, sun: Sun) -> np.ndarray:
-    """Return the lit ground (H, W, 3), darkened by a shadow map (n, n).
+    """Return the lit ground (H, W, 3), darkened by a shadow map.
 
-    where: (H, W, 2) ground coordinates of each pixel in meters.
+    where: (H, W, 2) ground coordinates of each pixel in meters. shade: (n, n), one of
+    `shadow_maps`.
     """
     scale = SHADOW_PIXELS / SHADOW_SIDE_M
     at = (where * scale + SHADOW_PIXELS / 2).astype(np.float32)

@@ -1,4 +1,4 @@
-"""The XML that RoCoG-v2 ships with its synthetic videos, in the same schema for MiniRoCoG."""
+"""MiniRoCoG's simulation_info: XML in the schema that RoCoG-v2 has for its synthetic videos."""
 
 import math
 import xml.etree.ElementTree as ET
@@ -10,9 +10,10 @@ from vidda.mini.gestures import GESTURES, Style
 
 
 def gestures_xml(videos: list[layout.SynVideo], styles: list[Style], seconds: float) -> bytes:
-    """Return the playlist of gesture videos; the {index} of a synthetic name counts through it.
+    """Return the XML of the gesture videos, UTF-16; the {index} of a synthetic name refers to it.
 
-    styles: how each video's gesture was rendered. Times are in seconds from the clip's start.
+    styles: timing of each video's gesture. seconds: length of each video. Times are in seconds from
+    the clip's start.
     """
     root = ET.Element("GestureVideoPlaylist")
     ET.SubElement(root, "machineName").text = "MiniRoCoG"
@@ -37,7 +38,7 @@ def gestures_xml(videos: list[layout.SynVideo], styles: list[Style], seconds: fl
 
 
 def scenes_xml(view: str) -> bytes:
-    """Return the scenes in the order that the {scene} of a synthetic name counts."""
+    """Return the XML of a view's scenes, UTF-16; the {scene} of a synthetic name refers to it."""
     root = ET.Element("SyntheticDataset")
     scenes = ET.SubElement(root, "scenes")
     for number in range(layout.SYN_SCENES):

@@ -52,7 +52,9 @@ class Feed:
         It yields None for a pair with a batch of which no clip can be read.
         """
         loaders = [loader for loader in (self.source, self.target) if loader is not None]
-        for batches in zip(*(loader.places(number, start) for loader in loaders), strict=True):
+        for batches in zip(
+            *(loader.batches_in_order(number, start) for loader in loaders), strict=True
+        ):
             readable = [batch for batch in batches if batch is not None]
             yield self._pair(readable) if len(readable) == len(loaders) else None
 

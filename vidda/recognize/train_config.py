@@ -145,8 +145,8 @@ def load_data(config: TrainConfig) -> TrainData:
     parts = [load_manifest(path) for path in config.train]
     train = join_manifests(parts)
     watched = {
-        name: load_manifest(path).unlabeled().under(train.classes)
+        name: load_manifest(path).unlabeled().with_classes(train.classes)
         for name, path in config.watch.items()
     }
     sizes = tuple(len(part) for part in parts)
-    return TrainData(train, sizes, load_manifest(config.val).under(train.classes), watched)
+    return TrainData(train, sizes, load_manifest(config.val).with_classes(train.classes), watched)

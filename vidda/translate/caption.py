@@ -12,7 +12,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.data.frame_sampling import clip_rng
 from vidda.errors import ViddaError
-from vidda.weights import Hub, SourceConfig, quiet_libraries
+from vidda.weights import Hub, SourceConfig, silence
 
 _FILES = ("*.json", "vocab.txt", "model.safetensors", "pytorch_model.bin")
 
@@ -121,7 +121,9 @@ def find_captioner(config: CaptionerConfig, download: bool) -> Path:
             f"{folder}: holds a {shown}; name a BLIP for captions (BlipForConditionalGeneration)"
         )
     if not any((folder / name).is_file() for name in _FILES[2:]):
-        raise ViddaError(f"{folder}: no model.safetensors; {source.missing('captioner.source')}")
+        raise ViddaError(
+            f"{folder}: no model.safetensors; {source.missing_remedy('captioner.source')}"
+        )
     return folder
 
 
@@ -162,4 +164,4 @@ def load_captioner(
 def _quiet() -> AbstractContextManager[None]:
     from transformers.utils import logging
 
-    return quiet_libraries(logging)
+    return silence(logging)

@@ -36,12 +36,12 @@ class ClipResult(DerivedFiles):
 def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
     """Return a clip's result; None where there is none, or its files are not whole.
 
-    content: compare hashes, not only sizes, as in `DerivedFiles.whole`.
+    content: compare hashes, not only sizes, as in `DerivedFiles.is_intact`.
     """
     result = ClipResult.read(ClipPaths.of(clip, out).result)
     if result is None or result.id != clip.id:
         return None
-    if result.status != "failed" and not result.whole(out, content=content):
+    if result.status != "failed" and not result.is_intact(out, content=content):
         return None
     return result
 

@@ -155,7 +155,7 @@ def _require_sidecar(clip: ClipRecord, plan: TranslationPlan, config: TranslateC
         isinstance(config.control.pose, SidecarPosesConfig)
         and not sidecar_path(clip, root).is_file()
     ):
-        raise ViddaError(f"clip {clip.id!r} has no sidecar {path_of(clip, root)}")
+        raise ViddaError(f"clip {clip.id!r} has no sidecar {sidecar_path(clip, root)}")
     masked = config.backbone.keeps_person and config.control.pose is None
     if masked and not has_mask(clip, root):
         raise ViddaError(

@@ -1,4 +1,4 @@
-"""Video in and out: decord and PyAV read, PyAV writes."""
+"""Reading and writing of video: decord and PyAV read, PyAV writes."""
 
 from vidda.video.info import VideoInfo
 from vidda.video.reading import READER, check, probe, read, stream

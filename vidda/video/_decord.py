@@ -1,8 +1,8 @@
 """Decord, imported so that it leaves PyAV alone: `from vidda.video._decord import decord`.
 
 Decord brings its own old libvpx, libx264 and FFmpeg, and loads them with RTLD_GLOBAL, so that their
-symbols stand in for those of PyAV's newer copies: seen with decord 0.6.0 and PyAV 18.1.0, after a
-plain `import decord` PyAV's VP8 encoder does not open. With RTLD_LOCAL the two live side by side.
+symbols replace those of PyAV's newer copies: with decord 0.6.0 and PyAV 18.1.0, PyAV's VP8 encoder
+does not open after a plain `import decord`. With RTLD_LOCAL the two work side by side.
 """
 
 import ctypes
@@ -14,7 +14,7 @@ try:
 finally:
     setattr(ctypes, "RTLD_GLOBAL", _global)  # noqa: B010
 
-# It would print FFmpeg's every word on a damaged file; the error says it once.
+# It would print every message of FFmpeg on a damaged file; the error reports it once.
 decord.logging.set_level(decord.logging.QUIET)
 
 __all__ = ["decord"]

@@ -1,19 +1,19 @@
-"""What a packet says about its frames before it is decoded.
+"""Facts about a packet's frames, read from its bits without decoding it.
 
-FFmpeg's demuxers count packets; some packets hold no frame that is shown, or two.
+FFmpeg's demuxers count packets; some packets hold no displayed frame, or two.
 """
 
 from collections.abc import Iterator
 
-# The decoders, by FFmpeg's names, that were seen to give one frame for each packet, but for what
-# `count_doubt` and the start of the stream tell.
+# Decoders, by FFmpeg's names, that were found to give one frame for each packet, but for what
+# `count_doubt` and the start of the stream report.
 ONE_FRAME_PER_PACKET = {
     "h264", "hevc", "vp8", "vp9", "av1", "libdav1d", "mpeg4", "mpeg1video", "mpeg2video", "mjpeg",
     "ffv1", "flv", "gif", "h263", "msmpeg4", "msmpeg4v2", "png", "prores", "rawvideo", "wmv1",
     "wmv2",
 }  # fmt: skip
 
-# Those whose packets `count_doubt` can tell apart.
+# Decoders whose packets `count_doubt` can inspect.
 INSPECTED = {"vp8", "vp9", "mpeg4", "hevc"}
 
 IDR_H264, BLA_HEVC, END_HEVC = 5, range(16, 19), 36
@@ -24,16 +24,20 @@ TOO_SMALL = "some packets are too small for a frame"
 
 
 def nal_length_size(codec: str, extradata: bytes) -> int:
-    """Return how many bytes give each NAL unit's length; 0 where start codes part them instead.
+    """Return how many bytes hold each NAL unit's length; 0 where start codes separate the units.
 
-    From avcC and hvcC (ISO/IEC 14496-15, 5.3.3.1 and 8.3.3.1).
+    codec: FFmpeg's name. extradata: the stream's, avcC or hvcC (ISO/IEC 14496-15, 5.3.3.1 and
+    8.3.3.1).
     """
     at = {"h264": 4, "hevc": 21}.get(codec, 0)
     return (extradata[at] & 3) + 1 if at and extradata[:1] == b"\1" and len(extradata) > at else 0
 
 
 def nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
-    """Yield where each NAL unit of a packet begins and ends; length: see `nal_length_size`."""
+    """Yield the first byte and the end of each NAL unit of a packet.
+
+    data: the packet. length: bytes of a unit's length, see `nal_length_size`.
+    """
     at, size = 0, len(data)
     while length and at + length < size:
         start = at + length
@@ -47,12 +51,18 @@ def nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
 
 
 def has_idr(data: bytes, length: int) -> bool:
-    """Return whether a packet of H.264 holds a slice of an IDR picture (table 7-1)."""
+    """Return whether a packet of H.264 holds a slice of an IDR picture (ITU-T H.264, table 7-1).
+
+    length: bytes of a unit's length, see `nal_length_size`.
+    """
     return any(data[start] & 31 == IDR_H264 for start, _ in nal_units(data, length))
 
 
 def count_doubt(codec: str, data: bytes, length: int) -> str:
-    """Return why a packet may give other than one frame, or nothing."""
+    """Return why a packet may give other than one displayed frame, "" where it gives one.
+
+    codec: FFmpeg's name. data: the packet. length: see `nal_length_size`.
+    """
     if codec == "vp8" and not data[0] & 0x10:  # RFC 6386, section 9.1
         return "holds frames that are not shown"
     if codec == "vp9" and _shown_vp9(data) != 1:
@@ -69,7 +79,7 @@ def count_doubt(codec: str, data: bytes, length: int) -> str:
 
 
 def _shown_vp9(data: bytes) -> int:
-    """Return how many frames of a VP9 packet are shown (its specification, 6.1, 7.2, annex B)."""
+    """Return how many frames of a VP9 packet are displayed (VP9 spec, 6.1, 7.2, annex B)."""
     marker, starts = data[-1], [0]
     if marker & 0xE0 == 0xC0:
         frames, width = (marker & 7) + 1, (marker >> 3 & 3) + 1
@@ -84,7 +94,7 @@ def _shown_vp9(data: bytes) -> int:
 
 
 def _is_shown_vp9(head: int) -> bool:
-    """Return whether a frame is shown, or shows an earlier one, from its first byte."""
+    """Return, from a VP9 frame's first byte, whether it is displayed or displays an earlier one."""
     profile_3 = head >> 4 & 3 == 3
     bits = head if profile_3 else head >> 1
     return bool(bits & 0b101)

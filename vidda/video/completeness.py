@@ -1,7 +1,7 @@
-"""Whether a file is all there.
+"""Checks that a file is complete, by the lengths that its headers declare.
 
-FFmpeg opens a truncated .mkv or .avi quietly and gives fewer frames, and steps over damaged parts
-of an .mkv; but the headers of both, and of .mp4, say how long the file and its parts have to be.
+FFmpeg silently opens a truncated .mkv or .avi and gives fewer frames, and skips damaged parts of an
+.mkv; but the headers of both, and of .mp4, declare how long the file and its parts are.
 """
 
 import struct
@@ -26,7 +26,7 @@ WITH_FRAMES = (b"moov", b"mdat", b"moof")
 
 
 def require_complete(path: Path) -> int:
-    """Return how many bytes follow the last box of an MP4, 0 for all else.
+    """Check that a file is complete; return how many bytes follow an MP4's last box, else 0.
 
     Raises VideoError where a file is missing, empty, or shorter than its headers declare. MP4, AVI
     and Matroska (with WebM) are known; of other containers only the first two are checked.
@@ -49,7 +49,7 @@ def require_complete(path: Path) -> int:
 
 
 def _declared_size(path: Path, file: BinaryIO, size: int) -> tuple[int, int]:
-    """Return the bytes that the file's header declares, 0 where it does not, and those after it."""
+    """Return how many bytes the header declares, 0 where it does not, and how many follow."""
     head = file.read(HEAD_BYTES)
     if head[4:8] == b"ftyp":
         return _end_of_boxes(file, size)
@@ -63,10 +63,10 @@ def _declared_size(path: Path, file: BinaryIO, size: int) -> tuple[int, int]:
 
 
 def _end_of_boxes(file: BinaryIO, size: int) -> tuple[int, int]:
-    """Return where the last top-level box of an MP4 ends, and how many bytes follow it.
+    """Return the byte at which the last top-level box of an MP4 ends, and how many bytes follow it.
 
-    What does not fit into the file and could not hold frames is no box: cameras and editors append
-    their own data there.
+    A box that does not fit into the file and could not hold frames is not counted: cameras and
+    editors append their own data there.
     """
     position = 0
     while position < size:
@@ -75,7 +75,7 @@ def _end_of_boxes(file: BinaryIO, size: int) -> tuple[int, int]:
         length = int.from_bytes(head[:4], "big")
         if length == 1:
             length = int.from_bytes(head[8:16], "big")
-        if length == 0 and head[4:8] in WITH_FRAMES:  # this box goes on to the end of the file
+        if length == 0 and head[4:8] in WITH_FRAMES:  # this box extends to the end of the file
             return size, 0
         end = position + max(length, 8)
         if (length < 8 or end > size) and head[4:8] not in WITH_FRAMES:
@@ -85,7 +85,7 @@ def _end_of_boxes(file: BinaryIO, size: int) -> tuple[int, int]:
 
 
 def _end_of_segment(path: Path, file: BinaryIO, head: bytes, size: int) -> int:
-    """Where the Matroska segment ends, 0 where it was streamed with its length unknown."""
+    """Return the byte at which a Matroska segment ends, 0 where its length is not declared."""
     header_length, header_end, _ = _read_varint(head, 4)
     at = header_end + header_length
     if int.from_bytes(head[at : at + 4], "big") != SEGMENT:
@@ -117,7 +117,9 @@ def _require_chain(path: Path, file: BinaryIO, start: int, end: int, known: set[
 
 
 def _read_varint(data: bytes, at: int) -> tuple[int, int, bool]:
-    """EBML's variable-length number at a place, the place after it, whether it means unknown."""
+    """Return EBML's variable-length number at byte `at`, the byte after it, and whether it means
+    unknown.
+    """
     width = 9 - int.from_bytes(data[at : at + 1], "big").bit_length()
     largest = (1 << 7 * width) - 1
     number = int.from_bytes(data[at : at + width], "big") & largest
@@ -125,10 +127,10 @@ def _read_varint(data: bytes, at: int) -> tuple[int, int, bool]:
 
 
 def avi_chunks(path: Path, track: int) -> tuple[int, int]:
-    """Count the filled and the empty chunks of one track of an AVI.
+    """Return the numbers of filled and of empty chunks of one track of an AVI.
 
-    A recorder writes an empty chunk where it dropped a frame. Raises VideoError where the chain of
-    chunks is broken.
+    track: its number, from 0. A recorder writes an empty chunk where it dropped a frame. Raises
+    VideoError where the chain of chunks is broken.
     """
     wanted, counts = f"{track:02d}".encode(), [0, 0]
     size = path.stat().st_size

@@ -1,4 +1,4 @@
-"""Open a video file for reading, and refuse what is not one."""
+"""Opening of video files, with a refusal of what is not one."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -33,7 +33,7 @@ SPECIAL_TRACKS = (
 )
 
 
-# How many packets of several tracks are looked at to tell pictures from videos.
+# How many packets of several tracks are read to tell still images from videos.
 PACKETS_SEARCHED = 500
 
 
@@ -41,11 +41,10 @@ PACKETS_SEARCHED = 500
 def open_video(
     path: Path, *, edit_lists: bool = True
 ) -> Iterator[tuple[InputContainer, VideoStream]]:
-    """Yield the container and the video track that a person would watch, for one decoding thread.
+    """Yield the container and the video track that a player chooses, with one decoding thread.
 
-    edit_lists: whether the edit lists of an MP4 hide what they cut away, as in a player.
-
-    What FFmpeg raises inside the block becomes a VideoError that names the file.
+    edit_lists: whether the edit lists of an MP4 hide what they cut away, as in a player. An error
+    of FFmpeg inside the block becomes a VideoError that names the file.
     """
     options = OPEN_OPTIONS | ({} if edit_lists else {"ignore_editlist": "1"})
     try:
@@ -62,7 +61,7 @@ def open_video(
 
 
 def _choose_track(path: Path, container: InputContainer, options: dict[str, str]) -> VideoStream:
-    """Return the track that players choose: no picture, marked as default, the largest, first."""
+    """Return the track that players choose: moving, marked as default, the largest, the first."""
     tracks = [stream for stream in container.streams.video if stream.codec_context is not None]
     if not tracks:
         missing = "no decoder here for its video" if container.streams.video else "no video stream"

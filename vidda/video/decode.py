@@ -18,8 +18,8 @@ NumberedFrame = tuple[int, np.ndarray]
 def decode_with_decord(index: Index, wanted: Sequence[int]) -> Iterator[NumberedFrame]:
     """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), by decord's random access.
 
-    The reader lives for this call only: one that is kept across a fork hangs in the child. Raises
-    decord's DECORDError where it cannot read the file at all.
+    wanted: frame numbers, ascending. The reader is opened anew in each call: one that is kept
+    across a fork hangs in the child. Raises decord's DECORDError where it cannot read the file.
     """
     reader = decord.VideoReader(str(index.info.path.absolute()), num_threads=1)
     if len(reader) != index.info.frames:
@@ -28,37 +28,36 @@ def decode_with_decord(index: Index, wanted: Sequence[int]) -> Iterator[Numbered
 
 
 def decode_with_pyav(index: Index, wanted: Sequence[int]) -> Iterator[NumberedFrame]:
-    """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), in order of number within each group.
+    """Yield the wanted frames, (number, (H, W, 3) uint8 RGB), in order within each group.
 
-    wanted: frame numbers, ascending and without repeats. Raises VideoError on the first fault that
-    can be seen, even where FFmpeg would conceal it.
+    wanted: frame numbers, ascending and without repeats. Raises VideoError on the first detectable
+    fault, even where FFmpeg would conceal it.
     """
     reformatter = VideoReformatter()
-    decoded = _groups(index, wanted) if index.closed else _all(index, wanted)
+    decoded = _groups(index, wanted) if index.closed_groups else _all(index, wanted)
     for number, frame in decoded:
         yield number, _rgb(reformatter, frame, index.info.codec == "gif")
 
 
 def _rgb(reformatter: VideoReformatter, frame: VideoFrame, transparent: bool) -> np.ndarray:
-    """Return a frame, (H, W, 3) uint8 RGB; what is transparent is black, as in other images."""
+    """Return a frame, (H, W, 3) uint8 RGB, with transparent pixels black, as in other images."""
     # By default every call starts a pool of threads, which costs more than it gives.
     kind = "rgba" if transparent else "rgb24"
-    picture: np.ndarray = reformatter.reformat(frame, format=kind, threads=1).to_ndarray()
-    return picture[..., :3] * (picture[..., 3:] > 0) if transparent else picture
+    image: np.ndarray = reformatter.reformat(frame, format=kind, threads=1).to_ndarray()
+    return image[..., :3] * (image[..., 3:] > 0) if transparent else image
 
 
 def decode_everything(index: Index) -> None:
-    """Decode every frame and convert none, unless counting them did so; raises VideoError."""
+    """Decode every frame, unless the index did so to count them; raises VideoError on a fault."""
     if not index.decoded:
         for _ in _all(index, range(index.info.frames)):
             pass
 
 
 def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode only the groups of pictures that hold a wanted frame, each up to the last of them.
+    """Decode only the groups of pictures that hold a wanted frame, each up to its last one.
 
-    Frames that nothing refers to and nobody wants are not decoded either, which leaves all others
-    as they are.
+    Unwanted frames that no other frame refers to are not decoded, which does not change the others.
     """
     path = index.info.path
     order = np.argsort(index.pts)
@@ -87,11 +86,11 @@ def _groups(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFra
                 break
     if number_of:
         raise VideoError(f"{path}: corrupt: frame {min(number_of.values())} does not decode")
-    index.sound.update(stamps)
+    index.undamaged.update(stamps)
 
 
 def _all(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]]:
-    """Decode every frame up to the last wanted one, and count."""
+    """Decode and count every frame up to the last wanted one, and yield the wanted ones."""
     path, last = index.info.path, wanted[-1]
     left = set(wanted)
     stamps: set[int | None] = set()
@@ -107,4 +106,4 @@ def _all(index: Index, wanted: Sequence[int]) -> Iterator[tuple[int, VideoFrame]
             f"{path}: corrupt: {number + 1} of its {index.info.frames} frames decode;"
             " fetch it again"
         )
-    index.sound.update(stamps)
+    index.undamaged.update(stamps)

@@ -1,7 +1,7 @@
-"""Every packet of a video: how many frames, where, and which reader is right.
+"""An index of a video's packets: how many frames, where, and which reader is right.
 
-Nothing is decoded but the first frame, unless the packets cannot be counted for frames: then PyAV
-decodes everything once, and what it gives is what the video holds.
+Only the first frame is decoded, unless packets cannot be counted as frames: then PyAV decodes
+everything once, and the frames that it gives are those of the video.
 """
 
 from collections.abc import Sequence
@@ -22,46 +22,46 @@ from vidda.video.packets import Packets
 from vidda.video.sequence import decode_in_order
 from vidda.video.video_error import VideoError
 
-# Decord's pixels equal PyAV's in these; from 10-bit ones they were seen to differ by up to 84.
+# Decord's pixels equal PyAV's in these; in 10-bit ones they differ by up to 84.
 EXACT_IN_DECORD = {"yuv420p", "yuvj420p", "yuv422p", "yuv444p", "gbrp", "gray"}
 
-# Those whose colors are stored at half the size.
+# Pixel formats that store colors at half the size.
 SUBSAMPLED = {"yuv420p", "yuvj420p", "yuv422p"}
 
 # FFmpeg's AVFieldOrder: 0 is unknown, 1 progressive, the others interlaced.
 PROGRESSIVE = 1
 
-# What raw streams without any time are played at.
+# Frames per second of raw streams without any time.
 DEFAULT_FPS = 25.0
 
-# An index is some kilobytes; this many of them are remembered in each process.
+# An index is some kilobytes; this many of them are cached in each process.
 CACHED_INDICES = 4096
 
 
 @dataclass(frozen=True, slots=True)
 class Index:
-    """The packets of one video.
+    """The index of one video: its facts and its packets.
 
     pts: presentation time stamps: (P,) in decoding order for P packets where groups can be decoded
     alone, else (info.frames,) in the order of the frames.
     groups: (P,) the number of the group of pictures that each packet belongs to.
-    closed: whether each group can be decoded alone, and each frame told by its time stamp.
-    size: height and width of the frames as stored.
+    closed_groups: whether each group can be decoded alone, and each frame found by its time stamp.
+    size: height and width of the frames as stored, in pixels.
     decoded: whether every frame was decoded, without fault, to count them.
-    sound: time stamps of frames that PyAV has decoded without fault in this process.
+    undamaged: time stamps of frames that PyAV has decoded without fault in this process.
     """
 
     info: VideoInfo
     pts: np.ndarray
     groups: np.ndarray
-    closed: bool
+    closed_groups: bool
     size: tuple[int, int]
     decoded: bool = False
-    sound: set[int | None] = field(default_factory=set)
+    undamaged: set[int | None] = field(default_factory=set)
 
 
 def index_of(path: Path) -> Index:
-    """Return the index of a video file as it is now, remembered while it does not change.
+    """Return the index of a video file as it is now, cached as long as the file does not change.
 
     Raises VideoError where the file is missing, empty, truncated, or no video.
     """
@@ -86,7 +86,7 @@ def _index(path: Path, mtime_ns: int, size: int, extra: int) -> Index:
                 first = next(iter(packet.decode()), None)
         if first is None:
             raise VideoError(f"{path}: holds no frame that decodes; fetch it again")
-        packets.close(container, stream)
+        packets.conclude(container, stream)
         return _build_index(packets, container, stream, first)
 
 
@@ -96,7 +96,7 @@ def _build_index(
     declared = stream.codec_context.field_order > PROGRESSIVE
     interlaced = first.interlaced_frame or declared or packets.fields
     pts = packets.pts
-    counted = bool(packets.odd) or packets.fields
+    counted = bool(packets.count_doubt) or packets.fields
     if counted:
         pts = [frame.pts for frame in decode_in_order(packets.path)]
         packets.compare(pts)
@@ -108,7 +108,7 @@ def _build_index(
     rotation, mirrored = display.orientation(packets.path, first)
     width, height = display.display_size(first.width, first.height, ratio, rotation)
     fps, duration, variable = _timing(pts, stream)
-    flaw = packets.flaw or _flaw_of_frames(
+    flaw = packets.seek_flaw or _flaw_of_frames(
         first, len(pts), len(tracks), rotation > 0 or mirrored, interlaced
     )
     info = VideoInfo(
@@ -132,7 +132,7 @@ def _build_index(
         reason=flaw or f"decord's seeks are right for {packets.codec} in {packets.name}",
         notes=(*notes, *odd_ratio),
     )
-    closed = not packets.flaw
+    closed = not packets.seek_flaw
     stamps = packets.pts if closed else pts
     array = np.array(stamps if None not in stamps else range(len(stamps)), dtype=np.int64)
     groups = np.cumsum(packets.keys) - 1
@@ -142,7 +142,7 @@ def _build_index(
 def _flaw_of_frames(
     first: VideoFrame, frames: int, tracks: int, turned: bool, interlaced: bool
 ) -> str:
-    """Return why decord would give other pixels than PyAV although it finds the right frames."""
+    """Return why decord would give other pixels than PyAV even of the right frames, "" if not."""
     if tracks > 1:
         return "of several video tracks decord chooses one by other rules"
     if turned:
@@ -165,7 +165,7 @@ def _timing(stamps: Sequence[int | None], stream: VideoStream) -> tuple[float, f
     rate = float(stream.average_rate or 0)
     known = np.sort([stamp for stamp in stamps if stamp is not None])
     steps = np.diff(known)
-    if len(known) < len(stamps):  # a raw stream has none, a program stream those of some frames
+    if len(known) < len(stamps):  # a raw stream has none, a program stream only some
         return rate or DEFAULT_FPS, len(stamps) / (rate or DEFAULT_FPS), False
     if not len(steps) or steps.mean() == 0:
         return rate, 1 / rate if rate else 0.0, False

@@ -1,4 +1,4 @@
-"""Read any frames of a video, exactly as its sequential decode gives them."""
+"""Reading of any frames of a video, exactly as its sequential decode gives them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -21,23 +21,27 @@ from vidda.video.video_error import VideoError
 Size = tuple[int, int] | int | None
 
 READER = 2
-"""Raised whenever the same file gives other frames than before; caches of frames name it."""
+"""Version, increased whenever the same file gives other frames; caches of frames name it."""
 
-# Decord seeks, PyAV decodes in one pass but skips what nobody needs. Decord is given the requests
-# where it decodes at most this share of the packets up to the last wanted one.
+# Decord seeks, PyAV decodes in one pass but skips what is not needed. Decord reads a request where
+# it decodes at most this share of the packets up to the last wanted one.
 MAX_DECODED_SHARE = 0.5
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Return what a video is, from its packets and its first frame; odd ones are decoded once.
+    """Return the facts of a video or image, from its packets and its first frame.
 
-    Raises VideoError where the file is missing, empty, truncated, or no video.
+    A file whose packets cannot be counted as frames is decoded once. Raises VideoError where the
+    file is missing, empty, truncated, or no video.
     """
     return index_of(Path(path)).info
 
 
 def check(path: Path | str) -> VideoInfo:
-    """Decode every frame and return the info; raises VideoError exactly where reading does."""
+    """Decode every frame of a video or image and return its facts.
+
+    Raises VideoError exactly where reading all frames does.
+    """
     index = index_of(Path(path))
     if index.info.reader == "pillow":
         for _ in still.read(index.info.path, range(index.info.frames)):
@@ -54,20 +58,20 @@ def read(
     *,
     checked: bool = False,
 ) -> np.ndarray:
-    """Return frames of a video or image, (T, H, W, 3) uint8 RGB, as a player shows them.
+    """Return frames of a video or image, (T, H, W, 3) uint8 RGB, as a player displays them.
 
-    That is turned and mirrored as the file asks, and with square pixels; see `VideoInfo`. What
-    PyAV decodes in order is what a video holds: files that are odd but decode are read, and
-    `VideoInfo.notes` says what is odd. Animated WebP and PNG have several frames, as GIF has.
+    They are rotated and mirrored as the file asks, with square pixels; see `VideoInfo`. The frames
+    of a video are those that PyAV decodes in order: files that are odd but decode are read, and
+    `VideoInfo.notes` lists the oddities. Animated WebP and PNG have several frames, as GIF has.
 
     indices: frame numbers in 0..frames-1, in any order, repeats allowed; None for all frames.
     size: (height, width) in pixels, or the length of the shorter side with the shape kept, or None
     for the video's own. Frames are shrunk by area averaging and enlarged bilinearly.
-    checked: the file passed `check` since it was written, so damage need not be looked for.
+    checked: whether the file passed `check` since it was written, so that damage is not searched.
 
-    Raises VideoError. Which reader is used never changes a pixel. Decord reads requests that jump,
-    from files where its random access is right (`VideoInfo.reader`), once the frames are known to
-    be undamaged, because it conceals damage without a word: `checked` says so, or an earlier read
+    Raises VideoError. The choice of the reader never changes a pixel. Decord reads requests that
+    jump, from files where its random access is right (`VideoInfo.reader`), once the frames are
+    known to be undamaged, because it silently conceals damage: by `checked`, or by an earlier read
     or `check` in this process. PyAV reads everything else.
     """
     index = index_of(Path(path))
@@ -76,21 +80,21 @@ def read(
     wanted, inverse = np.unique(numbers, return_inverse=True)
     out = np.empty((len(wanted), height, width, 3), np.uint8)
     row_of = {int(number): row for row, number in enumerate(wanted)}
-    for number, picture in _frames(index, [int(n) for n in wanted], checked):
-        out[row_of[number]] = orient_and_resize(index.info, picture, height, width)
+    for number, frame in _frames(index, [int(n) for n in wanted], checked):
+        out[row_of[number]] = orient_and_resize(index.info, frame, height, width)
     ascending = len(wanted) == len(numbers) and np.array_equal(wanted, numbers)
     return out if ascending else out[inverse]
 
 
 def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
-    """Yield every frame of a video in turn, (H, W, 3) uint8 RGB, however long it is.
+    """Yield every frame of a video in order, (H, W, 3) uint8 RGB, without holding all of them.
 
     size: see `read`, which gives the same frames. Raises VideoError.
     """
     index = index_of(Path(path))
     height, width = _target(index.info, size)
-    for _, picture in _frames(index, list(range(index.info.frames)), checked=False):
-        yield orient_and_resize(index.info, picture, height, width)
+    for _, frame in _frames(index, list(range(index.info.frames)), checked=False):
+        yield orient_and_resize(index.info, frame, height, width)
 
 
 def _frames(index: Index, wanted: list[int], checked: bool) -> Iterator[NumberedFrame]:
@@ -104,16 +108,14 @@ def _frames(index: Index, wanted: list[int], checked: bool) -> Iterator[Numbered
             yield from decode_with_decord(index, wanted)
             return
         except (decord.DECORDError, UnicodeEncodeError):  # or a name that is not UTF-8
-            pass  # PyAV then reads it, or says what is wrong with it
+            pass  # PyAV then reads it, or reports what is wrong with it
     yield from decode_with_pyav(index, wanted)
 
 
 def _seeking_pays(index: Index, wanted: list[int], checked: bool) -> bool:
-    """Return whether these frames are known to be sound, and decord's seeks spare much of the
-    decoding.
-    """
+    """Return whether these frames are known to be undamaged and decord's seeks save decoding."""
     order = np.argsort(index.pts)
-    if not checked and not index.sound.issuperset(index.pts[order[wanted]].tolist()):
+    if not checked and not index.undamaged.issuperset(index.pts[order[wanted]].tolist()):
         return False
     positions = np.sort(order[wanted])
     last_of = dict(zip(index.groups[positions], positions, strict=True))
@@ -137,7 +139,7 @@ def _numbers(info: VideoInfo, indices: Sequence[int] | np.ndarray | None) -> np.
 
 
 def _target(info: VideoInfo, size: Size) -> tuple[int, int]:
-    """Return height and width of the frames to give."""
+    """Return the height and width in pixels of the frames to return; see `read`."""
     if size is None:
         return info.height, info.width
     if isinstance(size, int):

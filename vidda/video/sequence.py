@@ -1,4 +1,4 @@
-"""Frames in the order in which PyAV decodes them, or an error where one is damaged."""
+"""Sequential decoding by PyAV, with an error where a frame is damaged."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -10,7 +10,7 @@ from vidda.video.video_error import VideoError
 
 
 def decode_in_order(path: Path) -> Iterator[VideoFrame]:
-    """Decode every frame of a video; raises VideoError on the first fault that can be seen."""
+    """Yield every frame of a video, in order; raises VideoError on the first detectable fault."""
     with open_video(path) as (container, stream):
         yield from require_undamaged(path, container.decode(stream))
 
@@ -18,9 +18,10 @@ def decode_in_order(path: Path) -> Iterator[VideoFrame]:
 def require_undamaged(
     path: Path, frames: Iterable[VideoFrame], size: tuple[int, int] | None = None
 ) -> Iterator[VideoFrame]:
-    """Pass frames on, or raise VideoError at one that is damaged or of another size.
+    """Yield the frames, or raise VideoError at one that is damaged or of another size.
 
-    size: height and width as stored; None for those of the first frame.
+    path: of their video, for the message. size: height and width as stored, in pixels; None for
+    those of the first frame.
     """
     for frame in frames:
         if frame.is_corrupt:

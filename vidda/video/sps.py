@@ -1,24 +1,30 @@
-"""The one thing needed from H.264's sequence parameter sets: whether fields are coded.
+"""H.264's sequence parameter sets (SPS), parsed for one fact: whether fields may be coded.
 
-FFmpeg tells it of each frame, after decoding it; a recording from television may begin with whole
-frames and go on with fields.
+FFmpeg reports it of each frame only after decoding it; a recording from television may begin with
+whole frames and continue with fields.
 """
 
 from vidda.video.bitstream import nal_units
 
 SPS = 7
-# Profiles that say what their samples are (ITU-T H.264, 7.3.2.1.1).
+# Profiles that declare the format of their samples (ITU-T H.264, 7.3.2.1.1).
 HIGH = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
 
 
 def codes_fields(data: bytes, length: int) -> bool:
-    """Return whether a packet of H.264 holds a parameter set for fields; see `nal_units`."""
+    """Return whether a packet of H.264 holds a parameter set that allows fields.
+
+    data: the packet. length: bytes of a NAL unit's length, see `bitstream.nal_length_size`.
+    """
     sets = (data[start:end] for start, end in nal_units(data, length) if data[start] & 31 == SPS)
     return any(_set_codes_fields(nal) for nal in sets)
 
 
 def extradata_codes_fields(extradata: bytes) -> bool:
-    """Return the same of a stream's extradata: avcC (ISO/IEC 14496-15, 5.3.3.1) or start codes."""
+    """Return whether a stream's extradata holds a parameter set that allows fields.
+
+    extradata: avcC (ISO/IEC 14496-15, 5.3.3.1), or NAL units with start codes.
+    """
     if extradata[:1] != b"\1":
         return codes_fields(extradata, 0)
     at, found = 6, False
@@ -50,7 +56,7 @@ def _set_codes_fields(nal: bytes) -> bool:
     return not bits.take(1)  # frame_mbs_only_flag
 
 
-def _skip_samples(bits: "_Bits") -> None:
+def _skip_samples(bits: "_BitReader") -> None:
     """Skip chroma format, depth and scaling lists."""
     chroma = bits.number()
     if chroma == 3:
@@ -68,7 +74,7 @@ def _skip_samples(bits: "_Bits") -> None:
 
 
 class _BitReader:
-    """Reads bits and Exp-Golomb numbers; beyond the end all bits are 1."""
+    """A reader of bits and Exp-Golomb numbers; beyond the end all bits are 1."""
 
     def __init__(self, data: bytes) -> None:
         self.text = "".join(f"{byte:08b}" for byte in data)

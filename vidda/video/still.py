@@ -13,10 +13,10 @@ from vidda.video.video_error import VideoError
 
 SUFFIXES = (".png", ".jpg", ".jpeg", ".bmp", ".webp")
 
-# What further images of a file are frames in; those of a JPEG are previews or the other eye's.
+# Formats whose further images are frames; those of a JPEG are previews or the other eye's.
 ANIMATED = ("WEBP", "PNG", "GIF")
 
-# Browsers show a frame so long that gives no time of its own.
+# Browsers display a frame for this long where it declares no time.
 UNTIMED_MS = 100
 
 FAULTS = (
@@ -30,7 +30,10 @@ FAULTS = (
 
 
 def info(path: Path) -> VideoInfo:
-    """Return what is known of an image without decoding its pixels; raises VideoError."""
+    """Return the facts of an image, or of an animation; raises VideoError where it cannot be read.
+
+    Pixels are decoded only where an animation's times need it.
+    """
     try:
         with Image.open(path) as image:
             codec, mode = str(image.format).lower(), image.mode
@@ -65,10 +68,9 @@ def info(path: Path) -> VideoInfo:
 
 
 def read(path: Path, wanted: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield frames, (number, (H, W, 3) uint8 RGB), turned as EXIF data asks; raises VideoError.
+    """Yield frames, (number, (H, W, 3) uint8 RGB), rotated as EXIF data asks; raises VideoError.
 
-    wanted: frame numbers, ascending. Of 16 bits the upper 8 are kept, and what is transparent is
-    black.
+    wanted: frame numbers, ascending. Of 16 bits the upper 8 are kept; transparent pixels are black.
     """
     try:
         with Image.open(path) as image:
@@ -97,7 +99,7 @@ def _rgb(image: Image.Image) -> np.ndarray:
 
 
 def _numbers(image: Image.Image) -> range:
-    """Return which of the images in a file are frames."""
+    """Return the numbers of the images in a file that are frames."""
     if image.format not in ANIMATED:
         return range(1)
     # An animated PNG may begin with an image for those who cannot show the animation.
@@ -106,10 +108,10 @@ def _numbers(image: Image.Image) -> range:
 
 
 def _durations(image: Image.Image) -> list[float]:
-    """Return how long each frame of an animation is shown, in seconds."""
+    """Return how long each frame of an animation is displayed, in seconds."""
     durations = []
     for number in _numbers(image):
         image.seek(number)
-        image.load()  # only then WebP knows
+        image.load()  # Pillow knows WebP's durations only then
         durations.append(float(image.info.get("duration") or UNTIMED_MS) / 1000)
     return durations

@@ -1,7 +1,7 @@
-"""The one error of this package."""
+"""The error that all readers and writers of video raise."""
 
 from vidda.errors import ViddaError
 
 
 class VideoError(ViddaError):
-    """A video that cannot be read or written as asked; its text begins with the file's name."""
+    """A failure to read or write a video as asked; its text begins with the file's name."""

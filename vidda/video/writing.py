@@ -1,4 +1,4 @@
-"""Encode frames: H.264 or PNG, the same bytes for the same frames."""
+"""Writing of frames as H.264 or PNG, the same bytes for the same frames."""
 
 import errno
 from collections.abc import Iterable, Iterator
@@ -41,6 +41,7 @@ def write(
 ) -> None:
     """Encode frames as H.264 into an .mp4 or .mkv file that is whole or absent.
 
+    path: ends in .mp4 or .mkv.
     frames: (T, H, W, 3) uint8 RGB, or an iterable of (H, W, 3) frames of one size, at least one.
     fps: frames per second, 0.001 to 1,000,000.
     crf: 0 to 51, lower is better and larger; 18 looks like the original. None keeps every RGB value
@@ -66,9 +67,10 @@ def write(
 
 
 def write_clip(path: Path, frames: np.ndarray, fps: float, crf: int | None) -> None:
-    """Write a clip (T, H, W, 3) uint8 RGB as `write` does, or as `write_png` where `path` says so.
+    """Write a clip (T, H, W, 3) uint8 RGB by `write_png` if `path` ends in .png, else by `write`.
 
-    fps: frames per second; 0, as an image has it, where T is 1.
+    fps: frames per second; 0, as an image has it, where T is 1. crf: see `write`; not used for PNG.
+    Raises VideoError.
     """
     if path.suffix == ".png":
         write_png(path, frames, fps)
@@ -97,9 +99,9 @@ def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
         stream.pix_fmt = "rgb24"
         stream.codec_context.thread_count = 1
         for number, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
-            picture.pts, picture.time_base = number, 1 / rate
-            container.mux(stream.encode(picture))
+            encoded = av.VideoFrame.from_ndarray(np.ascontiguousarray(frame), format="rgb24")
+            encoded.pts, encoded.time_base = number, 1 / rate
+            container.mux(stream.encode(encoded))
         container.mux(stream.encode())
 
 
@@ -111,13 +113,13 @@ def _rate(path: Path, fps: float | Fraction) -> Fraction:
 
 @contextmanager
 def _writing(path: Path) -> Iterator[Path]:
-    """Yield a temporary path, as `atomic`; what FFmpeg or the disk refuses becomes a VideoError."""
+    """Yield a temporary path, as `atomic`; an error of FFmpeg or the disk becomes a VideoError."""
     try:
         with atomic(path) as temporary:
             yield temporary
     except (av.FFmpegError, OSError) as error:
         full = error.errno in (errno.ENOSPC, errno.EDQUOT)
-        remedy = "; free some space, and --resume goes on" if full else ""
+        remedy = "; free some space, and --resume continues" if full else ""
         raise VideoError(f"{path}: cannot be written: {error}{remedy}") from error
 
 
@@ -166,16 +168,16 @@ def _encode(
             stream.codec_context.colorspace = Colorspace.ITU601
         reformatter = VideoReformatter()
         for index, frame in enumerate(frames):
-            picture = av.VideoFrame.from_ndarray(frame, format="rgb24")
+            encoded = av.VideoFrame.from_ndarray(frame, format="rgb24")
             if crf is not None:
                 # By default every call starts a pool of threads, which costs more than it gives.
-                picture = reformatter.reformat(
-                    picture,
+                encoded = reformatter.reformat(
+                    encoded,
                     format=stream.pix_fmt,
                     dst_colorspace=Colorspace.ITU601,
                     dst_color_range=ColorRange.MPEG,
                     threads=1,
                 )
-            picture.pts, picture.time_base = index, 1 / rate
-            container.mux(stream.encode(picture))
+            encoded.pts, encoded.time_base = index, 1 / rate
+            container.mux(stream.encode(encoded))
         container.mux(stream.encode())

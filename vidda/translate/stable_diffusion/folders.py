@@ -74,7 +74,7 @@ def missing_weights_message(folder: Path, stem: str, source: Folder | Hub, key: 
         )
     others = sorted(file.name for file in folder.glob("*.safetensors"))
     also = f" (there is {', '.join(others)}; is it another variant?)" if others else ""
-    return f"no {stem}{dot}.safetensors{also}; {source.missing(key)}"
+    return f"no {stem}{dot}.safetensors{also}; {source.missing_remedy(key)}"
 
 
 def pipeline_hint(path: Path) -> str:

@@ -178,7 +178,7 @@ class _Finder:
             return folder
         self.problems.append(
             f"{folder}: neither tokenizer.json nor vocab.json and merges.txt;"
-            f" {source.missing(self.key)}"
+            f" {source.missing_remedy(self.key)}"
         )
         return None
 
@@ -218,7 +218,9 @@ class _Finder:
         try:
             content = json.loads(file.read_text(encoding="utf-8"))
         except FileNotFoundError:
-            self.problems.append(f"{file.parent}: no {file.name}; {source.missing(self.key)}")
+            self.problems.append(
+                f"{file.parent}: no {file.name}; {source.missing_remedy(self.key)}"
+            )
             return None
         except (OSError, ValueError) as error:
             self.problems.append(f"{file}: cannot be read as JSON ({error}); copy it again")
