@@ -24,7 +24,7 @@ vidda help COMMAND KEY: one key and those below it; vidda help KEY: which comman
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command; the exit status is its own, or 2 for anything the user has to mend."""
+    """Run one command; the exit status is its own, or 2 for anything the user has to fix."""
     arguments = list(sys.argv[1:] if argv is None else argv)
     return guarded(lambda: _run(arguments))
 

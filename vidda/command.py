@@ -18,7 +18,7 @@ from vidda.errors import ViddaError
 
 @dataclass(frozen=True)
 class Command:
-    """Where a command's function is, one line of help, and the config keys that may stand bare.
+    """A command: its function, one line of help, and the config keys that may be given bare.
 
     A key that ends in `...` takes all bare arguments that are left, as a list.
     """
@@ -113,7 +113,7 @@ def schema_of(name: str) -> Any:
 def execute(name: str, arguments: Sequence[str]) -> int:
     """Run a command as its line says, `[CONFIG.yaml] [key=value ...] [--flag ...]`; its status.
 
-    Raises ViddaError for what the user has to mend.
+    Raises ViddaError for what the user has to fix.
     """
     command = command_of(name)
     function, schema = _resolved(command)

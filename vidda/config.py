@@ -32,7 +32,7 @@ from vidda.yaml_data import read as read
 from vidda.yaml_data import shown
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095
-"""Bytes that Linux takes."""
+"""In bytes, the most that Linux accepts."""
 
 MOST = {
     **dict.fromkeys(("workers", "jobs", "at_once"), 1024),
@@ -150,7 +150,7 @@ def _explain(
     file: Path | None,
     overrides: Sequence[str],
 ) -> list[str]:
-    """Return one line for each mistake, opening with the file unless an override set that key."""
+    """Return one line for each mistake, starting with the file unless an override set that key."""
     overridden = [item.partition("=")[0] for item in overrides]
     lines: dict[str, list[str]] = {}
     for mistake in error.errors():
@@ -168,7 +168,7 @@ def _explain(
 
 
 def _dotted(data: Any, loc: tuple[str | int, ...], absent_last: bool) -> str:
-    """pydantic's location as the user wrote it: without what only names a union's branch."""
+    """Return pydantic's location as the user wrote it: without what names a union's branch."""
     parts = []
     place = data
     for part in loc:
@@ -194,7 +194,7 @@ WANTED = {
 
 
 def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mistake: Any) -> str:
-    """What is wrong at `key` and how to mend it."""
+    """Return what is wrong at `key` and how to fix it."""
     kind, value, context = mistake["type"], mistake["input"], mistake.get("ctx", {})
     if kind == "extra_forbidden":
         return _unknown_key(schema, loc)

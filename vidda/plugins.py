@@ -1,4 +1,4 @@
-"""What installed packages add to vidda's unions, through Python's entry points.
+"""Choices that installed packages add to vidda's unions, through Python's entry points.
 
 A package adds a choice by naming its config class, under a group, in its `pyproject.toml`:
 

@@ -1,4 +1,4 @@
-"""What a config class says about itself: its dotted keys, types, defaults and descriptions."""
+"""Descriptions of config classes: their dotted keys, types, defaults and descriptions."""
 
 import json
 import types
@@ -159,7 +159,7 @@ def _union_name(model: type[BaseModel]) -> str:
 
 
 def step_into(annotation: Any) -> str:
-    """What stands between a key and the keys of the models inside its value."""
+    """Return what a dotted name has between a key and the keys in its value: "[]", ".NAME" or ""."""
     origin = typing.get_origin(annotation)
     if origin in (list, tuple):
         return "[]"

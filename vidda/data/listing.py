@@ -126,7 +126,7 @@ class DatasetConfig(Config):
         root: absolute. tree: every file under it. Experiments are `TASK/source_only` (train, val,
         test), `TASK/adapted` (besides target) and, where there is one, `TASK/target_only`. Clips
         that are missing are listed as well. A mistake in a line is a problem of the listing; raise
-        ViddaError where there is nothing to go on with.
+        ViddaError where there is nothing to continue with.
         """
         ...
 
