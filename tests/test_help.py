@@ -133,7 +133,7 @@ def test_a_key_stands_beside_what_fits_of_its_description() -> None:
         "flags:",
         "  --fast-start                    start at once",
         "  --dry-run                       check everything, print the plan, change nothing",
-        "  --resume                        continue where an earlier run of the same command stopped",
+        "  --resume                        continue where an earlier run stopped",
         "",
         "keys:",
         "  speed  (int, 1)                 of the toy",

@@ -16,7 +16,7 @@ LEFT = 30
 """Columns of a key with its type and default; the description stands beside them."""
 FLAGS = {
     "--dry-run": "check everything, print the plan, change nothing",
-    "--resume": "continue where an earlier run of the same command stopped",
+    "--resume": "continue where an earlier run stopped",
 }
 """Flags that every command takes, with their descriptions."""
 

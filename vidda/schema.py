@@ -159,7 +159,7 @@ def _union_name(model: type[BaseModel]) -> str:
 
 
 def step_into(annotation: Any) -> str:
-    """Return what a dotted name has between a key and the keys in its value: "[]", ".NAME" or ""."""
+    """Return what is between a key and the keys in its value: "[]", ".NAME" or ""."""
     origin = typing.get_origin(annotation)
     if origin in (list, tuple):
         return "[]"
