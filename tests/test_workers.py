@@ -12,9 +12,9 @@ import pytest
 POOL = """
 import os, time
 from concurrent.futures import ProcessPoolExecutor
-from vidda.workers import Spawning, start_worker
+from vidda.workers import WorkerSpawnContext, start_worker
 if __name__ == "__main__":
-    context = Spawning()
+    context = WorkerSpawnContext()
     pool = ProcessPoolExecutor(1, mp_context=context, initializer=start_worker)
     print(pool.submit(os.getpid).result(), flush=True)
     time.sleep(600)
@@ -39,10 +39,10 @@ if __name__ == "__main__":
 STARTING = """
 import os, signal
 from concurrent.futures import ProcessPoolExecutor
-from vidda.workers import ForkServing, Spawning
+from vidda.workers import WorkerForkServerContext, WorkerSpawnContext
 def blocked(): return signal.pthread_sigmask(signal.SIG_BLOCK, ())
 if __name__ == "__main__":
-    for context in (Spawning(), ForkServing()):
+    for context in (WorkerSpawnContext(), WorkerForkServerContext()):
         # Without an initializer, as long as a worker has not come to it.
         with ProcessPoolExecutor(1, mp_context=context) as pool:
             print(sorted(pool.submit(blocked).result()))

@@ -62,7 +62,8 @@ def _describe_field(path: tuple[str, ...], field: FieldInfo, default: Any) -> It
         key, value = tag(model)
         if len(models) > 1:
             below = (*below, f"{key}={value}")
-            yield Key(below, "", "", (model.__doc__ or "").strip().partition("\n")[0])
+            summary = " ".join((model.__doc__ or "").partition("\n\n")[0].split())
+            yield Key(below, "", "", summary)
         for inner in describe(model, below, default if type(default) is model else None):
             if len(models) == 1 or inner.path != (*below, key):
                 yield inner

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 import vidda
 from tests.sidecars import write_clip
-from tools.mini_diffusion.gate import estimated, score
+from tools.mini_diffusion.gate import estimate_poses, score
 from tools.mini_pose import augment, examples, model
 from tools.mini_pose.recipe import AugmentConfig, Recipe
 from tools.train_mini_pose import main
@@ -63,7 +63,7 @@ def test_what_is_shipped_is_small_and_as_the_script_makes_it() -> None:
 def test_it_finds_the_joints_of_people_that_it_never_saw(shipped: MMPose) -> None:
     for clip in clips(frames=4, size=112, real=False):
         given = truth(clip)
-        found = estimated(shipped, clip.frames)
+        found = estimate_poses(shipped, clip.frames)
         assert score(given, found).all > 0.95
         # Left is not right, and one frame's pose is not another person's.
         swapped = Pose(found.keypoints[:, :, augment.MIRRORED], found.scores)
@@ -88,7 +88,7 @@ def test_the_whole_frame_is_what_mmpose_cuts_out() -> None:
 
     flip = torch.tensor([False, True])
     for before in (112, 64):
-        moves = augment.placement(2, before, 112, flip, STILL, CHANCE().manual_seed(0))
+        moves = augment.random_affines(2, before, 112, flip, STILL, CHANCE().manual_seed(0))
         side = np.full(2, float(before))
         theirs = get_warp_matrix(side / 2, side, 0.0, output_size=(112, 112))
         np.testing.assert_allclose(moves[0], theirs, atol=1e-4)
@@ -104,7 +104,7 @@ def test_joints_go_where_their_pictures_go() -> None:
     frames = torch.zeros(count, 96, 96, 3, dtype=torch.uint8)
     frames[:, 24:27, 39:42] = 255
     chosen = AugmentConfig(color=0.0, noise=0.0, blur=0.2)
-    images, moved = augment.augmented(frames, joints, 112, chosen, CHANCE().manual_seed(1))
+    images, moved = augment.augment(frames, joints, 112, chosen, CHANCE().manual_seed(1))
     sides = set()
     for image, points in zip(images, moved, strict=True):
         (found,) = torch.nonzero(points[:, 2]).flatten().tolist()
@@ -120,7 +120,7 @@ def test_joints_that_leave_the_image_are_outside() -> None:
     joints = torch.tensor([[20.0, 50.0, 1.0], [94.0, 50.0, 1.0], [50.0, 50.0, 0.0]]).repeat(6, 1)
     near = torch.tensor([[[1.0, 0.0, 10.0], [0.0, 1.0, 0.0]]])
     still = torch.zeros(1, dtype=torch.bool)
-    moved = augment.moved(joints[None, :17], near, still, 100)[0]
+    moved = augment.move_keypoints(joints[None, :17], near, still, 100)[0]
     assert moved[:3, 2].tolist() == [1.0, 0.0, 0.0]
     assert augment.MIRRORED[:3] == [0, 2, 1]
     assert [augment.MIRRORED[n] for n in augment.MIRRORED] == list(range(17))
@@ -132,14 +132,12 @@ def test_pictures_change_by_the_generator_alone() -> None:
     joints = torch.from_numpy(clip.keypoints)
 
     def changed(seed: int) -> torch.Tensor:
-        return augment.augmented(frames, joints, 112, AugmentConfig(), CHANCE().manual_seed(seed))[
-            0
-        ]
+        return augment.augment(frames, joints, 112, AugmentConfig(), CHANCE().manual_seed(seed))[0]
 
     state = torch.get_rng_state()
     assert torch.equal(changed(1), changed(1)) and not torch.equal(changed(1), changed(2))
     assert torch.equal(torch.get_rng_state(), state)
-    blurry = augment.blurred(changed(1), 2.5, CHANCE().manual_seed(0))
+    blurry = augment.blur(changed(1), 2.5, CHANCE().manual_seed(0))
     assert torch.allclose(blurry.mean(dim=(2, 3)), changed(1).mean(dim=(2, 3)), atol=0.02)
     assert blurry.var() < changed(1).var()
 

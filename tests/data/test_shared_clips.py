@@ -155,7 +155,7 @@ def test_training_tells_watched_clips_that_it_trains_on(
     )
     assert trained(lists, "train", "--strict") == 2
     said = capsys.readouterr().err
-    assert "error: 2 clips of seen are in train too: 'b4' (there 'a2'), 'b2'; take them out" in said
+    assert "error: 2 clips of seen are in train too: 'b4' (there 'a2'), 'b2'; remove them" in said
 
 
 def test_validation_clips_are_to_be_new_as_well(

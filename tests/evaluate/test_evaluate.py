@@ -409,7 +409,7 @@ def test_weights_that_are_no_numbers_are_refused(
         assert "nan%" not in printed.out
         (line,) = [line for line in printed.err.splitlines() if line.startswith("error: ")]
         assert "tensors hold nan or inf (first classifier.bias)" in line
-        assert "take another checkpoint" in line
+        assert "use another checkpoint" in line
 
 
 def test_logits_that_are_no_numbers_are_refused(
@@ -424,12 +424,12 @@ def test_logits_that_are_no_numbers_are_refused(
     state["classifier.bias"].fill_(3.3e38)
     save_file(state, place)
     lines = errors(capsys, f"model={run}", f"manifest={file}", f"out={out}", *QUICK)
-    assert f"{run}: what it says of 2 of 2 clips is nan or inf, first of" in lines[0]
+    assert f"{run}: its predictions for 2 of 2 clips are nan or inf, first for" in lines[0]
     assert not (out / "predictions.npz").exists()
     for more in ((), ("window=0.5",)):
         assert main(["predict", str(run), str(file), *more, *QUICK]) == 2
         shown = capsys.readouterr()
-        assert "is nan or inf" in shown.err and "nan%" not in shown.out
+        assert "are nan or inf" in shown.err and "nan%" not in shown.out
 
 
 def test_a_clip_that_cannot_be_read_stops_it(

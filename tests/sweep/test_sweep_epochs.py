@@ -83,7 +83,7 @@ def test_what_chooses_the_epoch_changes_nothing_else(
 
 def test_scores_of_features_need_them(data: Path, tmp_path: Path) -> None:
     file = adapt_config(data, tmp_path / "run", "source_only", select="dev")
-    with pytest.raises(ViddaError, match="select: dev is computed from features; give features=tr"):
+    with pytest.raises(ViddaError, match="select: dev is computed from features; set features=tr"):
         adapt(file, dry_run=True)
 
 

@@ -37,13 +37,12 @@ class AdaptConfig(TrainConfig):
     )
     frozen: Path | None = Field(
         None,
-        description="folder for the outputs of the model's layers below the pooling over time,"
-        " which are then frozen and computed once per clip, as in testing; null: all layers learn",
+        description="folder for the outputs of layers below the pooling over time, which are then"
+        " frozen and computed once per clip, as in testing; null: all layers learn",
     )
     select: EpochScore | Literal["last"] = Field(  # type: ignore[assignment] # more than training
         SOURCE_VALIDATION,
-        description="score that chooses the epoch, none of which uses target labels; last: the"
-        " last epoch",
+        description="score that chooses the epoch, all without target labels; last: the last",
     )
 
     @property

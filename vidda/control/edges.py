@@ -49,9 +49,7 @@ class MedianThresholds(Config):
 
 
 class CannyEdges(Config):
-    """Canny's binary edges, with which the Canny ControlNets were trained (IEEE PAMI
-    8(6), 1986).
-    """
+    """Canny's binary edges (IEEE PAMI 8(6), 1986), as the Canny ControlNets were trained."""
 
     name: Literal["canny"] = "canny"
     thresholds: Annotated[FixedThresholds | MedianThresholds, Field(discriminator="name")] = Field(

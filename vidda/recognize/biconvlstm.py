@@ -22,9 +22,7 @@ Width = Annotated[int, Field(ge=1)]
 
 
 class FlatHeadConfig(Config):
-    """The paper's head: the feature map flattened to a vector, then linear layers with tanh between
-    them.
-    """
+    """The paper's head: the flattened feature map, then linear layers with tanh between."""
 
     name: Literal["flat"] = "flat"
     grid: int = Field(

@@ -76,8 +76,7 @@ class TrainConfig(LoopConfig):
     )
     patience: Annotated[int, Field(ge=1)] | None = Field(
         None,
-        description="epochs without a better validation accuracy after which training stops; null:"
-        " never",
+        description="epochs without better validation after which training stops; null: never",
     )
 
     @property

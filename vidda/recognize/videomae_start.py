@@ -66,9 +66,7 @@ class VideoMaeScratch(Config):
 
 
 class VideoMaeFolder(Config):
-    """Weights in a folder with config.json and *.safetensors, as transformers' save_pretrained
-    writes it.
-    """
+    """Weights in a folder as transformers' save_pretrained writes it."""
 
     name: Literal["folder"] = "folder"
     path: Path = Field(description="folder with config.json and *.safetensors")
