@@ -1,5 +1,6 @@
 """Unions on the command line: another name drops the old choice's keys, and only those."""
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -8,6 +9,9 @@ from pydantic import Field
 
 from vidda import config
 from vidda.config import Config, ConfigError
+from vidda.data.frame_sampling import UniformSampling
+from vidda.data.transforms import RandomResizedCrop
+from vidda.recognize.train_config import TrainConfig
 
 
 class Hub(Config):
@@ -144,7 +148,7 @@ def test_it_works_in_lists_in_mappings_and_within_another_switch(tmp_path: Path)
     job = load(
         tmp_path, text, "sampler.source.path=p", "sampler.source.name=folder", "sampler.kind=fast"
     )
-    assert job.sampler == Fast(source=Folder(path=Path("p")))
+    assert job.sampler == Fast(steps=6, source=Folder(path=Path("p")))
 
 
 def test_a_key_of_the_default_choice_needs_no_name(tmp_path: Path) -> None:
@@ -156,6 +160,20 @@ def test_a_key_of_the_default_choice_needs_no_name(tmp_path: Path) -> None:
     )
     # What stands there by default is not the other choice's.
     assert load(tmp_path, "sampler: {eta: 0.1}", "sampler.kind=warm").sampler == Warm(eta=0.1)
+
+
+@pytest.mark.parametrize("key", ["transform: {size: 64}", "test_sampling: {name: uniform}"])
+def test_a_file_and_the_command_line_leave_the_same_defaults(tmp_path: Path, key: str) -> None:
+    needed = {"run": "r", "train": ["t.csv"], "val": "v.csv", "model": {"name": "biconvlstm"}}
+    file = tmp_path / "train.yaml"
+    file.write_text(json.dumps(needed))
+    name, _, value = key.partition(": ")
+    line = config.load(TrainConfig, file, [f"{name}={value}"])
+    file.write_text("\n".join([*(f"{k}: {json.dumps(v)}" for k, v in needed.items()), key]))
+    assert config.load(TrainConfig, file) == line
+    # As the help says, and not as the class alone would have it.
+    assert isinstance(line.transform.crop, RandomResizedCrop)
+    assert isinstance(line.test_sampling, UniformSampling) and not line.test_sampling.jitter
 
 
 def test_keys_of_one_other_choice_ask_for_its_name(tmp_path: Path) -> None:
@@ -194,4 +212,6 @@ def test_a_later_layer_switches_what_an_earlier_one_has_set(tmp_path: Path) -> N
     assert load(tmp_path, HUB, ["sampler.steps=3"], ["sampler.eta=0.1"]).sampler == Fast(
         steps=3, eta=0.1
     )
-    assert load(tmp_path, HUB, ["sampler.eta=0.1"], ["sampler={kind: fast}"]).sampler == Fast()
+    assert load(tmp_path, HUB, ["sampler.eta=0.1"], ["sampler={kind: fast}"]).sampler == Fast(
+        steps=6
+    )

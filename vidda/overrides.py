@@ -1,9 +1,8 @@
 """`key.sub=value` of the command line, set in the plain data of a config before it is validated.
 
-A mapping of a union that names its choice stands alone: what it leaves out is as that choice has it
-by default. One that names none changes what stands there by default, in a file as on the command
-line. An override that names another choice than the data do drops the keys of the old one, and
-keeps those that both have.
+A mapping changes what is there by default, in a file as on the command line: what it leaves out
+stays. One that names another choice of a union has that choice's own defaults. An override that
+names another choice than the data do drops the keys of the old one, and keeps those that both have.
 """
 
 import json
@@ -27,24 +26,23 @@ def apply(schema: type[BaseModel], data: dict[str, Any], *layers: Sequence[str])
     """Set every override in `data`, a later layer's over an earlier one's; return the mistakes.
 
     Within a layer order does not matter, but for two values of the same key, of which the last
-    counts. `list.0.key=value` reaches into a list. What an override makes anew is filled with what
-    stands there by default: after `sampling.frames=8` the rest is the default sampling's, unless
-    another override names another. A mapping of names to files is the command line's alone as soon
-    as that gives it a new name: `watch.real=FILE` leaves out what a config's file watches.
+    counts. `list.0.key=value` reaches into a list. What is left out is as it is by default: after
+    `sampling.frames=8` the rest is the default sampling's. A mapping of names to files is the
+    command line's alone as soon as that gives it a new name: `watch.real=FILE` leaves out what a
+    config's file watches.
     """
     problems: list[str] = []
     parsed = [_pairs(layer, problems) for layer in layers]
     for place in _replaced(schema, data, [pair for pairs in parsed for pair in pairs]):
         place.clear()
-    made: set[Names] = set()
     for pairs in parsed:
-        _switch(schema, data, dict(pairs), made)
+        _switch(schema, data, dict(pairs))
         for names, value in pairs:
             try:
-                _set(schema, data, names, value, made)
+                _set(schema, data, names, value)
             except ConfigError as error:
                 problems += error.problems
-    _fill([schema], None, data, made, ())
+    _fill([schema], None, data)
     return problems
 
 
@@ -98,21 +96,16 @@ def _get(data: Any, names: Names) -> Any:
     return data
 
 
-def _switch(
-    schema: type[BaseModel], data: dict[str, Any], given: dict[Names, Any], made: set[Names]
-) -> None:
+def _switch(schema: type[BaseModel], data: dict[str, Any], given: dict[Names, Any]) -> None:
     """Take out of `data` what belongs to choices for which overrides name another.
 
-    given: the overrides, not set yet, so that their own keys stay. made: takes the names of the
-    mappings that named no choice before.
+    given: the overrides, not set yet, so that their own keys stay.
     """
     for names in sorted(given, key=len):
         place = _get(data, names[:-1])
         field, models = stands_at(schema, data, names[:-1])
         if not isinstance(place, dict) or len(models) < 2 or names[-1] != tag(models[0])[0]:
             continue
-        if names[-1] not in place:
-            made.add(names[:-1])
         old = chosen(models, place, default_of(field) if field else None)
         new = [model for model in models if tag(model)[1] == given[names]]
         if new and new != old:
@@ -142,10 +135,8 @@ def _fits(model: type[BaseModel], name: str, value: Any) -> bool:
     return True
 
 
-def _set(
-    schema: type[BaseModel], data: dict[str, Any], names: Names, value: Any, made: set[Names]
-) -> None:
-    """Set one value. made: takes the names of the mappings that did not exist before."""
+def _set(schema: type[BaseModel], data: dict[str, Any], names: Names, value: Any) -> None:
+    """Set one value, and the mappings and lists above it where there are none."""
     place: Any = data
     for depth, name in enumerate(names[:-1], 1):
         if isinstance(place, list):
@@ -153,12 +144,10 @@ def _set(
         else:
             if place.get(name) is None:
                 place[name] = _made(schema, data, names[:depth])
-                made.add(names[:depth])
             place = place[name]
         if not isinstance(place, dict | list):
             key = ".".join(names)
             raise ConfigError([f"{key}: {name!r} is {shown(place)}, which has no keys"])
-    made -= {below for below in made if below[: len(names)] == names}
     if isinstance(place, list):
         place[_number(place, names, len(names))] = value
     else:
@@ -185,12 +174,10 @@ def _made(schema: type[BaseModel], data: dict[str, Any], names: Names) -> Any:
     return [one.model_dump(mode="json") if isinstance(one, BaseModel) else one for one in default]
 
 
-def _fill(
-    models: list[type[BaseModel]], default: Any, data: Any, made: set[Names], names: Names
-) -> None:
-    """Fill what overrides have made, and unions that name no choice, with what is there by default.
+def _fill(models: list[type[BaseModel]], default: Any, data: Any) -> None:
+    """Fill every mapping with what is there by default, unless it names another choice.
 
-    models: what may stand at `names`, where `data` is. default: what does if nothing is said.
+    models: classes that `data` may be of. default: what is there if nothing is given.
     """
     if not isinstance(data, dict) or not models:
         return
@@ -198,7 +185,7 @@ def _fill(
     if unnamed and another(models, data, default):
         return  # validation asks for its name
     models = chosen(models, data, default)
-    if (names in made or unnamed) and isinstance(default, BaseModel) and type(default) in models:
+    if isinstance(default, BaseModel) and type(default) in models:
         for name, value in default.model_dump(mode="json").items():
             data.setdefault(name, value)
     else:
@@ -209,7 +196,7 @@ def _fill(
             continue
         if step_into(field.annotation) == "":
             stands = getattr(default, name) if default else default_of(field)
-            _fill(inner, stands, below, made, (*names, name))
+            _fill(inner, stands, below)
         elif isinstance(below, dict | list):
-            for part, one in below.items() if isinstance(below, dict) else enumerate(below):
-                _fill(inner, None, one, made, (*names, name, str(part)))
+            for one in below.values() if isinstance(below, dict) else below:
+                _fill(inner, None, one)
