@@ -33,7 +33,11 @@ def empty_pose(frames: int) -> Pose:
 
 
 def known_joints(scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Return which scores are at least `threshold` and above 0, bool of the shape of `scores`."""
+    """Return which joints are known, bool of the shape of `scores`.
+
+    scores: confidence of each joint, of any shape; 0 where it was not found. threshold: lowest
+    score of a known joint; a score of 0 never is.
+    """
     joints: np.ndarray = (scores >= threshold) & (scores > 0)
     return joints
 

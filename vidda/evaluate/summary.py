@@ -22,7 +22,10 @@ class Intervals(Config):
     seed: int = Field(default=0, ge=0, description="seed of the bootstrap samples")
 
     def wilson(self, share: float, clips: int) -> Interval:
-        """Return Wilson's interval of an accuracy, 0 to 1, over a number of clips."""
+        """Return Wilson's interval of an accuracy over independent clips.
+
+        share: the accuracy, 0 to 1. clips: their number.
+        """
         return wilson(share, clips, self.confidence)
 
     def bootstrap(self, values: np.ndarray, clusters: np.ndarray) -> Interval | None:
@@ -37,7 +40,11 @@ class Intervals(Config):
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Accuracy, 0 to 1, on the clips that share one value of a column."""
+    """Accuracy on the clips that share one value of a column.
+
+    column, value: its name and the value. clips: their number. accuracy: 0 to 1. wilson: interval
+    of the accuracy.
+    """
 
     column: str
     value: str
@@ -113,9 +120,9 @@ def subjects_of(saved: SavedPredictions) -> np.ndarray:
 
 
 def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
-    """Count the known subjects, and the clips without one.
+    """Return the number of known subjects, and the number of clips without one.
 
-    subjects: (N,) text, "" where unknown, see `subjects_of`.
+    subjects: (N,) text, the subject of each clip, "" where it is not known.
     """
     known = subjects[subjects != ""]
     return len(np.unique(known)), len(subjects) - len(known)

@@ -87,7 +87,11 @@ class TransferCell:
 
 @dataclass(frozen=True, slots=True)
 class EpochCell:
-    """Mean accuracy, 0 to 1, of a row's runs at the selected, the last and the oracle epoch."""
+    """Mean accuracy of a row's runs on one task, 0 to 1, at three epochs.
+
+    row, task: names. selected, last, oracle: at the epoch that each run selected, at its last one,
+    and at the one of the highest test accuracy.
+    """
 
     row: str
     task: str

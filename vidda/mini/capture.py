@@ -107,8 +107,8 @@ def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
 def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float) -> np.ndarray:
     """Return a canvas of labels or depths warped to the image, by nearest pixels, without mixing.
 
-    map_: as `to_image` returns it. size: pixels a side of the image. outside: value beyond the
-    canvas.
+    values: (H, W) of the canvas. map_: (2, 3) affine map, from `to_image`. size: pixels a side of
+    the image. outside: value beyond the canvas. Returns (size, size) of the type of `values`.
     """
     return cv2.warpAffine(
         values,

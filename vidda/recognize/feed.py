@@ -96,5 +96,8 @@ def cycle_items(clips: int, count: int, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def max_repeats(clips: int, count: int) -> int:
-    """Return the largest number of times that a clip can be in an epoch of `cycle_items`."""
+    """Return the largest number of times that a clip can be in an epoch of `cycle_items`.
+
+    clips: size of the small set. count: items of the epoch.
+    """
     return -(-count // clips) + 1

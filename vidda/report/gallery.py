@@ -22,9 +22,10 @@ LOWEST_FPS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class GalleryVideo:
-    """One video of a clip. file: path relative to the report, None where there is none.
+    """One video of a clip.
 
-    reason: why there is none.
+    name: of its column. file: path relative to the report, None where there is none. reason: why
+    there is none.
     """
 
     name: str
@@ -34,7 +35,10 @@ class GalleryVideo:
 
 @dataclass(frozen=True, slots=True)
 class GalleryClip:
-    """The videos of one clip: source, controls, translations. note: why it was chosen."""
+    """The videos of one clip: source, controls, translations.
+
+    id: the clip's. note: why it was chosen.
+    """
 
     id: str
     note: str
@@ -43,7 +47,10 @@ class GalleryClip:
 
 @dataclass(frozen=True, slots=True)
 class ChosenClips:
-    """Clips to show, each with the reason for its choice."""
+    """Clips to show.
+
+    source: the manifest that they are in. clips: each with the reason for its choice.
+    """
 
     source: Manifest
     clips: tuple[tuple[ClipRecord, str], ...]

@@ -29,7 +29,8 @@ _TEXT_ATTENTION = re.compile(r"(?<=\.self_attn)\.to_(q|k|v|out)_lora\.")
 def adapter_pipeline(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
     """Return a diffusers pipeline around the models, whose methods load LoRAs into them.
 
-    The models are shared, not copied; the pipeline cannot sample, for it has no autoencoder.
+    unet: of diffusers. text_encoder, tokenizer: CLIP's, of transformers. They are shared, not
+    copied; the pipeline cannot sample, for it has no autoencoder.
     """
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
