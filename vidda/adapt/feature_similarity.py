@@ -44,7 +44,11 @@ class FeatureSimilarityConfig(MethodConfig):
 
 
 class FeatureSimilarity(Method):
-    """The method of `FeatureSimilarityConfig`. parents: (N,) int64, see `MethodSettings`."""
+    """The method of `FeatureSimilarityConfig`.
+
+    parents: (N,) int64, index in the manifest of the clip that each clip is a translation of, -1
+    where it is none or that clip is not in the manifest.
+    """
 
     parents: torch.Tensor
 

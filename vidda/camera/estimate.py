@@ -68,7 +68,7 @@ def estimate_cameras(clips: Iterable[np.ndarray]) -> CameraStatistics:
 
 
 def measure_clip(frames: np.ndarray) -> MeasuredClip:
-    """Return the camera effects of one clip (T, H, W, 3) uint8 RGB."""
+    """Return the camera effects of one clip. frames: (T, H, W, 3) uint8 RGB."""
     height, width = frames.shape[1:3]
     side = min(height, width)
     small_height, small_width = shake.working_size(height, width)

@@ -45,8 +45,8 @@ def known_joints(scores: np.ndarray, threshold: float) -> np.ndarray:
 def people_boxes(pose: Pose, threshold: float = 0.0) -> np.ndarray:
     """Return the box around the known joints of each person in each frame.
 
-    threshold: see `known_joints`. Returns (T, P, 4) float32 x0, y0, x1, y1 in pixels, NaN where a
-    person has no known joint.
+    threshold: lowest score of a known joint. Returns (T, P, 4) float32 x0, y0, x1, y1 in pixels,
+    NaN where a person has no known joint.
     """
     counted = known_joints(pose.scores, threshold)[..., None]
     low = np.where(counted, pose.keypoints, np.inf).min(axis=2)

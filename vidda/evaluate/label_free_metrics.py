@@ -71,9 +71,10 @@ def soft_neighborhood_density(logits: np.ndarray, temperature: float = 0.05) -> 
 def class_correlation(logits: np.ndarray) -> float:
     """Return the cosine of the class correlation P^T P and the identity, 1/K to 1.
 
-    P: (N, K) predicted probabilities. It is 1 where all predictions are certain and all classes
-    equally frequent. Tu et al., What Does Softmax Probability Tell Us about Classifiers Ranking
-    Across Diverse Test Conditions?, TMLR 2024 (SoftmaxCorr there, Corr-C elsewhere).
+    P: predicted probabilities (N, K), the softmax of `logits` (N, K). It is 1 where all predictions
+    are certain and all classes equally frequent. Tu et al., What Does Softmax Probability Tell Us
+    about Classifiers Ranking Across Diverse Test Conditions?, TMLR 2024 (SoftmaxCorr there, Corr-C
+    elsewhere).
     """
     probabilities = _probabilities(logits)
     correlation = probabilities.T @ probabilities

@@ -17,7 +17,7 @@ ScoreValues = Mapping[str, Sequence[float]]
 
 @dataclass(frozen=True, slots=True)
 class ScoreWorth:
-    """How well a score chooses epochs, as means over runs that differ in their seed.
+    """Quality of a score for choosing epochs, as means over runs that differ in their seed.
 
     score: its name. correlation: Spearman's, of the score with the test accuracy over the epochs;
     None where one of them is constant in every run. accuracy: on the test clips, at the epochs that

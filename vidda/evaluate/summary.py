@@ -29,9 +29,10 @@ class Intervals(Config):
         return wilson(share, clips, self.confidence)
 
     def bootstrap(self, values: np.ndarray, clusters: np.ndarray) -> Interval | None:
-        """Return the bootstrap interval of a mean over clips (and runs), see `bootstrap_mean`.
+        """Return the bootstrap interval of a mean over clips (and runs); None for a single cluster.
 
-        values: (N,) or (R, N), correct predictions (bool) or gains (float). clusters: (N,) keys.
+        values: (N,) or (R, N), correct predictions (bool) or gains (float), of N clips in R runs.
+        clusters: (N,) keys; clips of one key, such as a subject, are resampled together.
         """
         return bootstrap_mean(
             values, clusters, samples=self.samples, seed=self.seed, confidence=self.confidence
@@ -55,12 +56,13 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A model's results on one list of clips.
+    """A model's results on one list of clips; accuracies, F1 and calibration error are 0 to 1.
 
-    Accuracies, F1 and calibration error are 0 to 1. bootstrap: the clips of a subject are resampled
-    together, those without one alone; None for a single subject. subjects: number of known ones.
-    confusion: predictions (columns) of the clips of each class (rows). without_subject: clips
-    whose subject is not known.
+    clips, subjects, without_subject: number of clips, of known subjects, and of clips whose subject
+    is not known. classes: names, index by index. wilson, bootstrap: intervals of the accuracy; for
+    the latter the clips of a subject are resampled together, those without one alone, and it is
+    None for a single subject. confusion: (K, K), number of clips by class (rows) and prediction
+    (columns). strata: accuracy by the values of some columns.
     """
 
     clips: int

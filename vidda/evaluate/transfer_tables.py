@@ -105,7 +105,10 @@ def write_tables(
     tasks: Sequence[str],
     confidence: float,
 ) -> None:
-    """Write transfer.csv, transfer.md and transfer.json."""
+    """Write transfer.csv, transfer.md and transfer.json into a folder.
+
+    tasks: names, in the order of the columns. confidence: of the cells' intervals, 0 to 1.
+    """
     content = {
         "confidence": confidence,
         "cells": [asdict(cell) for cell in cells],

@@ -45,9 +45,9 @@ def draw_lens(
 ) -> Lens:
     """Return a game engine's perfect camera, with random real values for the named factors.
 
-    factors: of `clip.FACTORS`. frames: T. size: pixels a side. view: ground or air. altitude_m:
-    meters, None on the ground. Each factor has its own random stream: switching one off does not
-    change the others.
+    seed: of the clip's camera. factors: of `clip.FACTORS`. frames: T. size: pixels a side. view:
+    ground or air. altitude_m: meters, None on the ground. Each factor has its own random stream:
+    switching one off does not change the others.
     """
     shaking, exposing, sensing = (np.random.default_rng((*seed, n)) for n in range(3))
     shaky, exposed, noisy = (name in factors for name in ("camera", "exposure", "noise"))

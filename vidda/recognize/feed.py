@@ -49,7 +49,8 @@ class Feed:
     def epoch(self, number: int, start: int) -> Iterator[BatchPair | None]:
         """Yield the pairs of one epoch, without the first `start` ones.
 
-        It yields None for a pair with a batch of which no clip can be read.
+        number: of the epoch, from 0. It yields None for a pair with a batch of which no clip can be
+        read.
         """
         loaders = [loader for loader in (self.source, self.target) if loader is not None]
         for batches in zip(

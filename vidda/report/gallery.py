@@ -101,7 +101,10 @@ def _chosen(
 def clip_files(
     config: Gallery, source: Manifest, clip: ClipRecord, translations: Mapping[str, Translation]
 ) -> dict[str, Path | str]:
-    """Return the file of each video of a clip, or why there is none, by the name of its column."""
+    """Return the file of each video of a clip, or why there is none, by the name of its column.
+
+    translations: by the name of their column. A file is a path, a reason text.
+    """
     found: dict[str, Path | str] = {"source": inside(source.root, clip.path)}
     if config.control is not None:
         folder = inside(config.control / "clips", clip.path)
@@ -127,7 +130,8 @@ def write(
 ) -> list[GalleryClip]:
     """Write the videos of the chosen clips to OUT/videos, as H.264 that every browser plays.
 
-    All videos of a clip end together, with the shortest of them.
+    translations: by the name of their column. All videos of a clip end together, with the shortest
+    of them.
     """
     written = []
     clips = track(chosen.clips, label="gallery", total=len(chosen.clips), unit="clips")

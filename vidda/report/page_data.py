@@ -30,9 +30,9 @@ View = dict[str, Any]
 
 
 def transfer_view(found: FoundTransfer, used_labels: Collection[RowTask]) -> View:
-    """Return the transfer table, and the strips of intervals below it.
+    """Return the transfer table, and the strips of intervals below it, as data for the page.
 
-    used_labels: rows and tasks that used target labels, see `rows_with_target_labels`.
+    used_labels: rows and tasks that used target labels, from `rows_with_target_labels`.
     """
     tasks = found.transfer.tasks
     whole = {(cell.row, cell.task): cell for cell in found.cells if cell.part == ALL}

@@ -50,7 +50,8 @@ def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipRes
 class ClipPaths:
     """Paths of a source clip's files; relative to OUT, except for `result`.
 
-    shown: without the ending.
+    media: the translated video or image. sidecar: its .npz. shown: its comparison sheets and
+    videos, without the ending. result: the JSON file of the result.
     """
 
     media: str

@@ -28,8 +28,9 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str | None) -> "Shard":
-        """Return the shard written as i/n; None is the whole job. Raises ValueError for anything
-        else.
+        """Return the shard written as i/n, such as 2/8; None is the whole job.
+
+        Raises ValueError for anything else.
         """
         if text is None:
             return cls(1, 1)

@@ -89,7 +89,8 @@ def read(
 def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
     """Yield every frame of a video in order, (H, W, 3) uint8 RGB, without holding all of them.
 
-    size: see `read`, which gives the same frames. Raises VideoError.
+    path: of the video. size: of the frames, as in `read`, which gives the same frames. Raises
+    VideoError.
     """
     index = index_of(Path(path))
     height, width = _target(index.info, size)

@@ -30,9 +30,10 @@ FAULTS = (
 
 
 def info(path: Path) -> VideoInfo:
-    """Return the facts of an image, or of an animation; raises VideoError where it cannot be read.
+    """Return the facts of an image file, or of an animated one.
 
-    Pixels are decoded only where an animation's times need it.
+    Pixels are decoded only where an animation's times need it. Raises VideoError where it cannot be
+    read.
     """
     try:
         with Image.open(path) as image:

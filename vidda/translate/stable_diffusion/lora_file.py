@@ -33,7 +33,8 @@ _OF_TEXT_ENCODER = ("text_model.", "encoder.")
 class LoraFile:
     """A LoRA as diffusers reads it, with alpha / rank multiplied in: each layer adds up @ down.
 
-    strengths: |scale| |up| |down| of each layer, to compare with what diffusers applies.
+    state: the matrices by diffusers' names. strengths: |scale| |up| |down| of each layer, to
+    compare with what diffusers applies.
     """
 
     state: dict[str, torch.Tensor]
