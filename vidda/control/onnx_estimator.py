@@ -198,12 +198,11 @@ def _open_session(config: RtmposeOnnxConfig) -> "InferenceSession":
 
 
 def execution_providers(device: str, available: Sequence[str]) -> list[Any]:
-    """Return onnxruntime's execution providers for a device, the first choice first, with the GPU's
-    index.
+    """Return onnxruntime's execution providers for a device, the first choice first.
 
-    device: as in `RtmposeOnnxConfig`. available: providers of this onnxruntime. A GPU without an
-    index is PyTorch's current one, where PyTorch has any, so that several workers do not all use
-    the first.
+    device: auto, cpu, cuda or cuda:NUMBER. available: names of this onnxruntime's providers. An
+    item is a name, or a name with its options: the GPU's index. A GPU without an index is PyTorch's
+    current one, where PyTorch has any, so that several workers do not all use the first.
     """
     if device == "cpu" or CUDA not in available:
         return [CPU]

@@ -34,7 +34,7 @@ class EpochAccuracies:
 
     @property
     def chosen(self) -> dict[str, int]:
-        """Return the epochs named selected, last and oracle."""
+        """Return the epochs by name: selected, last and oracle."""
         return {"selected": self.selected, "last": self.last, "oracle": self.oracle}
 
 

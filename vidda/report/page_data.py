@@ -27,6 +27,7 @@ POINTS = 60
 COLOR_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 View = dict[str, Any]
+"""Values for the page's template, by the names that it uses."""
 
 
 def transfer_view(found: FoundTransfer, used_labels: Collection[RowTask]) -> View:
@@ -73,7 +74,10 @@ def _cell(cell: TransferCell, best: bool) -> View:
 
 
 def gap_views(found: FoundTransfer, gap: Gap) -> list[View]:
-    """Return the bars of each task, on a common scale that includes 0% and 100%."""
+    """Return the bars of each task, on a common scale that includes 0% and 100%.
+
+    gap: names of the source's and the target's row. The result is values for the page's template.
+    """
     return [_gap(task) for task in closed_gaps(found.cells, found.transfer.tasks, gap)]
 
 
@@ -104,7 +108,11 @@ def _gap(task: TaskGap) -> View:
 
 
 def result_views(found: FoundTransfer | None, tested: Sequence[FoundTest]) -> list[View]:
-    """Return the strata and confusions of the rows of each task, and of each single test."""
+    """Return the strata and confusions of the rows of each task, and of each single test.
+
+    found: the transfer table, if there is one. tested: the single tests. The result is values for
+    the page's template.
+    """
     views = [_result(task, merged) for task, merged in _by_task(found).items()] if found else []
     for one in tested:
         name = one.record.path.name
@@ -163,7 +171,10 @@ def _merged(name: str, one: MergedSeeds) -> View:
 
 
 def tested_views(tested: Sequence[FoundTest]) -> list[View]:
-    """Return the metrics of the single tests, a table row each."""
+    """Return the metrics of the single tests, a table row each.
+
+    The result is values for the page's template.
+    """
     return [
         {
             "name": one.record.path.name,
@@ -179,7 +190,10 @@ def tested_views(tested: Sequence[FoundTest]) -> list[View]:
 
 
 def curve_views(found: FoundRuns) -> list[View]:
-    """Return charts of loss and accuracy, for the runs of each row and task and each other run."""
+    """Return charts of loss and accuracy, for the runs of each row and task and each other run.
+
+    The result is values for the page's template, with charts as SVG.
+    """
     groups: dict[tuple[Path, ...], dict[str, list[str]]] = {}
     for row in found.transfer.transfer.rows if found.transfer else ():
         for task, paths in row.runs.items():
@@ -229,7 +243,8 @@ def _averaged(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 def quality_view(translations: Mapping[str, Translation], worst: int) -> View | None:
     """Return the distribution of each quality figure and the worst clips of each translation.
 
-    worst: how many clips of each translation. None without translations.
+    translations: by name. worst: how many clips of each translation. None without translations. The
+    result is values for the page's template.
     """
     if not translations:
         return None

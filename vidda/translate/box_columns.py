@@ -12,6 +12,7 @@ from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
 
 Columns = tuple[str, str, str, str]
+"""Names of the manifest columns of a box: left, upper, right and lower edge."""
 
 
 def box_columns(

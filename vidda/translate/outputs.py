@@ -34,9 +34,10 @@ class ClipResult(DerivedFiles):
 
 
 def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
-    """Return a clip's result; None where there is none, or its files are not whole.
+    """Return a clip's result; None where there is none, or its files are damaged.
 
-    content: compare hashes, not only sizes, as in `DerivedFiles.is_intact`.
+    out: the folder of the translation. content: compare hashes too, which reads every file;
+    otherwise only sizes.
     """
     result = ClipResult.read(ClipPaths.of(clip, out).result)
     if result is None or result.id != clip.id:

@@ -17,6 +17,7 @@ from vidda.types import ClipRecord
 SETTINGS_FILE, SHARDS = "shards.json", "shards"
 
 Group = tuple[ClipRecord, ...]
+"""Clips that pass through the model together."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from vidda.video.info import VideoInfo
 from vidda.video.video_error import VideoError
 
 Size = tuple[int, int] | int | None
+"""Height and width in pixels, or the length of the shorter side, or None for the video's own."""
 
 READER = 2
 """Version, increased whenever the same file gives other frames; caches of frames name it."""

@@ -14,6 +14,7 @@ TRANSFORMERS = "model"
 SCHEDULER = "scheduler/scheduler_config.json"
 
 JsonContent = dict[str, Any]
+"""The content of a JSON file, such as a model's config.json."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -16,6 +16,7 @@ from vidda.config import Config
 from vidda.control.controls import Controls
 
 Shape = tuple[int, int, int]
+"""Channels, height and width of one frame's latents."""
 
 
 class IndependentNoise(Config):
