@@ -76,7 +76,7 @@ def _cell(cell: TransferCell, best: bool) -> View:
 def gap_views(found: FoundTransfer, gap: Gap) -> list[View]:
     """Return the bars of each task, on a common scale that includes 0% and 100%.
 
-    gap: names of the source's and the target's row. The result is values for the page's template.
+    gap: names of the source's and the target's row.
     """
     return [_gap(task) for task in closed_gaps(found.cells, found.transfer.tasks, gap)]
 
@@ -110,8 +110,7 @@ def _gap(task: TaskGap) -> View:
 def result_views(found: FoundTransfer | None, tested: Sequence[FoundTest]) -> list[View]:
     """Return the strata and confusions of the rows of each task, and of each single test.
 
-    found: the transfer table, if there is one. tested: the single tests. The result is values for
-    the page's template.
+    found: the transfer table, if there is one. tested: the single tests.
     """
     views = [_result(task, merged) for task, merged in _by_task(found).items()] if found else []
     for one in tested:
@@ -171,10 +170,7 @@ def _merged(name: str, one: MergedSeeds) -> View:
 
 
 def tested_views(tested: Sequence[FoundTest]) -> list[View]:
-    """Return the metrics of the single tests, a table row each.
-
-    The result is values for the page's template.
-    """
+    """Return the metrics of the single tests, a table row each."""
     return [
         {
             "name": one.record.path.name,
@@ -190,10 +186,7 @@ def tested_views(tested: Sequence[FoundTest]) -> list[View]:
 
 
 def curve_views(found: FoundRuns) -> list[View]:
-    """Return charts of loss and accuracy, for the runs of each row and task and each other run.
-
-    The result is values for the page's template, with charts as SVG.
-    """
+    """Return charts of loss and accuracy, for the runs of each row and task and each other run."""
     groups: dict[tuple[Path, ...], dict[str, list[str]]] = {}
     for row in found.transfer.transfer.rows if found.transfer else ():
         for task, paths in row.runs.items():
@@ -243,8 +236,7 @@ def _averaged(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 def quality_view(translations: Mapping[str, Translation], worst: int) -> View | None:
     """Return the distribution of each quality figure and the worst clips of each translation.
 
-    translations: by name. worst: how many clips of each translation. None without translations. The
-    result is values for the page's template.
+    translations: by name. worst: how many clips of each translation. None without translations.
     """
     if not translations:
         return None
