@@ -14,7 +14,7 @@ from vidda.command import COMMANDS, _sort, schema_of
 from vidda.config import ConfigError
 from vidda.experiment import experiment_plan as experiment_plan
 from vidda.experiment.experiment_config import ExperimentConfig
-from vidda.schema import stands_at, tag
+from vidda.schema import find_field, tag
 from vidda.sweep import sweep_plan as sweep_plan
 from vidda.sweep.sweep_config import SweepConfig
 
@@ -72,7 +72,7 @@ def inline(file: Path) -> Iterator[list[str]]:
         depth, name, comment = len(found[1]), found[2], found[3] or ""
         above = [one for one in above if one[0] < depth] + [(depth, name)]
         names = [one for _, one in above]
-        _, models = stands_at(schema, {}, names)
+        _, models = find_field(schema, {}, names)
         tags = [tag(model)[1] for model in models] if len(models) > 1 else []
         word = re.match(r"(?:or )?(?:\{name: )?(\w+)", comment)
         setting = re.match(r"(\w+): (\w+)", comment)
@@ -140,7 +140,7 @@ def test_overrides_in_the_text_of_a_page_name_keys_of_some_command(page: Path) -
     prose = re.sub(r"```python.*?```", "", text_of(page), flags=re.DOTALL)
     for override in (one for several in advised(prose) for one in several):
         key = override.partition("=")[0]
-        found = [stands_at(schema_of(name), {}, key.split("."))[0] for name in COMMANDS]
+        found = [find_field(schema_of(name), {}, key.split("."))[0] for name in COMMANDS]
         assert any(found) or key == "key", override
 
 
@@ -160,9 +160,9 @@ def test_a_job_changes_keys_that_its_commands_have(
 ) -> None:
     monkeypatch.chdir(ROOT)
     if file.parent.name == "run":
-        assert experiment_plan.make(config.load(ExperimentConfig, file)).stages
+        assert experiment_plan.make_plan(config.load(ExperimentConfig, file)).stages
     else:
-        assert sweep_plan.make(config.load(SweepConfig, file)).cells()
+        assert sweep_plan.make_plan(config.load(SweepConfig, file)).cells()
 
 
 def test_the_switches_that_the_field_makes_most() -> None:

@@ -18,9 +18,11 @@ from vidda.errors import ViddaError
 
 @dataclass(frozen=True)
 class Command:
-    """A command: its function, one line of help, and the config keys that may be given bare.
+    """A command of the command line.
 
-    A key that ends in `...` takes all bare arguments that are left, as a list.
+    target: its function, as `module:function`. help: one line of help. positional: the config keys
+    that may be given bare; one that ends in `...` takes all bare arguments that are left, as a
+    list.
     """
 
     target: str

@@ -27,9 +27,9 @@ from vidda.errors import ConfigError as ConfigError
 from vidda.errors import ViddaError
 from vidda.files import file_name
 from vidda.overrides import apply
-from vidda.schema import another, describe, models_at, tag
+from vidda.schema import describe, fitting_choice, models_at, tag
 from vidda.yaml_data import read as read
-from vidda.yaml_data import shown
+from vidda.yaml_data import to_one_line
 
 LONGEST_NAME, LONGEST_PATH = 255, 4095
 """In bytes, the most that Linux accepts."""
@@ -90,12 +90,12 @@ def _expanded(value: Any) -> Any:
 C = TypeVar("C", bound=Config)
 
 
-def changeable(config: Config) -> set[str]:
-    """Return the dotted keys, at any depth, that a resumed run may have other values of."""
+def changeable_keys(config: Config) -> set[str]:
+    """Return the dotted keys, at any depth, whose values may differ in a resumed run."""
     found = set(config.may_change)
     for name, value in config:
         if isinstance(value, Config):
-            found |= {f"{name}.{key}" for key in changeable(value)}
+            found |= {f"{name}.{key}" for key in changeable_keys(value)}
     return found
 
 
@@ -204,7 +204,7 @@ def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mi
         models = models_at(schema, loc)
         choices = sorted(str(tag(model)[1]) for model in models)
         hint = f"missing; choose one of {', '.join(choices)}"
-        if one := another(models, value, None):
+        if one := fitting_choice(models, value, None):
             hint += f"; only {tag(one)[1]} has {', '.join(value)}: add {key}={tag(one)[1]}"
         return hint
     if kind == "union_tag_invalid":
@@ -214,11 +214,11 @@ def _complaint(schema: type[BaseModel], key: str, loc: tuple[str | int, ...], mi
     if kind == "value_error":
         return str(context["error"])
     if kind in WANTED:
-        return f"{shown(value)} is not {WANTED[kind]}"
+        return f"{to_one_line(value)} is not {WANTED[kind]}"
     message = mistake["msg"]
     if message.startswith("Input "):
-        return shown(value) + message.removeprefix("Input")
-    return f"{shown(value)}: {message[0].lower()}{message[1:]}"
+        return to_one_line(value) + message.removeprefix("Input")
+    return f"{to_one_line(value)}: {message[0].lower()}{message[1:]}"
 
 
 def _unknown_key(schema: type[BaseModel], loc: tuple[str | int, ...]) -> str:

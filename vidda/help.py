@@ -78,8 +78,9 @@ def find(written: str, keys: Sequence[Key]) -> list[tuple[Key, list[Key]]]:
     """Return each key that is meant, with the keys or choices right below it.
 
     written: dotted, as on the command line (`stages.0.width`), or with `[]` and NAME as in a help.
-    A choice is `method.coral` or `method.name=coral`; the keys below it are found with and without
-    it, so that one name may mean several keys. Those returned are spelled as written.
+    keys: all of a command's. A choice is `method.coral` or `method.name=coral`; the keys below it
+    are found with and without it, so that one name may mean several keys. Those returned are
+    spelled as written.
     """
     names = written.replace("[]", ".[]").split(".")
     found = []

@@ -15,8 +15,16 @@ from pydantic.fields import FieldInfo
 
 from vidda import yaml_data
 from vidda.errors import ConfigError
-from vidda.schema import another, chosen, default_of, models_in, stands_at, step_into, tag
-from vidda.yaml_data import shown
+from vidda.schema import (
+    default_of,
+    find_field,
+    fitting_choice,
+    models_in,
+    select_choices,
+    step_into,
+    tag,
+)
+from vidda.yaml_data import to_one_line
 
 Names = tuple[str, ...]
 Pair = tuple[Names, Any]
@@ -75,7 +83,7 @@ def _replaced(
     found = []
     for names, _ in pairs:
         place = _get(data, names[:-1])
-        field = stands_at(schema, data, names[:-1])[0] if isinstance(place, dict) else None
+        field = find_field(schema, data, names[:-1])[0] if isinstance(place, dict) else None
         if field and _holds_files(field) and names[-1] not in place:
             found.append(place)
     return found
@@ -103,10 +111,10 @@ def _switch(schema: type[BaseModel], data: dict[str, Any], given: dict[Names, An
     """
     for names in sorted(given, key=len):
         place = _get(data, names[:-1])
-        field, models = stands_at(schema, data, names[:-1])
+        field, models = find_field(schema, data, names[:-1])
         if not isinstance(place, dict) or len(models) < 2 or names[-1] != tag(models[0])[0]:
             continue
-        old = chosen(models, place, default_of(field) if field else None)
+        old = select_choices(models, place, default_of(field) if field else None)
         new = [model for model in models if tag(model)[1] == given[names]]
         if new and new != old:
             for name in [name for name in place if _belongs(name, place[name], old, new[0])]:
@@ -147,7 +155,7 @@ def _set(schema: type[BaseModel], data: dict[str, Any], names: Names, value: Any
             place = place[name]
         if not isinstance(place, dict | list):
             key = ".".join(names)
-            raise ConfigError([f"{key}: {name!r} is {shown(place)}, which has no keys"])
+            raise ConfigError([f"{key}: {name!r} is {to_one_line(place)}, which has no keys"])
     if isinstance(place, list):
         place[_number(place, names, len(names))] = value
     else:
@@ -167,7 +175,7 @@ def _number(place: list[Any], names: Names, depth: int) -> int:
 
 def _made(schema: type[BaseModel], data: dict[str, Any], names: Names) -> Any:
     """Return what overrides begin with at a key that is not there: a default list, or nothing."""
-    field, _ = stands_at(schema, data, names)
+    field, _ = find_field(schema, data, names)
     if field is None or step_into(field.annotation) != "[]":
         return {}
     default = default_of(field) or ()
@@ -182,9 +190,9 @@ def _fill(models: list[type[BaseModel]], default: Any, data: Any) -> None:
     if not isinstance(data, dict) or not models:
         return
     unnamed = len(models) > 1 and tag(models[0])[0] not in data
-    if unnamed and another(models, data, default):
+    if unnamed and fitting_choice(models, data, default):
         return  # validation asks for its name
-    models = chosen(models, data, default)
+    models = select_choices(models, data, default)
     if isinstance(default, BaseModel) and type(default) in models:
         for name, value in default.model_dump(mode="json").items():
             data.setdefault(name, value)

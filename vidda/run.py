@@ -223,7 +223,7 @@ def _check(path: Path, config: Config, fingerprints: Mapping[str, str], resume: 
     written = configs.read(path / "config.yaml")
     if not (path / "config.yaml").read_text(encoding="utf-8").strip():
         raise ViddaError(f"{path / 'config.yaml'}: empty; put it back, or choose another folder")
-    free = configs.changeable(config)
+    free = configs.changeable_keys(config)
     before, now = (
         {key: value for key, value in _flat(tree).items() if key not in free}
         for tree in (written, _resolved(config))

@@ -86,13 +86,14 @@ def models_at(schema: type[BaseModel], loc: tuple[str | int, ...]) -> list[type[
     return models
 
 
-def stands_at(
+def find_field(
     schema: type[BaseModel], data: Any, names: Sequence[str]
 ) -> tuple[FieldInfo | None, list[type[BaseModel]]]:
-    """Return the field at dotted names of a config's data, and the classes that may stand there.
+    """Return the field that a dotted key names in a config, and the config classes it may hold.
 
-    Unions on the way are narrowed as `chosen` does. An item of a list or a mapping has no field of
-    its own, only classes. Where the config has no such key, both are empty.
+    schema: the config's class. data: the config's values as plain data, by which unions on the way
+    are narrowed (`select_choices`). names: the key, split at its dots. An item of a list or a
+    mapping has no field of its own, only classes. Where the config has no such key, both are empty.
     """
     field: FieldInfo | None = None
     models, default = [schema], None
@@ -100,7 +101,7 @@ def stands_at(
         if field is not None and step_into(field.annotation):
             field, default = None, None  # the name is an item's
         else:
-            named = [m for m in chosen(models, data, default) if name in m.model_fields]
+            named = [m for m in select_choices(models, data, default) if name in m.model_fields]
             if not named:
                 return None, []
             field = named[0].model_fields[name]
@@ -112,9 +113,10 @@ def stands_at(
     return field, models
 
 
-def chosen(models: list[type[BaseModel]], data: Any, default: Any) -> list[type[BaseModel]]:
+def select_choices(models: list[type[BaseModel]], data: Any, default: Any) -> list[type[BaseModel]]:
     """Return the choice of a union that its data name by their tag, or else the default one.
 
+    models: the union's classes. data: as in the YAML file. default: the field's default, or None.
     Data with an unknown tag, or without any where there is no default, leave all of `models`.
     """
     if not isinstance(data, dict) or not any(tag(model)[0] in data for model in models):
@@ -122,8 +124,14 @@ def chosen(models: list[type[BaseModel]], data: Any, default: Any) -> list[type[
     return [model for model in models if data.get(tag(model)[0]) == tag(model)[1]] or models
 
 
-def another(models: list[type[BaseModel]], data: Any, default: Any) -> type[BaseModel] | None:
-    """Return the one choice of a union that has all keys of its data, where the default has not."""
+def fitting_choice(
+    models: list[type[BaseModel]], data: Any, default: Any
+) -> type[BaseModel] | None:
+    """Return the one choice of a union that has all keys of its data, where the default has not.
+
+    models: the union's classes. data: as in the YAML file. default: the field's default, or None.
+    Returns None where the default has all keys, and where no choice or several fit.
+    """
     own = type(default).model_fields if isinstance(default, BaseModel) else {}
     if not isinstance(data, dict) or data.keys() <= own.keys():
         return None
@@ -132,7 +140,7 @@ def another(models: list[type[BaseModel]], data: Any, default: Any) -> type[Base
 
 
 def default_of(field: FieldInfo) -> Any:
-    """Return what a field is by default; None for a required one."""
+    """Return a field's default value; None for a required field."""
     return None if field.is_required() else field.get_default(call_default_factory=True)
 
 
@@ -144,8 +152,9 @@ def models_in(annotation: Any) -> list[type[BaseModel]]:
 
 
 def tag(model: type[BaseModel]) -> tuple[str, Any]:
-    """Return a union member's tag, its first field with one possible value: (key, value) or ("",
-    None).
+    """Return the tag of a choice of a union, as (key, value); ("", None) where it has none.
+
+    The tag is the class's first field that has one possible value, such as name: coral.
     """
     for name, field in model.model_fields.items():
         values = typing.get_args(field.annotation)
@@ -160,7 +169,10 @@ def _union_name(model: type[BaseModel]) -> str:
 
 
 def step_into(annotation: Any) -> str:
-    """Return what is between a key and the keys in its value: "[]", ".NAME" or ""."""
+    """Return what a help puts between a key and the keys below it.
+
+    annotation: the key's type. "[]" for a list, ".NAME" for a mapping, else "".
+    """
     origin = typing.get_origin(annotation)
     if origin in (list, tuple):
         return "[]"

@@ -96,7 +96,10 @@ def read_rows(
 
 
 def size_ratio(frames: np.ndarray, clip: ClipRecord, root: Path) -> np.ndarray:
-    """Return (2,) the size of frames (T, H, W, 3) divided by that of the clip's own, in x and y."""
+    """Return the size of frames divided by that of their clip's video, (2,) in x and y.
+
+    frames: (T, H, W, 3). clip, root: the clip that they are of, and its manifest's root.
+    """
     info = video.probe(inside(root, clip.path))
     height, width = frames.shape[1:3]
     return np.array([width / info.width, height / info.height])

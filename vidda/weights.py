@@ -156,7 +156,7 @@ def _no_file(path: Path, name: str, others: list[Path], missing: str) -> str:
 
 
 @contextmanager
-def silence(*libraries: Any) -> Iterator[None]:
+def silence_libraries(*libraries: Any) -> Iterator[None]:
     """Silence libraries' own warnings and progress bars within the block.
 
     libraries: their modules `utils.logging`, as diffusers and transformers have them.

@@ -95,8 +95,11 @@ def parse(text: str, origin: str) -> Any:
     return _checked(data, origin)
 
 
-def shown(data: Any) -> str:
-    """Return a value as one line of YAML for a message, cut to 60 characters."""
+def to_one_line(data: Any) -> str:
+    """Return a value as one line for a message, cut to 60 characters.
+
+    data: as read from YAML.
+    """
     text = json.dumps(data, default=str, ensure_ascii=False)
     return text if len(text) <= 60 else text[:57] + "..."
 
@@ -151,6 +154,6 @@ def _problems(data: Any, key: str, depth: int) -> Iterator[str]:
         for name, below in data.items() if isinstance(data, dict) else enumerate(data):
             yield from _problems(below, f"{key}.{name}" if key else str(name), depth + 1)
     elif isinstance(data, int) and not -WIDEST <= data < WIDEST:
-        yield f"{start}{shown(data)} is a whole number of more than 64 bits"
+        yield f"{start}{to_one_line(data)} is a whole number of more than 64 bits"
     elif isinstance(data, str) and _NO_TEXT.search(data):
         yield f"{start}{data!r:.60} holds NUL or bytes that are not UTF-8; rename it"

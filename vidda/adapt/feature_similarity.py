@@ -44,7 +44,11 @@ class FeatureSimilarityConfig(MethodConfig):
 
 
 class FeatureSimilarity(Method):
-    """The method of `FeatureSimilarityConfig`. parents: (N,) int64, see `MethodSettings`."""
+    """The method of `FeatureSimilarityConfig`.
+
+    parents: (N,) int64, index in the manifest of the clip that each clip is a translation of, -1
+    where it is none or that clip is not in the manifest.
+    """
 
     parents: torch.Tensor
 
@@ -72,9 +76,10 @@ class FeatureSimilarity(Method):
         return Terms(losses, terms.metrics | {"pairs": pairs})
 
     def pairs(self, number: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-        """Return the positions in a batch of translations and of their parents, (P,) int64 each.
+        """Return indices into a batch: of P translations, and of their parents, (P,) int64 each.
 
-        number: (B,) int64, the clips of the batch by their number in the manifest.
+        number: (B,) int64, the index of each clip of the batch in the manifest. Translations
+        without their parent in the batch are left out.
         """
         matches = self.parents[number][:, None] == number[None]
         child, parent = matches.nonzero(as_tuple=True)

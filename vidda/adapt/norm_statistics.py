@@ -42,9 +42,10 @@ class StatisticsTally:
         self._clips: dict[str, int] = {}
 
     def add(self, layer: str, output: torch.Tensor, clips: int, channels: int) -> None:
-        """Add the statistics of a layer's output for `clips` clips.
+        """Add the statistics of a layer's output; one of fewer than 3 dimensions is ignored.
 
-        channels: the dimension of `output` with the channels.
+        layer: its name. output: (clips x n, ...), with the n rows of a clip one after another.
+        clips: their number. channels: the dimension of `output` with the channels.
         """
         if output.ndim < 3:
             return

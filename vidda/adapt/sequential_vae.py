@@ -10,7 +10,10 @@ SLOPE = 0.1
 
 
 class Gaussian(NamedTuple):
-    """Diagonal Gaussians: mean and log-variance, (..., D) each."""
+    """Diagonal Gaussians.
+
+    mean, log_variance: (..., D) each, the latter the natural logarithm of the variance.
+    """
 
     mean: torch.Tensor
     log_variance: torch.Tensor
@@ -24,8 +27,9 @@ class Gaussian(NamedTuple):
 
 
 class SequentialLatents(NamedTuple):
-    """The posteriors of a batch. static: (B, D), of the whole clip. dynamic: (B, T, D), of each
-    time step.
+    """The posteriors of a batch of clips.
+
+    static: (B, D), of the whole clip. dynamic: (B, T, D), of each time step.
     """
 
     static: Gaussian
@@ -54,7 +58,10 @@ class SequentialVae(nn.Module):
         )
 
     def encode(self, frames: torch.Tensor) -> SequentialLatents:
-        """Return the posteriors of clips, from their features (B, T, width)."""
+        """Return the posteriors of clips' static and dynamic latents.
+
+        frames: (B, T, width) features of each time step.
+        """
         states, _ = self.both_ways(self.entry(frames))
         forwards, backwards = states.chunk(2, dim=2)
         # Each direction's state after the whole clip.
@@ -71,7 +78,10 @@ class SequentialVae(nn.Module):
         return expected
 
     def decode(self, static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
-        """Return reconstructed features (B, T, width), from latents (B, D) and (B, T, D)."""
+        """Return reconstructed features (B, T, width) from latents.
+
+        static: (B, D), of the clip. dynamic: (B, T, D), of each time step.
+        """
         repeated = static[:, None].expand(-1, dynamic.shape[1], -1)
         frames: torch.Tensor = self.decoder(torch.cat([dynamic, repeated], 2))
         return frames

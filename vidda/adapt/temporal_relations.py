@@ -20,7 +20,10 @@ MAX_RELATIONS = 3
 
 
 class RelationStrengths(NamedTuple):
-    """The strength of the reversed gradient of the domain discriminators, level by level."""
+    """Factors, 0 or more, of the reversed gradient of the three domain discriminators.
+
+    relation: of those of relations. video: of that of clips. frame: of that of time steps.
+    """
 
     relation: float
     video: float

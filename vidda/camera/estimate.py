@@ -68,7 +68,7 @@ def estimate_cameras(clips: Iterable[np.ndarray]) -> CameraStatistics:
 
 
 def measure_clip(frames: np.ndarray) -> MeasuredClip:
-    """Return the camera effects of one clip (T, H, W, 3) uint8 RGB."""
+    """Return the camera effects of one clip. frames: (T, H, W, 3) uint8 RGB."""
     height, width = frames.shape[1:3]
     side = min(height, width)
     small_height, small_width = shake.working_size(height, width)
@@ -106,10 +106,11 @@ def luma(frames: np.ndarray) -> np.ndarray:
 
 
 def clip_noise(lab: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, float]:
-    """Return the standard deviation (3,) and grain of a clip's noise, from a few pairs of frames.
+    """Return the standard deviation (3,) of a clip's noise and its grain, in CIELAB units and
+    pixels.
 
-    lab: (T, H, W, 3) CIELAB; steps: (T - 1, 3) movement of the image from frame to frame, pixels
-    and radians. Units as in `light.estimate_noise`.
+    lab: (T, H, W, 3) CIELAB. steps: (T - 1, 3) movement of the image from frame to frame, pixels
+    and radians. Measured on a few pairs of frames; both are 0 for a clip of one frame.
     """
     if not len(steps):
         return np.zeros(3), 0.0

@@ -87,9 +87,10 @@ class MeasurementSettings:
 
 
 def run(config: CameraJobConfig, *, dry_run: bool, resume: bool) -> int:
-    """Make every video that is missing, then the manifest; return 0 when finished.
+    """Write every video that is missing, then the manifest; return 0 when finished, else 1.
 
-    dry_run: print the plan and write nothing. resume: continue a stopped job. Raises ViddaError.
+    dry_run: print the plan and write nothing. resume: continue a stopped job. Raises ViddaError for
+    mistakes in the config or the manifests.
     """
     manifest = load_manifest(config.input)
     manifest = replace(manifest, root=manifest.root.absolute())

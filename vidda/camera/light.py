@@ -31,7 +31,10 @@ def to_lab(frames: np.ndarray) -> np.ndarray:
 
 
 def to_rgb(lab: np.ndarray) -> np.ndarray:
-    """Return CIELAB frames (T, H, W, 3) as uint8 RGB; colors outside RGB are clipped."""
+    """Return CIELAB frames as uint8 RGB, (T, H, W, 3); colors outside RGB are clipped.
+
+    lab: (T, H, W, 3) float32, L* in 0..100.
+    """
     return np.stack([_rgb(frame) for frame in lab])
 
 
@@ -52,8 +55,9 @@ def match_color(
 ) -> np.ndarray:
     """Return a CIELAB clip (T, H, W, 3) float32 moved toward a mean and spread of its channels.
 
-    mean, spread: (3,) wanted mean and standard deviation. strength: share 0..1 of the change. A
-    channel is scaled within STRETCH_LIMITS, so that a clip without contrast gets none.
+    lab: (T, H, W, 3) float32. mean, spread: (3,) wanted mean and standard deviation, in CIELAB
+    units. strength: share 0..1 of the change. A channel is scaled within STRETCH_LIMITS, so that a
+    clip without contrast gets none.
     """
     own_mean, own_spread = lab.mean((0, 1, 2)), lab.std((0, 1, 2))
     stretch = np.clip(spread / np.maximum(own_spread, 1e-3), *STRETCH_LIMITS) ** strength
@@ -112,8 +116,8 @@ def add_noise(
 ) -> np.ndarray:
     """Return a CIELAB clip (T, H, W, 3) float32 with new Gaussian noise added.
 
-    deviation: (3,) standard deviation of the noise. grain: its correlation length in pixels, 0:
-    white.
+    lab: (T, H, W, 3) float32. deviation: (3,) standard deviation of the noise, in CIELAB units.
+    grain: its correlation length in pixels, 0: white.
     """
     noise = rng.standard_normal(lab.shape, np.float32)
     if grain > 0.0:

@@ -21,8 +21,9 @@ DAMAGE_ERRORS = (ValueError, EOFError, KeyError, OSError, zipfile.BadZipFile, zl
 class ArrayCache:
     """A folder of cached arrays.
 
-    Where the folder cannot be written or its disk has less than `min_free_gib` GiB left, arrays are
-    computed but not stored; see `CacheFolder`.
+    folder: made where it does not exist. min_free_gib: GiB of disk space to leave free; where less
+    would stay free, or the folder cannot be written, arrays are computed but not stored. Raises
+    ViddaError where there can be no such folder.
     """
 
     def __init__(self, folder: Path, *, min_free_gib: float = 5.0) -> None:

@@ -57,7 +57,10 @@ class WholeFrame(Config):
     def find(
         self, frames: np.ndarray, clip: ClipRecord, root: Path, indices: np.ndarray | None
     ) -> np.ndarray:
-        """Return the frame itself as one person's box in every frame, (T, 1, 4)."""
+        """Return the frame itself as one person's box in every frame, (T, 1, 4) float32.
+
+        frames: (T, H, W, 3). The other arguments, as in `BoxSource.find`, are not used.
+        """
         count, height, width = frames.shape[:3]
         return np.tile(np.array([0, 0, width, height], np.float32), (count, 1, 1))
 

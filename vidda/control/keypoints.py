@@ -33,7 +33,11 @@ def empty_pose(frames: int) -> Pose:
 
 
 def known_joints(scores: np.ndarray, threshold: float) -> np.ndarray:
-    """Return which scores are at least `threshold` and above 0, bool of the shape of `scores`."""
+    """Return which joints are known, bool of the shape of `scores`.
+
+    scores: confidence of each joint, of any shape; 0 where it was not found. threshold: lowest
+    score of a known joint; a score of 0 never is.
+    """
     joints: np.ndarray = (scores >= threshold) & (scores > 0)
     return joints
 
@@ -41,8 +45,8 @@ def known_joints(scores: np.ndarray, threshold: float) -> np.ndarray:
 def people_boxes(pose: Pose, threshold: float = 0.0) -> np.ndarray:
     """Return the box around the known joints of each person in each frame.
 
-    threshold: see `known_joints`. Returns (T, P, 4) float32 x0, y0, x1, y1 in pixels, NaN where a
-    person has no known joint.
+    threshold: lowest score of a known joint. Returns (T, P, 4) float32 x0, y0, x1, y1 in pixels,
+    NaN where a person has no known joint.
     """
     counted = known_joints(pose.scores, threshold)[..., None]
     low = np.where(counted, pose.keypoints, np.inf).min(axis=2)

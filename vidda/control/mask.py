@@ -34,7 +34,11 @@ HEAD = ("nose", "right_eye", "left_eye", "right_ear", "left_ear")
 
 
 def has_mask(clip: ClipRecord, root: Path) -> bool:
-    """Return whether a clip has a sidecar with a mask in it."""
+    """Return whether a clip has a sidecar with a mask in it.
+
+    clip, root: the clip, and its manifest's root. A damaged sidecar counts as having one, so that
+    reading it reports the error.
+    """
     try:
         with np.load(sidecar_path(clip, root), allow_pickle=False) as content:
             return "mask" in content

@@ -135,10 +135,11 @@ class RtmposeOnnx:
 
 
 def crop_regions(boxes: np.ndarray, aspect: float, padding: float) -> tuple[np.ndarray, np.ndarray]:
-    """Return the centers and sizes (N, 2) of the regions that the model gets for boxes (N, 4).
+    """Return the centers and the sizes, (N, 2) each, of the regions that the model gets for boxes.
 
-    Centers are x, y and sizes width, height in pixels. A box grows to `aspect`, its width over its
-    height, and by the factor `padding`; none of it is cut off.
+    boxes: (N, 4) x0, y0, x1, y1 in pixels. Centers are x, y and sizes width, height in pixels. A
+    box grows to `aspect`, its width over its height, and by the factor `padding`; none of it is cut
+    off.
     """
     center = (boxes[:, :2] + boxes[:, 2:]) / 2
     width, height = (padding * (boxes[:, 2:] - boxes[:, :2])).T
@@ -197,12 +198,11 @@ def _open_session(config: RtmposeOnnxConfig) -> "InferenceSession":
 
 
 def execution_providers(device: str, available: Sequence[str]) -> list[Any]:
-    """Return onnxruntime's execution providers for a device, the first choice first, with the GPU's
-    index.
+    """Return onnxruntime's execution providers for a device, the first choice first.
 
-    device: as in `RtmposeOnnxConfig`. available: providers of this onnxruntime. A GPU without an
-    index is PyTorch's current one, where PyTorch has any, so that several workers do not all use
-    the first.
+    device: auto, cpu, cuda or cuda:NUMBER. available: names of this onnxruntime's providers. An
+    item is a name, or a name with its options: the GPU's index. A GPU without an index is PyTorch's
+    current one, where PyTorch has any, so that several workers do not all use the first.
     """
     if device == "cpu" or CUDA not in available:
         return [CPU]

@@ -135,7 +135,8 @@ def finished_record(
 ) -> DerivedFiles | None:
     """Return the record of OUT/<path> if it is of this clip and its files are intact, else None.
 
-    content: see `DerivedFiles.is_intact`.
+    clip_id: of the source clip. content: compare hashes too, which reads every file; otherwise only
+    sizes.
     """
     record = DerivedFiles.read(record_path(out, path))
     if record is None or record.id != clip_id or not record.is_intact(out, content=content):
@@ -150,10 +151,10 @@ def missing(
     *,
     content: bool = True,
 ) -> list[T]:
-    """Return the wanted outputs that are not there and intact, with a progress bar of the check.
+    """Return the wanted outputs that do not exist or are damaged, with a progress bar of the check.
 
-    named: gives an output's path relative to `out` and its clip's id. content: see
-    `DerivedFiles.is_intact`; without it no progress is printed.
+    named: gives an output's path relative to `out` and its clip's id. content: compare hashes too,
+    which reads every file; otherwise only sizes, without progress.
     """
     if not out.exists():
         return list(wanted)

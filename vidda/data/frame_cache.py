@@ -24,7 +24,9 @@ from vidda.video.video_error import VideoError
 class FrameCache:
     """A folder of decoded frames.
 
-    folder, min_free_gib: see `CacheFolder`, also for a folder that cannot be written.
+    folder: made where it does not exist. min_free_gib: GiB of disk space to leave free; where less
+    would stay free, or the folder cannot be written, further clips are decoded each time. Raises
+    ViddaError where there can be no such folder.
     """
 
     def __init__(self, folder: Path | str, *, min_free_gib: float = 5.0) -> None:

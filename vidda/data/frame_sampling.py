@@ -19,7 +19,8 @@ Stride = Annotated[int, Field(ge=1, description="distance of neighboring sampled
 def clip_rng(seed: int, epoch: int, clip_id: str, purpose: str) -> np.random.Generator:
     """Return a random generator that depends on its arguments alone, not on workers or machine.
 
-    purpose: a word that separates the draws of one job (frames, transform) from another's.
+    seed: of the run. epoch: from 0. clip_id: the clip's. purpose: a word that separates the draws
+    of one job (frames, transform) from another's.
     """
     digest = hashlib.sha256(f"{seed}\0{epoch}\0{purpose}\0{clip_id}".encode()).digest()
     return np.random.Generator(np.random.Philox(key=int.from_bytes(digest[:16], "big")))

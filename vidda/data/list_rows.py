@@ -43,8 +43,8 @@ class ListPart(Config):
 class ListRow:
     """One line of a list.
 
-    where: its location, for messages. label: a number or a class name, None where unknown. meta:
-    further columns of the manifest.
+    part: the list that it is in. where: its location, for messages. path: the clip's. label: a
+    number or a class name, None where unknown. meta: further columns of the manifest.
     """
 
     part: ListPart

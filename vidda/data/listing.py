@@ -49,7 +49,8 @@ WHOLE = "_whole"
 class Problem:
     """One thing wrong with one file or one line of a list.
 
-    where: the file's path under the root, or `list.txt:17`.
+    kind: of the problem; some kinds can be allowed by the user. where: the file's path under the
+    root, or `list.txt:17`. text: the message; "" where the kind says all.
     """
 
     kind: Kind
@@ -65,10 +66,10 @@ class Problem:
 class Listing:
     """A dataset as its lists describe it, filled line by line.
 
-    clips: by path. lists: the paths of each list, in its order.
-    experiments: for each `task/setting` the list of each part (train, target, val, test).
-    notes: what the user should know but need not correct.
-    covered: prefixes of the folders in which every video should be in some list.
+    root: folder of the data. classes: names, index by index. clips: by path. lists: the paths of
+    each list, in its order. experiments: for each `task/setting` the list of each part (train,
+    target, val, test). problems: mistakes found so far. notes: what the user should know but need
+    not correct. covered: prefixes of the folders in which every video should be in some list.
     """
 
     root: Path
@@ -81,7 +82,10 @@ class Listing:
     covered: tuple[str, ...] = ("",)
 
     def problem(self, kind: Kind, where: str, text: str) -> None:
-        """Add a problem; see `Problem`."""
+        """Add a problem.
+
+        where: the file's path under the root, or `list.txt:17`. text: the message.
+        """
         self.problems.append(Problem(kind, where, text))
 
     def note_other_files(self, paths: Iterable[str]) -> None:
@@ -187,7 +191,10 @@ def split_media(tree: Tree, prefix: str = "") -> tuple[list[str], list[str]]:
 
 
 def left_out_note(others: Sequence[str]) -> str:
-    """Return the end of a message on files that are left out for their suffix, "" for no files."""
+    """Return the end of a message on files that are left out for their suffix.
+
+    others: their paths; "" is returned where there are none.
+    """
     if not others:
         return ""
     kinds = sorted({suffix(path) or "none" for path in others})
@@ -196,7 +203,7 @@ def left_out_note(others: Sequence[str]) -> str:
 
 
 def require_lists(files: Iterable[Path]) -> None:
-    """Raise ViddaError with a line for each list that is not there."""
+    """Raise ViddaError with a line for each of the list files that does not exist."""
     missing = [f"{file}: no such list" for file in files if not file.is_file()]
     if missing:
         raise ViddaError("\n".join(missing))

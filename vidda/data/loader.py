@@ -38,6 +38,7 @@ class Batch(NamedTuple):
 class BadClip(NamedTuple):
     """A clip that could not be read, as a worker sends it to the main process.
 
+    number: its index in the manifest; -1 where the error is no clip's. error: the message.
     clip_fault: whether the fault is the clip's, so that a batch may be made without it.
     """
 

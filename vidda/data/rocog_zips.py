@@ -49,7 +49,10 @@ def unpack_zips(root: Path, notes: list[str], *, dry_run: bool) -> Tree:
 
 
 def tree_path(archive: Path, member: str) -> str | None:
-    """Return the path of a zip member in the tree, None where it does not belong to it."""
+    """Return the path in the tree of a member of a zip, None where it does not belong to it.
+
+    archive: path of the zip, whose name states domain and view. member: its name in the zip.
+    """
     path = member.replace("\\", "/")
     if side := re.search(rf"(?:^|/)({SIDE.pattern})$", path):
         return side[1]

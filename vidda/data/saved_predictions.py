@@ -48,7 +48,8 @@ def save_predictions(
 ) -> None:
     """Write predictions to an .npz, atomically; the same predictions give the same bytes.
 
-    classes: names of the K logits. columns: see `SavedPredictions`.
+    classes: names of the K logits. columns: further columns of the manifest, (N,) text by name, ""
+    where a value is not known.
     """
     arrays = {
         "format": np.array(FORMAT),

@@ -33,10 +33,10 @@ def plan(
 ) -> tuple[list[Member], list[str]]:
     """Return the members to unpack, and the names of those that are left out.
 
-    path_in_tree: gives, for an archive and a member's name, the path under `folder`, or None to
-    leave the member out. Raises ViddaError with a line for each mistake: a file that is no zip, a
-    member that leaves the folder, is a link, is encrypted or is duplicated with another content,
-    and an archive that grows beyond reason.
+    archives: zip files. path_in_tree: gives, for an archive and a member's name, the path under
+    `folder`, or None to leave the member out. Raises ViddaError with a line for each mistake: a
+    file that is no zip, a member that leaves the folder, is a link, is encrypted or is duplicated
+    with another content, and an archive that grows beyond reason.
     """
     members: list[Member] = []
     left: list[str] = []

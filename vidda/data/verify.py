@@ -22,7 +22,7 @@ class Checked:
     """The result of decoding one file.
 
     error: what is wrong with it, None if nothing. seconds: its length, 0 with an error or of an
-    image. notes: oddities of a file that reads nevertheless, see `VideoInfo`.
+    image. notes: oddities of a file that can be read nevertheless, a sentence each.
     """
 
     error: str | None
@@ -58,7 +58,8 @@ def verify(
 def known_seconds(results: Path, tree: Tree) -> dict[str, float]:
     """Return the length in seconds, by path, of every file of `tree` with a valid result.
 
-    results: see `verify`; a result is valid if size and mtime are those of the file now.
+    results: file of JSON lines that `verify` wrote; a result is valid if size and mtime are those
+    of the file now.
     """
     return {
         path: result.seconds

@@ -29,7 +29,10 @@ CHUNK = 8
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One video to make of a source clip. copy: its number, from 0. path: relative to OUT."""
+    """One video to make of a source clip.
+
+    clip: the source. copy: number of the version, from 0. path: of the video, relative to OUT.
+    """
 
     clip: ClipRecord
     copy: int
@@ -86,7 +89,7 @@ def missing(versions: Sequence[Version], out: Path) -> list[Version]:
 
 
 def manifest_written(out: Path) -> bool:
-    """Return whether OUT's manifest is there as `write_all` wrote it."""
+    """Return whether OUT's manifest exists as `write_all` wrote it."""
     return derived.finished_record(out, MANIFEST, MANIFEST) is not None
 
 

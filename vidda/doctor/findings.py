@@ -12,7 +12,7 @@ class MissingPart(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Result of a check: the state, and one line that describes the part or its fault."""
+    """Result of a check. detail: one line that describes the part or its fault."""
 
     state: State
     detail: str

@@ -10,21 +10,30 @@ from vidda.provenance import git_commit, version
 
 
 def check_vidda() -> str:
-    """Describe the versions of vidda and Python, and the commit."""
+    """Describe the versions of vidda and Python, and the commit.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     commit = git_commit()
     where = f", commit {commit[:12]}{'+changes' if '+' in commit else ''}" if commit else ""
     return f"{vidda.__version__}{where}, Python {platform.python_version()}"
 
 
 def check_machine() -> str:
-    """Describe the machine's cores, memory and platform."""
+    """Describe the machine's cores, memory and platform.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     cores = len(os.sched_getaffinity(0))
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     return f"{cores} cores, {memory / 2**30:.0f} GiB memory, {platform.platform(terse=True)}"
 
 
 def check_disk() -> str:
-    """Describe the free disk space in this folder; OSError below 2 GiB."""
+    """Describe the free disk space in this folder; OSError below 2 GiB.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     free = shutil.disk_usage(".").free / 2**30
     if free < 2:
         raise OSError(f"{free:.1f} GiB free in this folder")
@@ -32,12 +41,18 @@ def check_disk() -> str:
 
 
 def check_cpu() -> str:
-    """Multiply matrices on the CPU in each precision."""
+    """Multiply matrices on the CPU in each precision.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     return f"torch {version('torch')}; {_precisions('cpu')}"
 
 
 def check_cuda() -> str:
-    """Multiply matrices on each CUDA device in each precision; MissingPart without a device."""
+    """Multiply matrices on each CUDA device in each precision; MissingPart without a device.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
 
     if not torch.cuda.is_available():

@@ -16,7 +16,10 @@ RECOGNIZERS = ("MCG-NJU/videomae-base", "MCG-NJU/videomae-base-finetuned-kinetic
 
 
 def check_torchvision() -> str:
-    """Resize a clip with torchvision."""
+    """Resize a clip with torchvision.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from torchvision.transforms import v2
 
@@ -28,7 +31,10 @@ def check_torchvision() -> str:
 
 
 def check_pytorchvideo() -> str:
-    """Run a small X3D of pytorchvideo."""
+    """Run a small X3D of pytorchvideo.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from pytorchvideo.models.x3d import create_x3d
 
@@ -40,7 +46,10 @@ def check_pytorchvideo() -> str:
 
 
 def check_timm() -> str:
-    """Run a small ViT of timm."""
+    """Run a small ViT of timm.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import timm
     import torch
 
@@ -50,7 +59,10 @@ def check_timm() -> str:
 
 
 def check_torchmetrics() -> str:
-    """Compute an accuracy with torchmetrics and rearrange a tensor with einops."""
+    """Compute an accuracy with torchmetrics and rearrange a tensor with einops.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from einops import rearrange
     from torchmetrics.classification import MulticlassAccuracy
@@ -63,7 +75,10 @@ def check_torchmetrics() -> str:
 
 
 def check_transformers() -> str:
-    """Run a small VideoMAE of transformers."""
+    """Run a small VideoMAE of transformers.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from transformers import VideoMAEConfig, VideoMAEForVideoClassification
 
@@ -81,7 +96,10 @@ def check_transformers() -> str:
 
 
 def check_diffusers() -> str:
-    """Run a step of a small UNet with a ControlNet of diffusers."""
+    """Run a step of a small UNet with a ControlNet of diffusers.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from diffusers import ControlNetModel, PNDMScheduler, UNet2DConditionModel
 
@@ -114,7 +132,10 @@ def check_diffusers() -> str:
 
 
 def check_peft() -> str:
-    """Run a layer with a LoRA of peft."""
+    """Run a layer with a LoRA of peft.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from peft import LoraConfig, get_peft_model
 
@@ -126,7 +147,10 @@ def check_peft() -> str:
 
 
 def check_accelerate() -> str:
-    """Compute a gradient on accelerate's device."""
+    """Compute a gradient on accelerate's device.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from accelerate import Accelerator
 
@@ -137,7 +161,10 @@ def check_accelerate() -> str:
 
 
 def check_safetensors() -> str:
-    """Save and load a tensor with safetensors."""
+    """Save and load a tensor with safetensors.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import torch
     from safetensors.torch import load, save
 
@@ -156,7 +183,10 @@ def _require_finite(output: object, shape: tuple[int, ...]) -> None:
 
 
 def check_mmpose() -> str:
-    """Estimate a pose with an RTMPose of mmpose, without weights."""
+    """Estimate a pose with an RTMPose of mmpose, without weights.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     if version("mmpose") is None:
         raise MissingPart("not installed")
     from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
@@ -174,7 +204,10 @@ def check_mmpose() -> str:
 
 
 def check_wandb() -> str:
-    """Record an offline run with wandb."""
+    """Record an offline run with wandb.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     if version("wandb") is None:
         raise MissingPart("not installed")
     from vidda.config import Config
@@ -191,7 +224,10 @@ def check_wandb() -> str:
 
 
 def check_weights() -> str:
-    """Find the public weights as the commands that use them do, without downloading any."""
+    """Find the public weights as the commands that use them do, without downloading any.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     from vidda.recognize.videomae_start import VideoMaeHub
     from vidda.translate.caption import CaptionerConfig, find_captioner
     from vidda.translate.stable_diffusion.model_files import find_model_files

@@ -11,7 +11,10 @@ from vidda.provenance import version
 
 
 def check_pyav() -> str:
-    """Write and read an H.264 video with PyAV."""
+    """Write and read an H.264 video with PyAV.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import vidda.video
 
     with tempfile.TemporaryDirectory() as folder:
@@ -22,7 +25,10 @@ def check_pyav() -> str:
 
 
 def check_decord() -> str:
-    """Read an H.264 video with decord."""
+    """Read an H.264 video with decord.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import vidda.video
     from vidda.video._decord import decord
 
@@ -34,7 +40,10 @@ def check_decord() -> str:
 
 
 def check_codecs() -> str:
-    """Write and read further codecs that users' videos may have."""
+    """Write and read further codecs that users' videos may have.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     works, fails = [], []
     for name, encoder, suffix in (
         ("HEVC", "libx265", ".mp4"),
@@ -68,7 +77,10 @@ def _write_with(encoder: str, file: Path) -> None:
 
 
 def check_torchcodec() -> str:
-    """Read an H.264 video with torchcodec."""
+    """Read an H.264 video with torchcodec.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     if version("torchcodec") is None:
         raise MissingPart("not installed")
     from torchcodec.decoders import VideoDecoder
@@ -84,7 +96,10 @@ def check_torchcodec() -> str:
 
 
 def check_opencv() -> str:
-    """Find edges in an image with OpenCV."""
+    """Find edges in an image with OpenCV.
+
+    Returns the detail for the table; raises where the part is missing or does not work.
+    """
     import cv2
 
     edges = cv2.Canny(_moving_square()[0], 50, 150)

@@ -21,7 +21,11 @@ SELECTION = "selection.json"
 
 @dataclass(frozen=True, slots=True)
 class EpochAccuracies:
-    """Accuracy on the test clips after each epoch, 0 to 1, and three of the epochs, from 0."""
+    """Accuracy of a run on the test clips after each epoch, and three of its epochs.
+
+    accuracies: 0 to 1, one for each epoch. selected: the epoch that the run selected. last: the
+    last one. oracle: the one of the highest test accuracy. Epochs count from 0.
+    """
 
     accuracies: tuple[float, ...]
     selected: int
@@ -30,7 +34,7 @@ class EpochAccuracies:
 
     @property
     def chosen(self) -> dict[str, int]:
-        """Return the epochs named selected, last and oracle."""
+        """Return the epochs by name: selected, last and oracle."""
         return {"selected": self.selected, "last": self.last, "oracle": self.oracle}
 
 

@@ -33,10 +33,10 @@ class McNemar:
 
 
 def wilson(share: float, count: int, confidence: float = 0.95) -> Interval:
-    """Return the interval of a share of `count` independent clips.
+    """Return Wilson's interval of a share of `count` independent clips.
 
-    share, confidence: 0 to 1. Clips of one subject are not independent: see `bootstrap_mean`.
-    Wilson 1927; Newcombe 1998, method 3.
+    share: 0 to 1. confidence: of the interval, 0 to 1. Clips of one subject are not independent:
+    use `bootstrap_mean` for them. Wilson 1927; Newcombe 1998, method 3.
     """
     z = float(norm.ppf(0.5 + confidence / 2))
     middle = share + z * z / (2 * count)
@@ -48,9 +48,10 @@ def wilson(share: float, count: int, confidence: float = 0.95) -> Interval:
 def paired_gain(gains: np.ndarray, confidence: float = 0.95) -> Interval:
     """Return the interval of one model's mean gain over another on the same independent clips.
 
-    gains: (N,), -1, 0 or 1 a clip, or means of that over runs. The adjusted Wald interval of Bonett
-    and Price 2012 (doi 10.3102/1076998611411915): one clip is added that only the first and one
-    that only the second recognizes, so that models which never differ are not known to be equal.
+    gains: (N,), -1, 0 or 1 a clip, or means of that over runs. confidence: of the interval, 0 to 1.
+    The adjusted Wald interval of Bonett and Price 2012 (doi 10.3102/1076998611411915): one clip is
+    added that only the first and one that only the second recognizes, so that models which never
+    differ are not known to be equal.
     """
     z, count = float(norm.ppf(0.5 + confidence / 2)), len(gains) + 2
     middle, square = float(gains.sum()) / count, float((gains**2).sum() + 2) / count

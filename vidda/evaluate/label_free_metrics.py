@@ -34,7 +34,10 @@ def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 
 
 def entropy(logits: np.ndarray) -> float:
-    """Return minus the mean entropy of the predictions, -log K to 0 (Morerio et al., ICLR 2018)."""
+    """Return minus the mean entropy of the predictions, in nats, -log K to 0.
+
+    logits: (N, K). Morerio et al., ICLR 2018.
+    """
     return -float(entr(_probabilities(logits)).sum(1).mean())
 
 
@@ -68,9 +71,10 @@ def soft_neighborhood_density(logits: np.ndarray, temperature: float = 0.05) -> 
 def class_correlation(logits: np.ndarray) -> float:
     """Return the cosine of the class correlation P^T P and the identity, 1/K to 1.
 
-    P: (N, K) predicted probabilities. It is 1 where all predictions are certain and all classes
-    equally frequent. Tu et al., What Does Softmax Probability Tell Us about Classifiers Ranking
-    Across Diverse Test Conditions?, TMLR 2024 (SoftmaxCorr there, Corr-C elsewhere).
+    P: predicted probabilities (N, K), the softmax of `logits` (N, K). It is 1 where all predictions
+    are certain and all classes equally frequent. Tu et al., What Does Softmax Probability Tell Us
+    about Classifiers Ranking Across Diverse Test Conditions?, TMLR 2024 (SoftmaxCorr there, Corr-C
+    elsewhere).
     """
     probabilities = _probabilities(logits)
     correlation = probabilities.T @ probabilities
@@ -113,9 +117,9 @@ def density_ratio(
 def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
     """Return minus the importance-weighted loss on the source's validation clips.
 
-    losses: (N,), see `cross_entropies`. weights: (N,), see `density_ratio`. Sugiyama, Krauledat and
-    Mueller, Covariate Shift Adaptation by Importance Weighted Cross Validation, JMLR 2007, section
-    3.
+    losses: (N,) cross-entropy of each clip. weights: (N,) importance of each clip, the ratio of the
+    target's density to the source's (`density_ratio`). Sugiyama, Krauledat and Mueller, Covariate
+    Shift Adaptation by Importance Weighted Cross Validation, JMLR 2007, section 3.
     """
     return -float((weights * losses).mean())
 
@@ -123,8 +127,9 @@ def iwcv(losses: np.ndarray, weights: np.ndarray) -> float:
 def dev(losses: np.ndarray, weights: np.ndarray) -> float:
     """Return minus the importance-weighted loss with the weights as control variate.
 
-    losses, weights: as in `iwcv`. You et al., Toward Accurate Model Selection in Deep Unsupervised
-    Domain Adaptation, ICML 2019, equations 8 to 10; with equal weights it is `iwcv`.
+    losses: (N,) cross-entropy of each of the source's validation clips. weights: (N,) importance of
+    each clip, as in `iwcv`, which it equals where all weights are equal. You et al., Toward
+    Accurate Model Selection in Deep Unsupervised Domain Adaptation, ICML 2019, equations 8 to 10.
     """
     weighted = weights * losses
     spread = weights.var(ddof=1)
@@ -173,8 +178,9 @@ def transfer_score(
     """Return the Transfer Score: `hopkins` + `information_maximization` / log K - `uniformity`.
 
     It is high for clustered features, certain and varied predictions, and classes at equal angles.
-    features: (N, D). logits: (N, K). weight: (K, D) of the last layer. draws, seed: see `hopkins`.
-    Yang et al., Can We Evaluate Domain Adaptation Models Without Target-Domain Labels?, ICLR 2024.
+    features: (N, D). logits: (N, K). weight: (K, D) of the last layer. draws, seed: number and seed
+    of the random samples for `hopkins`. Yang et al., Can We Evaluate Domain Adaptation Models
+    Without Target-Domain Labels?, ICLR 2024.
     """
     information = information_maximization(logits) / np.log(logits.shape[1])
     return hopkins(features, draws, seed) + information - uniformity(weight)
@@ -191,7 +197,10 @@ def agreement(runs: Sequence[np.ndarray]) -> float:
 
 
 def rank_correlation(scores: Sequence[float], accuracies: Sequence[float]) -> float:
-    """Return Spearman's correlation of a score with accuracies; nan where either is constant."""
+    """Return Spearman's correlation of a score with accuracies; nan where either is constant.
+
+    scores, accuracies: one value of each for every epoch.
+    """
     if len(set(scores)) == 1 or len(set(accuracies)) == 1:
         return float("nan")
     return float(spearmanr(scores, accuracies).statistic)

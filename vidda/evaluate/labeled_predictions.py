@@ -49,7 +49,10 @@ def labels_of(saved: SavedPredictions) -> np.ndarray:
 
 
 def require_labels(manifest: Manifest, name: str) -> None:
-    """Raise ViddaError unless there are clips and each has a label."""
+    """Raise ViddaError unless there are clips and each has a label.
+
+    name: of the manifest or file, for the message.
+    """
     if not manifest.clips:
         raise ViddaError(f"{name}: no clips in it; give a manifest with clips")
     unknown = [clip.id for clip in manifest.clips if clip.label is None]

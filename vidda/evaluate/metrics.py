@@ -32,7 +32,7 @@ def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
 def mean_class_accuracy(confusion: np.ndarray) -> float:
     """Return the mean of the classes' accuracies, 0 to 1, over the classes that have clips.
 
-    confusion: (K, K), see `confusion_matrix`.
+    confusion: (K, K), number of clips by class (rows) and prediction (columns).
     """
     clips = confusion.sum(1)
     there = clips > 0
@@ -42,7 +42,7 @@ def mean_class_accuracy(confusion: np.ndarray) -> float:
 def macro_f1(confusion: np.ndarray) -> float:
     """Return the mean of the classes' F1, 0 to 1, over those that have clips or are predicted.
 
-    confusion: (K, K), see `confusion_matrix`.
+    confusion: (K, K), number of clips by class (rows) and prediction (columns).
     """
     total = confusion.sum(0) + confusion.sum(1)
     there = total > 0

@@ -19,9 +19,9 @@ ScoreValues = Mapping[str, Sequence[float]]
 class ScoreWorth:
     """Quality of a score for choosing epochs, as means over runs that differ in their seed.
 
-    correlation: Spearman's, of the score with the test accuracy over the epochs; None where one of
-    them is constant in every run. accuracy: on the test clips, at the epochs that it chooses, 0 to
-    1. lost: accuracy of the oracle epoch minus that.
+    score: its name. correlation: Spearman's, of the score with the test accuracy over the epochs;
+    None where one of them is constant in every run. accuracy: on the test clips, at the epochs that
+    it chooses, 0 to 1. lost: accuracy of the oracle epoch minus that.
     """
 
     score: str
@@ -31,7 +31,7 @@ class ScoreWorth:
 
 
 def score_worth(runs: Sequence[tuple[ScoreValues, EpochAccuracies]]) -> list[ScoreWorth]:
-    """Return the worth of every score that all runs have, in the first run's order.
+    """Return how well each score that all runs have chooses epochs, in the first run's order.
 
     runs: at least one, each with its scores and the test accuracies of its epochs.
     """
@@ -53,7 +53,7 @@ def _worth(name: str, runs: Sequence[tuple[Sequence[float], EpochAccuracies]]) -
 
 
 def agreement_worth(runs: Sequence[tuple[Path, EpochAccuracies]]) -> ScoreWorth | None:
-    """Return the worth of the agreement between seeds, compared with the runs' mean accuracies.
+    """Return how well the agreement between seeds chooses epochs, by the runs' mean accuracies.
 
     runs: folders, and the test accuracies of their epochs. The oracle is the epoch of the best
     mean. Returns None for one run, for runs of different lengths, and where a run has not saved its

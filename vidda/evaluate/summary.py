@@ -22,13 +22,17 @@ class Intervals(Config):
     seed: int = Field(default=0, ge=0, description="seed of the bootstrap samples")
 
     def wilson(self, share: float, clips: int) -> Interval:
-        """Return Wilson's interval of an accuracy, 0 to 1, over a number of clips."""
+        """Return Wilson's interval of an accuracy over independent clips.
+
+        share: the accuracy, 0 to 1. clips: their number.
+        """
         return wilson(share, clips, self.confidence)
 
     def bootstrap(self, values: np.ndarray, clusters: np.ndarray) -> Interval | None:
-        """Return the bootstrap interval of a mean over clips (and runs), see `bootstrap_mean`.
+        """Return the bootstrap interval of a mean over clips (and runs); None for a single cluster.
 
-        values: (N,) or (R, N), correct predictions (bool) or gains (float). clusters: (N,) keys.
+        values: (N,) or (R, N), correct predictions (bool) or gains (float), of N clips in R runs.
+        clusters: (N,) keys; clips of one key, such as a subject, are resampled together.
         """
         return bootstrap_mean(
             values, clusters, samples=self.samples, seed=self.seed, confidence=self.confidence
@@ -37,7 +41,11 @@ class Intervals(Config):
 
 @dataclass(frozen=True, slots=True)
 class Stratum:
-    """Accuracy, 0 to 1, on the clips that share one value of a column."""
+    """Accuracy on the clips that share one value of a column.
+
+    column, value: its name and the value. clips: their number. accuracy: 0 to 1. wilson: interval
+    of the accuracy.
+    """
 
     column: str
     value: str
@@ -48,12 +56,13 @@ class Stratum:
 
 @dataclass(frozen=True, slots=True)
 class Summary:
-    """A model's results on one list of clips.
+    """A model's results on one list of clips; accuracies, F1 and calibration error are 0 to 1.
 
-    Accuracies, F1 and calibration error are 0 to 1. bootstrap: the clips of a subject are resampled
-    together, those without one alone; None for a single subject. subjects: number of known ones.
-    confusion: predictions (columns) of the clips of each class (rows). without_subject: clips
-    whose subject is not known.
+    clips, subjects, without_subject: number of clips, of known subjects, and of clips whose subject
+    is not known. classes: names, index by index. wilson, bootstrap: intervals of the accuracy; for
+    the latter the clips of a subject are resampled together, those without one alone, and it is
+    None for a single subject. confusion: (K, K), number of clips by class (rows) and prediction
+    (columns). strata: accuracy by the values of some columns.
     """
 
     clips: int
@@ -113,9 +122,9 @@ def subjects_of(saved: SavedPredictions) -> np.ndarray:
 
 
 def count_subjects(subjects: np.ndarray) -> tuple[int, int]:
-    """Count the known subjects, and the clips without one.
+    """Return the number of known subjects, and the number of clips without one.
 
-    subjects: (N,) text, "" where unknown, see `subjects_of`.
+    subjects: (N,) text, the subject of each clip, "" where it is not known.
     """
     known = subjects[subjects != ""]
     return len(np.unique(known)), len(subjects) - len(known)

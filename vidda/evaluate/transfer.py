@@ -66,10 +66,11 @@ class Transfer(Config):
 class TransferCell:
     """Accuracy of the runs of one row on one task, 0 to 1.
 
-    part: "all", or an altitude such as "15 m". runs: accuracy of each seed. deviation: standard
-    deviation between them, None for one. subjects: number of known ones. wilson: of the mean, as of
-    one model on this many clips. bootstrap: subjects and seeds resampled, see `bootstrap_mean`;
-    None for a single subject. without_subject: clips whose subject is not known.
+    row, task: names. part: "all", or an altitude such as "15 m". runs: accuracy of each seed, and
+    mean and deviation their mean and standard deviation, None for one. clips, subjects,
+    without_subject: number of clips, of known subjects, and of clips whose subject is not known.
+    wilson: interval of the mean, as of one model on this many clips. bootstrap: interval from
+    resampled subjects and seeds; None for a single subject.
     """
 
     row: str
@@ -87,7 +88,11 @@ class TransferCell:
 
 @dataclass(frozen=True, slots=True)
 class EpochCell:
-    """Mean accuracy, 0 to 1, of a row's runs at the selected, the last and the oracle epoch."""
+    """Mean accuracy of a row's runs on one task, 0 to 1, at three epochs.
+
+    row, task: names. selected, last, oracle: at the epoch that each run selected, at its last one,
+    and at the one of the highest test accuracy.
+    """
 
     row: str
     task: str
@@ -160,8 +165,8 @@ def epoch_cell(
 ) -> EpochCell | None:
     """Return the mean accuracies of the selected, last and oracle epochs of a row's runs.
 
-    name: the manifest's, for messages. None unless every run has predicted these clips after each
-    epoch.
+    row, task: names. runs: folders, one for each seed. manifest: the task's test clips. name: the
+    manifest's, for messages. None unless every run has predicted these clips after each epoch.
     """
     if not all((run / SELECTION).is_file() and watched_predictions(run, manifest) for run in runs):
         return None

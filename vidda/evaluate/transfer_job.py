@@ -33,7 +33,8 @@ from vidda.types import Manifest
 class TransferTest:
     """One run on the test clips of one task.
 
-    number: index of the seed, from 0. folder: of the run's checkpoint.
+    row, task: names. number: index of the seed, from 0. run: folder of the run. folder: of its
+    checkpoint.
     """
 
     row: str
@@ -59,7 +60,8 @@ def run_transfer(
     """Check everything, predict what is missing, write and print the tables.
 
     out: folder to write. inference: the command's config, with the settings of inference. dry_run:
-    stop after the checks. Raises ViddaError, a line for each run that does not fit its clips.
+    stop after the checks. resume: continue what `out` holds already. Raises ViddaError, a line for
+    each run that does not fit its clips.
     """
     transfer.check()
     manifests = load_tests(transfer)

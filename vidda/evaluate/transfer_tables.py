@@ -17,7 +17,11 @@ RowTexts = dict[str, dict[str, str]]
 
 @dataclass(frozen=True, slots=True)
 class TransferGrid:
-    """A table of texts. heads: of the columns; the first is the head of the rows' names."""
+    """A table of texts.
+
+    title: of the table. heads: of the columns; the first is the head of the rows' names. rows: a
+    cell for each head.
+    """
 
     title: str
     heads: tuple[str, ...]
@@ -29,7 +33,7 @@ def transfer_grids(
 ) -> list[TransferGrid]:
     """Return tables of accuracy by task, by altitude, and of selected, last and oracle epochs.
 
-    Those without a row are left out.
+    tasks: names, in the order of the columns. Tables without a row are left out.
     """
     whole: RowTexts = {}
     parts: RowTexts = {}
@@ -55,7 +59,10 @@ def _grid(title: str, rows: RowTexts, tasks: Sequence[str]) -> TransferGrid:
 def legend(
     cells: Sequence[TransferCell], epochs: Sequence[EpochCell], confidence: float
 ) -> list[str]:
-    """Return sentences that explain the cells of the tables."""
+    """Return sentences that explain the cells of the tables.
+
+    confidence: of the cells' intervals, 0 to 1.
+    """
     seeds = sorted({len(cell.runs) for cell in cells})
     lines = [
         f"Mean over {' to '.join(str(n) for n in seeds)} seeds, ± standard deviation between them,"
@@ -98,7 +105,10 @@ def write_tables(
     tasks: Sequence[str],
     confidence: float,
 ) -> None:
-    """Write transfer.csv, transfer.md and transfer.json."""
+    """Write transfer.csv, transfer.md and transfer.json into a folder.
+
+    tasks: names, in the order of the columns. confidence: of the cells' intervals, 0 to 1.
+    """
     content = {
         "confidence": confidence,
         "cells": [asdict(cell) for cell in cells],

@@ -40,11 +40,12 @@ MIN_CONTRAST = 2.2
 
 @dataclass(frozen=True)
 class Surroundings:
-    """A ground and a skyline, independent of any camera.
+    """A ground and a skyline, independent of any camera; colors are reflectances in linear light.
 
-    fine, coarse: (n, n, 3) reflectance tiles of FINE_M and COARSE_M meters, averaged;
-    clutter: clutter on the ground, each x, y, radius in meters, then three of color;
-    skyline_seed: decides the skyline; wild: whether it is of trees and buildings, not a plain hill.
+    fine, coarse: (n, n, 3) float32 tiles of the ground's color, FINE_M and COARSE_M meters a side,
+    which are averaged. clutter: (N, 6) objects on the ground: x, y and radius in meters, then the
+    color. skyline_seed: decides the skyline. wild: whether it is of trees and buildings, not a
+    plain hill.
     """
 
     fine: np.ndarray
@@ -55,7 +56,10 @@ class Surroundings:
 
 
 def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
-    """Return a tileable (n, n) random field, spectrum 1/f**slope, zero mean and unit deviation."""
+    """Return a tileable (n, n) float32 random field of zero mean and unit deviation.
+
+    slope: the amplitude of its spectrum falls with the frequency f as 1 / f**slope.
+    """
     frequency = np.hypot(np.fft.fftfreq(n)[:, None], np.fft.rfftfreq(n)[None, :])
     frequency[0, 0] = np.inf
     spectrum = np.fft.rfft2(rng.standard_normal((n, n), np.float32)) * frequency**-slope

@@ -13,7 +13,10 @@ from vidda.sidecar import REGIONS
 
 @dataclass(frozen=True)
 class Body:
-    """A person's shape: height in meters, and widths relative to the average build."""
+    """A person's shape: height in meters, and widths relative to the average build.
+
+    build: factor of the body's widths. shoulders: factor of the shoulders' width. 1 is average.
+    """
 
     height_m: float
     build: float
@@ -25,8 +28,11 @@ class Body:
 
 @dataclass(frozen=True)
 class Posture:
-    """A person's posture at T times, each (T,): turn, lean and turn of the head in radians, and the
-    distance of the feet in meters.
+    """A person's posture at T times, each array (T,), angles in radians.
+
+    yaw: turn of the body to the person's left. lean_side, lean_front: lean of the torso to the
+    right and forward. head_turn: turn of the head to the left, besides yaw. stance_m: distance
+    between the feet in meters.
     """
 
     yaw: np.ndarray
@@ -38,7 +44,11 @@ class Posture:
 
 @dataclass(frozen=True)
 class Limbs:
-    """P round cones at T times: ends (T, P, 3) and radii (P,) in meters, region of each (P,)."""
+    """P round cones at T times, which make up a body.
+
+    start, end: (T, P, 3) world positions of both ends, in meters. start_radius, end_radius: (P,)
+    radii there, in meters. region: (P,) index into `sidecar.REGIONS`.
+    """
 
     start: np.ndarray
     end: np.ndarray
@@ -91,7 +101,10 @@ def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarr
 
 
 def limbs(body: Body, points: dict[str, np.ndarray]) -> Limbs:
-    """Return the round cones that make up the body's surface. points: as `joints` returns them."""
+    """Return the round cones that make up the body's surface.
+
+    points: world positions of the joints by name, (T, 3) in meters, from `joints`.
+    """
     w = body.height_m * body.build
     torso_top = points["neck"] - 0.05 * (points["neck"] - points["pelvis"])
     middle = 0.5 * (points["neck"] + points["pelvis"])

@@ -45,9 +45,9 @@ def draw_lens(
 ) -> Lens:
     """Return a game engine's perfect camera, with random real values for the named factors.
 
-    factors: of `clip.FACTORS`. frames: T. size: pixels a side. view: ground or air. altitude_m:
-    meters, None on the ground. Each factor has its own random stream: switching one off does not
-    change the others.
+    seed: of the clip's camera. factors: of `clip.FACTORS`. frames: T. size: pixels a side. view:
+    ground or air. altitude_m: meters, None on the ground. Each factor has its own random stream:
+    switching one off does not change the others.
     """
     shaking, exposing, sensing = (np.random.default_rng((*seed, n)) for n in range(3))
     shaky, exposed, noisy = (name in factors for name in ("camera", "exposure", "noise"))
@@ -107,8 +107,8 @@ def to_image(step: np.ndarray, margin: int, size: int) -> np.ndarray:
 def warp_labels(values: np.ndarray, map_: np.ndarray, size: int, outside: float) -> np.ndarray:
     """Return a canvas of labels or depths warped to the image, by nearest pixels, without mixing.
 
-    map_: as `to_image` returns it. size: pixels a side of the image. outside: value beyond the
-    canvas.
+    values: (H, W) of the canvas. map_: (2, 3) affine map, from `to_image`. size: pixels a side of
+    the image. outside: value beyond the canvas. Returns (size, size) of the type of `values`.
     """
     return cv2.warpAffine(
         values,

@@ -36,7 +36,11 @@ class Performer:
 class Scene:
     """The parameters of one clip; `seed` decides all else.
 
-    outfit_seed and surroundings_seed may be shared by clips, as are a person's clothes and a place.
+    gesture: name of the class. view: ground or air. altitude_m: the camera's, in meters; None on
+    the ground. terrain, sun_preset: name in `appearance.TERRAINS` and index into
+    `appearance.SUNS_DEG`, used where the surroundings and the light are synthetic. factors: those
+    of `FACTORS` that look real. outfit_seed and surroundings_seed may be shared by clips, as are a
+    person's clothes and a place.
     """
 
     gesture: str

@@ -34,7 +34,11 @@ SHARE_AT_30_M = 0.3
 
 @dataclass(frozen=True)
 class Sizes:
-    """Clips per class and view. real_train is split by subject into train_tsonly and val_tsonly."""
+    """Number of clips per class and view in each part of the dataset.
+
+    syn_train, syn_val: synthetic clips. real_train: split by subject into train_tsonly and
+    val_tsonly. real_test: of the test subjects.
+    """
 
     syn_train: int
     syn_val: int
@@ -44,7 +48,11 @@ class Sizes:
 
 @dataclass(frozen=True)
 class ClipPlan:
-    """One clip to render: its path in the tree, class id, official lists that it is in, scene."""
+    """One clip to render.
+
+    path: in the tree. label: class id. lists: names of the official lists that it is in. scene: its
+    parameters.
+    """
 
     path: str
     label: int
@@ -54,7 +62,11 @@ class ClipPlan:
 
 @dataclass(frozen=True)
 class SynVideo:
-    """The facts of one synthetic video in simulation_info, apart from its scene."""
+    """The facts of one synthetic video in simulation_info, apart from its scene.
+
+    gesture: the class's name. race, build: of the avatar, as in RoCoG-v2's names. mocap: whether it
+    is labeled as motion capture, else as animation.
+    """
 
     gesture: str
     race: str

@@ -33,7 +33,7 @@ class FlatHeadConfig(Config):
     )
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
-        """Return layers from (B, channels, H, W) to (B, D), and D."""
+        """Return layers from a (B, channels, H, W) input to (B, D) features, and D."""
         width = channels * self.grid**2
         layers: list[nn.Module] = [AverageToGrid(self.grid), nn.Flatten()]
         for after in self.hidden:
@@ -53,7 +53,7 @@ class PooledHeadConfig(Config):
         return 1
 
     def build(self, channels: int) -> tuple[nn.Module, int]:
-        """Return layers from (B, channels, H, W) to (B, D), and D."""
+        """Return layers from a (B, channels, H, W) input to (B, D) features, and D."""
         return nn.Sequential(AverageToGrid(1), nn.Flatten()), channels
 
 

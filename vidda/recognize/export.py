@@ -68,10 +68,10 @@ class Logits(nn.Module):
 
 
 def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
-    """Export a model, compare the file with it, print the speed; return 0.
+    """Export a model to ONNX, compare the file with it, print the speed; return exit status 0.
 
-    Raises ViddaError when a package is missing, the file exists, or its outputs differ; then no
-    file is saved.
+    dry_run: check everything and write nothing. resume: without effect. Raises ViddaError when a
+    package is missing, the file exists, or its outputs differ; then no file is saved.
     """
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:

@@ -49,7 +49,8 @@ class Feed:
     def epoch(self, number: int, start: int) -> Iterator[BatchPair | None]:
         """Yield the pairs of one epoch, without the first `start` ones.
 
-        It yields None for a pair with a batch of which no clip can be read.
+        number: of the epoch, from 0. It yields None for a pair with a batch of which no clip can be
+        read.
         """
         loaders = [loader for loader in (self.source, self.target) if loader is not None]
         for batches in zip(
@@ -96,5 +97,8 @@ def cycle_items(clips: int, count: int, *, seed: int, epoch: int) -> np.ndarray:
 
 
 def max_repeats(clips: int, count: int) -> int:
-    """Return the largest number of times that a clip can be in an epoch of `cycle_items`."""
+    """Return the largest number of times that a clip can be in an epoch of `cycle_items`.
+
+    clips: size of the small set. count: items of the epoch.
+    """
     return -(-count // clips) + 1

@@ -116,14 +116,13 @@ def train(
     save_model: Callable[[Path, nn.Module], None],
     infer_target: Callable[[], Outputs] | None = None,
 ) -> Position:
-    """Train to the end, from the run's last checkpoint if there is one, and return the final
-    position.
+    """Train to the end, from the run's last checkpoint if there is one; return the final position.
 
-    end_epoch: called after each epoch with its number; returns a score (the higher the better), by
-    which the `best` checkpoint is chosen, and figures for metrics.jsonl. save_model: writes the
-    model's weights into a checkpoint's folder. infer_target: returns the current model's outputs
-    for the target, for `Method.before_epoch`. Raises ViddaError when a loss is not finite, naming
-    the step and the clips.
+    seed: decides the random draws of every step. end_epoch: called after each epoch with its
+    number; returns a score (the higher the better), by which the `best` checkpoint is chosen, and
+    figures for metrics.jsonl. save_model: writes the model's weights into a checkpoint's folder.
+    infer_target: returns the current model's outputs for the target, for `Method.before_epoch`.
+    Raises ViddaError when a loss is not finite, naming the step and the clips.
     """
     position = _restore(run, modules)
     total = schedule.epochs * schedule.steps_per_epoch

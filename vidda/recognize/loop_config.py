@@ -138,7 +138,8 @@ class LoopConfig(Config):
     ) -> AbstractContextManager[RunFolder]:
         """Return the run folder, opened by the main process; other processes only read it.
 
-        fingerprints: of the inputs, by name; a resumed run must have the same.
+        fingerprints: of the inputs, by name; a resumed run must have the same. resume: whether an
+        unfinished run is continued.
         """
         if accelerator.is_main_process:
             folder = RunFolder.open(
@@ -166,7 +167,8 @@ class LoopConfig(Config):
     ) -> LoopModules:
         """Return the model and the method on their device, the optimizer and the moving average.
 
-        layer_decay: see `param_groups`. ema: decay of the moving average, or None for none.
+        layer_decay: factor of the learning rate from each layer to the one below it; 1: the same
+        for all. ema: decay of the moving average, or None for none.
         """
         model = model.to(accelerator.device)
         if self.channels_last:

@@ -31,7 +31,10 @@ class AdamWConfig(Config):
     )
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Return the optimizer of parameter groups, see `param_groups`."""
+        """Return the optimizer of parameter groups.
+
+        groups: from `param_groups`.
+        """
         return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas)
 
 
@@ -46,7 +49,10 @@ class SgdConfig(Config):
     )
 
     def build(self, groups: list[dict[str, Any]]) -> torch.optim.Optimizer:
-        """Return the optimizer of parameter groups, see `param_groups`."""
+        """Return the optimizer of parameter groups.
+
+        groups: from `param_groups`.
+        """
         nesterov = self.momentum > 0
         return torch.optim.SGD(groups, lr=self.lr, momentum=self.momentum, nesterov=nesterov)
 

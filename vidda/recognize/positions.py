@@ -8,6 +8,7 @@ from torch.nn import functional as F
 from vidda.recognize.videomae_start import ClipSize, VideoMaeScratch
 
 Grid = tuple[int, int, int]
+"""Tokens along time, height and width."""
 
 
 def token_grid(sizes: VideoMaeScratch, clip: ClipSize) -> Grid:

@@ -73,10 +73,11 @@ class PredictionLine:
 
 
 def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
-    """Predict, print a table and write the outputs; return 0 when every video could be read, else
-    1.
+    """Predict clips or windows, print a table, write the outputs; return the exit status.
 
-    Nothing is written when none could be read.
+    It is 0 when every video could be read, else 1; nothing is written when none could be read.
+    dry_run: check everything and stop. resume: without effect. Raises ViddaError for mistakes in
+    the config.
     """
     clips = find_clips(config.input)
     _, card = load_card(config.model)

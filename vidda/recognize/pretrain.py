@@ -46,10 +46,10 @@ class MaskedAutoencoding(Method):
 
 
 def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
-    """Check everything, pre-train, and write the folder to start training from; return 0 when
-    finished.
+    """Pre-train a model, and write the folder to start training from; return exit status 0.
 
-    Raises ViddaError, a line for each mistake.
+    dry_run: only check, and print the plan. resume: continue an interrupted run. Raises ViddaError
+    with a line for each mistake.
     """
     accelerator = config.accelerator()
     manifest = join_manifests([load_manifest(path).unlabeled() for path in config.train])

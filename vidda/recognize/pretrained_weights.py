@@ -17,6 +17,7 @@ from vidda.errors import ViddaError
 log = logging.getLogger("vidda")
 
 State = dict[str, torch.Tensor]
+"""Tensors by the names of a state_dict."""
 
 
 class FileWeights(Config):

@@ -20,10 +20,10 @@ from vidda.video import probe, stream
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """The predictions for each window of a video.
+    """The predictions for each of W windows of a video.
 
     spans: (W, 2) int64, first frame of each window and the one after its last. fps: frames per
-    second. probabilities: (W, K).
+    second. probabilities: (W, K), of each class.
     """
 
     spans: np.ndarray
@@ -48,10 +48,11 @@ def sliding_windows(frames: int, length: int, step: int) -> np.ndarray:
 def window_clips(
     path: Path, spans: np.ndarray, sampling: SamplingConfig, transform: TransformConfig
 ) -> Iterator[torch.Tensor]:
-    """Yield the clip of each window, (V, C, T, H, W) for V views.
+    """Yield the clip of each window of a video, (V, C, T, H, W) for V views.
 
-    spans: see `Timeline`. The video is decoded once, and only frames that a window still needs are
-    kept.
+    path: of the video. spans: (W, 2) int64, first frame of each window and the one after its last.
+    sampling: picks the frames of a window. transform: applied to them. The video is decoded once,
+    and only frames that a window still needs are kept.
     """
     numbers = [
         first + sampling.pick(end - first, clip_rng(0, 0, f"{first}", "frames"))
@@ -86,7 +87,9 @@ def predict_windows(
 ) -> Timeline:
     """Return a model's predictions for the windows of a video, and show the progress.
 
-    spans: see `Timeline`. batch_size: windows in a forward pass.
+    path: of the video. spans: (W, 2) int64, first frame of each window and the one after its last.
+    sampling: picks the frames of a window. transform: applied to them. batch_size: windows in a
+    forward pass.
     """
     model.eval()
     clips = window_clips(path, spans, sampling, transform)

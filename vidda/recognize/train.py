@@ -23,9 +23,10 @@ RESERVED_NAMES = {"train", "val", "val.npz"}
 
 
 def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
-    """Check everything, train, and save the chosen epoch's predictions; return 0 when finished.
+    """Train a recognizer, and save the selected epoch's predictions; return exit status 0.
 
-    Raises ViddaError, a line for each mistake.
+    dry_run: only check, and print the plan. resume: continue an interrupted run. Raises ViddaError
+    with a line for each mistake.
     """
     accelerator = config.accelerator()
     data = load_data(config)

@@ -88,7 +88,11 @@ class TrainConfig(LoopConfig):
 
 @dataclass(frozen=True)
 class TrainData:
-    """The manifests of a run. sizes: number of clips of each of the joined training manifests."""
+    """The manifests of a run.
+
+    train: all training clips. sizes: number of clips of each of the manifests joined in it. val:
+    the validation clips. watch: further manifests, by name, that are predicted after each epoch.
+    """
 
     train: Manifest
     sizes: tuple[int, ...]

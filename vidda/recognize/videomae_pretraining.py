@@ -134,7 +134,10 @@ class MaskedAutoencoder(nn.Module):
         return self.model(channels.transpose(1, 2), bool_masked_pos=mask).loss
 
     def draw_mask(self, clips: int, generator: torch.Generator) -> torch.Tensor:
-        """Return random tube masks, (clips, tokens) bool, see `tube_mask`."""
+        """Return random tube masks, (clips, tokens) bool, True where a token is masked.
+
+        clips: number of clips. generator: of torch, for the draws.
+        """
         return tube_mask(clips, self.grid, self.mask_ratio, generator)
 
     def save(self, folder: Path) -> None:

@@ -160,11 +160,11 @@ def transformers_config(sizes: VideoMaeScratch, clip: ClipSize) -> "VideoMAEConf
 def load_folder(
     model: "type[M]", folder: Path, config: "VideoMAEConfig"
 ) -> "tuple[M, dict[str, set[Any]]]":
-    """Return a model of transformers with a folder's weights in float32, and the names that did not
-    match.
+    """Return a model with a folder's weights in float32, and the names that did not match.
 
-    The names are in sets such as `missing_keys`. Only safetensors are read and nothing is
-    downloaded. Raises ViddaError when they cannot be read.
+    model: its class in transformers. config: the model's config. The names are sets by kind, such
+    as `missing_keys` and `unexpected_keys`. Only safetensors are read and nothing is downloaded.
+    Raises ViddaError when they cannot be read.
     """
     with quiet_transformers():
         try:

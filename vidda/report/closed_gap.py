@@ -37,8 +37,8 @@ class TaskGap:
 def closed_gaps(cells: Sequence[TransferCell], tasks: Sequence[str], gap: Gap) -> list[TaskGap]:
     """Return for each task the share (mean - source) / (target - source) of every other row.
 
-    gap: names of the source's and the target's row. There are shares only where the target's row is
-    above the source's.
+    tasks: names, in the order of the result. gap: names of the source's and the target's row. There
+    are shares only where the target's row is above the source's.
     """
     return [_task(task, [c for c in cells if c.part == ALL and c.task == task], gap)
             for task in tasks]  # fmt: skip

@@ -20,8 +20,8 @@ from vidda.types import Manifest
 class EpochChoice:
     """Epochs of runs that differ in their seed alone, compared on one list of test clips.
 
-    runs: how many. selected, last, oracle: mean accuracy at these epochs, 0 to 1. scores: the best
-    first.
+    title: names the runs. tests: names the list. runs: number of runs. selected, last, oracle: mean
+    accuracy at these epochs, 0 to 1. scores: the best first.
     """
 
     title: str

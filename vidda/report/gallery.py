@@ -22,9 +22,10 @@ LOWEST_FPS = 1.0
 
 @dataclass(frozen=True, slots=True)
 class GalleryVideo:
-    """One video of a clip. file: path relative to the report, None where there is none.
+    """One video of a clip.
 
-    reason: why there is none.
+    name: of its column. file: path relative to the report, None where there is none. reason: why
+    there is none.
     """
 
     name: str
@@ -34,7 +35,10 @@ class GalleryVideo:
 
 @dataclass(frozen=True, slots=True)
 class GalleryClip:
-    """The videos of one clip: source, controls, translations. note: why it was chosen."""
+    """The videos of one clip: source, controls, translations.
+
+    id: the clip's. note: why it was chosen.
+    """
 
     id: str
     note: str
@@ -43,7 +47,10 @@ class GalleryClip:
 
 @dataclass(frozen=True, slots=True)
 class ChosenClips:
-    """Clips to show, each with the reason for its choice."""
+    """Clips to show.
+
+    source: the manifest that they are in. clips: each with the reason for its choice.
+    """
 
     source: Manifest
     clips: tuple[tuple[ClipRecord, str], ...]
@@ -94,7 +101,10 @@ def _chosen(
 def clip_files(
     config: Gallery, source: Manifest, clip: ClipRecord, translations: Mapping[str, Translation]
 ) -> dict[str, Path | str]:
-    """Return the file of each video of a clip, or why there is none, by the name of its column."""
+    """Return the file of each video of a clip, or why there is none, by the name of its column.
+
+    translations: by the name of their column. A file is a path, a reason text.
+    """
     found: dict[str, Path | str] = {"source": inside(source.root, clip.path)}
     if config.control is not None:
         folder = inside(config.control / "clips", clip.path)
@@ -120,7 +130,8 @@ def write(
 ) -> list[GalleryClip]:
     """Write the videos of the chosen clips to OUT/videos, as H.264 that every browser plays.
 
-    All videos of a clip end together, with the shortest of them.
+    translations: by the name of their column. All videos of a clip end together, with the shortest
+    of them.
     """
     written = []
     clips = track(chosen.clips, label="gallery", total=len(chosen.clips), unit="clips")

@@ -10,10 +10,11 @@ from vidda.evaluate.summary import Intervals, Stratum, Summary
 
 @dataclass(frozen=True, slots=True)
 class MergedSeeds:
-    """Results as means over seeds.
+    """Results as means over seeds; accuracies, F1 and calibration error are 0 to 1.
 
-    Accuracies, F1 and calibration error are 0 to 1. confusion: (K, K), sums over seeds of the
-    predictions (columns) of the clips of each class (rows).
+    seeds, clips: their numbers. classes: names, index by index. confusion: (K, K), number of clips
+    by class (rows) and prediction (columns), summed over seeds. strata: mean accuracy by the values
+    of some columns.
     """
 
     seeds: int
@@ -28,9 +29,10 @@ class MergedSeeds:
 
 
 def merge_seeds(summaries: Sequence[Summary], intervals: Intervals) -> MergedSeeds:
-    """Return the means of several seeds' results. summaries: at least one, all of the same clips.
+    """Return the means of several seeds' results.
 
-    The interval of a stratum is Wilson's, of the mean over seeds as of one model on its clips.
+    summaries: at least one, all of the same clips. The interval of a stratum is Wilson's, of the
+    mean over seeds as of one model on its clips.
     """
     first = summaries[0]
     strata = []

@@ -27,12 +27,13 @@ POINTS = 60
 COLOR_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 View = dict[str, Any]
+"""Values for the page's template, by the names that it uses."""
 
 
 def transfer_view(found: FoundTransfer, used_labels: Collection[RowTask]) -> View:
-    """Return the transfer table, and the strips of intervals below it.
+    """Return the transfer table, and the strips of intervals below it, as data for the page.
 
-    used_labels: rows and tasks that used target labels, see `rows_with_target_labels`.
+    used_labels: rows and tasks that used target labels, from `rows_with_target_labels`.
     """
     tasks = found.transfer.tasks
     whole = {(cell.row, cell.task): cell for cell in found.cells if cell.part == ALL}
@@ -73,7 +74,10 @@ def _cell(cell: TransferCell, best: bool) -> View:
 
 
 def gap_views(found: FoundTransfer, gap: Gap) -> list[View]:
-    """Return the bars of each task, on a common scale that includes 0% and 100%."""
+    """Return the bars of each task, on a common scale that includes 0% and 100%.
+
+    gap: names of the source's and the target's row.
+    """
     return [_gap(task) for task in closed_gaps(found.cells, found.transfer.tasks, gap)]
 
 
@@ -104,7 +108,10 @@ def _gap(task: TaskGap) -> View:
 
 
 def result_views(found: FoundTransfer | None, tested: Sequence[FoundTest]) -> list[View]:
-    """Return the strata and confusions of the rows of each task, and of each single test."""
+    """Return the strata and confusions of the rows of each task, and of each single test.
+
+    found: the transfer table, if there is one. tested: the single tests.
+    """
     views = [_result(task, merged) for task, merged in _by_task(found).items()] if found else []
     for one in tested:
         name = one.record.path.name
@@ -229,7 +236,7 @@ def _averaged(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]
 def quality_view(translations: Mapping[str, Translation], worst: int) -> View | None:
     """Return the distribution of each quality figure and the worst clips of each translation.
 
-    worst: how many clips of each translation. None without translations.
+    translations: by name. worst: how many clips of each translation. None without translations.
     """
     if not translations:
         return None

@@ -20,8 +20,8 @@ SCORE_PREFIX = "epoch/score_"
 class Session:
     """One process that worked on a run.
 
-    started: date and time. git: the commit, None if unknown. versions: of Python, vidda and its
-    packages, by name.
+    started: date and time. command: its command line. device: names of the GPUs, or "cpu". git: the
+    commit, None if unknown. versions: of Python, vidda and its packages, by name.
     """
 
     started: str
@@ -33,7 +33,11 @@ class Session:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """Config and sessions of a run folder. content: the config as data. text: as written."""
+    """Config and sessions of a run folder.
+
+    path: the folder. content: the config as data. text: the config as written. finished: whether
+    the run is finished.
+    """
 
     path: Path
     content: Mapping[str, Any]

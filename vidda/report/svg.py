@@ -13,9 +13,10 @@ LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 36
 
 @dataclass(frozen=True, slots=True)
 class ChartLine:
-    """One line of a chart: points (x, y).
+    """One line of a chart.
 
-    kind: a class of the style sheet that colors it. mark: index of a point to mark.
+    points: (x, y) in the units of the axes. kind: a class of the style sheet that colors it. mark:
+    index of a point to mark, or None.
     """
 
     points: Sequence[tuple[float, float]]

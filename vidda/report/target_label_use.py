@@ -31,7 +31,10 @@ class Manifests:
 
 
 def labeled_domains(manifest: Manifest) -> set[tuple[str, str]]:
-    """Return the (domain, view) pairs of a manifest's labeled clips, without unknown ones."""
+    """Return the (domain, view) pairs of a manifest's labeled clips.
+
+    Clips of which neither domain nor view is known are left out.
+    """
     return {(c.domain, c.view) for c in manifest.clips if c.label is not None} - {("", "")}
 
 
@@ -54,7 +57,8 @@ def best_rows(
 ) -> frozenset[RowTask]:
     """Return the best row of each task, or several equal ones, that used no labels of its target.
 
-    cells: one for each row and task. used_labels: see `rows_with_target_labels`.
+    cells: one for each row and task. used_labels: rows and tasks to leave out, from
+    `rows_with_target_labels`.
     """
     best: dict[str, float] = {}
     fair = [cell for cell in cells if (cell.row, cell.task) not in used_labels]

@@ -12,16 +12,18 @@ from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
 
 Columns = tuple[str, str, str, str]
+"""Names of the manifest columns of a box: left, upper, right and lower edge."""
 
 
 def box_columns(
     config: TranslateConfig, clip: ClipRecord, root: Path, frames: np.ndarray, *, shaken: bool
 ) -> dict[str, str]:
-    """Return a clip's box columns for its translation, by name.
+    """Return the cells of the box columns of a translated clip's manifest row, by column.
 
-    frames: (T, H, W, 3) the translation. The columns are the default ones and those that the config
-    names. The uncropped frame is resized, so boxes are only scaled. Cells without a number are left
-    out, and so stay as they are. shaken: camera shake was added, so no box holds; all are empty.
+    clip, root: the source clip, and its manifest's root. frames: (T, H, W, 3) the translation. The
+    columns are the default ones and those that the config names. The uncropped frame is resized, so
+    boxes are only scaled. Cells without a number are left out, and so stay as they are. shaken:
+    camera shake was added, so no box holds; all are empty.
     """
     scale = size_ratio(frames, clip, root)
     cells: dict[str, str] = {}

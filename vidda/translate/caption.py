@@ -12,7 +12,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.data.frame_sampling import clip_rng
 from vidda.errors import ViddaError
-from vidda.weights import Hub, SourceConfig, silence
+from vidda.weights import Hub, SourceConfig, silence_libraries
 
 _FILES = ("*.json", "vocab.txt", "model.safetensors", "pytorch_model.bin")
 
@@ -164,4 +164,4 @@ def load_captioner(
 def _quiet() -> AbstractContextManager[None]:
     from transformers.utils import logging
 
-    return silence(logging)
+    return silence_libraries(logging)

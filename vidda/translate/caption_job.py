@@ -98,8 +98,8 @@ def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
 class CaptionedFrame:
     """A captioned target frame.
 
-    of: clip id and frame number, `clip#frame`. features: (D,) float32 where they are needed, else
-    None.
+    of: clip id and frame number, `clip#frame`. caption: the text. features: (D,) float32 where they
+    are needed, else None.
     """
 
     of: str

@@ -49,7 +49,10 @@ def write_comparisons(
 
 
 def side_by_side(source: np.ndarray, final: np.ndarray) -> Iterator[np.ndarray]:
-    """Yield frames (H, W, 3) with both clips (T, H, W, 3) side by side, the source on the left."""
+    """Yield each frame of two clips side by side, (H, 2 W + gap, 3) uint8, the source on the left.
+
+    source, final: (T, H, W, 3) uint8 RGB, the source and its translation.
+    """
     gap = np.full((source.shape[1], GAP, 3), 255, np.uint8)
     for left, right in zip(source, final, strict=True):
         yield np.concatenate([left, gap, right], axis=1)

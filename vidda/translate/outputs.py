@@ -34,9 +34,10 @@ class ClipResult(DerivedFiles):
 
 
 def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipResult | None:
-    """Return a clip's result; None where there is none, or its files are not whole.
+    """Return a clip's result; None where there is none, or its files are damaged.
 
-    content: compare hashes, not only sizes, as in `DerivedFiles.is_intact`.
+    out: the folder of the translation. content: compare hashes too, which reads every file;
+    otherwise only sizes.
     """
     result = ClipResult.read(ClipPaths.of(clip, out).result)
     if result is None or result.id != clip.id:
@@ -50,7 +51,8 @@ def read_result(clip: ClipRecord, out: Path, *, content: bool = True) -> ClipRes
 class ClipPaths:
     """Paths of a source clip's files; relative to OUT, except for `result`.
 
-    shown: without the ending.
+    media: the translated video or image. sidecar: its .npz. shown: its comparison sheets and
+    videos, without the ending. result: the JSON file of the result.
     """
 
     media: str

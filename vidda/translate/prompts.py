@@ -62,8 +62,9 @@ class PromptConfig(Config):
 
 
 def template_fields(template: str) -> set[str]:
-    """Return the names in braces; raise ValueError when a brace is not closed or a name is not
-    plain.
+    """Return the names in braces in a template.
+
+    Raises ValueError when a brace is not closed or a name is not plain.
     """
     try:
         parsed = list(string.Formatter().parse(template))

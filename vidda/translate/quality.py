@@ -110,11 +110,10 @@ def measure_quality(
 
 
 def flow_to_previous(frames: np.ndarray, flow: FlowEstimator) -> tuple[np.ndarray, np.ndarray]:
-    """Return the flow from each frame to the previous one, and where it is occluded, as in
-    `Controls`.
+    """Return the flow from each frame to the previous one, and where it is occluded.
 
-    frames: (T, H, W, 3) uint8. Returns (T, H, W, 2) float16 pixels and (T, H, W) bool; row 0 is
-    zero and False.
+    frames: (T, H, W, 3) uint8 RGB. flow: the estimator. Returns (T, H, W, 2) float16 pixels, and
+    (T, H, W) bool, True where a pixel has no counterpart; row 0 is zero and False.
     """
     motion = np.zeros((*frames.shape[:3], 2), np.float16)
     hidden = np.zeros(frames.shape[:3], bool)
@@ -148,8 +147,9 @@ def flow_epe(
 ) -> float | None:
     """Return the mean endpoint error in pixels between the flow of source and translation.
 
-    translated: (T, H, W, 3) uint8; motion, hidden: of the source, see `warp_error`. None for a clip
-    of one frame, or where all is hidden.
+    translated: (T, H, W, 3) uint8 RGB. motion: (T, H, W, 2) the source's flow in pixels, from each
+    frame to the previous one. hidden: (T, H, W) bool, pixels that do not count. flow: estimates the
+    translation's. None for a clip of one frame, or where all is hidden.
     """
     errors = []
     for t in range(1, len(translated)):
@@ -184,16 +184,20 @@ def pose_agreement(source: Pose, found: Pose, threshold: float = THRESHOLD) -> f
 
 
 def brightness_drift(frames: np.ndarray) -> tuple[float, float]:
-    """Return slope per frame and range of the mean L*, see `Quality`. frames: (T, H, W,
-    3) uint8.
+    """Return the slope and the range of the frames' mean L*, in CIELAB units.
+
+    frames: (T, H, W, 3) uint8 RGB. The slope is the signed change per frame by least squares, the
+    range the largest distance of a frame's mean from the first frame's.
     """
     means = _mean_lab(frames)[:, :1]
     return float(_slope(means)[0]), _range(means)
 
 
 def color_drift(frames: np.ndarray) -> tuple[float, float]:
-    """Return slope per frame and range of the mean (a*, b*), see `Quality`. frames: (T, H, W, 3)
-    uint8.
+    """Return the slope and the range of the frames' mean (a*, b*), in CIELAB units.
+
+    frames: (T, H, W, 3) uint8 RGB. The slope is the length of the change per frame by least
+    squares, the range the largest distance of a frame's mean from the first frame's.
     """
     means = _mean_lab(frames)[:, 1:]
     return float(np.linalg.norm(_slope(means))), _range(means)

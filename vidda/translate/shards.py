@@ -17,6 +17,7 @@ from vidda.types import ClipRecord
 SETTINGS_FILE, SHARDS = "shards.json", "shards"
 
 Group = tuple[ClipRecord, ...]
+"""Clips that pass through the model together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,8 +29,9 @@ class Shard:
 
     @classmethod
     def parse(cls, text: str | None) -> "Shard":
-        """Return the shard written as i/n; None is the whole job. Raises ValueError for anything
-        else.
+        """Return the shard written as i/n, such as 2/8; None is the whole job.
+
+        Raises ValueError for anything else.
         """
         if text is None:
             return cls(1, 1)

@@ -62,7 +62,10 @@ class WorkerSetup:
 
 @dataclass(frozen=True, slots=True)
 class WorkerResult:
-    """The result of a clip, for progress and log; why: reasons where it is not kept."""
+    """The result of a clip, for progress and log.
+
+    id: the clip's. status: of its translation. why: reasons where it is not kept, else "".
+    """
 
     id: str
     status: Status

@@ -34,9 +34,10 @@ def nal_length_size(codec: str, extradata: bytes) -> int:
 
 
 def nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
-    """Yield the first byte and the end of each NAL unit of a packet.
+    """Yield the position of the first byte and of the end of each NAL unit of a packet.
 
-    data: the packet. length: bytes of a unit's length, see `nal_length_size`.
+    data: the packet. length: bytes of the length before each unit, from `nal_length_size`; 0 where
+    start codes separate the units.
     """
     at, size = 0, len(data)
     while length and at + length < size:
@@ -53,7 +54,8 @@ def nal_units(data: bytes, length: int) -> Iterator[tuple[int, int]]:
 def has_idr(data: bytes, length: int) -> bool:
     """Return whether a packet of H.264 holds a slice of an IDR picture (ITU-T H.264, table 7-1).
 
-    length: bytes of a unit's length, see `nal_length_size`.
+    data: the packet. length: bytes of the length before each NAL unit, from `nal_length_size`; 0
+    where start codes separate the units.
     """
     return any(data[start] & 31 == IDR_H264 for start, _ in nal_units(data, length))
 
@@ -61,7 +63,8 @@ def has_idr(data: bytes, length: int) -> bool:
 def count_doubt(codec: str, data: bytes, length: int) -> str:
     """Return why a packet may give other than one displayed frame, "" where it gives one.
 
-    codec: FFmpeg's name. data: the packet. length: see `nal_length_size`.
+    codec: FFmpeg's name. data: the packet. length: bytes of the length before each NAL unit, from
+    `nal_length_size`; 0 where start codes separate the units.
     """
     if codec == "vp8" and not data[0] & 0x10:  # RFC 6386, section 9.1
         return "holds frames that are not shown"

@@ -13,6 +13,7 @@ from vidda.video.sequence import decode_in_order, require_undamaged
 from vidda.video.video_error import VideoError
 
 NumberedFrame = tuple[int, np.ndarray]
+"""A frame's number from 0, and the frame, (H, W, 3) uint8 RGB."""
 
 
 def decode_with_decord(index: Index, wanted: Sequence[int]) -> Iterator[NumberedFrame]:

@@ -46,9 +46,10 @@ def orientation(path: Path, frame: VideoFrame) -> tuple[int, bool]:
 
 
 def pixel_aspect(ratio: Fraction | None) -> tuple[Fraction, tuple[str, ...]]:
-    """Return the sample aspect ratio to scale by, and a note where the file's is implausible.
+    """Return the sample aspect ratio to scale by, and notes, one where the file's is implausible.
 
-    ratio: width : height of a stored pixel, as the file declares it; None where it does not.
+    ratio: width : height of a stored pixel, as the file declares it; None where it does not. The
+    result is 1 where it is None, close to 1 or implausible.
     """
     if not ratio or ratio < 0 or abs(ratio - 1) < NEGLIGIBLE:
         return SQUARE, ()

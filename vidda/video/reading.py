@@ -19,6 +19,7 @@ from vidda.video.info import VideoInfo
 from vidda.video.video_error import VideoError
 
 Size = tuple[int, int] | int | None
+"""Height and width in pixels, or the length of the shorter side, or None for the video's own."""
 
 READER = 2
 """Version, increased whenever the same file gives other frames; caches of frames name it."""
@@ -89,7 +90,8 @@ def read(
 def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
     """Yield every frame of a video in order, (H, W, 3) uint8 RGB, without holding all of them.
 
-    size: see `read`, which gives the same frames. Raises VideoError.
+    path: of the video. size: of the frames, as in `read`, which gives the same frames. Raises
+    VideoError.
     """
     index = index_of(Path(path))
     height, width = _target(index.info, size)

@@ -12,9 +12,10 @@ HIGH = {100, 110, 122, 244, 44, 83, 86, 118, 128, 138, 139, 134, 135}
 
 
 def codes_fields(data: bytes, length: int) -> bool:
-    """Return whether a packet of H.264 holds a parameter set that allows fields.
+    """Return whether a packet of H.264 holds a parameter set that allows interlaced fields.
 
-    data: the packet. length: bytes of a NAL unit's length, see `bitstream.nal_length_size`.
+    data: the packet. length: bytes of the length before each NAL unit, from
+    `bitstream.nal_length_size`; 0 where start codes separate the units.
     """
     sets = (data[start:end] for start, end in nal_units(data, length) if data[start] & 31 == SPS)
     return any(_set_codes_fields(nal) for nal in sets)

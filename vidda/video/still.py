@@ -30,9 +30,10 @@ FAULTS = (
 
 
 def info(path: Path) -> VideoInfo:
-    """Return the facts of an image, or of an animation; raises VideoError where it cannot be read.
+    """Return the facts of an image file, or of an animated one.
 
-    Pixels are decoded only where an animation's times need it.
+    Pixels are decoded only where an animation's times need it. Raises VideoError where it cannot be
+    read.
     """
     try:
         with Image.open(path) as image:
@@ -68,9 +69,11 @@ def info(path: Path) -> VideoInfo:
 
 
 def read(path: Path, wanted: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
-    """Yield frames, (number, (H, W, 3) uint8 RGB), rotated as EXIF data asks; raises VideoError.
+    """Yield chosen frames of an image, or of an animated image, as (number, (H, W, 3) uint8 RGB).
 
-    wanted: frame numbers, ascending. Of 16 bits the upper 8 are kept; transparent pixels are black.
+    path: of the image file. wanted: frame numbers from 0, ascending; an image has only frame 0.
+    Frames are rotated as EXIF data asks. Of 16 bits the upper 8 are kept; transparent pixels are
+    black. Raises VideoError where the file is corrupt.
     """
     try:
         with Image.open(path) as image:

@@ -19,11 +19,10 @@ class _Reversal(torch.autograd.Function):
 
 
 def reverse_gradient(features: torch.Tensor, strength: float) -> torch.Tensor:
-    """Return the features unchanged, with their gradient multiplied by `-strength` in the backward
-    pass.
+    """Return the features unchanged; the backward pass multiplies their gradient by `-strength`.
 
-    features: of any shape. Ganin and Lempitsky, Unsupervised Domain Adaptation by Backpropagation,
-    ICML 2015, equations 9 and 10.
+    features: of any shape. strength: 0 or more. Ganin and Lempitsky, Unsupervised Domain Adaptation
+    by Backpropagation, ICML 2015, equations 9 and 10.
     """
     reversed_: torch.Tensor = _Reversal.apply(features, strength)
     return reversed_

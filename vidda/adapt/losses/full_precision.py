@@ -4,5 +4,8 @@ import torch
 
 
 def full_precision(tensor: torch.Tensor) -> torch.autocast:
-    """Return a context that disables autocast on the tensor's device."""
+    """Return a context that disables autocast on a tensor's device.
+
+    tensor: any one on that device.
+    """
     return torch.autocast(tensor.device.type, enabled=False)

@@ -53,12 +53,13 @@ def log_densities(
 def mutual_information(static: torch.Tensor, dynamic: torch.Tensor) -> torch.Tensor:
     """Return an estimate in nats of the mutual information of static and dynamic latents.
 
-    It is 0 where they are independent. static: (B, B), dynamic: (T, B, B), see `log_densities`. The
-    mean over clips and time steps of log q(d, z) - log q(d) - log q(z), each density that of the
-    batch's mixture. TranSVAE, the mutual information term. The released code divides the mixtures
-    by the number of all clips besides (minibatch weighting), takes log-variances for
-    log-deviations, evaluates at the means, and clips each log-ratio below 0, which at the means has
-    no bound; the first of these adds only a constant.
+    static: (B, B), dynamic: (T, B, B), log-densities of each clip's latent (row) under each clip's
+    posterior (column), from `log_densities`. It is 0 where they are independent. The mean over
+    clips and time steps of log q(d, z) - log q(d) - log q(z), each density that of the batch's
+    mixture. TranSVAE, the mutual information term. The released code divides the mixtures by the
+    number of all clips besides (minibatch weighting), takes log-variances for log-deviations,
+    evaluates at the means, and clips each log-ratio below 0, which at the means has no bound; the
+    first of these adds only a constant.
     """
     count = math.log(len(static))
     joint, own, other = (part.logsumexp(-1) - count for part in (static + dynamic, static, dynamic))

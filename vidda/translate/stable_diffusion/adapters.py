@@ -16,7 +16,7 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.learned_tokens import add_words, token_names, token_problem
 from vidda.translate.stable_diffusion.lora_file import layer_strength, read_lora
 from vidda.translate.stable_diffusion.weights_config import EmbeddingConfig, LoraConfig
-from vidda.weights import silence
+from vidda.weights import silence_libraries
 
 log = logging.getLogger("vidda")
 
@@ -29,7 +29,8 @@ _TEXT_ATTENTION = re.compile(r"(?<=\.self_attn)\.to_(q|k|v|out)_lora\.")
 def adapter_pipeline(unet: Any, text_encoder: Any, tokenizer: Any) -> Any:
     """Return a diffusers pipeline around the models, whose methods load LoRAs into them.
 
-    The models are shared, not copied; the pipeline cannot sample, for it has no autoencoder.
+    unet: of diffusers. text_encoder, tokenizer: CLIP's, of transformers. They are shared, not
+    copied; the pipeline cannot sample, for it has no autoencoder.
     """
     from diffusers import DDIMScheduler, StableDiffusionPipeline
 
@@ -168,4 +169,4 @@ def quiet_libraries() -> AbstractContextManager[None]:
     from diffusers.utils import logging as diffusers
     from transformers.utils import logging as transformers
 
-    return silence(diffusers, transformers)
+    return silence_libraries(diffusers, transformers)

@@ -42,7 +42,11 @@ SD15_FILES = ModelFiles(
 
 @dataclass(frozen=True, slots=True)
 class Passes:
-    """The number of steps, and of passes of the networks, for one frame."""
+    """The computation for one frame.
+
+    steps: number of sampling steps. unet, controlnets: number of passes through the UNet and
+    through all ControlNets together.
+    """
 
     steps: int
     unet: int

@@ -14,11 +14,16 @@ TRANSFORMERS = "model"
 SCHEDULER = "scheduler/scheduler_config.json"
 
 JsonContent = dict[str, Any]
+"""The content of a JSON file, such as a model's config.json."""
 
 
 @dataclass(frozen=True, slots=True)
 class ModelFolder:
-    """One model's folder: the content of its config.json, and its *.safetensors files."""
+    """One model's folder.
+
+    path: the folder. config: content of its config.json. files: its *.safetensors files. variant:
+    part of the files' names, such as fp16, or None.
+    """
 
     path: Path
     config: JsonContent
@@ -29,7 +34,8 @@ class ModelFolder:
 def model_files(stem: str, variant: str | None, below: str = "") -> list[str]:
     """Return patterns of one model's files in a repository: config, weights and shard index.
 
-    stem: of the weight files. below: the model's folder in the repository, with its slash.
+    stem: of the weight files' names. variant: part of these names, such as fp16, or None. below:
+    the model's folder in the repository, with its slash.
     """
     dot = f".{variant}" if variant else ""
     names = ["config.json", f"{stem}{dot}.safetensors", f"{stem}*-of-*.safetensors"]
@@ -37,7 +43,10 @@ def model_files(stem: str, variant: str | None, below: str = "") -> list[str]:
 
 
 def pipeline_files(variant: str | None) -> list[str]:
-    """Return patterns of the files that are read from a whole pipeline's repository."""
+    """Return patterns of the files that are read from a whole pipeline's repository.
+
+    variant: part of the weight files' names, such as fp16, or None.
+    """
     return [
         "model_index.json",
         SCHEDULER,
@@ -49,7 +58,11 @@ def pipeline_files(variant: str | None) -> list[str]:
 
 
 def weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, ...]:
-    """Return the *.safetensors of a model; an empty tuple when one of them is missing."""
+    """Return the *.safetensors of a model; an empty tuple when one of them is missing.
+
+    folder: the model's. stem: of the files' names. variant: part of these names, such as fp16, or
+    None. Several files are listed by the index of shards.
+    """
     dot = f".{variant}" if variant else ""
     index = folder / f"{stem}.safetensors.index{dot}.json"
     if index.is_file():
@@ -64,7 +77,11 @@ def weight_files(folder: Path, stem: str, variant: str | None) -> tuple[Path, ..
 
 
 def missing_weights_message(folder: Path, stem: str, source: Folder | Hub, key: str) -> str:
-    """Return which weights a folder lacks and what to do about it, as the end of a message."""
+    """Return which weights a folder lacks and what to do about it, as the end of a message.
+
+    stem: of the weight files' names. source: the config of the folder or repository. key: its
+    config key.
+    """
     dot = f".{source.variant}" if source.variant else ""
     pickles = sorted([*folder.glob("*.bin"), *folder.glob("*.ckpt"), *folder.glob("*.pt")])
     if pickles:

@@ -31,7 +31,10 @@ class KeepLatents(Config):
     feather: Feather = Field(default=1.0, description="softness of the mask's edge, in latents")
 
     def problems(self, scheduler: Any, timesteps: torch.Tensor) -> list[str]:
-        """Return one line if the person would never be kept at these timesteps; else none."""
+        """Return one line if the person would never be kept at these timesteps; else none.
+
+        scheduler: of diffusers. timesteps: (S,) of sampling, the noisiest first.
+        """
         first = noise_deviation(scheduler, timesteps[0])
         if first > self.release:
             return []
@@ -56,7 +59,10 @@ class KeepLatents(Config):
 
 
 def noise_deviation(scheduler: Any, timestep: torch.Tensor) -> float:
-    """Return the standard deviation of the noise at a timestep, in [0, 1]; 1: noise alone."""
+    """Return the standard deviation of the noise at a timestep, in [0, 1]; 1: noise alone.
+
+    scheduler: a diffusers scheduler with `alphas_cumprod`. timestep: of one element.
+    """
     return float((1 - alpha_bar(scheduler, timestep)) ** 0.5)
 
 

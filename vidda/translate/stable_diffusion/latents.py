@@ -14,7 +14,10 @@ from vidda.translate.stable_diffusion.model_files import pixels_per_latent
 
 
 def pixels_per_latent_of(vae: Any) -> int:
-    """Return the pixels along a side of one latent of an autoencoder."""
+    """Return the pixels along a side of one latent of an autoencoder.
+
+    vae: diffusers' AutoencoderKL.
+    """
     return pixels_per_latent(vae.config)
 
 
@@ -22,8 +25,9 @@ def pixels_per_latent_of(vae: Any) -> int:
 def encode_frames(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tensor:
     """Return the scaled latents of frames, (T, 4, h, w) float32 on the VAE's device.
 
-    frames: (T, H, W, 3) uint8. Latents are the mode of the VAE's distribution, since samples would
-    make a still clip flicker. fitting: frames at once.
+    vae: diffusers' AutoencoderKL. frames: (T, H, W, 3) uint8 RGB. fitting: finds how many frames
+    fit into memory at once. Latents are the mode of the VAE's distribution, since samples would
+    make a still clip flicker.
     """
     parts = []
     done = 0
@@ -36,9 +40,10 @@ def encode_frames(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tenso
 
 @torch.inference_mode()
 def decode_latents(vae: Any, latents: torch.Tensor, fitting: Fitting) -> np.ndarray:
-    """Return the frames, (T, H, W, 3) uint8, of scaled latents (T, 4, h, w).
+    """Return the frames, (T, H, W, 3) uint8 RGB, of scaled latents (T, 4, h, w).
 
-    fitting: frames at once. Raises ViddaError when values are not finite, which fp16 can cause.
+    vae: diffusers' AutoencoderKL. fitting: finds how many frames fit into memory at once. Raises
+    ViddaError when values are not finite, which fp16 can cause.
     """
     height, width = (pixels_per_latent_of(vae) * side for side in latents.shape[2:])
     frames = np.empty((len(latents), height, width, 3), np.uint8)

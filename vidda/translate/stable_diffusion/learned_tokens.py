@@ -38,7 +38,10 @@ def token_problem(tokenizer: Any, words: Sequence[str]) -> str | None:
 
 
 def add_words(tokenizer: Any, words: Sequence[str]) -> None:
-    """Add new tokens to a tokenizer, in place, with their capitals and accents."""
+    """Add new tokens to a tokenizer, in place, as they are written, capitals and accents included.
+
+    tokenizer: CLIP's, of transformers. words: the tokens of a new word, one for each vector.
+    """
     from transformers import AddedToken
 
     tokenizer.add_tokens(
@@ -51,7 +54,10 @@ def add_words(tokenizer: Any, words: Sequence[str]) -> None:
 
 
 def expand_tokens(tokenizer: Any, prompt: str) -> str:
-    """Return a prompt with each learned word, in any case, replaced by all of its tokens."""
+    """Return a prompt with each learned word, in any case, replaced by all of its tokens.
+
+    tokenizer: CLIP's, of transformers, to which `add_words` has added the words.
+    """
     added = {name.casefold(): name for name in tokenizer.added_tokens_encoder}
 
     def expand(match: re.Match[str]) -> str:

@@ -33,7 +33,8 @@ _OF_TEXT_ENCODER = ("text_model.", "encoder.")
 class LoraFile:
     """A LoRA as diffusers reads it, with alpha / rank multiplied in: each layer adds up @ down.
 
-    strengths: |scale| |up| |down| of each layer, to compare with what diffusers applies.
+    state: the matrices by diffusers' names. strengths: |scale| |up| |down| of each layer, to
+    compare with what diffusers applies.
     """
 
     state: dict[str, torch.Tensor]
@@ -109,7 +110,11 @@ def _config_beside(file: Path, alone: bool) -> dict[str, str]:
 
 
 def layer_strength(down: torch.Tensor, up: torch.Tensor) -> float:
-    """Return |down| |up| of a layer's two matrices, which is linear in the layer's scale."""
+    """Return the product of the Frobenius norms of a LoRA layer's two matrices, |down| |up|.
+
+    down: (rank, inputs). up: (outputs, rank); convolutions have two more dimensions. It is linear
+    in the layer's scale.
+    """
     return float(down.detach().float().norm() * up.detach().float().norm())
 
 

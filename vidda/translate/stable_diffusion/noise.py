@@ -16,6 +16,7 @@ from vidda.config import Config
 from vidda.control.controls import Controls
 
 Shape = tuple[int, int, int]
+"""Channels, height and width of one frame's latents."""
 
 
 class IndependentNoise(Config):
@@ -26,7 +27,8 @@ class IndependentNoise(Config):
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
         """Return unit normal noise of a clip, (length, *shape) float32.
 
-        shape: (channels, h, w) of one frame's latents.
+        seed: of the clip. length: number of frames. shape: (channels, h, w) of one frame's latents.
+        controls: not used.
         """
         return torch.randn((length, *shape), generator=generator(seed, "noise"))
 
@@ -46,7 +48,8 @@ class SharedNoise(Config):
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
         """Return unit normal noise of a clip, (length, *shape) float32.
 
-        shape: (channels, h, w) of one frame's latents.
+        seed: of the clip. length: number of frames. shape: (channels, h, w) of one frame's latents.
+        controls: not used.
         """
         anchor = torch.randn((1, *shape), generator=generator(seed, "anchor noise"))
         fresh = torch.randn((length, *shape), generator=generator(seed, "noise"))
@@ -66,7 +69,8 @@ class FlowWarpedNoise(Config):
     def draw(self, seed: int, length: int, shape: Shape, controls: Controls) -> torch.Tensor:
         """Return unit normal noise of a clip, (length, *shape) float32.
 
-        shape: (channels, h, w) of one frame's latents.
+        seed: of the clip. length: number of frames. shape: (channels, h, w) of one frame's latents.
+        controls: with the flow to frame 0.
         """
         assert controls.flow_anchor is not None  # checked before sampling
         assert controls.occluded_anchor is not None

@@ -15,7 +15,7 @@ CACHED_PROMPTS = 256
 
 
 class PromptEncoder:
-    """A tokenizer with its text encoder; repeated prompts are encoded once."""
+    """A CLIP tokenizer with its text encoder (transformers); repeated prompts are encoded once."""
 
     def __init__(self, tokenizer: Any, text_encoder: Any) -> None:
         self._tokenizer = tokenizer
@@ -38,8 +38,9 @@ class PromptEncoder:
 def encode_prompts(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) -> torch.Tensor:
     """Return the text encoder's last hidden states of N prompts, (N, tokens, width).
 
-    A word that Textual Inversion learned as several vectors is expanded to all of them. Raises
-    ViddaError when a prompt is too long, instead of cutting it.
+    tokenizer, text_encoder: CLIP's, of transformers. A word that Textual Inversion learned as
+    several vectors is expanded to all of them. Raises ViddaError when a prompt is too long, instead
+    of cutting it.
     """
     for prompt, length in overlong_prompts(tokenizer, prompts).items():
         raise ViddaError(f"a prompt has {length}; shorten {prompt!r:.80}")
@@ -56,7 +57,8 @@ def encode_prompts(tokenizer: Any, text_encoder: Any, prompts: Sequence[str]) ->
 def overlong_prompts(tokenizer: Any, prompts: Sequence[str]) -> dict[str, str]:
     """Return the prompts that a text encoder would cut, each with its length as text.
 
-    Such as "80 tokens and 75 fit"; start and end token are not counted.
+    The text is such as "80 tokens and 75 fit"; start and end token are not counted. tokenizer:
+    CLIP's, of transformers, which knows how many tokens fit.
     """
     longest = tokenizer.model_max_length - 2
     with quiet_libraries():  # the tokenizer would warn of the same

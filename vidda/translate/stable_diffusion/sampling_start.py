@@ -158,26 +158,31 @@ def _pndm_timesteps(scheduler: Any, skipped: int, key: str) -> torch.Tensor:
 def add_noise(
     scheduler: Any, clean: torch.Tensor, noise: torch.Tensor, timestep: torch.Tensor
 ) -> torch.Tensor:
-    """Return clean latents with the noise of a timestep, in the scheduler's scale.
+    """Return clean latents with the noise of a timestep, (N, 4, h, w), in the scheduler's scale.
 
-    clean, noise: (N, 4, h, w).
+    scheduler: of diffusers. clean, noise: (N, 4, h, w). timestep: of one element.
     """
     result: torch.Tensor = scheduler.add_noise(clean, noise, timestep.reshape(1))
     return result
 
 
 def alpha_bar(scheduler: Any, timestep: torch.Tensor) -> float:
-    """Return the share of the signal in the variance of noisy latents at a timestep, in [0, 1]."""
+    """Return the share of the signal in the variance of noisy latents at a timestep, in [0, 1].
+
+    scheduler: a diffusers scheduler with `alphas_cumprod`. timestep: of one element, rounded to a
+    training timestep.
+    """
     return float(scheduler.alphas_cumprod[int(timestep.round())])
 
 
 def predicted_noise(
     scheduler: Any, output: torch.Tensor, latents: torch.Tensor, signal: float
 ) -> torch.Tensor:
-    """Return the noise that a network's output implies, for any prediction type.
+    """Return the noise (N, 4, h, w) that a network's output implies, for any prediction type.
 
-    latents: the network's input, with unit variance, as is output (N, 4, h, w). signal: the share
-    of the signal in the variance at its timestep (`alpha_bar`), in [0, 1].
+    scheduler: of diffusers, for its prediction type. output: (N, 4, h, w) of the UNet. latents: its
+    input (N, 4, h, w), with unit variance. signal: the share of the signal in the variance at its
+    timestep (`alpha_bar`), in [0, 1].
     """
     kind = scheduler.config.prediction_type
     if kind == "v_prediction":  # Salimans and Ho, arXiv 2202.00512, appendix D

@@ -21,11 +21,17 @@ class WholeCrop(Config):
     name: Literal["whole"] = "whole"
 
     def boxes(self, clip: ClipRecord, root: Path, numbers: np.ndarray) -> list[np.ndarray | None]:
-        """Return None for each of these frames, because no box is needed."""
+        """Return None for each of these frames, because no box is needed.
+
+        numbers: (N,) of the frames. clip, root: not used.
+        """
         return [None] * len(numbers)
 
     def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
-        """Return the square to cut from a frame of height x width pixels."""
+        """Return the largest central square of a frame: top, left and side, in pixels.
+
+        box: not used. height, width: of the frame, in pixels.
+        """
         return center_square(height, width)
 
 
@@ -60,9 +66,10 @@ class PersonCrop(Config):
         ]
 
     def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
-        """Return the square to cut from a frame: inside it, centered on the box where possible.
+        """Return the square to cut from a frame: top, left and side, in pixels.
 
-        box: (4,) x0, y0, x1, y1; None: the middle of the frame. height, width: of the frame.
+        It is inside the frame, centered on the box where possible. box: (4,) x0, y0, x1, y1 in
+        pixels; None: the middle of the frame. height, width: of the frame, in pixels.
         """
         if box is None:
             return center_square(height, width)
@@ -77,7 +84,10 @@ CropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
 
 
 def center_square(height: int, width: int) -> Square:
-    """Return the largest square in the middle of a frame of this size."""
+    """Return the largest square in the middle of a frame: top, left and side, in pixels.
+
+    height, width: of the frame, in pixels.
+    """
     side = min(height, width)
     return (height - side) // 2, (width - side) // 2, side
 

@@ -142,7 +142,10 @@ class DenoiserLearner:
 
     @torch.no_grad()
     def contact_sheet(self) -> np.ndarray:
-        """Return target frames above images of the caption, from the same noise every time."""
+        """Return target frames above images of the caption, from the same noise every time.
+
+        One image, (height, width, 3) uint8 RGB.
+        """
         own = self._settings
         count = min(own.samples, self.size)
         seeds = [seed_of(own.seed, SAMPLE_IMAGES, number) for number in range(count)]

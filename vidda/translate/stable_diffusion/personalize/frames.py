@@ -65,7 +65,10 @@ class Frames:
 
 
 def evenly_spaced(count: int, total: int) -> np.ndarray:
-    """Return `count` numbers in 0..total-1, ascending, each in the middle of its share."""
+    """Return `count` numbers in 0..total-1, (count,) int64, ascending, evenly spaced.
+
+    Each is the middle of one of `count` equal intervals.
+    """
     return ((np.arange(count) + 0.5) * (total / count)).astype(np.int64)
 
 

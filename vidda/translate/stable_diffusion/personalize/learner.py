@@ -20,7 +20,7 @@ class LearnerSettings:
 
     models: in float32 on the accelerator's device. frames: of `size` x `size` pixels. flip: whether
     frames may be mirrored. drawing: how class images and samples are rendered. samples: images in a
-    row of a contact sheet. folder: the run's, for class images.
+    row of a contact sheet. seed: of the run. folder: the run's, for class images.
     """
 
     models: Models

@@ -41,5 +41,8 @@ def min_snr_weight(
 
 
 def squared_error(prediction: torch.Tensor, target: torch.Tensor) -> torch.Tensor:
-    """Return the mean squared error of each item of a batch (B, C, H, W), (B,) float32."""
+    """Return the mean squared error of each item of a batch, (B,) float32.
+
+    prediction, target: (B, C, H, W).
+    """
     return (prediction.float() - target.float()).square().mean((1, 2, 3))

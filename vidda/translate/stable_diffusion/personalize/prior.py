@@ -36,9 +36,9 @@ class PriorConfig(Config):
 
 
 def prepare_prior(settings: LearnerSettings, config: PriorConfig, number: int) -> Prior:
-    """Render the class images that are missing, and encode all.
+    """Return the encoded class images, after rendering those that are missing.
 
-    number: of their prompt, for `PromptStates`.
+    number: index of their prompt among the learner's prompts.
     """
     images = class_images(settings, config)
     device = settings.accelerator.device

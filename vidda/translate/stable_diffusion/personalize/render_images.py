@@ -67,9 +67,9 @@ def save_pipeline(models: Models, folder: Path) -> None:
 def render(
     models: Models, config: DrawingConfig, prompt: str, size: int, seeds: Sequence[int]
 ) -> np.ndarray:
-    """Return one image of a prompt for each seed, (N, size, size, 3) uint8 RGB.
+    """Return one image of a prompt for each of N seeds, (N, size, size, 3) uint8 RGB.
 
-    Call it inside autocast where the precision is not fp32.
+    seeds: of the initial noise. Call it inside autocast where the precision is not fp32.
     """
     scheduler = build_scheduler(config.scheduler, models.scheduler_config)
     pipe = build_pipeline(models, scheduler)

@@ -46,8 +46,9 @@ def train(
 ) -> None:
     """Train to the last step, from the run's last checkpoint where there is one.
 
-    Writes checkpoints, metrics and contact sheets into the run folder. Raises ViddaError, naming
-    the step, when a loss is not finite.
+    seed: decides the order of the frames and the random draws of every step. Writes checkpoints,
+    metrics and contact sheets into the run folder. Raises ViddaError, naming the step, when a loss
+    is not finite.
     """
     optimizer = accelerator.prepare(method.build_optimizer(list(learner.learned.values())))
     step = _restore(run, learner, optimizer, accelerator)
