@@ -54,6 +54,16 @@ class RecognizerRecipe(Recipe):
     )
 
 
+class PersonalizeRecipe(Recipe):
+    """Settings of vidda personalize; the job sets run and target, and the model to start from."""
+
+    base: Name | None = Field(
+        default=None,
+        description="name in personalize whose result is personalized further; null: the model of"
+        " the job's key weights, or of this config without one",
+    )
+
+
 class RandomizedVariant(Config):
     """Clips with background and clothing replaced by vidda randomize, by the sidecars' masks."""
 
@@ -155,7 +165,7 @@ class DataConfig(Config):
         description="folder with all files of the translations' model; null: stages that need it"
         " are left out",
     )
-    personalize: dict[Name, Recipe] = Field(
+    personalize: dict[Name, PersonalizeRecipe] = Field(
         default={},
         description="settings of vidda personalize, by name; the job sets run and target",
     )

@@ -11,17 +11,17 @@ from vidda.config import Config, ConfigError
 from vidda.data.manifest import DATASET
 from vidda.data.prepare import PrepareConfig
 from vidda.data.randomize import RandomizeConfig
+from vidda.errors import ViddaError
 from vidda.experiment.experiment_config import (
     SOURCE,
     TARGET,
     CameraMatchedVariant,
     DataConfig,
     RandomizedVariant,
-    Recipe,
     TranslatedVariant,
     load,
 )
-from vidda.experiment.name_checks import slug
+from vidda.experiment.name_checks import find_cycles, personalize_bases, slug
 from vidda.experiment.stage import Stage
 from vidda.experiment.task_splits import TaskSplit, find_split
 from vidda.mini.job import MiniConfig
@@ -69,6 +69,8 @@ class DataPlanner:
         self.left_out: list[str] = []
         self._lists: dict[str, Path] = {}
         self._manifests: dict[str, Path] = {}
+        self._personalizations: dict[str, Any] = {}
+        self._endless = {name for cycle in find_cycles(personalize_bases(config)) for name in cycle}
 
     def start(self) -> None:
         """Plan rendering and preparing, and choose the splits that represent equal ones."""
@@ -215,19 +217,21 @@ class DataPlanner:
         if shared and self.config.weights is None:
             self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
             return None
-        learned = {one: self._personalized(one, target, clips) for one in known}
-        if config is None or None in learned.values():
+        learned = [self._personalized(one, target, clips) for one in known]
+        if config is None or None in learned:
             return None
-        results = {one: result for one, result in learned.items() if result}
         backbone = config.backbone
         if shared and self.config.weights is not None:
             backbone = backbone.with_base(self.config.weights)
         self.problems += [f"variants.{name}: {line}" for line in backbone.folder_problems()]
-        for method, result in results.values():
-            backbone = backbone.with_personalized(method, result)
+        try:
+            for one in learned:
+                backbone = backbone.with_personalized(one.method.name, one.result)
+        except ViddaError as error:
+            self.problems.append(f"variants.{name}: {error}")
         config = config.model_copy(update={"backbone": backbone})
         inputs = (source, *((clips,) if variant.needs_target else ()))
-        inputs += tuple(result.parent / "DONE" for _, result in results.values())
+        inputs += tuple(one.run / "DONE" for one in learned)
         kind = f"translate {name}"
         self._add(key, Stage(key, kind, "translate", config, out, out / "DONE", inputs))
         if name not in self.translations:
@@ -235,26 +239,45 @@ class DataPlanner:
             self.gallery = self.gallery or source
         return TrainingPart(key, self._manifests[key])
 
-    def _personalized(self, name: str, target: TaskSplit, clips: Path) -> tuple[str, Path] | None:
-        """Plan a personalization on a task's target; return its method and result file.
+    def _personalized(self, name: str, target: TaskSplit, clips: Path) -> Any:
+        """Plan a personalization on a task's target, and those that it starts from.
 
-        clips: manifest of the target's unlabeled clips. None if its config has mistakes.
+        clips: manifest of the target's unlabeled clips. Returns its config, None where its own or
+        one that it starts from has mistakes.
         """
-        recipe: Recipe = self.config.personalize[name]
         key = f"{slug(name)}-{target.target}"
-        run = self.config.out / "personalized" / key
-        keys = {"run": str(run), "target": str(clips)}
-        config = self._load(
-            f"personalize.{name}", schema_of("personalize"), recipe.file, recipe.change, keys
-        )
-        if config is None:
+        if key in self._personalizations:
+            return self._personalizations[key]
+        recipe = self.config.personalize.get(name)
+        if recipe is None:  # `name_checks` reports it
             return None
-        if self.config.weights is not None:
-            config = config.with_base(self.config.weights)
-        if key not in self._manifests:
+        run, where = self.config.out / "personalized" / key, f"personalize.{name}"
+        keys = {"run": str(run), "target": str(clips)}
+        config = self._load(where, schema_of("personalize"), recipe.file, recipe.change, keys)
+        inputs: tuple[Path, ...] = (clips,)
+        if name in self._endless:  # `name_checks` reports it
+            config = None
+        elif recipe.base is not None:
+            start = self._personalized(recipe.base, target, clips)
+            config = config and start and self._starting_from(where, config, start)
+            inputs += (start.run / "DONE",) if start else ()
+        elif config is not None:
+            if self.config.weights is not None:
+                config = config.with_base(self.config.weights)
+            self.problems += [f"{where}: {line}" for line in config.folder_problems()]
+        self._personalizations[key] = config
+        if config is not None:
             kind = f"personalize {name}"
-            self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", (clips,)))
-        return config.method.name, config.result
+            self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", inputs))
+        return config
+
+    def _starting_from(self, where: str, config: Any, start: Any) -> Any:
+        """Return a personalization that starts from another's result; None if it cannot."""
+        try:
+            return config.starting_from(start)
+        except ViddaError as error:
+            self.problems += [f"{where}: {line}" for line in str(error).splitlines()]
+            return None
 
     def _target(self, target: TaskSplit) -> Path:
         """Return the manifest of unlabeled target clips, one for all splits with the same list."""

@@ -12,7 +12,7 @@ from vidda.device import Precision
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
 from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
-from vidda.translate.stable_diffusion.loading import WeightsConfig
+from vidda.translate.stable_diffusion.model_files import find_model_files
 from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBoothConfig
 from vidda.translate.stable_diffusion.personalize.frames import FramesConfig
 from vidda.translate.stable_diffusion.personalize.lora import LoraTrainingConfig
@@ -20,6 +20,7 @@ from vidda.translate.stable_diffusion.personalize.render_images import DrawingCo
 from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversionConfig
 from vidda.translate.stable_diffusion.personalize.training_loop import TrainingSchedule
 from vidda.translate.stable_diffusion.personalize.vae_decoder import VaeDecoderConfig
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 from vidda.weights import Folder, Hub, SourceConfig
 
 RESULT = "result"
@@ -86,6 +87,36 @@ class PersonalizeConfig(Config):
     def with_base(self, folder: Path) -> Self:
         """Return the config with the pipeline in a folder as its base."""
         return self.model_copy(update={"base": Folder(path=folder)})
+
+    def starting_from(self, other: Self) -> Self:
+        """Return the config with the result of another personalization as its model.
+
+        other: of a method whose result is a whole pipeline, or the autoencoder of one. Raises
+        ViddaError for other methods, and when this config has an autoencoder of its own already.
+        """
+        result = Folder(path=other.result)
+        match other.method.name:
+            case "dreambooth":
+                return self.model_copy(update={"base": result})
+            case "vae_decoder" if self.vae is None:
+                return self.model_copy(update={"base": other.base, "vae": result})
+            case "vae_decoder":
+                raise ViddaError("vae: the result of vae_decoder replaces it; leave vae out")
+            case method:
+                raise ViddaError(
+                    f"base: {method} makes no model to start from; name a personalization with"
+                    " method dreambooth or vae_decoder"
+                )
+
+    def folder_problems(self) -> list[str]:
+        """Return a line for each mistake in local folders; none when a source is on the hub."""
+        if isinstance(self.base, Hub) or isinstance(self.vae, Hub):
+            return []
+        try:
+            find_model_files(self.weights)
+        except ViddaError as error:
+            return str(error).splitlines()
+        return []
 
     def teraflops(self) -> float:
         """Return the TFLOP of training and of rendering class images, at SD 1.5's size."""
