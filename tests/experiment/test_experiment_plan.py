@@ -1,13 +1,11 @@
 """The stages of a job: shared where they can be, alike but for the data, checked all at once."""
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import pytest
 
-from tests.experiment.jobs import DECODER, TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
-from tests.tiny_diffusion import write_controlnet, write_tiny
+from tests.experiment.jobs import TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.coral import CoralConfig
 from vidda.camera.job import CameraJobConfig
@@ -33,15 +31,6 @@ AUGMENTED = {
     "source only": {"data": ["source"]},
     "target only": {"data": ["target"]},
 }
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    base = write_tiny(folder, size=32)
-    write_controlnet(folder / "controlnet_edges", base, 1)
-    write_controlnet(folder / "controlnet_pose", base, 2)
-    return folder
 
 
 def named(plan: ExperimentPlan, command: str) -> list[Stage]:
@@ -211,101 +200,6 @@ def test_a_translation_gets_the_job_s_model_and_what_was_learned_of_its_own_targ
     assert len(named(plan, "personalize")) == 2
     for stage in plan.stages:
         assert load(type(stage.config), _written(tmp_path, stage)) == stage.config
-
-
-INVERSION = {
-    **DECODER,
-    "method": {
-        "name": "textual_inversion", "token": "<real>", "initializer": "person", "steps": 2,
-    },
-}  # fmt: skip
-BOOTH = {**DECODER, "method": {"name": "dreambooth", "prior": None, "steps": 2}}
-
-
-def chained(out: Path, weights: Path, **more: Any) -> dict[str, Any]:
-    """A job whose variant lists Textual Inversion on a DreamBoothed model with another decoder."""
-    content = with_variants(out, weights=str(weights), **more)
-    content["personalize"] = {
-        "words": {"base": "booth", "change": INVERSION},
-        "booth": {"base": "decoder", "change": BOOTH},
-        "decoder": {"change": DECODER},
-    }
-    content["variants"]["ours"]["personalized"] = ["booth", "words"]
-    return content
-
-
-def test_a_personalization_starts_from_the_result_of_another(tmp_path: Path, weights: Path) -> None:
-    content = chained(tmp_path / "out", weights, tasks=["gs2gr", "gs2ar"])
-    plan = make_plan(loaded(content))
-    stages = {stage.name: stage for stage in named(plan, "personalize")}
-    assert list(stages) == [
-        f"{name}-real_{view}_train"
-        for view in ("ground", "air")
-        for name in ("decoder", "booth", "words")
-    ]
-    decoder, booth, words = (stage for name, stage in stages.items() if "air" in name)
-    configs = [stage.config.model_dump() for stage in (decoder, booth, words)]
-    base, vae = Folder(path=weights), Folder(path=decoder.out / "result")
-    pipeline = Folder(path=booth.out / "result")
-    assert [one["base"] for one in configs] == [
-        base.model_dump(),
-        base.model_dump(),
-        pipeline.model_dump(),
-    ]
-    assert [one["vae"] for one in configs] == [None, vae.model_dump(), None]
-    assert decoder.out / "DONE" in booth.inputs and booth.out / "DONE" in words.inputs
-    assert decoder.out / "DONE" not in words.inputs
-    to_air = named(plan, "translate")[1]
-    assert isinstance(to_air.config, TranslateConfig)
-    assert to_air.config.backbone.weights.base == base
-    assert to_air.config.backbone.weights.dreambooth == pipeline
-    (word,) = to_air.config.backbone.weights.embeddings
-    assert word.source == Folder(path=words.out / "result")
-    assert {booth.out / "DONE", words.out / "DONE"} < set(to_air.inputs)
-    for stage in plan.stages:
-        assert load(type(stage.config), _written(tmp_path, stage)) == stage.config
-
-
-def test_personalizations_that_cannot_start_are_refused_at_once(
-    tmp_path: Path, weights: Path
-) -> None:
-    content = chained(tmp_path / "out", weights)
-    bases = {"a": "b", "b": "c", "c": "a", "d": "a", "e": "nothing", "f": "f"}
-    content["personalize"] |= {
-        **{name: {"base": base, "change": DECODER} for name, base in bases.items()},
-        "on words": {"base": "words", "change": DECODER},
-        "own vae": {
-            "base": "decoder",
-            "change": {**BOOTH, "vae": {"name": "folder", "path": str(weights / "vae")}},
-        },
-        "elsewhere": {"change": {**BOOTH, "frames.cont": 3}},
-    }
-    content["variants"]["ours"]["personalized"] = [*content["personalize"]]
-    with pytest.raises(ViddaError) as raised:
-        make_plan(loaded(content))
-    assert str(raised.value).splitlines() == [
-        "personalize.e.base: 'nothing' is not in personalize",
-        "personalize.a.base: a from b from c from a never starts; leave one base out",
-        "personalize.f.base: f from f never starts; leave one base out",
-        "personalize.on words: base: textual_inversion makes no model to start from; name a"
-        " personalization with method dreambooth or vae_decoder",
-        "personalize.own vae: vae: the result of vae_decoder replaces it; leave vae out",
-        "personalize.elsewhere: frames.cont: unknown key; did you mean 'count'?",
-    ]
-
-
-def test_results_that_would_replace_each_other_are_refused(tmp_path: Path, weights: Path) -> None:
-    content = chained(tmp_path / "out", weights)
-    content["personalize"]["booth"]["base"] = "first"
-    content["personalize"]["first"] = {"change": BOOTH}
-    content["variants"]["ours"]["personalized"] = ["first", "booth"]
-    with pytest.raises(ViddaError) as raised:
-        make_plan(loaded(content))
-    result = tmp_path / "out" / "personalized" / "booth-real_ground_train" / "result"
-    assert str(raised.value) == (
-        f"variants.ours: backbone.weights.dreambooth: {result} would replace it; leave one of them"
-        " out"
-    )
 
 
 def _written(folder: Path, stage: Stage) -> Path:

@@ -35,7 +35,7 @@ def _clashes(config: DataConfig, *keys: str) -> Iterator[str]:
         values = getattr(config, key)
         for value in sorted({value for value in values if values.count(value) > 1}):
             yield f"{key}: {value!r} is duplicated"
-    for key in (*keys, "variants", "personalize"):
+    for key in (*keys, "variants", "personalize", "captions"):
         names = [slug(name) for name in getattr(config, key)]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{key}: two names would both become the folder {name}; rename one"
@@ -65,6 +65,11 @@ def personalize_bases(config: DataConfig) -> dict[str, str | None]:
     return {name: recipe.base for name, recipe in config.personalize.items()}
 
 
+def variant_origins(config: DataConfig) -> dict[str, str | None]:
+    """Return the key of of each variant, by name."""
+    return {name: variant.of for name, variant in config.variants.items()}
+
+
 def _personalize(config: DataConfig) -> Iterator[str]:
     bases = personalize_bases(config)
     for name, base in bases.items():
@@ -83,10 +88,17 @@ def _variants(config: DataConfig) -> Iterator[str]:
             for wanted in variant.personalized:
                 if wanted not in config.personalize:
                     yield f"variants.{name}.personalized: {wanted!r} is not in personalize"
-        if isinstance(variant, CameraMatchedVariant) and variant.of != SOURCE:
-            matched = config.variants.get(variant.of)
-            if matched is None or isinstance(matched, CameraMatchedVariant):
-                yield f"variants.{name}.of: {variant.of!r} cannot be camera-matched"
+            if variant.captions is not None and variant.captions not in config.captions:
+                yield f"variants.{name}.captions: {variant.captions!r} is not in captions"
+        origin = config.variants.get(variant.of)
+        if origin is None and variant.of != SOURCE:
+            known = ", ".join((SOURCE, *config.variants))
+            yield f"variants.{name}.of: {variant.of!r} is not one of {known}"
+        if isinstance(variant, CameraMatchedVariant) and isinstance(origin, CameraMatchedVariant):
+            yield f"variants.{name}.of: {variant.of!r} cannot be camera-matched"
+    for cycle in find_cycles(variant_origins(config)):
+        chain = " of ".join([*cycle, cycle[0]])
+        yield f"variants.{cycle[0]}.of: {chain} never ends; let one be of source"
 
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.device import Precision
+from vidda.device import Precision, torch_device
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
 from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
@@ -108,6 +108,21 @@ class PersonalizeConfig(Config):
                     " method dreambooth or vae_decoder"
                 )
 
+    def config_problems(self) -> list[str]:
+        """Return the mistakes that show without the target's clips and the model, a line each."""
+        problems = []
+        checks = (
+            lambda: self.method.caption,
+            lambda: self.method.check_optimizer(self._torch_device()),
+            self._check_precision,
+        )
+        for check in checks:
+            try:
+                check()
+            except ViddaError as error:
+                problems.append(str(error))
+        return problems
+
     def folder_problems(self) -> list[str]:
         """Return a line for each mistake in local folders; none when a source is on the hub."""
         if isinstance(self.base, Hub) or isinstance(self.vae, Hub):
@@ -143,8 +158,7 @@ class PersonalizeConfig(Config):
 
         Raises ViddaError for fp16 without a GPU and for several processes.
         """
-        if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
-            raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
+        self._check_precision()
         accelerator = Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
         if accelerator.num_processes > 1:
             raise ViddaError(
@@ -152,3 +166,12 @@ class PersonalizeConfig(Config):
                 " without torchrun or accelerate launch"
             )
         return accelerator
+
+    def _check_precision(self) -> None:
+        """Raise ViddaError for fp16 without a GPU."""
+        if self.precision == "fp16" and self._torch_device().type == "cpu":
+            raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
+
+    def _torch_device(self) -> torch.device:
+        """Return the device that the accelerator takes, without creating one."""
+        return torch_device(self.device, "device")
