@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from clips import moving
 
 from tests.experiment.jobs import DECODER, TRANSLATE, job, loaded, of_tree, with_variants
 from tests.experiment.test_experiment_plan import named
@@ -13,17 +14,23 @@ from vidda.camera.job import CameraJobConfig
 from vidda.config import dump, load
 from vidda.data import load_manifest
 from vidda.data.listing import walk
+from vidda.data.manifest import save_manifest
 from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
 from vidda.experiment import gpu_hours
 from vidda.experiment.experiment_plan import make_plan
 from vidda.experiment.job import run
+from vidda.experiment.stage import Stage
+from vidda.experiment.stage_session import run_stage
+from vidda.translate.caption import CaptionerConfig
 from vidda.translate.caption_job import CaptionConfig
 from vidda.translate.prompts import read_captions
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.personalize.card import CARD
 from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 from vidda.translate.translate_config import TranslateConfig
+from vidda.types import ClipRecord, Manifest
+from vidda.video import write
 from vidda.weights import Folder
 
 INVERSION = {
@@ -328,3 +335,23 @@ def test_a_job_of_chains_runs_and_resumes(
     capsys.readouterr()
     assert run(loaded(content), dry_run=False, resume=True) == 0
     assert "11 stages, 11 complete" in capsys.readouterr().out
+
+
+@pytest.mark.slow
+def test_captions_that_leave_out_a_target_clip_are_complete(tmp_path: Path) -> None:
+    """As of vidda prepare: every source clip has its caption, and the log names the other."""
+    records = [ClipRecord(name, f"{name}.mp4", None, "any", "air") for name in ("whole", "broken")]
+    write(tmp_path / "whole.mp4", moving(8, 32, 32), 12)
+    (tmp_path / "broken.mp4").write_bytes(b"no video")
+    manifests = {"source": tmp_path / "source.csv", "target": tmp_path / "target.csv"}
+    save_manifest(Manifest(tmp_path, ("one",), tuple(records[:1])), manifests["source"])
+    save_manifest(Manifest(tmp_path, ("one",), tuple(records)), manifests["target"])
+    captioner = CaptionerConfig(source=Folder(path=write_blip(tmp_path / "blip")), max_tokens=4)
+    file = tmp_path / "captions" / "captions.csv"
+    config = CaptionConfig(**manifests, out=file, captioner=captioner, device="cpu")
+    inputs = tuple(manifests.values())
+    stage = Stage("ours", "caption ours", "caption", config, file.parent, file, inputs)
+    end = run_stage(stage, tmp_path / "out")
+    assert (end.measured.status, end.reason) == (1, "")
+    assert "skipped clip 'broken'" in stage.log_file(tmp_path / "out").read_text()
+    assert list(read_captions(file)) == ["whole"]
