@@ -31,6 +31,7 @@ from vidda.weights import Folder, find_file
         (ExperimentConfig, "recognizers={{'{}': {{steps: 1}}}}"),
         (SweepConfig, "methods={{'{}': {{}}}}"),
         (SweepConfig, "personalize={{'{}': {{}}}}"),
+        (SweepConfig, "captions={{'{}': {{}}}}"),
         (SweepConfig, "variants={{'{}': {{name: randomized}}}}"),
     ],
 )

@@ -6,7 +6,6 @@ import numpy as np
 import pytest
 
 from tests.experiment.jobs import TRAIN, TRANSLATE, job, loaded, of_tree, with_variants
-from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.coral import CoralConfig
 from vidda.camera.job import CameraJobConfig
@@ -32,15 +31,6 @@ AUGMENTED = {
     "source only": {"data": ["source"]},
     "target only": {"data": ["target"]},
 }
-
-
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("weights")
-    base = write_tiny(folder, size=32)
-    write_controlnet(folder / "controlnet_edges", base, 1)
-    write_controlnet(folder / "controlnet_pose", base, 2)
-    return folder
 
 
 def named(plan: ExperimentPlan, command: str) -> list[Stage]:

@@ -1,6 +1,7 @@
 """`vidda report`: from the real `vidda evaluate`, what it refuses, what it warns of."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -267,6 +268,20 @@ def test_a_gallery_that_would_be_empty_is_refused_before_anything_is_written(
     ):
         with pytest.raises(ViddaError, match=problem):
             report(runs=[folder], out=tmp_path / "report", gallery=gallery, dry_run=True)
+
+
+def test_a_translation_of_another_source_does_not_empty_the_gallery(tmp_path: Path) -> None:
+    file, source = source_clips(tmp_path / "source", 3)
+    _, clips = source_clips(tmp_path / "randomized", 3)
+    renamed = [replace(clip, id=f"{clip.id}@randomized") for clip in clips.clips]
+    ours = translated(tmp_path / "ours", source)
+    other = translated(tmp_path / "other", replace(clips, clips=tuple(renamed)))
+    named = {"ours": str(ours), "other": str(other)}
+    gallery = {"source": str(file), "worst": 1, "spread": 1}
+    out = tmp_path / "report"
+    assert report(runs=[ours], out=out, translations=named, gallery=gallery) == 0
+    page = (out / "index.html").read_text()
+    assert "among the worst of “ours”" in page and "not translated" in page
 
 
 def test_two_translations_of_one_name_need_other_names(tmp_path: Path) -> None:

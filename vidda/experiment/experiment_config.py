@@ -6,12 +6,12 @@ The data's keys are those of `vidda sweep` too.
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import Field
 
 from vidda import config as configs
-from vidda.config import Config, FileName
+from vidda.config import Config, ConfigError, FileName
 from vidda.evaluate.transfer import TASKS
 
 C = TypeVar("C", bound=Config)
@@ -35,6 +35,24 @@ def load(schema: type[C], file: Path | None, *keys: Mapping[str, Any]) -> C:
     return configs.load(schema, file, *layers)
 
 
+def load_or_report(
+    problems: list[str],
+    where: str,
+    schema: type[C],
+    file: Path | None,
+    *keys: Mapping[str, Any],
+) -> C | None:
+    """Load a command's config as `load` does; None with a line for each mistake in `problems`.
+
+    where: key of the job's config, which the lines begin with.
+    """
+    try:
+        return load(schema, file, *keys)
+    except ConfigError as error:
+        problems += [f"{where}: {problem}" for problem in error.problems]
+        return None
+
+
 class Recipe(Config):
     """Settings of a command: a config file, and keys that replace the file's."""
 
@@ -54,10 +72,26 @@ class RecognizerRecipe(Recipe):
     )
 
 
+class PersonalizeRecipe(Recipe):
+    """Settings of vidda personalize; the job sets run and target, and the model to start from."""
+
+    base: Name | None = Field(
+        default=None,
+        description="name in personalize whose result is personalized further; null: the model of"
+        " the job's key weights, or of this config without one",
+    )
+
+
+Origin = Annotated[Name, Field(description="data that it is made of: source, or another variant")]
+
+
 class RandomizedVariant(Config):
     """Clips with background and clothing replaced by vidda randomize, by the sidecars' masks."""
 
+    needs_target: ClassVar[bool] = False
+
     name: Literal["randomized"] = "randomized"
+    of: Origin = SOURCE
     change: Keys = Field(default={}, description="keys of vidda randomize, as `key.sub: value`")
 
 
@@ -65,6 +99,7 @@ class TranslatedVariant(Recipe):
     """Clips translated by vidda translate."""
 
     name: Literal["translated"] = "translated"
+    of: Origin = SOURCE
     own_weights: bool = Field(
         default=False,
         description="take the weights that this config names; false: the folder of the job's key"
@@ -73,6 +108,10 @@ class TranslatedVariant(Recipe):
     personalized: tuple[Name, ...] = Field(
         default=(), description="names in the job's key personalize whose results are used"
     )
+    captions: Name | None = Field(
+        default=None,
+        description="name in the job's key captions whose result is prompt.captions; null: none",
+    )
     camera: bool = Field(
         default=False, description="match the cameras of the task's unlabeled target"
     )
@@ -80,7 +119,7 @@ class TranslatedVariant(Recipe):
     @property
     def needs_target(self) -> bool:
         """Return whether its clips depend on the task's target."""
-        return self.camera or bool(self.personalized)
+        return self.camera or bool(self.personalized) or self.captions is not None
 
 
 class CameraMatchedVariant(Config):
@@ -88,6 +127,8 @@ class CameraMatchedVariant(Config):
 
     No model is needed, and one translation can be matched to several targets.
     """
+
+    needs_target: ClassVar[bool] = True
 
     name: Literal["camera_matched"] = "camera_matched"
     of: Name = Field(
@@ -155,9 +196,13 @@ class DataConfig(Config):
         description="folder with all files of the translations' model; null: stages that need it"
         " are left out",
     )
-    personalize: dict[Name, Recipe] = Field(
+    personalize: dict[Name, PersonalizeRecipe] = Field(
         default={},
         description="settings of vidda personalize, by name; the job sets run and target",
+    )
+    captions: dict[Name, Recipe] = Field(
+        default={},
+        description="settings of vidda caption, by name; the job sets source, target and out",
     )
     variants: dict[Name, Variant] = Field(
         default={}, description="variants made of the synthetic source's clips, by name"

@@ -259,10 +259,11 @@ class _Planner:
     def _report_keys(self, table: Path, out: Path) -> list[Mapping[str, Any]]:
         """Return keys of vidda report: the job's, and a gallery if there are translations."""
         own = {key: value for key, value in self.config.report.items() if key != GALLERY}
-        translations = {name: str(path) for name, path in self.data.translations.items()}
+        made = self.data.variants
+        translations = {name: str(path) for name, path in made.translations.items()}
         keys: dict[str, Any] = {"runs": [str(table)], "out": str(out)}
-        if self.data.gallery is not None:
-            gallery = {"source": str(self.data.gallery), **(self.config.report.get(GALLERY) or {})}
+        if made.gallery is not None:
+            gallery = {"source": str(made.gallery), **(self.config.report.get(GALLERY) or {})}
             keys |= {"translations": translations, GALLERY: gallery}
         return [own, keys]
 

@@ -8,6 +8,7 @@ import torch
 from torch.utils.flop_counter import FlopCounterMode
 
 from vidda.adapt.adapt_config import AdaptConfig
+from vidda.camera.job import CameraJobConfig
 from vidda.data.listing import Listing
 from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
@@ -69,7 +70,7 @@ def _clip_counts(stages: tuple[Stage, ...], listing: Listing, prepared: Path) ->
     }
     for stage in stages:
         config = stage.config
-        if isinstance(config, RandomizeConfig):
+        if isinstance(config, RandomizeConfig | CameraJobConfig):
             counts[config.out / "manifest.csv"] = counts.get(config.input, 0) * config.copies
         elif isinstance(config, TranslateConfig):
             counts[config.out / "manifest.csv"] = counts.get(config.input, 0)

@@ -1,11 +1,12 @@
 """`vidda run CONFIG`: from videos to a transfer report.
 
-    prepare -> personalize -> translate, randomize -> train -> evaluate -> report
+    prepare -> personalize, caption -> translate, randomize, camera -> train -> evaluate -> report
 
 OUT/stages/NAME.yaml, .log  config of every stage, which its command accepts, and printed output
 OUT/stages.json             time and memory of every stage
 OUT/config.yaml             config of the job
-OUT/data, prepared, personalized, translated, randomized, trained, evaluated, report
+OUT/data, prepared, personalized, captions, translated, randomized, camera_matched
+OUT/trained, evaluated, report
 
 Every stage is a command in its own process. Complete stages are skipped, killed ones resume. Arms,
 recognizers or seeds may be added to a finished job: the stages that they need are run, and the

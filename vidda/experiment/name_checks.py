@@ -1,6 +1,6 @@
 """Checks of the names in a job's config: unknown references, duplicates and equal folders."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 from vidda.experiment.experiment_config import (
     SOURCE,
@@ -27,7 +27,7 @@ def data_name_problems(config: DataConfig, *keys: str) -> list[str]:
 
     keys: further keys whose names become folders.
     """
-    return [*_clashes(config, *keys), *_variants(config)]
+    return [*_clashes(config, *keys), *_personalize(config), *_variants(config)]
 
 
 def _clashes(config: DataConfig, *keys: str) -> Iterator[str]:
@@ -35,10 +35,49 @@ def _clashes(config: DataConfig, *keys: str) -> Iterator[str]:
         values = getattr(config, key)
         for value in sorted({value for value in values if values.count(value) > 1}):
             yield f"{key}: {value!r} is duplicated"
-    for key in (*keys, "variants", "personalize"):
+    for key in (*keys, "variants", "personalize", "captions"):
         names = [slug(name) for name in getattr(config, key)]
         for name in sorted({name for name in names if names.count(name) > 1}):
             yield f"{key}: two names would both become the folder {name}; rename one"
+
+
+def find_cycles(following: Mapping[str, str | None]) -> list[list[str]]:
+    """Return the cycles of names that lead to themselves, each once.
+
+    following: the name that each name leads to, None at the end of a chain.
+    """
+    cycles: list[list[str]] = []
+    visited: set[str] = set()
+    for name in following:
+        path: list[str] = []
+        reached: str | None = name
+        while reached is not None and reached in following and reached not in visited:
+            visited.add(reached)
+            path.append(reached)
+            reached = following[reached]
+        if reached in path:
+            cycles.append(path[path.index(reached) :])
+    return cycles
+
+
+def personalize_bases(config: DataConfig) -> dict[str, str | None]:
+    """Return the key base of each personalization, by name."""
+    return {name: recipe.base for name, recipe in config.personalize.items()}
+
+
+def variant_origins(config: DataConfig) -> dict[str, str | None]:
+    """Return the key of of each variant, by name."""
+    return {name: variant.of for name, variant in config.variants.items()}
+
+
+def _personalize(config: DataConfig) -> Iterator[str]:
+    bases = personalize_bases(config)
+    for name, base in bases.items():
+        if base is not None and base not in bases:
+            yield f"personalize.{name}.base: {base!r} is not in personalize"
+    for cycle in find_cycles(bases):
+        chain = " from ".join([*cycle, cycle[0]])
+        yield f"personalize.{cycle[0]}.base: {chain} never starts; leave one base out"
 
 
 def _variants(config: DataConfig) -> Iterator[str]:
@@ -49,10 +88,17 @@ def _variants(config: DataConfig) -> Iterator[str]:
             for wanted in variant.personalized:
                 if wanted not in config.personalize:
                     yield f"variants.{name}.personalized: {wanted!r} is not in personalize"
-        if isinstance(variant, CameraMatchedVariant) and variant.of != SOURCE:
-            matched = config.variants.get(variant.of)
-            if matched is None or isinstance(matched, CameraMatchedVariant):
-                yield f"variants.{name}.of: {variant.of!r} cannot be camera-matched"
+            if variant.captions is not None and variant.captions not in config.captions:
+                yield f"variants.{name}.captions: {variant.captions!r} is not in captions"
+        origin = config.variants.get(variant.of)
+        if origin is None and variant.of != SOURCE:
+            known = ", ".join((SOURCE, *config.variants))
+            yield f"variants.{name}.of: {variant.of!r} is not one of {known}"
+        if isinstance(variant, CameraMatchedVariant) and isinstance(origin, CameraMatchedVariant):
+            yield f"variants.{name}.of: {variant.of!r} cannot be camera-matched"
+    for cycle in find_cycles(variant_origins(config)):
+        chain = " of ".join([*cycle, cycle[0]])
+        yield f"variants.{cycle[0]}.of: {chain} never ends; let one be of source"
 
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:

@@ -103,8 +103,8 @@ def run_stage(
     write_text(file, dump(stage.with_epochs().config))
     before = log.stat().st_size if log.exists() else 0
     measured = run_vidda([stage.command, str(file), "--resume"], log, poll, threads)
-    # vidda prepare ends with 1 where its config allowed it to leave out some clips.
-    allowed = (0, 1) if stage.command == "prepare" else (0,)
+    # These end with 1 where clips were left out: as the config allowed, or without a caption.
+    allowed = (0, 1) if stage.command in ("prepare", "caption") else (0,)
     whole = measured.status in allowed and stage.complete(out)
     return StageEnd(measured, "" if whole else _failure(log, measured.status, before))
 

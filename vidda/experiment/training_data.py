@@ -1,41 +1,18 @@
 """The manifests that are trained on, and the stages that make them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
-from vidda.camera.job import CameraJobConfig
-from vidda.command import schema_of
-from vidda.config import Config, ConfigError
 from vidda.data.manifest import DATASET
 from vidda.data.prepare import PrepareConfig
-from vidda.data.randomize import RandomizeConfig
-from vidda.experiment.experiment_config import (
-    SOURCE,
-    TARGET,
-    CameraMatchedVariant,
-    DataConfig,
-    RandomizedVariant,
-    Recipe,
-    TranslatedVariant,
-    load,
-)
-from vidda.experiment.name_checks import slug
+from vidda.experiment.experiment_config import SOURCE, TARGET, DataConfig, load_or_report
+from vidda.experiment.name_checks import find_cycles, variant_origins
 from vidda.experiment.stage import Stage
 from vidda.experiment.task_splits import TaskSplit, find_split
+from vidda.experiment.variant_stages import TrainingPart, VariantPlanner
 from vidda.mini.job import MiniConfig
-from vidda.translate.translate_config import TranslateConfig
-
-C = TypeVar("C", bound=Config)
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingPart:
-    """One manifest of a training. key: its name; equal keys are the same clips."""
-
-    key: str
-    manifest: Path
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,9 +29,8 @@ class DataPlanner:
 
     Each variant is made once, for all tasks and trainings that need it.
 
-    prepare: config of vidda prepare, None if it has mistakes. translations: their folders by name.
-    gallery: source manifest of the first of them. problems, left_out: a line for each mistake, and
-    for each thing that is not done.
+    prepare: config of vidda prepare, None if it has mistakes. variants: plans their stages.
+    problems, left_out: a line for each mistake, and for each thing that is not done.
     """
 
     def __init__(self, config: DataConfig) -> None:
@@ -63,12 +39,11 @@ class DataPlanner:
         self.prepare: PrepareConfig | None = None
         self._dataset = ""
         self.stages: list[Stage] = []
-        self.translations: dict[str, Path] = {}
-        self.gallery: Path | None = None
         self.problems: list[str] = []
         self.left_out: list[str] = []
         self._lists: dict[str, Path] = {}
-        self._manifests: dict[str, Path] = {}
+        self._endless = {name for cycle in find_cycles(variant_origins(config)) for name in cycle}
+        self.variants = VariantPlanner(config, self.stages, self.problems, self.left_out)
 
     def start(self) -> None:
         """Plan rendering and preparing, and choose the splits that represent equal ones."""
@@ -94,7 +69,9 @@ class DataPlanner:
         inputs: tuple[Path, ...] = ()
         if config.mini is not None:
             rendered = config.rendered
-            mini = self._load("mini", MiniConfig, None, config.mini, {"out": str(rendered)})
+            mini = load_or_report(
+                self.problems, "mini", MiniConfig, None, config.mini, {"out": str(rendered)}
+            )
             root = {"root": str(rendered)}
             inputs = (rendered / "class_dict.json",)
             if mini:
@@ -102,7 +79,9 @@ class DataPlanner:
                     Stage("mini", "mini", "mini", mini, rendered, rendered / "class_dict.json", ())
                 )
         keys = {**root, "out": str(self.prepared)}
-        self.prepare = self._load("prepare", PrepareConfig, None, config.prepare, keys)
+        self.prepare = load_or_report(
+            self.problems, "prepare", PrepareConfig, None, config.prepare, keys
+        )
         if self.prepare:
             done = self.prepared / DATASET
             inputs = inputs or (self.prepare.root,)
@@ -150,125 +129,18 @@ class DataPlanner:
         if not split.synthetic:
             self.left_out.append(f"{name} in {task}: its source clips are real already")
             return None
-        if isinstance(variant, RandomizedVariant):
-            return self._randomized(name, variant, split)
-        if isinstance(variant, CameraMatchedVariant):
-            return self._camera_matched(name, variant, task)
-        return self._translated(name, variant, split, task)
+        if name in self._endless:  # `name_checks` reports it
+            return None
+        original, target = self._part(variant.of, task), self.find_split(task, "adapted")
+        if original is None:
+            return None
+        assert target is not None, "a task with a source has an adapted setting"
+        return self.variants.plan(name, variant, original, target, self._target(target))
 
     def canonical(self, split: TaskSplit) -> Path:
         """Return the folder of the first split that has the same training clips."""
         return self._lists.setdefault(split.train, split.folder)
 
-    def _randomized(
-        self, name: str, variant: RandomizedVariant, split: TaskSplit
-    ) -> TrainingPart | None:
-        key = f"{slug(name)}-{split.train}"
-        source, out = self.canonical(split) / "train.csv", self.config.out / "randomized" / key
-        if key not in self._manifests:
-            keys = {"input": str(source), "out": str(out)}
-            config = self._load(f"variants.{name}", RandomizeConfig, None, variant.change, keys)
-            if config is None:
-                return None
-            kind = f"randomize {name}"
-            self._add(key, Stage(key, kind, "randomize", config, out, out / "DONE", (source,)))
-        return TrainingPart(key, self._manifests[key])
-
-    def _camera_matched(
-        self, name: str, variant: CameraMatchedVariant, task: str
-    ) -> TrainingPart | None:
-        original, target = self._part(variant.of, task), self.find_split(task, "adapted")
-        if original is None or target is None:
-            return None
-        key = f"{slug(name)}-{original.key}-{target.target}"
-        out, clips = self.config.out / "camera_matched" / key, self._target(target)
-        if key not in self._manifests:
-            keys = {"input": str(original.manifest), "target": str(clips), "out": str(out)}
-            config = self._load(f"variants.{name}", CameraJobConfig, None, variant.change, keys)
-            if config is None:
-                return None
-            inputs = (original.manifest, clips)
-            self._add(
-                key,
-                Stage(key, f"match cameras {name}", "camera", config, out, out / "DONE", inputs),
-            )
-        return TrainingPart(key, self._manifests[key])
-
-    def _translated(
-        self, name: str, variant: TranslatedVariant, split: TaskSplit, task: str
-    ) -> TrainingPart | None:
-        target = self.find_split(task, "adapted")
-        assert target is not None, "a task with a source has an adapted setting"
-        key = f"{slug(name)}-{split.train}"
-        if variant.needs_target:
-            key += f"-{target.target}"
-        if key in self._manifests:
-            return TrainingPart(key, self._manifests[key])
-        source, out = self.canonical(split) / "train.csv", self.config.out / "translated" / key
-        clips = self._target(target)
-        keys: dict[str, Any] = {"input": str(source), "out": str(out)}
-        if variant.camera:
-            keys["camera.target"] = str(clips)
-        config = self._load(f"variants.{name}", TranslateConfig, variant.file, variant.change, keys)
-        known = [one for one in variant.personalized if one in self.config.personalize]
-        shared = config is not None and config.backbone.takes_base and not variant.own_weights
-        if shared and self.config.weights is None:
-            self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
-            return None
-        learned = {one: self._personalized(one, target, clips) for one in known}
-        if config is None or None in learned.values():
-            return None
-        results = {one: result for one, result in learned.items() if result}
-        backbone = config.backbone
-        if shared and self.config.weights is not None:
-            backbone = backbone.with_base(self.config.weights)
-        self.problems += [f"variants.{name}: {line}" for line in backbone.folder_problems()]
-        for method, result in results.values():
-            backbone = backbone.with_personalized(method, result)
-        config = config.model_copy(update={"backbone": backbone})
-        inputs = (source, *((clips,) if variant.needs_target else ()))
-        inputs += tuple(result.parent / "DONE" for _, result in results.values())
-        kind = f"translate {name}"
-        self._add(key, Stage(key, kind, "translate", config, out, out / "DONE", inputs))
-        if name not in self.translations:
-            self.translations[name] = out
-            self.gallery = self.gallery or source
-        return TrainingPart(key, self._manifests[key])
-
-    def _personalized(self, name: str, target: TaskSplit, clips: Path) -> tuple[str, Path] | None:
-        """Plan a personalization on a task's target; return its method and result file.
-
-        clips: manifest of the target's unlabeled clips. None if its config has mistakes.
-        """
-        recipe: Recipe = self.config.personalize[name]
-        key = f"{slug(name)}-{target.target}"
-        run = self.config.out / "personalized" / key
-        keys = {"run": str(run), "target": str(clips)}
-        config = self._load(
-            f"personalize.{name}", schema_of("personalize"), recipe.file, recipe.change, keys
-        )
-        if config is None:
-            return None
-        if self.config.weights is not None:
-            config = config.with_base(self.config.weights)
-        if key not in self._manifests:
-            kind = f"personalize {name}"
-            self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", (clips,)))
-        return config.method.name, config.result
-
     def _target(self, target: TaskSplit) -> Path:
         """Return the manifest of unlabeled target clips, one for all splits with the same list."""
         return self._lists.setdefault(f"target {target.target}", target.folder) / "target.csv"
-
-    def _add(self, key: str, stage: Stage) -> None:
-        self.stages.append(stage)
-        self._manifests[key] = stage.out / "manifest.csv"
-
-    def _load(
-        self, where: str, schema: type[C], file: Path | None, *keys: Mapping[str, Any]
-    ) -> C | None:
-        try:
-            return load(schema, file, *keys)
-        except ConfigError as error:
-            self.problems += [f"{where}: {problem}" for problem in error.problems]
-            return None

@@ -60,8 +60,8 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
     """Choose the clips that the config names, or the worst ones and others evenly over the list.
 
     The worst are those of the last translation. Clips that the config does not name have a result
-    in every translation. Raises ViddaError if there are none, or if gallery.control is no folder of
-    vidda control.
+    in every translation of clips of the source. Raises ViddaError if there are none, or if
+    gallery.control is no folder of vidda control.
     """
     if config.control is not None and not (config.control / "clips").is_dir():
         raise ViddaError(
@@ -72,6 +72,13 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
     if config.clips:
         named = select_clips(source, config.clips, None).clips
         return ChosenClips(source, tuple((clip, "named in the config") for clip in named))
+    # A translation of another source, such as randomized clips, has none of these clips.
+    shown = {
+        name: translation
+        for name, translation in translations.items()
+        if any(clip.id in translation.clips for clip in source.clips)
+    }
+    translations = shown or translations
     known = [c for c in source.clips if all(c.id in t.clips for t in translations.values())]
     chosen = _chosen(config, known, translations)
     if not chosen:

@@ -127,7 +127,10 @@ class BackboneChoice(Protocol):
         ...
 
     def with_personalized(self, method: str, result: Path) -> Self:
-        """Return the same config with the result of a method of `vidda personalize`."""
+        """Return the same config with the result of a method of `vidda personalize`.
+
+        Raises ViddaError when it would replace other weights.
+        """
         ...
 
 

@@ -94,6 +94,21 @@ def run(config: CaptionConfig, *, dry_run: bool, resume: bool) -> int:
     return int(left_out > 0)
 
 
+def config_problems(config: CaptionConfig) -> list[str]:
+    """Return the config's mistakes that show without clips, a line each; downloads nothing."""
+    problems = []
+    try:
+        torch_device(config.device, "device")
+    except ViddaError as error:
+        problems.append(str(error))
+    if not config.download:
+        try:
+            find_captioner(config.captioner, download=False)
+        except ViddaError as error:
+            problems.append(str(error))
+    return problems
+
+
 @dataclass(frozen=True, slots=True)
 class CaptionedFrame:
     """A captioned target frame.

@@ -136,18 +136,29 @@ class StableDiffusionConfig(Config):
         return self._with(base=Folder(path=folder), controlnets=nets)
 
     def with_personalized(self, method: str, result: Path) -> Self:
-        """Return the config with the weights that `vidda personalize` wrote into `result`."""
+        """Return the config with the weights that `vidda personalize` wrote into `result`.
+
+        Raises ViddaError when it has weights already that these would replace.
+        """
         source = Folder(path=result)
         match method:
             case "dreambooth":
-                return self._with(dreambooth=source)
+                return self._with_only("dreambooth", source)
             case "vae_decoder":
-                return self._with(vae=source)
+                return self._with_only("vae", source)
             case "lora":
                 return self._with(loras=(*self.weights.loras, LoraConfig(source=source)))
             case _:
                 words = (*self.weights.embeddings, EmbeddingConfig(source=source))
                 return self._with(embeddings=words)
+
+    def _with_only(self, key: str, source: Folder) -> Self:
+        """Return the config with the weights of a key; raise ViddaError when it has some."""
+        if getattr(self.weights, key) is not None:
+            raise ViddaError(
+                f"backbone.weights.{key}: {source.path} would replace it; leave one of them out"
+            )
+        return self._with(**{key: source})
 
     def _with(self, **weights: Any) -> Self:
         return self.model_copy(update={"weights": self.weights.model_copy(update=weights)})

@@ -8,11 +8,11 @@ from accelerate import Accelerator
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.device import Precision
+from vidda.device import Precision, torch_device
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
 from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
-from vidda.translate.stable_diffusion.loading import WeightsConfig
+from vidda.translate.stable_diffusion.model_files import find_model_files
 from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBoothConfig
 from vidda.translate.stable_diffusion.personalize.frames import FramesConfig
 from vidda.translate.stable_diffusion.personalize.lora import LoraTrainingConfig
@@ -20,6 +20,7 @@ from vidda.translate.stable_diffusion.personalize.render_images import DrawingCo
 from vidda.translate.stable_diffusion.personalize.textual_inversion import TextualInversionConfig
 from vidda.translate.stable_diffusion.personalize.training_loop import TrainingSchedule
 from vidda.translate.stable_diffusion.personalize.vae_decoder import VaeDecoderConfig
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
 from vidda.weights import Folder, Hub, SourceConfig
 
 RESULT = "result"
@@ -87,6 +88,51 @@ class PersonalizeConfig(Config):
         """Return the config with the pipeline in a folder as its base."""
         return self.model_copy(update={"base": Folder(path=folder)})
 
+    def starting_from(self, other: Self) -> Self:
+        """Return the config with the result of another personalization as its model.
+
+        other: of a method whose result is a whole pipeline, or the autoencoder of one. Raises
+        ViddaError for other methods, and when this config has an autoencoder of its own already.
+        """
+        result = Folder(path=other.result)
+        match other.method.name:
+            case "dreambooth":
+                return self.model_copy(update={"base": result})
+            case "vae_decoder" if self.vae is None:
+                return self.model_copy(update={"base": other.base, "vae": result})
+            case "vae_decoder":
+                raise ViddaError("vae: the result of vae_decoder replaces it; leave vae out")
+            case method:
+                raise ViddaError(
+                    f"base: {method} makes no model to start from; name a personalization with"
+                    " method dreambooth or vae_decoder"
+                )
+
+    def config_problems(self) -> list[str]:
+        """Return the mistakes that show without the target's clips and the model, a line each."""
+        problems = []
+        checks = (
+            lambda: self.method.caption,
+            lambda: self.method.check_optimizer(self._torch_device()),
+            self._check_precision,
+        )
+        for check in checks:
+            try:
+                check()
+            except ViddaError as error:
+                problems.append(str(error))
+        return problems
+
+    def folder_problems(self) -> list[str]:
+        """Return a line for each mistake in local folders; none when a source is on the hub."""
+        if isinstance(self.base, Hub) or isinstance(self.vae, Hub):
+            return []
+        try:
+            find_model_files(self.weights)
+        except ViddaError as error:
+            return str(error).splitlines()
+        return []
+
     def teraflops(self) -> float:
         """Return the TFLOP of training and of rendering class images, at SD 1.5's size."""
         method = self.method
@@ -112,8 +158,7 @@ class PersonalizeConfig(Config):
 
         Raises ViddaError for fp16 without a GPU and for several processes.
         """
-        if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
-            raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
+        self._check_precision()
         accelerator = Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
         if accelerator.num_processes > 1:
             raise ViddaError(
@@ -121,3 +166,12 @@ class PersonalizeConfig(Config):
                 " without torchrun or accelerate launch"
             )
         return accelerator
+
+    def _check_precision(self) -> None:
+        """Raise ViddaError for fp16 without a GPU."""
+        if self.precision == "fp16" and self._torch_device().type == "cpu":
+            raise ViddaError("precision: fp16 needs a CUDA device; take bf16 or fp32")
+
+    def _torch_device(self) -> torch.device:
+        """Return the device that the accelerator takes, without creating one."""
+        return torch_device(self.device, "device")

@@ -1,0 +1,217 @@
+"""Stages that make variants: clips made of the source's, or of another variant's."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vidda.camera.job import CameraJobConfig
+from vidda.config import Config
+from vidda.data.randomize import RandomizeConfig
+from vidda.errors import ViddaError
+from vidda.experiment.experiment_config import (
+    CameraMatchedVariant,
+    DataConfig,
+    RandomizedVariant,
+    TranslatedVariant,
+    Variant,
+    load_or_report,
+)
+from vidda.experiment.name_checks import slug
+from vidda.experiment.sidecar_chain import VariantConfig, keeps_sidecars, sidecar_need
+from vidda.experiment.stage import Stage
+from vidda.experiment.target_stages import TargetPlanner
+from vidda.experiment.task_splits import TaskSplit
+from vidda.translate.translate_config import TranslateConfig
+
+
+@dataclass(frozen=True, slots=True)
+class TrainingPart:
+    """One manifest of a training. key: its name; equal keys are the same clips."""
+
+    key: str
+    manifest: Path
+
+
+@dataclass(frozen=True, slots=True)
+class _PlannedVariant:
+    """A variant to plan for a task. part: its own clips. original: those that it is made of.
+
+    target: the task's adapted split. clips: manifest of the target's unlabeled clips.
+    """
+
+    name: str
+    part: TrainingPart
+    original: TrainingPart
+    target: TaskSplit
+    clips: Path
+
+    @property
+    def where(self) -> str:
+        """Return the key of the variant in the job's config."""
+        return f"variants.{self.name}"
+
+    @property
+    def out(self) -> Path:
+        """Return the folder to write."""
+        return self.part.manifest.parent
+
+    @property
+    def keys(self) -> dict[str, Any]:
+        """Return the keys that every command takes which makes clips from clips."""
+        return {"input": str(self.original.manifest), "out": str(self.out)}
+
+    def stage(self, command: str, kind: str, config: Config, *inputs: Path) -> Stage:
+        """Return the stage that makes the variant. inputs: files besides the original clips."""
+        needed = (self.original.manifest, *inputs)
+        return Stage(self.part.key, kind, command, config, self.out, self.out / "DONE", needed)
+
+
+class VariantPlanner:
+    """Plans the stages that make variants, each once for all tasks and trainings that need it.
+
+    translations: their folders by name. gallery: source manifest of the first of them. stages,
+    problems, left_out: lists that new stages, a line for each mistake and one for each thing that
+    is not done are added to.
+    """
+
+    def __init__(
+        self, config: DataConfig, stages: list[Stage], problems: list[str], left_out: list[str]
+    ) -> None:
+        self.config = config
+        self.stages = stages
+        self.problems = problems
+        self.left_out = left_out
+        self.translations: dict[str, Path] = {}
+        self.gallery: Path | None = None
+        self._owners: dict[str, str] = {}
+        self._without_sidecars: set[Path] = set()
+        self._of_target = TargetPlanner(config, stages, problems)
+
+    def plan(
+        self,
+        name: str,
+        variant: Variant,
+        original: TrainingPart,
+        target: TaskSplit,
+        clips: Path,
+    ) -> TrainingPart | None:
+        """Plan a variant for a task and return its clips; None if it cannot be made.
+
+        original: the clips that it is made of. target: the task's adapted split. clips: manifest of
+        the target's unlabeled clips.
+        """
+        key = f"{slug(name)}-{original.key}{f'-{target.target}' if variant.needs_target else ''}"
+        part = TrainingPart(key, self.config.out / variant.name / key / "manifest.csv")
+        owner = self._owners.get(key)
+        if owner is None:
+            planned = _PlannedVariant(name, part, original, target, clips)
+            stage = self._stage(variant, planned)
+            if stage is None:
+                return None
+            self._owners[key] = name
+            self._check_sidecars(planned, stage)
+            self.stages.append(stage)
+        elif owner != name:
+            self.problems.append(
+                f"variants: {owner} and {name} would both become the folder {key}; rename one"
+            )
+        return part
+
+    def _stage(self, variant: Variant, planned: _PlannedVariant) -> Stage | None:
+        """Return the stage that makes a variant; None if it has mistakes or is left out."""
+        match variant:
+            case RandomizedVariant():
+                return self._randomized(variant, planned)
+            case CameraMatchedVariant():
+                return self._camera_matched(variant, planned)
+            case TranslatedVariant():
+                return self._translated(variant, planned)
+
+    def _randomized(self, variant: RandomizedVariant, planned: _PlannedVariant) -> Stage | None:
+        config = load_or_report(
+            self.problems, planned.where, RandomizeConfig, None, variant.change, planned.keys
+        )
+        if config is None:
+            return None
+        return planned.stage("randomize", f"randomize {planned.name}", config)
+
+    def _camera_matched(
+        self, variant: CameraMatchedVariant, planned: _PlannedVariant
+    ) -> Stage | None:
+        keys = {**planned.keys, "target": str(planned.clips)}
+        config = load_or_report(
+            self.problems, planned.where, CameraJobConfig, None, variant.change, keys
+        )
+        if config is None:
+            return None
+        return planned.stage("camera", f"match cameras {planned.name}", config, planned.clips)
+
+    def _translated(self, variant: TranslatedVariant, planned: _PlannedVariant) -> Stage | None:
+        name, clips, source = planned.name, planned.clips, planned.original
+        keys = planned.keys
+        if variant.camera:
+            keys["camera.target"] = str(clips)
+        if variant.captions is not None:
+            captions = self._of_target.captions_file(variant.captions, source.key, planned.target)
+            keys["prompt.captions"] = str(captions)
+        config = load_or_report(
+            self.problems, planned.where, TranslateConfig, variant.file, variant.change, keys
+        )
+        shared = config is not None and config.backbone.takes_base and not variant.own_weights
+        if shared and self.config.weights is None:
+            self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
+            return None
+        learned = [
+            self._of_target.personalization(one, planned.target, clips)
+            for one in variant.personalized
+            if one in self.config.personalize
+        ]
+        if config is None or None in learned:
+            return None
+        base = self.config.weights if shared else None
+        config = self._with_weights(planned, config, base, learned)
+        inputs = [clips] if variant.needs_target else []
+        inputs += [one.run / "DONE" for one in learned]
+        if variant.captions is not None:
+            inputs.append(
+                self._of_target.captions(
+                    variant.captions, source.key, source.manifest, planned.target, clips
+                )
+            )
+        if name not in self.translations:
+            self.translations[name] = planned.out
+            self.gallery = self.gallery or source.manifest
+        return planned.stage("translate", f"translate {name}", config, *inputs)
+
+    def _with_weights(
+        self,
+        planned: _PlannedVariant,
+        config: TranslateConfig,
+        base: Path | None,
+        learned: list[Any],
+    ) -> TranslateConfig:
+        """Return a translation's config with the job's model and results of personalization.
+
+        base: folder of the model; None: the config's own. learned: configs of vidda personalize.
+        """
+        backbone = config.backbone if base is None else config.backbone.with_base(base)
+        self.problems += [f"{planned.where}: {line}" for line in backbone.folder_problems()]
+        try:
+            for one in learned:
+                backbone = backbone.with_personalized(one.method.name, one.result)
+        except ViddaError as error:
+            self.problems.append(f"{planned.where}: {error}")
+        return config.model_copy(update={"backbone": backbone})
+
+    def _check_sidecars(self, planned: _PlannedVariant, stage: Stage) -> None:
+        """Add a problem if a variant reads sidecars that the variant it is made of cannot have."""
+        config, source = stage.config, planned.original.manifest
+        assert isinstance(config, VariantConfig)
+        need = sidecar_need(config)
+        if need is not None and source in self._without_sidecars:
+            self.problems.append(
+                f"{planned.where}.of: randomized and shaken clips have no sidecars, which hold"
+                f" {need}; make it of other data"
+            )
+        if source in self._without_sidecars or not keeps_sidecars(config):
+            self._without_sidecars.add(planned.part.manifest)
