@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiment.jobs import TRANSLATE, job, loaded, of_tree, with_variants, write
+from tests.faults.driving import files
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.cli import main
 from vidda.data import load_manifest
@@ -139,6 +140,34 @@ def test_a_job_stops_at_once_where_prepare_had_to_leave_out_what_it_needs(tmp_pa
         "prepare left out gs2gr/target_only: real_ground_val_tsonly: the list is not there; leave"
         " out its task or arm too"
     )
+
+
+@pytest.mark.slow
+def test_a_job_spread_over_ray_workers_writes_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    # Ray's stages have one thread each.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = []
+    for executor in ({"name": "local"}, {"name": "ray", "workers": 2}):
+        folder = tmp_path / executor["name"]
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        content = job(Path("out"), executor=executor)
+        content["recognizers"]["tiny"]["steps"] = 2
+        assert run(loaded(content), dry_run=False, resume=False) == 0
+        made = files(folder / "out").items()
+        found.append(
+            {
+                name: content.replace(bytes(folder), b"")
+                for name, content in made
+                if not name.startswith("report/") and not name.endswith(".log")
+            }
+        )
+    local, ray = found
+    assert local.keys() == ray.keys() and len(local) > 40
+    assert [name for name in local if local[name] != ray[name]] == []
 
 
 @pytest.mark.slow

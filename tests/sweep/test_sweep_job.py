@@ -120,7 +120,7 @@ def test_optuna_s_proposals_are_run_and_chosen_from_side_by_side(
         search={"name": "optuna", "points": 2, "together": 2},
         select_point="entropy",
         select_epoch="information_maximization",
-        parallel={"name": "ray", "workers": 2},
+        executor={"name": "ray", "workers": 2},
     )
     assert run(loaded(content), dry_run=False, resume=False) == 0
     rows = list(TrialTable(out).rows.values())

@@ -12,7 +12,7 @@ from vidda.sweep.sweep_plan import SweepPlan, Trial, make_plan
 
 
 def trials(plan: SweepPlan, name: str, task: str) -> list[Trial]:
-    (cell,) = (cell for cell in plan.cells() if (cell.method, cell.task) == (name, task))
+    (cell,) = (cell for cell in plan.cells if (cell.method, cell.task) == (name, task))
     return plan.trials(cell, {})
 
 
@@ -41,7 +41,7 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     assert ceiling.command == "train" and isinstance(ceiling.config, TrainConfig)
     assert ceiling.config.select == "source_validation", "it has no target to know the entropy of"
     assert ceiling.config.train == (splits / "gr2ar" / "target_only" / "train.csv",)
-    assert [cell.task for cell in plan.cells() if cell.method == "masks"] == ["gs2gr"]
+    assert [cell.task for cell in plan.cells if cell.method == "masks"] == ["gs2gr"]
     assert plan.left_out == ("masks in gr2ar: its source clips are real already",)
     content["methods"]["source only"]["select_epoch"] = "last"
     blind = make_plan(loaded(content))
@@ -62,7 +62,7 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
     }
     content["methods"]["source only"]["steps"] = 30
     plan = make_plan(loaded(content))
-    early, late = plan.waves
+    early, late = plan.cells[:2], plan.cells[2:]
     assert [plan.trials(cell, {})[0].stage.steps for cell in early] == [30, 6]
     assert [c.method for c in early] == ["source only", "coral"]
     assert [c.method for c in late] == ["atcon", "vitta"]
