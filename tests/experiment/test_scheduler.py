@@ -26,7 +26,14 @@ def rendering(out: Path, clips: int, *inputs: Path, seed: int = 0) -> Stage:
         out=out, seed=seed, size=32, frames=4, syn_train=clips, syn_val=1, real_train=6,
         real_test=1, jobs=1,
     )  # fmt: skip
-    return Stage(out.name, "mini", "mini", config, out, out / "class_dict.json", inputs)
+    done = out / "class_dict.json"
+    return Stage(out.name, "mini", "mini", config, out, done, inputs, title=f"render {out.name}")
+
+
+def refused(out: Path) -> Stage:
+    """A stage of vidda mini that fails at once."""
+    config = MiniConfig(out=out, real_factors=("rain",))
+    return Stage(out.name, "mini", "mini", config, out, out / "DONE", (), title=f"snow {out.name}")
 
 
 def run_all(stages: list[Stage], out: Path, records: StageRecords, config: ExecutorConfig) -> None:
@@ -60,7 +67,8 @@ def test_a_stage_whose_videos_were_lost_is_not_complete(tmp_path: Path) -> None:
 
 def test_a_personalization_whose_result_was_lost_is_not_complete(tmp_path: Path) -> None:
     run = tmp_path / "learned"
-    stage = Stage("learned", "", "personalize", MiniConfig(out=run), run, run / "DONE", ())
+    config, done = MiniConfig(out=run), run / "DONE"
+    stage = Stage("learned", "", "personalize", config, run, done, (), title="")
     (tmp_path / "stages").mkdir()
     stage.config_file(tmp_path).write_text(dump(stage.config))
     with derive_folder(run, "result", "result") as folder:
@@ -83,14 +91,16 @@ def test_what_needs_another_stage_waits_for_it(
     run_all(stages, tmp_path, records, LocalExecutor(at_once=at_once))
     assert all(stage.complete(tmp_path) for stage in stages)
     printed = capsys.readouterr().err
-    began = [re.findall(r"\[\d/3\] \w+", line.partition(": ")[0]) for line in printed.splitlines()]
+    began = [
+        re.findall(r"\[\d/3\] render \w+", line.partition(": ")[0]) for line in printed.splitlines()
+    ]
     if at_once == 1:
-        assert ["[1/3] first"] in began and ["[2/3] second"] in began
+        assert ["[1/3] render first"] in began and ["[2/3] render second"] in began
         assert all(len(names) == 1 for names in began)
     else:
-        assert began[0] == ["[1/3] first", "[3/3] third"]
+        assert began[0] == ["[1/3] render first", "[3/3] render third"]
         assert records.seconds < sum(one.seconds for one in records.by_name.values())
-    assert printed.index("[1/3] first: done in") < printed.index("[2/3] second: done in")
+    assert printed.index("[1/3] render first: done") < printed.index("[2/3] render second: done")
     run_all(stages, tmp_path, records, LocalExecutor(at_once=at_once))
     assert {one.sessions for one in records.by_name.values()} == {1}, "nothing is done twice"
 
@@ -102,10 +112,9 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path, executor: ExecutorCo
     if isinstance(executor, RayExecutor):
         pytest.importorskip("ray")
     long = rendering(tmp_path / "long", 400)
-    config = MiniConfig(out=tmp_path / "wrong", real_factors=("rain",))
-    wrong = Stage("wrong", "mini", "mini", config, tmp_path / "wrong", tmp_path / "x", ())
+    wrong = refused(tmp_path / "wrong")
     records, threads = StageRecords(tmp_path), threading.active_count()
-    with pytest.raises(ViddaError, match=r"\[2/2\] wrong failed: .*rain"):
+    with pytest.raises(ViddaError, match=r"\[2/2\] snow wrong failed: .*rain"):
         run_all([long, wrong], tmp_path, records, executor)
     assert not long.complete(tmp_path) and set(records.by_name) == {"wrong"}
     assert not processes(tmp_path) and threading.active_count() == threads
@@ -114,8 +123,7 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path, executor: ExecutorCo
 def test_a_stage_that_fails_stops_only_those_that_need_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    config = MiniConfig(out=tmp_path / "wrong", real_factors=("rain",))
-    wrong = Stage("wrong", "mini", "mini", config, config.out, config.out / "DONE", ())
+    wrong = refused(tmp_path / "wrong")
     second = rendering(tmp_path / "second", 1, wrong.done)
     third = rendering(tmp_path / "third", 1, second.done)
     other = rendering(tmp_path / "other", 1)
@@ -125,13 +133,13 @@ def test_a_stage_that_fails_stops_only_those_that_need_it(
         ends = {s.name: end for s, end in scheduler.run([wrong, second, third, other])}
         again = {s.name: end for s, end in scheduler.run([second, other])}
     assert "rain" in ends["wrong"].reason and ends["wrong"].measured
-    assert ends["second"].reason == f"{wrong.done} does not exist: wrong failed"
-    assert ends["third"].reason == f"{second.done} does not exist: second failed"
+    assert ends["second"].reason == f"{wrong.done} does not exist: snow wrong failed"
+    assert ends["third"].reason == f"{second.done} does not exist: render second failed"
     assert ends["other"].reason == "" and other.complete(tmp_path)
     assert set(records.by_name) == {"wrong", "other"}, "what was not started has no record"
     assert again["other"].measured is None and again["other"].reason == "", "nothing is done twice"
     assert f"{wrong.done} does not exist; restore it" in again["second"].reason
-    assert "[4/4] other" in capsys.readouterr().err
+    assert "[4/4] render other" in capsys.readouterr().err
 
 
 def test_stages_are_taken_in_order_once_their_inputs_are_made(tmp_path: Path) -> None:

@@ -34,7 +34,7 @@ def test_a_failing_stage_stops_the_job_and_complete_ones_are_skipped(
         with pytest.raises(ViddaError) as raised:
             run(config, dry_run=False, resume=start == 2)
         (line,) = str(raised.value).splitlines()
-        assert line.startswith("[2/5] masks-syn_ground_train failed: clip ")
+        assert line.startswith("[2/5] randomize: masks, gs2gr failed: clip ")
         assert "has no sidecar" in line and "(exit status 2)" in line
         assert f"see {out / 'stages' / 'masks-syn_ground_train.log'}; --resume continues" in line
         assert sessions(out) == {"prepare": 1, "masks-syn_ground_train": start}
@@ -105,13 +105,10 @@ def test_a_dry_run_refuses_what_a_later_stage_would(tmp_path: Path) -> None:
     with pytest.raises(ViddaError) as raised:
         run(loaded(content), dry_run=True, resume=False)
     text = str(raised.value)
-    assert (
-        "ours-syn_ground_train-real_ground_train: backbone.weights.controlnets.0 reads edges"
-        in text
-    )
+    assert "translate: ours, gs2gr: backbone.weights.controlnets.0 reads edges" in text
     assert "scheduler.overrides.spacing: ddim has no such setting" in text
-    assert "train-tiny-syn_ground_train-0: batch_size: 3 is not a multiple of 2" in text
-    assert "train-tiny-syn_ground_train-0: sampling, transform: several views of a clip" in text
+    assert "train: source only, gs2gr, seed 0: batch_size: 3 is not a multiple of 2" in text
+    assert "train: source only, gs2gr, seed 0: sampling, transform: several views of a clip" in text
 
 
 def test_mistakes_of_the_config_are_told_by_the_command(

@@ -8,7 +8,7 @@ from tests.sweep.sweeps import loaded, method, sweep
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.errors import ViddaError
 from vidda.recognize.train_config import TrainConfig
-from vidda.sweep.sweep_plan import SweepPlan, Trial, make_plan
+from vidda.sweep.sweep_plan import SweepPlan, Trial, describe_keys, make_plan, trial_name
 
 
 def trials(plan: SweepPlan, name: str, task: str) -> list[Trial]:
@@ -68,6 +68,7 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
     assert [c.method for c in late] == ["atcon", "vitta"]
     one, other = (plan.trials(late[0], {"epochs": count}) for count in (1, 2))
     assert len({trial.name for trial in one + other}) == 4
+    assert one[1].stage.title == "adapt: atcon, gs2gr, seed 3, epochs=1"
     settings = one[1].stage.config
     assert isinstance(settings, AdaptConfig)
     assert settings.start == out / "trials" / "source_only-gs2gr-3"
@@ -77,6 +78,17 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
     stream = plan.trials(late[1], {})[0].stage.config
     assert isinstance(stream, AdaptConfig)
     assert stream.target.name == "test.csv" and stream.watch == {}
+
+
+def test_names_of_trials_are_short(tmp_path: Path) -> None:
+    assert trial_name("my method", "gs2gr", 0, {}) == "my_method-gs2gr-0"
+    long = [trial_name("m" * 190, "gs2gr", seed, {"a": 1}) for seed in (0, 1)]
+    assert len(set(long)) == 2 and all(len(name) == 100 for name in long)
+    keys = {"method.head": {"layers": [512] * 40}}
+    plan = make_plan(loaded(sweep(tmp_path / "out")))
+    title = plan.trials(plan.cells[0], {"batch_size": 2})[0].stage.title
+    assert title == "adapt: source only, gs2gr, seed 0, batch_size=2"
+    assert describe_keys(keys).endswith("...") and len(describe_keys(keys)) == 80
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

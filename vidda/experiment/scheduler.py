@@ -93,14 +93,14 @@ class Scheduler:
         return f"{text}; see {stage.log_file(self._out)}; --resume continues from here"
 
     def _head(self, stage: Stage) -> str:
-        return f"[{self._numbers[stage.name]}/{self._total}] {stage.name}"
+        return f"[{self._numbers[stage.name]}/{self._total}] {stage.title}"
 
     def _start(self, stage: Stage, graph: StageGraph, running: _Running) -> StageEnd | None:
         """Start a stage; return its end instead if it is complete or cannot be started."""
         if stage.complete(self._out):
             return StageEnd(None, "")
         if (need := graph.failed_need(stage)) is not None:
-            return StageEnd(None, f"{need.done} does not exist: {need.name} failed")
+            return StageEnd(None, f"{need.done} does not exist: {need.title} failed")
         _remove_stale(stage, graph.waiting, self._out, self.records)
         log = stage.log_file(self._out)
         before = log.stat().st_size if log.exists() else 0

@@ -24,6 +24,7 @@ class StageRecord:
     """
 
     name: str
+    title: str
     kind: str
     command: str
     seconds: float
@@ -61,6 +62,7 @@ class StageRecords:
         before = self.by_name.get(stage.name)
         self.by_name[stage.name] = StageRecord(
             stage.name,
+            stage.title,
             stage.kind,
             stage.command,
             round(measured.seconds + (before.seconds if before else 0.0), 2),
@@ -85,7 +87,7 @@ class StageRecords:
         for record in self.by_name.values():
             peak = f"{record.peak_mib:,.0f} MiB"
             table.add_row(
-                record.name, format_duration(record.seconds), format_duration(record.cpu_s), peak
+                record.title, format_duration(record.seconds), format_duration(record.cpu_s), peak
             )
         everything = list(self.by_name.values())
         if everything:

@@ -54,7 +54,7 @@ def pending_stages(stages: Sequence[Stage], out: Path) -> list[Stage]:
         if before != now:
             what = changed[0] if changed else "without a key"
             problems.append(
-                f"{stage.name} was started with another config (now {what}); choose another"
+                f"{stage.title} was started with another config (now {what}); choose another"
                 f" out=DIR, or delete {stage.out} and {stage.config_file(out)}"
             )
     if problems:
@@ -80,9 +80,9 @@ def dry_run_stages(waiting: Sequence[Stage], out: Path) -> None:
                 [stage.command, str(file), "--dry-run", "--resume"], log, lambda: None
             )
             if measured.status:
-                problems.append(f"{stage.name}: {_failure(log, measured.status)}")
+                problems.append(f"{stage.title}: {_failure(log, measured.status)}")
             else:
-                print(f"dry run of {stage.name}: {last_line(log)}")
+                print(f"dry run of {stage.title}: {last_line(log)}")
     if problems:
         raise ViddaError("\n".join(problems))
 

@@ -21,7 +21,7 @@ from vidda.experiment.experiment_config import (
     TranslatedVariant,
     load,
 )
-from vidda.experiment.name_checks import slug
+from vidda.experiment.name_checks import folder_name, slug
 from vidda.experiment.stage import Stage
 from vidda.experiment.task_splits import TaskSplit, find_split
 from vidda.mini.job import MiniConfig
@@ -98,8 +98,9 @@ class DataPlanner:
             root = {"root": str(rendered)}
             inputs = (rendered / "class_dict.json",)
             if mini:
+                done = rendered / "class_dict.json"
                 self.stages.append(
-                    Stage("mini", "mini", "mini", mini, rendered, rendered / "class_dict.json", ())
+                    Stage("mini", "mini", "mini", mini, rendered, done, (), title="mini")
                 )
         keys = {**root, "out": str(self.prepared)}
         self.prepare = self._load("prepare", PrepareConfig, None, config.prepare, keys)
@@ -107,8 +108,11 @@ class DataPlanner:
             done = self.prepared / DATASET
             inputs = inputs or (self.prepare.root,)
             self.stages.append(
-                Stage("prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs)
-            )
+                Stage(
+                    "prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs,
+                    title="prepare",
+                )
+            )  # fmt: skip
 
     def find_split(self, task: str, setting: str) -> TaskSplit | None:
         """Return the dataset's split of a task and setting, None if it has none."""
@@ -151,7 +155,7 @@ class DataPlanner:
             self.left_out.append(f"{name} in {task}: its source clips are real already")
             return None
         if isinstance(variant, RandomizedVariant):
-            return self._randomized(name, variant, split)
+            return self._randomized(name, variant, split, task)
         if isinstance(variant, CameraMatchedVariant):
             return self._camera_matched(name, variant, task)
         return self._translated(name, variant, split, task)
@@ -161,17 +165,18 @@ class DataPlanner:
         return self._lists.setdefault(split.train, split.folder)
 
     def _randomized(
-        self, name: str, variant: RandomizedVariant, split: TaskSplit
+        self, name: str, variant: RandomizedVariant, split: TaskSplit, task: str
     ) -> TrainingPart | None:
-        key = f"{slug(name)}-{split.train}"
+        key = folder_name(f"{slug(name)}-{split.train}")
         source, out = self.canonical(split) / "train.csv", self.config.out / "randomized" / key
         if key not in self._manifests:
             keys = {"input": str(source), "out": str(out)}
             config = self._load(f"variants.{name}", RandomizeConfig, None, variant.change, keys)
             if config is None:
                 return None
-            kind = f"randomize {name}"
-            self._add(key, Stage(key, kind, "randomize", config, out, out / "DONE", (source,)))
+            kind, title = f"randomize {name}", f"randomize: {name}, {task}"
+            done = out / "DONE"
+            self._add(key, Stage(key, kind, "randomize", config, out, done, (source,), title=title))
         return TrainingPart(key, self._manifests[key])
 
     def _camera_matched(
@@ -180,7 +185,7 @@ class DataPlanner:
         original, target = self._part(variant.of, task), self.find_split(task, "adapted")
         if original is None or target is None:
             return None
-        key = f"{slug(name)}-{original.key}-{target.target}"
+        key = folder_name(f"{slug(name)}-{original.key}-{target.target}")
         out, clips = self.config.out / "camera_matched" / key, self._target(target)
         if key not in self._manifests:
             keys = {"input": str(original.manifest), "target": str(clips), "out": str(out)}
@@ -188,10 +193,9 @@ class DataPlanner:
             if config is None:
                 return None
             inputs = (original.manifest, clips)
-            self._add(
-                key,
-                Stage(key, f"match cameras {name}", "camera", config, out, out / "DONE", inputs),
-            )
+            kind, title = f"match cameras {name}", f"match cameras: {name}, {task}"
+            done = out / "DONE"
+            self._add(key, Stage(key, kind, "camera", config, out, done, inputs, title=title))
         return TrainingPart(key, self._manifests[key])
 
     def _translated(
@@ -202,6 +206,7 @@ class DataPlanner:
         key = f"{slug(name)}-{split.train}"
         if variant.needs_target:
             key += f"-{target.target}"
+        key = folder_name(key)
         if key in self._manifests:
             return TrainingPart(key, self._manifests[key])
         source, out = self.canonical(split) / "train.csv", self.config.out / "translated" / key
@@ -215,7 +220,7 @@ class DataPlanner:
         if shared and self.config.weights is None:
             self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
             return None
-        learned = {one: self._personalized(one, target, clips) for one in known}
+        learned = {one: self._personalized(one, target, clips, task) for one in known}
         if config is None or None in learned.values():
             return None
         results = {one: result for one, result in learned.items() if result}
@@ -228,20 +233,22 @@ class DataPlanner:
         config = config.model_copy(update={"backbone": backbone})
         inputs = (source, *((clips,) if variant.needs_target else ()))
         inputs += tuple(result.parent / "DONE" for _, result in results.values())
-        kind = f"translate {name}"
-        self._add(key, Stage(key, kind, "translate", config, out, out / "DONE", inputs))
+        kind, title, done = f"translate {name}", f"translate: {name}, {task}", out / "DONE"
+        self._add(key, Stage(key, kind, "translate", config, out, done, inputs, title=title))
         if name not in self.translations:
             self.translations[name] = out
             self.gallery = self.gallery or source
         return TrainingPart(key, self._manifests[key])
 
-    def _personalized(self, name: str, target: TaskSplit, clips: Path) -> tuple[str, Path] | None:
+    def _personalized(
+        self, name: str, target: TaskSplit, clips: Path, task: str
+    ) -> tuple[str, Path] | None:
         """Plan a personalization on a task's target; return its method and result file.
 
         clips: manifest of the target's unlabeled clips. None if its config has mistakes.
         """
         recipe: Recipe = self.config.personalize[name]
-        key = f"{slug(name)}-{target.target}"
+        key = folder_name(f"{slug(name)}-{target.target}")
         run = self.config.out / "personalized" / key
         keys = {"run": str(run), "target": str(clips)}
         config = self._load(
@@ -252,8 +259,11 @@ class DataPlanner:
         if self.config.weights is not None:
             config = config.with_base(self.config.weights)
         if key not in self._manifests:
-            kind = f"personalize {name}"
-            self._add(key, Stage(key, kind, "personalize", config, run, run / "DONE", (clips,)))
+            kind, title = f"personalize {name}", f"personalize: {name}, {task}"
+            done = run / "DONE"
+            self._add(
+                key, Stage(key, kind, "personalize", config, run, done, (clips,), title=title)
+            )
         return config.method.name, config.result
 
     def _target(self, target: TaskSplit) -> Path:

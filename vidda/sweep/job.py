@@ -224,8 +224,8 @@ def _report(config: SweepConfig) -> Stage:
     results, out = config.out / "results", config.out / "report"
     keys = {"runs": [str(results)], "out": str(out)}
     settings = load(ReportConfig, None, config.report, keys)
-    done, inputs = out / STAMP, (results / "DONE",)
-    return Stage("report", "report", "report", settings, out, done, inputs, derived=True)
+    done, inputs, name = out / STAMP, (results / "DONE",), "report"
+    return Stage(name, name, name, settings, out, done, inputs, derived=True, title=name)
 
 
 def _finish(sweep: _Sweep) -> int:

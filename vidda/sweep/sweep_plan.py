@@ -12,8 +12,8 @@ from vidda.config import ConfigError
 from vidda.errors import ViddaError
 from vidda.evaluate.label_free_scores import NEED_FEATURES, SOURCE_VALIDATION
 from vidda.experiment.experiment_config import TARGET, Keys, load
-from vidda.experiment.name_checks import data_name_problems, slug, unknown_data
-from vidda.experiment.stage import Stage
+from vidda.experiment.name_checks import data_name_problems, folder_name, slug, unknown_data
+from vidda.experiment.stage import Stage, training_title
 from vidda.experiment.training_data import DataPlanner, TrainingLists
 from vidda.recognize.train_config import LAST, TrainConfig
 from vidda.sweep.search import propose_points
@@ -21,6 +21,8 @@ from vidda.sweep.sweep_config import AGREEMENT, GridSearch, Range, SweepConfig, 
 
 TEST = "test"
 """Name under which each trial watches the test clips."""
+LONGEST_KEYS = 80
+"""Characters of the searched keys in a trial's title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -197,7 +199,8 @@ def _trial(config: SweepConfig, cell: SweepCell, seed: int, keys: Keys) -> Trial
         steps = None if settings.method.source_free else recipe.steps or config.steps
         read += [settings.target, *([start / "DONE"] if start else [])]
     kind, command = cell_kind(config, cell)
-    stage = Stage(name, kind, command, settings, run, run / "DONE", tuple(read), steps)
+    title = training_title(command, cell.method, cell.task, seed) + describe_keys(keys)
+    stage = Stage(name, kind, command, settings, run, run / "DONE", tuple(read), steps, title=title)
     return Trial(cell.method, cell.task, seed, keys, stage)
 
 
@@ -226,7 +229,13 @@ def _adapt_keys(config: SweepConfig, cell: SweepCell, start: Path | None) -> dic
 def trial_name(method: str, task: str, seed: int, keys: Keys) -> str:
     """Return the name of a trial and its folder; a combination of keys is named by its digest."""
     name = f"{slug(method)}-{task}-{seed}"
-    if not keys:
-        return name
-    text = json.dumps(keys, sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if keys:
+        text = json.dumps(keys, sort_keys=True)
+        name += f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return folder_name(name)
+
+
+def describe_keys(keys: Keys) -> str:
+    """Describe a combination of keys at the end of a title, "" without keys."""
+    text = "".join(f", {key}={json.dumps(value)}" for key, value in keys.items())
+    return text if len(text) <= LONGEST_KEYS else f"{text[: LONGEST_KEYS - 3]}..."
