@@ -115,12 +115,13 @@ class _Sweep:
         self.trials: dict[str, Trial] = {}
         self.failed: list[str] = []
         self._cells: dict[str, SweepCell] = {}
+        self._blocked: list[SweepCell] = []
 
     def run(self) -> None:
         """Make the data and run every trial that is not finished.
 
-        Optuna proposes combinations until it has enough, from those that have ended. Raises
-        ViddaError where the data failed and no trial finished.
+        Optuna proposes combinations until it has enough, from those that have ended; none where
+        trials could not be started. Raises ViddaError where the data failed and no trial finished.
         """
         proposed = [(cell, self._proposed_before(cell)) for cell in self.plan.cells]
         stages = list(self.plan.stages)
@@ -129,7 +130,8 @@ class _Sweep:
             for cell, points in new:
                 stages += [trial.stage for trial in self._add(cell, points)]
             self._run_stages(stages)
-            new = [(c, points) for c in self.plan.cells if (points := self._propose(c))]
+            open_cells = [cell for cell in self.plan.cells if cell not in self._blocked]
+            new = [(cell, points) for cell in open_cells if (points := self._propose(cell))]
             stages = []
         self.table.keep_only(self.trials)
         if self.failed and not any(r.status == "finished" for r in self.table.rows.values()):
@@ -182,10 +184,12 @@ class _Sweep:
         """Mark a trial as failed, or note that a stage of the data failed."""
         text = self.scheduler.failure(stage, ended)
         print(text, file=sys.stderr, flush=True)
-        if stage.name in self.trials:
-            self.table.fail(stage.name, ended.reason, self._seconds(stage.name))
-        else:
+        if stage.name not in self.trials:
             self.failed.append(text)
+            return
+        self.table.fail(stage.name, ended.reason, self._seconds(stage.name))
+        if ended.measured is None:
+            self._blocked.append(self._cells[stage.name])
 
     def _later(self) -> list[StageKind]:
         """Return the stages that are not planned yet: trials that Optuna will propose, the report.
