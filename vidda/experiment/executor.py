@@ -3,6 +3,7 @@
 import os
 import sys
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -23,7 +24,7 @@ class _StoppedError(Exception):
     """Raised in the threads of running stages to end them."""
 
 
-class Executor:
+class Executor(ABC):
     """Runs stages in threads, each of which waits for its stage's process.
 
     at_once: number of stages that may run at the same time. out: folder of the job.
@@ -45,8 +46,9 @@ class Executor:
         self._stop.set()
         self._pool.shutdown()
 
+    @abstractmethod
     def _run(self, stage: Stage) -> StageEnd:
-        raise NotImplementedError
+        """Run a stage to its end, in one of the threads."""
 
     def _poll(self) -> None:
         if self._stop.is_set():

@@ -48,12 +48,9 @@ class Scheduler:
         self._total = 0
         self._last_end = 0.0
 
-    def run_all(self, stages: Sequence[Stage], later: Sequence[StageKind] = ()) -> None:
-        """Run every stage that is not complete; ViddaError at the first that fails.
-
-        later: see `run`.
-        """
-        for stage, ended in self.run(stages, later):
+    def run_all(self, stages: Sequence[Stage]) -> None:
+        """Run every stage that is not complete; ViddaError at the first that fails."""
+        for stage, ended in self.run(stages):
             if ended.reason:
                 raise ViddaError(self.failure(stage, ended))
             require_splits(stage, stages)
