@@ -162,7 +162,7 @@ def test_a_job_changes_keys_that_its_commands_have(
     if file.parent.name == "run":
         assert experiment_plan.make_plan(config.load(ExperimentConfig, file)).stages
     else:
-        assert sweep_plan.make_plan(config.load(SweepConfig, file)).cells()
+        assert sweep_plan.make_plan(config.load(SweepConfig, file)).cells
 
 
 def test_the_switches_that_the_field_makes_most() -> None:

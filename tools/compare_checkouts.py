@@ -41,15 +41,28 @@ NOT_SPELLED = "*/tokenizer/*"
 MOVED_KEYS: list[tuple[str, str, str]] = [
     *((files, "look_every", "sample_every") for files in ("*config.yaml", "whole/stages/look*")),
     ("whole.yaml", "personalize.look.change.look_every", "personalize.look.change.sample_every"),
+    ("whole/config.yaml", "at_once", "executor.at_once"),
 ]
 """Files, and dotted keys in them, or the beginnings of keys, as they were and as they are."""
-NEW_KEYS: list[tuple[str, str]] = []
+NEW_KEYS: list[tuple[str, str]] = [
+    ("whole/config.yaml", "executor.name"),
+    *(("whole/stages.json", f"stages.{number}.title") for number in range(20)),
+]
 """Files, and keys in them that only the new checkout has."""
-MOVED_FILES = {"whole/filmed": "whole/camera_matched"}
+LISTS = "syn_ground_train-matched-consistent-syn_ground_train-real_ground_train-real_ground_train"
+LONG, LONG_STAGE = f"{LISTS}-weights_1_1-augmented-0", f"train-tiny-{LISTS}-weights_1_1-augmented-0"
+SHORT, SHORT_STAGE = f"{LISTS}-we-857d3600", f"train-tiny-{LISTS[:80]}-3dd051ae"
+"""A training and its stage with names of more than 100 bytes, as they were and as they are."""
+MOVED_FILES = {
+    "whole/filmed": "whole/camera_matched",
+    f"whole/trained/tiny/{LONG}": f"whole/trained/tiny/{SHORT}",
+    f"whole/stages/{LONG_STAGE}.yaml": f"whole/stages/{SHORT_STAGE}.yaml",
+}
 """Beginnings of the paths of files that a job writes."""
 MOVED_WORDS = {
     "filmed": "camera_matched",
     "film matched": "match cameras matched",
+    LONG_STAGE: SHORT_STAGE,
 }
 """Whole values of cells and keys: names of domains, commands, variants and stages."""
 

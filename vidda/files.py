@@ -18,7 +18,7 @@ LOCK = ".lock"
 DRIVE = re.compile(r"[A-Za-z]:")
 """The first part of a Windows path with a drive."""
 LONGEST_NAME = 200
-"""Bytes of a name in a config or of a stage; file systems take 255, and suffixes are added."""
+"""Bytes of a name in a config; file systems take 255, and suffixes are added."""
 
 
 @contextmanager

@@ -5,6 +5,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -13,8 +14,9 @@ from tests.experiment.jobs import job, loaded
 from vidda.errors import ViddaError
 from vidda.experiment import job_progress
 from vidda.experiment.experiment_plan import make_plan
-from vidda.experiment.job_progress import estimate_remaining, progress_text
+from vidda.experiment.job_progress import StageDurations, StageKind, progress_text
 from vidda.experiment.process import ProcessUsage, last_line, run_vidda, tree_mib
+from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import STAGES_FILE, StageRecords, format_duration
 
 
@@ -22,39 +24,52 @@ def measured(seconds: float, status: int = 0) -> ProcessUsage:
     return ProcessUsage(status, seconds, 100.0 + seconds, 2 * seconds)
 
 
+def kinds(stages: Sequence[Stage]) -> list[StageKind]:
+    return [(stage.kind, stage.command) for stage in stages]
+
+
 def test_the_time_to_go_is_what_others_of_the_kind_took(tmp_path: Path) -> None:
     content = job(tmp_path / "out", seeds=[0, 1, 2])
     stages = make_plan(loaded(content)).stages
     trainings = [stage for stage in stages if stage.command == "train"]
     records = StageRecords(tmp_path)
-    assert estimate_remaining(trainings, []) == (0.0, False)
-    assert progress_text(trainings, [], 0.0, 3.0) == "0:03 so far"
+
+    def text(spent: list[float], waiting: list[StageKind], at_once: int = 1) -> str:
+        running = [(("train tiny", "train"), seconds) for seconds in spent]
+        found = list(records.by_name.values())
+        return progress_text(running, waiting, found, records.seconds + max(spent), at_once)
+
+    assert text([3.0], kinds(trainings[1:])) == (
+        "0:03 so far, 6 stages to go, none measured yet (train tiny)"
+    )
     for number, seconds in enumerate((10.0, 20.0)):
-        records.add(trainings[number].name, "train tiny", "train", measured(seconds))
-    found = list(records.by_name.values())
-    assert estimate_remaining(trainings[2:], found) == (60.0, True)
-    assert (
-        progress_text(trainings[2:], found, records.seconds, 5.0) == "0:35 so far, about 0:55 to go"
+        records.add(trainings[number], measured(seconds), seconds)
+    assert text([5.0], kinds(trainings[3:])) == "0:35 so far, about 0:55 to go"
+    assert text([5.0, 5.0], kinds(trainings[4:]), at_once=2) == "0:35 so far, about 0:25 to go"
+    assert text([5.0], [], at_once=2) == "0:35 so far, about 0:10 to go", "no sooner for two"
+    assert text([25.0], []) == "0:55 so far, about 0:00 to go"
+    assert text([5.0], kinds([*trainings[3:], *stages[-1:]])) == (
+        "0:35 so far, about 0:55 to go for 4 of 5 stages, the others not measured yet (report)"
     )
-    both = progress_text(trainings[2:], found, records.seconds, 5.0, at_once=2)
-    assert both == "0:35 so far, about 0:25 to go"
-    later = [*trainings[2:], stages[-1]]
-    assert progress_text(later, found, records.seconds, 5.0) == (
-        "0:35 so far, about 0:55 to go and 1 stage of unknown length (report)"
+    others = [("evaluate tiny", "evaluate"), *(("translate a", "translate"), ("report", "report"))]
+    assert text([5.0], [*others, ("camera b", "camera")]).endswith(
+        "for 1 of 5 stages, the others not measured yet (evaluate tiny, translate a, report, ...)"
     )
+    assert text([5.0], [("train other", "train")]).endswith("about 0:25 to go"), "of the command"
 
 
 def test_a_stage_that_failed_foretells_nothing(tmp_path: Path) -> None:
     stages = make_plan(loaded(job(tmp_path / "out"))).stages
     records = StageRecords(tmp_path)
-    records.add("mini", "mini", "mini", measured(5.0, status=2))
-    assert estimate_remaining(stages[:1], list(records.by_name.values())) == (0.0, False)
+    records.add(stages[0], measured(5.0, status=2), 5.0)
+    assert StageDurations(list(records.by_name.values())).estimate(("mini", "mini")) is None
 
 
 def test_records_add_up_over_sessions_and_stay_on_the_disk(tmp_path: Path) -> None:
+    (stage, *_) = make_plan(loaded(job(tmp_path / "out"))).stages
     records = StageRecords(tmp_path)
-    records.add("mini", "mini", "mini", measured(5.0, status=-9))
-    records.add("mini", "mini", "mini", measured(2.5))
+    records.add(stage, measured(5.0, status=-9), 5.0)
+    records.add(stage, measured(2.5), 2.5)
     again = StageRecords(tmp_path).by_name["mini"]
     assert (again.seconds, again.peak_mib, again.cpu_s) == (7.5, 105.0, 15.0)
     assert (again.sessions, again.status) == (2, 0)

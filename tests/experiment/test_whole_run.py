@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from tests.experiment.jobs import TRANSLATE, job, loaded, of_tree, with_variants, write
+from tests.faults.driving import files
 from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.cli import main
 from vidda.data import load_manifest
@@ -33,7 +34,7 @@ def test_a_failing_stage_stops_the_job_and_complete_ones_are_skipped(
         with pytest.raises(ViddaError) as raised:
             run(config, dry_run=False, resume=start == 2)
         (line,) = str(raised.value).splitlines()
-        assert line.startswith("[2/5] masks-syn_ground_train failed: clip ")
+        assert line.startswith("[2/5] randomize: masks, gs2gr failed: clip ")
         assert "has no sidecar" in line and "(exit status 2)" in line
         assert f"see {out / 'stages' / 'masks-syn_ground_train.log'}; --resume continues" in line
         assert sessions(out) == {"prepare": 1, "masks-syn_ground_train": start}
@@ -104,13 +105,10 @@ def test_a_dry_run_refuses_what_a_later_stage_would(tmp_path: Path) -> None:
     with pytest.raises(ViddaError) as raised:
         run(loaded(content), dry_run=True, resume=False)
     text = str(raised.value)
-    assert (
-        "ours-syn_ground_train-real_ground_train: backbone.weights.controlnets.0 reads edges"
-        in text
-    )
+    assert "translate: ours, gs2gr: backbone.weights.controlnets.0 reads edges" in text
     assert "scheduler.overrides.spacing: ddim has no such setting" in text
-    assert "train-tiny-syn_ground_train-0: batch_size: 3 is not a multiple of 2" in text
-    assert "train-tiny-syn_ground_train-0: sampling, transform: several views of a clip" in text
+    assert "train: source only, gs2gr, seed 0: batch_size: 3 is not a multiple of 2" in text
+    assert "train: source only, gs2gr, seed 0: sampling, transform: several views of a clip" in text
 
 
 def test_mistakes_of_the_config_are_told_by_the_command(
@@ -139,6 +137,39 @@ def test_a_job_stops_at_once_where_prepare_had_to_leave_out_what_it_needs(tmp_pa
         "prepare left out gs2gr/target_only: real_ground_val_tsonly: the list is not there; leave"
         " out its task or arm too"
     )
+
+
+@pytest.mark.slow
+def test_a_job_spread_over_ray_workers_writes_the_same_files(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pytest.importorskip("ray")
+    # Ray's stages have one thread each.
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    found = []
+    for executor in ({"name": "local"}, {"name": "ray", "workers": 2}):
+        folder = tmp_path / executor["name"]
+        folder.mkdir()
+        monkeypatch.chdir(folder)
+        content = job(Path("out"), executor=executor)
+        content["recognizers"]["tiny"]["steps"] = 2
+        # So few clips have no validation subjects among the target's.
+        content["arms"] = {
+            "plain": {"data": ["source"], "augment": False},
+            "augmented": {"data": ["source"]},
+        }
+        assert run(loaded(content), dry_run=False, resume=False) == 0
+        made = files(folder / "out").items()
+        found.append(
+            {
+                name: content.replace(bytes(folder), b"")
+                for name, content in made
+                if not name.startswith("report/") and not name.endswith(".log")
+            }
+        )
+    local, ray = found
+    assert local.keys() == ray.keys() and len(local) > 40
+    assert [name for name in local if local[name] != ray[name]] == []
 
 
 @pytest.mark.slow

@@ -6,8 +6,10 @@ import pytest
 from pages import read_page
 from reported import prepared, report, trained, transfer
 
+from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.experiment.process import ProcessUsage
+from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecords
 from vidda.files import write_text
 from vidda.report.reproduce import reproduce_commands
@@ -30,7 +32,8 @@ def job(folder: Path) -> Path:
     write_text(folder / "config.yaml", "seeds: [0]\n")
     records = StageRecords(folder)
     for name, command in STAGES.items():
-        records.add(name, command, command, ProcessUsage(0, 1.0, 1.0, 1.0))
+        stage = Stage(name, command, command, Config(), folder, folder / "DONE", (), title=name)
+        records.add(stage, ProcessUsage(0, 1.0, 1.0, 1.0), 1.0)
     return folder
 
 

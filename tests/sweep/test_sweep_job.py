@@ -9,9 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.experiment.jobs import MINI
+from tests.experiment.jobs import MINI, of_tree
 from tests.sweep.sweeps import loaded, method, sweep
 from vidda.cli import main
+from vidda.errors import ViddaError
 from vidda.experiment.stage_records import STAGES_FILE as RECORDS
 from vidda.files import lock
 from vidda.sweep.job import run
@@ -104,6 +105,24 @@ def test_a_sweep_killed_and_gone_on_with_repeats_nothing_and_lists_what_failed(
     }
 
 
+def test_where_the_data_fails_nothing_is_proposed_and_its_error_is_reported(tmp_path: Path) -> None:
+    pytest.importorskip("optuna")
+    data = of_tree(tmp_path)  # whose clips have no masks
+    content = sweep(
+        tmp_path / "out",
+        mini=None,
+        prepare=data["prepare"],
+        variants=data["variants"],
+        methods={"coral": method("coral", data=["masks"], keys={"batch_size": [2, 3, 4, 5]})},
+        search={"name": "optuna", "points": 4},
+    )
+    with pytest.raises(ViddaError, match=r"\[2/7\] randomize: masks, gs2gr failed: .*no sidecar"):
+        run(loaded(content), dry_run=False, resume=False)
+    (row,) = TrialTable(tmp_path / "out").rows.values()
+    assert row.status == "failed"
+    assert row.reason.endswith("DONE does not exist: randomize: masks, gs2gr failed")
+
+
 @pytest.mark.slow
 def test_optuna_s_proposals_are_run_and_chosen_from_side_by_side(
     tree: Path, tmp_path: Path
@@ -120,7 +139,7 @@ def test_optuna_s_proposals_are_run_and_chosen_from_side_by_side(
         search={"name": "optuna", "points": 2, "together": 2},
         select_point="entropy",
         select_epoch="information_maximization",
-        parallel={"name": "ray", "workers": 2},
+        executor={"name": "ray", "workers": 2},
     )
     assert run(loaded(content), dry_run=False, resume=False) == 0
     rows = list(TrialTable(out).rows.values())

@@ -8,11 +8,11 @@ from tests.sweep.sweeps import loaded, method, sweep
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.errors import ViddaError
 from vidda.recognize.train_config import TrainConfig
-from vidda.sweep.sweep_plan import SweepPlan, Trial, make_plan
+from vidda.sweep.sweep_plan import SweepPlan, Trial, describe_keys, make_plan, trial_name
 
 
 def trials(plan: SweepPlan, name: str, task: str) -> list[Trial]:
-    (cell,) = (cell for cell in plan.cells() if (cell.method, cell.task) == (name, task))
+    (cell,) = (cell for cell in plan.cells if (cell.method, cell.task) == (name, task))
     return plan.trials(cell, {})
 
 
@@ -41,7 +41,7 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     assert ceiling.command == "train" and isinstance(ceiling.config, TrainConfig)
     assert ceiling.config.select == "source_validation", "it has no target to know the entropy of"
     assert ceiling.config.train == (splits / "gr2ar" / "target_only" / "train.csv",)
-    assert [cell.task for cell in plan.cells() if cell.method == "masks"] == ["gs2gr"]
+    assert [cell.task for cell in plan.cells if cell.method == "masks"] == ["gs2gr"]
     assert plan.left_out == ("masks in gr2ar: its source clips are real already",)
     content["methods"]["source only"]["select_epoch"] = "last"
     blind = make_plan(loaded(content))
@@ -62,12 +62,13 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
     }
     content["methods"]["source only"]["steps"] = 30
     plan = make_plan(loaded(content))
-    early, late = plan.waves
+    early, late = plan.cells[:2], plan.cells[2:]
     assert [plan.trials(cell, {})[0].stage.steps for cell in early] == [30, 6]
     assert [c.method for c in early] == ["source only", "coral"]
     assert [c.method for c in late] == ["atcon", "vitta"]
     one, other = (plan.trials(late[0], {"epochs": count}) for count in (1, 2))
     assert len({trial.name for trial in one + other}) == 4
+    assert one[1].stage.title == "adapt: atcon, gs2gr, seed 3, epochs=1"
     settings = one[1].stage.config
     assert isinstance(settings, AdaptConfig)
     assert settings.start == out / "trials" / "source_only-gs2gr-3"
@@ -77,6 +78,17 @@ def test_what_begins_with_another_run_comes_after_it(tmp_path: Path) -> None:
     stream = plan.trials(late[1], {})[0].stage.config
     assert isinstance(stream, AdaptConfig)
     assert stream.target.name == "test.csv" and stream.watch == {}
+
+
+def test_names_of_trials_are_short(tmp_path: Path) -> None:
+    assert trial_name("my method", "gs2gr", 0, {}) == "my_method-gs2gr-0"
+    long = [trial_name("m" * 190, "gs2gr", seed, {"a": 1}) for seed in (0, 1)]
+    assert len(set(long)) == 2 and all(len(name) == 100 for name in long)
+    keys = {"method.head": {"layers": [512] * 40}}
+    plan = make_plan(loaded(sweep(tmp_path / "out")))
+    title = plan.trials(plan.cells[0], {"batch_size": 2})[0].stage.title
+    assert title == "adapt: source only, gs2gr, seed 0, batch_size=2"
+    assert describe_keys(keys).endswith("...") and len(describe_keys(keys)) == 80
 
 
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ class ChecksItself(Protocol):
 
 def check_configs(stages: Sequence[Stage]) -> None:
     """Raise ViddaError with a line for each mistake that a stage's command would refuse later."""
-    found = (f"{stage.name}: {problem}" for stage in stages for problem in _problems(stage))
+    found = (f"{stage.title}: {problem}" for stage in stages for problem in _problems(stage))
     if problems := list(found):
         raise ViddaError("\n".join(problems))
 

@@ -13,6 +13,7 @@ from pydantic import Field
 from vidda import config as configs
 from vidda.config import Config, ConfigError, FileName
 from vidda.evaluate.transfer import TASKS
+from vidda.experiment.executor_config import ExecutorConfig, LocalExecutor
 
 C = TypeVar("C", bound=Config)
 Name = Annotated[FileName, Field(pattern=r"^\w[\w .+-]*$")]
@@ -208,6 +209,9 @@ class DataConfig(Config):
         default={}, description="variants made of the synthetic source's clips, by name"
     )
     report: Keys = Field(default={}, description="keys of vidda report: title, gap, gallery, ...")
+    executor: ExecutorConfig = Field(
+        default=LocalExecutor(), description="where stages run: on this machine, or by Ray"
+    )
 
     @property
     def rendered(self) -> Path:
@@ -234,11 +238,6 @@ class ExperimentConfig(DataConfig):
     watch: bool = Field(
         default=False,
         description="predict the test clips after each epoch as well, for the oracle epoch",
-    )
-    at_once: int = Field(
-        default=1,
-        ge=1,
-        description="number of stages that run side by side; they share the cores and the GPU",
     )
     evaluate: Keys = Field(
         default={}, description="keys of vidda evaluate: sampling and size of test clips, device"

@@ -17,10 +17,9 @@ from vidda.experiment.experiment_config import (
     RecognizerRecipe,
     load,
 )
-from vidda.experiment.name_checks import name_problems, slug
-from vidda.experiment.stage import Stage
+from vidda.experiment.name_checks import folder_name, name_problems, slug
+from vidda.experiment.stage import Stage, training_title
 from vidda.experiment.training_data import DataPlanner
-from vidda.files import LONGEST_NAME
 from vidda.recognize.train_config import TrainConfig
 from vidda.report.report_config import ReportConfig
 
@@ -149,25 +148,26 @@ class _Planner:
         self, name: str, recipe: RecognizerRecipe, wanted: Mapping[str, Mapping[str, TrainingStage]]
     ) -> None:
         """Plan the trainings of one recognizer, seed by seed."""
-        arms: dict[str, tuple[Arm, TrainingStage, list[str]]] = {}
+        arms: dict[str, tuple[str, TrainingStage, list[str]]] = {}
         for arm, tasks in wanted.items():
             for task, training in tasks.items():
                 for one in training.chain:
-                    entry = arms.setdefault(one.key, (self.config.arms[arm], one, []))
+                    entry = arms.setdefault(one.key, (arm, one, []))
                     entry[2].append(task)
         for seed in self.config.seeds:
-            for arm_config, training, tasks_of in arms.values():
-                self._train(name, recipe, seed, arm_config, training, tasks_of)
+            for arm, training, tasks_of in arms.values():
+                self._train(name, recipe, seed, arm, training, tasks_of)
 
     def _train(
         self,
         name: str,
         recipe: RecognizerRecipe,
         seed: int,
-        arm: Arm,
+        arm_name: str,
         training: TrainingStage,
         tasks: list[str],
     ) -> None:
+        arm = self.config.arms[arm_name]
         run = self._run(name, training, seed)
         augmentation = self.config.augmentation if arm.augment else {}
         transform = {f"transform.{key}": value for key, value in augmentation.items()}
@@ -195,17 +195,18 @@ class _Planner:
             self.problems.append(
                 f"{where}: patience would train arms for different numbers of steps; leave it out"
             )
-        title = f"{command}-{slug(name)}-{training.key}-{seed}"
-        if len(title.encode()) > LONGEST_NAME:
-            self.problems.append(
-                f"{where}: {title} is too long for a file's name; shorten the names of variants"
-                " and arms"
-            )
-        self.stages.append(
-            Stage(
-                title, f"{command} {name}", command, config, run, run / "DONE", tuple(inputs), steps
-            )
+        stage = folder_name(f"{command}-{slug(name)}-{training.key}-{seed}")
+        kind, done = f"{command} {name}", run / "DONE"
+        title = training_title(
+            self._titled(command, name), arm_name, ", ".join(dict.fromkeys(tasks)), seed
         )
+        self.stages.append(
+            Stage(stage, kind, command, config, run, done, tuple(inputs), steps, title=title)
+        )
+
+    def _titled(self, command: str, name: str) -> str:
+        """Return the start of a stage's title: its recognizer is named where there are several."""
+        return f"{command} {name}" if len(self.config.recognizers) > 1 else command
 
     def _watched(self, tasks: list[str]) -> dict[str, str]:
         """Return the manifests of the tasks' test clips by the list's name, each list once."""
@@ -213,7 +214,7 @@ class _Planner:
         return {split.test: str(split.folder / "test.csv") for split in splits if split}
 
     def _run(self, name: str, training: TrainingStage, seed: int) -> Path:
-        return self.config.out / "trained" / slug(name) / f"{training.key}-{seed}"
+        return self.config.out / "trained" / slug(name) / folder_name(f"{training.key}-{seed}")
 
     def _results(self, name: str, wanted: Mapping[str, Mapping[str, TrainingStage]]) -> None:
         """Plan the transfer table and the report of one recognizer."""
@@ -242,11 +243,12 @@ class _Planner:
         self.stages += [
             Stage(
                 f"evaluate-{slug(name)}", kind, "evaluate", evaluate, out, done, inputs,
-                derived=True,
+                derived=True, title=self._titled("evaluate", name),
             ),
             Stage(
                 f"report-{slug(name)}", "report", "report", report, report_out,
                 report_out / REPORT_STAMP, (done,), derived=True,
+                title=self._titled("report", name),
             ),
         ]  # fmt: skip
         self.tables[name] = out / "transfer.md"

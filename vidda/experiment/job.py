@@ -19,9 +19,10 @@ from vidda.config import dump
 from vidda.console import console
 from vidda.data.listing import walk
 from vidda.experiment.config_checks import check_configs
+from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import ExperimentConfig
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
-from vidda.experiment.side_by_side import run_stages
+from vidda.experiment.scheduler import Scheduler
 from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecords
 from vidda.experiment.stage_session import check_out, dry_run_stages, pending_stages
@@ -34,6 +35,7 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
     dry_run: print the plan after the checks and write nothing. resume: continue a job in OUT.
     Raises ViddaError with a line for each mistake, or for the first stage that fails.
     """
+    require_executor(config.executor)
     plan = make_plan(config)
     check_out(config.out, "vidda run", resume or dry_run)
     waiting = pending_stages(plan.stages, config.out)
@@ -48,7 +50,8 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
         write_text(config.out / "config.yaml", dump(config))
         dry_run_stages(waiting[1:], config.out)
         records = StageRecords(config.out)
-        run_stages(plan.stages, config.out, records, config.at_once)
+        with open_executor(config.executor, config.out) as executor:
+            Scheduler(executor, records).run_all(plan.stages)
     _print_results(plan, records)
     return 0
 

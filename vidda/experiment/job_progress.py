@@ -5,56 +5,79 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from statistics import mean
 
 from rich.console import Console
 from rich.text import Text
 
 from vidda.errors import escape_control
-from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecord, format_duration
 
 PLAIN_INTERVAL_S = 30.0
+MOST_KINDS = 3
+"""Kinds of stages that a progress line names."""
+
+StageKind = tuple[str, str]
+"""Kind and command of a stage."""
+RunningKind = tuple[StageKind, float]
+"""Those of a running stage, and its seconds so far."""
 
 
-def estimate_remaining(
-    pending: Sequence[Stage], records: Sequence[StageRecord]
-) -> tuple[float, bool]:
-    """Return the seconds that pending stages will take, and whether that counts all of them.
+class StageDurations:
+    """Durations of stages that have not ended, estimated from those of finished ones."""
 
-    A stage takes the mean time of finished ones of its kind; False if a kind has none.
-    """
-    known: dict[str, list[float]] = defaultdict(list)
-    for record in records:
-        if record.status == 0:
-            known[record.kind].append(record.seconds)
-    means = {kind: sum(seconds) / len(seconds) for kind, seconds in known.items()}
-    total = sum(means.get(stage.kind, 0.0) for stage in pending)
-    return total, all(stage.kind in means for stage in pending)
+    def __init__(self, records: Sequence[StageRecord]) -> None:
+        self._kinds: dict[str, list[float]] = defaultdict(list)
+        self._commands: dict[str, list[float]] = defaultdict(list)
+        for record in records:
+            if record.status == 0:
+                self._kinds[record.kind].append(record.seconds)
+                self._commands[record.command].append(record.seconds)
+
+    def estimate(self, stage: StageKind) -> float | None:
+        """Return the mean seconds of finished stages of its kind, or else of its command.
+
+        None if there is neither.
+        """
+        kind, command = stage
+        known = self._kinds.get(kind) or self._commands.get(command)
+        return mean(known) if known else None
 
 
 def progress_text(
-    pending: Sequence[Stage],
+    running: Sequence[RunningKind],
+    waiting: Sequence[StageKind],
     records: Sequence[StageRecord],
-    before: float,
-    spent: float,
-    at_once: int = 1,
+    so_far: float,
+    at_once: int,
 ) -> str:
     """Describe the time so far and the time to go.
 
-    pending: stages that run now, then those to come. before: seconds until the running ones
-    started. spent: seconds since then. at_once: number of stages that run side by side.
+    so_far: seconds. at_once: number of stages that run side by side.
     """
-    so_far = f"{format_duration(before + spent)} so far"
-    seconds, whole = estimate_remaining(pending, records)
-    if not seconds and not whole:
-        return so_far
-    left = f"{so_far}, about {format_duration(max(0.0, seconds / at_once - spent))} to go"
-    if whole:
-        return left
-    timed = {record.kind for record in records if record.status == 0}
-    unknown = [stage.kind for stage in pending if stage.kind not in timed]
-    stages = f"{len(unknown)} stage{'s' if len(unknown) > 1 else ''}"
-    return f"{left} and {stages} of unknown length ({', '.join(dict.fromkeys(unknown))})"
+    durations = StageDurations(records)
+    stages = [*running, *((kind, 0.0) for kind in waiting)]
+    left: list[float] = []
+    unknown: list[str] = []
+    for kind, spent in stages:
+        seconds = durations.estimate(kind)
+        if seconds is None:
+            unknown.append(kind[0])
+        else:
+            left.append(max(0.0, seconds - spent))
+    text = f"{format_duration(so_far)} so far"
+    if left:
+        # The last ones do not end sooner for running side by side.
+        to_go = max(sum(left) / at_once, max(left))
+        text += f", about {format_duration(to_go)} to go"
+    if not unknown:
+        return text
+    kinds = list(dict.fromkeys(unknown))
+    named = ", ".join(kinds[:MOST_KINDS]) + (", ..." if len(kinds) > MOST_KINDS else "")
+    if not left:
+        return f"{text}, {len(stages)} stages to go, none measured yet ({named})"
+    known = f"{len(left)} of {len(stages)} stages"
+    return f"{text} for {known}, the others not measured yet ({named})"
 
 
 @contextmanager

@@ -1,5 +1,6 @@
-"""Checks of the names in a job's config: unknown references, duplicates and equal folders."""
+"""Names in a job's config as folders, and checks: unknown references and duplicates."""
 
+import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 
 from vidda.experiment.experiment_config import (
@@ -11,10 +12,25 @@ from vidda.experiment.experiment_config import (
     TranslatedVariant,
 )
 
+LONGEST_FOLDER = 100
+"""Bytes of a folder's name that is made of several names."""
+
 
 def slug(name: str) -> str:
     """Return a name as it appears in paths: spaces become underscores."""
     return name.replace(" ", "_")
+
+
+def folder_name(name: str) -> str:
+    """Return a name that is short enough for a folder; it stays the same up to 100 bytes.
+
+    Of a longer one the end is replaced by a digest of the whole.
+    """
+    if len(name.encode()) <= LONGEST_FOLDER:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:8]
+    kept = name.encode()[: LONGEST_FOLDER - len(digest) - 1].decode(errors="ignore")
+    return f"{kept}-{digest}"
 
 
 def name_problems(config: ExperimentConfig) -> list[str]:

@@ -4,9 +4,10 @@ import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 PROC = Path("/proc")
 POLL_S = 0.25
@@ -33,16 +34,18 @@ class ProcessUsage:
 
 
 def run_vidda(
-    arguments: list[str], log: Path, poll: Callable[[], None], threads: int | None = None
+    arguments: list[str],
+    log: Path,
+    poll: Callable[[], None],
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> ProcessUsage:
     """Run a vidda command to its end and append its printed output to `log`.
 
     arguments: command line without `vidda`. poll: called every 0.25 s meanwhile; if it raises, as
-    Ctrl-C does, the command is ended too. threads: OMP_NUM_THREADS of its processes; None: unset.
+    Ctrl-C does, the command is ended too. variables: of its environment, besides this process's.
     """
     start = time.monotonic()
     command = [sys.executable, "-m", "vidda.experiment.child", str(os.getpid()), *arguments]
-    variables = {} if threads is None else {"OMP_NUM_THREADS": str(threads)}
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("ab") as stream:
         process = subprocess.Popen(
@@ -50,7 +53,7 @@ def run_vidda(
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=subprocess.STDOUT,
-            env=os.environ | variables,
+            env={**os.environ, **variables},
         )
         try:
             pid, peak, look = 0, 0.0, start

@@ -1,6 +1,6 @@
 """One stage of a job: a command with its config, inputs and output."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -20,9 +20,10 @@ RESULT = "result"
 class Stage:
     """A command to run, with its config.
 
-    name: also of its files in OUT/stages. kind: stages of one kind take about equally long. out:
-    folder that it writes. done: the file that it writes last. inputs: files that it needs. steps:
-    of a training, from which its epochs follow once its clips are known; None: its config's epochs.
+    name: unique, also of its files in OUT/stages. title: what it does, for people. kind: stages of
+    one kind take about equally long. out: folder that it writes. done: the file that it writes
+    last. inputs: files that it needs. steps: of a training, from which its epochs follow once its
+    clips are known; None: its config's epochs.
     derived: whether its output is deleted and made again when its config changes.
     """
 
@@ -35,6 +36,7 @@ class Stage:
     inputs: tuple[Path, ...]
     steps: int | None = None
     derived: bool = False
+    title: str = field(kw_only=True)
 
     def ready(self) -> bool:
         """Return whether all inputs exist."""
@@ -83,6 +85,14 @@ class Stage:
         """Return the config that it was last started with, as YAML; None before its first start."""
         file = self.config_file(out)
         return file.read_text(encoding="utf-8", errors="replace") if file.is_file() else None
+
+
+def training_title(command: str, name: str, tasks: str, seed: int) -> str:
+    """Return the title of a training, such as `train: source + translated, gs2gr, seed 0`.
+
+    name: of the arm or method. tasks: whose recognizer it trains.
+    """
+    return f"{command}: {name}, {tasks}, seed {seed}"
 
 
 def steps_per_epoch(config: TrainConfig) -> int:

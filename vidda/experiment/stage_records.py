@@ -9,6 +9,7 @@ from rich.table import Table
 
 from vidda.errors import ViddaError
 from vidda.experiment.process import ProcessUsage
+from vidda.experiment.stage import Stage
 from vidda.files import write_text
 
 STAGES_FILE = "stages.json"
@@ -23,6 +24,7 @@ class StageRecord:
     """
 
     name: str
+    title: str
     kind: str
     command: str
     seconds: float
@@ -51,20 +53,18 @@ class StageRecords:
             except (ValueError, KeyError, TypeError):
                 raise ViddaError(f"{self._file}: not written by vidda run; delete it") from None
 
-    def add(
-        self, name: str, kind: str, command: str, measured: ProcessUsage, since: float | None = None
-    ) -> None:
+    def add(self, stage: Stage, measured: ProcessUsage, since: float) -> None:
         """Add a session of a stage, and write the file.
 
-        since: seconds since the last session was added, where stages run side by side; None: the
-        session's own.
+        since: seconds since the last session was added; stages that run side by side share them.
         """
-        self.seconds += measured.seconds if since is None else since
-        before = self.by_name.get(name)
-        self.by_name[name] = StageRecord(
-            name,
-            kind,
-            command,
+        self.seconds += since
+        before = self.by_name.get(stage.name)
+        self.by_name[stage.name] = StageRecord(
+            stage.name,
+            stage.title,
+            stage.kind,
+            stage.command,
             round(measured.seconds + (before.seconds if before else 0.0), 2),
             round(max(measured.peak_mib, before.peak_mib if before else 0.0), 1),
             round(measured.cpu_s + (before.cpu_s if before else 0.0), 2),
@@ -87,7 +87,7 @@ class StageRecords:
         for record in self.by_name.values():
             peak = f"{record.peak_mib:,.0f} MiB"
             table.add_row(
-                record.name, format_duration(record.seconds), format_duration(record.cpu_s), peak
+                record.title, format_duration(record.seconds), format_duration(record.cpu_s), peak
             )
         everything = list(self.by_name.values())
         if everything:

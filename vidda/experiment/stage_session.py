@@ -1,9 +1,10 @@
 """Run a stage in its own process, resumed after a kill, and the checks before."""
 
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 
 from vidda.config import dump
 from vidda.errors import ViddaError
@@ -14,9 +15,12 @@ from vidda.files import write_text
 
 @dataclass(frozen=True, slots=True)
 class StageEnd:
-    """The end of a session of a stage. reason: the errors of a failed one, "" if complete."""
+    """The end of a session of a stage. reason: the errors of a failed one, "" if complete.
 
-    measured: ProcessUsage
+    measured: None of a stage that could not be started.
+    """
+
+    measured: ProcessUsage | None
     reason: str
 
 
@@ -50,7 +54,7 @@ def pending_stages(stages: Sequence[Stage], out: Path) -> list[Stage]:
         if before != now:
             what = changed[0] if changed else "without a key"
             problems.append(
-                f"{stage.name} was started with another config (now {what}); choose another"
+                f"{stage.title} was started with another config (now {what}); choose another"
                 f" out=DIR, or delete {stage.out} and {stage.config_file(out)}"
             )
     if problems:
@@ -76,9 +80,9 @@ def dry_run_stages(waiting: Sequence[Stage], out: Path) -> None:
                 [stage.command, str(file), "--dry-run", "--resume"], log, lambda: None
             )
             if measured.status:
-                problems.append(f"{stage.name}: {_failure(log, measured.status)}")
+                problems.append(f"{stage.title}: {_failure(log, measured.status)}")
             else:
-                print(f"dry run of {stage.name}: {last_line(log)}")
+                print(f"dry run of {stage.title}: {last_line(log)}")
     if problems:
         raise ViddaError("\n".join(problems))
 
@@ -87,26 +91,34 @@ def run_stage(
     stage: Stage,
     out: Path,
     poll: Callable[[], None] = lambda: None,
-    threads: int | None = None,
+    variables: Mapping[str, str] = MappingProxyType({}),
 ) -> StageEnd:
-    """Run one stage until its process ends.
+    """Run one stage until its process ends; one that cannot be started has failed.
 
-    out: folder of the job. poll, threads: see `run_vidda`. ViddaError if an input is missing.
+    out: folder of the job. poll, variables: see `run_vidda`.
     """
-    missing = [str(path) for path in stage.inputs if not path.exists()]
-    if missing:
-        raise ViddaError(
-            f"{stage.name}: {', '.join(missing)} does not exist; restore it, or delete the output"
-            " of the stage that makes it: --resume makes it again"
-        )
+    try:
+        _require_inputs(stage)
+        config = dump(stage.with_epochs().config)
+    except ViddaError as error:
+        return StageEnd(None, "; ".join(str(error).splitlines()))
     log, file = stage.log_file(out), stage.config_file(out)
-    write_text(file, dump(stage.with_epochs().config))
+    write_text(file, config)
     before = log.stat().st_size if log.exists() else 0
-    measured = run_vidda([stage.command, str(file), "--resume"], log, poll, threads)
+    measured = run_vidda([stage.command, str(file), "--resume"], log, poll, variables)
     # These end with 1 where clips were left out: as the config allowed, or without a caption.
     allowed = (0, 1) if stage.command in ("prepare", "caption") else (0,)
     whole = measured.status in allowed and stage.complete(out)
     return StageEnd(measured, "" if whole else _failure(log, measured.status, before))
+
+
+def _require_inputs(stage: Stage) -> None:
+    missing = [str(path) for path in stage.inputs if not path.exists()]
+    if missing:
+        raise ViddaError(
+            f"{', '.join(missing)} does not exist; restore it, or delete the output"
+            " of the stage that makes it: --resume makes it again"
+        )
 
 
 def _failure(log: Path, status: int, start: int = 0) -> str:

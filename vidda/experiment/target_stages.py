@@ -6,7 +6,7 @@ from typing import Any
 from vidda.command import schema_of
 from vidda.errors import ViddaError
 from vidda.experiment.experiment_config import DataConfig, load_or_report
-from vidda.experiment.name_checks import find_cycles, personalize_bases, slug
+from vidda.experiment.name_checks import find_cycles, folder_name, personalize_bases, slug
 from vidda.experiment.stage import Stage
 from vidda.experiment.task_splits import TaskSplit
 from vidda.translate.caption_job import CaptionConfig
@@ -34,7 +34,7 @@ class TargetPlanner:
         clips: manifest of the target's unlabeled clips. Returns its config, None where its own or
         one that it starts from has mistakes.
         """
-        key = f"{slug(name)}-{target.target}"
+        key = folder_name(f"{slug(name)}-{target.target}")
         if key in self._personalizations:
             return self._personalizations[key]
         recipe = self.config.personalize.get(name)
@@ -57,8 +57,10 @@ class TargetPlanner:
             self.problems += [f"{where}: {line}" for line in config.folder_problems()]
         self._personalizations[key] = config
         if config is not None:
-            kind = f"personalize {name}"
-            self.stages.append(Stage(key, kind, "personalize", config, run, run / "DONE", inputs))
+            kind, title = f"personalize {name}", f"personalize: {name}, {target.task}"
+            self.stages.append(
+                Stage(key, kind, "personalize", config, run, run / "DONE", inputs, title=title)
+            )
         return config
 
     def _starting_from(self, where: str, config: Any, start: Any) -> Any:
@@ -71,8 +73,8 @@ class TargetPlanner:
 
     def captions_file(self, name: str, key: str, target: TaskSplit) -> Path:
         """Return the CSV file of captions of a target. key: name of the clips that get them."""
-        out = self.config.out / "captions" / f"{slug(name)}-{key}-{target.target}"
-        return out / CAPTIONS_FILE
+        folder = folder_name(f"{slug(name)}-{key}-{target.target}")
+        return self.config.out / "captions" / folder / CAPTIONS_FILE
 
     def captions(self, name: str, key: str, source: Path, target: TaskSplit, clips: Path) -> Path:
         """Plan captions of a task's target for the clips of a manifest; return their CSV file.
@@ -91,6 +93,6 @@ class TargetPlanner:
         if config is not None:
             # A variant may have the name of its captions: the last word separates the two.
             out, kind, inputs = file.parent, f"caption {name}", (source, clips)
-            title = f"{out.name}-captions"
-            self.stages.append(Stage(title, kind, "caption", config, out, file, inputs))
+            key, title = f"{out.name}-captions", f"caption: {name}, {target.task}"
+            self.stages.append(Stage(key, kind, "caption", config, out, file, inputs, title=title))
         return file

@@ -21,6 +21,11 @@ class TaskSplit:
     test: str
     synthetic: bool
 
+    @property
+    def task(self) -> str:
+        """Return the name of the task, such as gs2ar."""
+        return self.folder.parent.name
+
 
 def find_split(prepared: Path, dataset: str, task: str, setting: str) -> TaskSplit | None:
     """Return the split of a task and setting, or None if the dataset has none.

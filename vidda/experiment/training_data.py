@@ -75,8 +75,9 @@ class DataPlanner:
             root = {"root": str(rendered)}
             inputs = (rendered / "class_dict.json",)
             if mini:
+                done = rendered / "class_dict.json"
                 self.stages.append(
-                    Stage("mini", "mini", "mini", mini, rendered, rendered / "class_dict.json", ())
+                    Stage("mini", "mini", "mini", mini, rendered, done, (), title="mini")
                 )
         keys = {**root, "out": str(self.prepared)}
         self.prepare = load_or_report(
@@ -86,8 +87,11 @@ class DataPlanner:
             done = self.prepared / DATASET
             inputs = inputs or (self.prepare.root,)
             self.stages.append(
-                Stage("prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs)
-            )
+                Stage(
+                    "prepare", "prepare", "prepare", self.prepare, self.prepared, done, inputs,
+                    title="prepare",
+                )
+            )  # fmt: skip
 
     def find_split(self, task: str, setting: str) -> TaskSplit | None:
         """Return the dataset's split of a task and setting, None if it has none."""

@@ -16,7 +16,7 @@ from vidda.experiment.experiment_config import (
     Variant,
     load_or_report,
 )
-from vidda.experiment.name_checks import slug
+from vidda.experiment.name_checks import folder_name, slug
 from vidda.experiment.sidecar_chain import VariantConfig, keeps_sidecars, sidecar_need
 from vidda.experiment.stage import Stage
 from vidda.experiment.target_stages import TargetPlanner
@@ -60,10 +60,14 @@ class _PlannedVariant:
         """Return the keys that every command takes which makes clips from clips."""
         return {"input": str(self.original.manifest), "out": str(self.out)}
 
-    def stage(self, command: str, kind: str, config: Config, *inputs: Path) -> Stage:
-        """Return the stage that makes the variant. inputs: files besides the original clips."""
-        needed = (self.original.manifest, *inputs)
-        return Stage(self.part.key, kind, command, config, self.out, self.out / "DONE", needed)
+    def stage(self, command: str, action: str, config: Config, *inputs: Path) -> Stage:
+        """Return the stage that makes the variant.
+
+        action: what it does, for people. inputs: files besides the original clips.
+        """
+        needed, kind = (self.original.manifest, *inputs), f"{action} {self.name}"
+        title, out = f"{action}: {self.name}, {self.target.task}", self.out
+        return Stage(self.part.key, kind, command, config, out, out / "DONE", needed, title=title)
 
 
 class VariantPlanner:
@@ -100,7 +104,8 @@ class VariantPlanner:
         original: the clips that it is made of. target: the task's adapted split. clips: manifest of
         the target's unlabeled clips.
         """
-        key = f"{slug(name)}-{original.key}{f'-{target.target}' if variant.needs_target else ''}"
+        of_target = f"-{target.target}" if variant.needs_target else ""
+        key = folder_name(f"{slug(name)}-{original.key}{of_target}")
         part = TrainingPart(key, self.config.out / variant.name / key / "manifest.csv")
         owner = self._owners.get(key)
         if owner is None:
@@ -133,7 +138,7 @@ class VariantPlanner:
         )
         if config is None:
             return None
-        return planned.stage("randomize", f"randomize {planned.name}", config)
+        return planned.stage("randomize", "randomize", config)
 
     def _camera_matched(
         self, variant: CameraMatchedVariant, planned: _PlannedVariant
@@ -144,7 +149,7 @@ class VariantPlanner:
         )
         if config is None:
             return None
-        return planned.stage("camera", f"match cameras {planned.name}", config, planned.clips)
+        return planned.stage("camera", "match cameras", config, planned.clips)
 
     def _translated(self, variant: TranslatedVariant, planned: _PlannedVariant) -> Stage | None:
         name, clips, source = planned.name, planned.clips, planned.original
@@ -181,7 +186,7 @@ class VariantPlanner:
         if name not in self.translations:
             self.translations[name] = planned.out
             self.gallery = self.gallery or source.manifest
-        return planned.stage("translate", f"translate {name}", config, *inputs)
+        return planned.stage("translate", "translate", config, *inputs)
 
     def _with_weights(
         self,

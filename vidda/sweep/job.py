@@ -15,7 +15,7 @@ is written to the tables and used for no choice.
 
 import shutil
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,19 +24,19 @@ from vidda.console import console
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.evaluate import console_tables
+from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import Keys, load
-from vidda.experiment.job_progress import estimate_remaining
-from vidda.experiment.side_by_side import run_stages
+from vidda.experiment.job_progress import StageKind
+from vidda.experiment.scheduler import Scheduler, require_splits
 from vidda.experiment.stage import Stage
-from vidda.experiment.stage_records import StageRecords, format_duration
+from vidda.experiment.stage_records import StageRecords
 from vidda.experiment.stage_session import StageEnd, check_out, dry_run_stages, pending_stages
 from vidda.files import lock, write_text
 from vidda.report.job import STAMP
 from vidda.report.report_config import ReportConfig
-from vidda.sweep.run_trials import require_ray, run_by_ray, run_one_by_one
 from vidda.sweep.search import TriedPoint, propose_points, require_optuna
-from vidda.sweep.sweep_config import GridSearch, OptunaSearch, RayExecutor, SweepConfig
-from vidda.sweep.sweep_plan import SweepCell, SweepPlan, Trial, make_plan
+from vidda.sweep.sweep_config import GridSearch, OptunaSearch, SweepConfig
+from vidda.sweep.sweep_plan import SweepCell, SweepPlan, Trial, cell_kind, make_plan
 from vidda.sweep.sweep_results import collect_results, is_written, write_markdown, write_results
 from vidda.sweep.trial_results import finished_row, group_by_keys, point_score
 from vidda.sweep.trial_table import TRIALS_FILE, TrialRow, TrialTable
@@ -51,12 +51,11 @@ def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
     """
     if isinstance(config.search, OptunaSearch):
         require_optuna()
-    if isinstance(config.parallel, RayExecutor):
-        require_ray()
+    require_executor(config.executor)
     plan = make_plan(config)
     report = _report(config)
     check_out(config.out, "vidda sweep", resume or dry_run)
-    first = [trial.stage for cell in plan.cells() for trial in _initial_trials(plan, cell)]
+    first = [trial.stage for cell in plan.cells for trial in _initial_trials(plan, cell)]
     waiting = pending_stages([*plan.stages, *first], config.out)
     _print_plan(plan, waiting)
     if dry_run:
@@ -65,11 +64,11 @@ def run(config: SweepConfig, *, dry_run: bool, resume: bool) -> int:
     config.out.mkdir(parents=True, exist_ok=True)
     with lock(config.out):
         write_text(config.out / "config.yaml", dump(config))
-        records = StageRecords(config.out)
-        run_stages(plan.stages, config.out, records)
-        sweep = _Sweep(plan, TrialTable(config.out), records)
-        sweep.run()
-        return _finish(sweep, report)
+        records, table = StageRecords(config.out), TrialTable(config.out)
+        with open_executor(config.executor, config.out) as executor:
+            sweep = _Sweep(plan, table, Scheduler(executor, records), report)
+            sweep.run()
+            return _finish(sweep)
 
 
 def _initial_trials(plan: SweepPlan, cell: SweepCell) -> list[Trial]:
@@ -81,7 +80,7 @@ def _initial_trials(plan: SweepPlan, cell: SweepCell) -> list[Trial]:
 
 def _print_plan(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
     """Print the number of trials of each method and task, and what is left out."""
-    config, cells = plan.config, plan.cells()
+    config, cells = plan.config, plan.cells
     names = {stage.name for stage in waiting}
     print(
         f"{len(config.methods)} methods, {len(config.seeds)} seeds, tasks"
@@ -100,32 +99,43 @@ def _print_plan(plan: SweepPlan, waiting: Sequence[Stage]) -> None:
 
 
 class _Sweep:
-    """The trials of a sweep known so far, and their rows in the table."""
+    """The trials of a sweep known so far, and their rows in the table.
 
-    def __init__(self, plan: SweepPlan, table: TrialTable, records: StageRecords) -> None:
+    report: the stage that is run last. failed: a line for each stage of the data that failed.
+    """
+
+    def __init__(
+        self, plan: SweepPlan, table: TrialTable, scheduler: Scheduler, report: Stage
+    ) -> None:
         self.plan = plan
         self.out = plan.config.out
         self.table = table
-        self.records = records
+        self.scheduler = scheduler
+        self.report = report
         self.trials: dict[str, Trial] = {}
+        self.failed: list[str] = []
         self._cells: dict[str, SweepCell] = {}
-        self._started: list[SweepCell] = []
-        self._tried: set[str] = set()
+        self._blocked: list[SweepCell] = []
 
     def run(self) -> None:
-        """Run every trial that is not finished; those that start from others come second."""
-        for wave in self.plan.waves:
-            for cell in wave:
-                self._add(cell, self._proposed_before(cell))
-                self._started.append(cell)
-            while True:
-                self._run_wave(wave)
-                new = [(cell, self._propose(cell)) for cell in wave]
-                if not any(proposed for _, proposed in new):
-                    break
-                for cell, proposed in new:
-                    self._add(cell, proposed)
+        """Make the data and run every trial that is not finished.
+
+        Optuna proposes combinations until it has enough, from those that have ended; none where
+        trials could not be started. Raises ViddaError where the data failed and no trial finished.
+        """
+        proposed = [(cell, self._proposed_before(cell)) for cell in self.plan.cells]
+        stages = list(self.plan.stages)
+        new = [(cell, known or self._propose(cell)) for cell, known in proposed]
+        while new:
+            for cell, points in new:
+                stages += [trial.stage for trial in self._add(cell, points)]
+            self._run_stages(stages)
+            open_cells = [cell for cell in self.plan.cells if cell not in self._blocked]
+            new = [(cell, points) for cell in open_cells if (points := self._propose(cell))]
+            stages = []
         self.table.keep_only(self.trials)
+        if self.failed and not any(r.status == "finished" for r in self.table.rows.values()):
+            raise ViddaError("\n".join(self.failed))
 
     def _rows(self, cell: SweepCell) -> list[TrialRow]:
         """Return the rows of a cell, in the order in which they were proposed."""
@@ -150,61 +160,50 @@ class _Sweep:
         ]
         return propose_points(config.search, config.searched_keys(cell.method), known)
 
-    def _add(self, cell: SweepCell, proposed: Sequence[Keys]) -> None:
-        """Add combinations to the table, before any of their trials starts."""
+    def _add(self, cell: SweepCell, proposed: Sequence[Keys]) -> list[Trial]:
+        """Add combinations to the table, before any of their trials starts; return the trials."""
         new = [trial for point in proposed for trial in self.plan.trials(cell, point)]
         self.trials |= {trial.name: trial for trial in new}
         self._cells |= dict.fromkeys((trial.name for trial in new), cell)
         self.table.propose(
             TrialRow(t.name, t.method, t.task, t.seed, t.keys, t.stage.out) for t in new
         )
+        return new
 
-    def _run_wave(self, wave: Sequence[SweepCell]) -> None:
-        """Run the trials of a wave that are not finished, each once in a session."""
-        waiting = []
-        for name, trial in self.trials.items():
-            if self._cells[name] not in wave or name in self._tried:
-                continue
-            if not trial.stage.complete(self.out):
-                self._tried.add(name)
-                waiting.append(trial.stage)
-            elif self.table.rows[name].status != "finished":
-                self._read(name)
-        for stage, ended in self._run_trials(waiting):
-            self.records.add(stage.name, stage.kind, stage.command, ended.measured)
+    def _run_stages(self, stages: Sequence[Stage]) -> None:
+        """Run stages and read the results of trials as each ends; a failed one stops no other."""
+        for stage, ended in self.scheduler.run(stages, self._later()):
             if ended.reason:
-                self.table.fail(stage.name, ended.reason, self._seconds(stage.name))
-                print(f"{stage.name} failed: {ended.reason}", file=sys.stderr, flush=True)
-            else:
+                self._fail(stage, ended)
+            elif stage.name not in self.trials:
+                require_splits(stage, self.plan.stages)
+            elif ended.measured or self.table.rows[stage.name].status != "finished":
                 self._read(stage.name)
 
-    def _run_trials(self, waiting: Sequence[Stage]) -> Iterator[tuple[Stage, StageEnd]]:
-        """Run trials and yield each as it ends."""
-        parallel = self.plan.config.parallel
-        later = self._later_stages()
-        total = len(self.trials) + len(later)
-        later_waiting = [stage for stage in later if not stage.complete(self.out)]
-        side_by_side = parallel.workers if isinstance(parallel, RayExecutor) else 1
+    def _fail(self, stage: Stage, ended: StageEnd) -> None:
+        """Mark a trial as failed, or note that a stage of the data failed."""
+        text = self.scheduler.failure(stage, ended)
+        print(text, file=sys.stderr, flush=True)
+        if stage.name not in self.trials:
+            self.failed.append(text)
+            return
+        self.table.fail(stage.name, ended.reason, self._seconds(stage.name))
+        if ended.measured is None:
+            self._blocked.append(self._cells[stage.name])
 
-        def status(ended: int) -> str:
-            left = [*waiting[ended:], *later_waiting]
-            seconds, whole = estimate_remaining(left, list(self.records.by_name.values()))
-            done = f"{total - len(left)} of {total} trials done"
-            if not seconds:
-                return done
-            about = "about" if whole else "more than"
-            return f"{done}, {about} {format_duration(seconds / side_by_side)} to go"
+    def _later(self) -> list[StageKind]:
+        """Return the stages that are not planned yet: trials that Optuna will propose, the report.
 
-        if not waiting:
-            return iter(())
-        if isinstance(parallel, RayExecutor):
-            return run_by_ray(parallel, waiting, self.out, status)
-        return run_one_by_one(waiting, self.out, status)
-
-    def _later_stages(self) -> list[Stage]:
-        """Return the stages known already of waves that have not started."""
-        cells = [cell for wave in self.plan.waves for cell in wave if cell not in self._started]
-        return [trial.stage for cell in cells for trial in _initial_trials(self.plan, cell)]
+        Fewer follow where Optuna has tried every combination.
+        """
+        search, config = self.plan.config.search, self.plan.config
+        later: list[StageKind] = []
+        for cell in self.plan.cells:
+            if isinstance(search, OptunaSearch) and config.searched_keys(cell.method):
+                trials = sum(self._cells[name] is cell for name in self.trials)
+                kind = cell_kind(config, cell)
+                later += [kind] * (search.points * len(config.seeds) - trials)
+        return [*later, (self.report.kind, self.report.command)]
 
     def _read(self, name: str) -> None:
         """Read the results of a complete trial into its row, or mark it as failed."""
@@ -220,7 +219,7 @@ class _Sweep:
         self.table.set_row(replace(row, seconds=seconds))
 
     def _seconds(self, name: str) -> float:
-        record = self.records.by_name.get(name)
+        record = self.scheduler.records.by_name.get(name)
         return record.seconds if record else 0.0
 
 
@@ -229,13 +228,13 @@ def _report(config: SweepConfig) -> Stage:
     results, out = config.out / "results", config.out / "report"
     keys = {"runs": [str(results)], "out": str(out)}
     settings = load(ReportConfig, None, config.report, keys)
-    done, inputs = out / STAMP, (results / "DONE",)
-    return Stage("report", "report", "report", settings, out, done, inputs, derived=True)
+    done, inputs, name = out / STAMP, (results / "DONE",), "report"
+    return Stage(name, name, name, settings, out, done, inputs, derived=True, title=name)
 
 
-def _finish(sweep: _Sweep, report: Stage) -> int:
+def _finish(sweep: _Sweep) -> int:
     """Write and print the results; return the exit status."""
-    config, out = sweep.plan.config, sweep.out
+    config, out, report = sweep.plan.config, sweep.out, sweep.report
     rows = list(sweep.table.rows.values())
     collected = collect_results(config, rows)
     if collected is not None:
@@ -244,12 +243,14 @@ def _finish(sweep: _Sweep, report: Stage) -> int:
         if not is_written(results, transfer, out / "results"):
             shutil.rmtree(report.out, ignore_errors=True)
             write_results(results, transfer, out / "results")
-        run_stages([report], out, sweep.records)
+        sweep.scheduler.run_all([report])
         console_tables.print_grids(console(sys.stdout), results.grids(), results.legend())
         print(f"written: {out / 'sweep.md'}; page: {report.out / 'index.html'}")
     failed = sweep.table.failed()
+    for line in sweep.failed:
+        print(line)
     _print_failed(failed, len(rows), out)
-    return 1 if failed else 0
+    return 1 if failed or sweep.failed else 0
 
 
 def _print_failed(failed: Sequence[TrialRow], trials: int, out: Path) -> None:

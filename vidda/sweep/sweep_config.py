@@ -51,30 +51,6 @@ class OptunaSearch(Config):
     seed: int = Field(default=0, ge=0, description="seed of the proposals")
 
 
-class LocalExecutor(Config):
-    """Execution of trials one after the other."""
-
-    name: Literal["local"] = "local"
-
-
-class RayExecutor(Config):
-    """Execution of trials side by side by Ray.
-
-    It joins the cluster that RAY_ADDRESS names, or starts one.
-    """
-
-    name: Literal["ray"] = "ray"
-    workers: int = Field(default=2, ge=1, description="number of trials at once")
-    cpus: int = Field(
-        default=1,
-        ge=1,
-        description="threads of each trial; another number may change results by rounding",
-    )
-    gpus: float = Field(
-        default=0.0, ge=0, description="GPUs of each trial; below 1: a share of one GPU"
-    )
-
-
 class MethodRecipe(Recipe):
     """Settings of vidda adapt or vidda train; the sweep sets run, data, seed and select."""
 
@@ -140,9 +116,6 @@ class SweepConfig(DataConfig):
         default=SOURCE_VALIDATION,
         description="score that chooses among combinations: its mean over seeds at the selected"
         " epochs",
-    )
-    parallel: Annotated[LocalExecutor | RayExecutor, Field(discriminator="name")] = Field(
-        default=LocalExecutor(), description="execution of trials: one by one, or by Ray"
     )
     intervals: Intervals = Field(
         default=Intervals(), description="confidence intervals of the accuracies"

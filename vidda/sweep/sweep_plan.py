@@ -12,8 +12,8 @@ from vidda.config import ConfigError
 from vidda.errors import ViddaError
 from vidda.evaluate.label_free_scores import NEED_FEATURES, SOURCE_VALIDATION
 from vidda.experiment.experiment_config import TARGET, Keys, load
-from vidda.experiment.name_checks import data_name_problems, slug, unknown_data
-from vidda.experiment.stage import Stage
+from vidda.experiment.name_checks import data_name_problems, folder_name, slug, unknown_data
+from vidda.experiment.stage import Stage, training_title
 from vidda.experiment.training_data import DataPlanner, TrainingLists
 from vidda.recognize.train_config import LAST, TrainConfig
 from vidda.sweep.search import propose_points
@@ -21,6 +21,8 @@ from vidda.sweep.sweep_config import AGREEMENT, GridSearch, Range, SweepConfig, 
 
 TEST = "test"
 """Name under which each trial watches the test clips."""
+LONGEST_KEYS = 80
+"""Characters of the searched keys in a trial's title."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,19 +59,14 @@ class Trial:
 class SweepPlan:
     """The plan of a sweep.
 
-    stages: those that make the data. waves: the cells; those that start from others are in the
-    second wave. left_out: a line for each thing that is not done, and why.
+    stages: those that make the data. cells: in the config's order. left_out: a line for each thing
+    that is not done, and why.
     """
 
     config: SweepConfig
     stages: tuple[Stage, ...]
-    waves: tuple[tuple[SweepCell, ...], tuple[SweepCell, ...]]
+    cells: tuple[SweepCell, ...]
     left_out: tuple[str, ...]
-
-    def cells(self) -> tuple[SweepCell, ...]:
-        """Return the cells of both waves, in the config's order."""
-        order = list(self.config.methods)
-        return tuple(sorted(self.waves[0] + self.waves[1], key=lambda c: order.index(c.method)))
 
     def trials(self, cell: SweepCell, keys: Keys) -> list[Trial]:
         """Return the trials of a combination of keys, one for each seed; raises ConfigError."""
@@ -81,18 +78,14 @@ def make_plan(config: SweepConfig) -> SweepPlan:
     problems = [*data_name_problems(config, "methods"), *_problems(config)]
     planner = DataPlanner(config)
     planner.start()
-    waves: tuple[list[SweepCell], list[SweepCell]] = ([], [])
-    for name, recipe in config.methods.items():
-        for task in config.tasks:
-            cell = _cell(planner, config, name, task)
-            if cell:
-                waves[recipe.start is not None].append(cell)
+    found = [_cell(planner, config, name, task) for name in config.methods for task in config.tasks]
+    cells = tuple(cell for cell in found if cell)
     left_out = tuple(dict.fromkeys(planner.left_out))
-    plan = SweepPlan(config, tuple(planner.stages), (tuple(waves[0]), tuple(waves[1])), left_out)
+    plan = SweepPlan(config, tuple(planner.stages), cells, left_out)
     problems += planner.problems
     if not problems:
         problems += _config_problems(plan)
-    if not problems and not plan.cells():
+    if not problems and not plan.cells:
         problems.append(f"methods: none can be run: {'; '.join(left_out)}")
     if problems:
         raise ViddaError("\n".join(dict.fromkeys(problems)))
@@ -159,7 +152,7 @@ def _cell(planner: DataPlanner, config: SweepConfig, method: str, task: str) -> 
 
 def _config_problems(plan: SweepPlan) -> Iterator[str]:
     """Yield mistakes of the trials' configs: every combination of a grid, or one of Optuna."""
-    for cell in plan.cells():
+    for cell in plan.cells:
         keys = plan.config.searched_keys(cell.method)
         if isinstance(plan.config.search, GridSearch):
             points: Sequence[Keys] = propose_points(plan.config.search, keys, [])
@@ -205,9 +198,16 @@ def _trial(config: SweepConfig, cell: SweepCell, seed: int, keys: Keys) -> Trial
         settings = load(AdaptConfig, recipe.file, *layers, own)
         steps = None if settings.method.source_free else recipe.steps or config.steps
         read += [settings.target, *([start / "DONE"] if start else [])]
-    kind = f"{recipe.command} {cell.method}"
-    stage = Stage(name, kind, recipe.command, settings, run, run / "DONE", tuple(read), steps)
+    kind, command = cell_kind(config, cell)
+    title = training_title(command, cell.method, cell.task, seed) + describe_keys(keys)
+    stage = Stage(name, kind, command, settings, run, run / "DONE", tuple(read), steps, title=title)
     return Trial(cell.method, cell.task, seed, keys, stage)
+
+
+def cell_kind(config: SweepConfig, cell: SweepCell) -> tuple[str, str]:
+    """Return the kind and command of the stages of a cell's trials."""
+    command = config.methods[cell.method].command
+    return f"{command} {cell.method}", command
 
 
 def _adapt_keys(config: SweepConfig, cell: SweepCell, start: Path | None) -> dict[str, Any]:
@@ -229,7 +229,13 @@ def _adapt_keys(config: SweepConfig, cell: SweepCell, start: Path | None) -> dic
 def trial_name(method: str, task: str, seed: int, keys: Keys) -> str:
     """Return the name of a trial and its folder; a combination of keys is named by its digest."""
     name = f"{slug(method)}-{task}-{seed}"
-    if not keys:
-        return name
-    text = json.dumps(keys, sort_keys=True)
-    return f"{name}-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    if keys:
+        text = json.dumps(keys, sort_keys=True)
+        name += f"-{hashlib.sha256(text.encode()).hexdigest()[:8]}"
+    return folder_name(name)
+
+
+def describe_keys(keys: Keys) -> str:
+    """Describe a combination of keys at the end of a title, "" without keys."""
+    text = "".join(f", {key}={json.dumps(value)}" for key, value in keys.items())
+    return text if len(text) <= LONGEST_KEYS else f"{text[: LONGEST_KEYS - 3]}..."
