@@ -25,7 +25,7 @@ from vidda.data import load_manifest
 from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.inference import predict
+from vidda.recognize.infer import infer
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import load_model
 
@@ -60,7 +60,7 @@ def test_only_what_is_above_learns_and_the_saved_model_takes_clips(
     best = json.loads((run / "selection.json").read_text())["selected"]
     for part in ("val", "target"):
         manifest = load_manifest(data / f"{part}.csv").unlabeled()
-        seen = predict(
+        seen = infer(
             model,
             InferenceConfig(workers=0).loader(card, manifest, "error"),
             torch.device("cpu"),

@@ -17,7 +17,8 @@ from vidda.adapt.methods import MethodConfig
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
 from vidda.recognize.feed import BatchPair
-from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.recognizers import ModelConfig
 
@@ -38,7 +39,8 @@ def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
 
     def infer() -> Outputs:
         out = model(torch.rand(4, 3, 8, 32, 32))
-        return Outputs(out.features.detach(), out.logits.detach())
+        ids = ("a", "b", "c", "d")
+        return Outputs(ids, torch.arange(4), out.logits.detach(), out.features.detach())
 
     def target_logits(number: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(number), CLASSES)

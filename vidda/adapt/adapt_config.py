@@ -15,6 +15,9 @@ from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.recognize.train_config import TrainConfig, TrainData, load_data
 from vidda.types import Manifest
 
+TARGET = "target"
+"""Name of the target's predictions and features in a run."""
+
 
 class AdaptConfig(TrainConfig):
     """The config of `vidda adapt`: that of `vidda train`, whose `train` and `val` are the source's,
@@ -102,5 +105,5 @@ def load_adapt_data(config: AdaptConfig) -> AdaptData:
     """
     data = load_data(config)
     target = load_manifest(config.target).unlabeled().with_classes(data.train.classes)
-    watch = {**data.watch, "target": target}
+    watch = {**data.watch, TARGET: target}
     return AdaptData(data.train, data.sizes, data.val, watch, target)

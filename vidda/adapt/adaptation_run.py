@@ -8,16 +8,14 @@ RUN/features/{val,target}/epoch_E.npz    ids (N,), features (N, D), logits (N, K
 import numpy as np
 import torch
 
-from vidda.adapt.adapt_config import AdaptConfig
+from vidda.adapt.adapt_config import TARGET, AdaptConfig
 from vidda.adapt.frozen import states_loader
 from vidda.adapt.online import Online
 from vidda.data.loader import ClipLoader
 from vidda.data.saved_predictions import save_predictions
 from vidda.files import atomic
 from vidda.recognize.framewise import Framewise
-from vidda.recognize.infer import infer
-from vidda.recognize.inference import clip_logits
-from vidda.recognize.method import Outputs
+from vidda.recognize.infer import Outputs, infer_batch
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.training_run import TrainingRun
 from vidda.types import Manifest, Predictions
@@ -34,6 +32,11 @@ class AdaptationRun(TrainingRun):
             method.begin(model, self.folder.path, self._infer_source, self._target_logits)
         super().run()
 
+    @property
+    def target(self) -> ClipLoader:
+        """The target's clips, as in testing."""
+        return self.watched[TARGET]
+
     def _test_loader(self, manifest: Manifest) -> ClipLoader:
         """Return the clips of a manifest as in testing, or their stored states where layers are
         frozen.
@@ -47,51 +50,50 @@ class AdaptationRun(TrainingRun):
         return states_loader(config, model, manifest, config.batch_size, lambda epoch: every)
 
     def _infer_source(self) -> Outputs:
-        loader = self._test_loader(self.data.train)
-        return infer(self.modules.model, loader, self.accelerator.device, self.config.precision)
+        return self.infer(self.modules.model, self._test_loader(self.data.train))
 
     def _target_logits(self, number: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, K) of target clips, (B,) by number, from the current weights."""
-        assert self.target is not None
         video = torch.stack([self.target.dataset[n].video for n in number.tolist()])
         model = self.modules.model.eval()
         device, precision = self.accelerator.device, self.config.precision
-        return torch.from_numpy(clip_logits(model, video, device, precision))
+        return infer_batch(model, video, device, precision).logits
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
-        """Save online predictions and, with `features`, both domains' features; return score and
-        figures.
-        """
-        assert isinstance(self.config, AdaptConfig) and self.target is not None
+        """Save online predictions and outputs; return the epoch's score, and figures."""
         if isinstance(self.modules.method, Online):
             self._save_online_predictions(epoch, self.modules.method.answers.cpu().numpy())
-        if self.config.features:
-            for name, loader in (("val", self.val), ("target", self.target)):
-                self._save_features(name, epoch, loader)
         return super().end_epoch(epoch)
 
     def _save_online_predictions(self, epoch: int, answers: np.ndarray) -> None:
         """Save the predictions of a test-time method, without clips that have none as they cannot
         be read.
         """
-        assert self.target is not None
         known = np.isfinite(answers).all(1).nonzero()[0]
         ids = tuple(self.target.dataset.manifest.clips[n].id for n in known)
         path = self.folder.path / "online" / f"epoch_{epoch:03d}.npz"
         save_predictions(path, Predictions(ids, answers[known]), self.data.train.classes)
 
-    def _save_features(self, name: str, epoch: int, loader: ClipLoader) -> None:
+    def save_outputs(
+        self, name: str, epoch: int, found: Outputs, labels: torch.Tensor | None = None
+    ) -> None:
+        """Save predictions and, with `features`, both domains' features."""
+        super().save_outputs(name, epoch, found, labels)
+        assert isinstance(self.config, AdaptConfig)
+        if self.config.features and name in ("val", TARGET):
+            self._save_features(name, epoch, found)
+
+    def _save_features(self, name: str, epoch: int, found: Outputs) -> None:
         model = self.modules.tested
         assert isinstance(model, Recognizer)
-        outputs = infer(model, loader, self.accelerator.device, self.config.precision)
         weight = model.classifier.weight.detach().float().cpu()
         path = self.folder.path / "features" / name / f"epoch_{epoch:03d}.npz"
         with atomic(path) as temporary:
             np.savez_compressed(
                 temporary,
                 allow_pickle=False,
-                ids=np.array([clip.id for clip in loader.dataset.manifest.clips], dtype=np.str_),
-                features=outputs.features.numpy(),
-                logits=outputs.logits.numpy(),
+                ids=np.array(found.ids, dtype=np.str_),
+                features=found.features.numpy(),
+                logits=found.logits.numpy(),
                 weight=weight.numpy(),
             )

@@ -21,7 +21,7 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from vidda.adapt.adapt_config import AdaptConfig, AdaptData, load_adapt_data
+from vidda.adapt.adapt_config import TARGET, AdaptConfig, AdaptData, load_adapt_data
 from vidda.adapt.epoch_selection import SelectingRun
 from vidda.adapt.frozen import accept_states, compute_states, frozen_patterns, states_loader
 from vidda.adapt.temporal_relations import require_framewise
@@ -72,9 +72,7 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
         if config.frozen is not None:
             _compute_states(config, data, accelerator, require_framewise(model, "frozen"))
         feed = _build_feed(config, data, accelerator, steps, model)
-        SelectingRun(
-            config, data, accelerator, model, folder, steps, method, feed, data.target
-        ).run()
+        SelectingRun(config, data, accelerator, model, folder, steps, method, feed).run()
     return 0
 
 
@@ -140,7 +138,7 @@ def _check_inputs(config: AdaptConfig, data: AdaptData, accelerator: Accelerator
     found = find_problems(config, data, accelerator)
     if not len(data.target):
         found.append(f"{config.target}: no clips; prepare it again")
-    if "target" in config.watch:
+    if TARGET in config.watch:
         found.append(
             "watch.target: this name is used for the target's predictions; choose another name"
         )

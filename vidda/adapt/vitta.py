@@ -22,7 +22,8 @@ from vidda.adapt.norm_statistics import (
 )
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
-from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch, Terms
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
 
 STATISTICS = "statistics.safetensors"

@@ -22,7 +22,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vidda.errors import ViddaError
 from vidda.progress import meter
 from vidda.recognize.feed import BatchPair, Feed
-from vidda.recognize.method import Method, Outputs
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method
 from vidda.recognize.optim import ScheduleConfig, set_learning_rate
 from vidda.recognize.saved_recognizer import WEIGHTS, save_weights
 from vidda.run import RunFolder

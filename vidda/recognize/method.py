@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vidda.recognize.infer import Outputs
 from vidda.recognize.mixing import mix
 
 
@@ -42,16 +43,6 @@ class TargetBatch(NamedTuple):
     number: torch.Tensor
 
 
-class Outputs(NamedTuple):
-    """A model's outputs for all clips of a manifest, as in testing, in its order.
-
-    features: (N, D). logits: (N, K). Both are float32 on the CPU.
-    """
-
-    features: torch.Tensor
-    logits: torch.Tensor
-
-
 class Method(nn.Module):
     """A training method: it computes losses from batches.
 
@@ -73,9 +64,8 @@ class Method(nn.Module):
     def before_epoch(self, epoch: int, infer_target: Callable[[], Outputs]) -> None:
         """Prepare for an epoch, for instance compute pseudo-labels; by default do nothing.
 
-        infer_target: returns the model's outputs for every target clip; only called when there is a
-        target. What is kept until the end of the epoch must be in buffers, so that a run resumed
-        within it has it.
+        infer_target: returns the model's outputs for every target clip that can be read. What is
+        kept until the end of the epoch must be in buffers, so that a run resumed within it has it.
         """
 
     def after_step(self, model: nn.Module) -> None:
