@@ -7,11 +7,11 @@ import torch
 from torch import nn
 
 from tests.adapt.tiny_adapt import write_clips
+from vidda.adapt.adapt_config import group_translations, parent_numbers
 from vidda.adapt.clip_views import mix_background, stretch_in_time, subsample_frames
 from vidda.adapt.feature_similarity import FeatureSimilarity, FeatureSimilarityConfig
 from vidda.adapt.masking import mask_blocks
 from vidda.adapt.norm_statistics import without_running_updates
-from vidda.adapt.pairing import group_translations, parent_numbers
 from vidda.adapt.strong_augmentation import augment_strongly
 from vidda.data import load_manifest
 from vidda.data.join_manifests import join_manifests

@@ -59,7 +59,7 @@ def test_time_steps_come_from_the_pass_that_makes_the_clips_features(
     name: str, time_steps: int
 ) -> None:
     model = tiny(name).eval()
-    video = batch()[0].video
+    video = batch()[0].inputs
     with torch.no_grad():
         clip, frames = model.framewise(video)
         plain = model(video)

@@ -79,8 +79,8 @@ def test_no_part_of_an_incomplete_batch_is_without_a_domain() -> None:
         video, number = clips(here)
         pair = BatchPair(SourceBatch(video, number, number), TargetBatch(*clips(there)))
         parts = pair.split(4, torch.device("cpu"))
-        assert [len(p.source.video) > 0 for p in parts] == [here > 0] * len(parts)
-        assert all(len(part.target.video) for part in parts)
+        assert [len(p.source.inputs) > 0 for p in parts] == [here > 0] * len(parts)
+        assert all(len(part.target.inputs) for part in parts)
         assert sum(part.clips for part in parts) == pair.clips
 
 

@@ -75,7 +75,7 @@ class Atcon(Method):
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
-        views = [target.video, *(stretch_in_time(target.video, share) for share in c.scales)]
+        views = [target.inputs, *(stretch_in_time(target.inputs, share) for share in c.scales)]
         out = model(torch.cat(views))
         logits = out.logits.float().chunk(len(views))
         features = out.features.float().chunk(len(views))[1:]

@@ -60,9 +60,9 @@ class Mic(Method):
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
         with torch.no_grad():
-            teacher = self.teacher.eval()(target.video).logits.float()
+            teacher = self.teacher.eval()(target.inputs).logits.float()
         video, wanted = self.supervised.mixed(source)
-        masked = mask_blocks(target.video, c.block, c.ratio)
+        masked = mask_blocks(target.inputs, c.block, c.ratio)
         on_source, on_target = joint_forward(model, video, masked)
         terms = self.supervised.terms(on_source.logits, wanted)
         loss = teacher_cross_entropy(on_target.logits, teacher, c.threshold)

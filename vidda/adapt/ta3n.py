@@ -13,6 +13,7 @@ from vidda.adapt.temporal_relations import (
     RelationStrengths,
     TemporalRelations,
     branch_domain_loss,
+    frame_features,
     require_framewise,
     segment_means,
     two_way_discriminator,
@@ -88,8 +89,7 @@ class Ta3n(Method):
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c, strengths = self.config, self.strengths
         video, wanted = self.supervised.mixed(source)
-        assert isinstance(model, Framewise)
-        out, frames = model.framewise(torch.cat([video, target.video]))
+        out, frames = frame_features(model, torch.cat([video, target.inputs]))
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
 

@@ -12,7 +12,7 @@ from vidda.adapt.losses.temporal_attention import (
     two_way_domain_loss,
 )
 from vidda.errors import ViddaError
-from vidda.recognize.framewise import Framewise
+from vidda.recognize.framewise import FrameFeatures, Framewise, FrozenHead
 from vidda.recognize.recognizer import Recognizer
 
 MAX_RELATIONS = 3
@@ -101,6 +101,15 @@ def segment_means(frames: torch.Tensor, count: int) -> torch.Tensor:
     length = frames.shape[1]
     parts = [(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
     return torch.stack([frames[:, start:end].mean(1) for start, end in parts], 1)
+
+
+def frame_features(model: nn.Module, inputs: torch.Tensor) -> FrameFeatures:
+    """Return a model's outputs for a batch, with features of each time step.
+
+    model: a `Framewise` recognizer for clips (B, C, T, H, W), or a `FrozenHead` for their states.
+    """
+    assert isinstance(model, Framewise | FrozenHead)
+    return model.framewise(inputs)
 
 
 def require_framewise(model: Recognizer, key: str) -> Framewise:

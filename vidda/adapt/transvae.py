@@ -23,6 +23,7 @@ from vidda.adapt.temporal_relations import (
     RelationStrengths,
     TemporalRelations,
     branch_domain_loss,
+    frame_features,
     require_framewise,
     segment_means,
     two_way_discriminator,
@@ -118,8 +119,7 @@ class TransVae(Method):
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         video, wanted = self.supervised.mixed(source)
-        assert isinstance(model, Framewise)
-        out, frames = model.framewise(torch.cat([video, target.video]))
+        out, frames = frame_features(model, torch.cat([video, target.inputs]))
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
         with full_precision(frames):

@@ -91,14 +91,14 @@ class Unite(Method):
         teacher = self.given if self.average is None else self.average
         assert teacher is not None
         with torch.no_grad():
-            by_teacher = teacher.eval()(target.video)
+            by_teacher = teacher.eval()(target.inputs)
             model.eval()
-            own = model(target.video).logits.float()
+            own = model(target.inputs).logits.float()
             model.train()
         labels, used = match_or_conf(own, by_teacher.logits.float(), c.threshold)
         weight = used * own.softmax(1).max(1).values
         video, wanted = self.supervised.mixed(source)
-        masked = mask_blocks(target.video, c.block, c.ratio)
+        masked = mask_blocks(target.inputs, c.block, c.ratio)
         on_source, on_target = joint_forward(model, video, masked)
         terms = self.supervised.terms(on_source.logits, wanted)
         projected = self.projection(on_target.features).float()

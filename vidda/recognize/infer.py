@@ -47,10 +47,10 @@ def infer(
     found = []
     silent = nullcontext(lambda count: None)
     with silent if label is None else meter(label=label, total=len(clips), unit="clips") as advance:
-        for batch in loader.epoch(0):
-            logits, features = infer_batch(model, batch.video, device, precision)
-            ids = tuple(clips[number].id for number in batch.number.tolist())
-            found.append(Outputs(ids, batch.number.clone(), logits, features))
+        for inputs, _, number in loader.epoch(0):
+            logits, features = infer_batch(model, inputs, device, precision)
+            ids = tuple(clips[n].id for n in number.tolist())
+            found.append(Outputs(ids, number.clone(), logits, features))
             advance(len(ids))
     return join_outputs(found)
 

@@ -77,8 +77,9 @@ class Position:
 class LoopModules:
     """The modules that a run trains, and what it trains them with.
 
-    model: the bare model. prepared: the model that runs on the device, compiled or wrapped for
-    several processes. rate: highest learning rate. average: moving average of the model, or None.
+    model: the bare model, which is saved. prepared: the module that runs on the device: the model,
+    or the one around it that takes the batches, compiled or wrapped for several processes. rate:
+    highest learning rate. average: moving average of the model, or None.
     """
 
     accelerator: Accelerator

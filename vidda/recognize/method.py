@@ -23,11 +23,12 @@ class Terms(NamedTuple):
 class SourceBatch(NamedTuple):
     """A batch of labeled clips of the source.
 
-    video: (B, C, T, H, W) float, normalized. labels: (B,) int64. number: (B,) int64, the clips'
-    numbers in the manifest. B is 0 for a method that does not use the source.
+    inputs: what the model takes: clips (B, C, T, H, W), float, normalized, or states of clips, (B,
+    ...), for a `FrozenHead`. labels: (B,) int64. number: (B,) int64, the clips' numbers in the
+    manifest. B is 0 for a method that does not use the source.
     """
 
-    video: torch.Tensor
+    inputs: torch.Tensor
     labels: torch.Tensor
     number: torch.Tensor
 
@@ -35,11 +36,11 @@ class SourceBatch(NamedTuple):
 class TargetBatch(NamedTuple):
     """A batch of target clips, which have no labels.
 
-    video: (B, C, T, H, W) float, normalized. number: (B,) int64, the clips' numbers in the target's
-    manifest. B is 0 where training has no target.
+    inputs: as in `SourceBatch`. number: (B,) int64, the clips' numbers in the target's manifest. B
+    is 0 where training has no target.
     """
 
-    video: torch.Tensor
+    inputs: torch.Tensor
     number: torch.Tensor
 
 
@@ -98,7 +99,7 @@ class Supervised(Method):
         """Return the batch after mixup or CutMix: clips (B, C, T, H, W) and class probabilities (B,
         K).
         """
-        return mix(source.video, source.labels, self.classes, mixup=self.mixup, cutmix=self.cutmix)
+        return mix(source.inputs, source.labels, self.classes, mixup=self.mixup, cutmix=self.cutmix)
 
     def terms(self, logits: torch.Tensor, wanted: torch.Tensor) -> Terms:
         """Return the cross-entropy `loss` and the `accuracy` of logits (B, K).

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import NoReturn
+from typing import Generic, NoReturn
 
 import numpy as np
 import torch
@@ -22,8 +22,9 @@ from vidda.recognize.feed import Feed
 from vidda.recognize.infer import Outputs, infer, join_outputs
 from vidda.recognize.loop import train
 from vidda.recognize.method import Method, Supervised
+from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved_recognizer import ModelCard, save_model
-from vidda.recognize.train_config import LAST, TrainConfig, TrainData
+from vidda.recognize.train_config import LAST, C, TrainConfig, TrainData
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -33,7 +34,7 @@ def supervised(config: TrainConfig, classes: int) -> Supervised:
     return Supervised(classes, config.label_smoothing, config.mixup, config.cutmix)
 
 
-class TrainingRun:
+class TrainingRun(Generic[C]):
     """The data and modules of a run, from its start to its end.
 
     steps: optimizer steps in an epoch. feed: the batches of a step.
@@ -41,10 +42,10 @@ class TrainingRun:
 
     def __init__(
         self,
-        config: TrainConfig,
-        data: TrainData,
+        config: C,
+        data: TrainData[C],
         accelerator: Accelerator,
-        model: nn.Module,
+        model: Recognizer,
         folder: RunFolder,
         steps: int,
         method: Method,
@@ -53,11 +54,17 @@ class TrainingRun:
         self.config = config
         self.data = data
         self.accelerator = accelerator
+        self.model = model
         self.folder = folder
         self.steps = steps
         self.feed = feed
         self.modules = config.loop_modules(
-            model, method, accelerator, layer_decay=config.layer_decay, ema=config.ema
+            model,
+            method,
+            accelerator,
+            runner=self.runner(model),
+            layer_decay=config.layer_decay,
+            ema=config.ema,
         )
         self.val = self._test_loader(data.val)
         self.watched = {name: self._test_loader(clips) for name, clips in data.watch.items()}
@@ -84,6 +91,17 @@ class TrainingRun:
             assert position.best_epoch is not None
             self._select(position.best_epoch, position.scores)
 
+    def runner(self, model: Recognizer) -> nn.Module:
+        """Return the module that takes the run's batches: the model itself."""
+        return model
+
+    @property
+    def tested(self) -> Recognizer:
+        """The model that is tested and saved."""
+        tested = self.modules.tested
+        assert isinstance(tested, Recognizer)
+        return tested
+
     @property
     def target(self) -> ClipLoader | None:
         """The clips whose outputs the method may use before an epoch; None in plain training."""
@@ -92,13 +110,13 @@ class TrainingRun:
     def _infer_target(self) -> Outputs:
         """Return the current model's outputs for the target's clips."""
         assert self.target is not None
-        return self.infer(self.modules.model, self.target)
+        return self.infer(self.model, self.target)
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Save predictions of the watched and the validation clips; return the epoch's score, and
         figures.
         """
-        tested = self.modules.tested
+        tested = self.tested
         for name, loader in self.watched.items():
             self.save_outputs(name, epoch, self.infer(tested, loader))
         found = self.infer(tested, self.val)
@@ -141,12 +159,13 @@ class TrainingRun:
                     results.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
             print(f"watched {name}: {', '.join(results) or 'no labels'}")
 
-    def infer(self, model: nn.Module, loader: ClipLoader) -> Outputs:
+    def infer(self, model: Recognizer, loader: ClipLoader) -> Outputs:
         """Return a model's outputs for the clips of a loader, of all processes together.
 
         Raises ViddaError when no clip can be read.
         """
-        found = infer(model, loader, self.accelerator.device, self.config.precision)
+        device, precision = self.accelerator.device, self.config.precision
+        found = infer(self.runner(model), loader, device, precision)
         if self.accelerator.num_processes > 1:
             found = join_outputs(gather_object([found]))
         return found if found.ids else _raise_unreadable(loader)
