@@ -1,10 +1,12 @@
-"""Temporal relations with a domain discriminator for each size, shared by TA3N and TranSVAE."""
+"""The branch of TA3N and TranSVAE: temporal relations with a domain discriminator for each size."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.domain import reverse_gradient
 from vidda.adapt.losses.temporal_attention import (
     domain_attention,
@@ -19,12 +21,31 @@ MAX_RELATIONS = 3
 """Number of relations of one size that are summed, as in TRN."""
 
 
-class RelationStrengths(NamedTuple):
-    """The strength of the reversed gradient of the domain discriminators, level by level."""
+Segments = Annotated[
+    int, Field(ge=2, description="equal segments of a clip, the time steps of the branch")
+]
 
-    relation: float
-    video: float
-    frame: float
+
+class BranchConfig(MethodConfig):
+    """The base of the configs of methods with a branch of temporal relations."""
+
+    relation: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminators of relations"
+    )
+    video: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminator of clips"
+    )
+    frame: float = Field(
+        0.5, ge=0, description="gradient reversal of the domain discriminator of time steps"
+    )
+    segments: Segments
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate in the branch")
+
+    def problems(self, settings: MethodSettings) -> list[str]:
+        """Return a line where the model is compiled."""
+        if settings.compiled:
+            return [f"compile: {self.name} reads features inside the model; set it to false"]
+        return []
 
 
 class RelationOutputs(NamedTuple):
