@@ -25,9 +25,9 @@ from torch.nn import functional as F
 from vidda.cli import main as vidda
 from vidda.config import Config
 from vidda.data import load_manifest
-from vidda.data.dataset import ClipDataset
+from vidda.data.dataset import Batch, ClipDataset
 from vidda.data.frame_sampling import UniformSampling
-from vidda.data.loader import Batch, ClipLoader, shuffled_order
+from vidda.data.loader import ClipLoader, shuffled_order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.recognize.biconvlstm import BiConvLstmConfig, FlatHeadConfig
 from vidda.recognize.feed import Feed

@@ -21,10 +21,6 @@ Reference = Callable[..., float]
 Rows = list[tuple[str, Loss, Reference, Arrays, bool]]
 
 
-def names(rows: Rows) -> list[str]:
-    return [row[0] for row in rows]
-
-
 def check(loss: Loss, reference: Reference, inputs: Arrays, stops: bool) -> None:
     """The value in float64 and float32, and the gradient of every input."""
     tensors = [torch.tensor(array, requires_grad=True) for array in inputs]
@@ -38,6 +34,20 @@ def check(loss: Loss, reference: Reference, inputs: Arrays, stops: bool) -> None
     assert all(torch.isfinite(g).all() and g.abs().sum() > 0 for g in gradients)
     if not stops:
         assert gradcheck(loss, tensors)
+
+
+def reference_test(rows: Rows) -> Callable[..., None]:
+    """Return a test that a loss is its reference and its gradient is right, for every row."""
+
+    @pytest.mark.parametrize(
+        ("loss", "reference", "inputs", "stops"),
+        [row[1:] for row in rows],
+        ids=[row[0] for row in rows],
+    )
+    def test(loss: Loss, reference: Reference, inputs: Arrays, stops: bool) -> None:
+        check(loss, reference, inputs, stops)
+
+    return test
 
 
 def entropy_of(shares: np.ndarray) -> float:

@@ -3,16 +3,21 @@
 from pathlib import Path
 
 import numpy as np
+import pytest
 import torch
+from pydantic import ValidationError
 from torch import nn
 
 from tests.adapt.tiny_adapt import write_clips
+from vidda.adapt.adapt_config import group_translations, parent_numbers
 from vidda.adapt.clip_views import mix_background, stretch_in_time, subsample_frames
 from vidda.adapt.feature_similarity import FeatureSimilarity, FeatureSimilarityConfig
-from vidda.adapt.masking import mask_blocks
+from vidda.adapt.joint import MethodSettings
+from vidda.adapt.masking import MaskingConfig, mask_blocks
+from vidda.adapt.mic import MicConfig
 from vidda.adapt.norm_statistics import without_running_updates
-from vidda.adapt.pairing import group_translations, parent_numbers
 from vidda.adapt.strong_augmentation import augment_strongly
+from vidda.adapt.unite import UniteConfig
 from vidda.data import load_manifest
 from vidda.data.join_manifests import join_manifests
 from vidda.recognize.feed import cycle_items, max_repeats
@@ -29,6 +34,18 @@ def test_blocks_are_hidden_in_all_frames_alike() -> None:
     assert torch.equal(cells.amax((2, 4)), cells.amin((2, 4)))
     assert abs(float(cells.mean()) - 0.3) < 0.06
     assert not torch.equal(hidden[0], hidden[1])
+
+
+@pytest.mark.parametrize(("config", "block"), [(MicConfig(), 64), (UniteConfig(), 16)])
+def test_a_block_of_more_than_half_a_clip_is_refused(config: MaskingConfig, block: int) -> None:
+    settings = MethodSettings(2 * block, 4, np.zeros(0, np.int64), False, False)
+    assert config.block == block and config.problems(settings) == []
+    (line,) = config.problems(settings._replace(size=2 * block - 1))
+    assert line.startswith(f"method.block: {block} masks all or nothing")
+    assert line.endswith(f"set at most {block - 1}")
+    for key, value in (("block", 0), ("ratio", 1.0)):
+        with pytest.raises(ValidationError, match=key):
+            type(config).model_validate({key: value})
 
 
 def test_strong_augmentation_moves_all_frames_alike_and_mirrors_nothing() -> None:

@@ -1,5 +1,6 @@
 """What every method keeps: finite losses, weights that move, no target labels, exact resume."""
 
+from collections import Counter
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -24,13 +25,12 @@ from vidda import config
 from vidda.adapt.adapt_config import AdaptConfig, load_adapt_data
 from vidda.cli import main
 from vidda.data import load_manifest
-from vidda.data.dataset import ClipDataset
+from vidda.data.dataset import Clip, ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.manifest import save_manifest
 from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.recognize.infer import infer
-from vidda.recognize.inference import predict
 from vidda.recognize.saved_recognizer import load_model
 
 SOURCE_FREE = {"atcon", "vitta"}
@@ -195,8 +195,7 @@ def test_outputs_before_an_epoch_are_those_of_testing(data: Path, tmp_path: Path
     model = checked.model.build(3)
     outputs = infer(model, loader, torch.device("cpu"), "fp32")
     assert outputs.features.shape == (10, model.feature_dim)
-    found = predict(model, loader, torch.device("cpu"), "fp32")
-    np.testing.assert_allclose(outputs.logits, found.logits, atol=1e-5)
+    assert outputs.ids == tuple(clip.id for clip in target.clips)
     torch.testing.assert_close(model.classifier(outputs.features).detach(), outputs.logits)
 
 
@@ -208,10 +207,66 @@ def test_features_of_each_epoch_are_kept_on_request(data: Path, tmp_path: Path) 
             assert kept["ids"].shape == (clips,) and kept["weight"].shape[0] == 3
             found = load_predictions(run / "predictions" / name / "epoch_001.npz").predictions
             assert kept["ids"].tolist() == list(found.ids)
-            np.testing.assert_allclose(kept["logits"], found.logits, atol=1e-5)
+            assert np.array_equal(kept["logits"], found.logits)
             plain = kept["features"] @ kept["weight"].T
             spread = kept["logits"] - plain
             np.testing.assert_allclose(spread, spread[:1].repeat(clips, 0), atol=1e-4)
+
+
+def test_features_and_predictions_agree_for_several_views(data: Path, tmp_path: Path) -> None:
+    run, views = tmp_path / "run", {"name": "views", "frames": 4, "stride": 1, "clips": 3}
+    options = {"test_sampling": views, "features": True, "epochs": 1}
+    assert adapt(adapt_config(data, run, "mcc", **options)) == 0
+    for name in ("val", "target"):
+        found = load_predictions(run / "predictions" / name / "epoch_000.npz").predictions
+        with np.load(run / "features" / name / "epoch_000.npz", allow_pickle=False) as kept:
+            assert kept["ids"].tolist() == list(found.ids)
+            assert np.array_equal(kept["logits"], found.logits)
+        # As probabilities: their logarithm is normalized.
+        np.testing.assert_allclose(np.exp(found.logits).sum(1), 1, atol=1e-5)
+
+
+def test_clips_are_decoded_once_an_epoch_for_predictions_and_features(
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    decoded: Counter[str] = Counter()
+    read = ClipDataset.__getitem__
+
+    def counted(dataset: ClipDataset, item: int) -> Clip:
+        if not dataset.sampling.random:  # as in testing
+            decoded[dataset.manifest.clips[item].id] += 1
+        return read(dataset, item)
+
+    monkeypatch.setattr(ClipDataset, "__getitem__", counted)
+    watch = {"own": str(data / "train.csv")}
+    options = {"features": True, "select": "transfer_score", "watch": watch}
+    assert adapt(adapt_config(data, tmp_path / "run", "mcc", **options)) == 0
+    clips = [
+        c.id
+        for name in ("val", "target", "train")
+        for c in load_manifest(data / f"{name}.csv").clips
+    ]
+    assert decoded == dict.fromkeys(clips, 2)
+
+
+def test_a_target_clip_that_cannot_be_read_is_absent_from_all_that_is_saved(
+    data: Path, tmp_path: Path
+) -> None:
+    start, run = tmp_path / "start", tmp_path / "run"
+    assert main(["train", str(train_config(data, start, epochs=1))]) == 0
+    manifest = load_manifest(data / "target.csv")
+    gone = replace(manifest.clips[3], path="gone.mp4")
+    clips = (*manifest.clips[:3], gone, *manifest.clips[4:])
+    save_manifest(replace(manifest, clips=clips), data / "torn.csv")
+    options = {"start": str(start), "target_batch_size": 5, "features": True, "on_error": "skip"}
+    file = adapt_config(data, run, "atcon", target=str(data / "torn.csv"), **options)
+    assert adapt(file) == 0
+    kept = [clip.id for clip in clips if clip is not gone]
+    found = load_predictions(run / "predictions" / "target" / "epoch_001.npz").predictions
+    assert list(found.ids) == kept
+    with np.load(run / "features" / "target" / "epoch_001.npz", allow_pickle=False) as saved:
+        assert saved["ids"].tolist() == kept and len(saved["features"]) == len(kept)
+    assert state(run, "method")["labels"].shape == (10,)
 
 
 def test_a_trained_recognizer_can_be_the_teacher(data: Path, tmp_path: Path) -> None:

@@ -6,13 +6,14 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from pydantic import ValidationError
 
 from tests.adapt.tiny_adapt import adapt, adapt_config, write_clips
 from tests.tiny import BICONVLSTM, VIDEOMAE
 from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.sequential_vae import SequentialVae
 from vidda.adapt.ta3n import Ta3nConfig
-from vidda.adapt.temporal_relations import TemporalRelations
+from vidda.adapt.temporal_relations import BranchConfig, TemporalRelations
 from vidda.adapt.transvae import TransVaeConfig
 from vidda.errors import ViddaError
 from vidda.recognize.biconvlstm import BiConvLstmConfig
@@ -59,7 +60,7 @@ def test_time_steps_come_from_the_pass_that_makes_the_clips_features(
     name: str, time_steps: int
 ) -> None:
     model = tiny(name).eval()
-    video = batch()[0].video
+    video = batch()[0].inputs
     with torch.no_grad():
         clip, frames = model.framewise(video)
         plain = model(video)
@@ -159,5 +160,15 @@ def test_other_recognizers_are_refused_in_one_line(tmp_path: Path) -> None:
             adapt(file, dry_run=True)
         assert len(str(error.value).splitlines()) == 1
         compiled = adapt_config(data, tmp_path / "run", name, compile=True)
-        with pytest.raises(ViddaError, match="compile: T"):
+        with pytest.raises(ViddaError, match=f"^compile: {name} reads features"):
             adapt(compiled, dry_run=True)
+
+
+@pytest.mark.parametrize("config", [Ta3nConfig(), TransVaeConfig()])
+def test_a_branch_is_refused_in_a_compiled_model(config: BranchConfig) -> None:
+    assert config.problems(SETTING) == []
+    (line,) = config.problems(SETTING._replace(compiled=True))
+    assert line.startswith(f"compile: {config.name} reads features inside the model")
+    assert (config.relation, config.video, config.frame) == (0.75, 0.75, 0.5)
+    with pytest.raises(ValidationError, match="segments"):
+        type(config).model_validate({"segments": 1})

@@ -19,23 +19,25 @@ from tests.adapt.tiny_adapt import (
 from tests.tiny import BICONVLSTM, VIDEOMAE, train_config
 from vidda import config
 from vidda.adapt.adapt_config import AdaptConfig
-from vidda.adapt.frozen import StatesDataset
+from vidda.adapt.frozen import StatesBatch, StatesDataset, compute_states, states_loader
 from vidda.cli import main
 from vidda.data import load_manifest
+from vidda.data.dataset import ClipDataset
 from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
-from vidda.recognize.framewise import Framewise
-from vidda.recognize.inference import predict
+from vidda.recognize.framewise import Framewise, FrozenHead
+from vidda.recognize.infer import infer
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import load_model
 
 STILL = VIDEOMAE | {"drop_path": 0}
+MODELS = {"biconvlstm": BICONVLSTM, "videomae": STILL}
 
 
 @pytest.fixture(scope="module")
 def data(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = write_clips(tmp_path_factory.mktemp("data"))
-    for name, model in (("biconvlstm", BICONVLSTM), ("videomae", STILL)):
+    for name, model in MODELS.items():
         file = train_config(folder, folder / name, epochs=1, model=model)
         assert main(["train", str(file)]) == 0
     return folder
@@ -60,7 +62,7 @@ def test_only_what_is_above_learns_and_the_saved_model_takes_clips(
     best = json.loads((run / "selection.json").read_text())["selected"]
     for part in ("val", "target"):
         manifest = load_manifest(data / f"{part}.csv").unlabeled()
-        seen = predict(
+        seen = infer(
             model,
             InferenceConfig(workers=0).loader(card, manifest, "error"),
             torch.device("cpu"),
@@ -87,6 +89,36 @@ def test_states_give_what_training_on_the_same_images_gives(data: Path, tmp_path
         np.testing.assert_allclose(list(first.values()), list(second.values()), atol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["biconvlstm", "videomae"])
+@pytest.mark.parametrize("workers", [0, 1])
+def test_the_part_above_gives_the_whole_models_outputs_from_batches_of_states(
+    data: Path, tmp_path: Path, name: str, workers: int
+) -> None:
+    trained = load_model(data / name)[0].eval()
+    assert isinstance(trained, Framewise)
+    options = {"model": MODELS[name], "start": str(data / name), "workers": workers}
+    checked = config.load(AdaptConfig, on_states(data, tmp_path / "run", "mcc", **options))
+    manifest = load_manifest(data / "val.csv")
+    compute_states(checked, trained, manifest, torch.device("cpu"))
+    loader = states_loader(checked, trained, manifest, 4, lambda epoch: np.arange(6))
+    clips = ClipDataset(manifest, checked.test_sampling, checked.test_transform)
+    head = FrozenHead(trained)
+    for batch in loader.epoch(0):
+        assert isinstance(batch, StatesBatch)
+        items = [clips[n] for n in batch.number.tolist()]
+        assert batch.label.tolist() == [item.label for item in items]
+        video = torch.stack([item.video for item in items])
+        with torch.no_grad():
+            wanted, states = trained.framewise(video), trained.states(video)
+            found, alone = head.framewise(batch.states), head(batch.states)
+        assert batch.states.shape == states.shape  # in the model's own layout
+        torch.testing.assert_close(batch.states, states)
+        torch.testing.assert_close(found, wanted)
+        assert all(torch.equal(a, b) for a, b in zip(alone, found.clip, strict=True))
+    assert loader.dataset.manifest == manifest
+    assert [key.removeprefix("model.") for key in head.state_dict()] == [*trained.state_dict()]
+
+
 def test_states_are_computed_once_for_all_runs(data: Path, tmp_path: Path) -> None:
     file = on_states(data, tmp_path / "first", "coral")
     assert adapt(file) == 0
@@ -106,7 +138,7 @@ def test_states_are_computed_once_for_all_runs(data: Path, tmp_path: Path) -> No
     states = StatesDataset(checked, model, manifest)
     clip = states[3]
     assert clip.label == manifest.clips[3].label and clip.number == 3
-    assert torch.equal(states[3 + 2 * len(manifest)].video, clip.video)
+    assert torch.equal(states[3 + 2 * len(manifest)].states, clip.states)
     other = StatesDataset(checked, load_model(tmp_path / "first")[0], manifest)
     assert other.folder == states.folder  # only the part above differs
     with torch.no_grad():

@@ -6,7 +6,7 @@ import torch
 from scipy.special import softmax
 from torch.autograd import gradcheck
 
-from tests.adapt.loss_check import A, Arrays, B, Loss, Reference, Rows, check, entropy_of, names
+from tests.adapt.loss_check import A, B, Rows, entropy_of, reference_test
 from vidda.adapt.losses.class_confusion import class_confusion
 from vidda.adapt.losses.consistency import barlow_twins
 from vidda.adapt.losses.correlation import coral
@@ -82,13 +82,7 @@ LOSSES: Rows = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("loss", "reference", "inputs", "stops"), [row[1:] for row in LOSSES], ids=names(LOSSES)
-)
-def test_a_loss_is_its_reference_and_its_gradient_is_right(
-    loss: Loss, reference: Reference, inputs: Arrays, stops: bool
-) -> None:
-    check(loss, reference, inputs, stops)
+test_a_loss_is_its_reference_and_its_gradient_is_right = reference_test(LOSSES)
 
 
 def test_a_stopped_gradient_is_that_of_the_loss_with_the_rest_held() -> None:

@@ -5,19 +5,7 @@ import pytest
 import torch
 from scipy.special import log_softmax
 
-from tests.adapt.loss_check import (
-    LABELS,
-    OTHER,
-    A,
-    Arrays,
-    B,
-    Loss,
-    Reference,
-    Rows,
-    check,
-    names,
-    unit,
-)
+from tests.adapt.loss_check import LABELS, OTHER, A, B, Rows, reference_test, unit
 from vidda.adapt.losses.consistency import barlow_twins, feature_distance
 from vidda.adapt.losses.contrastive import (
     head_consistency,
@@ -117,13 +105,7 @@ LOSSES: Rows = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("loss", "reference", "inputs", "stops"), [row[1:] for row in LOSSES], ids=names(LOSSES)
-)
-def test_a_loss_is_its_reference_and_its_gradient_is_right(
-    loss: Loss, reference: Reference, inputs: Arrays, stops: bool
-) -> None:
-    check(loss, reference, inputs, stops)
+test_a_loss_is_its_reference_and_its_gradient_is_right = reference_test(LOSSES)
 
 
 def test_zero_least_and_greatest() -> None:

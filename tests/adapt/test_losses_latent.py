@@ -6,7 +6,7 @@ import torch
 from scipy.special import log_softmax
 from scipy.stats import norm
 
-from tests.adapt.loss_check import LABELS, OTHER, A, Arrays, B, Loss, Reference, Rows, check, names
+from tests.adapt.loss_check import LABELS, OTHER, A, B, Rows, reference_test
 from vidda.adapt.losses.variational import (
     confident_cross_entropy,
     gaussian_divergence,
@@ -89,13 +89,7 @@ LOSSES: Rows = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("loss", "reference", "inputs", "stops"), [row[1:] for row in LOSSES], ids=names(LOSSES)
-)
-def test_a_loss_is_its_reference_and_its_gradient_is_right(
-    loss: Loss, reference: Reference, inputs: Arrays, stops: bool
-) -> None:
-    check(loss, reference, inputs, stops)
+test_a_loss_is_its_reference_and_its_gradient_is_right = reference_test(LOSSES)
 
 
 def test_zero_least_and_greatest() -> None:

@@ -6,19 +6,7 @@ import torch
 from scipy.special import log_softmax, softmax
 from torch.autograd import gradcheck
 
-from tests.adapt.loss_check import (
-    LABELS,
-    OTHER,
-    A,
-    Arrays,
-    Loss,
-    Reference,
-    Rows,
-    check,
-    entropy_of,
-    names,
-    unit,
-)
+from tests.adapt.loss_check import LABELS, OTHER, A, Rows, entropy_of, reference_test, unit
 from vidda.adapt.losses.consistency import (
     jensen_shannon,
     match_or_conf,
@@ -106,13 +94,7 @@ LOSSES: Rows = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("loss", "reference", "inputs", "stops"), [row[1:] for row in LOSSES], ids=names(LOSSES)
-)
-def test_a_loss_is_its_reference_and_its_gradient_is_right(
-    loss: Loss, reference: Reference, inputs: Arrays, stops: bool
-) -> None:
-    check(loss, reference, inputs, stops)
+test_a_loss_is_its_reference_and_its_gradient_is_right = reference_test(LOSSES)
 
 
 def test_zero_least_and_greatest() -> None:

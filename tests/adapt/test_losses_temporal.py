@@ -5,18 +5,7 @@ import pytest
 import torch
 from scipy.special import log_softmax, softmax
 
-from tests.adapt.loss_check import (
-    DOMAINS,
-    OTHER,
-    A,
-    Arrays,
-    Loss,
-    Reference,
-    Rows,
-    check,
-    entropy_of,
-    names,
-)
+from tests.adapt.loss_check import DOMAINS, OTHER, A, Rows, entropy_of, reference_test
 from vidda.adapt.losses.feature_statistics import (
     clip_statistics,
     moving_average,
@@ -103,13 +92,7 @@ LOSSES: Rows = [
 ]
 
 
-@pytest.mark.parametrize(
-    ("loss", "reference", "inputs", "stops"), [row[1:] for row in LOSSES], ids=names(LOSSES)
-)
-def test_a_loss_is_its_reference_and_its_gradient_is_right(
-    loss: Loss, reference: Reference, inputs: Arrays, stops: bool
-) -> None:
-    check(loss, reference, inputs, stops)
+test_a_loss_is_its_reference_and_its_gradient_is_right = reference_test(LOSSES)
 
 
 def test_zero_least_and_greatest() -> None:

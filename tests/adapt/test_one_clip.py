@@ -17,7 +17,8 @@ from vidda.adapt.methods import MethodConfig
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
 from vidda.recognize.feed import BatchPair
-from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.recognizers import ModelConfig
 
@@ -38,7 +39,8 @@ def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
 
     def infer() -> Outputs:
         out = model(torch.rand(4, 3, 8, 32, 32))
-        return Outputs(out.features.detach(), out.logits.detach())
+        ids = ("a", "b", "c", "d")
+        return Outputs(ids, torch.arange(4), out.logits.detach(), out.features.detach())
 
     def target_logits(number: torch.Tensor) -> torch.Tensor:
         return torch.zeros(len(number), CLASSES)
@@ -77,8 +79,8 @@ def test_no_part_of_an_incomplete_batch_is_without_a_domain() -> None:
         video, number = clips(here)
         pair = BatchPair(SourceBatch(video, number, number), TargetBatch(*clips(there)))
         parts = pair.split(4, torch.device("cpu"))
-        assert [len(p.source.video) > 0 for p in parts] == [here > 0] * len(parts)
-        assert all(len(part.target.video) for part in parts)
+        assert [len(p.source.inputs) > 0 for p in parts] == [here > 0] * len(parts)
+        assert all(len(part.target.inputs) for part in parts)
         assert sum(part.clips for part in parts) == pair.clips
 
 

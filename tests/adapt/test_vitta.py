@@ -29,7 +29,7 @@ from vidda.data.manifest import save_manifest
 from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.recognize.biconvlstm import BiConvLstmConfig
-from vidda.recognize.inference import predict
+from vidda.recognize.infer import infer
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.method import SourceBatch, Supervised, TargetBatch
 from vidda.recognize.recognizer import Recognizer
@@ -145,7 +145,7 @@ def test_the_answers_are_the_models_right_after_each_step(data: Path, tmp_path: 
     assert answers.ids == tuple(clip.id for clip in target.clips) and answers.labels is None
     model, card = load_model(data / "start")
     loader = InferenceConfig(workers=0).loader(card, target.unlabeled(), "error")
-    plain = predict(model, loader, torch.device("cpu"), "fp32")
+    plain = infer(model, loader, torch.device("cpu"), "fp32")
     np.testing.assert_allclose(answers.logits, plain.logits, atol=1e-4)
 
     moving = tmp_path / "moving"

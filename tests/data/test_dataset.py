@@ -10,9 +10,9 @@ from clips import moving
 from PIL import Image
 
 from vidda import video
-from vidda.data.dataset import ClipDataset
+from vidda.data.dataset import Batch, ClipDataset
 from vidda.data.frame_sampling import CenterSampling, UniformSampling, ViewsSampling
-from vidda.data.loader import Batch, ClipLoader, shuffled_order
+from vidda.data.loader import ClipLoader, shuffled_order
 from vidda.data.transforms import (
     CenterCrop,
     ColorJitter,

@@ -70,7 +70,7 @@ class AdaMatch(Method):
         source_views = torch.cat([video, augment_strongly(video)])
         with without_running_updates(model):
             alone = model(source_views).logits.float()
-        target_views = torch.cat([target.video, augment_strongly(target.video)])
+        target_views = torch.cat([target.inputs, augment_strongly(target.inputs)])
         logits = model(torch.cat([source_views, target_views])).logits.float()
         shares = torch.rand(alone.shape).to(alone.device)
         source_logits = interpolate_logits(logits[: 2 * clips], alone, shares)

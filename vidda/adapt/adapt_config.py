@@ -9,11 +9,13 @@ from pydantic import Field
 
 from vidda.adapt.joint import MethodSettings
 from vidda.adapt.methods import MethodConfig
-from vidda.adapt.pairing import group_translations, parent_numbers
 from vidda.data import load_manifest
 from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.recognize.train_config import TrainConfig, TrainData, load_data
 from vidda.types import Manifest
+
+TARGET = "target"
+"""Name of the target's predictions and features in a run."""
 
 
 class AdaptConfig(TrainConfig):
@@ -52,7 +54,7 @@ class AdaptConfig(TrainConfig):
 
 
 @dataclass(frozen=True)
-class AdaptData(TrainData):
+class AdaptData(TrainData[AdaptConfig]):
     """The manifests of a run. target: its labels are dropped, whatever its file holds."""
 
     target: Manifest
@@ -64,12 +66,11 @@ class AdaptData(TrainData):
         """Return the manifests that the weights learn from, by name; the target is one of them."""
         return {**super().trained_on(), "target": self.target}
 
-    def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
+    def order(self, config: AdaptConfig, epoch: int) -> np.ndarray:
         """Return the source's items of one epoch, (N,) int64; for a paired method, translations
         follow their clips.
         """
         items = super().order(config, epoch)
-        assert isinstance(config, AdaptConfig)
         return (
             group_translations(items, parent_numbers(self.train)) if config.method.paired else items
         )
@@ -101,5 +102,32 @@ def load_adapt_data(config: AdaptConfig) -> AdaptData:
     """
     data = load_data(config)
     target = load_manifest(config.target).unlabeled().with_classes(data.train.classes)
-    watch = {**data.watch, "target": target}
+    watch = {**data.watch, TARGET: target}
     return AdaptData(data.train, data.sizes, data.val, watch, target)
+
+
+def parent_numbers(manifest: Manifest) -> np.ndarray:
+    """Return the number of the clip that each was translated from, or -1: (N,) int64."""
+    number = {clip.id: n for n, clip in enumerate(manifest.clips)}
+    found = [number.get(clip.parent_id or "", -1) for clip in manifest.clips]
+    return np.array(found, np.int64)
+
+
+def group_translations(items: np.ndarray, parent: np.ndarray) -> np.ndarray:
+    """Return the items of an epoch, (M,), reordered so that a clip and its translations are
+    adjacent.
+
+    items: (M,) int64 as in `ClipDataset`: number + r x N. parent: (N,), see `parent_numbers`.
+    Groups come in the order of their first member; a group that is in an epoch several times stays
+    apart from its repeats.
+    """
+    repeat, clip = np.divmod(items, len(parent))
+    family = np.where(parent[clip] >= 0, parent[clip], clip)
+    times: dict[int, int] = {}
+    first: dict[tuple[int, int, int], int] = {}
+    positions = np.empty(len(items), np.int64)
+    for n, item in enumerate(items.tolist()):
+        times[item] = times.get(item, 0) + 1
+        key = (int(repeat[n]), int(family[n]), times[item])
+        positions[n] = first.setdefault(key, n)
+    return items[np.argsort(positions, kind="stable")]

@@ -14,7 +14,8 @@ from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.consistency import barlow_twins
 from vidda.adapt.losses.entropy import information_maximization
 from vidda.adapt.losses.temporal_consistency import cluster_labels, scale_consistency
-from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch, Terms
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
 
 
@@ -56,7 +57,7 @@ class AtconConfig(MethodConfig):
 class Atcon(Method):
     """The training method of `AtconConfig`. clips: the number of target clips.
 
-    labels: (clips,) int64, their pseudo-labels.
+    labels: (clips,) int64, their pseudo-labels; those of clips that cannot be read are never used.
     """
 
     labels: torch.Tensor
@@ -69,11 +70,12 @@ class Atcon(Method):
     def before_epoch(self, epoch: int, infer_target: Callable[[], Outputs]) -> None:
         if epoch % self.config.every == 0:
             outputs = infer_target()
-            self.labels.copy_(cluster_labels(outputs.features, outputs.logits))
+            found = cluster_labels(outputs.features, outputs.logits)
+            self.labels[outputs.number] = found.to(self.labels)
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
-        views = [target.video, *(stretch_in_time(target.video, share) for share in c.scales)]
+        views = [target.inputs, *(stretch_in_time(target.inputs, share) for share in c.scales)]
         out = model(torch.cat(views))
         logits = out.logits.float().chunk(len(views))
         features = out.features.float().chunk(len(views))[1:]

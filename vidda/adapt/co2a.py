@@ -77,9 +77,9 @@ class Co2a(Method):
         )
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
-        c, clips = self.config, len(source.video)
+        c, clips = self.config, len(source.inputs)
         video, wanted = self.supervised.mixed(source)
-        out = model(torch.cat([video, target.video, augment_strongly(target.video)]))
+        out = model(torch.cat([video, target.inputs, augment_strongly(target.inputs)]))
         logits = out.logits.float()
         head_features = self.head(out.features)
         projected = self.projection(head_features).float()
@@ -87,7 +87,7 @@ class Co2a(Method):
         on_source, on_target = projected[:clips], projected[clips:]
         guess = logits[clips:].detach()
         sure = entropies(guess) < self.max_entropy
-        view = torch.arange(len(target.video), device=projected.device).repeat(2)
+        view = torch.arange(len(target.inputs), device=projected.device).repeat(2)
         cross_domain = inter_domain_contrast(
             on_source, on_target[sure], source.labels, guess.argmax(1)[sure], c.temperature
         )

@@ -66,11 +66,11 @@ class Comix(Method):
         frames = video.shape[2]
         slow = max(1, frames * int(torch.randint(1, 4, ())) // 4)
         share = float(torch.rand(())) * c.most
-        on_source = [video, mix_background(video, target.video, share)]
-        on_target = [target.video, mix_background(target.video, video, share)]
+        on_source = [video, mix_background(video, target.inputs, share)]
+        on_target = [target.inputs, mix_background(target.inputs, video, share)]
         fast = torch.cat([*on_source, *on_target])
         logits = model(torch.cat([fast, subsample_frames(fast, slow)])).logits.float()
-        clips, others = len(video), len(target.video)
+        clips, others = len(video), len(target.inputs)
         sizes = [clips, clips, others, others] * 2
         views = logits.split(sizes)
         terms = self.supervised.terms(views[0], wanted)

@@ -6,16 +6,19 @@ FOLDER/<digest>/N.safetensors    states of clip N of a manifest, see `Framewise`
 
 import hashlib
 import logging
+from collections.abc import Sequence
 from pathlib import Path
+from typing import NamedTuple
 
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import nn
+from torch.utils.data import Dataset
 
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.norm_statistics import weights_digest
-from vidda.data.dataset import UNLABELED, Clip, ClipDataset
+from vidda.data.dataset import UNLABELED, ClipDataset
 from vidda.data.loader import ClipLoader, Order
 from vidda.device import torch_dtype
 from vidda.errors import ViddaError
@@ -31,19 +34,45 @@ log = logging.getLogger("vidda")
 STATES = "states"
 
 
-class StatesDataset(ClipDataset):
-    """A manifest's clips as their stored states, (T', ...), padded with dimensions of size 1 to
-    four.
+class ClipStates(NamedTuple):
+    """One item of a `StatesDataset`.
+
+    states: (...), see `Framewise.states`. label: 0..K-1, or -1 where it is unknown. number: index
+    of the clip in the manifest, from 0.
+    """
+
+    states: torch.Tensor
+    label: int
+    number: int
+
+
+class StatesBatch(NamedTuple):
+    """One batch of a `StatesDataset`.
+
+    states: (B, ...), see `Framewise.states`. label: (B,) int64, -1 where unknown. number: (B,)
+    int64 index of each clip in the manifest.
+    """
+
+    states: torch.Tensor
+    label: torch.Tensor
+    number: torch.Tensor
+
+
+class StatesDataset(Dataset[ClipStates]):
+    """A manifest's clips as their stored states.
 
     The states are those of the clip in testing, so every draw of a clip is the same.
     """
 
     def __init__(self, config: AdaptConfig, model: Framewise, manifest: Manifest) -> None:
-        super().__init__(manifest, config.test_sampling, config.test_transform, cache=config.cache)
         assert config.frozen is not None
+        self.manifest = manifest
         self.folder = config.frozen / _digest(config, model, manifest)
 
-    def __getitem__(self, item: int) -> Clip:
+    def __len__(self) -> int:
+        return len(self.manifest)
+
+    def __getitem__(self, item: int) -> ClipStates:
         """Return the states of a clip; raises VideoError where it could not be read, ViddaError for
         a damaged file.
         """
@@ -57,8 +86,19 @@ class StatesDataset(ClipDataset):
             raise ViddaError(
                 f"{self.path(number)}: damaged ({error}); run again with --resume to recompute it"
             ) from None
-        label = UNLABELED if clip.label is None else clip.label
-        return Clip(states[(...,) + (None,) * (4 - states.ndim)], label, number)
+        return ClipStates(states, UNLABELED if clip.label is None else clip.label, number)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Do nothing: states are the same in every epoch."""
+
+    @staticmethod
+    def stack(clips: Sequence[ClipStates]) -> StatesBatch:
+        """Return the states of clips as one batch."""
+        return StatesBatch(
+            torch.stack([clip.states for clip in clips]),
+            torch.tensor([clip.label for clip in clips]),
+            torch.tensor([clip.number for clip in clips]),
+        )
 
     def path(self, number: int) -> Path:
         """Return the path of a clip's states."""
@@ -80,7 +120,7 @@ class StatesDataset(ClipDataset):
 
 def states_loader(
     config: AdaptConfig, model: Framewise, manifest: Manifest, batch_size: int, order: Order
-) -> ClipLoader:
+) -> ClipLoader[StatesBatch]:
     """Return batches of states in place of clips; the last batch may be smaller.
 
     model: whose lower layers are frozen. order: item numbers of an epoch, see `ClipDataset`.
@@ -124,19 +164,6 @@ def compute_states(
                 with atomic(stored.path(number)) as temporary:
                     save_file({STATES: own.contiguous()}, temporary)
             advance(len(states))
-
-
-def accept_states(model: Framewise) -> None:
-    """Let a model take states in place of clips from now on.
-
-    The frozen weights stay in the model, so that its checkpoints take clips, as usual.
-    """
-
-    def states(video: torch.Tensor) -> torch.Tensor:
-        # Undo the padding of `StatesDataset`.
-        return video.flatten(model.state_dims)
-
-    model.__dict__["states"] = states
 
 
 def frozen_patterns(model: Framewise) -> tuple[str, ...]:

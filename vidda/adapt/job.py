@@ -8,7 +8,7 @@ RUN/features/NAME/epoch_E.npz           with features=true, see `adaptation_run.
 RUN/online/epoch_E.npz                  a test-time method's predictions, each right after its step
 FROZEN/*/N.safetensors                  with frozen=FOLDER, see `frozen.py`; for many runs
 RUN/metrics.jsonl                       has scores without target labels too, see
-                                        `epoch_selection.py`
+                                        `adaptation_run.py`
 
 The target's labels are dropped as its manifest is read; the epoch is chosen by the source's
 validation clips, or by another of these scores.
@@ -21,14 +21,13 @@ import torch
 from accelerate import Accelerator
 from torch import nn
 
-from vidda.adapt.adapt_config import AdaptConfig, AdaptData, load_adapt_data
-from vidda.adapt.epoch_selection import SelectingRun
-from vidda.adapt.frozen import accept_states, compute_states, frozen_patterns, states_loader
+from vidda.adapt.adapt_config import TARGET, AdaptConfig, AdaptData, load_adapt_data
+from vidda.adapt.adaptation_run import AdaptationRun
+from vidda.adapt.frozen import compute_states, frozen_patterns, states_loader
 from vidda.adapt.temporal_relations import require_framewise
 from vidda.errors import ViddaError
 from vidda.evaluate.label_free_scores import NEED_FEATURES
 from vidda.recognize.feed import Feed, cycle_items, max_repeats
-from vidda.recognize.framewise import Framewise
 from vidda.recognize.freezing import freeze
 from vidda.recognize.pretrained_weights import load_state
 from vidda.recognize.recognizer import Recognizer
@@ -70,25 +69,16 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
             print(f"{config.run}: already finished")
             return 0
         if config.frozen is not None:
-            _compute_states(config, data, accelerator, require_framewise(model, "frozen"))
+            head = require_framewise(model, "frozen")
+            for manifest in (data.train, data.val, *data.watch.values()):
+                compute_states(config, head, manifest, accelerator.device)
         feed = _build_feed(config, data, accelerator, steps, model)
-        SelectingRun(
-            config, data, accelerator, model, folder, steps, method, feed, data.target
-        ).run()
+        AdaptationRun(config, data, accelerator, model, folder, steps, method, feed).run()
     return 0
 
 
 def _count_trainable(module: nn.Module) -> int:
     return sum(p.numel() for p in module.parameters() if p.requires_grad)
-
-
-def _compute_states(
-    config: AdaptConfig, data: AdaptData, accelerator: Accelerator, model: Framewise
-) -> None:
-    """Compute the frozen layers' outputs for every clip, and let the model take these as input."""
-    for manifest in (data.train, data.val, *data.watch.values()):
-        compute_states(config, model, manifest, accelerator.device)
-    accept_states(model)
 
 
 def _build_feed(
@@ -140,7 +130,7 @@ def _check_inputs(config: AdaptConfig, data: AdaptData, accelerator: Accelerator
     found = find_problems(config, data, accelerator)
     if not len(data.target):
         found.append(f"{config.target}: no clips; prepare it again")
-    if "target" in config.watch:
+    if TARGET in config.watch:
         found.append(
             "watch.target: this name is used for the target's predictions; choose another name"
         )

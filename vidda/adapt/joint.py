@@ -90,7 +90,7 @@ class Joint(Method):
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         """Return the terms of a batch: those of the source's labels and those of `adapt`."""
         video, wanted = self.supervised.mixed(source)
-        on_source, on_target = joint_forward(model, video, target.video)
+        on_source, on_target = joint_forward(model, video, target.inputs)
         terms = self.supervised.terms(on_source.logits, wanted)
         more = self.adapt(on_source, on_target)
         return Terms(terms.losses | more.losses, terms.metrics | more.metrics)

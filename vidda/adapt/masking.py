@@ -1,7 +1,32 @@
-"""Random masking of blocks of clips."""
+"""Random masking of blocks of clips, and the keys of methods that do it: MIC and UNITE."""
+
+from typing import Annotated, ClassVar
 
 import torch
+from pydantic import Field
 from torch.nn import functional as F
+
+from vidda.adapt.joint import MethodConfig, MethodSettings
+
+Block = Annotated[int, Field(ge=1, description="side of a masked block, in pixels")]
+Ratio = Annotated[float, Field(gt=0, lt=1, description="share of the blocks that are masked")]
+
+
+class MaskingConfig(MethodConfig):
+    """The base of the configs of methods that mask target clips, see `mask_blocks`."""
+
+    block: Block
+    ratio: Ratio
+    needs_pixels: ClassVar[bool] = True
+
+    def problems(self, settings: MethodSettings) -> list[str]:
+        """Return a line where a block is more than half a clip's side."""
+        if 2 * self.block > settings.size:
+            return [
+                f"method.block: {self.block} masks all or nothing of clips of {settings.size}"
+                f" pixels; set at most {settings.size // 2}"
+            ]
+        return []
 
 
 def mask_blocks(video: torch.Tensor, block: int, ratio: float) -> torch.Tensor:

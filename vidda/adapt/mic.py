@@ -1,20 +1,20 @@
 """Masked consistency with the labels of a teacher that takes the whole clip (MIC)."""
 
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodConfig, MethodSettings, joint_forward
+from vidda.adapt.joint import MethodSettings, joint_forward
 from vidda.adapt.losses.consistency import teacher_cross_entropy
-from vidda.adapt.masking import mask_blocks
+from vidda.adapt.masking import Block, MaskingConfig, Ratio, mask_blocks
 from vidda.recognize.loop import ema_copy
 from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
 
 
-class MicConfig(MethodConfig):
+class MicConfig(MaskingConfig):
     """MIC (Hoyer et al., CVPR 2023), added to cross-entropy alone.
 
     The defaults are those of its image classification (224 pixels). Differences from the released
@@ -26,23 +26,14 @@ class MicConfig(MethodConfig):
 
     name: Literal["mic"] = "mic"
     weight: float = Field(1.0, gt=0, description="weight of the masked clips' loss")
-    block: int = Field(64, ge=1, description="side of a masked block, in pixels")
-    ratio: float = Field(0.7, gt=0, lt=1, description="share of the blocks that are masked")
+    block: Block = 64
+    ratio: Ratio = 0.7
     decay: float = Field(0.9, gt=0, lt=1, description="decay of the teacher's averaged weights")
     threshold: Annotated[float, Field(gt=0, lt=1)] | None = Field(
         None,
         description="weight all clips by the share with a teacher confidence above this; null:"
         " weight each clip by its own confidence",
     )
-    needs_pixels: ClassVar[bool] = True
-
-    def problems(self, settings: MethodSettings) -> list[str]:
-        if 2 * self.block > settings.size:
-            return [
-                f"method.block: {self.block} masks all or nothing of clips of {settings.size}"
-                f" pixels; set at most {settings.size // 2}"
-            ]
-        return []
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Mic(self, model, supervised)
@@ -60,9 +51,9 @@ class Mic(Method):
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         c = self.config
         with torch.no_grad():
-            teacher = self.teacher.eval()(target.video).logits.float()
+            teacher = self.teacher.eval()(target.inputs).logits.float()
         video, wanted = self.supervised.mixed(source)
-        masked = mask_blocks(target.video, c.block, c.ratio)
+        masked = mask_blocks(target.inputs, c.block, c.ratio)
         on_source, on_target = joint_forward(model, video, masked)
         terms = self.supervised.terms(on_source.logits, wanted)
         loss = teacher_cross_entropy(on_target.logits, teacher, c.threshold)

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import torch
 
-from vidda.recognize.method import Method, Outputs
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method
 from vidda.recognize.recognizer import Recognizer
 
 

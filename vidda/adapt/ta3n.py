@@ -6,13 +6,15 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodConfig, MethodSettings
+from vidda.adapt.joint import MethodSettings
 from vidda.adapt.losses.domain import reverse_gradient
 from vidda.adapt.losses.temporal_attention import attentive_entropy, two_way_domain_accuracy
 from vidda.adapt.temporal_relations import (
-    RelationStrengths,
+    BranchConfig,
+    Segments,
     TemporalRelations,
     branch_domain_loss,
+    frame_features,
     require_framewise,
     segment_means,
     two_way_discriminator,
@@ -22,7 +24,7 @@ from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch,
 from vidda.recognize.recognizer import Recognizer
 
 
-class Ta3nConfig(MethodConfig):
+class Ta3nConfig(BranchConfig):
     """TA3N (Chen et al., ICCV 2019) for any recognizer with features of each time step
     (`Framewise`).
 
@@ -40,27 +42,10 @@ class Ta3nConfig(MethodConfig):
     """
 
     name: Literal["ta3n"] = "ta3n"
-    relation: float = Field(
-        0.75, ge=0, description="gradient reversal of the domain discriminators of relations"
-    )
-    video: float = Field(
-        0.75, ge=0, description="gradient reversal of the domain discriminator of clips"
-    )
-    frame: float = Field(
-        0.5, ge=0, description="gradient reversal of the domain discriminator of time steps"
-    )
     gamma: float = Field(0.003, ge=0, description="weight of attentive entropy")
-    segments: int = Field(
-        5, ge=2, description="equal segments of a clip, whose features are related"
-    )
+    segments: Segments = 5
     width: int = Field(512, ge=1, description="width of a segment's features in the branch")
     bottleneck: int = Field(256, ge=1, description="width of a relation's features")
-    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate in the branch")
-
-    def problems(self, settings: MethodSettings) -> list[str]:
-        if settings.compiled:
-            return ["compile: TA3N reads features inside the model; set it to false"]
-        return []
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Ta3n(self, require_framewise(model, f"method: {self.name}"), supervised)
@@ -73,7 +58,6 @@ class Ta3n(Method):
         super().__init__()
         c = self.config = config
         self.supervised = supervised
-        self.strengths = RelationStrengths(c.relation, c.video, c.frame)
         # The names of modules are keys of saved checkpoints.
         self.shared = nn.Sequential(
             nn.Linear(model.frame_dim, c.width), nn.ReLU(), nn.Dropout(c.dropout)
@@ -86,18 +70,17 @@ class Ta3n(Method):
         self.clips = two_way_discriminator(model.feature_dim, c.bottleneck)
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
-        c, strengths = self.config, self.strengths
+        c = self.config
         video, wanted = self.supervised.mixed(source)
-        assert isinstance(model, Framewise)
-        out, frames = model.framewise(torch.cat([video, target.video]))
+        out, frames = frame_features(model, torch.cat([video, target.inputs]))
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
 
         segments = self.shared(segment_means(frames, c.segments))
-        frame_domains = self.frames(reverse_gradient(segments, strengths.frame)).float()
-        related = self.relations(segments, strengths.relation)
+        frame_domains = self.frames(reverse_gradient(segments, c.frame)).float()
+        related = self.relations(segments, c.relation)
         branch = self.supervised.terms(self.classifier(related.video)[:clips], wanted)
-        clip_domains = self.clips(reverse_gradient(out.features, strengths.video)).float()
+        clip_domains = self.clips(reverse_gradient(out.features, c.video)).float()
         losses = {
             "branch": branch.losses["loss"],
             "frames": branch_domain_loss(frame_domains, clips),

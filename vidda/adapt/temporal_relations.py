@@ -1,10 +1,12 @@
-"""Temporal relations with a domain discriminator for each size, shared by TA3N and TranSVAE."""
+"""The branch of TA3N and TranSVAE: temporal relations with a domain discriminator for each size."""
 
-from typing import NamedTuple
+from typing import Annotated, NamedTuple
 
 import torch
+from pydantic import Field
 from torch import nn
 
+from vidda.adapt.joint import MethodConfig, MethodSettings
 from vidda.adapt.losses.domain import reverse_gradient
 from vidda.adapt.losses.temporal_attention import (
     domain_attention,
@@ -12,22 +14,38 @@ from vidda.adapt.losses.temporal_attention import (
     two_way_domain_loss,
 )
 from vidda.errors import ViddaError
-from vidda.recognize.framewise import Framewise
+from vidda.recognize.framewise import FrameFeatures, Framewise, FrozenHead
 from vidda.recognize.recognizer import Recognizer
 
 MAX_RELATIONS = 3
 """Number of relations of one size that are summed, as in TRN."""
 
 
-class RelationStrengths(NamedTuple):
-    """Factors, 0 or more, of the reversed gradient of the three domain discriminators.
+Segments = Annotated[
+    int, Field(ge=2, description="equal segments of a clip, the time steps of the branch")
+]
 
-    relation: of those of relations. video: of that of clips. frame: of that of time steps.
-    """
 
-    relation: float
-    video: float
-    frame: float
+class BranchConfig(MethodConfig):
+    """The base of the configs of methods with a branch of temporal relations."""
+
+    relation: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminators of relations"
+    )
+    video: float = Field(
+        0.75, ge=0, description="gradient reversal of the domain discriminator of clips"
+    )
+    frame: float = Field(
+        0.5, ge=0, description="gradient reversal of the domain discriminator of time steps"
+    )
+    segments: Segments
+    dropout: float = Field(0.5, ge=0, lt=1, description="dropout rate in the branch")
+
+    def problems(self, settings: MethodSettings) -> list[str]:
+        """Return a line where the model is compiled."""
+        if settings.compiled:
+            return [f"compile: {self.name} reads features inside the model; set it to false"]
+        return []
 
 
 class RelationOutputs(NamedTuple):
@@ -104,6 +122,15 @@ def segment_means(frames: torch.Tensor, count: int) -> torch.Tensor:
     length = frames.shape[1]
     parts = [(n * length // count, -(-(n + 1) * length // count)) for n in range(count)]
     return torch.stack([frames[:, start:end].mean(1) for start, end in parts], 1)
+
+
+def frame_features(model: nn.Module, inputs: torch.Tensor) -> FrameFeatures:
+    """Return a model's outputs for a batch, with features of each time step.
+
+    model: a `Framewise` recognizer for clips (B, C, T, H, W), or a `FrozenHead` for their states.
+    """
+    assert isinstance(model, Framewise | FrozenHead)
+    return model.framewise(inputs)
 
 
 def require_framewise(model: Recognizer, key: str) -> Framewise:

@@ -6,7 +6,7 @@ import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodConfig, MethodSettings
+from vidda.adapt.joint import MethodSettings
 from vidda.adapt.losses.domain import reverse_gradient
 from vidda.adapt.losses.full_precision import full_precision
 from vidda.adapt.losses.temporal_attention import two_way_domain_accuracy
@@ -20,9 +20,11 @@ from vidda.adapt.losses.variational import (
 )
 from vidda.adapt.sequential_vae import Gaussian, SequentialLatents, SequentialVae
 from vidda.adapt.temporal_relations import (
-    RelationStrengths,
+    BranchConfig,
+    Segments,
     TemporalRelations,
     branch_domain_loss,
+    frame_features,
     require_framewise,
     segment_means,
     two_way_discriminator,
@@ -32,7 +34,7 @@ from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch,
 from vidda.recognize.recognizer import Recognizer
 
 
-class TransVaeConfig(MethodConfig):
+class TransVaeConfig(BranchConfig):
     """TranSVAE (Wei et al., NeurIPS 2023) for any recognizer with features of each time step
     (`Framewise`).
 
@@ -67,34 +69,15 @@ class TransVaeConfig(MethodConfig):
         1.0, ge=0, description="weight of the classification loss on dynamic latents"
     )
     adversarial: float = Field(0.1, ge=0, description="weight of the domain discriminators' losses")
-    relation: float = Field(
-        0.75, ge=0, description="gradient reversal of the domain discriminators of relations"
-    )
-    video: float = Field(
-        0.75, ge=0, description="gradient reversal of the domain discriminator of clips"
-    )
-    frame: float = Field(
-        0.5, ge=0, description="gradient reversal of the domain discriminator of time steps"
-    )
     threshold: float = Field(
         0.96, ge=0, lt=1, description="confidence above which a pseudo-label is used"
     )
     pseudo_from: float = Field(
         0.1, ge=0, le=1, description="share of training after which pseudo-labels are used"
     )
-    segments: int = Field(
-        9, ge=2, description="equal segments of a clip, the time steps of the branch"
-    )
+    segments: Segments = 9
     hidden: int = Field(1024, ge=1, description="width of the autoencoder's hidden layers")
     latent: int = Field(256, ge=1, description="width of both latents, and of relations")
-    dropout: float = Field(
-        0.5, ge=0, lt=1, description="dropout rate before discriminators and classifier"
-    )
-
-    def problems(self, settings: MethodSettings) -> list[str]:
-        if settings.compiled:
-            return ["compile: TranSVAE reads features inside the model; set it to false"]
-        return []
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return TransVae(self, require_framewise(model, f"method: {self.name}"), supervised)
@@ -107,7 +90,6 @@ class TransVae(Method):
         super().__init__()
         c = self.config = config
         self.supervised = supervised
-        self.strengths = RelationStrengths(c.relation, c.video, c.frame)
         # The names of modules are keys of saved checkpoints.
         self.vae = SequentialVae(model.frame_dim, c.hidden, c.latent)
         self.relations = TemporalRelations(c.segments, c.latent, c.latent)
@@ -118,8 +100,7 @@ class TransVae(Method):
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         video, wanted = self.supervised.mixed(source)
-        assert isinstance(model, Framewise)
-        out, frames = model.framewise(torch.cat([video, target.video]))
+        out, frames = frame_features(model, torch.cat([video, target.inputs]))
         logits, clips = out.logits.float(), len(video)
         terms = self.supervised.terms(logits[:clips], wanted)
         with full_precision(frames):
@@ -140,12 +121,12 @@ class TransVae(Method):
         segments: (B, T, D) features, the source's clips first. wanted: (N, K) class probabilities
         of the N source clips.
         """
-        c, strengths, clips = self.config, self.strengths, len(wanted)
+        c, clips = self.config, len(wanted)
         dynamic = self.vae.encode(segments).dynamic.mean
-        frame_domains = self.frames(reverse_gradient(self.dropout(dynamic), strengths.frame))
-        related = self.relations(dynamic, strengths.relation)
+        frame_domains = self.frames(reverse_gradient(self.dropout(dynamic), c.frame))
+        related = self.relations(dynamic, c.relation)
         whole = self.dropout(related.video)
-        clip_domains = self.clips(reverse_gradient(whole, strengths.video))
+        clip_domains = self.clips(reverse_gradient(whole, c.video))
         logits = self.classifier(whole)
         supervised = self.supervised.terms(logits[:clips], wanted)
         domains = (frame_domains, related.domains, clip_domains)

@@ -1,22 +1,22 @@
 """Masked self-training with a teacher's features and labels (UNITE)."""
 
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.adapt.joint import MethodConfig, MethodSettings, joint_forward
+from vidda.adapt.joint import MethodSettings, joint_forward
 from vidda.adapt.losses.consistency import feature_distance, match_or_conf, weighted_cross_entropy
-from vidda.adapt.masking import mask_blocks
+from vidda.adapt.masking import Block, MaskingConfig, Ratio, mask_blocks
 from vidda.recognize.loop import ema_copy
 from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved_recognizer import load_model
 
 
-class UniteConfig(MethodConfig):
+class UniteConfig(MaskingConfig):
     """Masked distillation and masked self-training, after UNITE (Reddy et al., CVPR 2024).
 
     The model gets a masked version of each target clip; a teacher that gets the whole clip provides
@@ -47,17 +47,8 @@ class UniteConfig(MethodConfig):
     threshold: float = Field(
         0.5, ge=0, lt=1, description="confidence that decides where teacher and model disagree"
     )
-    block: int = Field(16, ge=1, description="side of a masked block, in pixels")
-    ratio: float = Field(0.8, gt=0, lt=1, description="share of the blocks that are masked")
-    needs_pixels: ClassVar[bool] = True
-
-    def problems(self, settings: MethodSettings) -> list[str]:
-        if 2 * self.block > settings.size:
-            return [
-                f"method.block: {self.block} masks all or nothing of clips of {settings.size}"
-                f" pixels; set at most {settings.size // 2}"
-            ]
-        return []
+    block: Block = 16
+    ratio: Ratio = 0.8
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         if self.teacher is None:
@@ -91,14 +82,14 @@ class Unite(Method):
         teacher = self.given if self.average is None else self.average
         assert teacher is not None
         with torch.no_grad():
-            by_teacher = teacher.eval()(target.video)
+            by_teacher = teacher.eval()(target.inputs)
             model.eval()
-            own = model(target.video).logits.float()
+            own = model(target.inputs).logits.float()
             model.train()
         labels, used = match_or_conf(own, by_teacher.logits.float(), c.threshold)
         weight = used * own.softmax(1).max(1).values
         video, wanted = self.supervised.mixed(source)
-        masked = mask_blocks(target.video, c.block, c.ratio)
+        masked = mask_blocks(target.inputs, c.block, c.ratio)
         on_source, on_target = joint_forward(model, video, masked)
         terms = self.supervised.terms(on_source.logits, wanted)
         projected = self.projection(on_target.features).float()

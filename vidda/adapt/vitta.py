@@ -22,7 +22,8 @@ from vidda.adapt.norm_statistics import (
 )
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
-from vidda.recognize.method import Method, Outputs, SourceBatch, Supervised, TargetBatch, Terms
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
 
 STATISTICS = "statistics.safetensors"
@@ -142,7 +143,7 @@ class Vitta(Online):
             if isinstance(module, _BatchNorm):
                 module.eval()
         with tally_statistics(model, self.layers, views) as tally:
-            logits = model(target.video).logits.float().unflatten(0, (-1, views))
+            logits = model(target.inputs).logits.float().unflatten(0, (-1, views))
         averages = tally.averages()
         current = _concatenated([averages[layer] for layer in self.layers])
         means = moving_average(self.means, current.mean, c.momentum)

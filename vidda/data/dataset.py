@@ -1,6 +1,7 @@
 """A torch Dataset of a manifest's clips."""
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -29,6 +30,18 @@ class Clip(NamedTuple):
     video: torch.Tensor
     label: int
     number: int
+
+
+class Batch(NamedTuple):
+    """One batch of a `ClipDataset`.
+
+    video: (B, C, T, H, W) float32, or (B, V, C, T, H, W) with V views. label: (B,) int64, -1 where
+    unknown. number: (B,) int64 index of each clip in the manifest.
+    """
+
+    video: torch.Tensor
+    label: torch.Tensor
+    number: torch.Tensor
 
 
 class ClipDataset(Dataset[Clip]):
@@ -87,6 +100,15 @@ class ClipDataset(Dataset[Clip]):
         views = torch.cat([self.transform(window, rng) for window in windows])
         label = UNLABELED if clip.label is None else clip.label
         return Clip(views[0] if len(views) == 1 else views, label, number)
+
+    @staticmethod
+    def stack(clips: Sequence[Clip]) -> Batch:
+        """Return clips as one batch."""
+        return Batch(
+            torch.stack([clip.video for clip in clips]),
+            torch.tensor([clip.label for clip in clips]),
+            torch.tensor([clip.number for clip in clips]),
+        )
 
     def _frames(self, clip: ClipRecord, rng: np.random.Generator) -> np.ndarray:
         """Return the frames of each window, (K, T, H, W, 3) uint8."""

@@ -2,15 +2,17 @@
 
 import sys
 from collections.abc import Callable, Iterator, Sequence
-from typing import Literal, NamedTuple
+from functools import partial
+from typing import Any, Generic, Literal, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 import torch
 from torch.utils.data import DataLoader, Dataset, Sampler, get_worker_info
 
-from vidda.data.dataset import Clip, ClipDataset
+from vidda.data.dataset import ClipDataset
 from vidda.errors import ViddaError
 from vidda.shared_memory import share, shortage_message
+from vidda.types import Manifest
 from vidda.video.video_error import VideoError
 from vidda.workers import WorkerForkServerContext, start_worker
 
@@ -23,16 +25,29 @@ def shuffled_order(dataset: ClipDataset) -> Order:
     return lambda epoch: np.random.default_rng([dataset.seed, epoch]).permutation(len(dataset))
 
 
-class Batch(NamedTuple):
-    """One batch of a `ClipLoader`.
+B_co = TypeVar("B_co", bound=tuple[torch.Tensor, torch.Tensor, torch.Tensor], covariant=True)
+"""A batch: what the model takes, the labels (B,) and the clips' numbers (B,), of B clips."""
 
-    video: (B, C, T, H, W) float32, or (B, V, C, T, H, W) with V views. label: (B,) int64, -1 where
-    unknown. number: (B,) int64 index of each clip in the manifest.
+
+class BatchedDataset(Protocol[B_co]):
+    """A dataset of a manifest's clips, whole or as something computed from them.
+
+    Item n is of clip n, a value that can be pickled; see `ClipDataset`.
     """
 
-    video: torch.Tensor
-    label: torch.Tensor
-    number: torch.Tensor
+    manifest: Manifest
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, item: int) -> Any: ...
+
+    def set_epoch(self, epoch: int) -> None:
+        """Set the epoch, which decides what is random, in this process and all workers."""
+
+    @staticmethod
+    def stack(items: Sequence[Any], /) -> B_co:
+        """Return items as one batch."""
+        ...
 
 
 class BadClip(NamedTuple):
@@ -51,7 +66,7 @@ KILLED = "DataLoader worker (pid"
 """Start of torch's error about a worker that has died."""
 
 
-class ClipLoader:
+class ClipLoader(Generic[B_co]):
     """A loader of a dataset's batches, epoch by epoch.
 
     batch_size: B; the last batch may be smaller, and any batch where clips are skipped.
@@ -64,7 +79,7 @@ class ClipLoader:
 
     def __init__(
         self,
-        dataset: ClipDataset,
+        dataset: BatchedDataset[B_co],
         batch_size: int,
         *,
         order: Order | None = None,
@@ -81,20 +96,20 @@ class ClipLoader:
             _Guarded(dataset),
             batch_sampler=self._sampler,
             num_workers=workers,
-            collate_fn=_collate,
+            collate_fn=partial(_collate, dataset.stack),
             worker_init_fn=_start,
             persistent_workers=workers > 0,
             multiprocessing_context=worker_context() if workers else None,
         )
 
-    def epoch(self, number: int) -> Iterator[Batch]:
+    def epoch(self, number: int) -> Iterator[B_co]:
         """Return an iterator over the batches of one epoch, without those of unreadable clips only.
 
         number: of the epoch, from 0. Raises VideoError where on_error is "error".
         """
         return (batch for batch in self.batches_in_order(number) if batch is not None)
 
-    def batches_in_order(self, number: int, start: int = 0) -> Iterator[Batch | None]:
+    def batches_in_order(self, number: int, start: int = 0) -> Iterator[B_co | None]:
         """Yield every batch of one epoch, None for a batch of which no clip can be read.
 
         number: of the epoch, from 0. start: how many batches to skip unread, as a resumed run does.
@@ -106,7 +121,7 @@ class ClipLoader:
                 self._report(bad)
             yield batch
 
-    def _batches(self) -> Iterator[tuple[Batch | None, list[BadClip]]]:
+    def _batches(self) -> Iterator[tuple[B_co | None, list[BadClip]]]:
         try:
             yield from self._loader
         except RuntimeError as error:
@@ -132,16 +147,16 @@ class ClipLoader:
             print(f"skipped clip {clip_id!r} ({count}): {bad.error}", file=sys.stderr, flush=True)
 
 
-class _Guarded(Dataset[Clip | BadClip]):
+class _Guarded(Dataset[Any]):
     """A dataset that returns an unreadable clip as a value: a worker's error has a traceback."""
 
-    def __init__(self, dataset: ClipDataset) -> None:
+    def __init__(self, dataset: BatchedDataset[Any]) -> None:
         self.dataset = dataset
 
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, number: int) -> Clip | BadClip:
+    def __getitem__(self, number: int) -> Any:
         try:
             return self.dataset[number]
         except ViddaError as error:
@@ -163,16 +178,14 @@ class _Numbers(Sampler[list[int]]):
             yield self.numbers[at : at + self.batch_size].tolist()
 
 
-def _collate(items: Sequence[Clip | BadClip]) -> tuple[Batch | None, list[BadClip]]:
-    good = [item for item in items if isinstance(item, Clip)]
+def _collate(
+    stack: Callable[[Sequence[Any]], B_co], items: Sequence[Any]
+) -> tuple[B_co | None, list[BadClip]]:
+    good = [item for item in items if not isinstance(item, BadClip)]
     bad = [item for item in items if isinstance(item, BadClip)]
     if not good:
         return None, bad
-    batch = Batch(
-        torch.stack([clip.video for clip in good]),
-        torch.tensor([clip.label for clip in good]),
-        torch.tensor([clip.number for clip in good]),
-    )
+    batch = stack(good)
     if get_worker_info() is not None:
         # Else torch does it in a thread, whose error is lost: the main process would wait for ever.
         try:

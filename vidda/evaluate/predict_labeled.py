@@ -6,10 +6,10 @@ import torch
 
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate.labeled_predictions import join_labels, require_labels, require_same_classes
-from vidda.recognize.inference import predict, require_finite
+from vidda.recognize.infer import infer, require_finite
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import load_card, load_model
-from vidda.types import Manifest
+from vidda.types import Manifest, Predictions
 
 
 def check_model(model: Path, manifest: Manifest, name: str, inference: InferenceConfig) -> Path:
@@ -37,6 +37,7 @@ def predict_labeled(
     """
     recognizer, card = load_model(model)
     loader = inference.loader(card, manifest, on_error="error")
-    found = predict(recognizer.to(device), loader, device, inference.precision, label=str(model))
+    outputs = infer(recognizer.to(device), loader, device, inference.precision, label=str(model))
+    found = Predictions(outputs.ids, outputs.logits.numpy())
     require_finite(found.logits, found.ids, str(model))
     return join_labels(SavedPredictions(str(model), found, card.classes), manifest, name)

@@ -109,7 +109,6 @@ class BiConvLstm(Framewise):
     """
 
     lower_prefixes = ("trunk.", "lstm.")
-    state_dims = 4
 
     def __init__(self, config: BiConvLstmConfig, trunk: FrameTrunk, classes: int) -> None:
         super().__init__()

@@ -6,7 +6,7 @@ from typing import NamedTuple
 import numpy as np
 import torch
 
-from vidda.data.loader import Batch, ClipLoader
+from vidda.data.loader import ClipLoader
 from vidda.recognize.method import SourceBatch, TargetBatch
 
 
@@ -19,14 +19,14 @@ class BatchPair(NamedTuple):
     @property
     def clips(self) -> int:
         """The number of source clips, or of target clips where there is no source."""
-        return len(self.source.video) or len(self.target.video)
+        return len(self.source.inputs) or len(self.target.inputs)
 
     def split(self, count: int, device: torch.device) -> "list[BatchPair]":
         """Return the pair in at most `count` pairs of about equal size, on the device."""
         source = [tensor.to(device, non_blocking=True) for tensor in self.source]
         target = [tensor.to(device, non_blocking=True) for tensor in self.target]
         # An incomplete batch may have fewer clips of one domain; no part is without either.
-        sizes = (len(self.source.video), len(self.target.video))
+        sizes = (len(self.source.inputs), len(self.target.inputs))
         count = min(count, *(size for size in sizes if size))
         sources = zip(*(tensor.tensor_split(count) for tensor in source), strict=True)
         targets = zip(*(tensor.tensor_split(count) for tensor in target), strict=True)
@@ -59,14 +59,17 @@ class Feed:
             readable = [batch for batch in batches if batch is not None]
             yield self._pair(readable) if len(readable) == len(loaders) else None
 
-    def _pair(self, batches: list[Batch]) -> BatchPair:
-        first, last = batches[0], batches[-1]
+    def _pair(self, batches: list[tuple[torch.Tensor, torch.Tensor, torch.Tensor]]) -> BatchPair:
+        inputs, labels, number = batches[0]
         if self.target is None:
-            return BatchPair(SourceBatch(*first), TargetBatch(first.video[:0], first.number[:0]))
-        target = TargetBatch(last.video, last.number)
+            return BatchPair(
+                SourceBatch(inputs, labels, number), TargetBatch(inputs[:0], number[:0])
+            )
+        target_inputs, _, target_number = batches[-1]
+        target = TargetBatch(target_inputs, target_number)
         if self.source is None:
-            return BatchPair(SourceBatch(last.video[:0], last.label[:0], last.number[:0]), target)
-        return BatchPair(SourceBatch(*first), target)
+            return BatchPair(SourceBatch(inputs[:0], labels[:0], number[:0]), target)
+        return BatchPair(SourceBatch(inputs, labels, number), target)
 
     def ids(self, pair: BatchPair) -> list[str]:
         """Return the ids of the clips of a pair."""

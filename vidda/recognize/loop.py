@@ -22,7 +22,8 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vidda.errors import ViddaError
 from vidda.progress import meter
 from vidda.recognize.feed import BatchPair, Feed
-from vidda.recognize.method import Method, Outputs
+from vidda.recognize.infer import Outputs
+from vidda.recognize.method import Method
 from vidda.recognize.optim import ScheduleConfig, set_learning_rate
 from vidda.recognize.saved_recognizer import WEIGHTS, save_weights
 from vidda.run import RunFolder
@@ -76,8 +77,9 @@ class Position:
 class LoopModules:
     """The modules that a run trains, and what it trains them with.
 
-    model: the bare model. prepared: the model that runs on the device, compiled or wrapped for
-    several processes. rate: highest learning rate. average: moving average of the model, or None.
+    model: the bare model, which is saved. prepared: the module that runs on the device: the model,
+    or the one around it that takes the batches, compiled or wrapped for several processes. rate:
+    highest learning rate. average: moving average of the model, or None.
     """
 
     accelerator: Accelerator

@@ -162,13 +162,15 @@ class LoopConfig(Config):
         method: Method,
         accelerator: Accelerator,
         *,
+        runner: nn.Module | None = None,
         layer_decay: float = 1.0,
         ema: float | None = None,
     ) -> LoopModules:
         """Return the model and the method on their device, the optimizer and the moving average.
 
-        layer_decay: factor of the learning rate from each layer to the one below it; 1: the same
-        for all. ema: decay of the moving average, or None for none.
+        runner: the module around the model that takes the batches; None: the model. layer_decay:
+        factor of the learning rate from each layer to the one below it; 1: the same for all. ema:
+        decay of the moving average, or None for none.
         """
         model = model.to(accelerator.device)
         if self.channels_last:
@@ -179,7 +181,8 @@ class LoopConfig(Config):
         groups += param_groups(method, rate, decay, 1.0)
         optimizer = self.optimizer.build(groups)
         average = None if ema is None else ema_copy(model, ema)
-        run_by = torch.compile(model) if self.compile else model
+        takes_batches = model if runner is None else runner
+        run_by = torch.compile(takes_batches) if self.compile else takes_batches
         prepared, optimizer = accelerator.prepare(run_by, optimizer)
         return LoopModules(
             accelerator, model, prepared, optimizer, self.schedule, rate, average, method

@@ -7,6 +7,7 @@ import torch
 from torch import nn
 from torch.nn import functional as F
 
+from vidda.recognize.infer import Outputs
 from vidda.recognize.mixing import mix
 
 
@@ -22,11 +23,12 @@ class Terms(NamedTuple):
 class SourceBatch(NamedTuple):
     """A batch of labeled clips of the source.
 
-    video: (B, C, T, H, W) float, normalized. labels: (B,) int64. number: (B,) int64, the clips'
-    numbers in the manifest. B is 0 for a method that does not use the source.
+    inputs: what the model takes: clips (B, C, T, H, W), float, normalized, or states of clips, (B,
+    ...), for a `FrozenHead`. labels: (B,) int64. number: (B,) int64, the clips' numbers in the
+    manifest. B is 0 for a method that does not use the source.
     """
 
-    video: torch.Tensor
+    inputs: torch.Tensor
     labels: torch.Tensor
     number: torch.Tensor
 
@@ -34,22 +36,12 @@ class SourceBatch(NamedTuple):
 class TargetBatch(NamedTuple):
     """A batch of target clips, which have no labels.
 
-    video: (B, C, T, H, W) float, normalized. number: (B,) int64, the clips' numbers in the target's
-    manifest. B is 0 where training has no target.
+    inputs: as in `SourceBatch`. number: (B,) int64, the clips' numbers in the target's manifest. B
+    is 0 where training has no target.
     """
 
-    video: torch.Tensor
+    inputs: torch.Tensor
     number: torch.Tensor
-
-
-class Outputs(NamedTuple):
-    """A model's outputs for all clips of a manifest, as in testing, in its order.
-
-    features: (N, D). logits: (N, K). Both are float32 on the CPU.
-    """
-
-    features: torch.Tensor
-    logits: torch.Tensor
 
 
 class Method(nn.Module):
@@ -73,9 +65,8 @@ class Method(nn.Module):
     def before_epoch(self, epoch: int, infer_target: Callable[[], Outputs]) -> None:
         """Prepare for an epoch, for instance compute pseudo-labels; by default do nothing.
 
-        infer_target: returns the model's outputs for every target clip; only called when there is a
-        target. What is kept until the end of the epoch must be in buffers, so that a run resumed
-        within it has it.
+        infer_target: returns the model's outputs for every target clip that can be read. What is
+        kept until the end of the epoch must be in buffers, so that a run resumed within it has it.
         """
 
     def after_step(self, model: nn.Module) -> None:
@@ -108,7 +99,7 @@ class Supervised(Method):
         """Return the batch after mixup or CutMix: clips (B, C, T, H, W) and class probabilities (B,
         K).
         """
-        return mix(source.video, source.labels, self.classes, mixup=self.mixup, cutmix=self.cutmix)
+        return mix(source.inputs, source.labels, self.classes, mixup=self.mixup, cutmix=self.cutmix)
 
     def terms(self, logits: torch.Tensor, wanted: torch.Tensor) -> Terms:
         """Return the cross-entropy `loss` and the `accuracy` of logits (B, K).

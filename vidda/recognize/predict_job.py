@@ -18,7 +18,7 @@ from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.recognize.annotate import annotate
-from vidda.recognize.inference import predict, require_finite
+from vidda.recognize.infer import infer, require_finite
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import ModelCard, load_card, load_model
 from vidda.recognize.timeline import Timeline, predict_windows, sliding_windows
@@ -126,11 +126,12 @@ def _predict_clips(config: PredictConfig, clips: Manifest) -> tuple[list[Predict
     model, card = load_model(config.model)
     device = config.torch_device()
     loader = config.loader(card, clips, on_error="skip")
-    found = predict(model.to(device), loader, device, config.precision, label="predicting")
+    found = infer(model.to(device), loader, device, config.precision, label="predicting")
     if not found.ids:
         return [], len(loader.skipped)
-    require_finite(found.logits, found.ids, str(config.model))
-    probabilities = softmax(found.logits.astype(np.float64), axis=1)
+    logits = found.logits.numpy()
+    require_finite(logits, found.ids, str(config.model))
+    probabilities = softmax(logits.astype(np.float64), axis=1)
     lines = [
         PredictionLine((name,), row) for name, row in zip(found.ids, probabilities, strict=True)
     ]

@@ -37,7 +37,7 @@ class MaskedAutoencoding(Method):
 
     def step(self, model: nn.Module, source: SourceBatch, target: TargetBatch) -> Terms:
         """Return the reconstruction loss of the source's clips; labels and target are not used."""
-        video = source.video
+        video = source.inputs
         bare = getattr(model, "module", model)
         assert isinstance(bare, MaskedAutoencoder)
         generator = torch.Generator().manual_seed(int(torch.randint(2**62, ())))

@@ -14,7 +14,7 @@ from vidda.data.frame_sampling import SamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.device import Precision
 from vidda.progress import track
-from vidda.recognize.inference import clip_logits
+from vidda.recognize.infer import infer_batch
 from vidda.video import probe, stream
 
 
@@ -95,10 +95,10 @@ def predict_windows(
     clips = window_clips(path, spans, sampling, transform)
     tracked = track(clips, label=path.name, total=len(spans), unit="windows")
     logits = [
-        clip_logits(model, torch.stack(batch), device, precision)
+        infer_batch(model, torch.stack(batch), device, precision).logits
         for batch in _batched(tracked, batch_size)
     ]
-    return Timeline(spans, probe(path).fps, softmax(np.concatenate(logits), axis=1))
+    return Timeline(spans, probe(path).fps, softmax(torch.cat(logits).numpy(), axis=1))
 
 
 def _batched(clips: Iterable[torch.Tensor], size: int) -> Iterator[list[torch.Tensor]]:

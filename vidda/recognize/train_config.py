@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, ClassVar, Final, Literal
+from typing import Annotated, ClassVar, Final, Generic, Literal, TypeVar
 
 import numpy as np
 from pydantic import Field
@@ -86,8 +86,12 @@ class TrainConfig(LoopConfig):
         return TransformConfig(size=size, crop=crop, normalize=self.transform.normalize)
 
 
+C = TypeVar("C", bound=TrainConfig)
+"""The config of a run, that of a command that trains."""
+
+
 @dataclass(frozen=True)
-class TrainData:
+class TrainData(Generic[C]):
     """The manifests of a run.
 
     train: all training clips. sizes: number of clips of each of the manifests joined in it. val:
@@ -124,7 +128,7 @@ class TrainData:
         ]
         return [one for one in found if one.pairs]
 
-    def order(self, config: TrainConfig, epoch: int) -> np.ndarray:
+    def order(self, config: C, epoch: int) -> np.ndarray:
         """Return the items of one epoch, (N,) int64; the repeats of a clip are adjacent, in one
         batch.
         """

@@ -3,7 +3,7 @@
 import json
 import math
 from pathlib import Path
-from typing import NoReturn
+from typing import Generic, NoReturn
 
 import numpy as np
 import torch
@@ -19,12 +19,12 @@ from vidda.data.saved_predictions import load_predictions, save_predictions
 from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.recognize.feed import Feed
-from vidda.recognize.infer import infer
-from vidda.recognize.inference import predict
+from vidda.recognize.infer import Outputs, infer, join_outputs
 from vidda.recognize.loop import train
-from vidda.recognize.method import Method, Outputs, Supervised
+from vidda.recognize.method import Method, Supervised
+from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved_recognizer import ModelCard, save_model
-from vidda.recognize.train_config import LAST, TrainConfig, TrainData
+from vidda.recognize.train_config import LAST, C, TrainConfig, TrainData
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -34,35 +34,38 @@ def supervised(config: TrainConfig, classes: int) -> Supervised:
     return Supervised(classes, config.label_smoothing, config.mixup, config.cutmix)
 
 
-class TrainingRun:
+class TrainingRun(Generic[C]):
     """The data and modules of a run, from its start to its end.
 
-    steps: optimizer steps in an epoch. feed: the batches of a step. target: the clips whose outputs
-    the method may use before an epoch.
+    steps: optimizer steps in an epoch. feed: the batches of a step.
     """
 
     def __init__(
         self,
-        config: TrainConfig,
-        data: TrainData,
+        config: C,
+        data: TrainData[C],
         accelerator: Accelerator,
-        model: nn.Module,
+        model: Recognizer,
         folder: RunFolder,
         steps: int,
         method: Method,
         feed: Feed,
-        target: Manifest | None = None,
     ) -> None:
         self.config = config
         self.data = data
         self.accelerator = accelerator
+        self.model = model
         self.folder = folder
         self.steps = steps
         self.feed = feed
         self.modules = config.loop_modules(
-            model, method, accelerator, layer_decay=config.layer_decay, ema=config.ema
+            model,
+            method,
+            accelerator,
+            runner=self.runner(model),
+            layer_decay=config.layer_decay,
+            ema=config.ema,
         )
-        self.target = None if target is None else self._test_loader(target)
         self.val = self._test_loader(data.val)
         self.watched = {name: self._test_loader(clips) for name, clips in data.watch.items()}
         self.card = ModelCard(
@@ -88,24 +91,40 @@ class TrainingRun:
             assert position.best_epoch is not None
             self._select(position.best_epoch, position.scores)
 
+    def runner(self, model: Recognizer) -> nn.Module:
+        """Return the module that takes the run's batches: the model itself."""
+        return model
+
+    @property
+    def tested(self) -> Recognizer:
+        """The model that is tested and saved."""
+        tested = self.modules.tested
+        assert isinstance(tested, Recognizer)
+        return tested
+
+    @property
+    def target(self) -> ClipLoader | None:
+        """The clips whose outputs the method may use before an epoch; None in plain training."""
+        return None
+
     def _infer_target(self) -> Outputs:
         """Return the current model's outputs for the target's clips."""
         assert self.target is not None
-        device = self.accelerator.device
-        return infer(self.modules.model, self.target, device, self.config.precision)
+        return self.infer(self.model, self.target)
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:
         """Save predictions of the watched and the validation clips; return the epoch's score, and
         figures.
         """
+        tested = self.tested
         for name, loader in self.watched.items():
-            self._save(name, epoch, self._predict(loader))
-        found = self._predict(self.val)
-        labels = {clip.id: clip.label for clip in self.data.val.clips}
-        known = np.array([labels[clip_id] for clip_id in found.ids])
-        self._save("val", epoch, Predictions(found.ids, found.logits, known))
-        accuracy = float((found.logits.argmax(1) == known).mean())
-        loss = float(F.cross_entropy(torch.from_numpy(found.logits), torch.from_numpy(known)))
+            self.save_outputs(name, epoch, self.infer(tested, loader))
+        found = self.infer(tested, self.val)
+        labels = torch.tensor([self.data.val.clips[n].label for n in found.number.tolist()])
+        self.save_outputs("val", epoch, found, labels)
+        # NumPy's choice among equal logits, as of all who read the saved predictions.
+        accuracy = float((found.logits.numpy().argmax(1) == labels.numpy()).mean())
+        loss = float(F.cross_entropy(found.logits, labels))
         figures = {"val_accuracy": accuracy, "val_loss": loss}
         if self.config.select == LAST:
             return float(epoch), figures
@@ -140,24 +159,29 @@ class TrainingRun:
                     results.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
             print(f"watched {name}: {', '.join(results) or 'no labels'}")
 
-    def _predict(self, loader: ClipLoader) -> Predictions:
-        """Return the predictions of all processes together, in the manifest's order."""
-        own = predict(self.modules.tested, loader, self.accelerator.device, self.config.precision)
-        if self.accelerator.num_processes == 1:
-            return own if own.ids else _raise_unreadable(loader)
-        everyone = gather_object([(own.ids, own.logits)])
-        everyone = [(ids, logits) for ids, logits in everyone if ids]
-        if not everyone:
-            return _raise_unreadable(loader)
-        ids = [clip_id for part, _ in everyone for clip_id in part]
-        logits = np.concatenate([part for _, part in everyone])
-        position = {clip.id: n for n, clip in enumerate(loader.dataset.manifest.clips)}
-        order = sorted(range(len(ids)), key=lambda n: position[ids[n]])
-        return Predictions(tuple(ids[n] for n in order), logits[order])
+    def infer(self, model: Recognizer, loader: ClipLoader) -> Outputs:
+        """Return a model's outputs for the clips of a loader, of all processes together.
 
-    def _save(self, name: str, epoch: int, found: Predictions) -> None:
-        if self.accelerator.is_main_process:
-            save_predictions(self._predictions_path(name, epoch), found, self.data.train.classes)
+        Raises ViddaError when no clip can be read.
+        """
+        device, precision = self.accelerator.device, self.config.precision
+        found = infer(self.runner(model), loader, device, precision)
+        if self.accelerator.num_processes > 1:
+            found = join_outputs(gather_object([found]))
+        return found if found.ids else _raise_unreadable(loader)
+
+    def save_outputs(
+        self, name: str, epoch: int, found: Outputs, labels: torch.Tensor | None = None
+    ) -> None:
+        """Save the predictions of an epoch on the clips called `name`.
+
+        labels: (N,) int64 of these clips, or None where they are unknown.
+        """
+        if not self.accelerator.is_main_process:
+            return
+        known = None if labels is None else labels.numpy()
+        predictions = Predictions(found.ids, found.logits.numpy(), known)
+        save_predictions(self._predictions_path(name, epoch), predictions, self.data.train.classes)
 
     def _predictions_path(self, name: str, epoch: int) -> Path:
         return self.folder.path / "predictions" / name / f"epoch_{epoch:03d}.npz"

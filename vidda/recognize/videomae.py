@@ -97,7 +97,6 @@ class VideoMae(Framewise):
     """
 
     lower_prefixes = ("videomae.",)
-    state_dims = 2
 
     def __init__(
         self, model: "VideoMAEForVideoClassification", video_input: VideoInput, drop_path: float
