@@ -42,6 +42,7 @@ def test_the_time_to_go_is_what_others_of_the_kind_took(tmp_path: Path) -> None:
     assert text([3.0], kinds(trainings[1:])) == (
         "0:03 so far, 6 stages to go, none measured yet (train tiny)"
     )
+    assert text([3.0], []) == "0:03 so far, 1 stage to go, none measured yet (train tiny)"
     for number, seconds in enumerate((10.0, 20.0)):
         records.add(trainings[number], measured(seconds), seconds)
     assert text([5.0], kinds(trainings[3:])) == "0:35 so far, about 0:55 to go"

@@ -75,7 +75,8 @@ def progress_text(
     kinds = list(dict.fromkeys(unknown))
     named = ", ".join(kinds[:MOST_KINDS]) + (", ..." if len(kinds) > MOST_KINDS else "")
     if not left:
-        return f"{text}, {len(stages)} stages to go, none measured yet ({named})"
+        count = f"{len(stages)} stages" if len(stages) > 1 else "1 stage"
+        return f"{text}, {count} to go, none measured yet ({named})"
     known = f"{len(left)} of {len(stages)} stages"
     return f"{text} for {known}, the others not measured yet ({named})"
 
