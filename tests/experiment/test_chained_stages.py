@@ -295,7 +295,7 @@ def test_a_dry_run_checks_personalizations_and_captions_whose_inputs_do_not_exis
     booth, caption, evaluate = "personalize: booth, gs2gr", "caption: ", "evaluate: device "
     assert f"{booth}: method.optimizer: adamw_8bit needs a CUDA device; take adamw" in lines
     assert any(line.startswith(f"{booth}: method.prompt: 'a person' has no") for line in lines)
-    assert any(line.startswith(caption) and "no such folder; correct captioner" in line for line in lines)
+    assert any(caption in line and "no such folder; correct captioner" in line for line in lines)
     assert any(line.startswith(evaluate) for line in lines)
     assert len(lines) == 4
     write_blip(tmp_path / "blip")

@@ -54,7 +54,7 @@ def test_the_time_to_go_is_what_others_of_the_kind_took(tmp_path: Path) -> None:
     )
     others = [("evaluate tiny", "evaluate"), *(("translate a", "translate"), ("report", "report"))]
     assert text([5.0], [*others, ("camera b", "camera")]).endswith(
-        "for 1 of 5 stages, the others not measured yet (evaluate tiny, translate a, report, ...)"
+        "5 stages to go, 4 of them not measured yet (evaluate tiny, translate a, report, ...)"
     )
     assert text([5.0], [("train other", "train")]).endswith("about 0:25 to go"), "of the command"
 

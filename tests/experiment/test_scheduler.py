@@ -120,6 +120,7 @@ def test_a_stage_that_fails_ends_the_others(tmp_path: Path, executor: ExecutorCo
     assert not processes(tmp_path) and threading.active_count() == threads
 
 
+@pytest.mark.slow
 def test_a_stage_that_fails_stops_only_those_that_need_it(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -165,6 +166,7 @@ def test_stages_side_by_side_share_the_cores_and_the_gpus() -> None:
     ]
 
 
+@pytest.mark.slow
 def test_each_child_sees_one_of_the_gpus_that_its_parent_sees(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

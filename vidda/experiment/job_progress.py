@@ -66,7 +66,8 @@ def progress_text(
         else:
             left.append(max(0.0, seconds - spent))
     text = f"{format_duration(so_far)} so far"
-    if left:
+    # A figure for the lesser part of the stages would be taken for that of all.
+    if len(left) > len(unknown):
         # The last ones do not end sooner for running side by side.
         to_go = max(sum(left) / at_once, max(left))
         text += f", about {format_duration(to_go)} to go"
@@ -74,9 +75,10 @@ def progress_text(
         return text
     kinds = list(dict.fromkeys(unknown))
     named = ", ".join(kinds[:MOST_KINDS]) + (", ..." if len(kinds) > MOST_KINDS else "")
-    if not left:
+    if len(left) <= len(unknown):
         count = f"{len(stages)} stages" if len(stages) > 1 else "1 stage"
-        return f"{text}, {count} to go, none measured yet ({named})"
+        unmeasured = f"{len(unknown)} of them not" if left else "none"
+        return f"{text}, {count} to go, {unmeasured} measured yet ({named})"
     known = f"{len(left)} of {len(stages)} stages"
     return f"{text} for {known}, the others not measured yet ({named})"
 
