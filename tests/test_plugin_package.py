@@ -219,7 +219,7 @@ def test_a_package_s_plugins_are_used_from_preparing_to_predicting(
 
 
 def test_help_lists_a_package_s_choices(site: Path) -> None:
-    helped = commands(site, *([name, "--help"] for name in ("prepare", "train", "translate")))
+    helped = commands(site, *([name, "--help-all"] for name in ("prepare", "train", "translate")))
     lines = (
         "PART/NUMBER.mp4, of classes by turns.",
         "One convolution, averaged over the clip.",

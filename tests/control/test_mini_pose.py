@@ -192,7 +192,7 @@ def test_the_script_makes_a_model_and_resumes_to_the_very_same(
 ) -> None:
     one, other = tmp_path / "one", tmp_path / "other"
     assert main([str(one), *data, *TINY, "--measure"]) == 2
-    assert "is not there yet" in capsys.readouterr().err
+    assert "does not exist yet" in capsys.readouterr().err
     assert main([str(one), *data, *TINY]) == 0
     assert main([str(other), *data, *TINY, "--minutes", "0"]) == 3
     assert not (other / "result").exists()

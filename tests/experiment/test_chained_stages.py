@@ -350,7 +350,7 @@ def test_captions_that_leave_out_a_target_clip_are_complete(tmp_path: Path) -> N
     file = tmp_path / "captions" / "captions.csv"
     config = CaptionConfig(**manifests, out=file, captioner=captioner, device="cpu")
     inputs = tuple(manifests.values())
-    stage = Stage("ours", "caption ours", "caption", config, file.parent, file, inputs)
+    stage = Stage("ours", "caption ours", "caption", config, file.parent, file, inputs, title="")
     end = run_stage(stage, tmp_path / "out")
     assert (end.measured.status, end.reason) == (1, "")
     assert "skipped clip 'broken'" in stage.log_file(tmp_path / "out").read_text()
