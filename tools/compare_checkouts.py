@@ -45,7 +45,17 @@ MOVED_KEYS: list[tuple[str, str, str]] = [
 ]
 """Files, and dotted keys in them, or the beginnings of keys, as they were and as they are."""
 NEW_KEYS: list[tuple[str, str]] = [
-    ("whole/config.yaml", "executor.name"),
+    *(
+        ("whole/config.yaml", key)
+        for key in (
+            "executor.name",
+            "captions",
+            "personalize.look.base",
+            "variants.masks.of",
+            "variants.consistent.of",
+            "variants.consistent.captions",
+        )
+    ),
     *(("whole/stages.json", f"stages.{number}.title") for number in range(20)),
 ]
 """Files, and keys in them that only the new checkout has."""
