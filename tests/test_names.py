@@ -22,12 +22,15 @@ SEEDS_DRAWS = {("vidda/data/randomize.py", "randomise")}
 """Files, and old spellings in them that must stay for outputs to stay."""
 
 
-def test_every_class_has_a_name_of_its_own() -> None:
-    found = defaultdict(list)
+def test_every_class_and_type_has_a_name_of_its_own() -> None:
+    found = defaultdict(set)
     for file, node in _nodes():
-        if isinstance(node, ast.ClassDef) and not node.name.startswith("_"):
-            found[node.name].append(file)
-    assert {name: files for name, files in found.items() if len(files) > 1} == {}
+        if isinstance(node, ast.ClassDef):
+            found[node.name].add(file)
+        elif isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            found[node.targets[0].id].add(file)
+    types = {name: files for name, files in found.items() if re.match("[A-Z]+[a-z]", name)}
+    assert {name: files for name, files in types.items() if len(files) > 1} == {}
 
 
 def test_every_module_has_a_name_of_its_own() -> None:

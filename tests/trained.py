@@ -6,7 +6,7 @@ import numpy as np
 import torch
 from clips import moving
 
-from vidda.data.frame_sampling import SamplingConfig, UniformSampling
+from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.manifest import csv_header, csv_lines, save_manifest, write_csv, write_dataset
 from vidda.data.transforms import TransformConfig
 from vidda.recognize.biconvlstm import BiConvLstmConfig, PooledHeadConfig
@@ -25,7 +25,7 @@ def checkpoint(
     folder: Path,
     seed: int = 0,
     classes: tuple[str, ...] = CLASSES,
-    sampling: SamplingConfig | None = None,
+    sampling: FrameSamplingConfig | None = None,
 ) -> Path:
     """A checkpoint in `folder/checkpoints/best`, as vidda train leaves it; gives `folder`."""
     torch.manual_seed(seed)

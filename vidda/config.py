@@ -17,6 +17,7 @@ from pydantic import (
     AfterValidator,
     BaseModel,
     ConfigDict,
+    Field,
     ValidationError,
     ValidationInfo,
     field_validator,
@@ -105,6 +106,14 @@ def _file_name(name: str) -> str:
     except ViddaError as error:
         raise ValueError(str(error)) from None
 
+
+Count = Annotated[int, Field(ge=1)]
+"""A number of things, of which there is at least one."""
+
+Processes = Annotated[
+    int, Field(ge=0, description="number of processes; 0 takes one for each core")
+]
+"""The key jobs of commands that work in parallel processes."""
 
 FileName = Annotated[str, AfterValidator(_file_name)]
 """A key, or a value, that becomes the name of a file or folder."""

@@ -170,8 +170,8 @@ def _spoken(key: Key) -> str:
 def _legend(text: str) -> list[str]:
     """Return what `[]` and NAME stand for, if a help has them."""
     kinds = {"[].": "[] is .0, .1, ...", ".NAME": "NAME is a name of your own"}
-    told = [kind for sign, kind in kinds.items() if sign in text]
-    return ["; ".join(told)] if told else []
+    notes = [kind for sign, kind in kinds.items() if sign in text]
+    return ["; ".join(notes)] if notes else []
 
 
 def _section(title: str, top: Sequence[Key], keys: Sequence[Key], every: bool) -> list[str]:
@@ -226,7 +226,7 @@ def _switch(key: Key) -> str:
 
 
 def _beside(label: str, text: str) -> list[str]:
-    """Return a label and, beside it, a text; what does not fit goes on below the text."""
+    """Return a label and, beside it, a text; what does not fit continues below it."""
     indent = LEFT + 4 if len(label) <= LEFT else 6
     return _wrapped(f"{label:<{LEFT}}  {text}", "  ", " " * indent)
 

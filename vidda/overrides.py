@@ -203,8 +203,7 @@ def _fill(models: list[type[BaseModel]], default: Any, data: Any) -> None:
         if field is None or not (inner := models_in(field.annotation)):
             continue
         if step_into(field.annotation) == "":
-            stands = getattr(default, name) if default else default_of(field)
-            _fill(inner, stands, below)
+            _fill(inner, getattr(default, name) if default else default_of(field), below)
         elif isinstance(below, dict | list):
             for one in below.values() if isinstance(below, dict) else below:
                 _fill(inner, None, one)

@@ -19,9 +19,9 @@ lists its keys. The groups, and where what a config class has to offer is descri
     vidda.backbones    `vidda.translate.backbone.BackboneChoice`, of a `vidda.config.Config`
 
 A config class derives from the one named there and has `name: Literal["mine"] = "mine"`, by which
-it is chosen; its other fields are its keys, and its docstring's first line is its help. vidda reads
-it as the union is made, so its module imports at its top no module of vidda that reads the union,
-such as `vidda.recognize.saved_recognizer`.
+it is chosen; its other fields are its keys, and its docstring's first paragraph, one sentence, is
+its help. vidda reads it as the union is made, so its module imports at its top no module of vidda
+that reads the union, such as `vidda.recognize.saved_recognizer`.
 """
 
 import sys

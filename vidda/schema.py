@@ -19,7 +19,8 @@ class Key:
     path: names from the top. `[]` stands for an index of a list and NAME for a name of a mapping;
     `name=coral` is a choice, which the names after it belong to.
     type: as YAML writes it, "" for a choice. default: as YAML, "required", or "" where keys below
-    have their own. step: what stands in a path for an item of the value, "" where it has none.
+    have their own. step: `[]` or NAME, by which a path names an item of the value; "" where
+    it has none.
     """
 
     path: tuple[str, ...]
@@ -41,8 +42,8 @@ def describe(
 ) -> Iterator[Key]:
     """Yield every key of a config class with those below it; at each level required ones first.
 
-    above: path of the key that the class stands at. default: what stands there by default, if it is
-    of this class; its values are then the defaults, and not the class's own.
+    above: path of the key whose value is of this class. default: its default value, if it is of
+    this class; its values are then the defaults, and not the class's own.
     """
     values = {
         name: getattr(default, name) if default else field.get_default(call_default_factory=True)

@@ -12,7 +12,7 @@ from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.files import inside, resolve_builtin
 
-Variant = Annotated[
+FileVariant = Annotated[
     str | None,
     Field(description="fp16 takes the files *.fp16.safetensors; null takes those without variant"),
 ]
@@ -25,7 +25,7 @@ class Folder(Config):
     path: Path = Field(
         description="the folder or file; builtin:mini_diffusion is the model that vidda ships"
     )
-    variant: Variant = None
+    variant: FileVariant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
         """Return the path of the folder or file.
@@ -54,7 +54,7 @@ class Hub(Config):
     revision: str | None = Field(
         default=None, description="branch, tag or commit of the repository; null takes main"
     )
-    variant: Variant = None
+    variant: FileVariant = None
 
     def find(self, key: str, patterns: Sequence[str], download: bool) -> Path:
         """Return the repository's folder in the cache.

@@ -13,7 +13,7 @@ from tests.tiny import BICONVLSTM
 from vidda.adapt.joint import MethodSettings
 from vidda.adapt.losses.contrastive import supervised_contrast
 from vidda.adapt.losses.correlation import coral
-from vidda.adapt.methods import MethodConfig
+from vidda.adapt.methods import AnyMethodConfig
 from vidda.adapt.online import Online
 from vidda.errors import ViddaError
 from vidda.recognize.feed import BatchPair
@@ -28,7 +28,7 @@ CLASSES = 3
 def built(name: str, folder: Path) -> tuple[Any, Recognizer, Method]:
     """A method's config, a tiny model and the method, at the start of a run."""
     torch.manual_seed(0)
-    config: Any = TypeAdapter(MethodConfig).validate_python(method(name))
+    config: Any = TypeAdapter(AnyMethodConfig).validate_python(method(name))
     recognizer: Any = TypeAdapter(ModelConfig).validate_python(BICONVLSTM)
     model = recognizer.build(CLASSES).train()
     supervised = Supervised(CLASSES, smoothing=0.1, mixup=0.0, cutmix=0.0)

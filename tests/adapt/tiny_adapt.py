@@ -14,14 +14,14 @@ from tests.trained import labeled
 from vidda import config
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.adapt.job import run
-from vidda.adapt.methods import MethodConfig
+from vidda.adapt.methods import AnyMethodConfig
 from vidda.data.manifest import save_manifest
 from vidda.recognize import loop
 from vidda.types import Manifest
 
 METHODS = [
     get_args(schema.model_fields["name"].annotation)[0]
-    for schema in get_args(get_args(MethodConfig)[0])
+    for schema in get_args(get_args(AnyMethodConfig)[0])
 ]
 
 # What does not fit clips of 32 pixels, or would only be slow.

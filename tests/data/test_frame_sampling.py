@@ -7,7 +7,7 @@ from pydantic import TypeAdapter, ValidationError
 from vidda.data.frame_sampling import (
     CenterSampling,
     DenseSampling,
-    SamplingConfig,
+    FrameSamplingConfig,
     UniformSampling,
     ViewsSampling,
     clip_rng,
@@ -29,7 +29,7 @@ def rng(clip: str = "clip", epoch: int = 0, seed: int = 0) -> np.random.Generato
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
 @pytest.mark.parametrize("length", [1, 2, 7, 8, 21, 22, 23, 250])
-def test_numbers_are_of_the_clip(sampler: SamplingConfig, length: int) -> None:
+def test_numbers_are_of_the_clip(sampler: FrameSamplingConfig, length: int) -> None:
     for clip in range(20):
         picked = sampler.pick(length, rng(str(clip)))
         assert picked.shape == (getattr(sampler, "clips", 1), 8)
@@ -72,7 +72,7 @@ def test_views_span_the_clip() -> None:
 
 
 @pytest.mark.parametrize("sampler", SAMPLERS, ids=repr)
-def test_seed_epoch_and_clip_decide(sampler: SamplingConfig) -> None:
+def test_seed_epoch_and_clip_decide(sampler: FrameSamplingConfig) -> None:
     def draw(clip: str, epoch: int, seed: int) -> tuple[int, ...]:
         return tuple(sampler.pick(250, rng(clip, epoch, seed)).ravel().tolist())
 
@@ -91,7 +91,7 @@ def test_purposes_do_not_share_draws() -> None:
 
 
 def test_the_union_is_the_registry() -> None:
-    union = TypeAdapter(SamplingConfig)
+    union = TypeAdapter(FrameSamplingConfig)
     assert union.validate_python({"name": "dense", "stride": 5}) == DenseSampling(stride=5)
     for wrong in (
         {"name": "sparse"},

@@ -13,7 +13,11 @@ from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.loading import Models, load_models
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
-from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, Kind, WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import (
+    ControlKind,
+    ControlNetConfig,
+    WeightsConfig,
+)
 from vidda.weights import Folder
 
 SIDE = 32
@@ -21,7 +25,7 @@ SIDE = 32
 
 def tiny_models(
     folder: Path,
-    kinds: tuple[Kind, ...] = ("edges", "pose"),
+    kinds: tuple[ControlKind, ...] = ("edges", "pose"),
     windows: tuple[tuple[float, float], ...] = ((0.0, 1.0), (0.0, 1.0)),
 ) -> Models:
     """Models in float32 from `folder`, which is filled when it is empty."""

@@ -2,13 +2,14 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from vidda.adapt.joint import MethodSettings
-from vidda.adapt.methods import MethodConfig
+from vidda.adapt.methods import AnyMethodConfig
+from vidda.config import Count
 from vidda.data import load_manifest
 from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.recognize.train_config import TrainConfig, TrainData, load_data
@@ -24,10 +25,10 @@ class AdaptConfig(TrainConfig):
     """
 
     target: Path = Field(description="manifest of target clips; labels in it are not read")
-    target_batch_size: Annotated[int, Field(ge=1)] | None = Field(
+    target_batch_size: Count | None = Field(
         None, description="target clips in a step; null: the same as batch_size"
     )
-    method: MethodConfig = Field(description="adaptation method, chosen by its name")
+    method: AnyMethodConfig = Field(description="adaptation method, chosen by its name")
     start: Path | None = Field(
         None,
         description="run or checkpoint of the same recognizer to start from; null: model as built",

@@ -25,9 +25,9 @@ from vidda.adapt.vitta import VittaConfig
 from vidda.plugins import union
 
 if TYPE_CHECKING:
-    MethodConfig = MethodConfig
+    AnyMethodConfig = MethodConfig
 else:
-    MethodConfig = union(
+    AnyMethodConfig = union(
         "vidda.methods",
         MethodConfig,
         SourceOnlyConfig,

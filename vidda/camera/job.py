@@ -23,11 +23,15 @@ from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.camera_statistics import CameraStatistics
 from vidda.camera.target import CameraConfig, has_camera_statistics, target_clips, target_statistics
+from vidda.config import Count, Processes
 from vidda.data import load_manifest
 from vidda.data.derived import SIDECARS, DerivedFiles
 from vidda.data.frame_sampling import clip_rng
 from vidda.data.manifest import first_problems
 from vidda.data.versions import (
+    ClipSeed,
+    Copies,
+    IdSuffix,
     Version,
     manifest_written,
     missing,
@@ -52,28 +56,19 @@ class CameraJobConfig(CameraConfig):
 
     input: Path = Field(description="manifest of clips, synthetic or translated")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
-    name: str = Field(
-        default="camera",
-        pattern=r"^[\w-]+$",
-        description="ending of the new clips' ids, <id>@<name>; runs on the same clips need"
-        " different names to be trained on together",
-    )
-    size: Annotated[int, Field(ge=1)] | None = Field(
+    name: IdSuffix = "camera"
+    size: Count | None = Field(
         default=None,
         description="shorter side in pixels at which target clips are measured; null: the median"
         " of the input; the input itself keeps its size",
     )
-    copies: int = Field(
-        default=1, ge=1, description="versions of every clip, each with another random camera"
-    )
+    copies: Copies = 1
     crf: Annotated[int, Field(ge=0, le=51)] | None = Field(
         default=18,
         description="quality of the H.264 videos, lower is better and larger; null: lossless",
     )
-    seed: int = Field(
-        default=0, ge=0, description="seed of everything random, together with a clip's id"
-    )
-    jobs: int = Field(default=0, ge=0, description="number of processes; 0: one for each core")
+    seed: ClipSeed = 0
+    jobs: Processes = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,12 +12,13 @@ import logging
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from vidda import video
+from vidda.config import Count
 from vidda.control.clip_flow import FlowTarget
 from vidda.control.contact_sheet import (
     contact_sheet,
@@ -39,7 +40,6 @@ from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
 CLIPS, FAILED = "clips", "failed.csv"
-Count = Annotated[int, Field(ge=1)]
 
 log = logging.getLogger("vidda")
 

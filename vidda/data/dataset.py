@@ -10,7 +10,7 @@ import torch
 from torch.utils.data import Dataset
 
 from vidda.data.frame_cache import FrameCache
-from vidda.data.frame_sampling import SamplingConfig, clip_rng
+from vidda.data.frame_sampling import FrameSamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.files import inside
 from vidda.shared_memory import share
@@ -61,7 +61,7 @@ class ClipDataset(Dataset[Clip]):
     def __init__(
         self,
         manifest: Manifest,
-        sampling: SamplingConfig,
+        sampling: FrameSamplingConfig,
         transform: TransformConfig,
         *,
         seed: int = 0,

@@ -13,9 +13,9 @@ from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.plugins import union
 
 if TYPE_CHECKING:
-    Dataset = DatasetConfig
+    AnyDatasetConfig = DatasetConfig
 else:
-    Dataset = union(
+    AnyDatasetConfig = union(
         "vidda.datasets",
         DatasetConfig,
         RocogV2,

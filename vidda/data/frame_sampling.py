@@ -12,7 +12,7 @@ from pydantic import Field
 
 from vidda.config import Config
 
-Frames = Annotated[int, Field(ge=1, description="frames T that are sampled of one clip")]
+FrameCount = Annotated[int, Field(ge=1, description="frames T that are sampled of one clip")]
 Stride = Annotated[int, Field(ge=1, description="distance of neighboring sampled frames")]
 
 
@@ -30,7 +30,7 @@ class UniformSampling(Config):
     """One frame of each of T equal segments of the clip (TSN, arXiv 1608.00859, section 3.1)."""
 
     name: Literal["uniform"] = "uniform"
-    frames: Frames = 16
+    frames: FrameCount = 16
     jitter: bool = Field(
         default=True, description="sample the frame of each segment at random; else its middle one"
     )
@@ -51,7 +51,7 @@ class DenseSampling(Config):
     """T frames a stride apart, from a random start (SlowFast, arXiv 1812.03982, section 4)."""
 
     name: Literal["dense"] = "dense"
-    frames: Frames = 16
+    frames: FrameCount = 16
     stride: Stride = 2
 
     @property
@@ -70,7 +70,7 @@ class CenterSampling(Config):
     """T frames a stride apart from the middle of the clip."""
 
     name: Literal["center"] = "center"
-    frames: Frames = 16
+    frames: FrameCount = 16
     stride: Stride = 2
 
     @property
@@ -91,7 +91,7 @@ class ViewsSampling(Config):
     """
 
     name: Literal["views"] = "views"
-    frames: Frames = 16
+    frames: FrameCount = 16
     stride: Stride = 2
     clips: int = Field(default=10, ge=1, description="number K of windows over the clip")
 
@@ -108,7 +108,7 @@ class ViewsSampling(Config):
         return np.stack([_window(s, self.frames, self.stride, length) for s in starts])
 
 
-SamplingConfig = Annotated[
+FrameSamplingConfig = Annotated[
     UniformSampling | DenseSampling | CenterSampling | ViewsSampling, Field(discriminator="name")
 ]
 

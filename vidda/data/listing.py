@@ -25,17 +25,17 @@ IMAGES = frozenset((".png", ".jpg", ".jpeg", ".bmp", ".webp"))
 Tree = dict[str, tuple[int, int]]
 """Every file under a root, by its path with forward slashes: (size in bytes, mtime in ns)."""
 
-Kind = Literal[
+ProblemKind = Literal[
     "line", "class", "missing", "unreadable", "duplicate", "unlisted", "suffix", "columns"
 ]
 
-BLOCKING: dict[Kind, str] = {
+BLOCKING: dict[ProblemKind, str] = {
     "line": "correct the list",
     "class": "move the file to its class's folder or correct the list",
 }
 """Mistakes that have to be corrected, with the remedy."""
 
-DROPPING: dict[Kind, str] = {
+DROPPING: dict[ProblemKind, str] = {
     "missing": "get the files, or continue without them by allow_missing=true",
     "unreadable": "get the files again, or continue without them by allow_missing=true",
 }
@@ -53,7 +53,7 @@ class Problem:
     root, or `list.txt:17`. text: the message; "" where the kind says all.
     """
 
-    kind: Kind
+    kind: ProblemKind
     where: str
     text: str
 
@@ -81,7 +81,7 @@ class Listing:
     notes: list[str] = field(default_factory=list)
     covered: tuple[str, ...] = ("",)
 
-    def problem(self, kind: Kind, where: str, text: str) -> None:
+    def problem(self, kind: ProblemKind, where: str, text: str) -> None:
         """Add a problem.
 
         where: the file's path under the root, or `list.txt:17`. text: the message.

@@ -20,9 +20,9 @@ from pathlib import Path
 
 from pydantic import Field
 
-from vidda.config import Config, dump
+from vidda.config import Config, Processes, dump
 from vidda.console import console
-from vidda.data.datasets import Dataset
+from vidda.data.datasets import AnyDatasetConfig
 from vidda.data.list_checks import ListCheck, check_lists
 from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
 from vidda.data.manifest import (
@@ -51,7 +51,7 @@ class PrepareConfig(Config):
 
     root: Path = Field(description="folder of the videos (for RoCoG-v2 also of its zip files)")
     out: Path = Field(description="folder to write manifest.csv and splits/ to")
-    dataset: Dataset = Field(description="layout of the data, chosen by its name")
+    dataset: AnyDatasetConfig = Field(description="layout of the data, chosen by its name")
     verify: bool = Field(default=False, description="decode every clip to its end")
     allow_missing: bool = Field(
         default=False, description="continue without clips that are missing or cannot be decoded"
@@ -63,7 +63,7 @@ class PrepareConfig(Config):
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
     )
-    jobs: int = Field(default=0, ge=0, description="number of processes; 0 takes one for each core")
+    jobs: Processes = 0
 
 
 def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:

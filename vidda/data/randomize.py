@@ -19,12 +19,15 @@ import numpy as np
 from pydantic import Field
 
 from vidda import video
-from vidda.config import Config
+from vidda.config import Config, Processes
 from vidda.data import load_manifest, randomize_clip
 from vidda.data.frame_sampling import clip_rng
 from vidda.data.manifest import first_problems
 from vidda.data.randomize_clip import Background
 from vidda.data.versions import (
+    ClipSeed,
+    Copies,
+    IdSuffix,
     Version,
     manifest_written,
     missing,
@@ -47,12 +50,7 @@ class RandomizeConfig(Config):
 
     input: Path = Field(description="manifest of clips with sidecars that hold masks")
     out: Path = Field(description="run folder to write; its manifest.csv can be trained on")
-    name: str = Field(
-        default="randomized",
-        pattern=r"^[\w-]+$",
-        description="suffix of the new clips' ids, <id>@<name>; runs on the same clips need"
-        " different names to be trained on together",
-    )
+    name: IdSuffix = "randomized"
     backgrounds: tuple[Background, ...] = Field(
         default=("colors", "textures", "clips"),
         min_length=1,
@@ -60,12 +58,12 @@ class RandomizeConfig(Config):
         " another clip without its people",
     )
     clothes: bool = Field(default=True, description="give people other clothes too")
-    copies: int = Field(default=1, ge=1, description="number of versions of every clip")
+    copies: Copies = 1
     crf: int = Field(
         default=18, ge=0, le=51, description="quality of the H.264 videos, lower is better"
     )
-    seed: int = Field(default=0, ge=0, description="with a clip's id it decides all that is random")
-    jobs: int = Field(default=0, ge=0, description="number of processes; 0 takes one for each core")
+    seed: ClipSeed = 0
+    jobs: Processes = 0
 
 
 def run(config: RandomizeConfig, *, dry_run: bool, resume: bool) -> int:

@@ -12,7 +12,11 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Annotated
 
+from pydantic import Field
+
+from vidda.config import Count
 from vidda.data import derived
 from vidda.data.derived import DerivedFiles, video_path
 from vidda.data.manifest import DATASET, save_manifest
@@ -21,6 +25,19 @@ from vidda.progress import track
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 from vidda.workers import WorkerSpawnContext, start_worker
+
+IdSuffix = Annotated[
+    str,
+    Field(
+        pattern=r"^[\w-]+$",
+        description="suffix of the new clips' ids, <id>@<name>; runs on the same clips need"
+        " different names to be trained on together",
+    ),
+]
+Copies = Annotated[
+    Count, Field(description="number of versions of every clip, each drawn at random by itself")
+]
+ClipSeed = Annotated[int, Field(ge=0, description="with a clip's id it decides all that is random")]
 
 MANIFEST = "manifest.csv"
 CHUNK = 8

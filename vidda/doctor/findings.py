@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-State = Literal["ok", "missing", "broken"]
+FindingState = Literal["ok", "missing", "broken"]
 
 
 class MissingPart(Exception):
@@ -14,5 +14,5 @@ class MissingPart(Exception):
 class Finding:
     """Result of a check. detail: one line that describes the part or its fault."""
 
-    state: State
+    state: FindingState
     detail: str

@@ -12,9 +12,9 @@ from rich.table import Table
 
 from vidda.config import Config
 from vidda.doctor.checks import GROUPS, Check
-from vidda.doctor.findings import Finding, State
+from vidda.doctor.findings import Finding, FindingState
 
-COLORS: dict[State, str] = {"ok": "green", "missing": "yellow", "broken": "red"}
+COLORS: dict[FindingState, str] = {"ok": "green", "missing": "yellow", "broken": "red"}
 TIMEOUT_S = 120.0
 
 

@@ -8,13 +8,12 @@ from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
 from vidda import video
-from vidda.config import Config
+from vidda.config import Config, Count, Processes
 from vidda.data import derived
 from vidda.errors import ViddaError
 from vidda.files import atomic, discard_partial, inside, require_free, write_text
@@ -28,8 +27,6 @@ from vidda.workers import WorkerSpawnContext, start_worker
 SETTINGS = "mini.json"
 BYTES_PER_CLIP = 120_000  # of 16 frames of 112x112
 CHUNK = 8
-
-Count = Annotated[int, Field(ge=1)]
 
 
 class MiniConfig(Config):
@@ -50,7 +47,7 @@ class MiniConfig(Config):
         tuple(sorted(FACTORS)),
         description="factors that make real clips look real; fewer for a diagnosis",
     )
-    jobs: int = Field(0, ge=0, description="number of processes; 0 takes one for each core")
+    jobs: Processes = 0
 
     @property
     def sizes(self) -> layout.Sizes:

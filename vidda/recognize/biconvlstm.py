@@ -5,20 +5,19 @@ Videos, ECCV Workshops 2018. The paper's model is the default: VGG13 without its
 differences of adjacent 224x224 frames, 512 channels, four linear layers.
 """
 
-from typing import Annotated, Literal
+from typing import Literal
 
 import torch
 from pydantic import Field
 from torch import nn
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.frame_trunk import FrameTrunk, TorchvisionTrunkConfig, TrunkConfig
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.recognizer import RecognizerConfig
 
 Input = Literal["frames", "differences", "both"]
-Width = Annotated[int, Field(ge=1)]
 
 
 class FlatHeadConfig(Config):
@@ -28,7 +27,7 @@ class FlatHeadConfig(Config):
     grid: int = Field(
         default=14, ge=1, description="cells per side that the feature map is averaged to"
     )
-    hidden: tuple[Width, ...] = Field(
+    hidden: tuple[Count, ...] = Field(
         default=(1000, 256, 10), description="widths of the hidden layers before the last layer"
     )
 
@@ -72,7 +71,7 @@ class BiConvLstmConfig(RecognizerConfig):
         default=False,
         description="scale each channel of each clip to mean 0 and deviation 1 before the trunk",
     )
-    hidden: Width = Field(default=512, description="channels of the ConvLSTM's state")
+    hidden: Count = Field(default=512, description="channels of the ConvLSTM's state")
     head: FlatHeadConfig | PooledHeadConfig = Field(
         default=FlatHeadConfig(),
         discriminator="name",

@@ -9,9 +9,9 @@ from pydantic import Field, field_validator
 from torch import nn
 from torchvision.models import ResNet, get_model, get_model_weights, list_models
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.errors import ViddaError
-from vidda.recognize.pretrained_weights import WeightsConfig, load_state, read_weights
+from vidda.recognize.pretrained_weights import PretrainedWeightsConfig, load_state, read_weights
 
 
 class FrameTrunk(nn.Sequential):
@@ -26,7 +26,7 @@ class SmallTrunkConfig(Config):
     """A few narrow layers, to train from scratch in minutes on a CPU."""
 
     name: Literal["small"] = "small"
-    widths: tuple[Annotated[int, Field(ge=1)], ...] = Field(
+    widths: tuple[Count, ...] = Field(
         default=(24, 48, 64, 96),
         min_length=1,
         description="channels of the stages, each of which halves the size",
@@ -61,7 +61,7 @@ class TorchvisionTrunkConfig(Config):
     stride: Literal[2, 4, 8, 16, 32] = Field(
         default=16, description="pixels that one cell of the feature map spans"
     )
-    weights: WeightsConfig | None = Field(
+    weights: PretrainedWeightsConfig | None = Field(
         default=None, description="ImageNet weights; null: train from scratch"
     )
 

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.data.dataset import ClipDataset
-from vidda.data.frame_sampling import SamplingConfig, ViewsSampling
+from vidda.data.frame_sampling import FrameSamplingConfig, ViewsSampling
 from vidda.data.loader import ClipLoader
 from vidda.data.transforms import CenterCrop, ThreeCrops, TransformConfig
 from vidda.device import Precision, torch_device
@@ -43,7 +43,7 @@ class InferenceConfig(Config):
     workers: int = Field(default=2, ge=0, description="processes that decode; 0: the main process")
     cache: Path | None = Field(default=None, description="folder for decoded frames")
 
-    def sampling(self, card: ModelCard) -> SamplingConfig:
+    def sampling(self, card: ModelCard) -> FrameSamplingConfig:
         """Return how frames are sampled; raises ViddaError when `clips` needs a stride and there is
         none.
         """

@@ -11,9 +11,9 @@ from accelerate import Accelerator
 from pydantic import Field
 from torch import nn
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.data.dataset import ClipDataset
-from vidda.data.frame_sampling import SamplingConfig, UniformSampling
+from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.loader import ClipLoader, Order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.device import Precision
@@ -40,7 +40,7 @@ class LoopConfig(Config):
 
     run: Path = Field(description="run folder to write")
     train: tuple[Path, ...] = Field(min_length=1, description="manifests to train on")
-    sampling: SamplingConfig = Field(
+    sampling: FrameSamplingConfig = Field(
         UniformSampling(), description="how frames of a training clip are sampled"
     )
     transform: TransformConfig = Field(
@@ -73,7 +73,7 @@ class LoopConfig(Config):
         "error", description="stop at a clip that cannot be read, or skip it"
     )
     log_every: int = Field(10, ge=1, description="steps between lines of metrics.jsonl")
-    save_every: Annotated[int, Field(ge=1)] | None = Field(
+    save_every: Count | None = Field(
         None, description="steps between checkpoints besides those after each epoch; null: none"
     )
     keep: int = Field(1, ge=1, description="newest checkpoints that are kept, besides the best")

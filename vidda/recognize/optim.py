@@ -11,7 +11,7 @@ from torch import nn
 from vidda.config import Config
 from vidda.recognize.recognizer import Recognizer
 
-Rate = Annotated[float, Field(gt=0, description="highest learning rate")]
+HighestRate = Annotated[float, Field(gt=0, description="highest learning rate")]
 Decay = Annotated[
     float, Field(ge=0, description="weight decay of matrices, not of biases or norms")
 ]
@@ -24,7 +24,7 @@ class AdamWConfig(Config):
     """AdamW (Loshchilov and Hutter, arXiv 1711.05101)."""
 
     name: Literal["adamw"] = "adamw"
-    lr: Rate = 1e-3
+    lr: HighestRate = 1e-3
     weight_decay: Decay = 0.05
     betas: tuple[float, float] = Field(
         default=(0.9, 0.999), description="decay of the first and second moment of the gradient"
@@ -42,7 +42,7 @@ class SgdConfig(Config):
     """Stochastic gradient descent with Nesterov momentum."""
 
     name: Literal["sgd"] = "sgd"
-    lr: Rate = 0.01
+    lr: HighestRate = 0.01
     weight_decay: Decay = 1e-4
     momentum: float = Field(
         default=0.9, ge=0, lt=1, description="Nesterov momentum; 0: plain gradient descent"

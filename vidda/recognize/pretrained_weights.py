@@ -16,7 +16,7 @@ from vidda.errors import ViddaError
 
 log = logging.getLogger("vidda")
 
-State = dict[str, torch.Tensor]
+StateDict = dict[str, torch.Tensor]
 """Tensors by the names of a state_dict."""
 
 
@@ -35,7 +35,7 @@ class LibraryWeights(Config):
     name: Literal["library"] = "library"
 
 
-WeightsConfig = Annotated[FileWeights | LibraryWeights, Field(discriminator="name")]
+PretrainedWeightsConfig = Annotated[FileWeights | LibraryWeights, Field(discriminator="name")]
 
 Head = Annotated[
     Literal["new", "loaded"],
@@ -53,7 +53,7 @@ def check_head(head: Head, weights: object | None) -> None:
         raise ValueError("head: loaded needs weights to load it from; set weights or head: new")
 
 
-def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, State]:
+def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, StateDict]:
     """Return the source of the weights for messages, and every tensor by its name, on the CPU.
 
     url: of the library's file. Raises ViddaError when a file is missing or has no tensors, and when
@@ -64,7 +64,9 @@ def read_weights(weights: FileWeights | LibraryWeights, url: str) -> tuple[str, 
     return url.rpartition("/")[2], _fetch(url)
 
 
-def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, ...] = ()) -> None:
+def load_state(
+    module: nn.Module, state: StateDict, source: str, ignore: tuple[str, ...] = ()
+) -> None:
     """Load tensors into every parameter and buffer of a module.
 
     source: name of the weights for messages. ignore: prefixes of names in `state` that the module
@@ -96,7 +98,7 @@ def load_state(module: nn.Module, state: State, source: str, ignore: tuple[str, 
     module.load_state_dict({name: state[name] for name in own if name in state}, strict=False)
 
 
-def _fetch(url: str) -> State:
+def _fetch(url: str) -> StateDict:
     cache = Path(torch.hub.get_dir()) / "checkpoints"
     if not (cache / url.rpartition("/")[2]).exists():
         log.info("downloading %s into %s", url, cache)

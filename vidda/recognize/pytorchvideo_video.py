@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from vidda.recognize.clip_requirements import ClipRequirements
-from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
+from vidda.recognize.pretrained_weights import Head, PretrainedWeightsConfig, check_head
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
@@ -34,7 +34,7 @@ class PytorchvideoVideoConfig(RecognizerConfig):
 
     name: Literal["pytorchvideo"] = "pytorchvideo"
     arch: Arch = Field(default="x3d_s", description="architecture, by pytorchvideo's name")
-    weights: WeightsConfig | None = Field(
+    weights: PretrainedWeightsConfig | None = Field(
         default=None,
         description="pre-trained weights, which need transform.normalize=kinetics; null: train from"
         " scratch",

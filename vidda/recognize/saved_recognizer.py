@@ -8,7 +8,7 @@ from safetensors.torch import load_file, save_file
 from torch import nn
 
 from vidda.config import Config, dump, load
-from vidda.data.frame_sampling import SamplingConfig
+from vidda.data.frame_sampling import FrameSamplingConfig
 from vidda.data.transforms import TransformConfig
 from vidda.errors import ViddaError
 from vidda.files import atomic, write_text
@@ -27,7 +27,7 @@ class ModelCard(Config):
 
     model: ModelConfig = Field(description="the architecture")
     classes: tuple[str, ...] = Field(description="names of the classes, in the order of the logits")
-    sampling: SamplingConfig = Field(description="how frames of a clip are sampled in testing")
+    sampling: FrameSamplingConfig = Field(description="how frames of a clip are sampled in testing")
     transform: TransformConfig = Field(description="transform of the sampled frames in testing")
 
 

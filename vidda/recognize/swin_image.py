@@ -12,7 +12,7 @@ from torchvision.models import get_model, get_model_weights
 from vidda.recognize.clip_requirements import ClipRequirements
 from vidda.recognize.pretrained_weights import (
     LibraryWeights,
-    WeightsConfig,
+    PretrainedWeightsConfig,
     load_state,
     read_weights,
 )
@@ -29,7 +29,7 @@ class SwinImageConfig(RecognizerConfig):
     arch: Literal["swin_t", "swin_s", "swin_b"] = Field(
         default="swin_b", description="architecture, by torchvision's name"
     )
-    weights: WeightsConfig | None = Field(
+    weights: PretrainedWeightsConfig | None = Field(
         default=LibraryWeights(), description="ImageNet weights; null: random weights"
     )
     frozen: bool = Field(default=True, description="freeze the trunk and train only the head")

@@ -10,7 +10,7 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from vidda.data.frame_sampling import SamplingConfig, clip_rng
+from vidda.data.frame_sampling import FrameSamplingConfig, clip_rng
 from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.device import Precision
 from vidda.progress import track
@@ -46,7 +46,7 @@ def sliding_windows(frames: int, length: int, step: int) -> np.ndarray:
 
 
 def window_clips(
-    path: Path, spans: np.ndarray, sampling: SamplingConfig, transform: TransformConfig
+    path: Path, spans: np.ndarray, sampling: FrameSamplingConfig, transform: TransformConfig
 ) -> Iterator[torch.Tensor]:
     """Yield the clip of each window of a video, (V, C, T, H, W) for V views.
 
@@ -79,7 +79,7 @@ def predict_windows(
     model: nn.Module,
     path: Path,
     spans: np.ndarray,
-    sampling: SamplingConfig,
+    sampling: FrameSamplingConfig,
     transform: TransformConfig,
     device: torch.device,
     precision: Precision,

@@ -8,7 +8,7 @@ from torch import nn
 from torchvision.models import get_model, get_model_weights
 
 from vidda.recognize.clip_requirements import ClipRequirements
-from vidda.recognize.pretrained_weights import Head, WeightsConfig, check_head
+from vidda.recognize.pretrained_weights import Head, PretrainedWeightsConfig, check_head
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.zoo import ZooRecognizer, load_zoo
 
@@ -54,7 +54,7 @@ class TorchvisionVideoConfig(RecognizerConfig):
     arch: Literal["r3d_18", "r2plus1d_18", "s3d", "mvit_v2_s", "swin3d_t"] = Field(
         default="r3d_18", description="architecture, by torchvision's name"
     )
-    weights: WeightsConfig | None = Field(
+    weights: PretrainedWeightsConfig | None = Field(
         default=None,
         description="pre-trained weights, which need transform.normalize=kinetics for mvit_v2_s and"
         " imagenet for the others; null: train from scratch",

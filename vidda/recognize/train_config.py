@@ -8,9 +8,9 @@ from typing import Annotated, ClassVar, Final, Generic, Literal, TypeVar
 import numpy as np
 from pydantic import Field
 
-from vidda.config import FileName
+from vidda.config import Count, FileName
 from vidda.data import load_manifest
-from vidda.data.frame_sampling import SamplingConfig, UniformSampling
+from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.join_manifests import join_manifests
 from vidda.data.shared_clips import SharedClip, SharedClipSearch, clip_files
 from vidda.data.transforms import CenterCrop, TransformConfig
@@ -46,7 +46,7 @@ class TrainConfig(LoopConfig):
         description="refuse clips of val or watch that are also in train, by path or content",
     )
     model: ModelConfig = Field(description="the recognizer, chosen by its name")
-    test_sampling: SamplingConfig = Field(
+    test_sampling: FrameSamplingConfig = Field(
         UniformSampling(jitter=False), description="how frames of a clip are sampled in testing"
     )
     repeats: int = Field(
@@ -74,7 +74,7 @@ class TrainConfig(LoopConfig):
         description="score that chooses the epoch, on the source's validation clips; last: the last"
         " epoch",
     )
-    patience: Annotated[int, Field(ge=1)] | None = Field(
+    patience: Count | None = Field(
         None,
         description="epochs without better validation after which training stops; null: never",
     )

@@ -18,8 +18,8 @@ from vidda.recognize.pretrained_weights import Head, check_head
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.videomae_start import (
     ClipSize,
-    StartConfig,
     VideoMaeScratch,
+    VideoMaeStartConfig,
     architecture,
     check_start_input,
     load_folder,
@@ -42,7 +42,7 @@ class VideoMaeConfig(RecognizerConfig):
     name: Literal["videomae"] = "videomae"
     frames: int = Field(default=16, ge=1, description="frames of a clip")
     size: int = Field(default=224, ge=1, description="height and width of a clip, in pixels")
-    start: StartConfig = Field(default=VideoMaeScratch(), description="initial weights")
+    start: VideoMaeStartConfig = Field(default=VideoMaeScratch(), description="initial weights")
     input: VideoInput = Field(
         default="rgb",
         description="input of the encoder; motion learns much faster than rgb from scratch",

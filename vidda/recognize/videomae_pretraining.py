@@ -19,8 +19,8 @@ from vidda.recognize.videomae_start import (
     INPUT_KEY,
     ClipSize,
     Count,
-    StartConfig,
     VideoMaeScratch,
+    VideoMaeStartConfig,
     architecture,
     check_start_input,
     load_folder,
@@ -48,7 +48,7 @@ class VideoMaePretrainingConfig(Config):
 
     frames: Count = Field(default=16, description="frames of a clip")
     size: Count = Field(default=224, description="height and width of a clip, in pixels")
-    start: StartConfig = Field(default=VideoMaeScratch(), description="initial weights")
+    start: VideoMaeStartConfig = Field(default=VideoMaeScratch(), description="initial weights")
     input: VideoInput = Field(
         default="rgb",
         description="input that is masked and reconstructed; the recognizer must have the same",

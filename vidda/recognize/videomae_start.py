@@ -10,7 +10,7 @@ import torch
 from pydantic import Field
 from safetensors import SafetensorError
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.errors import ViddaError
 from vidda.recognize.motion_input import VideoInput
 from vidda.weights import hub_folder
@@ -20,7 +20,6 @@ if TYPE_CHECKING:  # transformers takes seconds to import
 
     M = TypeVar("M", bound=PreTrainedModel)
 
-Count = Annotated[int, Field(ge=1)]
 
 START_KEY = "model.start"
 """Key of these configs in that of vidda train, for messages."""
@@ -103,7 +102,9 @@ class VideoMaeHub(Config):
         return VideoMaeFolder(path=folder).find()
 
 
-StartConfig = Annotated[VideoMaeScratch | VideoMaeFolder | VideoMaeHub, Field(discriminator="name")]
+VideoMaeStartConfig = Annotated[
+    VideoMaeScratch | VideoMaeFolder | VideoMaeHub, Field(discriminator="name")
+]
 
 
 def architecture(start: VideoMaeScratch | VideoMaeFolder | VideoMaeHub) -> VideoMaeScratch:

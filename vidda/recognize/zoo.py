@@ -11,7 +11,7 @@ from vidda.recognize.pretrained_weights import (
     FileWeights,
     Head,
     LibraryWeights,
-    State,
+    StateDict,
     load_state,
     read_weights,
 )
@@ -59,8 +59,8 @@ def load_zoo(
     or `head` is "loaded" and their last layer has another number of classes.
     """
     source, state = read_weights(weights, url)
-    last: State = {}
-    trunk: State = {}
+    last: StateDict = {}
+    trunk: StateDict = {}
     for name, tensor in state.items():
         if name.startswith(last_layer):
             # S3D's last layer is a 1x1x1 convolution of what is averaged: a linear layer.

@@ -7,14 +7,16 @@ from pydantic import Field
 
 from vidda.config import Config
 
-Name = Annotated[str, Field(min_length=1)]
+RowName = Annotated[str, Field(min_length=1)]
 
 
 class Gap(Config):
     """Names of the two rows of the transfer table that the gap is measured between."""
 
-    source: Name = Field(default="source only", description="name of the row that counts as 0%")
-    target: Name = Field(default="target only", description="name of the row that counts as 100%")
+    source: RowName = Field(default="source only", description="name of the row that counts as 0%")
+    target: RowName = Field(
+        default="target only", description="name of the row that counts as 100%"
+    )
 
 
 class Gallery(Config):
@@ -47,7 +49,7 @@ class ReportConfig(Config):
         min_length=1, description="folders that vidda train, evaluate or translate wrote"
     )
     out: Path = Field(default=Path("report"), description="folder to write; index.html is in it")
-    title: Name = Field(default="Transfer report", description="heading of the page")
+    title: RowName = Field(default="Transfer report", description="heading of the page")
     gap: Gap = Field(default=Gap(), description="rows of 0% and 100% for the share of gap closed")
     translations: dict[str, Path] = Field(
         default={}, description="folders of vidda translate, by the names to show"

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.evaluate.label_free_scores import SOURCE_VALIDATION, EpochScore
 from vidda.evaluate.summary import Intervals
 from vidda.experiment.experiment_config import SOURCE, DataConfig, Keys, Name, Recipe
@@ -71,7 +71,7 @@ class MethodRecipe(Recipe):
         description="adapt to the test clips one after the other; the result is the prediction of"
         " each clip at its turn",
     )
-    steps: Annotated[int, Field(ge=1)] | None = Field(
+    steps: Count | None = Field(
         default=None,
         description="optimizer steps of each training on source clips, rounded to whole epochs;"
         " null: the sweep's",
@@ -96,7 +96,7 @@ class SweepConfig(DataConfig):
         default=None, description="method that gains are reported over, seed by seed; null: none"
     )
     change: Keys = Field(default={}, description="keys that replace those of every method's file")
-    steps: Annotated[int, Field(ge=1)] | None = Field(
+    steps: Count | None = Field(
         default=None,
         description="optimizer steps of each training on source clips, rounded to whole epochs;"
         " null: each config's epochs",

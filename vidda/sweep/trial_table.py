@@ -15,7 +15,7 @@ from vidda.files import write_text
 
 TRIALS_FILE = "trials.json"
 
-Status = Literal["waiting", "failed", "finished"]
+TrialStatus = Literal["waiting", "failed", "finished"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,7 +44,7 @@ class TrialRow:
     seed: int
     keys: Keys
     run: Path
-    status: Status = "waiting"
+    status: TrialStatus = "waiting"
     reason: str = ""
     seconds: float = 0.0
     epochs: EpochFigures | None = None

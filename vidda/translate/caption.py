@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from pydantic import Field
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.data.frame_sampling import clip_rng
 from vidda.errors import ViddaError
 from vidda.weights import Hub, SourceConfig, silence_libraries
@@ -25,10 +25,8 @@ class CaptionerConfig(Config):
         description="folder or hub repository of the captioner",
     )
     prefix: str = Field(default="", description="start of every caption, e.g. a photo of")
-    max_tokens: Annotated[int, Field(ge=1)] = Field(
-        default=30, description="most tokens after the prefix"
-    )
-    beams: Annotated[int, Field(ge=1)] = Field(
+    max_tokens: Count = Field(default=30, description="most tokens after the prefix")
+    beams: Count = Field(
         default=3, description="beam width of the search for a caption; 1: greedy decoding"
     )
 

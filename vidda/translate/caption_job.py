@@ -7,12 +7,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
-from typing import Annotated
 
 import numpy as np
 from pydantic import Field
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.data import load_manifest
 from vidda.data.frame_sampling import UniformSampling, clip_rng
 from vidda.device import Precision, torch_device, torch_dtype
@@ -30,8 +29,6 @@ from vidda.translate.caption import (
 from vidda.translate.prompts import write_captions
 from vidda.types import ClipRecord, Manifest
 from vidda.video import VideoError, probe, read
-
-Count = Annotated[int, Field(ge=1)]
 
 
 class CaptionConfig(Config):

@@ -5,9 +5,7 @@ from typing import Annotated, Literal
 import numpy as np
 from pydantic import Field
 
-from vidda.config import Config
-
-Count = Annotated[int, Field(ge=1)]
+from vidda.config import Config, Count
 
 
 class AllFrames(Config):

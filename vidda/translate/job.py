@@ -24,7 +24,7 @@ from vidda.run import RunFolder
 from vidda.translate import merged_manifest
 from vidda.translate.engine import translate_groups
 from vidda.translate.identity import config_fingerprint, translation_digest
-from vidda.translate.outputs import Status, read_result, remove_leftovers
+from vidda.translate.outputs import ClipStatus, read_result, remove_leftovers
 from vidda.translate.plan import (
     ShardInspection,
     TranslationPlan,
@@ -93,7 +93,7 @@ def _missing(groups: Sequence[Group], out: Path) -> list[Group]:
 
 def _statuses(
     clips: Iterable[ClipRecord], out: Path, *, content: bool = True
-) -> dict[str, Status | None]:
+) -> dict[str, ClipStatus | None]:
     """Return the status of each clip by id, None where it has no result; content: see
     `read_result`.
     """

@@ -18,13 +18,13 @@ from vidda.types import ClipRecord
 
 SHOWN = "shown"
 
-Status = Literal["kept", "rejected", "failed"]
+ClipStatus = Literal["kept", "rejected", "failed"]
 
 
 class ClipResult(DerivedFiles):
     """The result of one clip, and the files that were written for it."""
 
-    status: Status = Field(
+    status: ClipStatus = Field(
         description="kept: in manifest.csv; rejected, failed: in rejected.csv, failed.csv"
     )
     reasons: tuple[str, ...] = Field(default=(), description="reasons why it is not kept")

@@ -6,7 +6,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import Field, field_validator
 
 from vidda.camera.target import CameraConfig
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.control.controls import ControlConfig
 from vidda.control.pose import PoseConfig
 from vidda.translate.backbone import BackboneConfig, StableDiffusionConfig
@@ -14,8 +14,6 @@ from vidda.translate.frame_choice import AllFrames, FrameChoice
 from vidda.translate.keep_if import KeepIf
 from vidda.translate.prompts import PromptConfig
 from vidda.translate.shards import Shard
-
-Count = Annotated[int, Field(ge=1)]
 
 
 class TranslateConfig(Config):

@@ -33,7 +33,7 @@ from vidda.translate.box_columns import box_columns
 from vidda.translate.clip_job import ClipJob, pad_clip
 from vidda.translate.comparison_sheets import write_comparisons
 from vidda.translate.identity import clip_seed
-from vidda.translate.outputs import ClipPaths, ClipResult, Status
+from vidda.translate.outputs import ClipPaths, ClipResult, ClipStatus
 from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure_quality
 from vidda.translate.shards import Group
@@ -68,7 +68,7 @@ class WorkerResult:
     """
 
     id: str
-    status: Status
+    status: ClipStatus
     why: str = ""
 
 

@@ -16,7 +16,7 @@ from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_start import (
     DdimInversion,
     FromImage,
-    StartConfig,
+    SamplingStartConfig,
     Zodi,
     set_timesteps,
 )
@@ -36,7 +36,9 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
     return tiny_models(tmp_path_factory.mktemp("tiny"), ())
 
 
-def error(models: Models, scheduler: SchedulerConfig, start: StartConfig, steps: int) -> float:
+def error(
+    models: Models, scheduler: SchedulerConfig, start: SamplingStartConfig, steps: int
+) -> float:
     """RMS of the result against sqrt(a) source + sqrt(1 - a) noise, a the scheduler's final."""
     clip = clip_job(1)
     chosen = config(scheduler=scheduler, start=start, steps=steps)

@@ -18,7 +18,11 @@ from vidda.translate.stable_diffusion.adapters import (
 from vidda.translate.stable_diffusion.folders import JsonContent, ModelFolder
 from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
 from vidda.translate.stable_diffusion.vocabulary import load_tokenizer
-from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, Kind, WeightsConfig
+from vidda.translate.stable_diffusion.weights_config import (
+    ControlKind,
+    ControlNetConfig,
+    WeightsConfig,
+)
 
 log = logging.getLogger("vidda")
 
@@ -30,7 +34,7 @@ class ControlNet:
     scale: factor of what it adds to the UNet.
     """
 
-    kind: Kind
+    kind: ControlKind
     model: Any
     scale: float
     start: float

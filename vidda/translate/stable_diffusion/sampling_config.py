@@ -8,7 +8,7 @@ from vidda.config import Config
 from vidda.translate.stable_diffusion.attention_context import AttendFirstPrevious, ContextConfig
 from vidda.translate.stable_diffusion.keep_person import KeepConfig
 from vidda.translate.stable_diffusion.noise import NoiseConfig, SharedNoise
-from vidda.translate.stable_diffusion.sampling_start import FromNoise, StartConfig
+from vidda.translate.stable_diffusion.sampling_start import FromNoise, SamplingStartConfig
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 
 
@@ -36,7 +36,7 @@ class SamplingConfig(Config):
     noise: NoiseConfig = Field(
         default=SharedNoise(), description="how the noise of a clip's frames is related"
     )
-    start: StartConfig = Field(
+    start: SamplingStartConfig = Field(
         default=FromNoise(), description="the latents that sampling starts from"
     )
     keep_person: KeepConfig | None = Field(

@@ -100,7 +100,9 @@ class DdimInversion(Config):
         return add_noise(inputs.scheduler, clean, noise, inputs.timesteps[0])
 
 
-StartConfig = Annotated[FromNoise | FromImage | Zodi | DdimInversion, Field(discriminator="name")]
+SamplingStartConfig = Annotated[
+    FromNoise | FromImage | Zodi | DdimInversion, Field(discriminator="name")
+]
 
 
 def set_timesteps(

@@ -7,14 +7,16 @@ from pydantic import Field, model_validator
 from vidda.config import Config
 from vidda.weights import Hub, SourceConfig
 
-Kind = Literal["edges", "pose"]
+ControlKind = Literal["edges", "pose"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ControlNetConfig(Config):
     """One ControlNet (arXiv 2302.05543), its control map, and the steps in which it acts."""
 
-    kind: Kind = Field(description="the control map that the ControlNet reads: edges or pose")
+    kind: ControlKind = Field(
+        description="the control map that the ControlNet reads: edges or pose"
+    )
     source: SourceConfig = Field(description="folder or repository of the ControlNet")
     scale: float = Field(
         default=1.0, description="strength of the ControlNet: factor of what it adds to the UNet"

@@ -80,7 +80,7 @@ class PersonCrop(Config):
         return top, left, max(side, 1)
 
 
-CropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
+FrameCropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
 
 
 def center_square(height: int, width: int) -> Square:

@@ -14,7 +14,7 @@ from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.translate.stable_diffusion.personalize.crops import CropConfig, WholeCrop
+from vidda.translate.stable_diffusion.personalize.crops import FrameCropConfig, WholeCrop
 from vidda.translate.stable_diffusion.personalize.stored_images import SpooledImages
 from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, read, stream
@@ -35,7 +35,7 @@ class FramesConfig(Config):
     resolution: Annotated[int, Field(ge=8)] | None = Field(
         default=None, description="height and width of frames in pixels; null: the base's own size"
     )
-    crop: CropConfig = Field(
+    crop: FrameCropConfig = Field(
         default=WholeCrop(), description="the square that is cut from each frame"
     )
     flip: bool = Field(

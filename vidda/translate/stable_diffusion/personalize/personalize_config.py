@@ -26,7 +26,7 @@ from vidda.weights import Folder, Hub, SourceConfig
 RESULT = "result"
 MIXED = {"fp32": "no", "bf16": "bf16", "fp16": "fp16"}
 
-MethodConfig = Annotated[
+PersonalizeMethodConfig = Annotated[
     DreamBoothConfig | TextualInversionConfig | LoraTrainingConfig | VaeDecoderConfig,
     Field(discriminator="name"),
 ]
@@ -43,7 +43,9 @@ class PersonalizeConfig(Config):
 
     run: Path = Field(description="run folder to write")
     target: Path = Field(description="manifest of the target's clips; labels are not read")
-    method: MethodConfig = Field(description="the personalization method and its training")
+    method: PersonalizeMethodConfig = Field(
+        description="the personalization method and its training"
+    )
     frames: FramesConfig = Field(default=FramesConfig(), description="the frames to train on")
     base: SourceConfig = Field(
         default=Hub(repo="stable-diffusion-v1-5/stable-diffusion-v1-5"),

@@ -7,11 +7,10 @@ from typing import Annotated, Any, Literal
 import torch
 from pydantic import Field
 
-from vidda.config import Config
+from vidda.config import Config, Count
 from vidda.errors import ViddaError
 
-Count = Annotated[int, Field(ge=1)]
-Rate = Annotated[float, Field(gt=0)]
+LearningRate = Annotated[float, Field(gt=0)]
 
 
 class TrainingConfig(Config):
@@ -20,7 +19,7 @@ class TrainingConfig(Config):
     steps: Count = Field(default=800, description="steps of the optimizer")
     batch_size: Count = Field(default=1, description="frames at a time")
     accumulate: Count = Field(default=1, description="batches whose gradients make one step")
-    lr: Rate = Field(default=1e-4, description="highest learning rate")
+    lr: LearningRate = Field(default=1e-4, description="highest learning rate")
     scale_lr: bool = Field(default=False, description="multiply lr by batch_size and accumulate")
     schedule: Literal["constant", "cosine"] = Field(
         default="constant", description="learning rate after the warm-up; cosine ends at 0"
@@ -33,7 +32,7 @@ class TrainingConfig(Config):
         description="adamw_8bit takes a quarter of adamw's memory; it needs bitsandbytes and a GPU",
     )
     weight_decay: float = Field(default=1e-2, ge=0, description="weight decay of AdamW")
-    clip_grad: Rate | None = Field(
+    clip_grad: LearningRate | None = Field(
         default=1.0, description="largest gradient norm; null: no clipping"
     )
     gradient_checkpointing: bool = Field(
