@@ -15,7 +15,8 @@ from trees import ROCOG, SYN_A, config, prepare, problems, refusal, rocog_lists,
 from vidda import cli
 from vidda.config import load
 from vidda.data import load_manifest, load_shift
-from vidda.data.prepare import Dataset, PrepareConfig, run
+from vidda.data.datasets import AnyDatasetConfig
+from vidda.data.prepare import PrepareConfig, run
 from vidda.data.rocog import SPLITS
 from vidda.errors import ViddaError
 
@@ -257,7 +258,7 @@ CONFIGS = Path(__file__).parents[2] / "configs" / "prepare"
 
 def test_there_is_a_config_for_each_layout() -> None:
     loaded = {load(PrepareConfig, file, ["root=."]).dataset.name for file in CONFIGS.glob("*.yaml")}
-    layouts = typing.get_args(typing.get_args(Dataset)[0])
+    layouts = typing.get_args(typing.get_args(AnyDatasetConfig)[0])
     assert loaded == {typing.get_args(m.model_fields["name"].annotation)[0] for m in layouts}
 
 
