@@ -275,7 +275,11 @@ def test_clips_are_counted_along_a_chain(tmp_path: Path) -> None:
     root = plan.prepare.root
     listing = plan.prepare.dataset.read(root, walk(root))
     lines, _ = gpu_hours.estimate_gpu_hours(
-        plan.stages, listing, tmp_path / "out" / "prepared", 100.0
+        plan.stages,
+        listing,
+        plan.prepare.dataset.experiments(root),
+        tmp_path / "out" / "prepared",
+        100.0,
     )
     hours = {line.split(":")[0]: float(line.split(" = ")[1].split()[0]) for line in lines}
     assert hours["translate of cameras"] == pytest.approx(3 * hours["translate ours"], rel=0.01)

@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.camera.job import CameraJobConfig
+from vidda.data.experiments import Experiments
 from vidda.data.listing import Listing
 from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
@@ -39,14 +40,18 @@ class CountsTeraflops(Protocol):
 
 
 def estimate_gpu_hours(
-    stages: tuple[Stage, ...], listing: Listing, prepared: Path, tflops: float
+    stages: tuple[Stage, ...],
+    listing: Listing,
+    experiments: Experiments,
+    prepared: Path,
+    tflops: float,
 ) -> tuple[list[str], float]:
     """Return a line for each kind of stage that uses a GPU, and the total of GPU hours.
 
-    listing: of the data to prepare. prepared: folder of vidda prepare. tflops: speed of the GPU, in
-    TFLOP/s.
+    listing, experiments: of the data to prepare. prepared: folder of vidda prepare. tflops: speed
+    of the GPU, in TFLOP/s.
     """
-    clips = _clip_counts(stages, listing, prepared)
+    clips = _clip_counts(stages, listing, experiments, prepared)
     hours: dict[str, list[float]] = {}
     flops: dict[str, float] = {}
     runs: dict[Path, Stage] = {stage.out: stage for stage in stages}
@@ -61,12 +66,14 @@ def estimate_gpu_hours(
     return lines, sum(map(sum, hours.values()))
 
 
-def _clip_counts(stages: tuple[Stage, ...], listing: Listing, prepared: Path) -> dict[Path, int]:
+def _clip_counts(
+    stages: tuple[Stage, ...], listing: Listing, experiments: Experiments, prepared: Path
+) -> dict[Path, int]:
     """Return the number of clips that each manifest has, or will have."""
     counts = {
         prepared / "splits" / name / f"{part}.csv": len(listing.lists.get(members, ()))
-        for name, parts in listing.experiments.items()
-        for part, members in parts.items()
+        for name, experiment in experiments.items()
+        for part, members in experiment.parts.items()
     }
     for stage in stages:
         config = stage.config
