@@ -25,7 +25,9 @@ def sidecar_need(config: VariantConfig) -> str | None:
         case RandomizeConfig():
             return "the masks of vidda randomize"
         case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
-            return "the poses of control.pose (or choose control.pose.name=mmpose or onnx)"
+            return (
+                "the poses of control.pose (or choose control.pose.name=mmpose, onnx or blazepose)"
+            )
         case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
             return "the masks of keep_person (or choose control.pose)"
         case _:
