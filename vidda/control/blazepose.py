@@ -26,7 +26,7 @@ from vidda.types import ClipRecord
 COCO_POINTS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """Of BlazePose's 33 points, those that are COCO's joints, in COCO's order."""
 
-SAME_PLACE = 0.25
+SAME_PLACE = 0.1
 """Distance of two regions' centers, relative to the larger side, up to which they hold one
 person."""
 
