@@ -4,14 +4,21 @@ A sidecar is an .npz with a row for each frame of the clip, in pixels of the cli
 MiniRoCoG writes it: `keypoints` (T, 17, 3) or (T, P, 17, 3), x, y and 2 where a joint is visible, 1
 where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), x0, y0, x1, y1, all
 0 where nobody is visible; `mask` (T, H, W) and `depth` (T, H, W).
+
+In a mask 0 is the background, and every other value is a region of people. `regions` (N,) has the
+names of the values 0..N-1; it is the one array without a row for each frame. A mask without it has
+MiniRoCoG's `REGIONS`, but `PERSON_REGIONS` where its only values are 0 and 1, as of a binary mask.
 """
 
 import shutil
 import zipfile
 import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from vidda import video
 from vidda.errors import ViddaError
@@ -40,7 +47,10 @@ COCO_17 = (
 """Keypoint names in COCO's order."""
 
 REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
-"""Names of the regions in a sidecar's mask; a pixel's value is the index of its region."""
+"""Names of the regions in MiniRoCoG's masks; a pixel's value is the index of its region."""
+
+PERSON_REGIONS = ("background", "person")
+"""Names of the regions in a mask of whole people."""
 
 
 def default_sidecar(path: str) -> str:
@@ -70,15 +80,102 @@ def read_rows(
             f"clip {clip.id!r} has no sidecar: {path} is not there; name the file in a manifest"
             " column 'sidecar', or take pose.name=mmpose, onnx or blazepose"
         )
+    with open_sidecar(path) as content:
+        rows = _array(content, name, path)
+    return _select_rows(rows, name, path, clip, count, indices)
+
+
+def read_mask(
+    clip: ClipRecord, root: Path, count: int, indices: np.ndarray | None
+) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the mask (T, H, W) of a clip's sidecar, and the names of its values.
+
+    Arguments as for `read_rows`. Raises ViddaError as that does, and where a value has no name.
+    """
+    path = _mask_path(clip, root)
+    with open_sidecar(path) as content:
+        mask, regions = _named_mask(content, path)
+    return _select_rows(mask, "mask", path, clip, count, indices), regions
+
+
+def mask_regions(clip: ClipRecord, root: Path) -> tuple[str, ...]:
+    """Return the names of the values in the mask of a clip's sidecar.
+
+    clip, root: the clip, and its manifest's root. The mask itself is read only where the sidecar
+    has no names. Raises ViddaError where there is no mask, and where its names cannot be right.
+    """
+    path = _mask_path(clip, root)
+    with open_sidecar(path) as content:
+        if {"mask", "regions"} <= set(content):
+            return _names(content["regions"], path)
+        return _named_mask(content, path)[1]
+
+
+@contextmanager
+def open_sidecar(path: Path) -> Iterator[NpzFile]:
+    """Yield the arrays of a sidecar, by name; raises ViddaError where the file is damaged."""
     try:
         with np.load(path, allow_pickle=False) as content:
-            rows: np.ndarray = content[name]
-    except KeyError:
-        raise ViddaError(
-            f"{path}: has no array {name!r}; write one, or take another source"
-        ) from None
+            yield content
     except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
         raise ViddaError(f"{path}: damaged ({error}); write it again") from None
+
+
+def _mask_path(clip: ClipRecord, root: Path) -> Path:
+    path = sidecar_path(clip, root)
+    if not path.is_file():
+        raise ViddaError(
+            f"clip {clip.id!r} has no sidecar {path}; its mask is needed: `vidda mask` makes one"
+        )
+    return path
+
+
+def _array(content: NpzFile, name: str, path: Path) -> np.ndarray:
+    if name not in content:
+        raise ViddaError(f"{path}: has no array {name!r}; write one, or take another source")
+    rows: np.ndarray = content[name]
+    return rows
+
+
+def _named_mask(content: NpzFile, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return a sidecar's mask and the names of its values; ViddaError where a value has none."""
+    mask = _array(content, "mask", path)
+    if mask.dtype.kind not in "bui" or mask.ndim != 3:
+        raise ViddaError(f"{path}: mask of {mask.dtype}{mask.shape}; write integers of (T, H, W)")
+    low, high = int(mask.min(initial=0)), int(mask.max(initial=0))
+    if "regions" in content:
+        names = _names(content["regions"], path)
+    else:
+        names = PERSON_REGIONS if high <= 1 else REGIONS
+    if low < 0 or high >= len(names):
+        raise ViddaError(
+            f"{path}: mask has the value {low if low < 0 else high}, but its regions are"
+            f" 0..{len(names) - 1}, {', '.join(names)}; name each value in the array 'regions'"
+        )
+    return mask, names
+
+
+def _names(array: np.ndarray, path: Path) -> tuple[str, ...]:
+    """Return the names of regions in an array; ViddaError unless they are different texts."""
+    names = tuple(map(str, array.ravel()))
+    texts = array.ndim == 1 and array.dtype.kind == "U"
+    if not texts or len(set(names)) < len(names) or names[:1] != PERSON_REGIONS[:1]:
+        raise ViddaError(
+            f"{path}: regions are {', '.join(names)[:80]!r}; write different names as text,"
+            f" {PERSON_REGIONS[0]!r} first"
+        )
+    return names
+
+
+def _select_rows(
+    rows: np.ndarray,
+    name: str,
+    path: Path,
+    clip: ClipRecord,
+    count: int,
+    indices: np.ndarray | None,
+) -> np.ndarray:
+    """Return the rows of `indices`, or all of them if there are `count`; see `read_rows`."""
     if indices is None:
         indices = np.arange(count)
         if len(rows) != count:
@@ -119,11 +216,10 @@ def write_sidecar(
     if not source.is_file():
         return False
     scale = size_ratio(frames, clip, root)
-    try:
-        with np.load(source, allow_pickle=False) as content:
-            arrays = {name: content[name] for name in content.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ViddaError(f"{source}: damaged ({error}); write it again") from None
+    with open_sidecar(source) as content:
+        arrays = {name: content[name] for name in content.files}
+    # The names of a mask's values have no row for each frame.
+    named = {"regions": arrays.pop("regions")} if "regions" in arrays else {}
     short = [name for name, rows in arrays.items() if rows.ndim == 0 or len(rows) <= numbers[-1]]
     if short:
         raise ViddaError(
@@ -138,7 +234,7 @@ def write_sidecar(
             return True
         kept = {name: _scaled(name, rows[numbers], scale) for name, rows in arrays.items()}
         with temporary.open("wb") as file:
-            np.savez_compressed(file, **kept)  # type: ignore[arg-type]
+            np.savez_compressed(file, **kept, **named)  # type: ignore[arg-type]
     return True
 
 

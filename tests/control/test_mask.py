@@ -11,7 +11,7 @@ from vidda.control.mask import dilate_mask, has_mask, person_mask, skeleton_mask
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
 from vidda.mini.clip import RenderedClip
-from vidda.sidecar import sidecar_path
+from vidda.sidecar import PERSON_REGIONS, mask_regions, read_mask, sidecar_path, write_sidecar
 from vidda.types import ClipRecord
 
 
@@ -47,6 +47,43 @@ def test_the_sidecars_mask_at_its_own_and_at_other_sizes(
     np.testing.assert_array_equal(picked, own[[3, 1]])
     with pytest.raises(ViddaError, match="4 rows of mask for 3 frames"):
         person_mask(record, tmp_path, Pose(np.zeros((3, 1, 17, 2)), np.zeros((3, 1, 17))), 96, 96)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, bool])
+def test_a_mask_of_whole_people_is_read_as_one_of_regions_is(
+    tmp_path: Path, clip: RenderedClip, dtype: type
+) -> None:
+    record = write_clip(tmp_path, clip)
+    for more in ({}, {"regions": np.array(PERSON_REGIONS)}):
+        np.savez(sidecar_path(record, tmp_path), mask=(clip.mask > 0).astype(dtype), **more)
+        found = person_mask(record, tmp_path, None, 96, 96)
+        np.testing.assert_array_equal(found, clip.mask > 0)
+        assert mask_regions(record, tmp_path) == PERSON_REGIONS
+
+
+def test_a_value_without_a_name_is_refused(tmp_path: Path, clip: RenderedClip) -> None:
+    record = write_clip(tmp_path, clip)
+    np.savez(sidecar_path(record, tmp_path), mask=clip.mask, regions=np.array(PERSON_REGIONS))
+    with pytest.raises(ViddaError, match=r"value 5, but its regions are 0\.\.1, background"):
+        person_mask(record, tmp_path, None, 96, 96)
+    np.savez(sidecar_path(record, tmp_path), mask=clip.mask / 5.0)
+    with pytest.raises(ViddaError, match=r"mask of float64\(4, 96, 96\); write integers"):
+        person_mask(record, tmp_path, None, 96, 96)
+
+
+def test_the_names_of_regions_go_along_with_a_translation(
+    tmp_path: Path, clip: RenderedClip
+) -> None:
+    record = write_clip(tmp_path, clip)
+    names = ("background", "person")
+    arrays = {"mask": clip.mask > 0, "keypoints": clip.keypoints, "regions": np.array(names)}
+    np.savez(sidecar_path(record, tmp_path), **arrays)
+    new, numbers = tmp_path / "new.npz", np.array([0, 2])
+    assert write_sidecar(record, tmp_path, numbers, np.zeros((2, 48, 48, 3)), new)
+    moved = ClipRecord("one", record.path, 0, "translated", "ground", meta={"sidecar": "new.npz"})
+    mask, regions = read_mask(moved, tmp_path, 2, None)
+    np.testing.assert_array_equal(mask, clip.mask[numbers] > 0)
+    assert regions == names
 
 
 def test_without_a_sidecar_the_skeleton_covers_the_person(

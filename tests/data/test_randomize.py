@@ -20,7 +20,7 @@ from vidda.data.join_manifests import join_manifests
 from vidda.data.randomize import RandomizeConfig, Version, randomize, run
 from vidda.data.versions import missing, plan_versions
 from vidda.errors import ViddaError
-from vidda.sidecar import REGIONS, default_sidecar
+from vidda.sidecar import PERSON_REGIONS, REGIONS, default_sidecar
 from vidda.types import Manifest
 
 
@@ -70,7 +70,7 @@ def test_the_person_stays_and_the_background_does_not(source: Path, kind: str) -
 def test_clothes_change_and_skin_does_not(source: Path) -> None:
     manifest = load_manifest(source)
     frames, mask = truth(manifest, 0)
-    new = picture.recolor_clothes(frames, mask, np.random.default_rng(0))
+    new = picture.recolor_clothes(frames, mask, REGIONS, np.random.default_rng(0))
     dressed = np.isin(mask, [REGIONS.index(name) for name in picture.CLOTHES])
     assert (new[~dressed] == frames[~dressed]).all()
     assert np.abs(new[dressed].astype(int) - frames[dressed]).mean() > 10
@@ -81,7 +81,9 @@ def test_light_and_shade_stay_on_new_clothes() -> None:
     frames[:, :, 16:] = 60  # the shaded side
     mask = np.full((2, 32, 32), REGIONS.index("upper"), np.uint8)
     for seed in range(4):
-        new = picture.recolor_clothes(frames, mask, np.random.default_rng(seed)).astype(float)
+        new = picture.recolor_clothes(frames, mask, REGIONS, np.random.default_rng(seed)).astype(
+            float
+        )
         assert new[:, :, :16].mean() > 1.2 * new[:, :, 16:].mean()
 
 
@@ -90,7 +92,7 @@ def test_a_pattern_goes_with_the_person() -> None:
     mask = np.zeros((2, 40, 40), np.uint8)
     mask[0, 4:24, 4:24] = mask[1, 9:29, 11:31] = REGIONS.index("upper")
     for seed in range(4):
-        new = picture.recolor_clothes(frames, mask, np.random.default_rng(seed))
+        new = picture.recolor_clothes(frames, mask, REGIONS, np.random.default_rng(seed))
         assert (new[0, 4:24, 4:24] == new[1, 9:29, 11:31]).all()
 
 
@@ -132,6 +134,7 @@ def test_a_manifest_in_a_manifest_out_and_a_killed_job_goes_on(
         parent = before.clips[number // 2]
         assert (clip.label, clip.view, clip.subject) == (parent.label, parent.view, parent.subject)
         assert clip.domain == "randomized" and "sidecar" not in clip.meta
+        assert clip.meta["randomized"] == "background and clothes"
         assert clip.meta["scene"] == parent.meta["scene"]
         info, old = (video.probe(m.root / c.path) for m, c in ((after, clip), (before, parent)))
         assert (info.frames, info.height, info.fps) == (old.frames, old.height, old.fps)
@@ -221,6 +224,64 @@ def test_clips_without_masks_are_refused_before_the_first_video(tmp_path: Path) 
         run(config(source, tmp_path / "out"), dry_run=False, resume=False)
     assert len(str(told.value).splitlines()) == 2
     assert "clip 'clip/0' has no sidecar" in str(told.value)
+    assert not (tmp_path / "out").exists()
+
+
+def rewrite_masks(manifest: Manifest, **arrays: np.ndarray) -> None:
+    """Replace the clips' masks by those of whole people, with other arrays in their sidecars."""
+    for number, clip in enumerate(manifest.clips):
+        person = truth(manifest, number)[1] > 0
+        np.savez(manifest.root / default_sidecar(clip.path), mask=person.astype(np.uint8), **arrays)
+
+
+@pytest.mark.parametrize("named", [True, False])
+def test_whole_people_keep_their_clothes_and_the_run_says_so(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], named: bool
+) -> None:
+    manifest = load_manifest(write_source(tmp_path / "source", clips=2))
+    rewrite_masks(manifest, **({"regions": np.array(PERSON_REGIONS)} if named else {}))
+    settings = config(tmp_path / "source", tmp_path / "out", backgrounds=["textures"])
+    assert run(settings, dry_run=False, resume=False) == 0
+    said = capsys.readouterr().out
+    assert "the masks of 2 of 2 clips tell no clothes from skin" in said
+    after = load_manifest(tmp_path / "out")
+    assert [clip.meta["randomized"] for clip in after.clips] == ["background"] * 2
+    new = made(manifest, 0, backgrounds=["textures"])
+    frames, mask = truth(manifest, 0)
+    assert np.abs(new[core(mask > 0)].astype(int) - frames[core(mask > 0)]).max() <= 1
+    assert np.abs(new[core(mask == 0)].astype(int) - frames[core(mask == 0)]).mean() > 5
+
+
+def test_clothes_are_found_by_their_names(source: Path) -> None:
+    frames, mask = truth(load_manifest(source), 0)
+    order = ("background", "hair", "shoes", "lower", "upper", "skin")
+    table = np.array([order.index(name) for name in REGIONS], np.uint8)
+    new = picture.recolor_clothes(frames, table[mask], order, np.random.default_rng(0))
+    expected = picture.recolor_clothes(frames, mask, REGIONS, np.random.default_rng(0))
+    np.testing.assert_array_equal(new, expected)
+
+
+@pytest.mark.parametrize(
+    ("value", "regions", "problem"),
+    [
+        (1, ["background", "background"], "write different names as text"),
+        (1, ["person", "background"], "write different names as text, 'background' first"),
+        (1, [0, 1], "write different names as text"),
+        (6, None, "mask has the value 6, but its regions are 0..5, background, skin,"),
+        (255, None, "mask has the value 255"),
+    ],
+)
+def test_masks_whose_values_have_no_name_are_refused_before_the_first_video(
+    tmp_path: Path, value: int, regions: list[object] | None, problem: str
+) -> None:
+    source = write_source(tmp_path / "source", clips=2)
+    for clip in load_manifest(source).clips:
+        mask = np.full((2, 4, 4), value, np.uint8)
+        more = {} if regions is None else {"regions": np.array(regions)}
+        np.savez(tmp_path / "source" / default_sidecar(clip.path), mask=mask, **more)
+    with pytest.raises(ViddaError) as told:
+        run(config(source, tmp_path / "out"), dry_run=False, resume=False)
+    assert len(str(told.value).splitlines()) == 2 and problem in str(told.value)
     assert not (tmp_path / "out").exists()
 
 

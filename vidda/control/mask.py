@@ -12,7 +12,7 @@ from vidda.control.draw_pose import LIMBS, OPENPOSE_JOINTS, to_openpose
 from vidda.control.keypoints import THRESHOLD, Pose, known_joints, people_boxes
 from vidda.errors import ViddaError
 from vidda.files import inside
-from vidda.sidecar import read_rows, sidecar_path
+from vidda.sidecar import read_mask, sidecar_path
 from vidda.types import ClipRecord
 
 # Shares of the torso's length, from the neck to the middle of the hips.
@@ -75,7 +75,7 @@ def person_mask(
             )
         else:
             frames = len(indices)
-        regions = read_rows(clip, root, "mask", frames, indices)
+        regions, _ = read_mask(clip, root, frames, indices)
         mask = np.stack([_resize_mask(rows > 0, height, width) for rows in regions])
     elif pose is not None:
         mask = skeleton_mask(pose, height, width, threshold)

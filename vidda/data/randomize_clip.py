@@ -1,11 +1,10 @@
 """Random backgrounds and clothes for a clip whose masks name the region of each pixel."""
 
+from collections.abc import Sequence
 from typing import Literal
 
 import cv2
 import numpy as np
-
-from vidda.sidecar import REGIONS
 
 Background = Literal["colors", "textures", "clips"]
 
@@ -33,18 +32,23 @@ def composite(frames: np.ndarray, person: np.ndarray, background: np.ndarray) ->
     return out
 
 
-def recolor_clothes(frames: np.ndarray, mask: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def recolor_clothes(
+    frames: np.ndarray, mask: np.ndarray, regions: Sequence[str], rng: np.random.Generator
+) -> np.ndarray:
     """Return the frames with clothes of random patterns, (T, H, W, 3) uint8 RGB.
 
     Light and shade are kept, and a pattern moves with the person. frames: (T, H, W, 3) uint8 RGB.
-    mask: (T, H, W) indices of `sidecar.REGIONS`. rng: decides the clothes.
+    mask: (T, H, W) indices of `regions`, names of which `CLOTHES` are recolored. rng: decides the
+    clothes.
     """
     out = frames.copy()
     top, left = _corner(mask)
     side = max(mask.shape[1:])
     for name in CLOTHES:
+        if name not in regions:
+            continue
         pattern = _cloth(rng, side)
-        inside = mask == REGIONS.index(name)
+        inside = mask == regions.index(name)
         if not inside.any():
             continue
         luma = frames[inside].astype(np.float32) @ np.array([0.299, 0.587, 0.114], np.float32)
