@@ -47,6 +47,11 @@ COMMANDS = {
         "write and show what conditions a translation: edges, poses, optical flow",
         ("input", "out"),
     ),
+    "mask": Command(
+        "vidda.control.mask_job:run",
+        "find people's masks, for sidecars: a manifest or videos in, a manifest out",
+        ("input", "out"),
+    ),
     "weights": Command(
         "vidda.control.fetch_weights:run",
         "fetch the networks of an estimator that a public package carries",

@@ -29,6 +29,21 @@ QUIET_S = 15.0
 """Seconds without a line after which one reports that the job is at work."""
 
 
+class FrameCounter:
+    """A progress callback for one clip of a job, which also adds up its frames.
+
+    report_progress: of the job, as `meter` yields it. note: shown beside the job's progress.
+    """
+
+    def __init__(self, report_progress: Callable[..., None], note: str) -> None:
+        self._report_progress, self._note = report_progress, note
+        self.frames = 0
+
+    def __call__(self, count: int) -> None:
+        self.frames += count
+        self._report_progress(count, self._note)
+
+
 def ignore_progress(count: int) -> None:
     """Print nothing: a `ReportProgress` for a caller that wants no progress."""
 

@@ -4,7 +4,7 @@ It finds people by their faces and torsos, so small people and those seen from a
 first: `boxes.name=detector`.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -123,6 +123,27 @@ class BlazePose:
                 people = [*before]
             report_progress(1)
             yield people
+
+    def find_masks(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[np.ndarray]:
+        """Yield the masks of the people in each frame, (P, H, W) float32.
+
+        Arguments and result as in `vidda.control.mask_source.MaskSource.find_masks`.
+        """
+        before: list[BlazePerson] = []
+        for t, frame in enumerate(frames):
+            if self._boxes is None:
+                people = before = self._in_picture(frame, before)
+            else:
+                try:
+                    boxes = self._boxes.find(frame[None], clip, root, np.array([t]))[0]
+                except NobodyError:
+                    boxes = np.empty((0, 4))
+                found = [self._in_box(frame, box) for box in boxes]
+                people = [person for person in found if person is not None]
+            masks = [person.mask(*frame.shape[:2]) for person in people]
+            yield np.array(masks, np.float32).reshape(-1, *frame.shape[:2])
 
     def _in_box(self, frame: np.ndarray, box: np.ndarray) -> BlazePerson | None:
         if not np.isfinite(box).all():

@@ -90,7 +90,7 @@ class SidecarBox(Config):
         boxes = rows.reshape(len(frames), -1, 4) * np.tile(size_ratio(frames, clip, root), 2)
         boxes[(boxes[..., 2:] <= boxes[..., :2]).any(axis=-1)] = np.nan
         if np.isnan(boxes).all():
-            raise ViddaError(
+            raise NobodyError(
                 f"clip {clip.id!r}: its sidecar has no person in these frames; leave the clip out,"
                 " or choose another pose.boxes.name"
             )

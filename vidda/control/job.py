@@ -9,7 +9,7 @@ compute.
 """
 
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -35,7 +35,7 @@ from vidda.data.derived import derive_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic, inside
-from vidda.progress import ReportProgress, meter
+from vidda.progress import FrameCounter, ReportProgress, meter
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
@@ -176,7 +176,7 @@ def _write_all(
     failed: list[tuple[str, str]] = []
     with meter(label="controls", total=total, unit="frames", done=done) as report_progress:
         for number, clip in enumerate(waiting, len(chosen) - len(waiting) + 1):
-            counter = _FrameCounter(report_progress, f"clip {number}/{len(chosen)}")
+            counter = FrameCounter(report_progress, f"clip {number}/{len(chosen)}")
             try:
                 with detect_full_disk(config.out):
                     _write_clip(config, reader, clip, chosen.root, counter)
@@ -187,18 +187,6 @@ def _write_all(
                 failed.append((clip.id, str(error)))
             counter(lengths[clip.id] - counter.frames)
     return failed
-
-
-class _FrameCounter:
-    """A progress callback for one clip, which also adds up its frames."""
-
-    def __init__(self, report_progress: Callable[..., None], note: str) -> None:
-        self._report_progress, self._note = report_progress, note
-        self.frames = 0
-
-    def __call__(self, count: int) -> None:
-        self.frames += count
-        self._report_progress(count, self._note)
 
 
 def _frame_count(config: ControlJobConfig, path: Path) -> int:

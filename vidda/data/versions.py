@@ -106,8 +106,15 @@ def missing(versions: Sequence[Version], out: Path) -> list[Version]:
 
 
 def manifest_written(out: Path) -> bool:
-    """Return whether OUT's manifest exists as `write_all` wrote it."""
+    """Return whether OUT's manifest exists as `write_manifest` wrote it."""
     return derived.finished_record(out, MANIFEST, MANIFEST) is not None
+
+
+def write_manifest(manifest: Manifest, out: Path) -> None:
+    """Write OUT/manifest.csv and the record of it that `manifest_written` reads."""
+    save_manifest(manifest, out / MANIFEST)
+    files = derived.describe_files(out, [MANIFEST, DATASET])
+    DerivedFiles(id=MANIFEST, files=files).write(derived.record_path(out, MANIFEST))
 
 
 def write_all(
@@ -146,9 +153,7 @@ def write_all(
             f"{lost} of {len(versions)} videos were lost while others were made; {folder.remedy()}"
         )
         return 1
-    save_manifest(Manifest(out.absolute(), classes, rows), out / MANIFEST)
-    files = derived.describe_files(out, [MANIFEST, DATASET])
-    DerivedFiles(id=MANIFEST, files=files).write(derived.record_path(out, MANIFEST))
+    write_manifest(Manifest(out.absolute(), classes, rows), out)
     folder.finish()
     print(f"written: {out / MANIFEST}")
     return 0

@@ -1,0 +1,96 @@
+"""Masks of people by Mask R-CNN of torchvision (arXiv 1703.06870), trained on COCO."""
+
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+import numpy as np
+from pydantic import Field, model_validator
+
+from vidda.config import Config, Count
+from vidda.control.boxes import COCO_PERSON
+from vidda.control.network_weights import load_network_weights
+from vidda.device import torch_device
+from vidda.types import ClipRecord
+
+
+class MaskRcnnConfig(Config):
+    """Mask R-CNN of torchvision, in float32."""
+
+    name: Literal["mask_rcnn"] = Field(default="mask_rcnn", description="Mask R-CNN of torchvision")
+    model: Literal["maskrcnn_resnet50_fpn", "maskrcnn_resnet50_fpn_v2"] = Field(
+        default="maskrcnn_resnet50_fpn_v2", description="torchvision's name of the network"
+    )
+    weights: Path | None = Field(
+        default=None, description="file of weights: .safetensors or a torch state_dict"
+    )
+    download: bool = Field(
+        default=False,
+        description="without weights: take torchvision's, downloaded where its cache lacks them"
+        " (180 MB)",
+    )
+    size: Count = Field(
+        default=800, description="shorter side in pixels at which frames are inspected"
+    )
+    detected: Annotated[float, Field(ge=0, lt=1)] = Field(
+        default=0.5, description="lowest score of a detected person"
+    )
+    people: Count = Field(
+        default=8, description="most people per frame; those with the highest scores are kept"
+    )
+    batch: Count = Field(default=2, description="frames per batch")
+    device: str = Field(
+        default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
+    )
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Self:
+        if (self.weights is None) != self.download:
+            raise ValueError("give either weights=FILE or download=true")
+        return self
+
+    def build(self) -> "MaskRcnn":
+        """Return the loaded network; raises ViddaError when its weights or device are not
+        available.
+        """
+        return MaskRcnn(self)
+
+
+class MaskRcnn:
+    """Mask R-CNN, loaded for inference."""
+
+    def __init__(self, config: MaskRcnnConfig) -> None:
+        from torchvision.models import get_model, get_model_weights
+
+        self.config = config
+        self.device = torch_device(config.device, "source.device")
+        self._model = get_model(
+            config.model, weights=None, weights_backbone=None, min_size=config.size
+        )
+        if config.weights is not None:
+            load_network_weights(self._model, config.weights, "source.weights")
+        else:
+            state = get_model_weights(config.model).DEFAULT.get_state_dict(check_hash=True)
+            self._model.load_state_dict(state)
+        self._model.eval().requires_grad_(False).to(self.device)
+
+    def find_masks(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[np.ndarray]:
+        """Yield the masks of the people in each frame, the highest score first.
+
+        Arguments and result as in `vidda.control.mask_source.MaskSource`; clip and root are not
+        used.
+        """
+        import torch
+
+        remaining = iter(frames)
+        while batch := list(islice(remaining, self.config.batch)):
+            images = torch.from_numpy(np.stack(batch)).to(self.device)
+            with torch.inference_mode():
+                outputs = self._model(list(images.permute(0, 3, 1, 2).float() / 255.0))
+            for output in outputs:
+                people = output["labels"] == COCO_PERSON
+                people &= output["scores"] >= self.config.detected
+                yield output["masks"][people, 0][: self.config.people].cpu().numpy()

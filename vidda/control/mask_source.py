@@ -1,0 +1,28 @@
+"""Sources of people's masks: BlazePose, or Mask R-CNN of torchvision."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Annotated, Protocol
+
+import numpy as np
+from pydantic import Field
+
+from vidda.control.blazepose import BlazePoseConfig
+from vidda.control.mask_rcnn import MaskRcnnConfig
+from vidda.types import ClipRecord
+
+MaskSourceConfig = Annotated[BlazePoseConfig | MaskRcnnConfig, Field(discriminator="name")]
+
+
+class MaskSource(Protocol):
+    """A source of people's masks, as `MaskSourceConfig.build()` returns it."""
+
+    def find_masks(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[np.ndarray]:
+        """Yield for each frame the masks of its people, (P, H, W) float32: shares in [0, 1].
+
+        frames: all frames of the clip in order, (H, W, 3) uint8 RGB each; they are taken a few at a
+        time. P may differ from frame to frame, and people are in no fixed order. clip, root: the
+        clip that the frames are of, and its manifest's root.
+        """
