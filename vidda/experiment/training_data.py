@@ -66,7 +66,7 @@ class DataPlanner:
             return
         rendered = self.config.mini is None or (self.config.rendered / RENDERED).is_file()
         try:
-            self._known = survey(self.prepare, complete=rendered)
+            self._known = self.variants.known = survey(self.prepare, complete=rendered)
         except ViddaError as error:
             self.problems += [f"prepare: {line}" for line in str(error).splitlines()]
             return
