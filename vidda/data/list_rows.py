@@ -11,7 +11,7 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.data.listing import WHOLE, Listing, Tree, is_media, parse_label, read_classes
-from vidda.data.manifest import MOST_CLASSES, is_label
+from vidda.data.manifest import MOST_CLASSES, is_label, parse_number
 from vidda.errors import ViddaError
 from vidda.files import relative_path
 from vidda.types import ClipRecord
@@ -44,7 +44,8 @@ class ListRow:
     """One line of a list.
 
     part: the list that it is in. where: its location, for messages. path: the clip's. label: a
-    number or a class name, None where unknown. meta: further columns of the manifest.
+    number or a class name, None where unknown. meta: further columns of the manifest; `subject`,
+    `view` and `altitude_m` are the clip's own.
     """
 
     part: ListPart
@@ -92,13 +93,11 @@ def build_listing(
         try:
             path = relative_path(row.path.replace("\\", "/").removeprefix(strip))
             label = None if row.label is None else _label(row.label, index, len(names), first)
+            clip = _clip(row, path, label)
         except ViddaError as error:
             listing.problem("line", row.where, str(error))
             continue
-        meta = {"split": row.part.split, **row.meta}
-        part = row.part
-        clip = ClipRecord(path, path, label, part.domain, part.view, None, None, None, meta)
-        listing.add(part.split, row.where, clip)
+        listing.add(row.part.split, row.where, clip)
     return listing
 
 
@@ -158,6 +157,14 @@ def by_stem(tree: Tree) -> dict[str, list[str]]:
 
 def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
+
+
+def _clip(row: ListRow, path: str, label: int | None) -> ClipRecord:
+    meta = {"split": row.part.split, **row.meta}
+    subject, view = meta.pop("subject", None), meta.pop("view", row.part.view)
+    altitude = meta.pop("altitude_m", None)
+    meters = None if altitude is None else parse_number("altitude_m", altitude)
+    return ClipRecord(path, path, label, row.part.domain, view, subject, meters, None, meta)
 
 
 def _label(text: str, index: dict[str, str], count: int, first: int) -> int:

@@ -25,7 +25,7 @@ from vidda.console import console
 from vidda.data.datasets import AnyDatasetConfig
 from vidda.data.experiments import as_json
 from vidda.data.list_checks import ListCheck, check_lists
-from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
+from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree
 from vidda.data.manifest import (
     DATASET,
     csv_header,
@@ -85,8 +85,8 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     zipped: Tree = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(config.root, notes, dry_run=dry_run)
-    tree = zipped | walk(config.root)
     root = config.root.absolute()
+    tree = zipped | config.dataset.files(root)
     listing = config.dataset.read(root, tree)
     experiments = config.dataset.experiments(root)
     unreadable = partial(_unreadable, config, tree, dry_run)

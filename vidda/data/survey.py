@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 from vidda.data.experiments import Experiments, experiments_from
 from vidda.data.list_checks import experiments_left_out
-from vidda.data.listing import Listing, walk
+from vidda.data.listing import Listing
 from vidda.data.manifest import DATASET, read_description
 from vidda.data.prepare import PrepareConfig
 from vidda.data.rocog import RocogV2
@@ -44,7 +44,7 @@ def survey(config: PrepareConfig, *, complete: bool) -> Survey:
     zipped = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(root, [], dry_run=True)
-    tree = zipped | walk(root)
+    tree = zipped | config.dataset.files(root)
     listing = config.dataset.read(root, tree)
     left_out = experiments_left_out(listing, stated, tree)
     kept = {name: one for name, one in stated.items() if name not in left_out}
