@@ -24,6 +24,7 @@ from vidda.config import Config, Processes, dump
 from vidda.console import console
 from vidda.data.datasets import AnyDatasetConfig
 from vidda.data.experiments import as_json
+from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import ListCheck, check_lists
 from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree
 from vidda.data.manifest import (
@@ -88,6 +89,7 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     root = config.root.absolute()
     tree = zipped | config.dataset.files(root)
     listing = config.dataset.read(root, tree)
+    tree = with_frame_folders(tree, listing.clips)
     experiments = config.dataset.experiments(root)
     unreadable = partial(_unreadable, config, tree, dry_run)
     result = check_lists(listing, experiments, tree, unreadable)
