@@ -180,7 +180,10 @@ def test_clips_of_a_group_stay_together(
     assert not subjects["target"] & subjects["test"]
     assert not subjects["target_train"] & subjects["target_val"]
     said = capsys.readouterr().err
-    assert f"source: split by {column}: train 36 clips (4 of the {column}s)" in said
+    assert (
+        f"source: split by {column}: train 36 clips of 4 {column}s, val 9 clips of 1 {column}\n"
+        in said
+    )
     manifest = load_manifest(root.parent / "out")
     clip = manifest.clips[0]
     assert (clip.subject if column == "subject" else clip.meta[column]) in {
@@ -535,3 +538,55 @@ def test_every_class_is_on_both_sides_where_groups_allow(root: Path) -> None:
         for name in ("target_train", "target_val", "test"):
             assert {path for path in found[name] if "halt" in path}, (seed, name)
         assert len(found["test"]) < 0.5 * len(rows)
+
+
+@pytest.mark.parametrize("column", ["subject", "note"])
+def test_clips_without_labels_in_lists_with_labels(
+    root: Path, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The source's are left out, the target's adapted to; never those of a subject in the test."""
+    for side in ("syn", "real"):
+        rows = [
+            (f"{side}/{c}{s}{n}.mp4", "" if n == 3 else c, s)
+            for c in CLASSES
+            for s in "pqrst"
+            for n in range(4)
+        ]
+        fill(root, [row[0] for row in rows])
+        write_list(root, f"{side}.csv", rows, column)
+    found = parts(prepare(root, source={"path": "syn.csv"}, target={"path": "real.csv"}))
+    hidden = {path for path in found["target"] if path.endswith("3.mp4")}
+    for name, members in found.items():
+        assert name == "target" or not any(path.endswith("3.mp4") for path in members)
+    said = capsys.readouterr().err
+    assert "source: 15 clips without a label are left out, first syn/Wavep3.mp4" in said
+    assert f"target: {len(hidden)} clips without a label are only adapted to" in said
+    left_out = "target: 3 clips without a label are left out: their subject is that of test clips"
+    assert (left_out in said) == (column == "subject")
+    assert len(hidden) == (12 if column == "subject" else 15)
+
+
+def test_two_manifests_that_use_the_same_ids(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("syn", "real"):
+        clips = [ClipRecord(str(n), f"{n}.mp4", n % 2, side, "ground") for n in range(8)]
+        fill(root / side, [clip.path for clip in clips])
+        save_manifest(Manifest(root / side, ("a", "b"), tuple(clips)), root / side / "manifest.csv")
+    out = prepare(root)
+    found = {clip.path: clip.id for clip in load_manifest(out).clips}
+    assert found == {f"{side}/{n}.mp4": str(n) if side == "syn" else f"real/{n}.mp4"
+                     for side in ("syn", "real") for n in range(8)}  # fmt: skip
+    said = capsys.readouterr().err
+    assert "target: 8 clips have ids that the source has too, first '0'; their paths are" in said
+
+
+def test_classes_that_are_numbers_match_by_them(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for side in ("syn", "real"):
+        fill(root, [f"{side}/{n}.mp4" for n in range(8)])
+        (root / f"{side}.txt").write_text("".join(f"{side}/{n}.mp4 {n % 2}\n" for n in range(8)))
+    out = prepare(root, source={"path": "syn.txt"}, target={"path": "real.txt"})
+    assert load_manifest(out).classes == ("0", "1")
+    assert "no names but numbers, and match by these" in capsys.readouterr().err

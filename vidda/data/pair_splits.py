@@ -139,8 +139,7 @@ class _Splitter:
         else:
             by = f"by {self.column}"
             counted = [
-                f"{name} {len(paths)} clips ({len(set(map(self._group, paths)))} of the"
-                f" {self.column}s)"
+                f"{name} {len(paths)} clips of {self._count(paths)}"
                 for name, paths in parts.items()
             ]
             without = sum(clip_value(clip, self.column) is None for clip in self.clips.values())
@@ -164,6 +163,10 @@ class _Splitter:
     def _classes(self, paths: Collection[str]) -> set[str]:
         labels = {self.clips[path].label for path in paths}
         return {self.listing.classes[label] for label in labels if label is not None}
+
+    def _count(self, paths: Collection[str]) -> str:
+        count = len({self._group(path) for path in paths})
+        return f"{count} {self.column}{'s' if count > 1 else ''}"
 
     def _group(self, path: str) -> str:
         return (self.column and clip_value(self.clips[path], self.column)) or ""

@@ -2,7 +2,7 @@
 
 OUT/config.yaml      the config, written first
 OUT/problems.csv     everything that is wrong, file by file
-OUT/shared.csv       clips of test or val that are in training too; only where there are any
+OUT/shared.csv       clips that two lists share, such as train and test; only where there are any
 OUT/verified.jsonl   what verify=true found, kept for the next run
 OUT/manifest.csv     every clip
 OUT/splits/<task>/<setting>/{train,target,val,test}.csv
@@ -60,7 +60,8 @@ class PrepareConfig(Config):
     )
     strict: bool = Field(
         default=False,
-        description="refuse clips, same by path or content, that are in both training and test",
+        description="refuse clips, same by path or content, that two of training, target and test"
+        " share",
     )
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
