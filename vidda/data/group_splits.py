@@ -43,56 +43,66 @@ def hold_out_clips(labels: Labels, share: float, seed: int = 0) -> set[str]:
 
 
 def hold_out_groups(
-    labels: Labels, groups: Mapping[str, str], share: float, seed: int = 0
+    labels: Labels, groups: Mapping[str, str], share: float, seed: int = 0, keep: int = 1
 ) -> set[str]:
     """Return the names of about `share` of the clips, those of one group all or none.
 
     labels: of the clips. groups: the group of each, two or more in all. share: in 0..1. seed:
     decides, with a hash of the groups' names, which are chosen. Where the groups allow, every class
-    has clips on both sides, even if more than `share` are held out for it.
+    has clips on both sides, even if more than `share` are held out for it. keep: groups of each
+    class to leave where that is possible: 2 if a part of them is held out next.
     """
     counts: dict[str, Counter[int]] = {groups[name]: Counter() for name in labels}
     sizes = Counter(groups[name] for name in labels)
     for name, label in labels.items():
         if label is not None:
             counts[groups[name]][label] += 1
-    chosen = _choose(counts, sizes, share * len(labels), seed)
+    classes = {group: set(found) for group, found in counts.items()}
+    chosen = _choose(classes, sizes, share * len(labels), seed, keep)
     return {name for name in labels if groups[name] in chosen}
 
 
 def _choose(
-    counts: Mapping[str, Counter[int]], sizes: Mapping[str, int], wanted: float, seed: int
+    classes: Mapping[str, set[int]],
+    sizes: Mapping[str, int],
+    wanted: float,
+    seed: int,
+    keep: int,
 ) -> set[str]:
-    """Return the groups to hold out. counts: clips of each class in each group. wanted: clips."""
-    order = sorted(counts, key=lambda group: _hash(seed, group))
+    """Return the groups to hold out.
+
+    classes, sizes: classes that each group has, and its number of clips. wanted: clips in all.
+    """
+    order = sorted(classes, key=lambda group: _hash(seed, group))
     place = {group: number for number, group in enumerate(order)}
-    left = sum(counts.values(), Counter[int]())
+    left = Counter(label for found in classes.values() for label in found)
     missing = set(left)
     chosen: set[str] = set()
     large = 2 * max(wanted, min(sizes.values()))
 
-    def lost(group: str) -> int:
-        return sum(left[label] == count for label, count in counts[group].items())
+    def short(group: str, least: int) -> int:
+        """Return how many classes would be in fewer than `least` of the groups left."""
+        return sum(left[label] <= least for label in classes[group])
+
+    def rank(group: str) -> tuple[int, int, bool, int]:
+        covered = len(missing & classes[group])
+        return short(group, 1), -covered, sizes[group] > large, place[group]
 
     def hold(group: str) -> None:
         chosen.add(group)
-        left.subtract(counts[group])
-        missing.difference_update(counts[group])
-
-    def rank(group: str) -> tuple[int, int, bool, int]:
-        covered = len(missing & counts[group].keys())
-        return lost(group), -covered, sizes[group] > large, place[group]
+        left.subtract(classes[group])
+        missing.difference_update(classes[group])
 
     while missing and len(chosen) < len(order) - 1:
         best = min((group for group in order if group not in chosen), key=rank)
-        if chosen and (lost(best) or not missing & counts[best].keys()):
+        if chosen and (short(best, 1) or not missing & classes[best]):
             break
         hold(best)
     for group in order:
         held = sum(sizes[one] for one in chosen)
         nearer = abs(held + sizes[group] - wanted) < abs(held - wanted)
         free = group not in chosen and len(chosen) < len(order) - 1
-        if free and nearer and (not chosen or not lost(group)):
+        if free and nearer and (not chosen or not short(group, keep)):
             hold(group)
     return chosen or {min(order, key=rank)}
 

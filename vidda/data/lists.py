@@ -14,6 +14,7 @@ from pydantic import Field
 
 from vidda.config import FileName
 from vidda.data.experiments import Experiments, plain_experiments
+from vidda.data.frame_folders import fold_frames, frame_folder_note
 from vidda.data.list_rows import ListPart, ListRow, Mistake, build_listing, by_stem, hold_out_lists
 from vidda.data.listing import (
     DatasetConfig,
@@ -102,11 +103,12 @@ class ClassFolders(_Layout):
                     f"{root / part.path}: holds no video or image{left_out_note(rest)}"
                 )
             others += rest
-            for path in found:
+            for path in fold_frames(found, prefix):
                 inner = PurePosixPath(path.removeprefix(prefix)).parts
                 label = inner[0] if len(inner) > 1 else None
                 rows.append(ListRow(part, path, path, label))
-        listing = _finish(self, root, rows, "", numbers=False)
+        note = frame_folder_note([row.path for row in rows], tree)
+        listing = _finish(self, root, rows, "", notes=[note] if note else [], numbers=False)
         listing.note_other_files(others)
         listing.covered = ()
         return listing

@@ -5,6 +5,7 @@ rest a share is what target_only is validated on. Clips of one group, such as a 
 part.
 """
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Literal
 
@@ -81,6 +82,7 @@ class DomainPair(DatasetConfig):
                 f"{len(shared)} clips are in both source and target, first {shared[0]}; remove them"
                 " from one of the two"
             )
+        _rename_shared_ids(source, target, listing.notes)
         split_source(listing, sides[0], source.clips, self.val_share, self.seed)
         shares = self.test_share, self.val_share
         split_target(listing, sides[1], target.clips, shares, self.seed)
@@ -116,3 +118,16 @@ def _require_labels(
             f"source: {len(dropped)} clips without a label are left out, first {dropped[0]}"
         )
     source.clips = {path: clip for path, clip in source.clips.items() if clip.label is not None}
+
+
+def _rename_shared_ids(source: Listing, target: Listing, notes: list[str]) -> None:
+    """Give the target's clips whose ids the source has too, as of two manifests, their paths."""
+    ids = {clip.id for clip in source.clips.values()}
+    shared = [path for path, clip in target.clips.items() if clip.id in ids]
+    if shared:
+        notes.append(
+            f"target: {len(shared)} clips have ids that the source has too, first"
+            f" {target.clips[shared[0]].id!r}; their paths are their ids"
+        )
+    for path in shared:
+        target.clips[path] = replace(target.clips[path], id=path)

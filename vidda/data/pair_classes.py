@@ -25,6 +25,8 @@ def match_classes(
     counts = {"source": _counts(source), "target": _counts(target)}
     keys = {name: _by_key(found, name) for name, found in counts.items()}
     if counts["target"]:
+        if all(name.isdecimal() for found in counts.values() for name in found):
+            notes.append("the classes of both have no names but numbers, and match by these")
         _note_spellings(keys["source"], keys["target"], notes)
         alone = list(_in_one_only(keys, counts))
         if alone and rule == "error":

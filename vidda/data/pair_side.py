@@ -11,6 +11,7 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.data.frame_folders import fold_frames, frame_folder_note
 from vidda.data.list_rows import UNKNOWN, ListPart, ListRow, Mistake, build_listing
 from vidda.data.listing import (
     Listing,
@@ -24,6 +25,7 @@ from vidda.data.listing import (
 from vidda.data.lists import csv_rows, spaced_row
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
+from vidda.files import size_and_time
 from vidda.types import ClipRecord, Manifest
 
 SideName = Literal["source", "target"]
@@ -162,9 +164,8 @@ def side_files(found: SideFile) -> Tree:
     tree: Tree = {}
     for path in paths:
         file = found.root / path
-        if file.is_file():
-            stat = file.stat()
-            tree[path] = (stat.st_size, stat.st_mtime_ns)
+        if file.exists():
+            tree[path] = size_and_time(file)
     return tree
 
 
@@ -194,10 +195,12 @@ def _read_folder(found: SideFile, tree: Tree) -> Listing:
             f" correct dataset.{found.name}.path"
         )
     part, rows = _part(found), []
+    paths = fold_frames(paths, found.base)
     for path in paths:
         inner = PurePosixPath(path.removeprefix(found.base)).parts
         rows.append(ListRow(part, path, path, inner[0] if len(inner) > 1 else None))
-    listing = _build(found, rows, numbers=False)
+    note = frame_folder_note(paths, tree)
+    listing = _build(found, rows, notes=[f"{found.name}: {note}"] if note else [], numbers=False)
     listing.note_other_files(others)
     return listing
 
@@ -272,7 +275,7 @@ def _path_rule(found: SideFile, paths: list[str], notes: list[str]) -> Callable[
     folder = posixpath.dirname(found.path)
 
     def exist(start: Path) -> bool:
-        return any((start / path).is_file() for path in paths)
+        return any((start / path).exists() for path in paths)
 
     if folder and not exist(found.file.parent) and exist(found.root):
         notes.append(f"{found.name}: the paths in {found.path} start from the root")

@@ -44,7 +44,7 @@ def split_target(
         _add(listing, "target", "target", clips.values())
         return
     splitter = _Splitter(listing, found, clips, _column(found, clips), seed)
-    held = splitter.hold_out(clips, shares[0], "test")
+    held = splitter.hold_out(clips, shares[0], "test", keep=2)
     test = [path for path in clips if path in held and clips[path].label is not None]
     rest = {path: clip for path, clip in clips.items() if path not in held}
     if not test:
@@ -112,17 +112,18 @@ class _Splitter:
     column: str | None
     seed: int
 
-    def hold_out(self, clips: Clips, share: float, into: str) -> set[str]:
-        """Return the paths of about `share` of some of the clips. into: name of their list.
+    def hold_out(self, clips: Clips, share: float, into: str, keep: int = 1) -> set[str]:
+        """Return the paths of about `share` of some of the clips.
 
-        By clip, those without a label are never chosen.
+        into: name of their list. keep: see `hold_out_groups`. By clip, those without a label are
+        never chosen.
         """
         # Names leave out the side's folder, so that another root gives the same splits.
         path_of = {path.removeprefix(self.found.base): path for path in clips}
         labels = {name: clips[path].label for name, path in path_of.items()}
         groups = {name: self._group(path) for name, path in path_of.items()}
         if len(set(groups.values())) > 1 and self.column is not None:
-            held = hold_out_groups(labels, groups, share, self.seed)
+            held = hold_out_groups(labels, groups, share, self.seed, keep)
             return {path_of[name] for name in held}
         if self.column is not None:
             only = next(iter(groups.values()))
@@ -138,8 +139,7 @@ class _Splitter:
         else:
             by = f"by {self.column}"
             counted = [
-                f"{name} {len(paths)} clips ({len(set(map(self._group, paths)))} of the"
-                f" {self.column}s)"
+                f"{name} {len(paths)} clips of {self._count(paths)}"
                 for name, paths in parts.items()
             ]
             without = sum(clip_value(clip, self.column) is None for clip in self.clips.values())
@@ -163,6 +163,10 @@ class _Splitter:
     def _classes(self, paths: Collection[str]) -> set[str]:
         labels = {self.clips[path].label for path in paths}
         return {self.listing.classes[label] for label in labels if label is not None}
+
+    def _count(self, paths: Collection[str]) -> str:
+        count = len({self._group(path) for path in paths})
+        return f"{count} {self.column}{'s' if count > 1 else ''}"
 
     def _group(self, path: str) -> str:
         return (self.column and clip_value(self.clips[path], self.column)) or ""

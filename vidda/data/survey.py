@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 
 from vidda.data.experiments import Experiments, experiments_from
+from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import experiments_left_out
 from vidda.data.listing import Listing
 from vidda.data.manifest import DATASET, read_description
@@ -46,6 +47,7 @@ def survey(config: PrepareConfig, *, complete: bool) -> Survey:
         zipped = unpack_zips(root, [], dry_run=True)
     tree = zipped | config.dataset.files(root)
     listing = config.dataset.read(root, tree)
+    tree = with_frame_folders(tree, listing.clips)
     left_out = experiments_left_out(listing, stated, tree)
     kept = {name: one for name, one in stated.items() if name not in left_out}
     return Survey(kept, left_out, listing)
