@@ -110,9 +110,11 @@ def _pair(source: Path, target: Path, out: Path) -> OwnData:
     listings = {name: read_side(side, tree) for name, side in sides.items()}
     found = [_described(sides[name], listings[name]) for name in listings]
     rule, unlabeled = _class_rule(listings["source"], listings["target"])
-    side = PairTarget(path=_under(root, target), labeled=not unlabeled)
     pair = DomainPair(
-        name="pair", source=PairSource(path=_under(root, source)), target=side, classes=rule
+        name="pair",
+        source=PairSource(path=_under(root, source)),
+        target=PairTarget(path=_under(root, target), labeled=not unlabeled),
+        classes=rule,
     )
     prepare = PrepareConfig(root=_short(root), out=out, dataset=pair)
     known = _surveyed(prepare)
@@ -133,8 +135,8 @@ def _common_root(source: Path, target: Path) -> Path:
     """Return the folder that holds both sides, and the clips of those that are manifests."""
     paths = [source.absolute(), target.absolute()]
     root = Path(os.path.commonpath(paths))
-    for name, path in zip(("source", "target"), paths, strict=True):
-        manifest = SideFile(PairSource(path=path), name, Path("/"), str(path)[1:]).manifest()
+    for path in paths:
+        manifest = SideFile(PairSource(path=path), "source", path.parent, path.name).manifest()
         if manifest is not None:
             root = Path(os.path.commonpath([root, load_manifest(manifest).root.absolute()]))
     return root if root.is_dir() else root.parent
