@@ -349,9 +349,14 @@ def test_a_list_may_name_files_from_its_folder_from_the_root_or_in_full(root: Pa
     assert found["root"] == found["full"] == found["folder"]
     assert len(found["root"]) == 28
     (root / "lists" / "out.csv").write_text("../../elsewhere/1.avi,Wave\nreal/1.avi,halt\n")
-    assert "1 lines of a list that cannot be used" in refusal(
-        root, target={"path": "lists/out.csv"}
-    )
+    refused = {"target": {"path": "lists/out.csv"}}
+    assert "1 lines of a list that cannot be used" in refusal(root, **refused)
+    for path in ("", "a\0b", "/etc/passwd"):
+        (root / "lists" / "out.csv").write_text(f"{path},Wave\nreal/Wave/1.avi,halt\n")
+        assert "lists/out.csv:1: path " in refusal(root, **refused)
+    text = "".join(f"real/{c}/1.avi,{c}\nreal/{c}/2.avi,{c}\n" for c in CLASSES)
+    (root / "lists" / "out.csv").write_text(f"{text}{'a' * 300},Wave\n")
+    assert "1 listed clips that are not there, first aaa" in refusal(root, **refused)
 
 
 def test_manifests_keep_their_columns(root: Path) -> None:
@@ -437,6 +442,33 @@ def test_folders_of_frames_are_clips(root: Path, capsys: pytest.CaptureFixture[s
     assert "1 clips that cannot be decoded" in refusal(root, verify=True, jobs=1)
 
 
+def test_folders_of_frames_without_class_folders(root: Path) -> None:
+    """A target without labels has no class folders; where it has them, their images are clips."""
+    folders(root, target=0)
+    frames = [f"real/clip{n}/{f}.jpg" for n in range(3) for f in range(4)]
+    fill(root, [*frames, "real/wave/1.jpg", "real/wave/2.jpg", "real/wave/c/1.jpg", "real/0.jpg"])
+    target = load_shift(prepare(root, target={"labeled": False}), "source2target", "adapted").target
+    assert paths(target) == {
+        "real/clip0", "real/clip1", "real/clip2", "real/wave/1.jpg", "real/wave/2.jpg",
+        "real/wave/c", "real/0.jpg",
+    }  # fmt: skip
+
+
+def test_a_list_of_folders_of_frames(root: Path) -> None:
+    """A folder without images is missing, as a file is."""
+    folders(root, target=0)
+    clips = [f"real/{c}{n}" for c in "ab" for n in range(4)]
+    fill(root, [f"{clip}/{f}.jpg" for clip in clips for f in range(2)])
+    lines = [f"{clip},{CLASSES['ab'.index(clip[5])]}" for clip in clips]
+    (root / "real.csv").write_text("\n".join(lines))
+    listed = {"target": {"path": "real.csv"}, "classes": "intersection"}
+    manifest = load_manifest(prepare(root, **listed))
+    assert {clip.path for clip in manifest.clips if clip.domain == "real"} == set(clips)
+    (root / "none").mkdir()
+    (root / "real.csv").write_text("\n".join([*lines, "none,Wave"]))
+    assert "1 listed clips that are not there, first none" in refusal(root, **listed)
+
+
 def test_the_same_clips_on_both_sides(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders(root)
     for c in CLASSES:
@@ -476,6 +508,7 @@ def test_a_path_that_both_lists_name(root: Path) -> None:
         ("one", "real", "dataset.classes: .*one class only, 'Wave'"),
         ("bad.txt", "real", "bad.txt: cannot be read as a list"),
         ("blank.txt", "real", "blank.txt: names no clip"),
+        ("file.csv", "real", "file.csv:1: no column path among file, label; name the column"),
         ("few", "real", "dataset.source: 3 clips of few cannot be split into train and val"),
         ("syn", "few", "dataset.target: 3 clips of few cannot be split into test and target"),
     ],
@@ -486,6 +519,7 @@ def test_mistakes_are_one_line(root: Path, source: str, target: str, said: str) 
     (root / "alias").symlink_to(root / "syn")
     (root / "bad.txt").write_bytes(b"\xff\xfe\0")
     (root / "blank.txt").write_text("\n")
+    (root / "file.csv").write_text("file,label\nsyn/Wave/1.mp4,Wave\n")
     fill(root, ["one/Wave/1.mp4", "one/Wave/2.mp4", *(f"few/{c}/1.mp4" for c in CLASSES)])
     text = refusal(root, source={"path": source}, target={"path": target}, classes="intersection")
     assert len(text.splitlines()) == 1

@@ -1,22 +1,34 @@
 """Folders of frames in a dataset: which folders are one clip each, and their place in its files."""
 
-from collections.abc import Container, Iterable, Sequence
-from pathlib import PurePosixPath
+from collections.abc import Callable, Container, Iterable, Sequence
+from pathlib import Path, PurePosixPath
 
 from vidda.data.listing import IMAGES, VIDEOS, Tree, suffix
 
 
-def fold_frames(paths: Sequence[str], base: str) -> list[str]:
-    """Return the paths of clips below class folders, folders of images in place of their images.
+def is_clip(path: Path) -> bool:
+    """Return whether a path is a file, or a folder that holds images."""
+    try:
+        return path.is_file() or any(suffix(file.name) in IMAGES for file in path.iterdir())
+    except (OSError, ValueError):  # nothing is there, or no file can have the name
+        return False
 
-    paths: of videos and images. base: start of the paths, before the class folder. The images of a
-    folder in, or below, a class folder are frames of one clip, unless there are videos beside them.
-    Images right in a class folder are clips of one frame.
+
+def fold_frames(
+    paths: Sequence[str], base: str, is_class: Callable[[str], bool] = lambda folder: True
+) -> list[str]:
+    """Return the paths of clips, folders of images in place of their images.
+
+    paths: of videos and images. base: start of the paths, before the class folder. is_class:
+    whether a folder right below `base`, by its name, is of a class: its images are clips of one
+    frame. The images of any deeper folder are the frames of one clip, unless videos are beside
+    them.
     """
     with_videos = {_folder(path) for path in paths if suffix(path) in VIDEOS}
     found: dict[str, None] = {}
     for path in paths:
-        deep = path.removeprefix(base).count("/") > 1
+        folders = path.removeprefix(base).split("/")[:-1]
+        deep = len(folders) > 1 or (len(folders) == 1 and not is_class(folders[0]))
         frame = deep and suffix(path) in IMAGES and _folder(path) not in with_videos
         found[_folder(path) if frame else path] = None
     return list(found)

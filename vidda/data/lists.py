@@ -188,7 +188,7 @@ def csv_rows(
     videos by file name without suffix, for Kinetics' form. mistakes: lines that cannot be used are
     appended.
     """
-    header = _cells_of(lines[0][1]) if lines else []
+    header = csv_header_cells(lines)
     if "youtube_id" in header:
         yield from _kinetics(part, _cells(part, lines, header, mistakes), stems, mistakes)
     elif "path" in header:
@@ -200,6 +200,11 @@ def csv_rows(
                 yield _plain(part, where, line)
             except ViddaError as error:
                 mistakes.append((where, str(error)))
+
+
+def csv_header_cells(lines: Sequence[tuple[int, str]]) -> list[str]:
+    """Return the cells of a CSV file's first line. lines: with their numbers."""
+    return _cells_of(lines[0][1]) if lines else []
 
 
 def _plain(part: ListPart, where: str, line: str) -> ListRow:

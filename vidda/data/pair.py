@@ -15,15 +15,8 @@ from vidda.config import FileName
 from vidda.data.experiments import Experiments, plain_experiments
 from vidda.data.listing import BLOCKING, DatasetConfig, Listing, Tree
 from vidda.data.pair_classes import ClassRule, match_classes
-from vidda.data.pair_side import (
-    PairSource,
-    PairTarget,
-    SideFile,
-    find_side,
-    read_side,
-    require_apart,
-    side_files,
-)
+from vidda.data.pair_reading import read_side, side_files
+from vidda.data.pair_side import PairSource, PairTarget, SideFile, find_side, require_apart
 from vidda.data.pair_splits import split_source, split_target
 from vidda.errors import ViddaError
 
@@ -69,10 +62,13 @@ class DomainPair(DatasetConfig):
         too small to split, shares clips with the other, or has other classes.
         """
         sides = self._sides(root)
-        source, target = (read_side(side, tree) for side in sides)
+        source = read_side(sides[0], tree)
+        target = read_side(sides[1], tree, source.classes)
         listing = Listing(root, (), notes=[*source.notes, *target.notes], covered=())
         listing.problems = [*source.problems, *target.problems]
         if any(problem.kind in BLOCKING for problem in listing.problems):
+            reason = "lines of the lists cannot be used"
+            listing.lacking = dict.fromkeys(("train", "target", "test", "target_train"), reason)
             return listing
         _require_labels(source, target, sides, listing.notes)
         listing.classes = match_classes(source, target, self.classes, listing.notes)

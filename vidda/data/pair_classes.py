@@ -45,11 +45,12 @@ def match_classes(
             " each below dataset.source.path"
         )
     for listing in (source, target):
-        _relabel(listing, {_key(name): label for label, name in enumerate(classes)})
+        _relabel(listing, {class_key(name): label for label, name in enumerate(classes)})
     return classes
 
 
-def _key(name: str) -> str:
+def class_key(name: str) -> str:
+    """Return the text that is equal for two names of one class."""
     return re.sub(r"[\s_-]+", "", name).casefold()
 
 
@@ -62,7 +63,7 @@ def _counts(listing: Listing) -> dict[str, int]:
 def _by_key(names: Iterable[str], side: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name in names:
-        other = found.setdefault(_key(name), name)
+        other = found.setdefault(class_key(name), name)
         if other != name:
             raise ViddaError(
                 f"dataset.{side}: its classes {other!r} and {name!r} differ only in case, spaces,"
@@ -91,7 +92,7 @@ def _in_one_only(
 
 def _relabel(listing: Listing, label_of: dict[str, int]) -> None:
     """Replace the labels, and drop the clips of classes that are not in `label_of`."""
-    new = {old: label_of.get(_key(name)) for old, name in enumerate(listing.classes)}
+    new = {old: label_of.get(class_key(name)) for old, name in enumerate(listing.classes)}
     listing.clips = {
         path: clip if clip.label is None else replace(clip, label=new[clip.label])
         for path, clip in listing.clips.items()

@@ -118,8 +118,11 @@ class _Splitter:
         into: name of their list. keep: see `hold_out_groups`. By clip, those without a label are
         never chosen.
         """
-        # Names leave out the side's folder, so that another root gives the same splits.
-        path_of = {path.removeprefix(self.found.base): path for path in clips}
+        # A manifest's ids, or paths without the side's folder: another root gives equal splits.
+        path_of = {
+            path.removeprefix(self.found.base) if clip.id == path else clip.id: path
+            for path, clip in clips.items()
+        }
         labels = {name: clips[path].label for name, path in path_of.items()}
         groups = {name: self._group(path) for name, path in path_of.items()}
         if len(set(groups.values())) > 1 and self.column is not None:
