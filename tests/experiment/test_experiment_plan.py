@@ -328,8 +328,8 @@ def test_names_that_stand_for_nothing_are_told_at_once(tmp_path: Path) -> None:
         make_plan(loaded(content))
     lines = str(raised.value).splitlines()
     assert "tasks: 'gs2gr' is duplicated" in lines
-    meant = "did you mean gs2gr? It has: gs2gr, as2ar, gr2ar, gs2ar"
-    assert f"tasks: rocog_v2 has no task 'gs2xx', {meant}" in lines
+    meant = "(did you mean gs2gr?); it has gs2gr, as2ar, gr2ar, gs2ar"
+    assert f"tasks: rocog_v2 has no task 'gs2xx' {meant}" in lines
     assert "variants.ours.personalized: 'decoder' is not in personalize" in lines
     assert "variants.target: this name is reserved for the data itself; choose another" in lines
     assert "arms.strange.data: 'maskz' is not one of source, target, masks, ours, target" in lines

@@ -64,7 +64,7 @@ def task_problems(known: Survey, dataset: str, tasks: Sequence[str]) -> list[str
     for task in tasks:
         if task not in stated:
             near = get_close_matches(task, stated, n=1)
-            meant = f", did you mean {near[0]}?" if near else ""
+            meant = f" (did you mean {near[0]}?)" if near else ""
             there = ", ".join(stated) or "none"
-            lines.append(f"tasks: {dataset} has no task {task!r}{meant} It has: {there}")
+            lines.append(f"tasks: {dataset} has no task {task!r}{meant}; it has {there}")
     return lines

@@ -1,7 +1,7 @@
 """The folders that `vidda report` reads, by the command that wrote them, and their results."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -13,6 +13,7 @@ from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.summary import Intervals, Summary, summarize
 from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell
+from vidda.evaluate.unlabeled_targets import LabelFreeCell
 from vidda.files import inside
 from vidda.report.report_config import ReportConfig
 from vidda.report.run_records import RunRecord, TrainingRecord, read_record, read_training
@@ -24,13 +25,19 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class FoundTransfer:
-    """A transfer table of vidda evaluate. summaries: of each seed, by row and task."""
+    """A transfer table of vidda evaluate.
+
+    transfer: its tasks and rows, without tasks whose target has no labels. runs: all that the rows
+    name. unlabeled: results on targets without labels. summaries: of each seed, by row and task.
+    """
 
     record: RunRecord
     transfer: Transfer
+    runs: tuple[Path, ...]
     intervals: Intervals
     cells: tuple[TransferCell, ...]
     epochs: tuple[EpochCell, ...]
+    unlabeled: tuple[LabelFreeCell, ...]
     summaries: Mapping[tuple[str, str], tuple[Summary, ...]]
 
 
@@ -155,18 +162,35 @@ def read_transfer(path: Path) -> FoundTransfer:
     )
     epochs = _validated(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
     summaries = {}
-    tested = {(cell.row, cell.task) for cell in cells}
+    unlabeled = _validated(
+        file, content, "label_free", TypeAdapter(tuple[LabelFreeCell, ...]).validate_python
+    )
+    runs_of_all = tuple(
+        path for row in transfer.rows for runs in row.runs.values() for path in runs
+    )
+    transfer = _without_tasks(transfer, {cell.task for cell in unlabeled})
     for row in transfer.rows:
         for task, runs in row.runs.items():
-            if (row.name, task) not in tested:  # its target has no labels
-                continue
             # As vidda.evaluate.transfer_job names them; importing it would load torch.
             names = [f"predictions/{row.name}/{task}_{seed}.npz" for seed in range(len(runs))]
             files = [inside(path, name) for name in names]
             summaries[row.name, task] = tuple(
                 summarize(load_predictions(file), intervals) for file in files
             )
-    return FoundTransfer(record, transfer, intervals, cells, epochs, summaries)
+    return FoundTransfer(
+        record, transfer, runs_of_all, intervals, cells, epochs, unlabeled, summaries
+    )
+
+
+def _without_tasks(transfer: Transfer, left_out: Collection[str]) -> Transfer:
+    rows = tuple(
+        row.model_copy(
+            update={"runs": {task: runs for task, runs in row.runs.items() if task not in left_out}}
+        )
+        for row in transfer.rows
+    )
+    tasks = tuple(task for task in transfer.tasks if task not in left_out)
+    return transfer.model_copy(update={"tasks": tasks, "rows": rows})
 
 
 def _read_tested(path: Path) -> FoundTest:
@@ -186,16 +210,13 @@ def _add_trainings(
 ) -> tuple[str, ...]:
     """Add the runs that the rows name to `trainings`; return a line for each missing one."""
     absent: dict[str, None] = {}
-    for row in transfer.transfer.rows:
-        for path in (path for runs in row.runs.values() for path in runs):
-            if path in trainings:
-                continue
-            try:
-                if run_kind(path) != "training":
-                    raise ViddaError(f"{path}: a checkpoint without its run")
-                trainings[path] = read_training(path)
-            except ViddaError as error:
-                absent |= dict.fromkeys(str(error).splitlines())
+    for path in (path for path in transfer.runs if path not in trainings):
+        try:
+            if run_kind(path) != "training":
+                raise ViddaError(f"{path}: a checkpoint without its run")
+            trainings[path] = read_training(path)
+        except ViddaError as error:
+            absent |= dict.fromkeys(str(error).splitlines())
     return tuple(absent)
 
 
