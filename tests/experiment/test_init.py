@@ -96,6 +96,16 @@ def test_a_target_without_labels_has_no_arm_of_its_own(
     assert {*plan.known.experiments} == {"source2target/source_only", "source2target/adapted"}
 
 
+def test_a_target_of_folders_of_frames_needs_no_classes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class_folders("rendered")
+    touch(Path("filmed"), [f"take{n}/{t}.jpg" for n in range(5) for t in range(3)])
+    lines = init(capsys, "source=rendered", "target=filmed", "device=cpu")
+    assert lines[1] == "target: filmed: one folder of folders of frames; 5 clips without labels"
+    assert len(planned()[1].known.listing.lists["target"]) == 5
+
+
 def test_folders_that_are_no_classes_of_the_source_are_no_labels(
     capsys: pytest.CaptureFixture[str],
 ) -> None:

@@ -10,19 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vidda.data.experiments import tasks_of
-from vidda.data.listing import IMAGES, Listing, Tree, is_media, suffix
+from vidda.data.listing import IMAGES, Listing, is_media, suffix
 from vidda.data.manifest import load_manifest
 from vidda.data.pair import DomainPair
 from vidda.data.pair_classes import ClassRule, match_classes
-from vidda.data.pair_side import (
-    PairSource,
-    PairTarget,
-    SideFile,
-    SideName,
-    find_side,
-    read_side,
-    side_files,
-)
+from vidda.data.pair_reading import read_side, side_files
+from vidda.data.pair_side import PairSource, PairTarget, SideFile, find_side
 from vidda.data.prepare import PrepareConfig
 from vidda.data.prepare_tables import MEANING
 from vidda.data.rocog import DOMAINS, RocogV2
@@ -100,26 +93,27 @@ def _rocog(source: Path, out: Path) -> OwnData:
 
 def _pair(source: Path, target: Path, out: Path) -> OwnData:
     root = _common_root(source, target)
-    sides: dict[SideName, SideFile] = {
-        "source": find_side(PairSource(path=_under(root, source)), "source", root),
-        "target": find_side(PairTarget(path=_under(root, target)), "target", root),
-    }
-    tree: Tree = {}
-    for side in sides.values():
-        tree |= side_files(side)
-    listings = {name: read_side(side, tree) for name, side in sides.items()}
-    found = [_described(sides[name], listings[name]) for name in listings]
-    rule, unlabeled = _class_rule(listings["source"], listings["target"])
-    pair = DomainPair(
-        name="pair",
-        source=PairSource(path=_under(root, source)),
-        target=PairTarget(path=_under(root, target), labeled=not unlabeled),
-        classes=rule,
-    )
+    config, other = PairSource(path=_under(root, source)), PairTarget(path=_under(root, target))
+    side = find_side(config, "source", root)
+    labeled = read_side(side, side_files(side))
+    found = [_described(side, labeled)]
+    side, listing = _read_target(other, root, labeled)
+    described = _described(side, listing)
+    rule, unlabeled = _class_rule(labeled, listing)
+    if unlabeled:
+        other = other.model_copy(update={"labeled": False})
+        described = _described(*_read_target(other, root, labeled))
+    pair = DomainPair(name="pair", source=config, target=other, classes=rule)
+    found.append(described)
     prepare = PrepareConfig(root=_short(root), out=out, dataset=pair)
     known = _surveyed(prepare)
     notes = [f"target: taken without labels: {unlabeled}"] if unlabeled else []
     return OwnData(prepare, known, tuple(found), (*notes, *_notes(known)))
+
+
+def _read_target(config: PairTarget, root: Path, source: Listing) -> tuple[SideFile, Listing]:
+    side = find_side(config, "target", root)
+    return side, read_side(side, side_files(side), source.classes)
 
 
 def _surveyed(prepare: PrepareConfig) -> Survey:
