@@ -24,6 +24,7 @@ from vidda.data.survey import Survey, survey
 from vidda.errors import ViddaError
 
 MOST_CLASSES_SHOWN = 12
+NO_LABELS = "no clip has a label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +108,8 @@ def _pair(source: Path, target: Path, out: Path) -> OwnData:
     found.append(described)
     prepare = PrepareConfig(root=_short(root), out=out, dataset=pair)
     known = _surveyed(prepare)
-    notes = [f"target: taken without labels: {unlabeled}"] if unlabeled else []
+    said = unlabeled and unlabeled != NO_LABELS  # the notes of the listing say that
+    notes = [f"target: taken without labels: {unlabeled}"] if said else []
     return OwnData(prepare, known, tuple(found), (*notes, *_notes(known)))
 
 
@@ -152,7 +154,7 @@ def _class_rule(source: Listing, target: Listing) -> tuple[ClassRule, str]:
     The listings' labels are changed.
     """
     if all(clip.label is None for clip in target.clips.values()):
-        return "error", "no clip is in the folder of a class, or has one in a list"
+        return "error", NO_LABELS
     rules: tuple[ClassRule, ...] = ("error", "intersection")
     names = ", ".join(target.classes[:MOST_CLASSES_SHOWN])
     for rule in rules:
