@@ -173,6 +173,20 @@ def test_text_lists_and_csv_are_known(capsys: pytest.CaptureFixture[str]) -> Non
     assert planned()[1].prepare.root == Path("a b")
 
 
+def test_folders_elsewhere_are_named_from_the_current_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class_folders("rendered")
+    class_folders("below/filmed")
+    monkeypatch.chdir(here / "below")
+    init(capsys, "source=../rendered", "target=filmed", "device=cpu")
+    plan = planned()[1]
+    assert plan.prepare.root == here
+    assert (pair(plan).source.path, pair(plan).target.path) == (
+        Path("rendered"), Path("below/filmed"),
+    )  # fmt: skip
+
+
 def test_a_tree_of_rocog_is_enough_alone(capsys: pytest.CaptureFixture[str]) -> None:
     rocog_tree(Path("tree"))
     lines = init(capsys, "source=tree", "device=cpu")

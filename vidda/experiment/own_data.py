@@ -129,22 +129,27 @@ def _surveyed(prepare: PrepareConfig) -> Survey:
 
 def _common_root(source: Path, target: Path) -> Path:
     """Return the folder that holds both sides, and the clips of those that are manifests."""
-    paths = [source.absolute(), target.absolute()]
+    paths = [_whole(source), _whole(target)]
     root = Path(os.path.commonpath(paths))
     for path in paths:
         manifest = SideFile(PairSource(path=path), "source", path.parent, path.name).manifest()
         if manifest is not None:
-            root = Path(os.path.commonpath([root, load_manifest(manifest).root.absolute()]))
+            root = Path(os.path.commonpath([root, _whole(load_manifest(manifest).root)]))
     return root if root.is_dir() else root.parent
 
 
 def _under(root: Path, path: Path) -> Path:
-    return Path(os.path.relpath(path.absolute(), root))
+    return Path(os.path.relpath(_whole(path), root))
+
+
+def _whole(path: Path) -> Path:
+    """Return a path as absolute, without `..`; links are kept."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _short(folder: Path) -> Path:
     """Return a folder relative to the current one where it is below it, else absolute."""
-    whole, here = folder.absolute(), Path.cwd()
+    whole, here = _whole(folder), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
