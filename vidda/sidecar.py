@@ -13,7 +13,7 @@ MiniRoCoG's `REGIONS`, but `PERSON_REGIONS` where its only values are 0 and 1, a
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -64,6 +64,22 @@ def sidecar_path(clip: ClipRecord, root: Path) -> Path:
     root: of the manifest. The file need not exist.
     """
     return inside(root, clip.meta.get("sidecar") or default_sidecar(clip.path))
+
+
+def sidecar_arrays(clips: Iterable[ClipRecord], root: Path) -> frozenset[str]:
+    """Return the names of the arrays in the first sidecar that is there, empty where none is.
+
+    clips: of one dataset, so that their sidecars hold the same. root: of their manifest. Raises
+    ViddaError where that sidecar is damaged.
+    """
+    # Most datasets have none: no file is looked for, clip by clip, where there cannot be one.
+    usual = (root / default_sidecar("")).parent.is_dir()
+    paths = (sidecar_path(clip, root) for clip in clips if usual or "sidecar" in clip.meta)
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        return frozenset()
+    with open_sidecar(found) as content:
+        return frozenset(content.files)
 
 
 def read_rows(

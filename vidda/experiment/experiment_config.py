@@ -95,6 +95,16 @@ class RandomizedVariant(Config):
     change: Keys = Field(default={}, description="keys of vidda randomize, as `key.sub: value`")
 
 
+class MaskedVariant(Config):
+    """The same clips with masks of people by vidda mask, for variants that are made of this one."""
+
+    needs_target: ClassVar[bool] = False
+
+    name: Literal["masked"] = "masked"
+    of: Origin = SOURCE
+    change: Keys = Field(default={}, description="keys of vidda mask, as `key.sub: value`")
+
+
 class TranslatedVariant(Recipe):
     """Clips translated by vidda translate."""
 
@@ -139,7 +149,8 @@ class CameraMatchedVariant(Config):
 
 
 Variant = Annotated[
-    RandomizedVariant | TranslatedVariant | CameraMatchedVariant, Field(discriminator="name")
+    RandomizedVariant | MaskedVariant | TranslatedVariant | CameraMatchedVariant,
+    Field(discriminator="name"),
 ]
 
 

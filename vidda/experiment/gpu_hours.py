@@ -9,6 +9,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.camera.job import CameraJobConfig
+from vidda.control.mask_job import MaskJobConfig
 from vidda.data.experiments import Experiments
 from vidda.data.listing import Listing
 from vidda.data.randomize import RandomizeConfig
@@ -79,7 +80,7 @@ def _clip_counts(
         config = stage.config
         if isinstance(config, RandomizeConfig | CameraJobConfig):
             counts[config.out / "manifest.csv"] = counts.get(config.input, 0) * config.copies
-        elif isinstance(config, TranslateConfig):
+        elif isinstance(config, TranslateConfig | MaskJobConfig):
             counts[config.out / "manifest.csv"] = counts.get(config.input, 0)
     return counts
 
@@ -126,7 +127,7 @@ def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:
     if key not in known:
         size = config.transform.size
         with torch.device("meta"):
-            model = _without_weights(config.model).build(7).eval()
+            model = without_weights(config.model).build(7).eval()
             clip = torch.empty(1, 3, config.sampling.frames, size, size)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 model(clip)
@@ -134,7 +135,7 @@ def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:
     return known[key]
 
 
-def _without_weights(model: ModelConfig) -> ModelConfig:
+def without_weights(model: ModelConfig) -> ModelConfig:
     """Return a model's config without weights; VideoMAE-B if its folder is not downloaded yet."""
     if isinstance(model, VideoMaeConfig) and isinstance(model.start, VideoMaeHub):
         local = model.model_copy(

@@ -10,7 +10,7 @@ from vidda.data import load_manifest
 from vidda.data.derived import finished_record, manifest_intact, records_intact
 from vidda.recognize.train_config import TrainConfig
 
-MAKE_CLIPS = ("randomize", "translate", "camera")
+MAKE_CLIPS = ("randomize", "mask", "translate", "camera")
 """Commands that make clips from clips."""
 RESULT = "result"
 """The result of vidda personalize in its run folder, for every model."""
@@ -75,6 +75,8 @@ class Stage:
 
     def _outputs_kept(self) -> bool:
         """Return whether the files that later stages read exist; a resume makes lost ones again."""
+        if self.command == "mask" and not records_intact(self.out):
+            return False
         if self.command in MAKE_CLIPS:
             return manifest_intact(self.out)
         if self.command == "personalize":
