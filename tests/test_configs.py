@@ -10,7 +10,11 @@ import pytest
 
 from vidda import config
 from vidda.command import COMMANDS
-from vidda.experiment.experiment_config import ExperimentConfig
+from vidda.experiment.experiment_config import (
+    ExperimentConfig,
+    MaskedVariant,
+    TranslatedVariant,
+)
 from vidda.translate.stable_diffusion.personalize.dreambooth import DreamBoothConfig
 from vidda.translate.stable_diffusion.personalize.lora import LoraTrainingConfig
 from vidda.translate.stable_diffusion.personalize.personalize_config import PersonalizeConfig
@@ -52,8 +56,9 @@ def test_a_translation_asks_for_the_words_that_personalizing_teaches(
 def test_a_whole_run_translates_with_what_it_personalizes() -> None:
     run = config.load(ExperimentConfig, ROOT / "configs" / "run" / "rocog_v2.yaml")
     assert run.personalize["dreambooth"].file == Path("configs/personalize/dreambooth_rocog.yaml")
-    files = {getattr(variant, "file", None) for variant in run.variants.values()}
-    assert files == {Path("configs/translate/sd15.yaml")}
+    translated = [one for one in run.variants.values() if isinstance(one, TranslatedVariant)]
+    assert {one.file for one in translated} == {Path("configs/translate/sd15.yaml")}
+    assert isinstance(run.variants[run.variants["backgrounds"].of], MaskedVariant)
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))

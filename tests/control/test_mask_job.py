@@ -20,7 +20,7 @@ from torchvision.models import get_model
 
 from tests.sidecars import rendered, write_clip
 from vidda import video
-from vidda.config import ConfigError, load
+from vidda.config import load
 from vidda.control.blazepose import BlazePoseConfig
 from vidda.control.mask import person_mask
 from vidda.control.mask_job import MaskJobConfig, run
@@ -253,10 +253,15 @@ def test_mistakes_are_reported_before_anything_is_written(tmp_path: Path, bright
     lines = str(told.value).splitlines()
     assert len(lines) == 2 and "no such sidecar" in lines[0] and "1.mp4" in lines[1]
     assert not (tmp_path / "out").exists()
-    for weights, download in ((None, False), ("w.safetensors", True)):
-        source = {"name": "mask_rcnn", "weights": weights, "download": download}
-        with pytest.raises(ConfigError, match="either weights=FILE or download=true"):
-            config(tmp_path, source=source)
+
+
+def test_nothing_is_downloaded_unasked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "cache"))
+    write_videos(tmp_path / "videos", count=1)
+    source = {"name": "mask_rcnn", "device": "cpu"}
+    with pytest.raises(ViddaError, match=r"maskrcnn.*\.pth.* not there; .* source\.download=true"):
+        start(config(tmp_path, source=source))
+    assert not (tmp_path / "out").exists() and not (tmp_path / "cache").exists()
 
 
 def test_without_its_files_blazepose_names_the_command(tmp_path: Path) -> None:

@@ -43,8 +43,6 @@ FAILED, REJECTED = "failed.csv", "rejected.csv"
 FOUND_ARRAY = "found"
 """The array of a sidecar with the frames in which someone was found."""
 
-Share = Annotated[float, Field(ge=0, le=1)]
-
 log = logging.getLogger("vidda")
 
 
@@ -73,7 +71,7 @@ class MaskJobConfig(Config):
         default=15,
         description="most frames in a row in which a lost person gets their nearest mask",
     )
-    found: Share = Field(
+    found: Annotated[float, Field(ge=0, le=1)] = Field(
         default=0.5,
         description="lowest share of frames in which someone is found; clips with less are not in"
         " the manifest, but in rejected.csv",

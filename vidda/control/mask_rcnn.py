@@ -3,16 +3,21 @@
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Annotated, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Literal
+from urllib.parse import urlparse
 
 import numpy as np
-from pydantic import Field, model_validator
+from pydantic import Field
 
 from vidda.config import Config, Count
 from vidda.control.boxes import COCO_PERSON
 from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
+from vidda.errors import ViddaError
 from vidda.types import ClipRecord
+
+if TYPE_CHECKING:  # takes seconds to import
+    import torch
 
 
 class MaskRcnnConfig(Config):
@@ -23,12 +28,12 @@ class MaskRcnnConfig(Config):
         default="maskrcnn_resnet50_fpn_v2", description="torchvision's name of the network"
     )
     weights: Path | None = Field(
-        default=None, description="file of weights: .safetensors or a torch state_dict"
+        default=None,
+        description="file of weights: .safetensors or a torch state_dict; null: torchvision's own,"
+        " from its cache",
     )
     download: bool = Field(
-        default=False,
-        description="without weights: take torchvision's, downloaded where its cache lacks them"
-        " (180 MB)",
+        default=False, description="download torchvision's weights where its cache lacks them"
     )
     size: Count = Field(
         default=800, description="shorter side in pixels at which frames are inspected"
@@ -44,12 +49,6 @@ class MaskRcnnConfig(Config):
         default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
     )
 
-    @model_validator(mode="after")
-    def _one_origin(self) -> Self:
-        if (self.weights is None) != self.download:
-            raise ValueError("give either weights=FILE or download=true")
-        return self
-
     def build(self) -> "MaskRcnn":
         """Return the loaded network; raises ViddaError when its weights or device are not
         available.
@@ -61,7 +60,7 @@ class MaskRcnn:
     """Mask R-CNN, loaded for inference."""
 
     def __init__(self, config: MaskRcnnConfig) -> None:
-        from torchvision.models import get_model, get_model_weights
+        from torchvision.models import get_model
 
         self.config = config
         self.device = torch_device(config.device, "source.device")
@@ -71,8 +70,7 @@ class MaskRcnn:
         if config.weights is not None:
             load_network_weights(self._model, config.weights, "source.weights")
         else:
-            state = get_model_weights(config.model).DEFAULT.get_state_dict(check_hash=True)
-            self._model.load_state_dict(state)
+            self._model.load_state_dict(_torchvision_weights(config))
         self._model.eval().requires_grad_(False).to(self.device)
 
     def find_masks(
@@ -94,3 +92,19 @@ class MaskRcnn:
                 people = output["labels"] == COCO_PERSON
                 people &= output["scores"] >= self.config.detected
                 yield output["masks"][people, 0][: self.config.people].cpu().numpy()
+
+
+def _torchvision_weights(config: MaskRcnnConfig) -> "dict[str, torch.Tensor]":
+    """Return torchvision's own weights, from its cache or, if the config says so, downloaded."""
+    import torch
+    from torchvision.models import get_model_weights
+
+    weights = get_model_weights(config.model).DEFAULT
+    file = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(weights.url).path).name)
+    if not (file.is_file() or config.download):
+        raise ViddaError(
+            f"{file}: torchvision's weights are not there; name a file with source.weights, or"
+            " source.download=true downloads them"
+        )
+    state: dict[str, torch.Tensor] = weights.get_state_dict(check_hash=True)
+    return state
