@@ -198,19 +198,27 @@ def test_clips_that_pass_together_come_out_as_alone(
         assert np.abs(together - video.read(translated / clip.path)).mean() < 1
 
 
-def test_the_person_is_kept_where_the_mask_says(models: Path, source: Path, tmp_path: Path) -> None:
-    content = settings(models, source, tmp_path / "run", limit=1, size=SIDE, crf=None)
+@pytest.mark.parametrize("regions", [None, ("background", "person")])
+def test_the_person_is_kept_where_the_mask_says(
+    models: Path, tmp_path: Path, regions: tuple[str, ...] | None
+) -> None:
+    source = write_source(tmp_path / "source", clips=1)
+    original = load_manifest(source)
+    sidecar = original.root / original.clips[0].meta["sidecar"]
+    with np.load(sidecar) as truth:
+        arrays = dict(truth)
+    person = arrays["mask"] > 0
+    if regions is not None:
+        np.savez(sidecar, **arrays | {"mask": person, "regions": np.array(regions)})
+    content = settings(models, source, tmp_path / "run", size=SIDE, crf=None)
     content["backbone"]["sampling"] = {
         **SAMPLING,
         "keep_person": {"name": "pixels", "feather": 0.0},
     }
     assert start(content) == 0
     (clip,) = load_manifest(tmp_path / "run").clips
-    original = load_manifest(source)
     frames = video.read(tmp_path / "run" / clip.path)
     before = video.read(original.root / original.clips[0].path)
-    with np.load(original.root / original.clips[0].meta["sidecar"]) as truth:
-        person = truth["mask"] > 0
     assert person.any()
     assert np.array_equal(frames[person], before[person])
     assert not np.array_equal(frames[~person], before[~person])
