@@ -20,7 +20,7 @@ from torchvision.models import get_model
 
 from tests.sidecars import rendered, write_clip
 from vidda import video
-from vidda.config import load
+from vidda.config import dump, load
 from vidda.control.blazepose import BlazePoseConfig
 from vidda.control.mask import person_mask
 from vidda.control.mask_job import MaskJobConfig, run
@@ -31,6 +31,8 @@ from vidda.data.manifest import save_manifest
 from vidda.data.randomize import RandomizeConfig
 from vidda.data.randomize import run as randomize
 from vidda.errors import ViddaError
+from vidda.experiment.stage import Stage
+from vidda.files import write_text
 from vidda.sidecar import PERSON_REGIONS, mask_regions, read_mask
 from vidda.types import ClipRecord, Manifest
 
@@ -236,6 +238,18 @@ def test_what_is_lost_of_a_finished_run_is_made_again(tmp_path: Path, bright: No
         damage()
         assert start(job, resume=True) == 0
         assert {file: file.read_bytes() for file in whole} == whole and (out / "DONE").exists()
+
+
+def test_a_stage_of_a_job_is_not_complete_without_its_sidecars(
+    tmp_path: Path, bright: None
+) -> None:
+    write_videos(tmp_path / "videos", count=1)
+    job, out = config(tmp_path), tmp_path / "out"
+    stage = Stage("masks", "masks", "mask", job, out, out / "DONE", (), title="masks")
+    write_text(stage.config_file(tmp_path), dump(job))
+    assert start(job) == 0 and stage.complete(tmp_path)
+    (out / "sidecar/deep/0.mp4.npz").unlink()
+    assert not stage.complete(tmp_path)
 
 
 def test_mistakes_are_reported_before_anything_is_written(tmp_path: Path, bright: None) -> None:

@@ -11,6 +11,9 @@ from scipy.optimize import linear_sum_assignment
 SAME_PERSON = 0.1
 """Intersection over union of masks in two frames from which they may be of one person."""
 
+SHORTEST = 2
+"""Frames in which a person of a longer clip has to be found; others are false detections."""
+
 FOUND = 0.5
 """Share of a person in a pixel from which the pixel counts when masks are compared."""
 
@@ -108,37 +111,39 @@ class MaskTracker:
             person.area += float(new.sum())
             person.masks[t] = _StoredMask.of(masks[column])
 
-    def people(self, *, main: bool, shortest: int = 2) -> list[_Person]:
-        """Return the people of the clip, in the order in which they appear.
-
-        main: only the one whose masks have the largest area, summed over all frames. shortest:
-        people found in fewer frames (of a longer clip) are taken for false detections and left out.
-        """
-        least = min(shortest, self._frames)
-        found = [one for one in self._people if len(one.masks) >= least]
-        return [max(found, key=lambda one: one.area)] if main and found else found
-
     def found(self, *, main: bool) -> np.ndarray:
-        """Return in which frames someone was found, before gaps are filled, (T,) bool."""
-        return np.array(
-            [any(t in one.masks for one in self.people(main=main)) for t in range(self._frames)],
-            bool,
-        )
+        """Return in which frames someone was found, before gaps are filled, (T,) bool.
+
+        main: see `masks`.
+        """
+        found = np.zeros(self._frames, bool)
+        for person in self._kept(main):
+            found[list(person.masks)] = True
+        return found
 
     def masks(self, threshold: float, neighbors: float, *, main: bool) -> Iterator[np.ndarray]:
         """Yield for each frame the pixels of people, (H, W) bool.
 
-        Each person's shares are averaged with those in the previous and the next frame, then
-        compared with `threshold`. neighbors: weight of these two frames together, in [0, 1); below
-        1/2 what is sure in one frame alone stays, as of a fast hand. main: see `people`.
+        Whoever is found in one frame alone of a longer clip is taken for a false detection. Each
+        person's shares are averaged with those in the previous and the next frame, then compared
+        with `threshold`.
+
+        neighbors: weight of these two frames together, in [0, 1); below 1/2 what is sure in one
+        frame alone stays, as of a fast hand. main: only the person whose masks have the largest
+        area, summed over all frames.
         """
-        smoothed = [self._smoothed(one, neighbors) for one in self.people(main=main)]
+        smoothed = [self._smoothed(one, neighbors) for one in self._kept(main)]
         for _ in range(self._frames):
             mask = np.zeros(self._size, bool)
             for shares in map(next, smoothed):
                 if shares is not None:
                     mask |= shares >= threshold
             yield mask
+
+    def _kept(self, main: bool) -> list[_Person]:
+        """Return the people of the clip, or the main one, in the order in which they appear."""
+        found = [one for one in self._people if len(one.masks) >= min(SHORTEST, self._frames)]
+        return [max(found, key=lambda one: one.area)] if main and found else found
 
     def _smoothed(self, person: _Person, neighbors: float) -> Iterator[np.ndarray | None]:
         """Yield a person's smoothed shares (H, W) in each frame, None where they are absent."""
