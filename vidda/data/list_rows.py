@@ -102,24 +102,32 @@ def build_listing(
     return listing
 
 
-def add_experiments(listing: Listing, task: str, val_share: float) -> None:
-    """Plan source_only and, with a target list, adapted; without a val list hold out some of train.
+def hold_out_lists(listing: Listing, val_share: float) -> None:
+    """Hold out the lists that are not given, by a hash of each clip's path.
 
-    listing: changed in place. task: name of the task. val_share: share of train to hold out.
+    They are val of train, and of a labeled target target_train and target_val, which target_only is
+    trained and validated on. listing: changed in place. val_share: share to hold out.
     """
-    if not {"train", "test"} <= listing.lists.keys():
-        listing.notes.append("without a train and a test list only manifest.csv is written")
+    lists = listing.lists
+    if "train" not in lists or not lists.keys() & {"test", "target"}:
+        listing.notes.append(
+            "without a train list, and a test or a target list, only manifest.csv is written"
+        )
         return
-    if "val" not in listing.lists:
+    if "val" not in lists:
         hold_out(listing, "train", "val", val_share, lambda path: path)
         listing.notes.append(
-            f"no val list: {len(listing.lists['val'])} clips of train, picked by a hash of their"
-            " path, are held out for it"
+            f"no val list: {len(lists['val'])} clips of train, picked by a hash of their path, are"
+            " held out for it"
         )
-    parts = {"train": "train", "val": "val", "test": "test"}
-    listing.experiments[f"{task}/source_only"] = parts
-    if "target" in listing.lists:
-        listing.experiments[f"{task}/adapted"] = {**parts, "target": "target"}
+    if "target" not in lists:
+        return
+    labels = [listing.clips[path].label for path in lists["target"]]
+    if len(labels) > 1 and None not in labels and len(set(labels)) > 1:
+        lists["target_train"] = lists["target"]
+        hold_out(listing, "target_train", "target_val", val_share, lambda path: path)
+    else:
+        listing.lacking["target_train"] = "not all clips of the target list have labels"
 
 
 def hold_out(

@@ -13,7 +13,8 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import FileName
-from vidda.data.list_rows import ListPart, ListRow, Mistake, add_experiments, build_listing, by_stem
+from vidda.data.experiments import Experiments, plain_experiments
+from vidda.data.list_rows import ListPart, ListRow, Mistake, build_listing, by_stem, hold_out_lists
 from vidda.data.listing import (
     DatasetConfig,
     Listing,
@@ -42,8 +43,19 @@ class _Layout(DatasetConfig):
         description="file of class names, relative to the root; by default read from the data",
     )
     val_share: float = Field(
-        default=0.1, gt=0, lt=1, description="share of train held out where there is no val part"
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="share of train held out where there is no val part, and of a labeled target"
+        " for target_only",
     )
+
+    def experiments(self, root: Path) -> Experiments:
+        """Return the experiments of the task: those that the splits of the parts allow."""
+        train = [part for part in self.parts if part.split == "train"]
+        synthetic = all(part.domain == "synthetic" for part in train)
+        lists = {part.split for part in self.parts}
+        return plain_experiments(self.task, lists, synthetic=synthetic)
 
 
 class PlainLists(_Layout):
@@ -141,7 +153,7 @@ def _finish(
     numbers: bool = True,
 ) -> Listing:
     listing = build_listing(root, rows, layout.classes, strip, mistakes, notes, numbers=numbers)
-    add_experiments(listing, layout.task, layout.val_share)
+    hold_out_lists(listing, layout.val_share)
     return listing
 
 

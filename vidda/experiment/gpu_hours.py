@@ -11,6 +11,7 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.camera.job import CameraJobConfig
 from vidda.data.choose_clips import select_clips
+from vidda.data.experiments import Experiments
 from vidda.data.listing import Listing
 from vidda.data.randomize import RandomizeConfig
 from vidda.data.versions import plan_versions
@@ -43,14 +44,18 @@ class CountsTeraflops(Protocol):
 
 
 def estimate_gpu_hours(
-    stages: tuple[Stage, ...], listing: Listing, prepared: Path, tflops: float
+    stages: tuple[Stage, ...],
+    listing: Listing,
+    experiments: Experiments,
+    prepared: Path,
+    tflops: float,
 ) -> tuple[list[str], float]:
     """Return a line for each kind of stage that uses a GPU, and the total of GPU hours.
 
-    listing: of the data to prepare. prepared: folder of vidda prepare. tflops: speed of the GPU, in
-    TFLOP/s. Raises ViddaError where a translation's `clips` matches none.
+    listing, experiments: of the data to prepare. prepared: folder of vidda prepare. tflops: speed
+    of the GPU, in TFLOP/s. Raises ViddaError where a translation's `clips` matches none.
     """
-    clips = _clips_by_manifest(stages, listing, prepared)
+    clips = _clips_by_manifest(stages, listing, experiments, prepared)
     hours: dict[str, list[float]] = {}
     flops: dict[str, float] = {}
     runs: dict[Path, Stage] = {stage.out: stage for stage in stages}
@@ -66,15 +71,15 @@ def estimate_gpu_hours(
 
 
 def _clips_by_manifest(
-    stages: tuple[Stage, ...], listing: Listing, prepared: Path
+    stages: tuple[Stage, ...], listing: Listing, experiments: Experiments, prepared: Path
 ) -> dict[Path, Manifest]:
     """Return the clips that each manifest will have, as far as ids and numbers go."""
     clips = {
         prepared / "splits" / name / f"{part}.csv": _manifest(
             listing, (listing.clips[path] for path in listing.lists.get(members, ()))
         )
-        for name, parts in listing.experiments.items()
-        for part, members in parts.items()
+        for name, experiment in experiments.items()
+        for part, members in experiment.parts.items()
     }
     for stage in stages:
         config = stage.config
@@ -133,7 +138,8 @@ def _teraflops(
                 for run in trained:
                     model = runs[run].config
                     assert isinstance(model, TrainConfig)
-                    total += len(clips[tests]) * views * _clip_teraflops(model, flops)
+                    # A target without labels has no test clips.
+                    total += len(clips.get(tests, ())) * views * _clip_teraflops(model, flops)
         return total
     return None
 

@@ -62,7 +62,7 @@ def _print_plan(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[St
     kinds = dict.fromkeys(stage.kind for stage in plan.stages)
     print(
         f"{len(config.arms)} arms, {len(config.recognizers)} recognizers, {len(config.seeds)}"
-        f" seeds, tasks {', '.join(config.tasks)}: {len(plan.stages)} stages,"
+        f" seeds, tasks {', '.join(plan.tasks)}: {len(plan.stages)} stages,"
         f" {len(plan.stages) - len(names)} complete"
     )
     for kind in kinds:
@@ -83,9 +83,10 @@ def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
     if not root.is_dir():
         print(f"GPU hours: not known until {root} exists")
         return
-    listing = plan.prepare.dataset.read(root.absolute(), walk(root))
+    dataset = plan.prepare.dataset
+    listing = dataset.read(root.absolute(), walk(root))
     lines, total = gpu_hours.estimate_gpu_hours(
-        plan.stages, listing, config.prepared, config.gpu_tflops
+        plan.stages, listing, dataset.experiments(root), config.prepared, config.gpu_tflops
     )
     for line in lines:
         print(line)

@@ -155,8 +155,11 @@ def read_transfer(path: Path) -> FoundTransfer:
     )
     epochs = _validated(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
     summaries = {}
+    tested = {(cell.row, cell.task) for cell in cells}
     for row in transfer.rows:
         for task, runs in row.runs.items():
+            if (row.name, task) not in tested:  # its target has no labels
+                continue
             # As vidda.evaluate.transfer_job names them; importing it would load torch.
             names = [f"predictions/{row.name}/{task}_{seed}.npz" for seed in range(len(runs))]
             files = [inside(path, name) for name in names]
