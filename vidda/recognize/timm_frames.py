@@ -1,6 +1,7 @@
 """Any image network of timm on each frame, then an average or a GRU over time."""
 
 import logging
+from difflib import get_close_matches
 from typing import Any, ClassVar, Literal
 
 import torch
@@ -93,10 +94,17 @@ class TimmFramesConfig(RecognizerConfig):
     @field_validator("arch")
     @classmethod
     def _is_known(cls, arch: str) -> str:
+        import timm
+
+        bare = arch.partition(".")[0]
+        if not timm.is_model(bare):
+            near = ", ".join(get_close_matches(bare, timm.list_models()))
+            remedy = f"did you mean {near}?" if near else "timm.list_models() lists them"
+            raise ValueError(f"timm has no architecture {bare!r}; {remedy}")
         try:
             _facts(arch)
-        except RuntimeError as error:
-            raise ValueError(f"{error} timm.list_models() lists what there is") from None
+        except RuntimeError as error:  # of a tag, as in resnet18.a1_in1k
+            raise ValueError(f"{error} Leave the tag out: weights names the file") from None
         return arch
 
     def check_input(self, frames: int, height: int, width: int) -> None:
@@ -121,7 +129,6 @@ class TimmFramesConfig(RecognizerConfig):
         import timm
 
         facts = _facts(self.arch)
-        # Of the architecture alone: a tag, as in resnet18.a1_in1k, only names weights.
         trunk = timm.create_model(self.arch, pretrained=False, num_classes=0)
         if self.weights is not None:
             last = facts.classifier
