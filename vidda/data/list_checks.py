@@ -9,6 +9,11 @@ from vidda.data.shared_clips import SharedClip, SharedClipSearch
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
+APART = (
+    ("train", "val"), ("train", "test"), ("train", "target"), ("val", "test"), ("target", "test"),
+)  # fmt: skip
+"""Parts of an experiment that may share no clip; the labels of target clips would be known."""
+
 
 @dataclass(frozen=True, slots=True)
 class ListCheck:
@@ -17,8 +22,8 @@ class ListCheck:
     clips: those kept, by path. lists: the kept paths of each list. experiments: those to write.
     left_out: for each one that is not, the reason. dropped: number of clips that are missing or
     unreadable.
-    shared: clips of a test list that are in train, target or val too, and of a val list that are in
-    train too.
+    shared: clips of a test list that are in train, target or val too, and of a val or target list
+    that are in train too.
     """
 
     clips: dict[str, ClipRecord]
@@ -122,7 +127,7 @@ def _to_be_apart(parts: Mapping[str, str], lists: Container[str]) -> Iterator[tu
     if whole in lists:
         # Clips held out for val are reported as of train: there the user finds them.
         parts = {**{part: parts[part] for part in parts.keys() - {"val"}}, "train": whole}
-    for first, second in (("train", "val"), ("train", "test"), ("val", "test"), ("target", "test")):
+    for first, second in APART:
         if parts.get(first) in lists and parts.get(second) in lists:
             yield parts[first], parts[second]
 

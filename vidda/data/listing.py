@@ -124,11 +124,18 @@ class DatasetConfig(Config):
 
     name: str
 
+    def files(self, root: Path) -> Tree:
+        """Return the files that the clips may be among; by default all under the root.
+
+        root: absolute. Raises ViddaError where they cannot be found.
+        """
+        return walk(root)
+
     @abstractmethod
     def read(self, root: Path, tree: Tree) -> Listing:
         """Return the classes, clips and lists of the data under a folder.
 
-        root: absolute. tree: every file under it. Clips that are missing are listed as well. A
+        root: absolute. tree: what `files` returned. Clips that are missing are listed as well. A
         mistake in a line is a problem of the listing; raise ViddaError where there is nothing to
         continue with.
         """

@@ -2,7 +2,7 @@
 
 OUT/config.yaml      the config, written first
 OUT/problems.csv     everything that is wrong, file by file
-OUT/shared.csv       clips of test or val that are in training too; only where there are any
+OUT/shared.csv       clips that two lists share, such as train and test; only where there are any
 OUT/verified.jsonl   what verify=true found, kept for the next run
 OUT/manifest.csv     every clip
 OUT/splits/<task>/<setting>/{train,target,val,test}.csv
@@ -24,8 +24,9 @@ from vidda.config import Config, Processes, dump
 from vidda.console import console
 from vidda.data.datasets import AnyDatasetConfig
 from vidda.data.experiments import as_json
+from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import ListCheck, check_lists
-from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
+from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree
 from vidda.data.manifest import (
     DATASET,
     csv_header,
@@ -59,7 +60,8 @@ class PrepareConfig(Config):
     )
     strict: bool = Field(
         default=False,
-        description="refuse clips, same by path or content, that are in both training and test",
+        description="refuse clips, same by path or content, that two of training, target and test"
+        " share",
     )
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
@@ -85,9 +87,10 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     zipped: Tree = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(config.root, notes, dry_run=dry_run)
-    tree = zipped | walk(config.root)
     root = config.root.absolute()
+    tree = zipped | config.dataset.files(root)
     listing = config.dataset.read(root, tree)
+    tree = with_frame_folders(tree, listing.clips)
     experiments = config.dataset.experiments(root)
     unreadable = partial(_unreadable, config, tree, dry_run)
     result = check_lists(listing, experiments, tree, unreadable)

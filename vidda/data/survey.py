@@ -3,8 +3,9 @@
 from dataclasses import dataclass
 
 from vidda.data.experiments import Experiments, experiments_from
+from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import experiments_left_out
-from vidda.data.listing import Listing, walk
+from vidda.data.listing import Listing
 from vidda.data.manifest import DATASET, read_description
 from vidda.data.prepare import PrepareConfig
 from vidda.data.rocog import RocogV2
@@ -44,8 +45,9 @@ def survey(config: PrepareConfig, *, complete: bool) -> Survey:
     zipped = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(root, [], dry_run=True)
-    tree = zipped | walk(root)
+    tree = zipped | config.dataset.files(root)
     listing = config.dataset.read(root, tree)
+    tree = with_frame_folders(tree, listing.clips)
     left_out = experiments_left_out(listing, stated, tree)
     kept = {name: one for name, one in stated.items() if name not in left_out}
     return Survey(kept, left_out, listing)

@@ -17,7 +17,6 @@ import sys
 
 from vidda.config import dump
 from vidda.console import console
-from vidda.data.listing import walk
 from vidda.experiment.config_checks import check_configs
 from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import ExperimentConfig
@@ -84,7 +83,7 @@ def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
         print(f"GPU hours: not known until {root} exists")
         return
     dataset = plan.prepare.dataset
-    listing = dataset.read(root.absolute(), walk(root))
+    listing = dataset.read(root.absolute(), dataset.files(root.absolute()))
     lines, total = gpu_hours.estimate_gpu_hours(
         plan.stages, listing, dataset.experiments(root), config.prepared, config.gpu_tflops
     )
