@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, ConfigError
 from vidda.data.prepare import PrepareConfig
+from vidda.data.survey import Survey
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
 from vidda.experiment.experiment_config import (
@@ -61,14 +62,15 @@ class AdaptationStart:
 class ExperimentPlan:
     """The stages of a job in order. left_out: a line for each thing that is not done, and why.
 
-    tasks: the job's. prepare: config of vidda prepare. tables: the transfer table's file of each
-    recognizer. reports: the report's page of each.
+    tasks: the job's. prepare: config of vidda prepare. known: the experiments of its data. tables:
+    the transfer table's file of each recognizer. reports: the report's page of each.
     """
 
     stages: tuple[Stage, ...]
     left_out: tuple[str, ...]
     tasks: tuple[str, ...]
     prepare: PrepareConfig
+    known: Survey
     tables: Mapping[str, Path]
     reports: Mapping[str, Path]
 
@@ -86,6 +88,7 @@ def make_plan(config: ExperimentConfig) -> ExperimentPlan:
         tuple(dict.fromkeys(planner.data.left_out + planner.left_out)),
         planner.data.tasks,
         planner.data.prepare,
+        planner.data.known,
         planner.tables,
         planner.reports,
     )

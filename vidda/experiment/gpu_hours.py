@@ -159,7 +159,7 @@ def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:
     if key not in known:
         size = config.transform.size
         with torch.device("meta"):
-            model = _without_weights(config.model).build(7).eval()
+            model = without_weights(config.model).build(7).eval()
             clip = torch.empty(1, 3, config.sampling.frames, size, size)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 model(clip)
@@ -167,7 +167,7 @@ def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:
     return known[key]
 
 
-def _without_weights(model: ModelConfig) -> ModelConfig:
+def without_weights(model: ModelConfig) -> ModelConfig:
     """Return a model's config without weights; VideoMAE-B if its folder is not downloaded yet."""
     if isinstance(model, VideoMaeConfig) and isinstance(model.start, VideoMaeHub):
         local = model.model_copy(

@@ -18,6 +18,8 @@ import sys
 from vidda.config import dump
 from vidda.console import console
 from vidda.experiment.config_checks import check_configs
+from vidda.experiment.data_summary import describe_parts, missing_weights, read_parts
+from vidda.experiment.disk_space import describe_disk
 from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import ExperimentConfig
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
@@ -41,6 +43,13 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
     check_configs(waiting)
     _print_plan(config, plan, waiting)
     if dry_run:
+        parts = read_parts(plan.known, config.prepared, plan.tasks)
+        for line in describe_parts(parts):
+            print(line)
+        for line in describe_disk(plan.stages, config.prepared, parts, config.out):
+            print(line)
+        for line in missing_weights(waiting, config.out):
+            print(line)
         _print_gpu_hours(config, plan)
         dry_run_stages(waiting, config.out)
         return 0

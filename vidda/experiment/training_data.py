@@ -42,6 +42,7 @@ class DataPlanner:
     Each variant is made once, for all tasks and trainings that need it.
 
     prepare: config of vidda prepare, None if it has mistakes. tasks: those of the job, in order.
+    known: the experiments of the data.
     variants: plans their stages. problems, left_out: a line for each mistake, and for each thing
     that is not done.
     """
@@ -51,7 +52,7 @@ class DataPlanner:
         self.prepared = config.prepared
         self.prepare: PrepareConfig | None = None
         self.tasks: tuple[str, ...] = ()
-        self._known = Survey({}, {}, None)
+        self.known = Survey({}, {}, None)
         self.stages: list[Stage] = []
         self.problems: list[str] = []
         self.left_out: list[str] = []
@@ -66,7 +67,7 @@ class DataPlanner:
             return
         rendered = self.config.mini is None or (self.config.rendered / RENDERED).is_file()
         try:
-            self._known = survey(self.prepare, complete=rendered)
+            self.known = self.variants.known = survey(self.prepare, complete=rendered)
         except ViddaError as error:
             self.problems += [f"prepare: {line}" for line in str(error).splitlines()]
             return
@@ -82,7 +83,7 @@ class DataPlanner:
 
     def _find_tasks(self) -> tuple[str, ...]:
         """Return the job's tasks, by default all; those that the data lack are left out."""
-        known = self._known
+        known = self.known
         wanted = self.config.tasks or stated_tasks(known)
         self.problems += task_problems(known, self._dataset, self.config.tasks)
         found = tuple(task for task in wanted if self.find_split(task, "source_only"))
@@ -99,7 +100,7 @@ class DataPlanner:
 
     def why_none(self, task: str, setting: Setting) -> str:
         """Return a line that says why a task and setting have no split."""
-        return why_no_split(self._known, self._dataset, task, setting)
+        return why_no_split(self.known, self._dataset, task, setting)
 
     def _data(self) -> None:
         """Plan rendering and preparing."""
@@ -134,7 +135,7 @@ class DataPlanner:
 
     def find_split(self, task: str, setting: Setting) -> TaskSplit | None:
         """Return the dataset's split of a task and setting, None if it has none."""
-        return find_split(self.prepared, self._known, task, setting)
+        return find_split(self.prepared, self.known, task, setting)
 
     def training_lists(self, data: Sequence[str], task: str) -> TrainingLists | None:
         """Return the manifests of a training on named data for a task; None if it has none.
