@@ -14,10 +14,13 @@ tables and reports are written again.
 """
 
 import sys
+from collections.abc import Sequence
 
 from vidda.config import dump
 from vidda.console import console
 from vidda.data.listing import walk
+from vidda.evaluate.console_tables import print_grids
+from vidda.evaluate.transfer_tables import legend, read_tables, transfer_grids
 from vidda.experiment.config_checks import check_configs
 from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import ExperimentConfig
@@ -27,6 +30,7 @@ from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecords
 from vidda.experiment.stage_session import check_out, dry_run_stages, pending_stages
 from vidda.files import lock, write_text
+from vidda.report.job import read_main_result
 
 
 def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
@@ -52,7 +56,7 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
         records = StageRecords(config.out)
         with open_executor(config.executor, config.out) as executor:
             Scheduler(executor, records).run_all(plan.stages)
-    _print_results(plan, records)
+    _print_results(config.tasks, plan, records)
     return 0
 
 
@@ -94,13 +98,17 @@ def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
     )
 
 
-def _print_results(plan: ExperimentPlan, records: StageRecords) -> None:
-    """Print time and memory of the stages, the transfer tables, and the paths of the reports."""
-    records.print(console(sys.stdout))
-    for name, table in plan.tables.items():
-        print(f"\n{name}\n")
-        print(table.read_text(encoding="utf-8"))
+def _print_results(tasks: Sequence[str], plan: ExperimentPlan, records: StageRecords) -> None:
+    """Print the stages' time and memory, then the main results, the tables and the reports."""
+    out = console(sys.stdout)
+    records.print(out)
     for line in plan.left_out:
         print(f"left out: {line}")
+    for name, table in plan.tables.items():
+        result = read_main_result(plan.reports[name].parent)
+        print(f"\n{f'{name}: ' if len(plan.tables) > 1 else ''}{result}\n")
+        found = read_tables(table.parent)
+        grids = transfer_grids(found.cells, found.epochs, tasks)
+        print_grids(out, grids, legend(found.cells, found.epochs, found.confidence))
     for name, page in plan.reports.items():
         print(f"report of {name}: {page}")

@@ -50,7 +50,8 @@ def _annotated_frames(
     labels: ClassLabels | None = None
     for frame, probabilities in zip(frames, means, strict=True):
         image = enlarge(frame)
-        labels = labels or ClassLabels(*image.shape[:2], classes)
+        height, width = image.shape[:2]
+        labels = labels or ClassLabels(height, width, classes)
         if not np.isnan(probabilities[0]):
             labels.draw(image, probabilities)
         yield image

@@ -13,6 +13,7 @@ from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.summary import Intervals, Summary, summarize
 from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell
+from vidda.evaluate.transfer_tables import read_tables
 from vidda.files import inside
 from vidda.report.report_config import ReportConfig
 from vidda.report.run_records import RunRecord, TrainingRecord, read_record, read_training
@@ -148,12 +149,7 @@ def read_transfer(path: Path) -> FoundTransfer:
     record = read_record(path)
     transfer = _config_section(record, "transfer", Transfer)
     intervals = _config_section(record, "intervals", Intervals)
-    file = path / "transfer.json"
-    content = _load(file)
-    cells = _validated(
-        file, content, "cells", TypeAdapter(tuple[TransferCell, ...]).validate_python
-    )
-    epochs = _validated(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
+    tables = read_tables(path)
     summaries = {}
     for row in transfer.rows:
         for task, runs in row.runs.items():
@@ -163,7 +159,7 @@ def read_transfer(path: Path) -> FoundTransfer:
             summaries[row.name, task] = tuple(
                 summarize(load_predictions(file), intervals) for file in files
             )
-    return FoundTransfer(record, transfer, intervals, cells, epochs, summaries)
+    return FoundTransfer(record, transfer, intervals, tables.cells, tables.epochs, summaries)
 
 
 def _read_tested(path: Path) -> FoundTest:

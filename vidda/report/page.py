@@ -37,14 +37,16 @@ def render_page(
     config: ReportConfig,
     found: FoundRuns,
     used_labels: Collection[RowTask],
+    main_result: str,
     clips: Sequence[GalleryClip],
     session: Session,
     report_command: str,
 ) -> str:
     """Return the page as HTML; whatever comes from a file or a config is escaped.
 
-    used_labels: rows and tasks that used target labels. clips: of the gallery. session: the one
-    that makes the report. report_command: listed last of the commands that reproduce everything.
+    used_labels: rows and tasks that used target labels. main_result: the sentence that it begins
+    with. clips: of the gallery. session: the one that makes the report. report_command: listed last
+    of the commands that reproduce everything.
     """
     environment = Environment(
         loader=FileSystemLoader(FOLDER),
@@ -65,6 +67,7 @@ def render_page(
     transfer = found.transfer
     return environment.get_template("index.html.jinja").render(
         title=config.title,
+        main_result=main_result,
         summary=_summary(found),
         sections=SECTIONS.items(),
         policy=_policy(script),
