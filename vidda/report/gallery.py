@@ -57,7 +57,7 @@ class ChosenClips:
 
 
 def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> ChosenClips:
-    """Choose the clips that the config names, or the worst ones and others evenly over the list.
+    """Choose the clips that the config names, or some evenly over the list and the worst ones.
 
     The worst are those of the last translation. Clips that the config does not name have a result
     in every translation of clips of the source. Raises ViddaError if there are none, or if
@@ -101,8 +101,8 @@ def _chosen(
         worst = [by_id[one.id] for one in ranked[: config.worst]]
     rest = [clip for clip in known if clip not in worst]
     even = np.linspace(0, len(rest) - 1, min(config.spread, len(rest))).round().astype(int)
-    chosen = [(clip, f"among the worst of “{name}”") for clip in worst]
-    return chosen + [(rest[i], "one of an even choice") for i in dict.fromkeys(even.tolist())]
+    chosen = [(rest[i], "one of an even choice") for i in dict.fromkeys(even.tolist())]
+    return chosen + [(clip, f"among the worst of “{name}”") for clip in worst]
 
 
 def clip_files(
@@ -144,36 +144,41 @@ def write(
     clips = track(chosen.clips, label="gallery", total=len(chosen.clips), unit="clips")
     for number, (clip, note) in enumerate(clips):
         files = clip_files(config, chosen.source, clip, translations)
-        written.append(GalleryClip(clip.id, note, _write_clip(config, number, files, out)))
+        written.append(GalleryClip(clip.id, note, write_clip(config, f"{number:03d}", files, out)))
     return written
 
 
-def _write_clip(
-    config: Gallery, number: int, files: Mapping[str, Path | str], out: Path
+def write_clip(
+    config: Gallery, name: str, files: Mapping[str, Path | str], out: Path
 ) -> tuple[GalleryVideo, ...]:
-    paths = {name: file for name, file in files.items() if isinstance(file, Path)}
-    problems = {name: file for name, file in files.items() if isinstance(file, str)}
+    """Write the videos of one clip to OUT/videos, all of the duration of the shortest.
+
+    config: for height and seconds. name: beginning of the files' names. files: of each video, or
+    the reason why there is none, by the name of its column.
+    """
+    paths = {head: file for head, file in files.items() if isinstance(file, Path)}
+    problems = {head: file for head, file in files.items() if isinstance(file, str)}
     infos = {}
-    for name, path in paths.items():
+    for head, path in paths.items():
         try:
-            infos[name] = video.probe(path)
+            infos[head] = video.probe(path)
         except ViddaError as error:
-            problems[name] = str(error)
+            problems[head] = str(error)
     seconds = [i.frames / i.fps for i in infos.values() if i.fps]
     length = min([config.seconds, *seconds])
     videos = []
-    for column, name in enumerate(files):
-        if name in infos:
-            info = infos[name]
+    for column, head in enumerate(files):
+        if head in infos:
+            info = infos[head]
             fps = info.fps or LOWEST_FPS
             count = max(1, min(info.frames, round(length * fps)))
             size = _even_size(info.height, info.width, config.height)
-            file = f"{VIDEOS}/{number:03d}_{column}.mp4"
-            frames = video.read(paths[name], np.arange(count), size)
+            file = f"{VIDEOS}/{name}_{column}.mp4"
+            frames = video.read(paths[head], np.arange(count), size)
             video.write(out / file, frames, fps, crf=23)
-            videos.append(GalleryVideo(name, file))
+            videos.append(GalleryVideo(head, file))
         else:
-            videos.append(GalleryVideo(name, None, problems[name]))
+            videos.append(GalleryVideo(head, None, problems[head]))
     return tuple(videos)
 
 

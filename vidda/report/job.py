@@ -1,7 +1,7 @@
 """`vidda report`: a web page of runs, and tables for papers.
 
 OUT/index.html      the page; needs no server and no network; light and dark
-OUT/videos/         videos of the gallery, H.264
+OUT/videos/         videos of the examples and of the gallery, H.264
 OUT/tables/         transfer.{md,csv,tex,json}, quality.csv
 OUT/report.json     the main result, and the config and session it was made with, written last
 """
@@ -17,9 +17,10 @@ from vidda.errors import ViddaError
 from vidda.evaluate.transfer_tables import write_tables
 from vidda.files import atomic_folder, write_text
 from vidda.report import gallery, latex
+from vidda.report.example_clips import write_examples
 from vidda.report.found_runs import FoundRuns, FoundTransfer, find_runs
 from vidda.report.main_result import main_result
-from vidda.report.page import render_page
+from vidda.report.page import PageMedia, render_page
 from vidda.report.report_config import ReportConfig
 from vidda.report.run_records import read_json, read_session
 from vidda.report.target_label_use import RowTask, rows_with_target_labels
@@ -92,7 +93,8 @@ def _write(
     stored = provenance.describe_session()
     made = read_session(stored)
     result = main_result(found, config.gap, used_labels)
-    page = render_page(config, found, used_labels, result, clips, made, made.command)
+    media = PageMedia(write_examples(found, folder), clips)
+    page = render_page(config, found, used_labels, media, made, made.command)
     write_text(folder / "index.html", page)
     content = {
         "format": FORMAT,

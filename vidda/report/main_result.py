@@ -6,13 +6,13 @@ from dataclasses import dataclass
 import numpy as np
 
 from vidda.evaluate.transfer import ALL, TransferCell
-from vidda.report.closed_gap import closed_gaps
+from vidda.report.closed_gap import TaskGap, closed_gaps
 from vidda.report.found_runs import FoundRuns, FoundTest, FoundTransfer
 from vidda.report.report_config import Gap
 from vidda.report.target_label_use import RowTask
 
-ArmValues = Mapping[str, Mapping[str, float]]
-"""A value of each arm and task."""
+SMALL_GAP = 0.05
+"""A share of a smaller gap, in accuracy, says little: points are reported instead."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,17 +73,38 @@ def _of_table(
     fair = [cell for cell in whole if (cell.row, cell.task) not in used_labels]
     allowed = {(cell.row, cell.task) for cell in fair}
     gaps = closed_gaps(whole, tasks, gap)
-    closed = [row for task in gaps for row in task.rows if (row.row, row.task) in allowed]
+    small = {task.task: _small_gap(task, gap) for task in gaps}
+    closed = [
+        row
+        for task in gaps
+        for row in task.rows
+        if (row.row, row.task) in allowed and not small[task.task]
+    ]
     if best := _best((row.row, row.task, row.share) for row in closed):
         gained = {row.task: row.gained for row in closed if row.row == best.name}
         return _closed(best, gained, gap) + _seeds(whole)
     base = {cell.task: cell.mean for cell in whole if cell.row == gap.source}
     gains = ((c.row, c.task, c.mean - base[c.task]) for c in fair if c.task in base)
     if best := _best(gain for gain in gains if gain[0] != gap.source):
-        reasons = (g.reason.removesuffix(" on this task") for g in gaps if g.task in best.values)
-        unknown = f"; the share of the gap is not known ({'; '.join(dict.fromkeys(reasons))})"
-        return _gained(best, gap) + _seeds(whole) + unknown
+        return _gained(best, gap) + _seeds(whole) + _unknown_share(gaps, small, best)
     return _reached(whole, fair, gap)
+
+
+def _small_gap(task: TaskGap, gap: Gap) -> str:
+    """Return why a share of a task's gap would say little, "" if it would not."""
+    if task.source is None or task.target is None or not 0 < task.target - task.source < SMALL_GAP:
+        return ""
+    return f"“{gap.target}” is only {100 * (task.target - task.source):.1f} points above it"
+
+
+def _unknown_share(gaps: Sequence[TaskGap], small: Mapping[str, str], best: BestArm) -> str:
+    """Return why a sentence is of points instead of shares of the gap."""
+    reasons: dict[str, list[str]] = {}
+    for task in (task for task in gaps if task.task in best.values):
+        reason = small[task.task] or task.reason.removesuffix(" on this task")
+        reasons.setdefault(reason, []).append(task.task)
+    texts = [f"{reason} on {listed(tasks)}" for reason, tasks in reasons.items()]
+    return f"; the share of the gap is not known: {'; '.join(texts)}"
 
 
 def _best(values: Iterable[tuple[str, str, float]]) -> BestArm | None:
@@ -105,11 +126,15 @@ def _best(values: Iterable[tuple[str, str, float]]) -> BestArm | None:
 def _closed(best: BestArm, gained: Mapping[str, float], gap: Gap) -> str:
     """Return how much of the gap an arm closes. gained: accuracy over the source's row, by task."""
     ends = f"the gap from “{gap.source}” to “{gap.target}”"
-    shares = {task: f"{share:.0%}" for task, share in best.values.items() if share >= 0.005}
+    shares = {task: _share(share) for task, share in best.values.items() if share >= 0.005}
     others = _changes({task: gained[task] for task in best.values if task not in shares})
     if not shares:
         return _nothing(best, f"closes none of {ends}", f"closes any of {ends}", others)
     return _better(best, f"closes {{}} of {ends}", shares, others)
+
+
+def _share(share: float) -> str:
+    return f"{share:.0%}" if share <= 1 else f"more than all ({share:.0%})"
 
 
 def _gained(best: BestArm, gap: Gap) -> str:
