@@ -72,13 +72,7 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
     if config.clips:
         named = select_clips(source, config.clips, None).clips
         return ChosenClips(source, tuple((clip, "named in the config") for clip in named))
-    # A translation of another source, such as randomized clips, has none of these clips.
-    shown = {
-        name: translation
-        for name, translation in translations.items()
-        if any(clip.id in translation.clips for clip in source.clips)
-    }
-    translations = shown or translations
+    translations = translations_of(source, translations)
     known = [c for c in source.clips if all(c.id in t.clips for t in translations.values())]
     chosen = _chosen(config, known, translations)
     if not chosen:
@@ -88,6 +82,21 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
             " gallery.worst or gallery.spread above 0"
         )
     return ChosenClips(source, tuple(chosen))
+
+
+def translations_of(
+    source: Manifest, translations: Mapping[str, Translation]
+) -> Mapping[str, Translation]:
+    """Return the translations of clips of a source, or all where none is.
+
+    A translation of another source, such as another view or randomized clips, has none of them.
+    """
+    shown = {
+        name: translation
+        for name, translation in translations.items()
+        if any(clip.id in translation.clips for clip in source.clips)
+    }
+    return shown or translations
 
 
 def _chosen(
@@ -141,6 +150,7 @@ def write(
     of them.
     """
     written = []
+    translations = translations_of(chosen.source, translations)
     clips = track(chosen.clips, label="gallery", total=len(chosen.clips), unit="clips")
     for number, (clip, note) in enumerate(clips):
         files = clip_files(config, chosen.source, clip, translations)
