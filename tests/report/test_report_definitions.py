@@ -128,7 +128,7 @@ def test_tasks_and_arms_are_defined_by_their_lists_and_runs(page: Node) -> None:
     assert "24 real air clips of 3 subjects from 15 and 30 m" in found["as2ar"]
     assert found["source only"] == "6 synthetic clips."
     assert found["ours"] == (
-        "6 synthetic clips and 6 translated, camera-matched clips, drawn 1 : 2; augmented by blur;"
+        "6 synthetic clips and 6 translated, camera-matched clips, drawn 1:2; augmented by blur;"
         " then adapted by feature similarity to 6 real clips without labels."
     )
     assert found["target only"] == "6 real clips."

@@ -20,6 +20,7 @@ from vidda.config import dump
 from vidda.console import console
 from vidda.data.listing import walk
 from vidda.evaluate.console_tables import print_grids
+from vidda.evaluate.transfer import ALL
 from vidda.evaluate.transfer_tables import legend, read_tables, transfer_grids
 from vidda.experiment.config_checks import check_configs
 from vidda.experiment.executor import open_executor, require_executor
@@ -108,7 +109,7 @@ def _print_results(tasks: Sequence[str], plan: ExperimentPlan, records: StageRec
         result = read_main_result(plan.reports[name].parent)
         print(f"\n{f'{name}: ' if len(plan.tables) > 1 else ''}{result}\n")
         found = read_tables(table.parent)
-        grids = transfer_grids(found.cells, found.epochs, tasks)
-        print_grids(out, grids, legend(found.cells, found.epochs, found.confidence))
+        whole = [cell for cell in found.cells if cell.part == ALL]
+        print_grids(out, transfer_grids(whole, [], tasks), legend(whole, [], found.confidence))
     for name, page in plan.reports.items():
         print(f"report of {name}: {page}")

@@ -148,7 +148,7 @@ def _arm(
         numbers.append(len(manifest))
     text = listed(parts)
     if weights := content.get("weights"):
-        text += f", drawn {' : '.join(f'{weight:g}' for weight in weights)}"
+        text += f", drawn {':'.join(f'{weight:g}' for weight in weights)}"
     own = [name for name in _augmentations(content) if name not in shared]
     if own:
         text += f"; augmented by {listed(own)}"
