@@ -13,6 +13,7 @@ from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.summary import Intervals, Summary, summarize
 from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell
+from vidda.evaluate.transfer_tables import read_tables
 from vidda.evaluate.unlabeled_targets import LabelFreeCell
 from vidda.files import inside
 from vidda.report.report_config import ReportConfig
@@ -155,20 +156,12 @@ def read_transfer(path: Path) -> FoundTransfer:
     record = read_record(path)
     transfer = _config_section(record, "transfer", Transfer)
     intervals = _config_section(record, "intervals", Intervals)
-    file = path / "transfer.json"
-    content = _load(file)
-    cells = _validated(
-        file, content, "cells", TypeAdapter(tuple[TransferCell, ...]).validate_python
-    )
-    epochs = _validated(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
+    tables = read_tables(path)
     summaries = {}
-    unlabeled = _validated(
-        file, content, "label_free", TypeAdapter(tuple[LabelFreeCell, ...]).validate_python
-    )
     runs_of_all = tuple(
         path for row in transfer.rows for runs in row.runs.values() for path in runs
     )
-    transfer = _without_tasks(transfer, {cell.task for cell in unlabeled})
+    transfer = _without_tasks(transfer, {cell.task for cell in tables.label_free})
     for row in transfer.rows:
         for task, runs in row.runs.items():
             # As vidda.evaluate.transfer_job names them; importing it would load torch.
@@ -178,7 +171,14 @@ def read_transfer(path: Path) -> FoundTransfer:
                 summarize(load_predictions(file), intervals) for file in files
             )
     return FoundTransfer(
-        record, transfer, runs_of_all, intervals, cells, epochs, unlabeled, summaries
+        record,
+        transfer,
+        runs_of_all,
+        intervals,
+        tables.cells,
+        tables.epochs,
+        tables.label_free,
+        summaries,
     )
 
 
