@@ -39,10 +39,12 @@ ELSEWHERE = {
 
 
 def text_of(page: Path) -> str:
-    """A page's text; of a YAML file its comments, each paragraph and each list on a line."""
+    """A page's text, each command on a line; of a YAML file its comments, each paragraph and each
+    list on a line.
+    """
     text = page.read_text(encoding="utf-8")
     if page.suffix != ".yaml":
-        return text
+        return text.replace("\\\n", " ")
     lines = [line.partition("#")[2] for line in text.splitlines()]
     parts = groupby(lines, key=lambda line: (bool(line), line.startswith("   ")))
     return "\n".join(" ".join(line.strip() for line in part) for _, part in parts)
