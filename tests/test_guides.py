@@ -142,9 +142,9 @@ def test_the_guide_to_a_dataset_prepares_and_trains(
     assert set(guide.files) == named("kth") | {"kth/kth.yaml"}
     more = {"train": [*TINY, "model.head.grid=2"]}
     _, planned, done, trained, tested = follow(guide, data, more)
-    assert "would write 48 clips, 6 of 6 experiments" in planned and "24" in planned
-    assert "prepared: 48 clips, 6 of 6 experiments" in done
-    assert "12 clips" in trained and "2 passed" in tested
+    assert "would write 60 clips, 6 of 6 experiments" in planned and "30" in planned
+    assert "prepared: 60 clips, 6 of 6 experiments" in done
+    assert "18 clips" in trained and "2 passed" in tested
     shift = load_shift("data/kth_prepared", "d1_d4", "adapted")
     assert shift.target is not None
     assert {clip.domain for clip in shift.target.clips} == {"d4"}
