@@ -54,6 +54,8 @@ def test_a_whole_run_translates_with_what_it_personalizes() -> None:
     assert run.personalize["dreambooth"].file == Path("configs/personalize/dreambooth_rocog.yaml")
     files = {getattr(variant, "file", None) for variant in run.variants.values()}
     assert files == {Path("configs/translate/sd15.yaml")}
+    trained = {str(recognizer.file) for recognizer in run.recognizers.values()}
+    assert trained == {f"configs/train/{name}.yaml" for name in ("biconvlstm", "x3d_s", "videomae")}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))

@@ -81,6 +81,7 @@ PACKAGE = {
 
         from typing import Literal
 
+        from vidda.data.experiments import plain_experiments
         from vidda.data.listing import DatasetConfig, Listing, is_media
         from vidda.types import ClipRecord
 
@@ -98,10 +99,11 @@ PACKAGE = {
                     label = int(name.removesuffix(".mp4")) % self.classes
                     domain = "real" if part in ("target", "test") else "synthetic"
                     listing.add(part, path, ClipRecord(path, path, label, domain, "ground"))
-                parts = {part: part for part in ("train", "val", "test")}
-                listing.experiments["main/source_only"] = parts
-                listing.experiments["main/adapted"] = {**parts, "target": "target"}
                 return listing
+
+            def experiments(self, root):
+                lists = ("train", "val", "test", "target")
+                return plain_experiments("main", lists, synthetic=True)
     ''',
     "backbone": PLUGIN,
     "broken": "raise RuntimeError('not today')",

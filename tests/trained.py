@@ -6,6 +6,7 @@ import numpy as np
 import torch
 from clips import moving
 
+from vidda.data.experiments import Experiment, as_json
 from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.manifest import csv_header, csv_lines, save_manifest, write_csv, write_dataset
 from vidda.data.transforms import TransformConfig
@@ -81,7 +82,8 @@ def saved_manifest(folder: Path, count: int) -> tuple[Path, Manifest]:
 
 def prepared(folder: Path, manifest: Manifest, tasks: tuple[str, ...]) -> Path:
     """A folder as vidda prepare writes it, in which every task has the same test clips."""
-    write_dataset(folder, manifest.root, manifest.classes, {})
+    lists = {f"{task}/source_only": Experiment({"test": "test"}, True) for task in tasks}
+    write_dataset(folder, manifest.root, manifest.classes, {"experiments": as_json(lists)})
     for task in tasks:
         file = folder / "splits" / task / "source_only" / "test.csv"
         file.parent.mkdir(parents=True)

@@ -22,13 +22,28 @@ class Command:
 
     target: its function, as `module:function`. help: one line of help. positional: the config keys
     that may be given bare; one that ends in `...` takes all bare arguments that are left, as a
-    list.
+    list. more: further lines of its own help, an indented one stays so.
     """
 
     target: str
     help: str
     positional: tuple[str, ...] = ()
+    more: tuple[str, ...] = ()
 
+
+LAYOUTS = (
+    "source and target are read as one of these; nothing is asked, and no video is copied:",
+    "  CLASS/clip.mp4                videos in a folder for each class",
+    "  CLASS/clip/000.jpg            the same, each clip a folder of its frames",
+    "  CLASS/image.jpg               images in a folder for each class",
+    "  clip.mp4                      a target without labels",
+    "  manifest.csv                  a manifest of vidda, or a folder that holds one",
+    "  list.txt                      lines of `path label`, or of paths",
+    "  list.csv                      a CSV with a header: path, label or class, and others; clips",
+    "                                of one subject or scene stay together, where it says so",
+    "  annotations/ syn/ real/       RoCoG-v2, its zip files, or vidda mini: source alone",
+)
+"""The layouts that `vidda init` knows."""
 
 COMMANDS = {
     "mini": Command(
@@ -75,6 +90,12 @@ COMMANDS = {
     ),
     "evaluate": Command(
         "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
+    ),
+    "init": Command(
+        "vidda.experiment.init_job:run",
+        "look at your own source and target clips, and write a config of vidda run for them",
+        ("out",),
+        LAYOUTS,
     ),
     "run": Command("vidda.experiment.job:run", "the main job: from videos to a transfer report"),
     "sweep": Command(

@@ -216,9 +216,34 @@ def resolve_builtin(path: Path) -> Path:
 
 
 def sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's content, as hex digits."""
+    """Return the SHA-256 of a file's content, as hex digits.
+
+    Of a folder of frames it is that of its files' names and contents, in order.
+    """
+    if path.is_dir():
+        lines = (f"{file.name}\0{sha256(file)}\n" for file in _files_of(path))
+        return hashlib.sha256("".join(lines).encode("utf-8", "surrogateescape")).hexdigest()
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def size_and_time(path: Path) -> tuple[int, int]:
+    """Return the size in bytes and the modification time in ns of a file.
+
+    Of a folder of frames they are the sum and the latest of its files', and of the folder itself.
+    Raises OSError where it is not there.
+    """
+    own = path.stat()
+    if not path.is_dir():
+        return own.st_size, own.st_mtime_ns
+    stats = [file.stat() for file in _files_of(path)]
+    return sum(s.st_size for s in stats), max(s.st_mtime_ns for s in [own, *stats])
+
+
+def _files_of(folder: Path) -> list[Path]:
+    """Return the files in a folder, not hidden and not in folders below it, by name."""
+    found = (path for path in folder.iterdir() if not path.name.startswith("."))
+    return sorted(path for path in found if path.is_file())
 
 
 def require_free(folder: Path, needed_bytes: int) -> None:

@@ -33,7 +33,7 @@ def command_help(name: str, command: Command, keys: Sequence[Key], *, every: boo
     others = [key for key in top if key not in required and (every or key not in flags)]
     bare = "".join(f" {key.upper()}" for key in command.positional)
     lines = [f"usage: vidda {name}{bare} [CONFIG.yaml] [key.sub=value ...] [--flag ...]"]
-    lines += [*_wrapped(command.help), ""]
+    lines += [*_wrapped(command.help), "", *command.more, *([""] if command.more else [])]
     lines += _section("required:", required, keys, every)
     lines += ["flags:"]
     for flag, text in {**{_switch(key): key.description for key in flags}, **FLAGS}.items():

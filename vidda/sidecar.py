@@ -9,6 +9,7 @@ where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), 
 import shutil
 import zipfile
 import zlib
+from collections.abc import Iterable
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,25 @@ def sidecar_path(clip: ClipRecord, root: Path) -> Path:
     root: of the manifest. The file need not exist.
     """
     return inside(root, clip.meta.get("sidecar") or default_sidecar(clip.path))
+
+
+def sidecar_arrays(clips: Iterable[ClipRecord], root: Path) -> frozenset[str]:
+    """Return the names of the arrays in the first sidecar that is there, empty where none is.
+
+    clips: of one dataset, so that their sidecars hold the same. root: of their manifest. Raises
+    ViddaError where that sidecar is damaged.
+    """
+    # Most datasets have none: no file is looked for, clip by clip, where there cannot be one.
+    usual = (root / default_sidecar("")).parent.is_dir()
+    paths = (sidecar_path(clip, root) for clip in clips if usual or "sidecar" in clip.meta)
+    found = next((path for path in paths if path.is_file()), None)
+    if found is None:
+        return frozenset()
+    try:
+        with np.load(found, allow_pickle=False) as content:
+            return frozenset(content.files)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise ViddaError(f"{found}: damaged ({error}); write it again") from None
 
 
 def read_rows(

@@ -148,25 +148,31 @@ class Shift:
     """One transfer task: labeled source, unlabeled target, validation and test.
 
     The target's labels are dropped here, so nothing that trains on a Shift can read them. `target`
-    is None in the source-only and target-only settings. Raises ViddaError when the parts name
-    different classes or when a test clip is also a training, target or validation clip.
+    is None in the source-only and target-only settings, `test` where the target has no labels at
+    all. Raises ViddaError when the parts name different classes or when a test clip is also a
+    training, target or validation clip.
     """
 
     source: Manifest
     target: Manifest | None
     val: Manifest
-    test: Manifest
+    test: Manifest | None
 
     def __post_init__(self) -> None:
         if self.target is not None:
             object.__setattr__(self, "target", self.target.unlabeled())
-        used_in_training = {"source": self.source, "target": self.target, "val": self.val}
-        test_ids = {clip.id for clip in self.test.clips}
-        for name, part in used_in_training.items():
-            if part is None:
+        parts = {"source": self.source, "target": self.target, "val": self.val, "test": self.test}
+        name_of_classes, classes = next(
+            (name, part.classes) for name, part in reversed(parts.items()) if part is not None
+        )
+        test_ids = {clip.id for clip in self.test.clips} if self.test else set()
+        for name, part in parts.items():
+            if part is None or name == "test":
                 continue
-            if part.classes != self.test.classes:
-                raise ViddaError(f"{name} has classes {part.classes}, test has {self.test.classes}")
+            if part.classes != classes:
+                raise ViddaError(
+                    f"{name} has classes {part.classes}, {name_of_classes} has {classes}"
+                )
             shared = sorted(test_ids.intersection(clip.id for clip in part.clips))
             if shared:
                 raise ViddaError(f"{len(shared)} test clips are in {name} too, first {shared[0]!r}")

@@ -7,9 +7,10 @@ import numpy as np
 import pytest
 from trees import touch
 
-from vidda.data.choose_clips import find_clips
+from vidda.data.choose_clips import find_clips, select_clips
 from vidda.data.listing import IMAGES, VIDEOS
 from vidda.errors import ViddaError
+from vidda.types import ClipRecord, Manifest
 from vidda.video import probe, still
 
 CONTAINERS = {
@@ -69,3 +70,13 @@ def test_a_folder_without_a_video_says_what_it_holds(tmp_path: Path) -> None:
 def test_images_are_those_that_the_reader_takes() -> None:
     assert frozenset(still.SUFFIXES) == IMAGES
     assert not IMAGES & VIDEOS
+
+
+def test_a_limit_takes_clips_of_the_whole_manifest() -> None:
+    clips = tuple(ClipRecord(f"{n}", f"{n}.mp4", n // 5, "any", "any") for n in range(15))
+    manifest = Manifest(Path(), ("a", "b", "c"), clips)
+    assert [clip.id for clip in select_clips(manifest, (), 3).clips] == ["0", "5", "10"]
+    assert [clip.label for clip in select_clips(manifest, (), 6).clips] == [0, 0, 1, 1, 2, 2]
+    assert select_clips(manifest, ("1*",), 2).clips == (clips[1], clips[12])
+    for many in (15, 16, None):
+        assert select_clips(manifest, (), many) == manifest

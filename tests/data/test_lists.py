@@ -506,3 +506,56 @@ def test_a_targets_labels_make_no_class(
     assert manifest.classes == ("walk",)
     assert labels(manifest) == {"1.mp4": 0, "2.mp4": 0 if label == "walk" else None}
     assert ("1 target clips have labels that no other list has" in said) == (label != "walk")
+
+
+@pytest.mark.parametrize("column", ["subject", "scene"])
+def test_val_and_target_only_are_held_out_by_group(
+    root: Path, column: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Of a subject in training and in validation, validation would tell too much."""
+    for split in ("train", "target"):
+        rows = [(f"{split}/{c}{s}{n}.mp4", c, s) for c in "ab" for s in "pqrst" for n in range(4)]
+        touch(root, [row[0] for row in rows])
+        lines = ["path,class,view,altitude_m," + column]
+        lines += [f"{path},{c},air,12.5,{s}" for path, c, s in rows]
+        (root / f"{split}.csv").write_text("\n".join(lines) + "\n")
+    touch(root, ["test/1.mp4"])
+    (root / "test.csv").write_text("path,class\ntest/1.mp4,a\n")
+    parts = [part(split, f"{split}.csv") for split in ("train", "target", "test")]
+    said = said_of(root, {"name": "csv", "parts": parts}, capsys)
+    for setting, list_name in (("source_only", "train"), ("target_only", "target")):
+        shift = load_shift(root.parent / "out", "main", setting)
+        groups = [
+            {clip.subject if column == "subject" else clip.meta["scene"] for clip in part.clips}
+            for part in (shift.source, shift.val)
+        ]
+        assert [len(one) for one in groups] == [4, 1]
+        assert not groups[0] & groups[1]
+        assert f"8 clips of {list_name}, picked by a hash of their {column}" in said
+    clip = shift.source.clips[0]
+    assert (clip.view, clip.altitude_m) == ("air", 12.5)
+    assert "altitude_m" not in clip.meta
+
+
+def test_an_altitude_that_is_no_number(root: Path) -> None:
+    touch(root, ["1.mp4"])
+    (root / "train.csv").write_text("path,class,altitude_m\n1.mp4,a,high\n")
+    with pytest.raises(ViddaError, match="altitude_m 'high' is not a number"):
+        prepare(root, {"name": "csv", "parts": [part("train", "train.csv")]})
+
+
+def test_folders_and_lists_may_hold_folders_of_frames(root: Path) -> None:
+    """One clip each: neither a clip a frame, nor missing, nor frames that no list names."""
+    frames = [f"tr/{c}/clip{n}/{f}.png" for c in "ab" for n in range(3) for f in range(2)]
+    touch(root, [*frames, "tr/a/alone.png", "tr/b/film/1.mp4", "tr/b/film/cover.png"])
+    parts = [part("train", "tr")]
+    clips = [f"tr/{c}/clip{n}" for c in "ab" for n in range(3)]
+    single = ["tr/a/alone.png", "tr/b/film/1.mp4", "tr/b/film/cover.png"]
+    out = prepare(root, {"name": "folders", "parts": parts})
+    assert labels(load_manifest(out)).keys() == {*clips, *single}
+    (root / "train.txt").write_text("".join(f"{path} {int('/b/' in path)}\n" for path in clips))
+    listed = {"name": "lists", "parts": [part("train", "train.txt")]}
+    out = prepare(root, listed, "listed")
+    assert labels(load_manifest(out)) == {path: int("/b/" in path) for path in clips}
+    problems = (out / "problems.csv").read_text().splitlines()[1:]
+    assert sorted(problems) == [f"unlisted,{path}," for path in sorted(single)]

@@ -4,10 +4,13 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tests.tiny import BICONVLSTM
-from tests.trees import rocog_tree
+from tests.trees import SYN_A, rocog_tree
 from vidda import config as configs
 from vidda.experiment.experiment_config import ExperimentConfig
+from vidda.sidecar import default_sidecar
 
 MINI = {"size": 32, "frames": 4, "syn_train": 2, "syn_val": 1, "real_train": 3, "real_test": 1,
         "jobs": 2}  # fmt: skip
@@ -78,9 +81,10 @@ def with_variants(out: Path, **more: Any) -> dict[str, Any]:
 
 
 def of_tree(folder: Path, **more: Any) -> dict[str, Any]:
-    """A job on RoCoG-v2's tree of files that hold no video, whose masks are asked for in vain."""
+    """A job on RoCoG-v2's tree of files that hold no video, of which one clip alone has a mask."""
     tree = rocog_tree(folder / "tree")
     (tree / "annotations" / "README.md").write_text("")
+    write_mask(tree, f"syn/ground/Advance/{SYN_A}")
     content = job(
         folder / "out",
         mini=None,
@@ -89,6 +93,13 @@ def of_tree(folder: Path, **more: Any) -> dict[str, Any]:
         arms={"masks": {"data": ["masks"]}},
     )
     return content | more
+
+
+def write_mask(tree: Path, clip: str) -> None:
+    """A sidecar that holds a mask and nothing else."""
+    file = tree / default_sidecar(clip)
+    file.parent.mkdir(parents=True)
+    np.savez(file, mask=np.zeros((1, 2, 2), np.uint8))
 
 
 def loaded(content: dict[str, Any]) -> ExperimentConfig:

@@ -1,6 +1,7 @@
 """The stages of a job: shared where they can be, alike but for the data, checked all at once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -16,7 +17,6 @@ from vidda.data.manifest import save_manifest
 from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
-from vidda.evaluate.transfer import TASKS
 from vidda.experiment import gpu_hours
 from vidda.experiment.experiment_config import load as load_keys
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
@@ -81,7 +81,7 @@ def test_stages_come_in_order_and_each_needs_only_earlier_ones(
 
 def test_titles_tell_every_stage_from_the_others(tmp_path: Path, weights: Path) -> None:
     recipe = {"steps": 4, "change": {"method": {"name": "dan"}}}
-    content = with_variants(tmp_path / "out", weights=str(weights), tasks=list(TASKS))
+    content = with_variants(tmp_path / "out", weights=str(weights), tasks=[])
     content["variants"]["like target"] = {"name": "camera_matched", "of": "masks"}
     content["recognizers"]["other"] = content["recognizers"]["tiny"]
     content["arms"] |= {
@@ -115,7 +115,7 @@ def test_long_names_become_short_folders_and_no_two_the_same(tmp_path: Path) -> 
 
 
 def test_one_training_serves_all_tasks_and_arms_with_the_same_lists(tmp_path: Path) -> None:
-    content = job(tmp_path / "out", tasks=list(TASKS), arms=AUGMENTED, watch=True)
+    content = job(tmp_path / "out", tasks=[], arms=AUGMENTED, watch=True)
     plan = make_plan(loaded(content))
     runs = {stage.out.name: trained(stage) for stage in named(plan, "train")}
     assert set(runs) == {
@@ -281,9 +281,9 @@ def test_without_a_model_the_arms_that_translate_are_left_out_by_name(tmp_path: 
     plan = make_plan(loaded(with_variants(tmp_path / "out", tasks=["gs2gr", "gr2ar"])))
     assert not named(plan, "translate") and not named(plan, "personalize")
     assert plan.left_out == (
-        "masks in gr2ar: its source clips are real already",
+        "masks in gr2ar: its source clips are not synthetic",
         "ours: no diffusion model; name its folder by weights=DIR",
-        "ours in gr2ar: its source clips are real already",
+        "ours in gr2ar: its source clips are not synthetic",
         "arm 'source + ours': nothing to train it on",
     )
     (evaluate,) = named(plan, "evaluate")
@@ -329,7 +329,8 @@ def test_names_that_stand_for_nothing_are_told_at_once(tmp_path: Path) -> None:
         make_plan(loaded(content))
     lines = str(raised.value).splitlines()
     assert "tasks: 'gs2gr' is duplicated" in lines
-    assert "tasks: rocog_v2 has no task 'gs2xx'" in lines
+    meant = "(did you mean gs2gr?); it has gs2gr, as2ar, gr2ar, gs2ar"
+    assert f"tasks: rocog_v2 has no task 'gs2xx' {meant}" in lines
     assert "variants.ours.personalized: 'decoder' is not in personalize" in lines
     assert "variants.target: this name is reserved for the data itself; choose another" in lines
     assert "arms.strange.data: 'maskz' is not one of source, target, masks, ours, target" in lines
@@ -358,7 +359,8 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
     root = plan.prepare.root
     listing = plan.prepare.dataset.read(root, walk(root))
     prepared = tmp_path / "out" / "prepared"
-    lines, total = gpu_hours.estimate_gpu_hours(plan.stages, listing, prepared, 100.0)
+    known = (listing, plan.prepare.dataset.experiments(root), prepared)
+    lines, total = gpu_hours.estimate_gpu_hours(plan.stages, *known, 100.0)
     kinds = [line.partition(":")[0] for line in lines]
     assert kinds == ["personalize booth", "translate ours", "train tiny", "evaluate tiny"]
     # 68 TFLOP a frame of 512x512 with two ControlNets, guidance and the previous frame, see
@@ -367,8 +369,39 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
     (translate,) = (line for line in lines if line.startswith("translate"))
     hours = float(translate.split(" = ")[1].split()[0])
     assert hours == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)
-    assert gpu_hours.estimate_gpu_hours(plan.stages, listing, prepared, 50.0)[1] == pytest.approx(
-        2 * total
+    half = gpu_hours.estimate_gpu_hours(plan.stages, *known, 50.0)[1]
+    assert half == pytest.approx(2 * total)
+
+
+def translation_hours(folder: Path, **chooses: Any) -> float:
+    """Hours to translate those of the tree's two source clips that are chosen."""
+    content = of_tree(folder)
+    change = {"frames": {"name": "even", "count": 16}, **chooses}
+    content["variants"] = {"ours": {"name": "translated", "own_weights": True, "change": change}}
+    content["arms"] = {"ours": {"data": ["ours"]}}
+    plan = make_plan(loaded(content))
+    root, dataset = plan.prepare.root, plan.prepare.dataset
+    known = (dataset.read(root, walk(root)), dataset.experiments(root))
+    prepared = folder / "out" / "prepared"
+    lines, _ = gpu_hours.estimate_gpu_hours(plan.stages, *known, prepared, 100.0)
+    (line,) = (line for line in lines if line.startswith("translate"))
+    return float(line.split(" = ")[1].split()[0])
+
+
+def test_hours_are_of_the_clips_that_a_translation_chooses(tmp_path: Path) -> None:
+    both = translation_hours(tmp_path / "all")
+    for name, chooses in {
+        "limit": {"limit": 1},
+        "pattern": {"clips": ["*_Advance_*"]},
+        "neither limits": {"clips": ["*_Rally_*"], "limit": 5},
+    }.items():
+        found = translation_hours(tmp_path / name, **chooses)
+        assert found == pytest.approx(both / 2, rel=0.01), name
+    assert translation_hours(tmp_path / "more", limit=7) == both
+    with pytest.raises(ViddaError) as raised:
+        translation_hours(tmp_path / "none", clips=["nothing*"])
+    assert str(raised.value).startswith(
+        "translate: ours, gs2gr: clips: no clip's id matches 'nothing*', the first id is 'syn/"
     )
 
 

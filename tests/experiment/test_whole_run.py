@@ -15,6 +15,7 @@ from tests.tiny_diffusion import write_controlnet, write_tiny
 from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.errors import ViddaError
+from vidda.experiment.experiment_plan import make_plan
 from vidda.experiment.job import run
 from vidda.experiment.stage_records import STAGES_FILE
 from vidda.files import lock
@@ -52,7 +53,7 @@ def test_a_dry_run_changes_nothing_and_tries_what_has_its_inputs(
     assert "dry run of prepare: dry run: would write 14 clips" in printed
     assert "GPU hours in total at 100 TFLOP/s" in printed
     assert not (tmp_path / "out").exists()
-    (tmp_path / "tree" / "syn" / "ground" / "Advance").rename(tmp_path / "elsewhere")
+    (tmp_path / "tree" / "real" / "ground" / "Advance").rename(tmp_path / "elsewhere")
     with pytest.raises(ViddaError, match=r"^prepare: 1 listed clips .*\(exit status 2\)"):
         run(loaded(content), dry_run=True, resume=False)
 
@@ -128,15 +129,18 @@ def test_mistakes_of_the_config_are_told_by_the_command(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_job_stops_at_once_where_prepare_had_to_leave_out_what_it_needs(tmp_path: Path) -> None:
+def test_a_job_leaves_out_what_the_data_do_not_have_and_says_so(tmp_path: Path) -> None:
     content = of_tree(tmp_path, arms={"target only": {"data": ["target"]}})
     (tmp_path / "tree" / "annotations" / "real_ground_val_tsonly.txt").unlink()
     with pytest.raises(ViddaError) as raised:
         run(loaded(content), dry_run=False, resume=False)
+    reason = "gs2gr/target_only: real_ground_val_tsonly: the list is not there"
     assert str(raised.value) == (
-        "prepare left out gs2gr/target_only: real_ground_val_tsonly: the list is not there; leave"
-        " out its task or arm too"
+        f"arms: none can be trained: {reason}; arm 'target only': nothing to train it on"
     )
+    content["arms"]["source only"] = {"data": ["source"]}
+    plan = make_plan(loaded(content))
+    assert plan.left_out == (reason, "arm 'target only': nothing to train it on")
 
 
 @pytest.mark.slow

@@ -42,7 +42,7 @@ def test_a_trial_is_a_run_on_the_official_lists_of_its_task(tmp_path: Path) -> N
     assert ceiling.config.select == "source_validation", "it has no target to know the entropy of"
     assert ceiling.config.train == (splits / "gr2ar" / "target_only" / "train.csv",)
     assert [cell.task for cell in plan.cells if cell.method == "masks"] == ["gs2gr"]
-    assert plan.left_out == ("masks in gr2ar: its source clips are real already",)
+    assert plan.left_out == ("masks in gr2ar: its source clips are not synthetic",)
     content["methods"]["source only"]["select_epoch"] = "last"
     blind = make_plan(loaded(content))
     chosen = [trials(blind, name, "gs2gr")[0].stage.config for name in ("source only", "coral")]

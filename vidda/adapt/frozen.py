@@ -22,7 +22,7 @@ from vidda.data.dataset import UNLABELED, ClipDataset
 from vidda.data.loader import ClipLoader, Order
 from vidda.device import torch_dtype
 from vidda.errors import ViddaError
-from vidda.files import atomic
+from vidda.files import atomic, size_and_time
 from vidda.progress import meter
 from vidda.recognize.framewise import Framewise
 from vidda.types import Manifest
@@ -195,5 +195,5 @@ def _file_stamp(file: Path) -> str:
     """Return a text that changes when a file is replaced; its content is not read."""
     if not file.exists():
         return f"{file} is missing"
-    facts = file.stat()
-    return f"{file} {facts.st_size} {facts.st_mtime_ns}"
+    size, mtime_ns = size_and_time(file)
+    return f"{file} {size} {mtime_ns}"

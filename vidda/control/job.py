@@ -58,7 +58,9 @@ class ControlJobConfig(ControlConfig):
     clips: tuple[str, ...] = Field(
         default=(), description="ids of the clips, with * for any text; none: all"
     )
-    limit: Count | None = Field(default=None, description="most clips, the first ones; null: all")
+    limit: Count | None = Field(
+        default=None, description="most clips, evenly spaced over the manifest; null: all"
+    )
     write: tuple[Literal["sheet", "videos", "npz"], ...] = Field(
         default=("sheet", "videos"), min_length=1, description="files to write for each clip"
     )

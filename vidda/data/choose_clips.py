@@ -39,9 +39,10 @@ def find_clips(path: Path) -> Manifest:
 
 
 def select_clips(manifest: Manifest, patterns: tuple[str, ...], limit: int | None) -> Manifest:
-    """Return the first `limit` clips whose ids match one of the patterns.
+    """Return clips whose ids match one of the patterns, at most `limit`, in the manifest's order.
 
-    patterns: with wildcards as of file names; none selects every clip. limit: None for no limit.
+    patterns: with wildcards as of file names; none selects every clip. limit: most clips, evenly
+    spaced over those that match, since manifests are often sorted by class; None for no limit.
     Raises ViddaError, a line each, for patterns that match no clip.
     """
     ids = [clip.id for clip in manifest.clips]
@@ -57,7 +58,9 @@ def select_clips(manifest: Manifest, patterns: tuple[str, ...], limit: int | Non
         for clip in manifest.clips
         if not patterns or any(fnmatchcase(clip.id, pattern) for pattern in patterns)
     ]
-    return Manifest(manifest.root, manifest.classes, tuple(kept[:limit]))
+    count = len(kept) if limit is None else min(limit, len(kept))
+    spaced = tuple(kept[number * len(kept) // count] for number in range(count))
+    return Manifest(manifest.root, manifest.classes, spaced)
 
 
 def _unlisted(root: Path, files: list[str]) -> Manifest:

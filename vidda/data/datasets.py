@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from vidda.data.images import S2rda49, Visda2017
 from vidda.data.listing import DatasetConfig
 from vidda.data.lists import ClassFolders, CsvFiles, PlainLists
+from vidda.data.pair import DomainPair
 from vidda.data.rocog import RocogV2
 from vidda.data.ucf_hmdb import UcfHmdb
 from vidda.plugins import union
@@ -22,6 +23,7 @@ else:
         PlainLists,
         ClassFolders,
         CsvFiles,
+        DomainPair,
         UcfHmdb,
         Visda2017,
         S2rda49,

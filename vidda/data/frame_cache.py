@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from vidda.cache_folder import CacheFolder
-from vidda.files import sha256
+from vidda.files import sha256, size_and_time
 from vidda.video.reading import READER, Size
 from vidda.video.video_error import VideoError
 
@@ -63,8 +63,8 @@ class FrameCache:
     def _content_of(self, path: Path) -> str:
         """Return the SHA-256 of a file, which is read only where its path, time or size changed."""
         try:
-            stat = path.stat()
-            identity = f"{path.absolute()}\0{stat.st_mtime_ns}\0{stat.st_size}"
+            size, mtime_ns = size_and_time(path)
+            identity = f"{path.absolute()}\0{mtime_ns}\0{size}"
             if identity not in self._content:
                 key = self._disk.folder / "keys" / hashlib.sha256(identity.encode()).hexdigest()
                 self._content[identity] = _digest_in(key) or self._kept(key, sha256(path))

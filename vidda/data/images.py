@@ -5,7 +5,8 @@ from typing import Literal
 
 from pydantic import Field
 
-from vidda.data.list_rows import ListPart, ListRow, Split, add_experiments, build_listing
+from vidda.data.experiments import Experiments, plain_experiments
+from vidda.data.list_rows import ListPart, ListRow, Split, build_listing, hold_out_lists
 from vidda.data.listing import (
     DatasetConfig,
     Listing,
@@ -38,7 +39,7 @@ class Visda2017(DatasetConfig):
         target itself is the test, as in most papers; then `adapted` would train on its test images,
         and only source_only is planned. Raises ViddaError where a list is missing.
         """
-        tested = (root / "test" / "image_list.txt").is_file()
+        tested = _has_test(root)
         parts = [
             ListPart(split="train", path=Path("train"), domain="synthetic", view="object"),
             ListPart(split="target" if tested else "test", path=Path("validation"), view="object"),
@@ -66,8 +67,17 @@ class Visda2017(DatasetConfig):
                 "no test/image_list.txt: validation/ is the test set, so main/adapted, whose target"
                 " it would be, is not written"
             )
-        add_experiments(listing, "main", self.val_share)
+        hold_out_lists(listing, self.val_share)
         return listing
+
+    def experiments(self, root: Path) -> Experiments:
+        """Return the experiments of its one task, main."""
+        lists = {"train", "target", "test"} if _has_test(root) else {"train", "test"}
+        return plain_experiments("main", lists, synthetic=True)
+
+
+def _has_test(root: Path) -> bool:
+    return (root / "test" / "image_list.txt").is_file()
 
 
 class S2rda49(DatasetConfig):
@@ -116,5 +126,9 @@ class S2rda49(DatasetConfig):
         listing = build_listing(root, rows, None, notes=notes)
         listing.note_other_files(others)
         listing.covered = ("synthetic/", "real/")
-        add_experiments(listing, "main", self.val_share)
+        hold_out_lists(listing, self.val_share)
         return listing
+
+    def experiments(self, root: Path) -> Experiments:
+        """Return the experiments of its one task, main."""
+        return plain_experiments("main", {"train", "target", "test"}, synthetic=True)

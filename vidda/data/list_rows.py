@@ -10,8 +10,9 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.data.group_splits import clip_value, find_group, hold_out_groups
 from vidda.data.listing import WHOLE, Listing, Tree, is_media, parse_label, read_classes
-from vidda.data.manifest import MOST_CLASSES, is_label
+from vidda.data.manifest import MOST_CLASSES, is_label, parse_number
 from vidda.errors import ViddaError
 from vidda.files import relative_path
 from vidda.types import ClipRecord
@@ -44,7 +45,8 @@ class ListRow:
     """One line of a list.
 
     part: the list that it is in. where: its location, for messages. path: the clip's. label: a
-    number or a class name, None where unknown. meta: further columns of the manifest.
+    number or a class name, None where unknown. meta: further columns of the manifest; `subject`,
+    `view` and `altitude_m` are the clip's own.
     """
 
     part: ListPart
@@ -92,34 +94,66 @@ def build_listing(
         try:
             path = relative_path(row.path.replace("\\", "/").removeprefix(strip))
             label = None if row.label is None else _label(row.label, index, len(names), first)
+            clip = _clip(row, path, label)
         except ViddaError as error:
             listing.problem("line", row.where, str(error))
             continue
-        meta = {"split": row.part.split, **row.meta}
-        part = row.part
-        clip = ClipRecord(path, path, label, part.domain, part.view, None, None, None, meta)
-        listing.add(part.split, row.where, clip)
+        listing.add(row.part.split, row.where, clip)
     return listing
 
 
-def add_experiments(listing: Listing, task: str, val_share: float) -> None:
-    """Plan source_only and, with a target list, adapted; without a val list hold out some of train.
+def hold_out_lists(listing: Listing, val_share: float) -> None:
+    """Hold out the lists that are not given: by subject or scene, else by clip.
 
-    listing: changed in place. task: name of the task. val_share: share of train to hold out.
+    They are val of train, and of a labeled target target_train and target_val, which target_only is
+    trained and validated on. listing: changed in place. val_share: share of the clips to hold out.
+    The choice is by a hash of paths, or of subjects or scenes where the clips have such a column.
     """
-    if not {"train", "test"} <= listing.lists.keys():
-        listing.notes.append("without a train and a test list only manifest.csv is written")
-        return
-    if "val" not in listing.lists:
-        hold_out(listing, "train", "val", val_share, lambda path: path)
+    lists = listing.lists
+    if "train" not in lists or not lists.keys() & {"test", "target"}:
         listing.notes.append(
-            f"no val list: {len(listing.lists['val'])} clips of train, picked by a hash of their"
-            " path, are held out for it"
+            "without a train list, and a test or a target list, only manifest.csv is written"
         )
-    parts = {"train": "train", "val": "val", "test": "test"}
-    listing.experiments[f"{task}/source_only"] = parts
-    if "target" in listing.lists:
-        listing.experiments[f"{task}/adapted"] = {**parts, "target": "target"}
+        return
+    if "val" not in lists:
+        by = _hold_out_part(listing, "train", "val", val_share)
+        listing.notes.append(
+            f"no val list: {len(lists['val'])} clips of train, picked by a hash of their {by}, are"
+            " held out for it"
+        )
+    if "target" not in lists:
+        return
+    labels = [listing.clips[path].label for path in lists["target"]]
+    if len(labels) > 1 and None not in labels and len(set(labels)) > 1:
+        lists["target_train"] = lists["target"]
+        by = _hold_out_part(listing, "target_train", "target_val", val_share)
+        listing.notes.append(
+            f"target_only: {len(lists['target_val'])} clips of target, picked by a hash of their"
+            f" {by}, are held out for its validation"
+        )
+    else:
+        listing.lacking["target_train"] = "not all clips of the target list have labels"
+
+
+def _hold_out_part(listing: Listing, name: str, into: str, share: float) -> str:
+    """Move about `share` of a list's clips to the list `into`; return by which column, or path."""
+    clips = {path: listing.clips[path] for path in listing.lists[name]}
+    column = find_group(clips.values())
+    groups = {path: (column and clip_value(clip, column)) or "" for path, clip in clips.items()}
+    if column is None or len(set(groups.values())) < 2:
+        if column is not None:
+            listing.notes.append(
+                f"all clips of {name} have the {column} {groups.popitem()[1]!r}: {into} is held out"
+                " by clip"
+            )
+        hold_out(listing, name, into, share, lambda path: path)
+        return "path"
+    held = hold_out_groups({path: clip.label for path, clip in clips.items()}, groups, share)
+    # Kept under another name too, to report a clip that is missing from it.
+    listing.lists[name + WHOLE] = listing.lists[name]
+    listing.lists[into] = {path: None for path in clips if path in held}
+    listing.lists[name] = {path: None for path in clips if path not in held}
+    return column
 
 
 def hold_out(
@@ -150,6 +184,14 @@ def by_stem(tree: Tree) -> dict[str, list[str]]:
 
 def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
+
+
+def _clip(row: ListRow, path: str, label: int | None) -> ClipRecord:
+    meta = {"split": row.part.split, **row.meta}
+    subject, view = meta.pop("subject", None), meta.pop("view", row.part.view)
+    altitude = meta.pop("altitude_m", None)
+    meters = None if altitude is None else parse_number("altitude_m", altitude)
+    return ClipRecord(path, path, label, row.part.domain, view, subject, meters, None, meta)
 
 
 def _label(text: str, index: dict[str, str], count: int, first: int) -> int:

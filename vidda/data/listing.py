@@ -8,6 +8,7 @@ from pathlib import Path, PurePosixPath
 from typing import Literal
 
 from vidda.config import Config
+from vidda.data.experiments import Experiments
 from vidda.data.manifest import is_label
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord, require_distinct
@@ -67,16 +68,16 @@ class Listing:
     """A dataset as its lists describe it, filled line by line.
 
     root: folder of the data. classes: names, index by index. clips: by path. lists: the paths of
-    each list, in its order. experiments: for each `task/setting` the list of each part (train,
-    target, val, test). problems: mistakes found so far. notes: what the user should know but need
-    not correct. covered: prefixes of the folders in which every video should be in some list.
+    each list, in its order. lacking: for a list that the data do not have, the reason. problems:
+    mistakes found so far. notes: what the user should know but need not correct. covered: prefixes
+    of the folders in which every video should be in some list.
     """
 
     root: Path
     classes: tuple[str, ...]
     clips: dict[str, ClipRecord] = field(default_factory=dict)
     lists: dict[str, dict[str, None]] = field(default_factory=dict)
-    experiments: dict[str, dict[str, str]] = field(default_factory=dict)
+    lacking: dict[str, str] = field(default_factory=dict)
     problems: list[Problem] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     covered: tuple[str, ...] = ("",)
@@ -123,14 +124,30 @@ class DatasetConfig(Config):
 
     name: str
 
+    def files(self, root: Path) -> Tree:
+        """Return the files that the clips may be among; by default all under the root.
+
+        root: absolute. Raises ViddaError where they cannot be found.
+        """
+        return walk(root)
+
     @abstractmethod
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the classes, clips, lists and experiments of the data under a folder.
+        """Return the classes, clips and lists of the data under a folder.
 
-        root: absolute. tree: every file under it. Experiments are `TASK/source_only` (train, val,
-        test), `TASK/adapted` (besides target) and, where there is one, `TASK/target_only`. Clips
-        that are missing are listed as well. A mistake in a line is a problem of the listing; raise
-        ViddaError where there is nothing to continue with.
+        root: absolute. tree: what `files` returned. Clips that are missing are listed as well. A
+        mistake in a line is a problem of the listing; raise ViddaError where there is nothing to
+        continue with.
+        """
+        ...
+
+    @abstractmethod
+    def experiments(self, root: Path) -> Experiments:
+        """Return the experiments: for each task and setting the list of each part.
+
+        root: of the data, which need not be there yet. A task has `TASK/source_only` (train, val,
+        and test if the target is labeled), `TASK/adapted` (target besides) and, where there is one,
+        `TASK/target_only`. Those whose lists the data turn out not to have are left out.
         """
         ...
 

@@ -13,7 +13,9 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import FileName
-from vidda.data.list_rows import ListPart, ListRow, Mistake, add_experiments, build_listing, by_stem
+from vidda.data.experiments import Experiments, plain_experiments
+from vidda.data.frame_folders import fold_frames, frame_folder_note
+from vidda.data.list_rows import ListPart, ListRow, Mistake, build_listing, by_stem, hold_out_lists
 from vidda.data.listing import (
     DatasetConfig,
     Listing,
@@ -42,8 +44,19 @@ class _Layout(DatasetConfig):
         description="file of class names, relative to the root; by default read from the data",
     )
     val_share: float = Field(
-        default=0.1, gt=0, lt=1, description="share of train held out where there is no val part"
+        default=0.1,
+        gt=0,
+        lt=1,
+        description="share of train held out where there is no val part, and of a labeled target"
+        " for target_only",
     )
+
+    def experiments(self, root: Path) -> Experiments:
+        """Return the experiments of the task: those that the splits of the parts allow."""
+        train = [part for part in self.parts if part.split == "train"]
+        synthetic = all(part.domain == "synthetic" for part in train)
+        lists = {part.split for part in self.parts}
+        return plain_experiments(self.task, lists, synthetic=synthetic)
 
 
 class PlainLists(_Layout):
@@ -63,10 +76,10 @@ class PlainLists(_Layout):
         for part in self.parts:
 
             def named(line: str, part: ListPart = part) -> str | None:
-                return _named(_spaced(part, "", line).path, self.strip, tree)
+                return _named(spaced_row(part, "", line).path, self.strip, tree)
 
             lines = read_lines(root / part.path, notes, clip_line_rule(tree, named))
-            rows += [_spaced(part, f"{part.path}:{number}", line) for number, line in lines]
+            rows += [spaced_row(part, f"{part.path}:{number}", line) for number, line in lines]
         return _finish(self, root, rows, self.strip, notes=notes)
 
 
@@ -90,11 +103,12 @@ class ClassFolders(_Layout):
                     f"{root / part.path}: holds no video or image{left_out_note(rest)}"
                 )
             others += rest
-            for path in found:
+            for path in fold_frames(found, prefix):
                 inner = PurePosixPath(path.removeprefix(prefix)).parts
                 label = inner[0] if len(inner) > 1 else None
                 rows.append(ListRow(part, path, path, label))
-        listing = _finish(self, root, rows, "", numbers=False)
+        note = frame_folder_note([row.path for row in rows], tree)
+        listing = _finish(self, root, rows, "", notes=[note] if note else [], numbers=False)
         listing.note_other_files(others)
         listing.covered = ()
         return listing
@@ -119,14 +133,14 @@ class CsvFiles(_Layout):
 
         def named(line: str) -> str | None:
             # With a header the path is a cell; without, it may hold commas that nothing quotes.
-            whole = line.rpartition(",")[0] or _spaced(self.parts[0], "", line).path
+            whole = line.rpartition(",")[0] or spaced_row(self.parts[0], "", line).path
             paths = [_named(path, self.strip, tree) for path in (*_cells_of(line)[:1], whole)]
             found = [path for path in paths if path]
             return next((path for path in found if path in tree), found[0] if found else None)
 
         for part in self.parts:
             lines = list(read_lines(root / part.path, notes, clip_line_rule(tree, named)))
-            rows += _csv_rows(part, lines, stems, mistakes)
+            rows += csv_rows(part, lines, stems, mistakes)
         return _finish(self, root, rows, self.strip, mistakes, notes)
 
 
@@ -141,7 +155,7 @@ def _finish(
     numbers: bool = True,
 ) -> Listing:
     listing = build_listing(root, rows, layout.classes, strip, mistakes, notes, numbers=numbers)
-    add_experiments(listing, layout.task, layout.val_share)
+    hold_out_lists(listing, layout.val_share)
     return listing
 
 
@@ -151,21 +165,30 @@ def _named(path: str, strip: str, tree: Tree) -> str | None:
     return path if path in tree or is_media(path) else None
 
 
-def _spaced(part: ListPart, where: str, line: str) -> ListRow:
-    """Return the row of a `path label` line, or of a path alone; a path may hold spaces."""
+def spaced_row(part: ListPart, where: str, line: str) -> ListRow:
+    """Return the row of a `path label` line, or of a path alone; a path may hold spaces.
+
+    part: the list that the line is in. where: its location, for messages.
+    """
     fields = line.rsplit(None, 1)
     if len(fields) == 1 or (is_media(line) and not fields[1].lstrip("-").isdecimal()):
         return ListRow(part, where, line, None)
     return ListRow(part, where, fields[0], fields[1])
 
 
-def _csv_rows(
+def csv_rows(
     part: ListPart,
     lines: list[tuple[int, str]],
     stems: dict[str, list[str]],
     mistakes: list[Mistake],
 ) -> Iterator[ListRow]:
-    header = _cells_of(lines[0][1]) if lines else []
+    """Yield the rows of a CSV file of any of the three forms.
+
+    part: the list. lines: with their numbers, the header first if there is one. stems: paths of the
+    videos by file name without suffix, for Kinetics' form. mistakes: lines that cannot be used are
+    appended.
+    """
+    header = csv_header_cells(lines)
     if "youtube_id" in header:
         yield from _kinetics(part, _cells(part, lines, header, mistakes), stems, mistakes)
     elif "path" in header:
@@ -179,12 +202,19 @@ def _csv_rows(
                 mistakes.append((where, str(error)))
 
 
+def csv_header_cells(lines: Sequence[tuple[int, str]]) -> list[str]:
+    """Return the cells of a CSV file's first line. lines: with their numbers."""
+    return _cells_of(lines[0][1]) if lines else []
+
+
 def _plain(part: ListPart, where: str, line: str) -> ListRow:
     """Return the row of a line `path,label` or `path label`, with the path in quotes or not."""
     if not line.startswith('"'):
         path, comma, label = line.rpartition(",")
         return (
-            ListRow(part, where, path, label.strip(' "')) if comma else _spaced(part, where, line)
+            ListRow(part, where, path, label.strip(' "'))
+            if comma
+            else spaced_row(part, where, line)
         )
     for separator in (",", " ", "\t"):
         cells = [cell.strip() for cell in _cells_of(line, separator) if cell]
@@ -221,7 +251,7 @@ def _headed(part: ListPart, table: Iterable[tuple[str, dict[str, str]]]) -> Iter
     for where, cells in table:
         path = cells.pop("path")
         number, name = cells.pop("label", ""), cells.pop("class", "")
-        reserved = {"id", "domain", "view", "subject", "altitude_m", "parent_id", "split"}
+        reserved = {"id", "domain", "parent_id", "split"}
         meta = {key: value for key, value in cells.items() if key not in reserved and value}
         yield ListRow(part, where, path, name or number, meta)
 

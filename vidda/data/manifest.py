@@ -142,6 +142,17 @@ def is_label(text: str) -> bool:
     return text.isascii() and text.isdigit() and len(text) < 19
 
 
+def parse_number(name: str, text: str) -> float:
+    """Parse a finite number. name: of its column, for the ViddaError where it is none."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not math.isfinite(value):
+        raise ViddaError(f"{name} {text!r} is not a number")
+    return value
+
+
 def first_problems(problems: Sequence[str]) -> list[str]:
     """Return the first `SHOWN` problems and a count of the others."""
     more = len(problems) - SHOWN
@@ -289,17 +300,7 @@ def _record(cells: dict[str, str], index: dict[str, str], count: int) -> ClipRec
         domain=cells.pop("domain", ""),
         view=cells.pop("view", ""),
         subject=cells.pop("subject", "") or None,
-        altitude_m=_number("altitude_m", altitude) if altitude else None,
+        altitude_m=parse_number("altitude_m", altitude) if altitude else None,
         parent_id=cells.pop("parent_id", "") or None,
         meta={key: value for key, value in cells.items() if value},
     )
-
-
-def _number(name: str, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise ViddaError(f"{name} {text!r} is not a number")
-    return value

@@ -2,11 +2,11 @@
 
 OUT/config.yaml      the config, written first
 OUT/problems.csv     everything that is wrong, file by file
-OUT/shared.csv       clips of test or val that are in training too; only where there are any
+OUT/shared.csv       clips that two lists share, such as train and test; only where there are any
 OUT/verified.jsonl   what verify=true found, kept for the next run
 OUT/manifest.csv     every clip
 OUT/splits/<task>/<setting>/{train,target,val,test}.csv
-OUT/dataset.json     root, classes and what was left out; written last
+OUT/dataset.json     root, classes, lists of each experiment, what was left out; written last
 """
 
 import os
@@ -23,8 +23,10 @@ from pydantic import Field
 from vidda.config import Config, Processes, dump
 from vidda.console import console
 from vidda.data.datasets import AnyDatasetConfig
+from vidda.data.experiments import as_json
+from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import ListCheck, check_lists
-from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree, walk
+from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree
 from vidda.data.manifest import (
     DATASET,
     csv_header,
@@ -58,7 +60,8 @@ class PrepareConfig(Config):
     )
     strict: bool = Field(
         default=False,
-        description="refuse clips, same by path or content, that are in both training and test",
+        description="refuse clips, same by path or content, that two of training, target and test"
+        " share",
     )
     summary: bool = Field(
         default=False, description="print the class x domain x view x split table"
@@ -84,9 +87,13 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     zipped: Tree = {}
     if isinstance(config.dataset, RocogV2):
         zipped = unpack_zips(config.root, notes, dry_run=dry_run)
-    tree = zipped | walk(config.root)
-    listing = config.dataset.read(config.root.absolute(), tree)
-    result = check_lists(listing, tree, partial(_unreadable, config, tree, dry_run))
+    root = config.root.absolute()
+    tree = zipped | config.dataset.files(root)
+    listing = config.dataset.read(root, tree)
+    tree = with_frame_folders(tree, listing.clips)
+    experiments = config.dataset.experiments(root)
+    unreadable = partial(_unreadable, config, tree, dry_run)
+    result = check_lists(listing, experiments, tree, unreadable)
     _print_findings(config, notes + listing.notes, listing, result, tree)
     if not dry_run:
         _write_problems(config.out, result.problems)
@@ -204,8 +211,9 @@ def _finish(
     resume: bool,
 ) -> int:
     """Write everything, unless it is there already; return the exit status."""
-    written = len(listing.experiments) - len(result.left_out)
-    counts = f"{len(result.clips)} clips, {written} of {len(listing.experiments)} experiments"
+    written = len(result.experiments)
+    stated = written + len(result.left_out)
+    counts = f"{len(result.clips)} clips, {written} of {stated} experiments"
     without = f", WITHOUT {result.dropped} clips (see problems.csv)" if result.dropped else ""
     if dry_run:
         print(f"dry run: would write {counts}{without} to {config.out}")
@@ -226,7 +234,7 @@ def _finish(
     more: dict[str, object] = {
         "name": config.dataset.name,
         "clips": len(result.clips),
-        "experiments": [name for name in listing.experiments if name not in result.left_out],
+        "experiments": as_json(result.experiments),
         "left_out": result.left_out,
         "dropped": result.dropped,
         "verified": result.clips.keys() <= seconds.keys(),
@@ -243,10 +251,8 @@ def _files(listing: Listing, result: ListCheck) -> Iterator[tuple[str, list[str]
     header = csv_header(columns)
     lines = dict(zip(result.clips, csv_lines(clips, listing.classes, columns), strict=True))
     yield "manifest.csv", [header, *lines.values()]
-    for experiment, parts in listing.experiments.items():
-        if experiment in result.left_out:
-            continue
-        for part, name in parts.items():
+    for experiment, stated in result.experiments.items():
+        for part, name in stated.parts.items():
             file = f"splits/{experiment}/{part}.csv"
             paths = result.lists[name]
             if part == "target":

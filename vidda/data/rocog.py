@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vidda.data.experiments import Experiment, Experiments
 from vidda.data.listing import DatasetConfig, Listing, Tree, parse_label, read_lines
 from vidda.data.simulation import Simulation, find_simulation
 from vidda.errors import ViddaError
@@ -101,10 +102,16 @@ class RocogV2(DatasetConfig):
                     f"no simulation_info XML for syn/{view}: gesture times, speed, body and camera"
                     " stay empty there"
                 )
+        return listing
+
+    def experiments(self, root: Path) -> Experiments:
+        """Return the twelve official experiments."""
+        found = {}
         for experiment, names in SPLITS.items():
             parts = zip(("train", "target", "val", "test"), names, strict=True)
-            listing.experiments[experiment] = {part: name for part, name in parts if name}
-        return listing
+            known = {part: name for part, name in parts if name}
+            found[experiment] = Experiment(known, known["train"].startswith("syn_"))
+        return found
 
     def _simulation(self, root: Path, annotations: Path, view: str) -> Simulation | None:
         beside = (root / "simulation_info", annotations.parent / "simulation_info")

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from vidda.files import inside, sha256
+from vidda.files import inside, sha256, size_and_time
 from vidda.types import Manifest
 
 SHOWN = 10
@@ -59,7 +59,7 @@ class SharedClipSearch:
     def _size(self, file: Path) -> int:
         if file not in self._sizes:
             try:
-                self._sizes[file] = file.stat().st_size
+                self._sizes[file] = size_and_time(file)[0]
             except OSError:
                 self._sizes[file] = 0
         return self._sizes[file]

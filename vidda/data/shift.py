@@ -25,10 +25,10 @@ def load_shift(out: Path | str, task: str, setting: str) -> Shift:
             + (f", left out by prepare: {reason}" if reason else "")
             + f"; it has {', '.join(known) or 'none'}"
         )
-    target = folder / "target.csv"
+    target, test = folder / "target.csv", folder / "test.csv"
     return Shift(
         source=load_manifest(folder / "train.csv"),
         target=load_manifest(target) if target.exists() else None,
         val=load_manifest(folder / "val.csv"),
-        test=load_manifest(folder / "test.csv"),
+        test=load_manifest(test) if test.exists() else None,
     )

@@ -9,6 +9,7 @@ from typing import Literal
 
 from pydantic import Field
 
+from vidda.data.experiments import Experiment, Experiments
 from vidda.data.list_rows import ListPart, ListRow, Mistake, Split, build_listing, by_stem, hold_out
 from vidda.data.listing import (
     DatasetConfig,
@@ -48,7 +49,7 @@ class UcfHmdb(DatasetConfig):
     )
 
     def read(self, root: Path, tree: Tree) -> Listing:
-        """Return the listing of the four lists, with the six experiments of ucf2hmdb and hmdb2ucf.
+        """Return the listing of the four lists.
 
         root: of the dataset. tree: its files. Validation is on the source's val list, never on the
         target; target_only holds out some of the target's training videos, all clips of one film
@@ -67,19 +68,22 @@ class UcfHmdb(DatasetConfig):
             hold_out(found, "train", "val_tsonly", self.val_share, _film)
             whole.lists[f"{name}_train_tsonly"] = found.lists["train"]
             whole.lists[f"{name}_val_tsonly"] = found.lists["val_tsonly"]
-        for source, target in (("ucf", "hmdb"), ("hmdb", "ucf")):
-            task = f"{source}2{target}"
-            parts = {"train": f"{source}_train", "val": f"{source}_val", "test": f"{target}_val"}
-            whole.experiments[f"{task}/source_only"] = parts
-            whole.experiments[f"{task}/adapted"] = {**parts, "target": f"{target}_train"}
-            whole.experiments[f"{task}/target_only"] = {
-                "train": f"{target}_train_tsonly",
-                "val": f"{target}_val_tsonly",
-                "test": f"{target}_val",
-            }
         # The sets hold 101 and 51 classes; the lists name twelve of them.
         whole.covered = ()
         return whole
+
+    def experiments(self, root: Path) -> Experiments:
+        """Return the six experiments of ucf2hmdb and hmdb2ucf."""
+        found = {}
+        for source, target in (("ucf", "hmdb"), ("hmdb", "ucf")):
+            test = {"test": f"{target}_val"}
+            parts = {"train": f"{source}_train", "val": f"{source}_val", **test}
+            own = {"train": f"{target}_train_tsonly", "val": f"{target}_val_tsonly", **test}
+            task = f"{source}2{target}"
+            found[f"{task}/source_only"] = Experiment(parts, False)
+            found[f"{task}/adapted"] = Experiment({**parts, "target": f"{target}_train"}, False)
+            found[f"{task}/target_only"] = Experiment(own, False)
+        return found
 
     def _file(self, name: str, split: Split) -> Path:
         return self.lists / f"list_{SETS[name]}_{split}{self.suffix}.txt"

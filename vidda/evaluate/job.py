@@ -24,9 +24,9 @@ from vidda.evaluate.epochs import read_epochs
 from vidda.evaluate.intervals import mcnemar
 from vidda.evaluate.labeled_predictions import align_clips, join_labels, labels_of
 from vidda.evaluate.metrics import is_correct
-from vidda.evaluate.predict_labeled import check_model, predict_labeled
+from vidda.evaluate.predict_clips import check_model, predict_clips
 from vidda.evaluate.summary import Intervals, clusters_of, summarize
-from vidda.evaluate.transfer import Transfer
+from vidda.evaluate.transfer import Transfer, with_tasks
 from vidda.evaluate.transfer_job import run_transfer
 from vidda.files import sha256, write_text
 from vidda.recognize.inference_config import InferenceConfig
@@ -102,8 +102,9 @@ def run(config: EvaluateConfig, *, dry_run: bool, resume: bool) -> int:
     """
     if config.transfer is not None:
         assert config.out is not None
-        intervals = config.intervals
-        run_transfer(config.transfer, config.out, config, intervals, dry_run, resume)
+        transfer = with_tasks(config.transfer)
+        inference = config.model_copy(update={"transfer": transfer})
+        run_transfer(transfer, config.out, inference, config.intervals, dry_run, resume)
         return 0
     manifest = None if config.manifest is None else load_manifest(config.manifest)
     if config.model is not None:
@@ -143,7 +144,7 @@ def _test(
     file = out / "predictions.npz"
     with RunFolder.open(out, config, fingerprints, resume=resume) as folder:
         if not file.exists():
-            found = predict_labeled(model, manifest, name, config, device)
+            found = predict_clips(model, manifest, name, config, device)
             save_predictions(file, found.predictions, found.classes, found.columns)
         content = _measured(config, load_predictions(file))
         if not folder.finished:

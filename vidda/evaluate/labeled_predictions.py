@@ -19,12 +19,23 @@ def join_labels(saved: SavedPredictions, manifest: Manifest, name: str) -> Saved
     manifest = manifest.with_classes(saved.classes)
     require_same_classes(manifest.classes, name, saved.classes, saved.source)
     require_labels(manifest, name)
-    ids = tuple(clip.id for clip in manifest.clips)
-    rows = _rows(saved, ids, name)
+    joined = join_columns(saved, manifest, name)
+    found, ids = joined.predictions, joined.predictions.ids
     labels = np.array([clip.label for clip in manifest.clips], dtype=np.int64)
     if saved.predictions.labels is not None:
-        _require_same_labels(saved.predictions.labels[rows], labels, ids, saved.source, name)
-    predictions = Predictions(ids, saved.predictions.logits[rows], labels)
+        known = saved.predictions.labels[_rows(saved, ids, name)]
+        _require_same_labels(known, labels, ids, saved.source, name)
+    predictions = Predictions(ids, found.logits, labels)
+    return SavedPredictions(saved.source, predictions, saved.classes, joined.columns)
+
+
+def join_columns(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredictions:
+    """Return the predictions in the manifest's order, with the columns of `STRATA`, unlabeled.
+
+    name: the manifest's, for messages. Raises ViddaError when clips are missing or left over.
+    """
+    ids = tuple(clip.id for clip in manifest.clips)
+    predictions = Predictions(ids, saved.predictions.logits[_rows(saved, ids, name)])
     return SavedPredictions(saved.source, predictions, saved.classes, columns_of(manifest))
 
 

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from vidda.config import Config, FileName
 from vidda.data import load_manifest
+from vidda.data.experiments import load_experiments, tasks_of
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.errors import ViddaError
 from vidda.evaluate.epochs import SELECTION, read_epochs, watched_predictions
@@ -18,8 +19,9 @@ from vidda.evaluate.metrics import is_correct
 from vidda.evaluate.summary import Intervals, clusters_of, count_subjects, subjects_of
 from vidda.types import Manifest
 
-TASKS = ("gs2gr", "as2ar", "gr2ar", "gs2ar")
 ALL = "all"
+UNLABELED = Path("adapted", "target.csv")
+"""The clips of a task whose target has no labels, below splits/TASK."""
 
 
 class TransferRow(Config):
@@ -37,7 +39,7 @@ class Transfer(Config):
 
     data: Path = Field(description="folder that vidda prepare wrote")
     tasks: tuple[FileName, ...] = Field(
-        default=TASKS, min_length=1, description="columns of the table"
+        default=(), description="columns of the table; none: every task of the data"
     )
     rows: tuple[TransferRow, ...] = Field(min_length=1, description="rows of the table")
 
@@ -101,21 +103,45 @@ class EpochCell:
     oracle: float
 
 
+def with_tasks(transfer: Transfer) -> Transfer:
+    """Return a transfer table that names its tasks: those given, or all of the prepared data.
+
+    Raises ViddaError where no task is given and none is prepared.
+    """
+    tasks = transfer.tasks or tasks_of(load_experiments(transfer.data))
+    if not tasks:
+        raise ViddaError(f"{transfer.data}: no experiments in it; run vidda prepare")
+    return transfer.model_copy(update={"tasks": tasks})
+
+
 def load_tests(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
     """Load the file name and the test clips of each task; all settings of a task share them.
 
-    Raises ViddaError, a line for each task without test clips.
+    Tasks without labeled test clips are left out. Raises ViddaError, a line for each task that has
+    no target clips either.
     """
     found, problems = {}, []
     for task in transfer.tasks:
-        files = sorted((transfer.data / "splits" / task).glob("*/test.csv"))
+        folder = transfer.data / "splits" / task
+        files = sorted(folder.glob("*/test.csv"))
         if files:
             found[task] = (str(files[0]), load_manifest(files[0]))
-        else:
+        elif not (folder / UNLABELED).is_file():
             problems.append(f"{transfer.data}: no splits/{task}/*/test.csv; run vidda prepare")
     if problems:
         raise ViddaError("\n".join(problems))
     return found
+
+
+def load_unlabeled(transfer: Transfer) -> dict[str, tuple[str, Manifest]]:
+    """Load the file name and the target clips of each task that has no labeled test clips."""
+    folders = {task: transfer.data / "splits" / task for task in transfer.tasks}
+    files = {
+        task: folder / UNLABELED
+        for task, folder in folders.items()
+        if not any(folder.glob("*/test.csv")) and (folder / UNLABELED).is_file()
+    }
+    return {task: (str(file), load_manifest(file)) for task, file in files.items()}
 
 
 def transfer_cells(

@@ -1,6 +1,7 @@
 """`vidda evaluate` with rows of runs: predict every test set, then make the transfer table."""
 
 import sys
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,8 +11,8 @@ from vidda.console import console
 from vidda.data.saved_predictions import SavedPredictions, load_predictions, save_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate import console_tables
-from vidda.evaluate.labeled_predictions import join_labels
-from vidda.evaluate.predict_labeled import check_model, predict_labeled
+from vidda.evaluate.labeled_predictions import join_columns, join_labels
+from vidda.evaluate.predict_clips import check_model, predict_clips
 from vidda.evaluate.summary import Intervals
 from vidda.evaluate.transfer import (
     EpochCell,
@@ -19,14 +20,29 @@ from vidda.evaluate.transfer import (
     TransferCell,
     epoch_cell,
     load_tests,
+    load_unlabeled,
     transfer_cells,
 )
-from vidda.evaluate.transfer_tables import legend, transfer_grids, write_tables
+from vidda.evaluate.transfer_tables import (
+    label_free_grids,
+    label_free_legend,
+    legend,
+    transfer_grids,
+    write_tables,
+)
+from vidda.evaluate.unlabeled_targets import (
+    LabelFreeCell,
+    label_free_cell,
+    write_predicted_classes,
+)
 from vidda.files import sha256
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import WEIGHTS
 from vidda.run import RunFolder
 from vidda.types import Manifest
+
+TaskClips = Mapping[str, tuple[str, Manifest]]
+"""The file name and the clips of each task."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,8 +80,9 @@ def run_transfer(
     each run that does not fit its clips.
     """
     transfer.check()
-    manifests = load_tests(transfer)
-    tests = _plan(transfer, manifests, inference)
+    unlabeled = load_unlabeled(transfer)
+    manifests = load_tests(transfer) | unlabeled
+    tests = _plan(transfer, manifests, unlabeled, inference)
     device = inference.torch_device()
     clips = sum(len(manifests[test.task][1]) for test in tests)
     if dry_run:
@@ -75,20 +92,23 @@ def run_transfer(
     weights = {test.folder for test in tests}
     fingerprints |= {f"weights of {folder}": sha256(folder / WEIGHTS) for folder in sorted(weights)}
     with RunFolder.open(out, inference, fingerprints, resume=resume) as folder:
-        found = _predictions(tests, out, manifests, inference, device)
-        table, epochs = _cells(transfer, manifests, found, intervals)
+        found = _predictions(tests, out, manifests, unlabeled, inference, device)
+        table, epochs = _cells(transfer, manifests, unlabeled, found, intervals)
+        scored = _label_free_cells(transfer, unlabeled, found)
         if not folder.finished:
-            write_tables(out, table, epochs, transfer.tasks, intervals.confidence)
+            write_tables(out, table, epochs, transfer.tasks, intervals.confidence, scored)
             folder.finish()
-    texts = transfer_grids(table, epochs, transfer.tasks)
-    console_tables.print_grids(
-        console(sys.stdout), texts, legend(table, epochs, intervals.confidence)
-    )
+    texts = [*transfer_grids(table, epochs, transfer.tasks), *label_free_grids(scored)]
+    told = [*legend(table, epochs, intervals.confidence), *label_free_legend(scored)]
+    console_tables.print_grids(console(sys.stdout), texts, told)
     print(f"written: {out / 'transfer.md'}, transfer.csv and transfer.json")
 
 
 def _plan(
-    transfer: Transfer, manifests: dict[str, tuple[str, Manifest]], inference: InferenceConfig
+    transfer: Transfer,
+    manifests: TaskClips,
+    unlabeled: TaskClips,
+    inference: InferenceConfig,
 ) -> list[TransferTest]:
     """Return every test; ViddaError with a line for each run that does not fit its clips."""
     tests: list[TransferTest] = []
@@ -98,7 +118,8 @@ def _plan(
             name, manifest = manifests[task]
             for number, run in enumerate(row.runs[task]):
                 try:
-                    folder = check_model(run, manifest, name, inference)
+                    labeled = task not in unlabeled
+                    folder = check_model(run, manifest, name, inference, labeled=labeled)
                 except ViddaError as error:
                     problems |= dict.fromkeys(str(error).splitlines())
                 else:
@@ -111,7 +132,8 @@ def _plan(
 def _predictions(
     tests: list[TransferTest],
     out: Path,
-    manifests: dict[str, tuple[str, Manifest]],
+    manifests: TaskClips,
+    unlabeled: TaskClips,
     inference: InferenceConfig,
     device: torch.device,
 ) -> dict[TransferTest, SavedPredictions]:
@@ -122,12 +144,16 @@ def _predictions(
         name, manifest = manifests[test.task]
         key = (test.folder.resolve(), manifest.fingerprint())
         file = out / test.file
+        labeled = test.task not in unlabeled
         if file.exists():
-            known[key] = join_labels(load_predictions(file), manifest, name)
+            join = join_labels if labeled else join_columns
+            known[key] = join(load_predictions(file), manifest, name)
         elif key not in known:
-            known[key] = predict_labeled(test.run, manifest, name, inference, device)
+            known[key] = predict_clips(test.run, manifest, name, inference, device, labeled=labeled)
+        saved = known[key]
+        if not labeled:
+            write_predicted_classes(file.with_suffix(".csv"), saved)
         if not file.exists():
-            saved = known[key]
             save_predictions(file, saved.predictions, saved.classes, saved.columns)
         found[test] = known[key]
     return found
@@ -135,7 +161,8 @@ def _predictions(
 
 def _cells(
     transfer: Transfer,
-    manifests: dict[str, tuple[str, Manifest]],
+    manifests: TaskClips,
+    unlabeled: TaskClips,
     found: dict[TransferTest, SavedPredictions],
     intervals: Intervals,
 ) -> tuple[list[TransferCell], list[EpochCell]]:
@@ -143,9 +170,29 @@ def _cells(
     epochs: list[EpochCell] = []
     for row in transfer.rows:
         for task in (task for task in transfer.tasks if task in row.runs):
-            runs = [saved for t, saved in found.items() if (t.row, t.task) == (row.name, task)]
+            if task in unlabeled:
+                continue
+            runs = _runs_of(found, row.name, task)
             table += transfer_cells(row.name, task, runs, intervals)
             name, manifest = manifests[task]
             three = epoch_cell(row.name, task, row.runs[task], manifest, name)
             epochs += [three] if three else []
     return table, epochs
+
+
+def _label_free_cells(
+    transfer: Transfer, unlabeled: TaskClips, found: dict[TransferTest, SavedPredictions]
+) -> list[LabelFreeCell]:
+    return [
+        label_free_cell(row.name, task, _runs_of(found, row.name, task))
+        for task in unlabeled
+        for row in transfer.rows
+        if task in row.runs
+    ]
+
+
+def _runs_of(
+    found: dict[TransferTest, SavedPredictions], row: str, task: str
+) -> list[SavedPredictions]:
+    """Return the predictions of a row's runs on a task, one for each seed."""
+    return [saved for test, saved in found.items() if (test.row, test.task) == (row, task)]

@@ -10,6 +10,7 @@ from pydantic import TypeAdapter, ValidationError
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.evaluate.transfer import ALL, EpochCell, TransferCell
+from vidda.evaluate.unlabeled_targets import SCORES, LabelFreeCell
 from vidda.files import write_text
 
 NO_VALUE = "-"
@@ -54,6 +55,28 @@ def transfer_grids(
     return [_grid(title, rows, tasks) for title, rows in titled.items() if rows]
 
 
+def label_free_grids(cells: Sequence[LabelFreeCell]) -> list[TransferGrid]:
+    """Return a table for each task: a line for each row, a column for each score."""
+    grids = []
+    for task in dict.fromkeys(cell.task for cell in cells):
+        own = [cell for cell in cells if cell.task == task]
+        lines = [(one.row, *(f"{one.scores[name]:.3f}" for name in SCORES)) for one in own]
+        title = f"Label-free scores on {task}, {own[0].clips} target clips without labels"
+        grids.append(TransferGrid(title, ("trained on", *SCORES), tuple(lines)))
+    return grids
+
+
+def label_free_legend(cells: Sequence[LabelFreeCell]) -> list[str]:
+    """Return sentences that explain the tables, none without cells."""
+    if not cells:
+        return []
+    return [
+        "The target has no labels, so there is no accuracy. Label-free scores (mean over seeds; the"
+        " higher the better) compare rows of one table; they often rank models rightly and"
+        " can be wrong. The predicted class of every clip is in predictions/ROW/TASK_SEED.csv."
+    ]
+
+
 def _grid(title: str, rows: RowTexts, tasks: Sequence[str]) -> TransferGrid:
     lines = [(head, *(texts.get(task, NO_VALUE) for task in tasks)) for head, texts in rows.items()]
     return TransferGrid(title, ("trained on", *tasks), tuple(lines))
@@ -62,10 +85,12 @@ def _grid(title: str, rows: RowTexts, tasks: Sequence[str]) -> TransferGrid:
 def legend(
     cells: Sequence[TransferCell], epochs: Sequence[EpochCell], confidence: float
 ) -> list[str]:
-    """Return sentences that explain the cells of the tables.
+    """Return sentences that explain the cells of the tables, none without cells.
 
     confidence: of the cells' intervals, 0 to 1.
     """
+    if not cells:
+        return []
     seeds = sorted({len(cell.runs) for cell in cells})
     means = f"Mean over {' to '.join(map(str, seeds))} seeds, ± standard deviation between them"
     lines = [
@@ -104,11 +129,15 @@ def listed_subjects(subjects: int, without: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoredTables:
-    """The content of transfer.json. confidence: of the cells' intervals, 0 to 1."""
+    """The content of transfer.json.
+
+    confidence: of the cells' intervals, 0 to 1. label_free: results on targets without labels.
+    """
 
     confidence: float
     cells: tuple[TransferCell, ...]
     epochs: tuple[EpochCell, ...]
+    label_free: tuple[LabelFreeCell, ...]
 
 
 def read_tables(folder: Path) -> StoredTables:
@@ -134,20 +163,23 @@ def write_tables(
     epochs: Sequence[EpochCell],
     tasks: Sequence[str],
     confidence: float,
+    unlabeled: Sequence[LabelFreeCell] = (),
 ) -> None:
     """Write transfer.csv, transfer.md and transfer.json into a folder.
 
     tasks: names, in the order of the columns. confidence: of the cells' intervals, 0 to 1.
+    unlabeled: results on targets without labels.
     """
     content = {
         "confidence": confidence,
         "cells": [asdict(cell) for cell in cells],
         "epochs": [asdict(cell) for cell in epochs],
+        "label_free": [asdict(cell) for cell in unlabeled],
     }
     write_text(folder / "transfer.json", json.dumps(content, indent=1) + "\n")
     write_csv(folder / "transfer.csv", csv_line(COLUMNS), map(_csv, cells))
     lines = []
-    for grid in transfer_grids(cells, epochs, tasks):
+    for grid in [*transfer_grids(cells, epochs, tasks), *label_free_grids(unlabeled)]:
         lines += [
             f"## {grid.title}",
             "",
@@ -155,7 +187,8 @@ def write_tables(
             _markdown(["---"] * len(grid.heads)),
         ]
         lines += [*map(_markdown, grid.rows), ""]
-    lines += [f"- {line}" for line in legend(cells, epochs, confidence)]
+    told = [*legend(cells, epochs, confidence), *label_free_legend(unlabeled)]
+    lines += [f"- {line}" for line in told]
     write_text(folder / "transfer.md", "\n".join(lines) + "\n")
 
 

@@ -12,7 +12,6 @@ from pydantic import Field
 
 from vidda import config as configs
 from vidda.config import Config, ConfigError, FileName
-from vidda.evaluate.transfer import TASKS
 from vidda.experiment.executor_config import ExecutorConfig, LocalExecutor
 
 C = TypeVar("C", bound=Config)
@@ -188,7 +187,9 @@ class DataConfig(Config):
         description="keys of vidda prepare, which writes OUT/prepared, or the folder of its key"
         " out; give root only without mini"
     )
-    tasks: tuple[FileName, ...] = Field(default=TASKS, min_length=1, description="transfer tasks")
+    tasks: tuple[FileName, ...] = Field(
+        default=(), description="transfer tasks; none: every task of the dataset"
+    )
     seeds: tuple[Annotated[int, Field(ge=0)], ...] = Field(
         default=(0,), min_length=1, description="seeds of training; each is a separate training"
     )

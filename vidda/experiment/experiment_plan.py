@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.config import Config, ConfigError
 from vidda.data.prepare import PrepareConfig
+from vidda.data.survey import Survey
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
 from vidda.experiment.experiment_config import (
@@ -61,13 +62,15 @@ class AdaptationStart:
 class ExperimentPlan:
     """The stages of a job in order. left_out: a line for each thing that is not done, and why.
 
-    prepare: config of vidda prepare. tables: the transfer table's file of each recognizer. reports:
-    the report's page of each.
+    tasks: the job's. prepare: config of vidda prepare. known: the experiments of its data. tables:
+    the transfer table's file of each recognizer. reports: the report's page of each.
     """
 
     stages: tuple[Stage, ...]
     left_out: tuple[str, ...]
+    tasks: tuple[str, ...]
     prepare: PrepareConfig
+    known: Survey
     tables: Mapping[str, Path]
     reports: Mapping[str, Path]
 
@@ -83,7 +86,9 @@ def make_plan(config: ExperimentConfig) -> ExperimentPlan:
     return ExperimentPlan(
         tuple(planner.stages),
         tuple(dict.fromkeys(planner.data.left_out + planner.left_out)),
+        planner.data.tasks,
         planner.data.prepare,
+        planner.data.known,
         planner.tables,
         planner.reports,
     )
@@ -107,6 +112,8 @@ class _Planner:
         self.data.start()
         wanted = self._wanted()
         self.stages += self.data.stages
+        if not wanted:
+            return
         for name, recipe in self.config.recognizers.items():
             self._trainings(name, recipe, wanted)
         for name in self.config.recognizers:
@@ -116,14 +123,13 @@ class _Planner:
         """Return the training of each arm and task; arms that cannot be trained are left out."""
         wanted: dict[str, dict[str, TrainingStage]] = {}
         for name, arm in self.config.arms.items():
-            found = {task: self._training(name, arm, task) for task in self.config.tasks}
+            found = {task: self._training(name, arm, task) for task in self.data.tasks}
             wanted[name] = {task: one for task, one in found.items() if one}
             if not wanted[name]:
                 self.left_out.append(f"arm {name!r}: nothing to train it on")
         if not any(wanted.values()) and not self.problems and not self.data.problems:
-            self.problems.append(
-                "arms: none can be trained; name the folder of a diffusion model by weights=DIR"
-            )
+            reasons = dict.fromkeys(self.data.left_out + self.left_out)
+            self.problems.append(f"arms: none can be trained: {'; '.join(reasons)}")
         return {name: tasks for name, tasks in wanted.items() if tasks}
 
     def _training(self, name: str, arm: Arm, task: str) -> TrainingStage | None:
@@ -139,7 +145,9 @@ class _Planner:
         if arm.adapt is None:
             return training
         split, target = self.data.find_split(task, "adapted"), self.data.target(task)
-        assert split and target, "a task with a source has an adapted setting"
+        if split is None or target is None:
+            self.left_out.append(f"{name} in {self.data.why_none(task, 'adapted')}")
+            return None
         # An arm may have the name of a variant: the last word separates the two.
         key = f"{slug(name)}-{split.train}-{split.target}-adapted"
         return replace(training, key=key, start=AdaptationStart(training, target, arm.adapt))
@@ -211,7 +219,8 @@ class _Planner:
     def _watched(self, tasks: list[str]) -> dict[str, str]:
         """Return the manifests of the tasks' test clips by the list's name, each list once."""
         splits = (self.data.find_split(task, "source_only") for task in tasks)
-        return {split.test: str(split.folder / "test.csv") for split in splits if split}
+        tested = [split for split in splits if split and split.test]
+        return {split.test: str(split.folder / "test.csv") for split in tested}
 
     def _run(self, name: str, training: TrainingStage, seed: int) -> Path:
         return self.config.out / "trained" / slug(name) / folder_name(f"{training.key}-{seed}")
@@ -231,7 +240,7 @@ class _Planner:
             }
             for arm, tasks in trained.items()
         ]
-        transfer = {"data": str(self.prepared), "tasks": self.config.tasks, "rows": rows}
+        transfer = {"data": str(self.prepared), "tasks": self.data.tasks, "rows": rows}
         keys = {"out": str(out), "transfer": transfer}
         evaluate = self._load("evaluate", EvaluateConfig, None, self.config.evaluate, keys)
         report = self._load("report", ReportConfig, None, *self._report_keys(out, report_out))

@@ -14,15 +14,21 @@ tables and reports are written again.
 """
 
 import sys
-from collections.abc import Sequence
 
 from vidda.config import dump
 from vidda.console import console
-from vidda.data.listing import walk
 from vidda.evaluate.console_tables import print_grids
 from vidda.evaluate.transfer import ALL
-from vidda.evaluate.transfer_tables import legend, read_tables, transfer_grids
+from vidda.evaluate.transfer_tables import (
+    label_free_grids,
+    label_free_legend,
+    legend,
+    read_tables,
+    transfer_grids,
+)
 from vidda.experiment.config_checks import check_configs
+from vidda.experiment.data_summary import describe_parts, missing_weights, read_parts
+from vidda.experiment.disk_space import describe_disk
 from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import ExperimentConfig
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
@@ -47,6 +53,13 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
     check_configs(waiting)
     _print_plan(config, plan, waiting)
     if dry_run:
+        parts = read_parts(plan.known, config.prepared, plan.tasks)
+        for line in describe_parts(parts):
+            print(line)
+        for line in describe_disk(plan.stages, config.prepared, parts, config.out):
+            print(line)
+        for line in missing_weights(waiting, config.out):
+            print(line)
         _print_gpu_hours(config, plan)
         dry_run_stages(waiting, config.out)
         return 0
@@ -57,7 +70,7 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
         records = StageRecords(config.out)
         with open_executor(config.executor, config.out) as executor:
             Scheduler(executor, records).run_all(plan.stages)
-    _print_results(config.tasks, plan, records)
+    _print_results(plan, records)
     return 0
 
 
@@ -67,7 +80,7 @@ def _print_plan(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[St
     kinds = dict.fromkeys(stage.kind for stage in plan.stages)
     print(
         f"{len(config.arms)} arms, {len(config.recognizers)} recognizers, {len(config.seeds)}"
-        f" seeds, tasks {', '.join(config.tasks)}: {len(plan.stages)} stages,"
+        f" seeds, tasks {', '.join(plan.tasks)}: {len(plan.stages)} stages,"
         f" {len(plan.stages) - len(names)} complete"
     )
     for kind in kinds:
@@ -88,9 +101,10 @@ def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
     if not root.is_dir():
         print(f"GPU hours: not known until {root} exists")
         return
-    listing = plan.prepare.dataset.read(root.absolute(), walk(root))
+    dataset = plan.prepare.dataset
+    listing = dataset.read(root.absolute(), dataset.files(root.absolute()))
     lines, total = gpu_hours.estimate_gpu_hours(
-        plan.stages, listing, config.prepared, config.gpu_tflops
+        plan.stages, listing, dataset.experiments(root), config.prepared, config.gpu_tflops
     )
     for line in lines:
         print(line)
@@ -99,7 +113,7 @@ def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
     )
 
 
-def _print_results(tasks: Sequence[str], plan: ExperimentPlan, records: StageRecords) -> None:
+def _print_results(plan: ExperimentPlan, records: StageRecords) -> None:
     """Print the stages' time and memory, then the main results, the tables and the reports."""
     out = console(sys.stdout)
     records.print(out)
@@ -110,6 +124,8 @@ def _print_results(tasks: Sequence[str], plan: ExperimentPlan, records: StageRec
         print(f"\n{f'{name}: ' if len(plan.tables) > 1 else ''}{result}\n")
         found = read_tables(table.parent)
         whole = [cell for cell in found.cells if cell.part == ALL]
-        print_grids(out, transfer_grids(whole, [], tasks), legend(whole, [], found.confidence))
+        grids = [*transfer_grids(whole, [], plan.tasks), *label_free_grids(found.label_free)]
+        lines = [*legend(whole, [], found.confidence), *label_free_legend(found.label_free)]
+        print_grids(out, grids, lines)
     for name, page in plan.reports.items():
         print(f"report of {name}: {page}")

@@ -158,7 +158,7 @@ def require_splits(stage: Stage, stages: Sequence[Stage]) -> None:
     if lacking:
         reasons = [f"{name}: {left_out.get(name, 'not written')}" for name in sorted(lacking)]
         raise ViddaError(
-            "\n".join(f"prepare left out {one}; leave out its task or arm too" for one in reasons)
+            "\n".join(f"prepare left out {one}; --resume continues without it" for one in reasons)
         )
 
 

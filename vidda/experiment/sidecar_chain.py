@@ -1,8 +1,14 @@
 """Sidecars along a chain of variants: the stages that read them, and those that leave none."""
 
+from dataclasses import dataclass
+from pathlib import Path
+
 from vidda.camera.job import CameraJobConfig
 from vidda.control.sidecar_poses import SidecarPosesConfig
+from vidda.data.manifest import load_manifest
 from vidda.data.randomize import RandomizeConfig
+from vidda.data.survey import Survey
+from vidda.sidecar import sidecar_arrays
 from vidda.translate.translate_config import TranslateConfig
 
 VariantConfig = RandomizeConfig | TranslateConfig | CameraJobConfig
@@ -19,14 +25,50 @@ def keeps_sidecars(config: VariantConfig) -> bool:
             return not config.match.shake
 
 
-def sidecar_need(config: VariantConfig) -> str | None:
-    """Return what a stage reads from the sidecars of its input, for a message; None if nothing."""
+@dataclass(frozen=True, slots=True)
+class SidecarNeed:
+    """The array of a sidecar that a stage reads. array: its name. use: for a message.
+
+    remedy: how to make the array, or to do without it.
+    """
+
+    array: str
+    use: str
+    remedy: str
+
+
+ESTIMATE = "estimate poses instead: in {where}.change, set control.pose.name to mmpose or onnx"
+MASKS = (
+    "vidda has no command yet that makes masks: name .npz files that hold them in the column"
+    " sidecar of a manifest"
+)
+
+
+def sidecar_need(config: VariantConfig) -> SidecarNeed | None:
+    """Return what a stage reads from the sidecars of its input; None if nothing."""
     match config:
         case RandomizeConfig():
-            return "the masks of vidda randomize"
+            return SidecarNeed("mask", "the masks of vidda randomize", MASKS)
         case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
-            return "the poses of control.pose (or choose control.pose.name=mmpose or onnx)"
+            use = "the poses of control.pose (or choose control.pose.name=mmpose or onnx)"
+            return SidecarNeed("keypoints", use, ESTIMATE)
         case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
-            return "the masks of keep_person (or choose control.pose)"
+            use = "the masks of keep_person (or choose control.pose)"
+            return SidecarNeed("mask", use, f"{ESTIMATE}, for masks around them; {MASKS}")
         case _:
             return None
+
+
+def source_arrays(known: Survey, name: str, manifest: Path) -> frozenset[str] | None:
+    """Return the names of the arrays in the sidecars of a list's clips, empty if it has none.
+
+    known: the experiments of the data. name: of the list. manifest: that vidda prepare writes of
+    it. None where there are no data yet. Raises ViddaError where a sidecar is damaged.
+    """
+    if known.listing is not None:
+        clips = [known.listing.clips[path] for path in known.listing.lists.get(name, ())]
+        return sidecar_arrays(clips, known.listing.root)
+    if manifest.is_file():
+        source = load_manifest(manifest)
+        return sidecar_arrays(source.clips, source.root)
+    return None

@@ -7,6 +7,7 @@ from typing import Any
 from vidda.camera.job import CameraJobConfig
 from vidda.config import Config
 from vidda.data.randomize import RandomizeConfig
+from vidda.data.survey import Survey
 from vidda.errors import ViddaError
 from vidda.experiment.experiment_config import (
     CameraMatchedVariant,
@@ -17,7 +18,12 @@ from vidda.experiment.experiment_config import (
     load_or_report,
 )
 from vidda.experiment.name_checks import folder_name, slug
-from vidda.experiment.sidecar_chain import VariantConfig, keeps_sidecars, sidecar_need
+from vidda.experiment.sidecar_chain import (
+    VariantConfig,
+    keeps_sidecars,
+    sidecar_need,
+    source_arrays,
+)
 from vidda.experiment.stage import Stage
 from vidda.experiment.target_stages import TargetPlanner
 from vidda.experiment.task_splits import TaskSplit
@@ -73,9 +79,9 @@ class _PlannedVariant:
 class VariantPlanner:
     """Plans the stages that make variants, each once for all tasks and trainings that need it.
 
-    translations: their folders by name. gallery: source manifest of the first of them. stages,
-    problems, left_out: lists that new stages, a line for each mistake and one for each thing that
-    is not done are added to.
+    translations: their folders by name. gallery: source manifest of the first of them. known: the
+    experiments of the data. stages, problems, left_out: lists that new stages, a line for each
+    mistake and one for each thing that is not done are added to.
     """
 
     def __init__(
@@ -88,7 +94,9 @@ class VariantPlanner:
         self.translations: dict[str, Path] = {}
         self.gallery: Path | None = None
         self._owners: dict[str, str] = {}
+        self.known = Survey({}, {}, None)
         self._without_sidecars: set[Path] = set()
+        self._arrays: dict[Path, frozenset[str] | None] = {}
         self._of_target = TargetPlanner(config, stages, problems)
 
     def plan(
@@ -114,7 +122,8 @@ class VariantPlanner:
             if stage is None:
                 return None
             self._owners[key] = name
-            self._check_sidecars(planned, stage)
+            assert isinstance(stage.config, VariantConfig)
+            self._pass_sidecars_on(planned, stage.config)
             self.stages.append(stage)
         elif owner != name:
             self.problems.append(
@@ -136,7 +145,7 @@ class VariantPlanner:
         config = load_or_report(
             self.problems, planned.where, RandomizeConfig, None, variant.change, planned.keys
         )
-        if config is None:
+        if config is None or self._lacks_sidecars(planned, config):
             return None
         return planned.stage("randomize", "randomize", config)
 
@@ -162,6 +171,8 @@ class VariantPlanner:
         config = load_or_report(
             self.problems, planned.where, TranslateConfig, variant.file, variant.change, keys
         )
+        if config is not None and self._lacks_sidecars(planned, config):
+            return None
         shared = config is not None and config.backbone.takes_base and not variant.own_weights
         if shared and self.config.weights is None:
             self.left_out.append(f"{name}: no diffusion model; name its folder by weights=DIR")
@@ -208,15 +219,45 @@ class VariantPlanner:
             self.problems.append(f"{planned.where}: {error}")
         return config.model_copy(update={"backbone": backbone})
 
-    def _check_sidecars(self, planned: _PlannedVariant, stage: Stage) -> None:
-        """Add a problem if a variant reads sidecars that the variant it is made of cannot have."""
-        config, source = stage.config, planned.original.manifest
-        assert isinstance(config, VariantConfig)
-        need = sidecar_need(config)
-        if need is not None and source in self._without_sidecars:
+    def _lacks_sidecars(self, planned: _PlannedVariant, config: VariantConfig) -> bool:
+        """Return whether a variant reads sidecars that the clips it is made of do not have.
+
+        A line says so: in `left_out` where the data have none, in `problems` where the variant that
+        it is made of cannot have any.
+        """
+        need, source = sidecar_need(config), planned.original
+        if need is None:
+            return False
+        if source.manifest in self._without_sidecars:
             self.problems.append(
                 f"{planned.where}.of: randomized and shaken clips have no sidecars, which hold"
-                f" {need}; make it of other data"
+                f" {need.use}; make it of other data"
             )
-        if source in self._without_sidecars or not keeps_sidecars(config):
+            return True
+        arrays = self._sidecars_of(source)
+        if arrays is None or need.array in arrays:
+            return False
+        remedy = need.remedy.format(where=planned.where)
+        self.left_out.append(
+            f"{planned.name}: the clips of {source.key} have no {need.array} in sidecars; {remedy}"
+        )
+        return True
+
+    def _sidecars_of(self, source: TrainingPart) -> frozenset[str] | None:
+        """Return the names of the arrays in the sidecars of clips; None where not known yet."""
+        if source.manifest not in self._arrays:
+            try:
+                found = source_arrays(self.known, source.key, source.manifest)
+            except ViddaError as error:
+                self.problems.append(str(error))
+                found = None
+            self._arrays[source.manifest] = found
+        return self._arrays[source.manifest]
+
+    def _pass_sidecars_on(self, planned: _PlannedVariant, config: VariantConfig) -> None:
+        """Keep in mind which sidecars the clips of a variant will have."""
+        source = planned.original
+        if source.manifest in self._without_sidecars or not keeps_sidecars(config):
             self._without_sidecars.add(planned.part.manifest)
+        else:
+            self._arrays[planned.part.manifest] = self._sidecars_of(source)

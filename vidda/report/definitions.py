@@ -35,13 +35,15 @@ class Definition:
     lines: tuple[str, ...]
 
 
-def task_definitions(transfer: Transfer, tasks: Sequence[str]) -> list[Definition]:
+def task_definitions(transfer: Transfer) -> list[Definition]:
     """Return what each task trains and tests on, with numbers of clips.
 
-    tasks: names of those to define. Tasks whose lists are gone are left out.
+    Tasks whose lists are gone are left out.
     """
     manifests = Manifests()
-    found = ((task, _task_lines(transfer.data / "splits" / task, manifests)) for task in tasks)
+    found = (
+        (task, _task_lines(transfer.data / "splits" / task, manifests)) for task in transfer.tasks
+    )
     return [Definition(task, tuple(lines)) for task, lines in found if lines]
 
 
@@ -97,7 +99,7 @@ def arm_definitions(found: FoundRuns) -> tuple[list[Definition], str]:
         return [], ""
     manifests, arms = Manifests(), []
     records: dict[str, dict[str, TrainingRecord]] = {}
-    for row in found.transfer.transfer.rows:
+    for row in found.transfer.everything.rows:
         known = {task: [found.trainings[p] for p in paths if p in found.trainings]
                  for task, paths in row.runs.items()}  # fmt: skip
         records[row.name] = {task: runs[0] for task, runs in known.items() if runs}

@@ -1,7 +1,7 @@
 """The folders that `vidda report` reads, by the command that wrote them, and their results."""
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
@@ -14,6 +14,7 @@ from vidda.errors import ViddaError
 from vidda.evaluate.summary import Intervals, Summary, summarize
 from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell
 from vidda.evaluate.transfer_tables import read_tables
+from vidda.evaluate.unlabeled_targets import LabelFreeCell
 from vidda.files import inside
 from vidda.report.report_config import ReportConfig
 from vidda.report.run_records import RunRecord, TrainingRecord, read_record, read_training
@@ -25,13 +26,19 @@ C = TypeVar("C", bound=Config)
 
 @dataclass(frozen=True, slots=True)
 class FoundTransfer:
-    """A transfer table of vidda evaluate. summaries: of each seed, by row and task."""
+    """A transfer table of vidda evaluate.
+
+    transfer: its tasks and rows, without tasks whose target has no labels. everything: with them.
+    unlabeled: results on targets without labels. summaries: of each seed, by row and task.
+    """
 
     record: RunRecord
     transfer: Transfer
+    everything: Transfer
     intervals: Intervals
     cells: tuple[TransferCell, ...]
     epochs: tuple[EpochCell, ...]
+    unlabeled: tuple[LabelFreeCell, ...]
     summaries: Mapping[tuple[str, str], tuple[Summary, ...]]
 
 
@@ -151,6 +158,8 @@ def read_transfer(path: Path) -> FoundTransfer:
     intervals = _config_section(record, "intervals", Intervals)
     tables = read_tables(path)
     summaries = {}
+    everything = transfer
+    transfer = _without_tasks(transfer, {cell.task for cell in tables.label_free})
     for row in transfer.rows:
         for task, runs in row.runs.items():
             # As vidda.evaluate.transfer_job names them; importing it would load torch.
@@ -159,7 +168,21 @@ def read_transfer(path: Path) -> FoundTransfer:
             summaries[row.name, task] = tuple(
                 summarize(load_predictions(file), intervals) for file in files
             )
-    return FoundTransfer(record, transfer, intervals, tables.cells, tables.epochs, summaries)
+    return FoundTransfer(
+        record, transfer, everything, intervals, tables.cells, tables.epochs, tables.label_free,
+        summaries,
+    )  # fmt: skip
+
+
+def _without_tasks(transfer: Transfer, left_out: Collection[str]) -> Transfer:
+    rows = tuple(
+        row.model_copy(
+            update={"runs": {task: runs for task, runs in row.runs.items() if task not in left_out}}
+        )
+        for row in transfer.rows
+    )
+    tasks = tuple(task for task in transfer.tasks if task not in left_out)
+    return transfer.model_copy(update={"tasks": tasks, "rows": rows})
 
 
 def _read_tested(path: Path) -> FoundTest:
@@ -179,16 +202,14 @@ def _add_trainings(
 ) -> tuple[str, ...]:
     """Add the runs that the rows name to `trainings`; return a line for each missing one."""
     absent: dict[str, None] = {}
-    for row in transfer.transfer.rows:
-        for path in (path for runs in row.runs.values() for path in runs):
-            if path in trainings:
-                continue
-            try:
-                if run_kind(path) != "training":
-                    raise ViddaError(f"{path}: a checkpoint without its run")
-                trainings[path] = read_training(path)
-            except ViddaError as error:
-                absent |= dict.fromkeys(str(error).splitlines())
+    named = (p for row in transfer.everything.rows for runs in row.runs.values() for p in runs)
+    for path in (path for path in named if path not in trainings):
+        try:
+            if run_kind(path) != "training":
+                raise ViddaError(f"{path}: a checkpoint without its run")
+            trainings[path] = read_training(path)
+        except ViddaError as error:
+            absent |= dict.fromkeys(str(error).splitlines())
     return tuple(absent)
 
 

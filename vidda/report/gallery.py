@@ -136,7 +136,7 @@ def clip_files(
     missing = {
         name: "file not found"
         for name, file in found.items()
-        if isinstance(file, Path) and not file.is_file()
+        if isinstance(file, Path) and not file.exists()
     }
     return found | missing
 

@@ -106,7 +106,7 @@ def _sizes(found: FoundTransfer) -> Iterator[str]:
     whole = [cell for cell in found.cells if cell.part == ALL]
     yield from _small_tests({cell.task: cell for cell in whole})
     seeds = {len(cell.runs) for cell in whole}
-    if min(seeds) < FEW_SEEDS:
+    if seeds and min(seeds) < FEW_SEEDS:
         few = sum(len(cell.runs) < FEW_SEEDS for cell in whole)
         yield (
             f"{few} of {len(whole)} results are of fewer than {FEW_SEEDS} seeds: the deviation"

@@ -78,6 +78,7 @@ def make_plan(config: SweepConfig) -> SweepPlan:
     problems = [*data_name_problems(config, "methods"), *_problems(config)]
     planner = DataPlanner(config)
     planner.start()
+    config = config.model_copy(update={"tasks": planner.tasks})
     found = [_cell(planner, config, name, task) for name in config.methods for task in config.tasks]
     cells = tuple(cell for cell in found if cell)
     left_out = tuple(dict.fromkeys(planner.left_out))
@@ -145,6 +146,9 @@ def _cell(planner: DataPlanner, config: SweepConfig, method: str, task: str) -> 
     lists = [planner.training_lists(names, task) for names in data]
     target, split = planner.target(task), planner.find_split(task, "source_only")
     if None in lists or target is None or split is None:
+        return None
+    if not split.test:
+        planner.left_out.append(f"{task}: no labeled test clips, which a sweep compares on")
         return None
     assert lists[0]
     return SweepCell(method, task, lists[0], target, split.folder / "test.csv")

@@ -26,7 +26,9 @@ class TranslateConfig(Config):
     clips: tuple[str, ...] = Field(
         default=(), description="ids of the clips, with * for any text; none: all"
     )
-    limit: Count | None = Field(default=None, description="most clips, the first ones; null: all")
+    limit: Count | None = Field(
+        default=None, description="most clips, evenly spaced over the manifest; null: all"
+    )
     frames: FrameChoice = Field(default=AllFrames(), description="frames of each clip to translate")
     size: Count | tuple[Count, Count] | None = Field(
         default=512,

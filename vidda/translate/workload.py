@@ -25,13 +25,11 @@ def disk_needs(config: TranslateConfig, clips: int, pixels: int) -> dict[Path, i
 
     clips, pixels: numbers of clips and of pixels over all frames.
     """
-    video_bytes = (
-        2.0 if config.crf is None else min(2.0, BYTES_PER_PIXEL * 2 ** ((18 - config.crf) / 6))
-    )
+    videos = video_bytes(pixels, config.crf)
     if "side_by_side" in config.show:
-        video_bytes += 2.0 * BYTES_PER_PIXEL
+        videos += int(pixels * 2.0 * BYTES_PER_PIXEL)
     sheets = BYTES_PER_SHEET * clips if "sheet" in config.show else 0
-    needed = {config.out: int(pixels * video_bytes) + sheets + BYTES_PER_CLIP * clips}
+    needed = {config.out: videos + sheets + BYTES_PER_CLIP * clips}
     if config.cache is not None:
         same = _existing(config.cache).stat().st_dev == _existing(config.out).stat().st_dev
         folder = config.out if same else config.cache
@@ -39,6 +37,12 @@ def disk_needs(config: TranslateConfig, clips: int, pixels: int) -> dict[Path, i
         cached = CACHED_BYTES_PER_PIXEL + FLOW_BYTES_PER_PIXEL * flows
         needed[folder] = needed.get(folder, 0) + int(pixels * cached)
     return needed
+
+
+def video_bytes(pixels: int, crf: int | None) -> int:
+    """Return the bytes of H.264 videos at most. pixels: over all frames. crf: None is lossless."""
+    each = 2.0 if crf is None else min(2.0, BYTES_PER_PIXEL * 2 ** ((18 - crf) / 6))
+    return int(pixels * each)
 
 
 def _existing(folder: Path) -> Path:

@@ -14,7 +14,8 @@ from av.container import InputContainer
 from av.video.frame import VideoFrame
 from av.video.stream import VideoStream
 
-from vidda.video import display, still
+from vidda.files import size_and_time
+from vidda.video import display, frame_folder, still
 from vidda.video.completeness import require_complete
 from vidda.video.container import open_video
 from vidda.video.info import VideoInfo
@@ -61,19 +62,20 @@ class Index:
 
 
 def index_of(path: Path) -> Index:
-    """Return the index of a video file as it is now, cached as long as the file does not change.
+    """Return the index of a video as it is now, cached as long as it does not change.
 
-    Raises VideoError where the file is missing, empty, truncated, or no video.
+    path: a file or a folder of frames. Raises VideoError where it is missing, empty, truncated, or
+    no video.
     """
-    extra = require_complete(path)
-    stat = path.stat()
-    return _index(path, stat.st_mtime_ns, stat.st_size, extra)
+    extra = 0 if path.is_dir() else require_complete(path)
+    size, mtime_ns = size_and_time(path)
+    return _index(path, mtime_ns, size, extra)
 
 
 @lru_cache(maxsize=CACHED_INDICES)
 def _index(path: Path, mtime_ns: int, size: int, extra: int) -> Index:
-    if path.suffix.lower() in still.SUFFIXES:
-        info = still.info(path)
+    if path.is_dir() or path.suffix.lower() in still.SUFFIXES:
+        info = frame_folder.info(path) if path.is_dir() else still.info(path)
         return Index(info, np.zeros(1), np.zeros(1, int), False, (info.height, info.width))
     with open_video(path) as (container, stream):
         packets = Packets(path, container, stream)

@@ -1,11 +1,11 @@
 """Reading of any frames of a video, exactly as its sequential decode gives them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from vidda.video import still
+from vidda.video import frame_folder, still
 from vidda.video._decord import decord
 from vidda.video.decode import (
     NumberedFrame,
@@ -30,7 +30,7 @@ MAX_DECODED_SHARE = 0.5
 
 
 def probe(path: Path | str) -> VideoInfo:
-    """Return the facts of a video or image, from its packets and its first frame.
+    """Return the facts of a video, image or folder of frames, from its packets and first frame.
 
     A file whose packets cannot be counted as frames is decoded once. Raises VideoError where the
     file is missing, empty, truncated, or no video.
@@ -45,7 +45,7 @@ def check(path: Path | str) -> VideoInfo:
     """
     index = index_of(Path(path))
     if index.info.reader == "pillow":
-        for _ in still.read(index.info.path, range(index.info.frames)):
+        for _ in _images(index, range(index.info.frames)):
             pass
         return index.info
     decode_everything(index)
@@ -60,6 +60,8 @@ def read(
     checked: bool = False,
 ) -> np.ndarray:
     """Return frames of a video or image, (T, H, W, 3) uint8 RGB, as a player displays them.
+
+    A folder of images is a video too, with a frame for each image, in the order of their names.
 
     They are rotated and mirrored as the file asks, with square pixels; see `VideoInfo`. The frames
     of a video are those that PyAV decodes in order: files that are odd but decode are read, and
@@ -103,7 +105,7 @@ def _frames(index: Index, wanted: list[int], checked: bool) -> Iterator[Numbered
     if not wanted:
         return
     if index.info.reader == "pillow":
-        yield from still.read(index.info.path, wanted)
+        yield from _images(index, wanted)
         return
     if index.info.reader == "decord" and _seeking_pays(index, wanted, checked):
         try:
@@ -112,6 +114,12 @@ def _frames(index: Index, wanted: list[int], checked: bool) -> Iterator[Numbered
         except (decord.DECORDError, UnicodeEncodeError):  # or a name that is not UTF-8
             pass  # PyAV then reads it, or reports what is wrong with it
     yield from decode_with_pyav(index, wanted)
+
+
+def _images(index: Index, wanted: Iterable[int]) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield frames of an image file or of a folder of images."""
+    path = index.info.path
+    return frame_folder.read(path, wanted) if path.is_dir() else still.read(path, wanted)
 
 
 def _seeking_pays(index: Index, wanted: list[int], checked: bool) -> bool:

@@ -1,0 +1,106 @@
+"""Arms whose data would need masks or poses that the clips do not have are left out, with why."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.experiment.jobs import TRANSLATE, job, loaded, of_tree, write_mask
+from tests.trees import SYN_A
+from tests.trees import prepare as prepare_tree
+from vidda.errors import ViddaError
+from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
+
+ARMS = {
+    "source only": {"data": ["source"]},
+    "masks": {"data": ["masks"]},
+    "still": {"data": ["still masks"]},
+    "poses": {"data": ["source", "poses"]},
+    "person": {"data": ["person"]},
+}
+WITHOUT_POSES = {key: value for key, value in TRANSLATE.items() if "pose" not in key}
+NO_MASKS = (
+    "vidda has no command yet that makes masks: name .npz files that hold them in the column"
+    " sidecar of a manifest"
+)
+
+
+def plan(folder: Path, weights: Path, *, masks: bool, **more: Any) -> ExperimentPlan:
+    content = of_tree(folder, weights=str(weights), arms=ARMS)
+    content["variants"] = {
+        "masks": {"name": "randomized"},
+        "still": {"name": "camera_matched", "change": {"match.shake": False}},
+        "still masks": {"name": "randomized", "of": "still"},
+        "poses": {"name": "translated", "change": TRANSLATE},
+        "person": {
+            "name": "translated",
+            "change": {**WITHOUT_POSES, "backbone.sampling.keep_person": {"name": "pixels"}},
+        },
+    }
+    if not masks:
+        shutil.rmtree(folder / "tree" / "sidecar")
+    return make_plan(loaded(content | more))
+
+
+def test_what_needs_sidecars_is_left_out_where_the_data_have_none(
+    tmp_path: Path, weights: Path
+) -> None:
+    found = plan(tmp_path, weights, masks=False)
+    none = "the clips of syn_ground_train have no"
+    estimate = "set control.pose.name to mmpose or onnx"
+    assert found.left_out[:4] == (
+        f"masks: {none} mask in sidecars; {NO_MASKS}",
+        "still masks: the clips of still-syn_ground_train-real_ground_train have no mask in"
+        f" sidecars; {NO_MASKS}",
+        f"poses: {none} keypoints in sidecars; estimate poses instead: in variants.poses.change,"
+        f" {estimate}",
+        f"person: {none} mask in sidecars; estimate poses instead: in variants.person.change,"
+        f" {estimate}, for masks around them; {NO_MASKS}",
+    )
+    commands = [stage.command for stage in found.stages]
+    assert "randomize" not in commands and "translate" not in commands
+    assert commands.count("train") == 1
+
+
+def test_what_the_first_sidecar_holds_decides(tmp_path: Path, weights: Path) -> None:
+    found = plan(tmp_path, weights, masks=True)
+    assert [line.partition(":")[0] for line in found.left_out] == ["poses", "arm 'poses'"]
+    assert [stage.name.partition("-")[0] for stage in found.stages[1:5]] == [
+        "masks", "still", "still_masks", "person",
+    ]  # fmt: skip
+
+
+def test_prepared_data_tell_as_well(tmp_path: Path, weights: Path) -> None:
+    for masks in (False, True):
+        folder = tmp_path / str(masks)
+        of_tree(folder)
+        if not masks:
+            shutil.rmtree(folder / "tree" / "sidecar")
+        (folder / "tree").rename(folder / "root")
+        prepare_tree(folder)
+        keys = {
+            "root": str(folder / "root"), "out": str(folder / "out"), "dataset.name": "rocog_v2",
+        }  # fmt: skip
+        content = job(folder / "job", mini=None, prepare=keys, arms=ARMS)
+        content["variants"] = {"masks": {"name": "randomized"}}
+        content["arms"] = {name: ARMS[name] for name in ("source only", "masks")}
+        found = make_plan(loaded(content))
+        assert ("randomize" in [stage.command for stage in found.stages]) == masks
+
+
+def test_a_damaged_sidecar_is_named(tmp_path: Path, weights: Path) -> None:
+    of_tree(tmp_path)
+    shutil.rmtree(tmp_path / "tree" / "sidecar")
+    write_mask(tmp_path / "tree", f"syn/ground/Advance/{SYN_A}")
+    (file,) = (tmp_path / "tree" / "sidecar").rglob("*.npz")
+    file.write_bytes(b"x")
+    content = job(
+        tmp_path / "out",
+        mini=None,
+        prepare={"root": str(tmp_path / "tree"), "dataset.name": "rocog_v2"},
+        variants={"masks": {"name": "randomized"}},
+        arms={"masks": {"data": ["masks"]}},
+    )
+    with pytest.raises(ViddaError, match=rf"^{file}: damaged \(.*\); write it again$"):
+        make_plan(loaded(content))
