@@ -154,13 +154,22 @@ def _arm(
     own = [name for name in _augmentations(content) if name not in shared]
     if own:
         text += f"; augmented by {listed(own)}"
-    method = content.get("method")
-    if isinstance(method, Mapping) and content.get("target"):
+    if _adapts(run):
+        method = content["method"]
         text += f"; then adapted by {_escaped(str(method.get('name', '')).replace('_', ' '))}"
         if target := manifests.get(Path(content["target"])):
             text += f" to {_clips(_domains(target))} without labels"
             numbers.append(len(target))
+        if steps_done := _last_step(run):
+            text += " in {} steps"
+            numbers.append(steps_done)
     return text, tuple(numbers)
+
+
+def _adapts(run: TrainingRecord) -> bool:
+    """Return whether a run is of vidda adapt, on unlabeled target clips."""
+    content = run.record.content
+    return isinstance(content.get("method"), Mapping) and bool(content.get("target"))
 
 
 def _domains(manifest: Manifest) -> str:
@@ -195,7 +204,7 @@ def _all_arms(runs: Sequence[TrainingRecord], shared: frozenset[str]) -> str:
         listed(_distinct(_value(content, "model", "name") for content in contents)),
         _counted("frames", (_value(content, "sampling", "frames") for content in contents)),
         _counted("pixels", (_value(content, "transform", "size") for content in contents)),
-        _counted("steps", (_last_step(run) for run in runs)),
+        _counted("steps of training", (_last_step(run) for run in runs if not _adapts(run))),
         f"augmented by {listed(sorted(shared))}" if shared else "",
     ]
     return ", ".join(filter(None, parts))
