@@ -26,6 +26,25 @@ def test_run_does_not_need_torch(tmp_path: Path) -> None:
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
 
 
+def test_wandb_without_a_key_is_reported_in_a_line(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    code = (
+        "import sys; from pathlib import Path; from vidda.run import RunFolder;"
+        "from vidda.config import Config; from vidda.guard import guarded;"
+        "sys.exit(guarded(lambda: RunFolder.open("
+        "Path(sys.argv[1]), Config(), {}, resume=False, wandb='online')))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
+    # No key of this account either, wherever it is kept.
+    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
+    environment |= {"XDG_CONFIG_HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("error: wandb: No API key configured")
+    assert "Traceback" not in ended.stderr and "wandb=offline" in ended.stderr
+
+
 def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> None:
     pytest.importorskip("wandb")
     # Whatever wandb, or the service it starts, asks of the network would come to this proxy.

@@ -357,16 +357,23 @@ def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -
     wandb = _import_wandb(mode)
     record = _provenance(path)
     assert record is not None, "_record_session has just written it"
-    mirror = wandb.init(
-        project="vidda",
-        name=path.name,
-        id=record["id"],
-        dir=path,
-        mode=mode,
-        resume="allow",
-        config=_resolved(config),
-        settings=wandb.Settings(silent=True),
-    )
+    try:
+        mirror = wandb.init(
+            project="vidda",
+            name=path.name,
+            id=record["id"],
+            dir=path,
+            mode=mode,
+            resume="allow",
+            config=_resolved(config),
+            settings=wandb.Settings(silent=True),
+        )
+    except wandb.Error as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ViddaError(
+            f"wandb: {reason}; wandb=offline keeps the metrics in the run folder, for wandb sync to"
+            " upload later"
+        ) from None
     try:
         yield mirror
     finally:

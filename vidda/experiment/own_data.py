@@ -14,14 +14,13 @@ from vidda.data.listing import IMAGES, Listing, Tree, is_media, suffix
 from vidda.data.manifest import load_manifest
 from vidda.data.pair import DomainPair
 from vidda.data.pair_classes import ClassRule, match_classes
+from vidda.data.pair_reading import read_side, side_files
 from vidda.data.pair_side import (
     PairSource,
     PairTarget,
     SideFile,
     SideName,
     find_side,
-    read_side,
-    side_files,
 )
 from vidda.data.prepare import PrepareConfig
 from vidda.data.prepare_tables import MEANING
