@@ -313,6 +313,9 @@ def test_flow_is_shown_by_direction_size_and_occlusion() -> None:
     hidden[..., 15:] = True
     assert saturation_scale(flow) == 4
     assert saturation_scale(flow / 100) == 1  # noise is not blown up
+    wild = flow.copy()
+    wild[0, 0, :2] = 500
+    assert saturation_scale(wild) == 4, "a few wrong pixels do not pale the others"
     image = flow_images(flow, hidden, 4.0)[0]
     assert image[0, 0].tolist() == [255, 255, 255]
     assert image[0, 7].tolist() == [255, 0, 0]

@@ -8,6 +8,7 @@ import pytest
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.summary import Intervals
 from vidda.evaluate.transfer import Transfer, TransferCell, TransferRow
+from vidda.evaluate.unlabeled_targets import LabelFreeCell
 from vidda.report.found_runs import FoundRuns, FoundTransfer
 from vidda.report.main_result import listed, main_result
 from vidda.report.report_config import Gap
@@ -39,7 +40,13 @@ def sentence(
         ),
     )
     record = RunRecord(Path("t"), {}, "", (), True)
-    transfer = FoundTransfer(record, table, Intervals(), cells, (), {})
+    scored = tuple(
+        LabelFreeCell(row, task, 100, seeds, {})
+        for row, means in rows.items()
+        for task in TASKS[: len(means)]
+        if task in untested
+    )
+    transfer = FoundTransfer(record, table, table, Intervals(), cells, (), scored, {})
     return main_result(FoundRuns(transfer, (), {}, {}, ()), Gap(), ORACLE)
 
 

@@ -87,3 +87,17 @@ def test_it_fits(opened: Browser, width: int, dark: bool) -> None:
             assert opened.value(f"{others}.every(e => e.scrollWidth <= e.clientWidth)")
     ground = opened.value("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(20, 21, 24)") == dark
+
+
+def test_the_first_column_stays_in_view_on_a_phone(opened: Browser) -> None:
+    opened.look(390)
+    opened.value("document.querySelectorAll('details').forEach(d => d.open = true)")
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert opened.value(f"{wide}.length") > 0
+    opened.value(f"{wide}.forEach(e => {{ e.scrollLeft = 80; }})")
+    left = "Math.round(e.querySelector('tbody th').getBoundingClientRect().left"
+    assert opened.value(f"{wide}.every(e => {left} - e.getBoundingClientRect().left) === 0)")
+    # Names of classes and of clips are whole: they wrap, and nothing is cut off.
+    cut = "[...document.querySelectorAll('th, td')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    hidden = f"{cut}.filter(e => getComputedStyle(e).overflowX !== 'visible')"
+    assert opened.value(f"{hidden}.map(e => e.textContent)") == []

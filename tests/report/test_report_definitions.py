@@ -129,10 +129,10 @@ def test_tasks_and_arms_are_defined_by_their_lists_and_runs(page: Node) -> None:
     assert found["source only"] == "6 synthetic clips."
     assert found["ours"] == (
         "6 synthetic clips and 6 translated, camera-matched clips, drawn 1:2; augmented by blur;"
-        " then adapted by feature similarity to 6 real clips without labels."
+        " then adapted by feature similarity to 6 real clips without labels in 30 steps."
     )
     assert found["target only"] == "6 real clips."
-    assert "All arms: biconvlstm, 48 pixels, 30 to 60 steps." in page.text()
+    assert "All arms: biconvlstm, 48 pixels, 30 to 60 steps of training." in page.text()
 
 
 def test_the_page_opens_with_the_main_result(page: Node, folder: Path) -> None:

@@ -1,6 +1,7 @@
 """`vidda report`: from the real `vidda evaluate`, what it refuses, what it warns of."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pages import read_page, table_of
 from reported import (
     CLASSES,
     clips,
+    controlled,
     prepared,
     report,
     source_clips,
@@ -268,6 +270,21 @@ def test_a_gallery_that_would_be_empty_is_refused_before_anything_is_written(
     ):
         with pytest.raises(ViddaError, match=problem):
             report(runs=[folder], out=tmp_path / "report", gallery=gallery, dry_run=True)
+
+
+def test_flow_is_shown_where_vidda_control_made_it(tmp_path: Path) -> None:
+    file, source = source_clips(tmp_path / "source", 2)
+    folder = translated(tmp_path / "translated", source)
+    made = controlled(tmp_path / "control", source)
+    edges = made / "clips" / source.clips[0].path / "edges.mp4"
+    shutil.copy(edges, edges.with_name("flow.mp4"))
+    gallery = {"source": str(file), "control": str(made), "clips": ["*"]}
+    assert report(runs=[folder], out=tmp_path / "report", gallery=gallery) == 0
+    page = read_page(tmp_path / "report" / "index.html")
+    shown = [node for node in page.all("div") if node.attributes.get("class") == "reel"]
+    heads = [[node.text() for node in one.all("figcaption")] for one in shown]
+    assert heads[0] == ["source", "edges", "pose", "flow", "translated"]
+    assert heads[1] == ["source", "edges", "pose", "translated"]
 
 
 def test_a_translation_of_another_source_has_no_column_in_the_gallery(tmp_path: Path) -> None:

@@ -129,7 +129,10 @@ def listed_subjects(subjects: int, without: int) -> str:
 
 @dataclass(frozen=True, slots=True)
 class StoredTables:
-    """The content of transfer.json. confidence: of the cells' intervals, 0 to 1."""
+    """The content of transfer.json.
+
+    confidence: of the cells' intervals, 0 to 1. label_free: results on targets without labels.
+    """
 
     confidence: float
     cells: tuple[TransferCell, ...]

@@ -125,7 +125,7 @@ def _print_results(plan: ExperimentPlan, records: StageRecords) -> None:
         found = read_tables(table.parent)
         whole = [cell for cell in found.cells if cell.part == ALL]
         grids = [*transfer_grids(whole, [], plan.tasks), *label_free_grids(found.label_free)]
-        told = [*legend(whole, [], found.confidence), *label_free_legend(found.label_free)]
-        print_grids(out, grids, told)
+        lines = [*legend(whole, [], found.confidence), *label_free_legend(found.label_free)]
+        print_grids(out, grids, lines)
     for name, page in plan.reports.items():
         print(f"report of {name}: {page}")

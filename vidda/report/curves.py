@@ -35,8 +35,8 @@ def curve_groups(found: FoundRuns) -> list[CurveGroup]:
     Tasks with the same runs share their charts.
     """
     groups: dict[tuple[tuple[str, tuple[Any, ...]], ...], list[str]] = {}
-    rows = found.transfer.transfer.rows if found.transfer else ()
-    for task in found.transfer.transfer.tasks if found.transfer else ():
+    rows = found.transfer.everything.rows if found.transfer else ()
+    for task in found.transfer.everything.tasks if found.transfer else ():
         runs = {row.name: tuple(p for p in row.runs.get(task, ()) if p in found.trainings)
                 for row in rows}  # fmt: skip
         if known := tuple((name, paths) for name, paths in runs.items() if paths):

@@ -35,13 +35,15 @@ class Definition:
     lines: tuple[str, ...]
 
 
-def task_definitions(transfer: Transfer, tasks: Sequence[str]) -> list[Definition]:
+def task_definitions(transfer: Transfer) -> list[Definition]:
     """Return what each task trains and tests on, with numbers of clips.
 
-    tasks: names of those to define. Tasks whose lists are gone are left out.
+    Tasks whose lists are gone are left out.
     """
     manifests = Manifests()
-    found = ((task, _task_lines(transfer.data / "splits" / task, manifests)) for task in tasks)
+    found = (
+        (task, _task_lines(transfer.data / "splits" / task, manifests)) for task in transfer.tasks
+    )
     return [Definition(task, tuple(lines)) for task, lines in found if lines]
 
 
@@ -97,7 +99,7 @@ def arm_definitions(found: FoundRuns) -> tuple[list[Definition], str]:
         return [], ""
     manifests, arms = Manifests(), []
     records: dict[str, dict[str, TrainingRecord]] = {}
-    for row in found.transfer.transfer.rows:
+    for row in found.transfer.everything.rows:
         known = {task: [found.trainings[p] for p in paths if p in found.trainings]
                  for task, paths in row.runs.items()}  # fmt: skip
         records[row.name] = {task: runs[0] for task, runs in known.items() if runs}
@@ -152,13 +154,22 @@ def _arm(
     own = [name for name in _augmentations(content) if name not in shared]
     if own:
         text += f"; augmented by {listed(own)}"
-    method = content.get("method")
-    if isinstance(method, Mapping) and content.get("target"):
+    if _adapts(run):
+        method = content["method"]
         text += f"; then adapted by {_escaped(str(method.get('name', '')).replace('_', ' '))}"
         if target := manifests.get(Path(content["target"])):
             text += f" to {_clips(_domains(target))} without labels"
             numbers.append(len(target))
+        if steps_done := _last_step(run):
+            text += " in {} steps"
+            numbers.append(steps_done)
     return text, tuple(numbers)
+
+
+def _adapts(run: TrainingRecord) -> bool:
+    """Return whether a run is of vidda adapt, on unlabeled target clips."""
+    content = run.record.content
+    return isinstance(content.get("method"), Mapping) and bool(content.get("target"))
 
 
 def _domains(manifest: Manifest) -> str:
@@ -193,7 +204,7 @@ def _all_arms(runs: Sequence[TrainingRecord], shared: frozenset[str]) -> str:
         listed(_distinct(_value(content, "model", "name") for content in contents)),
         _counted("frames", (_value(content, "sampling", "frames") for content in contents)),
         _counted("pixels", (_value(content, "transform", "size") for content in contents)),
-        _counted("steps", (_last_step(run) for run in runs)),
+        _counted("steps of training", (_last_step(run) for run in runs if not _adapts(run))),
         f"augmented by {listed(sorted(shared))}" if shared else "",
     ]
     return ", ".join(filter(None, parts))

@@ -46,7 +46,7 @@ def write_examples(found: FoundRuns, out: Path) -> list[GalleryClip]:
     """
     written: list[GalleryClip] = []
     shown, manifests = set(), Manifests()
-    for task in found.transfer.transfer.tasks if found.transfer else ():
+    for task in found.transfer.everything.tasks if found.transfer else ():
         clips = _task_clips(found, task, manifests)
         key = clips and (clips.source.clips, clips.target.clips, tuple(clips.steps))
         if clips is None or key in shown or len(written) == MOST:
@@ -71,14 +71,14 @@ def _note(clips: TaskClips, chosen: ClipRecord) -> str:
 def _task_clips(found: FoundRuns, task: str, manifests: Manifests) -> TaskClips | None:
     """Return the clips of a task; None where its lists are gone."""
     assert found.transfer
-    folder = found.transfer.transfer.data / "splits" / task
+    folder = found.transfer.everything.data / "splits" / task
     source = _first(folder, ("source_only/train.csv", "adapted/train.csv"), manifests)
     tests = ("source_only/test.csv", "adapted/test.csv", "adapted/target.csv")
     target = _first(folder, tests, manifests)
     if source is None or target is None:
         return None
     paths: dict[Path, None] = {}
-    for row in found.transfer.transfer.rows:
+    for row in found.transfer.everything.rows:
         for run in row.runs.get(task, ()):
             training = found.trainings.get(run)
             content = training.record.content if training else {}

@@ -28,13 +28,13 @@ C = TypeVar("C", bound=Config)
 class FoundTransfer:
     """A transfer table of vidda evaluate.
 
-    transfer: its tasks and rows, without tasks whose target has no labels. runs: all that the rows
-    name. unlabeled: results on targets without labels. summaries: of each seed, by row and task.
+    transfer: its tasks and rows, without tasks whose target has no labels. everything: with them.
+    unlabeled: results on targets without labels. summaries: of each seed, by row and task.
     """
 
     record: RunRecord
     transfer: Transfer
-    runs: tuple[Path, ...]
+    everything: Transfer
     intervals: Intervals
     cells: tuple[TransferCell, ...]
     epochs: tuple[EpochCell, ...]
@@ -158,9 +158,7 @@ def read_transfer(path: Path) -> FoundTransfer:
     intervals = _config_section(record, "intervals", Intervals)
     tables = read_tables(path)
     summaries = {}
-    runs_of_all = tuple(
-        path for row in transfer.rows for runs in row.runs.values() for path in runs
-    )
+    everything = transfer
     transfer = _without_tasks(transfer, {cell.task for cell in tables.label_free})
     for row in transfer.rows:
         for task, runs in row.runs.items():
@@ -171,15 +169,9 @@ def read_transfer(path: Path) -> FoundTransfer:
                 summarize(load_predictions(file), intervals) for file in files
             )
     return FoundTransfer(
-        record,
-        transfer,
-        runs_of_all,
-        intervals,
-        tables.cells,
-        tables.epochs,
-        tables.label_free,
+        record, transfer, everything, intervals, tables.cells, tables.epochs, tables.label_free,
         summaries,
-    )
+    )  # fmt: skip
 
 
 def _without_tasks(transfer: Transfer, left_out: Collection[str]) -> Transfer:
@@ -210,7 +202,8 @@ def _add_trainings(
 ) -> tuple[str, ...]:
     """Add the runs that the rows name to `trainings`; return a line for each missing one."""
     absent: dict[str, None] = {}
-    for path in (path for path in transfer.runs if path not in trainings):
+    named = (p for row in transfer.everything.rows for runs in row.runs.values() for p in runs)
+    for path in (path for path in named if path not in trainings):
         try:
             if run_kind(path) != "training":
                 raise ViddaError(f"{path}: a checkpoint without its run")

@@ -125,6 +125,8 @@ def clip_files(
     if config.control is not None:
         folder = inside(config.control / "clips", clip.path)
         found |= {name: folder / f"{name}.mp4" for name in CONTROLS}
+        if (flow := folder / "flow.mp4").is_file():  # vidda control makes it on request alone
+            found["flow"] = flow
     for name, translation in translations.items():
         result = translation.clips.get(clip.id)
         if result is None:

@@ -56,9 +56,7 @@ def main_result(found: FoundRuns, gap: Gap, used_labels: Collection[RowTask]) ->
 
 def unlabeled_tasks(found: FoundTransfer) -> list[str]:
     """Return the tasks that runs were tested on without labels, so that no accuracy is known."""
-    known = {cell.task for cell in found.cells}
-    tested = {task for row in found.transfer.rows for task in row.runs}
-    return [task for task in found.transfer.tasks if task in tested - known]
+    return list(dict.fromkeys(cell.task for cell in found.unlabeled))
 
 
 def listed(words: Sequence[str]) -> str:

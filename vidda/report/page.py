@@ -10,6 +10,7 @@ from typing import Any
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from markupsafe import Markup
 
+from vidda.evaluate.transfer_tables import label_free_grids, label_free_legend
 from vidda.report import page_data
 from vidda.report.curves import curve_groups
 from vidda.report.definitions import arm_definitions, task_definitions
@@ -29,6 +30,7 @@ FOLDER = Path(__file__).parent / "template"
 SECTIONS = {
     "result": "Result",
     "examples": "Examples",
+    "label_free": "Label-free scores",
     "intervals": "Intervals",
     "differences": "Differences",
     "gap": "Gap closed",
@@ -122,7 +124,7 @@ def _content(
         "tasks": [], "arms": [], "all_arms": "", "difference": None, "gaps_by_task": [],
     }  # fmt: skip
     if transfer:
-        content["tasks"] = task_definitions(transfer.transfer, transfer.transfer.tasks)
+        content["tasks"] = task_definitions(transfer.everything)
         content["arms"], content["all_arms"] = arm_definitions(found)
         differences = paired_differences(transfer, found.trainings, config.gap.source)
         content["difference"] = page_data.difference_view(differences, config.gap.source)
@@ -131,6 +133,8 @@ def _content(
         "tested": tested,
         "result": cells or tested or content["tasks"] or content["arms"],
         "examples": media.examples,
+        "label_free": label_free_grids(transfer.unlabeled) if transfer else [],
+        "label_free_legend": label_free_legend(transfer.unlabeled) if transfer else [],
         "intervals": cells,
         "differences": content["difference"],
         "gap": [task for task in content["gaps_by_task"] if task["rows"]],
