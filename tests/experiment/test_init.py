@@ -96,6 +96,16 @@ def test_a_target_without_labels_has_no_arm_of_its_own(
     assert {*plan.known.experiments} == {"source2target/source_only", "source2target/adapted"}
 
 
+def test_a_target_of_folders_of_frames_needs_no_classes(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    class_folders("rendered")
+    touch(Path("filmed"), [f"take{n}/{t}.jpg" for n in range(5) for t in range(3)])
+    lines = init(capsys, "source=rendered", "target=filmed", "device=cpu")
+    assert lines[1] == "target: filmed: one folder of folders of frames; 5 clips without labels"
+    assert len(planned()[1].known.listing.lists["target"]) == 5
+
+
 def test_folders_that_are_no_classes_of_the_source_are_no_labels(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
@@ -161,6 +171,20 @@ def test_text_lists_and_csv_are_known(capsys: pytest.CaptureFixture[str]) -> Non
     assert lines[1].endswith("; columns: scene")
     assert any("target: split by scene" in line for line in lines)
     assert planned()[1].prepare.root == Path("a b")
+
+
+def test_folders_elsewhere_are_named_from_the_current_one(
+    here: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    class_folders("rendered")
+    class_folders("below/filmed")
+    monkeypatch.chdir(here / "below")
+    init(capsys, "source=../rendered", "target=filmed", "device=cpu")
+    plan = planned()[1]
+    assert plan.prepare.root == here
+    assert (pair(plan).source.path, pair(plan).target.path) == (
+        Path("rendered"), Path("below/filmed"),
+    )  # fmt: skip
 
 
 def test_a_tree_of_rocog_is_enough_alone(capsys: pytest.CaptureFixture[str]) -> None:

@@ -76,7 +76,14 @@ def test_a_target_without_labels_gets_scores_and_predictions(
     run_printed(capsys.readouterr().out)
     said = capsys.readouterr().out
     assert "clips of source2target/adapted: train 4, val 2, target 6" in said
-    page = (Path("own/results/report") / "biconvlstm" / "index.html").read_text()
-    assert "translated" in page and "target only" not in page
-    predictions = [*Path("own/results").rglob("*.npz")]
-    assert any("target" in str(file) for file in predictions)
+    evaluated = Path("own/results/evaluated/biconvlstm")
+    table = (evaluated / "transfer.md").read_text()
+    assert "Label-free scores on source2target, 6 target clips without labels" in table
+    rows = [line.split(" | ")[0] for line in table.splitlines() if line.startswith("| ")]
+    arms = ("source only", "image augmentation", "translated", "image augmentation + DAN")
+    assert [row for row in rows if row[2:] in arms] == [f"| {arm}" for arm in arms]
+    assert "target only" not in table
+    found = sorted((evaluated / "predictions").rglob("*.csv"))
+    assert len(found) == len(arms)
+    assert all(len(file.read_text().splitlines()) == 1 + 6 for file in found)
+    assert (Path("own/results/report") / "biconvlstm" / "index.html").is_file()

@@ -19,6 +19,10 @@ from vidda.experiment.own_data import OwnData, find_own_data
 from vidda.files import write_text
 
 RUN_FILE = "run.yaml"
+ON_CPUS = (
+    "for CPUs: a small recognizer, few steps, and the built-in diffusion model, which knows"
+    " computer-drawn people alone; it shows that the job works, device=cuda writes one for a GPU"
+)
 TEMPLATE = Path(__file__).parent / "template"
 
 
@@ -53,6 +57,8 @@ def run(config: InitConfig, *, dry_run: bool, resume: bool) -> int:
     gpu = config.device != "cpu" and torch_device("auto", "device").type == "cuda"
     gpu = gpu or config.device == "cuda"
     machine = "a GPU" if gpu else "CPUs"
+    if not gpu:
+        print(f"note: {ON_CPUS}")
     if dry_run:
         print(f"dry run: would write {file}, for {machine}")
         return 0

@@ -10,18 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from vidda.data.experiments import tasks_of
-from vidda.data.listing import IMAGES, Listing, Tree, is_media, suffix
+from vidda.data.listing import IMAGES, Listing, is_media, suffix
 from vidda.data.manifest import load_manifest
 from vidda.data.pair import DomainPair
 from vidda.data.pair_classes import ClassRule, match_classes
 from vidda.data.pair_reading import read_side, side_files
-from vidda.data.pair_side import (
-    PairSource,
-    PairTarget,
-    SideFile,
-    SideName,
-    find_side,
-)
+from vidda.data.pair_side import PairSource, PairTarget, SideFile, find_side
 from vidda.data.prepare import PrepareConfig
 from vidda.data.prepare_tables import MEANING
 from vidda.data.rocog import DOMAINS, RocogV2
@@ -30,6 +24,7 @@ from vidda.data.survey import Survey, survey
 from vidda.errors import ViddaError
 
 MOST_CLASSES_SHOWN = 12
+NO_LABELS = "no clip has a label"
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,26 +94,28 @@ def _rocog(source: Path, out: Path) -> OwnData:
 
 def _pair(source: Path, target: Path, out: Path) -> OwnData:
     root = _common_root(source, target)
-    sides: dict[SideName, SideFile] = {
-        "source": find_side(PairSource(path=_under(root, source)), "source", root),
-        "target": find_side(PairTarget(path=_under(root, target)), "target", root),
-    }
-    tree: Tree = {}
-    for side in sides.values():
-        tree |= side_files(side)
-    listings = {name: read_side(side, tree) for name, side in sides.items()}
-    found = [_described(sides[name], listings[name]) for name in listings]
-    rule, unlabeled = _class_rule(listings["source"], listings["target"])
-    pair = DomainPair(
-        name="pair",
-        source=PairSource(path=_under(root, source)),
-        target=PairTarget(path=_under(root, target), labeled=not unlabeled),
-        classes=rule,
-    )
+    config, other = PairSource(path=_under(root, source)), PairTarget(path=_under(root, target))
+    side = find_side(config, "source", root)
+    labeled = read_side(side, side_files(side))
+    found = [_described(side, labeled)]
+    side, listing = _read_target(other, root, labeled)
+    described = _described(side, listing)
+    rule, unlabeled = _class_rule(labeled, listing)
+    if unlabeled:
+        other = other.model_copy(update={"labeled": False})
+        described = _described(*_read_target(other, root, labeled))
+    pair = DomainPair(name="pair", source=config, target=other, classes=rule)
+    found.append(described)
     prepare = PrepareConfig(root=_short(root), out=out, dataset=pair)
     known = _surveyed(prepare)
-    notes = [f"target: taken without labels: {unlabeled}"] if unlabeled else []
+    said = unlabeled and unlabeled != NO_LABELS  # the notes of the listing say that
+    notes = [f"target: taken without labels: {unlabeled}"] if said else []
     return OwnData(prepare, known, tuple(found), (*notes, *_notes(known)))
+
+
+def _read_target(config: PairTarget, root: Path, source: Listing) -> tuple[SideFile, Listing]:
+    side = find_side(config, "target", root)
+    return side, read_side(side, side_files(side), source.classes)
 
 
 def _surveyed(prepare: PrepareConfig) -> Survey:
@@ -132,22 +129,27 @@ def _surveyed(prepare: PrepareConfig) -> Survey:
 
 def _common_root(source: Path, target: Path) -> Path:
     """Return the folder that holds both sides, and the clips of those that are manifests."""
-    paths = [source.absolute(), target.absolute()]
+    paths = [_whole(source), _whole(target)]
     root = Path(os.path.commonpath(paths))
     for path in paths:
         manifest = SideFile(PairSource(path=path), "source", path.parent, path.name).manifest()
         if manifest is not None:
-            root = Path(os.path.commonpath([root, load_manifest(manifest).root.absolute()]))
+            root = Path(os.path.commonpath([root, _whole(load_manifest(manifest).root)]))
     return root if root.is_dir() else root.parent
 
 
 def _under(root: Path, path: Path) -> Path:
-    return Path(os.path.relpath(path.absolute(), root))
+    return Path(os.path.relpath(_whole(path), root))
+
+
+def _whole(path: Path) -> Path:
+    """Return a path as absolute, without `..`; links are kept."""
+    return Path(os.path.normpath(path.absolute()))
 
 
 def _short(folder: Path) -> Path:
     """Return a folder relative to the current one where it is below it, else absolute."""
-    whole, here = folder.absolute(), Path.cwd()
+    whole, here = _whole(folder), Path.cwd()
     return whole.relative_to(here) if whole.is_relative_to(here) else whole
 
 
@@ -157,7 +159,7 @@ def _class_rule(source: Listing, target: Listing) -> tuple[ClassRule, str]:
     The listings' labels are changed.
     """
     if all(clip.label is None for clip in target.clips.values()):
-        return "error", "no clip is in the folder of a class, or has one in a list"
+        return "error", NO_LABELS
     rules: tuple[ClassRule, ...] = ("error", "intersection")
     names = ", ".join(target.classes[:MOST_CLASSES_SHOWN])
     for rule in rules:
