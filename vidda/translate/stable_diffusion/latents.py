@@ -4,6 +4,7 @@ from typing import Any
 
 import numpy as np
 import torch
+from diffusers import AutoencoderTiny
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
@@ -77,8 +78,6 @@ def blur_mask(mask: torch.Tensor, deviation: float) -> torch.Tensor:
 
 
 def _encode_mode(vae: Any, frames: np.ndarray) -> torch.Tensor:
-    from diffusers import AutoencoderTiny
-
     pixels = torch.from_numpy(frames).to(vae.device).permute(0, 3, 1, 2).to(vae.dtype)
     encoded = vae.encode(pixels / 127.5 - 1.0)
     latents = encoded.latents if isinstance(vae, AutoencoderTiny) else encoded.latent_dist.mode()
