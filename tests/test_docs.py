@@ -7,7 +7,7 @@ from fcntl import LOCK_EX, flock
 from pathlib import Path
 
 import pytest
-from doc_pages import LANGUAGES, PAGES, ROOT, SHELL, Block, blocks, lines_of
+from doc_pages import LANGUAGES, PAGES, ROOT, Block, blocks, lines_of
 
 from tests.doc_commands import PageError
 from tests.doc_inputs import environment, make_inputs
@@ -30,14 +30,8 @@ def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         return folder if done.exists() else make_inputs(folder)
 
 
-GUIDES = [page for page in PAGES if page.name.startswith("add_a_")]
-"""Each is a package to write and install, which `test_guides.py` does."""
-
-
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "page", [page for page in PAGES if blocks(page) and page not in GUIDES], ids=named
-)
+@pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
 def test_the_blocks_of_a_page_work(page: Path, made: Path, tmp_path: Path) -> None:
     status, said = run_page(page, made, tmp_path / "page")
     assert status == 0, said[-5000:]
@@ -60,13 +54,6 @@ def run_page(page: Path, made: Path, folder: Path) -> tuple[int, str]:
 @pytest.mark.parametrize("page", PAGES, ids=named)
 def test_every_block_has_a_language_that_is_checked(page: Path) -> None:
     assert {block.language for block in blocks(page)} <= LANGUAGES
-
-
-def test_guides_are_files_and_commands_that_their_own_test_follows() -> None:
-    followed = (ROOT / "tests" / "test_guides.py").read_text() if GUIDES else ""
-    for page in GUIDES:
-        assert page.name in followed
-        assert all(block.file or block.language in SHELL for block in blocks(page)), page
 
 
 def problem(tmp_path: Path, text: str) -> str:
