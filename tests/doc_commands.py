@@ -1,27 +1,33 @@
 """The commands of a page, run or checked in the folder of made inputs that is the current one."""
 
+import io
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import tomllib
+from contextlib import redirect_stderr
 from pathlib import Path
 
 from tests.doc_pages import ROOT
 from vidda import config
 from vidda.cli import main
 from vidda.command import COMMANDS, _sort, schema_of
-from vidda.config import Config, ConfigError
+from vidda.config import Config
+from vidda.errors import ViddaError
 
 RUN = {
     *("prepare", "control", "evaluate", "report", "predict", "export", "randomize"),
-    *("camera", "init", "help"),
+    *("init", "help"),
 }
 """Commands that are run; others are checked by --dry-run."""
 TRAIN = {"train", "adapt"}
 """Run too, for one epoch, with a config that the page itself shows."""
 QUICK = ["epochs=1", "device=cpu", "workers=0"]
+NOT_FETCHED = re.compile(r"(error: )?.*(is not in this machine's cache: |cannot be downloaded \()")
+"""A line about weights that are not on this machine, where nothing is fetched."""
 
 
 class PageError(Exception):
@@ -47,7 +53,7 @@ class Commands:
         self.made = made
         self.own: set[str] = set()
         self.read: set[str] = set()
-        self.announced: set[str] = set()
+        self.unwritten: set[str] = set()
         self.packages: list[str] = []
         self._fresh = 0
 
@@ -85,52 +91,62 @@ class Commands:
     def _vidda(self, words: list[str]) -> None:
         name, *arguments = [word.removesuffix("...") for word in words if word != "..."]
         shown = name == "help" or {"--help", "--help-all", "--version"} & {name, *arguments}
-        if name in COMMANDS and not shown:
-            if self._follows_unfinished(arguments):
-                self._check_keys(name, arguments)
-                return
-            file = next((word for word in arguments if word.endswith((".yaml", ".yml"))), "")
-            trains = name in TRAIN and file in self.own
-            if not (name in RUN or trains) and "--dry-run" not in arguments:
-                arguments.append("--dry-run")
-            arguments = [re.sub(r"device=cuda(:\d)?$", "device=cpu", one) for one in arguments]
-            arguments += QUICK if trains else []
-            arguments += self._new_output(name, arguments)
+        if name not in COMMANDS or shown:
+            self._call([name, *arguments])
+            return
+        file = next((word for word in arguments if word.endswith((".yaml", ".yml"))), "")
+        trains = name in TRAIN and file in self.own
+        if not (name in RUN or trains) and "--dry-run" not in arguments:
+            arguments.append("--dry-run")
+        arguments = [re.sub(r"device=cuda(:\d)?$", "device=cpu", one) for one in arguments]
+        settings = self._settings(name, arguments)
+        if settings and self._follows_unchecked(settings):
+            return
+        arguments += QUICK if trains else []
+        arguments += self._new_output(settings, arguments) if settings else []
         self._call([name, *arguments])
 
     def _call(self, arguments: list[str]) -> None:
+        """Run a command; raises PageError unless it works, or only lacks weights in a dry run."""
         if self.packages:  # known to a process from its start
             self._process([sys.executable, "-m", "vidda.cli", *arguments])
-        elif status := main(arguments):
+            return
+        said = io.StringIO()
+        with redirect_stderr(said):
+            status = main(arguments)
+        print(said.getvalue(), flush=True)
+        problems = [line for line in said.getvalue().splitlines() if line.startswith("error: ")]
+        lacks_weights = "--dry-run" in arguments and problems
+        if status and not (lacks_weights and all(map(NOT_FETCHED.match, problems))):
             raise PageError(f"vidda {shlex.join(arguments)}: exit status {status}")
 
-    def _follows_unfinished(self, arguments: list[str]) -> bool:
-        """Whether a command reads what an earlier, only checked one would have written."""
-        values = [Path(one.rpartition("=")[2]) for one in arguments]
-        return any(path.is_relative_to(one) for path in values for one in self.announced)
+    def _settings(self, name: str, arguments: list[str]) -> Config | None:
+        """The config of a command, or None: the command itself reports what is wrong with it."""
+        try:
+            _, file, overrides = _sort(COMMANDS[name], schema_of(name), arguments)
+            found: Config = config.load(schema_of(name), file, overrides)
+        except ViddaError:
+            return None
+        return found
 
-    def _check_keys(self, name: str, arguments: list[str]) -> None:
-        given = [one for one in arguments if not one.startswith("--")]
-        _, file, overrides = _sort(COMMANDS[name], schema_of(name), given)
-        config.load(schema_of(name), file if file and file.exists() else None, overrides)
+    def _follows_unchecked(self, settings: Config) -> bool:
+        """Whether a command reads what an earlier one would have written that was only checked."""
+        read = settings.model_dump(mode="json", exclude=set(outputs_of(settings)))
+        values = re.findall(r'"([^"]+)"', json.dumps(read))
+        return any(Path(one).is_relative_to(there) for one in values for there in self.unwritten)
 
-    def _new_output(self, name: str, arguments: list[str]) -> list[str]:
+    def _new_output(self, settings: Config, arguments: list[str]) -> list[str]:
         """Overrides after which a command writes to a new folder instead of a made input.
 
         What a command that is only checked would write is noted.
         """
-        try:
-            _, file, overrides = _sort(COMMANDS[name], schema_of(name), arguments)
-            settings = config.load(schema_of(name), file, overrides)
-        except ConfigError:  # reported by the command itself; or a plugin's
-            return []
         changed = []
         for key, path in outputs_of(settings).items():
             if path.parts[0] in self.made and path.exists():
                 self._fresh += 1
                 changed.append(f"{key}=new/{self._fresh}/{path}")
             elif "--dry-run" in arguments:
-                self.announced.add(str(path))
+                self.unwritten.add(str(path))
         return changed
 
     def _tool(self, words: list[str]) -> None:

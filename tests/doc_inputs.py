@@ -92,4 +92,8 @@ def environment(folder: Path) -> dict[str, str]:
     """Variables for a process that works in the folder: our modules, the made hub, no network."""
     path = os.pathsep.join([str(ROOT), str(ROOT / "tests")])
     own = {"PYTHONPATH": path, "HF_HUB_CACHE": str(folder / "hub"), "HF_HUB_OFFLINE": "1"}
+    own |= {
+        "TORCH_HOME": str(folder / "torch"),
+        "https_proxy": "http://127.0.0.1:9",
+    }  # nobody there
     return os.environ | own | {"OMP_NUM_THREADS": "1"}

@@ -20,7 +20,7 @@ from vidda.config import ConfigError
 from vidda.video.writing import SUFFIXES
 
 COMMAND = re.compile(r"# vidda ([a-z]+)\b")
-RUN_OF_WORDS = 4
+RUN_OF_WORDS = 3
 """Successive words by which a printed line is found in the source."""
 
 

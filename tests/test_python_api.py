@@ -45,7 +45,8 @@ def test_parts_load_when_they_are_used() -> None:
     assert not light & heavy
     used = loaded_after(
         "import vidda",
-        "vidda.recognize.load, vidda.data.ClipDataset, vidda.adapt.losses.mmd",
+        "vidda.recognize.load, vidda.translate.load",
+        "vidda.data.ClipDataset, vidda.adapt.losses.mmd",
     )
     assert "torch" in used and "diffusers" not in used
 
