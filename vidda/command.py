@@ -62,6 +62,11 @@ COMMANDS = {
         "write and show what conditions a translation: edges, poses, optical flow",
         ("input", "out"),
     ),
+    "weights": Command(
+        "vidda.control.fetch_weights:run",
+        "fetch the networks of an estimator that a public package carries",
+        ("name",),
+    ),
     "caption": Command(
         "vidda.translate.caption_job:run",
         "describe target frames with BLIP, for the prompts of a translation",

@@ -11,6 +11,8 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.control.blazepose_people import BlazePoseBoxes
+from vidda.control.keypoints import NobodyError
 from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
 from vidda.errors import ViddaError
@@ -25,10 +27,6 @@ BOX_COLUMNS = ("box_x0", "box_y0", "box_x1", "box_y1")
 
 COCO_PERSON = 1
 """COCO's class number of a person in torchvision's detectors."""
-
-
-class NobodyError(ViddaError):
-    """A detector finds no people in a clip."""
 
 
 class BoxSource(Protocol):
@@ -175,7 +173,8 @@ class DetectorConfig(Config):
 
 
 BoxConfig = Annotated[
-    WholeFrame | SidecarBox | ManifestBox | DetectorConfig, Field(discriminator="name")
+    WholeFrame | SidecarBox | ManifestBox | DetectorConfig | BlazePoseBoxes,
+    Field(discriminator="name"),
 ]
 
 

@@ -132,7 +132,9 @@ def _absent_controls(config: ControlJobConfig) -> list[str]:
     """Return a line for each kind of control that is not written, with the key that adds it."""
     lines = []
     if config.pose is None:
-        lines.append("no poses: pose is null; pose.name=sidecar, mmpose or onnx adds them")
+        lines.append(
+            "no poses: pose is null; pose.name=sidecar, mmpose, onnx or blazepose adds them"
+        )
     if config.edges is None:
         lines.append("no edges: edges is null")
     if config.flow is None:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from vidda.errors import ViddaError
 from vidda.sidecar import COCO_17
 
 JOINTS: tuple[str, ...] = COCO_17
@@ -11,6 +12,10 @@ JOINTS: tuple[str, ...] = COCO_17
 
 THRESHOLD = 0.3
 """Default lowest score of a known joint, the same as mmpose's for drawing."""
+
+
+class NobodyError(ViddaError):
+    """A detector finds no people in a clip."""
 
 
 @dataclass(frozen=True, slots=True)

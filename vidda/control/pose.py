@@ -1,4 +1,4 @@
-"""Sources of a clip's poses: its sidecar, a model of mmpose, or RTMPose in ONNX."""
+"""Sources of a clip's poses: its sidecar, a model of mmpose, RTMPose in ONNX, or BlazePose."""
 
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -6,6 +6,7 @@ from typing import Annotated, Protocol
 import numpy as np
 from pydantic import Field
 
+from vidda.control.blazepose import BlazePoseConfig
 from vidda.control.keypoints import JOINTS as JOINTS
 from vidda.control.keypoints import Pose as Pose
 from vidda.control.keypoints import pck as pck
@@ -17,7 +18,8 @@ from vidda.progress import ReportProgress, ignore_progress
 from vidda.types import ClipRecord
 
 PoseConfig = Annotated[
-    SidecarPosesConfig | MMPoseConfig | RtmposeOnnxConfig, Field(discriminator="name")
+    SidecarPosesConfig | MMPoseConfig | RtmposeOnnxConfig | BlazePoseConfig,
+    Field(discriminator="name"),
 ]
 
 

@@ -37,7 +37,9 @@ class SidecarNeed:
     remedy: str
 
 
-ESTIMATE = "estimate poses instead: in {where}.change, set control.pose.name to mmpose or onnx"
+ESTIMATE = (
+    "estimate poses instead: in {where}.change, set control.pose.name to mmpose, onnx or blazepose"
+)
 MASKS = (
     "vidda has no command yet that makes masks: name .npz files that hold them in the column"
     " sidecar of a manifest"
@@ -50,7 +52,7 @@ def sidecar_need(config: VariantConfig) -> SidecarNeed | None:
         case RandomizeConfig():
             return SidecarNeed("mask", "the masks of vidda randomize", MASKS)
         case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
-            use = "the poses of control.pose (or choose control.pose.name=mmpose or onnx)"
+            use = "the poses of control.pose (or take control.pose.name=mmpose, onnx or blazepose)"
             return SidecarNeed("keypoints", use, ESTIMATE)
         case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
             use = "the masks of keep_person (or choose control.pose)"

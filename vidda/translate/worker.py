@@ -15,10 +15,9 @@ import torch
 from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.camera_statistics import CameraStatistics
-from vidda.control.boxes import NobodyError
 from vidda.control.flow import DisConfig
 from vidda.control.full_disk import FullDiskError, detect_full_disk
-from vidda.control.keypoints import empty_pose
+from vidda.control.keypoints import NobodyError, empty_pose
 from vidda.data.derived import describe_files
 from vidda.data.frame_sampling import clip_rng
 from vidda.errors import ViddaError

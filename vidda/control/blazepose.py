@@ -1,0 +1,129 @@
+"""BlazePose as a source of poses, of people's boxes and of their masks, on the CPU.
+
+It finds people by their faces and torsos, so small people and those seen from above need a detector
+first: `boxes.name=detector`.
+"""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from pydantic import Field
+
+from vidda.config import Config, Count
+from vidda.control.blazepose_networks import BlazePerson, BlazePoseNetworks, box_region
+from vidda.control.blazepose_people import PersonScore, follow_people
+from vidda.control.boxes import BoxConfig
+from vidda.control.keypoints import JOINTS, NobodyError, Pose
+from vidda.progress import ReportProgress, ignore_progress
+from vidda.types import ClipRecord
+
+COCO_POINTS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
+"""Of BlazePose's 33 points, those that are COCO's joints, in COCO's order."""
+
+
+class BlazePoseConfig(Config):
+    """BlazePose (arXiv 2006.10204) in TensorFlow Lite, on the CPU; also gives people's masks."""
+
+    name: Literal["blazepose"] = Field(default="blazepose", description="BlazePose")
+    weights: Path = Field(
+        default=Path("weights/blazepose"),
+        description="folder of its two .tflite files, which vidda weights blazepose fetches",
+    )
+    boxes: BoxConfig | None = Field(
+        default=None, description="source of the people's boxes; null: its own detector"
+    )
+    people: Count = Field(
+        default=1, description="most people per frame by its own detector; the surest are kept"
+    )
+    detected: PersonScore = Field(default=0.5, description="lowest score of a detected person")
+    followed: PersonScore = Field(
+        default=0.5, description="lowest score of a person in a crop, else they count as absent"
+    )
+    threads: Count = Field(default=1, description="threads of each network")
+
+    def build(self) -> "BlazePose":
+        """Return the loaded estimator; raises ViddaError where ai-edge-litert or a file is not
+        there.
+        """
+        return BlazePose(self)
+
+
+class BlazePose:
+    """BlazePose, opened for inference."""
+
+    def __init__(self, config: BlazePoseConfig) -> None:
+        self.config = config
+        self._boxes = None if config.boxes is None else config.boxes.build()
+        self._networks = BlazePoseNetworks(config.weights, config.threads)
+
+    def estimate(
+        self,
+        frames: np.ndarray,
+        boxes: np.ndarray | None,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+        report_progress: ReportProgress = ignore_progress,
+    ) -> Pose:
+        """Return the poses in frames of a clip; arguments as in
+        `vidda.control.pose.PoseSource.estimate`.
+
+        A joint's score is the probability that it is in the picture and not hidden.
+        """
+        found = list(self.find(frames, boxes, clip, root, indices, report_progress))
+        count = max((len(people) for people in found), default=0)
+        keypoints = np.zeros((len(frames), count, len(JOINTS), 2), np.float32)
+        scores = np.zeros(keypoints.shape[:3], np.float32)
+        for t, people in enumerate(found):
+            for p, person in enumerate(people):
+                if person is not None:
+                    keypoints[t, p] = person.points[list(COCO_POINTS)]
+                    scores[t, p] = person.visibility[list(COCO_POINTS)]
+        if not scores.any():
+            raise NobodyError(
+                f"clip {clip.id!r}: BlazePose finds nobody in {len(frames)} frames; small people"
+                " need a detector first: pose.boxes.name=detector"
+            )
+        return Pose(keypoints, scores)
+
+    def find(
+        self,
+        frames: np.ndarray,
+        boxes: np.ndarray | None,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+        report_progress: ReportProgress = ignore_progress,
+    ) -> Iterator[Sequence[BlazePerson | None]]:
+        """Yield the people in each frame of a clip, one frame at a time.
+
+        Arguments as in `estimate`. With boxes, each frame has an entry for each box, None where
+        nobody is in it; without, those found, in no fixed order.
+        """
+        if boxes is None and self._boxes is not None:
+            boxes = self._boxes.find(frames, clip, root, indices)
+        config = self.config
+        found: Iterator[Sequence[BlazePerson | None]]
+        if boxes is None:
+            found = follow_people(
+                self._networks, frames, config.people, config.detected, config.followed
+            )
+        else:
+            found = (
+                [self._in_box(frame, box) for box in row]
+                for frame, row in zip(frames, boxes, strict=True)
+            )
+        for people in found:
+            report_progress(1)
+            yield people
+
+    def _in_box(self, frame: np.ndarray, box: np.ndarray) -> BlazePerson | None:
+        if not np.isfinite(box).all():
+            return None
+        # A box is a guess of the region: the points that it gives show where the person is.
+        guess = self._networks.person(frame, box_region(box))
+        found = self._networks.person(frame, guess.next_region)
+        best = max(guess, found, key=lambda person: person.score)
+        return best if best.score >= self.config.followed else None
