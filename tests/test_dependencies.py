@@ -14,6 +14,7 @@ MODULES = {
     "pillow": "PIL",
     "ruamel.yaml": "ruamel",
     "huggingface-hub": "huggingface_hub",
+    "ai-edge-litert": "ai_edge_litert",
 }
 """Modules whose name is not that of their package."""
 BESIDES = {"mmengine", "mmpose", "bitsandbytes", "pydantic_core"}

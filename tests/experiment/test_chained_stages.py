@@ -235,8 +235,8 @@ def test_chains_that_cannot_be_made_are_refused_at_once(tmp_path: Path, weights:
         f"variants.labels.of: 'target' is not one of {names}",
         "variants.speechless.captions: 'nothing' is not in captions",
         "captions.typo: frame: unknown key; did you mean 'frames'?",
-        f"variants.of masks.of: {no_sidecars} the poses of control.pose (or choose"
-        " control.pose.name=mmpose or onnx); make it of other data",
+        f"variants.of masks.of: {no_sidecars} the poses of control.pose (or take"
+        " control.pose.name=mmpose, onnx or blazepose); make it of other data",
         f"variants.of shaken.of: {no_sidecars} the masks of vidda randomize; make it of other data",
     ):
         assert line in lines

@@ -97,7 +97,7 @@ def test_it_trains_on_pretrained_frozen_frames_adapts_and_predicts(tmp_path: Pat
     run, adapted = tmp_path / "run", tmp_path / "adapted"
     model = {**GRU, "weights": weights, "dropout": 0.1}
     options: dict[str, Any] = {"model": model, "freeze": ["trunk.*"], "layer_decay": 0.9}
-    file = train_config(data, run, **options, precision="bf16", epochs=1)
+    file = train_config(data, run, **options, epochs=1)
     assert main(["train", str(file)]) == 0
     trained, card = load_model(run)
     assert card.model == TimmFramesConfig.model_validate_json(json.dumps(GRU | {"dropout": 0.1}))
@@ -109,7 +109,6 @@ def test_it_trains_on_pretrained_frozen_frames_adapts_and_predicts(tmp_path: Pat
         "start": str(run),
         "frozen": str(tmp_path / "states"),
         "model": GRU,
-        "precision": "bf16",
     }
     assert adapt(adapt_config(data, adapted, "ta3n", method=ta3n, **stored, epochs=1)) == 0
     again = load_model(adapted)[0]
