@@ -1,4 +1,7 @@
-"""What comments of configs and the README advise works: overrides, other choices, commands."""
+"""What comments of configs and pages advise works: overrides, other choices, commands.
+
+`test_docs.py` runs the blocks of code of pages.
+"""
 
 import re
 import shlex
@@ -8,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from doc_pages import PAGES as PAGES_OF_TEXT
 
 from vidda import config
 from vidda.command import COMMANDS, _sort, schema_of
@@ -20,7 +24,8 @@ from vidda.sweep.sweep_config import SweepConfig
 
 ROOT = Path(__file__).parents[1]
 FILES = sorted((ROOT / "configs").rglob("*.yaml"))
-PAGES = [*FILES, ROOT / "README.md", *sorted((ROOT / "data_prep").glob("*.md"))]
+# Pages that make a package of their own are run whole by `test_docs`.
+PAGES = [*FILES, *(page for page in PAGES_OF_TEXT if not page.name.startswith("add_a_"))]
 
 COMMAND = re.compile(r"(?:^|`)vidda ([a-z]+) ([^`\n]*?)(?:  +#[^\n]*)?(?:`|$)", re.MULTILINE)
 # Overrides with nothing but space between them belong together.
@@ -35,10 +40,12 @@ ELSEWHERE = {
 
 
 def text_of(page: Path) -> str:
-    """A page's text; of a YAML file its comments, each paragraph and each list on a line."""
+    """A page's text, each command on a line; of a YAML file its comments, each paragraph and each
+    list on a line.
+    """
     text = page.read_text(encoding="utf-8")
     if page.suffix != ".yaml":
-        return text
+        return text.replace("\\\n", " ")
     lines = [line.partition("#")[2] for line in text.splitlines()]
     parts = groupby(lines, key=lambda line: (bool(line), line.startswith("   ")))
     return "\n".join(" ".join(line.strip() for line in part) for _, part in parts)
@@ -125,19 +132,21 @@ def test_the_commands_of_a_page_have_keys_that_are_there(
     for name, arguments in COMMAND.findall(text_of(page)):
         if name == "help":
             continue
-        given = [one for one in shlex.split(arguments) if one not in ("...", "--help")]
+        words = shlex.split(arguments)
+        given = [one for one in words if one not in ("...", "CONFIG", "--help")]
         _, file, overrides = _sort(COMMANDS[name], schema_of(name), given)
+        users_own = file is not None and file.parts[0] != "configs"
         try:
-            config.load(schema_of(name), file, overrides)
+            config.load(schema_of(name), None if users_own else file, overrides)
         except ConfigError as error:
-            assert "..." in arguments, error
+            assert users_own or {"...", "CONFIG"} & {*words}, error
             keys = tuple(one.partition("=")[0] for one in overrides)
             assert not any(problem.startswith(keys) for problem in error.problems)
 
 
-@pytest.mark.parametrize("page", PAGES[len(FILES) :], ids=lambda page: str(page.relative_to(ROOT)))
+@pytest.mark.parametrize("page", PAGES_OF_TEXT, ids=lambda page: str(page.relative_to(ROOT)))
 def test_overrides_in_the_text_of_a_page_name_keys_of_some_command(page: Path) -> None:
-    prose = re.sub(r"```python.*?```", "", text_of(page), flags=re.DOTALL)
+    prose = re.sub(r"```(?:python|text).*?```", "", text_of(page), flags=re.DOTALL)
     for override in (one for several in advised(prose) for one in several):
         key = override.partition("=")[0]
         found = [find_field(schema_of(name), {}, key.split("."))[0] for name in COMMANDS]

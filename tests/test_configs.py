@@ -59,6 +59,8 @@ def test_a_whole_run_translates_with_what_it_personalizes() -> None:
     translated = [one for one in run.variants.values() if isinstance(one, TranslatedVariant)]
     assert {one.file for one in translated} == {Path("configs/translate/sd15.yaml")}
     assert isinstance(run.variants[run.variants["backgrounds"].of], MaskedVariant)
+    trained = {str(recognizer.file) for recognizer in run.recognizers.values()}
+    assert trained == {f"configs/train/{name}.yaml" for name in ("biconvlstm", "x3d_s", "videomae")}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))

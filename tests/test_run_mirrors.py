@@ -9,6 +9,9 @@ from pathlib import Path
 
 import pytest
 
+from tests.adapt.tiny_adapt import adapt_config, write_clips
+from tests.installed import commands
+from tests.tiny import train_config
 from vidda.config import Config
 from vidda.run import RunFolder
 
@@ -21,6 +24,25 @@ def test_run_does_not_need_torch(tmp_path: Path) -> None:
         "sys.exit('torch' in sys.modules or 'wandb' in sys.modules)"
     )
     subprocess.run([sys.executable, "-c", code, str(tmp_path / "run")], check=True)
+
+
+def test_wandb_without_a_key_is_reported_in_a_line(tmp_path: Path) -> None:
+    pytest.importorskip("wandb")
+    code = (
+        "import sys; from pathlib import Path; from vidda.run import RunFolder;"
+        "from vidda.config import Config; from vidda.guard import guarded;"
+        "sys.exit(guarded(lambda: RunFolder.open("
+        "Path(sys.argv[1]), Config(), {}, resume=False, wandb='online')))"
+    )
+    environment = {k: v for k, v in os.environ.items() if not k.startswith("WANDB")}
+    # No key of this account either, wherever it is kept.
+    environment |= {"HOME": str(tmp_path), "NETRC": str(tmp_path / "netrc")}
+    environment |= {"XDG_CONFIG_HOME": str(tmp_path), "WANDB_CONFIG_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode == 2, ended.stderr
+    assert ended.stderr.splitlines()[-1].startswith("error: wandb: No API key configured")
+    assert "Traceback" not in ended.stderr and "wandb=offline" in ended.stderr
 
 
 def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> None:
@@ -56,6 +78,35 @@ def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> N
     assert (path / "DONE").exists()
     assert list(path.glob("wandb/offline-run-*/*.wandb"))
     assert [c.split(b" ")[1] for c in calls] == [b"http://192.0.2.1/"]
+
+
+def test_a_wandb_that_cannot_be_imported_matters_only_where_it_is_asked_for(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "broken" / "wandb").mkdir(parents=True)
+    # What a protobuf of another version raises; not even an ImportError.
+    text = "raise TypeError('Descriptors cannot\\nbe created directly')"
+    (tmp_path / "broken" / "wandb" / "__init__.py").write_text(text)
+    data = write_clips(tmp_path / "data")
+    off = train_config(data, tmp_path / "off", epochs=1)
+    asked = train_config(data, tmp_path / "asked", epochs=1, wandb="offline")
+    coral = adapt_config(data, tmp_path / "coral", "coral", epochs=1)
+    *fine, (status, said) = commands(
+        tmp_path / "broken",
+        ["train", "--help-all"],
+        ["train", str(off)],
+        ["adapt", str(coral)],
+        ["predict", str(tmp_path / "off"), str(data / "val.csv"), "workers=0", "device=cpu"],
+        ["train", str(asked)],
+    )
+    assert [status for status, _ in fine] == [0, 0, 0, 0], fine
+    assert status == 2
+    assert said.splitlines()[-1] == (
+        "error: wandb=offline: wandb cannot be imported (TypeError: Descriptors cannot be created"
+        " directly); continue without it by wandb=off, or pip install -c constraints.txt"
+        " wandb"
+    )
+    assert not (tmp_path / "asked").exists()
 
 
 def test_tensorboard_mirrors_the_metrics_and_forgets_what_a_resume_repeats(tmp_path: Path) -> None:

@@ -38,6 +38,8 @@ TAIL = """
 - **Killed**: by SIGKILL, with all its processes, before a chosen change to its files. The changes
   are spread over the run, with the last of every kind (write, rename, delete, link) among them.
 - **Named in a line**: `error: FILE: what is wrong; what to do`, exit status 2, no traceback.
+
+The messages and their remedies: [faq.md](faq.md).
 """
 
 

@@ -26,6 +26,13 @@ MACHINE_ERRORS = {
     errno.EMFILE: "; too many files are open at once: raise ulimit -n, or take fewer workers",
 }
 
+# How torch reports that the memory of a GPU or of the machine is full; numpy raises MemoryError.
+_MEMORY_FULL = re.compile("out of memory|can't allocate memory|not enough memory")
+_LESS_MEMORY = (
+    "; take fewer clips or frames at once (a smaller batch_size, a larger accumulate, or a smaller"
+    " chunk of a translation), smaller frames or precision=bf16"
+)
+
 
 class _EndedError(KeyboardInterrupt):
     """The end by SIGTERM or SIGHUP; whatever cleans up after Ctrl-C does so after these too."""
@@ -96,6 +103,12 @@ def guarded(work: Callable[[], int]) -> int:
         if error.errno not in MACHINE_ERRORS:
             raise
         print(f"error: {escape_control(str(error))}{MACHINE_ERRORS[error.errno]}", file=sys.stderr)
+        return 2
+    except (RuntimeError, MemoryError) as error:  # torch's is the first
+        if not isinstance(error, MemoryError) and not _MEMORY_FULL.search(str(error)):
+            raise
+        reason = escape_control(" ".join(str(error).split())) or "Python's objects"
+        print(f"error: out of memory ({reason:.200}){_LESS_MEMORY}", file=sys.stderr)
         return 2
 
 

@@ -11,7 +11,8 @@ A package adds a choice by naming its config class, under a group, in its `pypro
     mine = "my_methods:MineConfig"
 
 After `pip install`, `method.name=mine` works as vidda's own names do, and `vidda adapt --help`
-lists its keys. The groups, and where what a config class has to offer is described:
+lists its keys. docs/add_a_method.md, add_a_recognizer.md and add_a_dataset.md go through an example
+each. The groups, and where what a config class has to offer is described:
 
     vidda.methods      `vidda.adapt.joint.MethodConfig`
     vidda.recognizers  `vidda.recognize.recognizer.RecognizerConfig`

@@ -70,8 +70,11 @@ class RunFolder:
         wandb: mirror the metrics there; `offline` writes to the folder only.
         tensorboard: mirror the metrics in RUN/tensorboard.
         Raises ViddaError when the folder holds something and `resume` is off, when it holds no run
-        of this config and these fingerprints, and when another process uses it.
+        of this config and these fingerprints, when another process uses it, and when wandb or
+        TensorBoard is asked for and cannot be imported.
         """
+        if wandb != "off":
+            _import_wandb(wandb)
         _check(path, config, fingerprints, resume)
         with ExitStack() as undo:
             try:
@@ -330,27 +333,47 @@ def _board(path: Path, last_step: int | None) -> Iterator[Any]:
         yield writer
 
 
-@contextmanager
-def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -> Iterator[Any]:
-    """Yield a wandb run that mirrors the folder; a resume continues its curves by the same id."""
+def _import_wandb(mode: Literal["offline", "online"]) -> Any:
+    """Return the module wandb; raise ViddaError when it is not installed or does not work."""
     if mode == "offline":
         os.environ["WANDB_ERROR_REPORTING"] = (
             "false"  # else it reports its crashes over the network
         )
-    import wandb
+    try:
+        import wandb
+    # Of a damaged installation anything may come, such as a TypeError of another protobuf.
+    except Exception as error:
+        reason = " ".join(f"{type(error).__name__}: {error}".split())
+        raise ViddaError(
+            f"wandb={mode}: wandb cannot be imported ({reason:.200}); continue without it by"
+            " wandb=off, or pip install -c constraints.txt wandb"
+        ) from None
+    return wandb
 
+
+@contextmanager
+def _wandb_run(path: Path, config: Config, mode: Literal["offline", "online"]) -> Iterator[Any]:
+    """Yield a wandb run that mirrors the folder; a resume continues its curves by the same id."""
+    wandb = _import_wandb(mode)
     record = _provenance(path)
     assert record is not None, "_record_session has just written it"
-    mirror = wandb.init(
-        project="vidda",
-        name=path.name,
-        id=record["id"],
-        dir=path,
-        mode=mode,
-        resume="allow",
-        config=_resolved(config),
-        settings=wandb.Settings(silent=True),
-    )
+    try:
+        mirror = wandb.init(
+            project="vidda",
+            name=path.name,
+            id=record["id"],
+            dir=path,
+            mode=mode,
+            resume="allow",
+            config=_resolved(config),
+            settings=wandb.Settings(silent=True),
+        )
+    except wandb.Error as error:
+        reason = str(error).partition("\n")[0].rstrip(".")
+        raise ViddaError(
+            f"wandb: {reason}; wandb=offline keeps the metrics in the run folder, for wandb sync to"
+            " upload later"
+        ) from None
     try:
         yield mirror
     finally:

@@ -19,6 +19,7 @@ from vidda.errors import ViddaError
 from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.framewise import Framewise
 from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch
+from vidda.recognize.timm_frames import TimmFramesConfig
 from vidda.recognize.videomae import VideoMae, VideoMaeConfig
 
 SETTING = MethodSettings(32, 4, np.zeros(0, np.int64), False, False)
@@ -29,6 +30,8 @@ def tiny(name: str) -> Framewise:
     torch.manual_seed(0)
     if name == "biconvlstm":
         return BiConvLstmConfig.model_validate(BICONVLSTM).build(3)
+    if name == "timm":
+        return TimmFramesConfig(arch="test_resnet").build(3)
     return VideoMaeConfig.model_validate(VIDEOMAE).build(3)
 
 
@@ -55,7 +58,7 @@ def gradient(config: MethodConfig, term: str) -> list[torch.Tensor]:
     return [torch.zeros_like(w) if g is None else g for w, g in zip(weights, grads, strict=True)]
 
 
-@pytest.mark.parametrize(("name", "time_steps"), [("biconvlstm", 7), ("videomae", 4)])
+@pytest.mark.parametrize(("name", "time_steps"), [("biconvlstm", 7), ("videomae", 4), ("timm", 8)])
 def test_time_steps_come_from_the_pass_that_makes_the_clips_features(
     name: str, time_steps: int
 ) -> None:

@@ -313,6 +313,9 @@ def test_flow_is_shown_by_direction_size_and_occlusion() -> None:
     hidden[..., 15:] = True
     assert saturation_scale(flow) == 4
     assert saturation_scale(flow / 100) == 1  # noise is not blown up
+    wild = flow.copy()
+    wild[0, 0, :2] = 500
+    assert saturation_scale(wild) == 4, "a few wrong pixels do not pale the others"
     image = flow_images(flow, hidden, 4.0)[0]
     assert image[0, 0].tolist() == [255, 255, 255]
     assert image[0, 7].tolist() == [255, 0, 0]
@@ -337,7 +340,10 @@ def test_flow_that_nobody_asked_for_is_that_of_the_sheet_alone(
         assert arrays.files == ["edges"]
     output = capsys.readouterr()
     assert "controls: 12/12 frames, " in output.err and "ETA 0 s, clip 1/1" in output.err
-    assert "no poses: pose is null; pose.name=sidecar, mmpose or onnx adds them" in output.out
+    assert (
+        "no poses: pose is null; pose.name=sidecar, mmpose, onnx or blazepose adds them"
+        in output.out
+    )
     assert "optical flow only on sheets; flow.name=dis or raft gives every frame's" in output.out
 
 

@@ -8,6 +8,8 @@ import pytest
 import torch
 from clips import moving
 from PIL import Image
+from torch.utils.data import DataLoader
+from trained import saved_manifest
 
 from vidda import video
 from vidda.data.dataset import Batch, ClipDataset
@@ -181,3 +183,25 @@ def test_a_bad_clip_is_an_error(with_bad_clips: Manifest, workers: int) -> None:
 def test_indexing_raises(with_bad_clips: Manifest) -> None:
     with pytest.raises(VideoError, match=r"3\.mp4: no such file"):
         ClipDataset(with_bad_clips, UniformSampling(frames=4), TRAIN)[3]
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_a_plain_data_loader_makes_batches(tmp_path: Path, workers: int) -> None:
+    _, manifest = saved_manifest(tmp_path, 5)
+    clips = ClipDataset(
+        manifest.where(view="air"), UniformSampling(frames=4), TransformConfig(size=16)
+    )
+    batches = list(DataLoader(clips, batch_size=2, num_workers=workers))
+    assert [tuple(batch.video.shape) for batch in batches] == [(2, 3, 4, 16, 16)] * 2 + [
+        (1, 3, 4, 16, 16)
+    ]
+    assert torch.cat([batch.label for batch in batches]).tolist() == [0, 1, 2, 0, 1]
+    assert torch.cat([batch.number for batch in batches]).tolist() == [0, 1, 2, 3, 4]
+    whole = ClipDataset.stack([clips[number] for number in range(5)])
+    assert torch.equal(torch.cat([batch.video for batch in batches]), whole.video)
+    drawn = [batch.video for batch in DataLoader(clips, shuffle=True, num_workers=workers)]
+    assert len(drawn) == 5
+    # A loop over the dataset itself ends, and a number beyond it is an error.
+    assert [clip.number for clip in clips] == [0, 1, 2, 3, 4]  # type: ignore[attr-defined]
+    with pytest.raises(IndexError, match=r"item 5 not in 0\.\.4"):
+        clips[5]

@@ -359,7 +359,7 @@ def test_a_list_may_name_files_from_its_folder_from_the_root_or_in_full(root: Pa
     assert "1 listed clips that are not there, first aaa" in refusal(root, **refused)
 
 
-def test_manifests_keep_their_columns(root: Path) -> None:
+def test_manifests_keep_their_columns(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     folders(root, target=0)
     inner = root / "deep" / "data"
     fill(inner, [f"v/{n}.mp4" for n in range(8)] + ["sidecar/v/0.npz"])
@@ -371,7 +371,7 @@ def test_manifests_keep_their_columns(root: Path) -> None:
     )
     save_manifest(Manifest(inner, CLASSES, clips), root / "deep" / "out" / "manifest.csv")
     for number, path in enumerate(("deep/out/manifest.csv", "deep/out")):
-        out = prepare(root, f"out{number}", target={"path": path})
+        out = prepare(root, f"out{number}", target={"path": path, "domain": "filmed"})
         found = {c.id: c for c in load_manifest(out).clips if c.id.startswith("id")}
         assert len(found) == 8
         clip = found["id1"]
@@ -380,6 +380,10 @@ def test_manifests_keep_their_columns(root: Path) -> None:
         )  # fmt: skip
         assert clip.meta["fog"] == "1"
         assert found["id0"].meta["sidecar"] == "deep/data/sidecar/v/0.npz"
+    said = capsys.readouterr().err
+    assert (
+        "deep/out has clips of the domain real, which is kept, though dataset.target.domain" in said
+    )
     tested = load_shift(root.parent / "out0", "source2target", "adapted")
     assert not {c.subject for c in tested.test.clips} & {c.subject for c in tested.target.clips}  # type: ignore[union-attr]
 
@@ -545,6 +549,16 @@ def test_too_few_target_clips_for_target_only(
         capsys.readouterr().err
     )
     assert len(load_shift(out, "source2target", "adapted").test.clips) == 3  # type: ignore[union-attr]
+
+
+def test_a_real_source_is_not_called_synthetic(root: Path) -> None:
+    """No variants are made of it, so this is the config's to say, for a task of any name."""
+    out = prepare(folders(root), source={"domain": "real", "view": "air"}, task="g2a")
+    stated = read_description(out / "dataset.json")["experiments"]
+    assert {name: one["synthetic"] for name, one in stated.items()} == {
+        "g2a/source_only": False, "g2a/adapted": False, "g2a/target_only": False,
+    }  # fmt: skip
+    assert {clip.view for clip in load_shift(out, "g2a", "source_only").source.clips} == {"air"}
 
 
 def test_clips_that_are_missing_from_a_list(root: Path) -> None:

@@ -235,8 +235,8 @@ def test_chains_that_cannot_be_made_are_refused_at_once(tmp_path: Path, weights:
         f"variants.labels.of: 'target' is not one of {names}",
         "variants.speechless.captions: 'nothing' is not in captions",
         "captions.typo: frame: unknown key; did you mean 'frames'?",
-        f"variants.of masks.of: {no_sidecars} the poses of control.pose (or choose"
-        " control.pose.name=mmpose or onnx); make it of other data",
+        f"variants.of masks.of: {no_sidecars} the poses of control.pose (or take"
+        " control.pose.name=mmpose, onnx or blazepose); make it of other data",
         f"variants.of shaken.of: {no_sidecars} the masks of vidda randomize; make it of other data",
     ):
         assert line in lines
@@ -273,16 +273,19 @@ def test_clips_are_counted_along_a_chain(tmp_path: Path) -> None:
     content["arms"] = {name: {"data": [name]} for name in ("ours", "of cameras")}
     plan = make_plan(loaded(content))
     root = plan.prepare.root
-    listing = plan.prepare.dataset.read(root, walk(root))
-    lines, _ = gpu_hours.estimate_gpu_hours(
-        plan.stages,
-        listing,
-        plan.prepare.dataset.experiments(root),
-        tmp_path / "out" / "prepared",
-        100.0,
-    )
-    hours = {line.split(":")[0]: float(line.split(" = ")[1].split()[0]) for line in lines}
-    assert hours["translate of cameras"] == pytest.approx(3 * hours["translate ours"], rel=0.01)
+    known = (plan.prepare.dataset.read(root, walk(root)), plan.prepare.dataset.experiments(root))
+
+    def hours() -> dict[str, float]:
+        stages, prepared = make_plan(loaded(content)).stages, tmp_path / "out" / "prepared"
+        lines, _ = gpu_hours.estimate_gpu_hours(stages, *known, prepared, 100.0)
+        return {line.split(":")[0]: float(line.split(" = ")[1].split()[0]) for line in lines}
+
+    found = hours()
+    assert found["translate of cameras"] == pytest.approx(3 * found["translate ours"], rel=0.01)
+    # Of the six camera-matched clips, those of one of the two originals that are further copies.
+    content["variants"]["of cameras"]["change"] = {**change, "clips": ["*_Rally_*@camera.?"]}
+    found = hours()
+    assert found["translate of cameras"] == pytest.approx(found["translate ours"], rel=0.01)
 
 
 def test_a_dry_run_checks_personalizations_and_captions_whose_inputs_do_not_exist(

@@ -1,6 +1,7 @@
 """The stages of a job: shared where they can be, alike but for the data, checked all at once."""
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -370,6 +371,38 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
     assert hours == pytest.approx(2 * 16 * 68 / 100 / 3600, rel=0.1)
     half = gpu_hours.estimate_gpu_hours(plan.stages, *known, 50.0)[1]
     assert half == pytest.approx(2 * total)
+
+
+def translation_hours(folder: Path, **chooses: Any) -> float:
+    """Hours to translate those of the tree's two source clips that are chosen."""
+    content = of_tree(folder)
+    change = {"frames": {"name": "even", "count": 16}, **chooses}
+    content["variants"] = {"ours": {"name": "translated", "own_weights": True, "change": change}}
+    content["arms"] = {"ours": {"data": ["ours"]}}
+    plan = make_plan(loaded(content))
+    root, dataset = plan.prepare.root, plan.prepare.dataset
+    known = (dataset.read(root, walk(root)), dataset.experiments(root))
+    prepared = folder / "out" / "prepared"
+    lines, _ = gpu_hours.estimate_gpu_hours(plan.stages, *known, prepared, 100.0)
+    (line,) = (line for line in lines if line.startswith("translate"))
+    return float(line.split(" = ")[1].split()[0])
+
+
+def test_hours_are_of_the_clips_that_a_translation_chooses(tmp_path: Path) -> None:
+    both = translation_hours(tmp_path / "all")
+    for name, chooses in {
+        "limit": {"limit": 1},
+        "pattern": {"clips": ["*_Advance_*"]},
+        "neither limits": {"clips": ["*_Rally_*"], "limit": 5},
+    }.items():
+        found = translation_hours(tmp_path / name, **chooses)
+        assert found == pytest.approx(both / 2, rel=0.01), name
+    assert translation_hours(tmp_path / "more", limit=7) == both
+    with pytest.raises(ViddaError) as raised:
+        translation_hours(tmp_path / "none", clips=["nothing*"])
+    assert str(raised.value).startswith(
+        "translate: ours, gs2gr: clips: no clip's id matches 'nothing*', the first id is 'syn/"
+    )
 
 
 def test_a_job_s_randomization_reads_the_task_s_source(tmp_path: Path) -> None:

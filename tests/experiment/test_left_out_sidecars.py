@@ -48,7 +48,7 @@ def test_what_needs_sidecars_is_left_out_where_the_data_have_none(
 ) -> None:
     found = plan(tmp_path, weights, masks=False)
     none = "the clips of syn_ground_train have no"
-    estimate = "set control.pose.name to mmpose or onnx"
+    estimate = "set control.pose.name to mmpose, onnx or blazepose"
     assert found.left_out[:4] == (
         f"masks: {none} mask in sidecars; {NO_MASKS}",
         "still masks: the clips of still-syn_ground_train-real_ground_train have no mask in"

@@ -208,12 +208,13 @@ def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     after = sessions(out)
     assert all(count == 1 for count in after.values())
     printed = capsys.readouterr().out
-    assert (
-        "## Accuracy in %" in printed
-        and "| masks | " in printed
-        and "| source + ours | " in printed
-    )
-    assert f"report of tiny: {out / 'report' / 'tiny' / 'index.html'}" in printed
+    result = json.loads((out / "report/tiny/report.json").read_text())["main_result"]
+    end = printed[printed.index(result) :].splitlines()
+    assert "Accuracy in %" in [line.strip() for line in end]
+    named = [line.strip() for line in end if "[" in line and "seed" not in line]
+    assert [line.split("  ")[0] for line in named] == ["source only", "masks", "source + ours"]
+    assert all(len(line) <= 100 for line in end[1:-1])
+    assert end[-1] == f"report of tiny: {out / 'report' / 'tiny' / 'index.html'}"
     page = (out / "report" / "tiny" / "index.html").read_text()
     commands = page[page.index('<pre class="commands">') :]
     assert commands.startswith(f'<pre class="commands"><span>vidda run {out}/config.yaml</span>')

@@ -18,6 +18,7 @@ from vidda.recognize import export
 from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.predict_job import find_clips
 from vidda.recognize.saved_recognizer import load_model
+from vidda.recognize.timm_frames import GruPoolingConfig, TimmFramesConfig
 from vidda.recognize.videomae import VideoMaeConfig
 from vidda.recognize.videomae_start import VideoMaeScratch
 
@@ -64,7 +65,7 @@ def test_an_exported_model_gives_the_same_logits(
     assert errors(capsys, run, "onnx")[0].startswith(f"{run / 'model.onnx'} exists already")
 
 
-@pytest.mark.parametrize("name", ["videomae", "differences"])
+@pytest.mark.parametrize("name", ["videomae", "differences", "timm"])
 def test_other_models_take_batches_of_any_size(tmp_path: Path, name: str) -> None:
     start = VideoMaeScratch(patch=8, width=16, layers=2, heads=2, mlp=32)
     config = {
@@ -76,6 +77,7 @@ def test_other_models_take_batches_of_any_size(tmp_path: Path, name: str) -> Non
             hidden=4,
             head={"name": "flat", "grid": 2, "hidden": (8,)},
         ),
+        "timm": TimmFramesConfig(arch="test_resnet", pooling=GruPoolingConfig(hidden=4)),
     }[name]
     model = export.Logits(config.build(3)).eval()
     file = tmp_path / "m.onnx"

@@ -22,6 +22,7 @@ from vidda.recognize.pretrained_weights import FileWeights, LibraryWeights
 from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
 from vidda.recognize.recognizers import ModelConfig
 from vidda.recognize.swin_image import SwinImageConfig
+from vidda.recognize.timm_frames import GruPoolingConfig, TimmFramesConfig
 from vidda.recognize.torchvision_video import TorchvisionVideoConfig
 from vidda.recognize.videomae import VideoMaeConfig
 from vidda.recognize.videomae_start import VideoMaeScratch
@@ -52,6 +53,12 @@ CASES = {
     "slowfast_r50": (PytorchvideoVideoConfig(arch="slowfast_r50"), (3, 8, 32, 32)),
     "i3d_r50": (PytorchvideoVideoConfig(arch="i3d_r50"), (3, 4, 32, 32)),
     "swin_image": (SwinImageConfig(arch="swin_t", weights=None), (3, 2, 32, 32)),
+    "timm": (TimmFramesConfig(arch="test_resnet"), (3, 3, 32, 32)),
+    "timm-gru": (
+        TimmFramesConfig(arch="test_convnext", pooling=GruPoolingConfig(hidden=8), dropout=0.2),
+        (3, 4, 32, 32),
+    ),
+    "timm-vit": (TimmFramesConfig(arch="vit_tiny_patch16_224"), (3, 2, 224, 224)),
     "swin_b": (SwinImageConfig(weights=None), (3, 2, 224, 224)),
 }
 
@@ -126,6 +133,8 @@ def test_a_checkpoint_needs_no_pretrained_weights(case: str) -> None:
         ("videomae", (8, 16, 16), "videomae does not fit clips of 8 frames, but it takes 4"),
         ("biconvlstm", (1, 32, 32), "1 frames, but it takes at least 2"),
         ("biconvlstm-paper", (16, 112, 112), "112x112 pixels, but it takes at least 224x224"),
+        ("timm", (1, 16, 16), "test_resnet does not fit clips of 16x16 pixels, but it takes at"),
+        ("timm-vit", (1, 112, 112), "of 112x112 pixels, but it takes 224x224: change"),
     ],
 )
 def test_a_clip_that_does_not_fit_is_refused(

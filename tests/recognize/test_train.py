@@ -60,7 +60,8 @@ def test_it_learns_and_leaves_a_usable_model(
 ) -> None:
     run = tmp_path / "run"
     watch = {"test": str(splits / "test.csv")}
-    assert main(["train", str(train_config(splits, run, epochs=12, watch=watch))]) == 0
+    file = str(train_config(splits, run, epochs=12, watch=watch))
+    assert main(["train", file]) == 0
     lines = metrics(run)
     losses = [line["train/loss"] for line in lines if "train/loss" in line]
     assert len(losses) == 12 * 7
@@ -83,7 +84,11 @@ def test_it_learns_and_leaves_a_usable_model(
         row.argmax() == labels[one] for one, row in zip(chosen.ids, chosen.logits, strict=True)
     ]
     said = f"watched test: {np.mean(right):.1%} of {len(right)} clips at epoch "
-    assert f"{said}{selection['selected']}" in capsys.readouterr().out
+    end = capsys.readouterr().out.splitlines()[-1]
+    assert end.startswith(f"{said}{selection['selected']} (selected"), "the last line"
+    assert end.endswith(("at epoch 11 (last)", "at epoch 11 (selected and last)"))
+    assert main(["train", file, "--resume"]) == 0
+    assert capsys.readouterr().out.splitlines()[-1] == end, "of a finished run too"
 
 
 def test_without_choice_the_model_is_that_of_the_last_epoch(splits: Path, tmp_path: Path) -> None:

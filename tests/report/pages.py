@@ -73,12 +73,13 @@ def read_page(file: Path) -> Node:
 
 
 def table_of(page: Node, caption: str) -> list[list[Node]]:
-    """The cells of the body of the table whose caption starts so."""
+    """The cells of the table whose caption starts so, without heads that span it."""
     (table,) = [
         table
         for table in page.all("table")
         for found in table.all("caption")
         if found.text().startswith(caption)
     ]
-    (body,) = table.all("tbody")
-    return [[p for p in row.parts if isinstance(p, Node)] for row in body.all("tr")]
+    rows = [row for body in table.all("tbody") for row in body.all("tr")]
+    cells = [[part for part in row.parts if isinstance(part, Node)] for row in rows]
+    return [row for row in cells if len(row) > 1]

@@ -20,7 +20,7 @@ def opened(whole: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Br
 
 
 def test_it_loads_without_complaint_and_from_the_disk_alone(opened: Browser) -> None:
-    assert opened.value("document.querySelectorAll('section').length") == 9
+    assert opened.value("document.querySelectorAll('section').length") == 10
     assert opened.complaints == []
     assert opened.requests
     assert {url.partition(":")[0] for url in opened.requests} <= {"file", "data"}
@@ -47,21 +47,21 @@ def test_videos_have_a_duration_and_play_together(opened: Browser) -> None:
 
 
 def test_a_click_sorts_a_table_and_another_turns_it_round(opened: Browser) -> None:
-    body = "[...document.querySelectorAll('#transfer table.sort tbody')][0].rows"
+    body = "[...document.querySelectorAll('#result table.sort tbody')][0].rows"
     shown = f"[...{body}].map(row => row.cells[1].dataset.v)"
     before = opened.value(shown)
     numbers = sorted(map(float, before))
     for wanted, order in ((numbers[::-1], "descending"), (numbers, "ascending")):
-        opened.click("#transfer table.sort th:nth-child(2) button")
+        opened.click("#result table.sort th:nth-child(2) button")
         assert list(map(float, opened.value(shown))) == wanted
-        head = "document.querySelector('#transfer table.sort th:nth-child(2)')"
+        head = "document.querySelector('#result table.sort th:nth-child(2)')"
         assert opened.value(f"{head}.getAttribute('aria-sort')") == order
     # Text sorts as text, and a row without a value stays last.
-    opened.click("#transfer table.sort th:nth-child(1) button")
+    opened.click("#result table.sort th:nth-child(1) button")
     names = opened.value(f"[...{body}].map(row => row.cells[0].textContent)")
-    assert names == ["per frame", "source only", "target only"]
+    assert names == ["per frame", "source only"]
     for _ in range(2):
-        opened.click("#transfer table.sort th:nth-child(3) button")
+        opened.click("#result table.sort th:nth-child(3) button")
         assert opened.value(f"[...{body}].at(-1).cells[0].textContent") == "per frame"
 
 
@@ -87,3 +87,17 @@ def test_it_fits(opened: Browser, width: int, dark: bool) -> None:
             assert opened.value(f"{others}.every(e => e.scrollWidth <= e.clientWidth)")
     ground = opened.value("getComputedStyle(document.body).backgroundColor")
     assert (ground == "rgb(20, 21, 24)") == dark
+
+
+def test_the_first_column_stays_in_view_on_a_phone(opened: Browser) -> None:
+    opened.look(390)
+    opened.value("document.querySelectorAll('details').forEach(d => d.open = true)")
+    wide = "[...document.querySelectorAll('.scroll')].filter(e => e.scrollWidth > e.clientWidth)"
+    assert opened.value(f"{wide}.length") > 0
+    opened.value(f"{wide}.forEach(e => {{ e.scrollLeft = 80; }})")
+    left = "Math.round(e.querySelector('tbody th').getBoundingClientRect().left"
+    assert opened.value(f"{wide}.every(e => {left} - e.getBoundingClientRect().left) === 0)")
+    # Names of classes and of clips are whole: they wrap, and nothing is cut off.
+    cut = "[...document.querySelectorAll('th, td')].filter(e => e.scrollWidth > e.clientWidth + 1)"
+    hidden = f"{cut}.filter(e => getComputedStyle(e).overflowX !== 'visible')"
+    assert opened.value(f"{hidden}.map(e => e.textContent)") == []

@@ -61,7 +61,7 @@ def run(tmp_path: Path) -> Path:
 def test_scores_of_a_run_stand_beside_the_oracle(run: Path, tmp_path: Path) -> None:
     assert report(runs=[str(run)], out=tmp_path / "report") == 0
     page = (tmp_path / "report" / "index.html").read_text()
-    section = page[page.index('id="choosing"') : page.index('id="gallery"')]
+    section = page[page.index('id="choosing"') : page.index('id="reproduce"')]
     assert "dann_0, ground" in section
     assert "selected 37.5, last 37.5, oracle 75.0" in section
     # The epoch of a score that was no number is its worst, so entropy chooses the true best.

@@ -1,6 +1,7 @@
 """`vidda report`: from the real `vidda evaluate`, what it refuses, what it warns of."""
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ from pages import read_page, table_of
 from reported import (
     CLASSES,
     clips,
+    controlled,
     prepared,
     report,
     source_clips,
@@ -270,7 +272,22 @@ def test_a_gallery_that_would_be_empty_is_refused_before_anything_is_written(
             report(runs=[folder], out=tmp_path / "report", gallery=gallery, dry_run=True)
 
 
-def test_a_translation_of_another_source_does_not_empty_the_gallery(tmp_path: Path) -> None:
+def test_flow_is_shown_where_vidda_control_made_it(tmp_path: Path) -> None:
+    file, source = source_clips(tmp_path / "source", 2)
+    folder = translated(tmp_path / "translated", source)
+    made = controlled(tmp_path / "control", source)
+    edges = made / "clips" / source.clips[0].path / "edges.mp4"
+    shutil.copy(edges, edges.with_name("flow.mp4"))
+    gallery = {"source": str(file), "control": str(made), "clips": ["*"]}
+    assert report(runs=[folder], out=tmp_path / "report", gallery=gallery) == 0
+    page = read_page(tmp_path / "report" / "index.html")
+    shown = [node for node in page.all("div") if node.attributes.get("class") == "reel"]
+    heads = [[node.text() for node in one.all("figcaption")] for one in shown]
+    assert heads[0] == ["source", "edges", "pose", "flow", "translated"]
+    assert heads[1] == ["source", "edges", "pose", "translated"]
+
+
+def test_a_translation_of_another_source_has_no_column_in_the_gallery(tmp_path: Path) -> None:
     file, source = source_clips(tmp_path / "source", 3)
     _, clips = source_clips(tmp_path / "randomized", 3)
     renamed = [replace(clip, id=f"{clip.id}@randomized") for clip in clips.clips]
@@ -281,7 +298,9 @@ def test_a_translation_of_another_source_does_not_empty_the_gallery(tmp_path: Pa
     out = tmp_path / "report"
     assert report(runs=[ours], out=out, translations=named, gallery=gallery) == 0
     page = (out / "index.html").read_text()
-    assert "among the worst of “ours”" in page and "not translated" in page
+    assert "among the worst of “ours”" in page and "not translated" not in page
+    heads = {node.text() for node in read_page(out / "index.html").all("figcaption")}
+    assert heads == {"source", "ours"}
 
 
 def test_two_translations_of_one_name_need_other_names(tmp_path: Path) -> None:

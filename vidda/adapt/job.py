@@ -34,6 +34,7 @@ from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved_recognizer import load_model
 from vidda.recognize.train import find_problems, print_warnings
 from vidda.recognize.training_run import supervised
+from vidda.recognize.watched_clips import print_watched
 
 
 def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
@@ -67,6 +68,7 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
     with config.open_run(data.fingerprints(), accelerator, resume) as folder:
         if folder.finished:
             print(f"{config.run}: already finished")
+            print_watched(config.run, config.watch)
             return 0
         if config.frozen is not None:
             head = require_framewise(model, "frozen")

@@ -3,6 +3,7 @@
 import math
 
 import torch
+from einops import rearrange
 from torch.nn import functional as F
 
 ANGLE = math.radians(20)
@@ -42,10 +43,10 @@ def _transform_geometry(video: torch.Tensor) -> torch.Tensor:
     cos, sin = angle.cos() / zoom, angle.sin() / zoom
     rows = torch.stack([torch.stack([cos, -sin], 1), torch.stack([sin, cos], 1)], 1)
     affine = torch.cat([rows, shift[:, :, None]], 2).repeat_interleave(frames, 0)
-    flat = video.transpose(1, 2).flatten(0, 1)
-    grid = F.affine_grid(affine, list(flat.shape), align_corners=False)
-    moved = F.grid_sample(flat, grid, padding_mode="reflection", align_corners=False)
-    return moved.unflatten(0, (clips, frames)).transpose(1, 2)
+    images = rearrange(video, "b c t h w -> (b t) c h w")
+    grid = F.affine_grid(affine, list(images.shape), align_corners=False)
+    moved = F.grid_sample(images, grid, padding_mode="reflection", align_corners=False)
+    return rearrange(moved, "(b t) c h w -> b c t h w", t=frames)
 
 
 def _jitter_colors(video: torch.Tensor) -> torch.Tensor:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 import torch
+from einops import rearrange
 from pydantic import Field
 from torch import nn
 from torch.nn.modules.batchnorm import _BatchNorm
@@ -143,7 +144,8 @@ class Vitta(Online):
             if isinstance(module, _BatchNorm):
                 module.eval()
         with tally_statistics(model, self.layers, views) as tally:
-            logits = model(target.inputs).logits.float().unflatten(0, (-1, views))
+            logits = model(target.inputs).logits.float()
+            logits = rearrange(logits, "(b v) k -> b v k", v=views)
         averages = tally.averages()
         current = _concatenated([averages[layer] for layer in self.layers])
         means = moving_average(self.means, current.mean, c.momentum)

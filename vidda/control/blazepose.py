@@ -6,18 +6,14 @@ first: `boxes.name=detector`.
 
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Literal
 
 import numpy as np
 from pydantic import Field
 
 from vidda.config import Config, Count
-from vidda.control.blazepose_networks import (
-    BlazePerson,
-    BlazePoseNetworks,
-    CropRegion,
-    box_region,
-)
+from vidda.control.blazepose_networks import BlazePerson, BlazePoseNetworks, box_region
+from vidda.control.blazepose_people import PersonScore, follow_people
 from vidda.control.boxes import BoxConfig
 from vidda.control.keypoints import JOINTS, NobodyError, Pose
 from vidda.progress import ReportProgress, ignore_progress
@@ -25,12 +21,6 @@ from vidda.types import ClipRecord
 
 COCO_POINTS = (0, 2, 5, 7, 8, 11, 12, 13, 14, 15, 16, 23, 24, 25, 26, 27, 28)
 """Of BlazePose's 33 points, those that are COCO's joints, in COCO's order."""
-
-SAME_PLACE = 0.1
-"""Distance of two regions' centers, relative to the larger side, up to which they hold one
-person."""
-
-Share = Annotated[float, Field(ge=0, lt=1)]
 
 
 class BlazePoseConfig(Config):
@@ -47,8 +37,8 @@ class BlazePoseConfig(Config):
     people: Count = Field(
         default=1, description="most people per frame by its own detector; the surest are kept"
     )
-    detected: Share = Field(default=0.5, description="lowest score of a detected person")
-    followed: Share = Field(
+    detected: PersonScore = Field(default=0.5, description="lowest score of a detected person")
+    followed: PersonScore = Field(
         default=0.5, description="lowest score of a person in a crop, else they count as absent"
     )
     threads: Count = Field(default=1, description="threads of each network")
@@ -106,7 +96,7 @@ class BlazePose:
         root: Path,
         indices: np.ndarray | None = None,
         report_progress: ReportProgress = ignore_progress,
-    ) -> Iterator[list[BlazePerson | None]]:
+    ) -> Iterator[Sequence[BlazePerson | None]]:
         """Yield the people in each frame of a clip, one frame at a time.
 
         Arguments as in `estimate`. With boxes, each frame has an entry for each box, None where
@@ -114,13 +104,18 @@ class BlazePose:
         """
         if boxes is None and self._boxes is not None:
             boxes = self._boxes.find(frames, clip, root, indices)
-        before: list[BlazePerson] = []
-        for t, frame in enumerate(frames):
-            if boxes is not None:
-                people = [self._in_box(frame, box) for box in boxes[t]]
-            else:
-                before = self._in_picture(frame, before)
-                people = [*before]
+        config = self.config
+        found: Iterator[Sequence[BlazePerson | None]]
+        if boxes is None:
+            found = follow_people(
+                self._networks, frames, config.people, config.detected, config.followed
+            )
+        else:
+            found = (
+                [self._in_box(frame, box) for box in row]
+                for frame, row in zip(frames, boxes, strict=True)
+            )
+        for people in found:
             report_progress(1)
             yield people
 
@@ -153,23 +148,3 @@ class BlazePose:
         found = self._networks.person(frame, guess.next_region)
         best = max(guess, found, key=lambda person: person.score)
         return best if best.score >= self.config.followed else None
-
-    def _in_picture(self, frame: np.ndarray, before: Sequence[BlazePerson]) -> list[BlazePerson]:
-        """Return the people of a frame, surest first: detected, or followed from the one before."""
-        regions = self._networks.detect(frame, self.config.detected)
-        regions += [p.next_region for p in before if not _any_near(p.next_region, regions)]
-        people = [self._networks.person(frame, region) for region in regions]
-        kept: list[BlazePerson] = []
-        for person in sorted(people, key=lambda one: -one.score):
-            distinct = not _any_near(person.next_region, [one.next_region for one in kept])
-            if person.score >= self.config.followed and distinct:
-                kept.append(person)
-        return kept[: self.config.people]
-
-
-def _any_near(region: CropRegion, others: Sequence[CropRegion]) -> bool:
-    """Return whether a region holds the same person as one of others."""
-    return any(
-        np.linalg.norm(region.center - other.center) <= SAME_PLACE * max(region.side, other.side)
-        for other in others
-    )

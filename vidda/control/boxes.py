@@ -11,6 +11,7 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.control.blazepose_people import BlazePoseBoxes
 from vidda.control.keypoints import NobodyError
 from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
@@ -172,7 +173,8 @@ class DetectorConfig(Config):
 
 
 BoxConfig = Annotated[
-    WholeFrame | SidecarBox | ManifestBox | DetectorConfig, Field(discriminator="name")
+    WholeFrame | SidecarBox | ManifestBox | DetectorConfig | BlazePoseBoxes,
+    Field(discriminator="name"),
 ]
 
 

@@ -9,14 +9,24 @@ def output_size(
 ) -> tuple[int, int]:
     """Return height and width in pixels: the requested size, rounded to multiples of `multiple`.
 
-    info: the source video. size: shorter side, the aspect ratio being kept, or (height, width), or
-    None for the video's own size. Each side is at least `SMALLEST_SIDE` pixels.
+    info: the source video. size: see `rounded_size`.
+    """
+    return rounded_size(info.height, info.width, size, multiple)
+
+
+def rounded_size(
+    height: int, width: int, size: int | tuple[int, int] | None, multiple: int
+) -> tuple[int, int]:
+    """Return the size in pixels for frames of (height, width), rounded to multiples of `multiple`.
+
+    size: shorter side, the aspect ratio being kept, or (height, width), or None for the frames' own
+    size. Each side is at least `SMALLEST_SIDE` pixels.
     """
     if isinstance(size, tuple):
         requested: tuple[float, float] = size
     else:
-        scale = 1.0 if size is None else size / min(info.height, info.width)
-        requested = (info.height * scale, info.width * scale)
+        scale = 1.0 if size is None else size / min(height, width)
+        requested = (height * scale, width * scale)
     fewest = -(-SMALLEST_SIDE // multiple)
-    height, width = (multiple * max(fewest, round(side / multiple)) for side in requested)
-    return height, width
+    high, wide = (multiple * max(fewest, round(side / multiple)) for side in requested)
+    return high, wide

@@ -55,7 +55,9 @@ class ClipDataset(Dataset[Clip]):
     repeats: item n + r N is clip n for the r-th time in an epoch, sampled anew (repeated
     augmentation, arXiv 1901.09335).
 
-    Indexing raises VideoError where a video cannot be read; `ClipLoader` has a policy for that.
+    A plain `torch.utils.data.DataLoader` makes batches of it: a `Clip` whose fields are tensors, as
+    in `Batch`. Indexing raises VideoError where a video cannot be read, which `ClipLoader` has a
+    policy for, and IndexError beyond the last item.
     """
 
     def __init__(
@@ -92,6 +94,8 @@ class ClipDataset(Dataset[Clip]):
         self._epoch.fill_(epoch)
 
     def __getitem__(self, item: int) -> Clip:
+        if not 0 <= item < len(self) * self.repeats:
+            raise IndexError(f"item {item} not in 0..{len(self) * self.repeats - 1}")
         repeat, number = divmod(item, len(self))
         clip = self.manifest.clips[number]
         draw = self.epoch * self.repeats + repeat

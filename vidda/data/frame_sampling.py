@@ -41,7 +41,10 @@ class UniformSampling(Config):
         return self.jitter
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames.
+
+        rng: decides what is random, see `clip_rng`.
+        """
         within = rng.random(self.frames) if self.jitter else np.full(self.frames, 0.5)
         picked = ((np.arange(self.frames) + within) * (length / self.frames)).astype(np.int64)
         return np.minimum(picked, length - 1)[None]
@@ -60,7 +63,10 @@ class DenseSampling(Config):
         return True
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames.
+
+        rng: decides what is random, see `clip_rng`.
+        """
         latest = length - _span(self.frames, self.stride)
         start = int(rng.integers(latest + 1)) if latest > 0 else 0
         return _window(start, self.frames, self.stride, length)[None]
@@ -79,7 +85,10 @@ class CenterSampling(Config):
         return False
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (1, T) int64 in 0..length-1, for a clip of `length` frames.
+
+        rng: decides what is random, see `clip_rng`.
+        """
         start = max(0, (length - _span(self.frames, self.stride)) // 2)
         return _window(start, self.frames, self.stride, length)[None]
 
@@ -101,7 +110,10 @@ class ViewsSampling(Config):
         return False
 
     def pick(self, length: int, rng: np.random.Generator) -> np.ndarray:
-        """Return frame numbers, (K, T) int64 in 0..length-1, for a clip of `length` frames."""
+        """Return frame numbers, (K, T) int64 in 0..length-1, for a clip of `length` frames.
+
+        rng: decides what is random, see `clip_rng`.
+        """
         latest = max(0, length - _span(self.frames, self.stride))
         middle = [latest / 2] if self.clips == 1 else np.linspace(0, latest, self.clips)
         starts = np.rint(middle).astype(int)

@@ -34,8 +34,8 @@ SHOWN = 20
 def load_manifest(path: Path | str) -> Manifest:
     """Load a manifest from its CSV, or from the folder that holds `manifest.csv`.
 
-    Returns its clips, root and classes. Raises ViddaError with a line for each mistake
-    (`manifest.csv:17: label 7 not in 0..6`).
+    path: of the CSV or the folder. Returns its clips, root and classes. Raises ViddaError with a
+    line for each mistake (`manifest.csv:17: label 7 not in 0..6`).
     """
     file = Path(path)
     if file.is_dir():

@@ -58,7 +58,7 @@ GROUPS = {
         Check("torchvision", model_checks.check_torchvision),
         Check("pytorchvideo", model_checks.check_pytorchvideo),
         Check("timm", model_checks.check_timm),
-        Check("torchmetrics", model_checks.check_torchmetrics),
+        Check("einops", model_checks.check_einops),
         Check("safetensors", model_checks.check_safetensors),
         Check("transformers", model_checks.check_transformers),
         Check("diffusers", model_checks.check_diffusers),
@@ -67,7 +67,12 @@ GROUPS = {
     ),
     "optional": (
         Check("mmpose", model_checks.check_mmpose, required=False),
-        Check("wandb", model_checks.check_wandb, required=False),
+        Check(
+            "wandb",
+            model_checks.check_wandb,
+            required=False,
+            remedy="only wandb=offline and wandb=online need it",
+        ),
         Check(
             "public weights",
             model_checks.check_weights,

@@ -1,6 +1,7 @@
 """The tables that `vidda evaluate` prints."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from rich.box import SIMPLE_HEAD
 from rich.console import Console
@@ -10,6 +11,11 @@ from vidda.evaluate.epochs import EpochAccuracies
 from vidda.evaluate.intervals import Interval, McNemar
 from vidda.evaluate.summary import Summary
 from vidda.evaluate.transfer_tables import TransferGrid
+
+WIDTH = 100
+"""Widest table of transfer results, in columns, whatever the terminal's width."""
+NAMES = 40
+"""Most columns for the names of a table's rows where it has to be folded."""
 
 
 def print_summary(console: Console, summary: Summary, confidence: float) -> None:
@@ -95,15 +101,43 @@ def print_epochs(console: Console, epochs: EpochAccuracies) -> None:
 
 
 def print_grids(console: Console, grids: Sequence[TransferGrid], legend: Sequence[str]) -> None:
-    """Print transfer tables, then the sentences that explain them."""
+    """Print transfer tables, then the sentences that explain them, within `WIDTH` columns.
+
+    Where a table is wider, its intervals go to lines of their own, and tasks that still do not fit
+    go below the others.
+    """
+    width = min(console.width, WIDTH)
     for grid in grids:
-        table = _table(*grid.heads)
-        table.title = grid.title
-        for row in grid.rows:
-            table.add_row(*row)
-        console.print(table)
+        whole = _grid_table(grid, grid.heads[1:])
+        if console.measure(whole).maximum <= width:
+            console.print(whole)
+            continue
+        folded = _folded(grid)
+        cells = [*folded.heads[1:], *(cell for row in folded.rows for cell in row[1:])]
+        widest = max(len(line) for cell in cells for line in cell.splitlines())
+        columns = max(1, (width - NAMES) // (widest + 2))
+        for start in range(1, len(grid.heads), columns):
+            console.print(_grid_table(folded, grid.heads[start : start + columns]), width=width)
     for line in legend:
-        console.print(line)
+        console.print(line, width=width)
+
+
+def _folded(grid: TransferGrid) -> TransferGrid:
+    """Return a grid whose intervals have a line of their own."""
+    rows = tuple(
+        (name, *(cell.replace(" [", "\n[") for cell in cells)) for name, *cells in grid.rows
+    )
+    return replace(grid, rows=rows)
+
+
+def _grid_table(grid: TransferGrid, tasks: Sequence[str]) -> Table:
+    """Return the table of some of a grid's columns besides the first."""
+    chosen = [0, *(grid.heads.index(task, 1) for task in tasks)]
+    table = _table(*(grid.heads[number] for number in chosen))
+    table.title = grid.title
+    for row in grid.rows:
+        table.add_row(*(row[number] for number in chosen))
+    return table
 
 
 def _table(first: str, *others: str) -> Table:

@@ -13,7 +13,7 @@ from pathlib import Path
 from vidda.data.saved_predictions import SavedPredictions, load_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.labeled_predictions import join_labels, labels_of
-from vidda.evaluate.metrics import is_correct
+from vidda.evaluate.metrics import accuracy
 from vidda.types import Manifest
 
 SELECTION = "selection.json"
@@ -87,4 +87,4 @@ def _selection(run: Path) -> tuple[int, int]:
 
 
 def _accuracies(epochs: Sequence[SavedPredictions]) -> list[float]:
-    return [float(is_correct(e.predictions.logits, labels_of(e)).mean()) for e in epochs]
+    return [accuracy(e.predictions.logits, labels_of(e)) for e in epochs]

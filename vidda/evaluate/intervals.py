@@ -70,8 +70,9 @@ def bootstrap_mean(
     """Return the interval of a mean over clips in clusters, such as subjects (and over runs).
 
     values: (N,) of each clip, or (R, N) of each run and clip: correct predictions as bool, or the
-    gain of one model over another, -1 to 1, as float. clusters: (N,) keys. samples: number of
-    bootstrap samples. Returns None for a single cluster, from which nothing follows for others.
+    gain of one model over another, -1 to 1, as float. clusters: (N,) keys. samples, seed: number of
+    bootstrap samples, and their seed. confidence: of the interval, 0 to 1. Returns None for a
+    single cluster, from which nothing follows for others.
 
     Clusters and, independently, runs are sampled with replacement (pigeonhole bootstrap, Owen 2007,
     arXiv 0712.1111). With few clusters the percentiles are too narrow (Cameron, Gelbach and Miller

@@ -15,13 +15,15 @@ from scipy.spatial.distance import cdist
 from scipy.special import entr, expit, log_softmax, softmax
 from scipy.stats import spearmanr
 
+from vidda.evaluate.metrics import accuracy
+
 CHUNK = 1024
 """Rows of a matrix of distances or similarities that are computed together."""
 
 
 def source_validation(logits: np.ndarray, labels: np.ndarray) -> float:
     """Return accuracy on the source's validation clips, 0 to 1. logits: (N, K). labels: (N,)."""
-    return float((logits.argmax(1) == labels).mean())
+    return accuracy(logits, labels)
 
 
 def cross_entropies(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:

@@ -19,6 +19,14 @@ def is_correct(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     return logits.argmax(1) == labels
 
 
+def accuracy(logits: np.ndarray, labels: np.ndarray) -> float:
+    """Return the share of clips that are recognized (top-1), 0 to 1.
+
+    logits: (N, K), or probabilities. labels: (N,) in 0..K-1.
+    """
+    return float(is_correct(logits, labels).mean())
+
+
 def confusion_matrix(logits: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Count the predictions (columns) of the clips of each class (rows), (K, K) int64.
 

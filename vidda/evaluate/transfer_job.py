@@ -41,7 +41,7 @@ from vidda.recognize.saved_recognizer import WEIGHTS
 from vidda.run import RunFolder
 from vidda.types import Manifest
 
-TaskClips = Mapping[str, tuple[str, Manifest]]
+ManifestByTask = Mapping[str, tuple[str, Manifest]]
 """The file name and the clips of each task."""
 
 
@@ -106,8 +106,8 @@ def run_transfer(
 
 def _plan(
     transfer: Transfer,
-    manifests: TaskClips,
-    unlabeled: TaskClips,
+    manifests: ManifestByTask,
+    unlabeled: ManifestByTask,
     inference: InferenceConfig,
 ) -> list[TransferTest]:
     """Return every test; ViddaError with a line for each run that does not fit its clips."""
@@ -132,8 +132,8 @@ def _plan(
 def _predictions(
     tests: list[TransferTest],
     out: Path,
-    manifests: TaskClips,
-    unlabeled: TaskClips,
+    manifests: ManifestByTask,
+    unlabeled: ManifestByTask,
     inference: InferenceConfig,
     device: torch.device,
 ) -> dict[TransferTest, SavedPredictions]:
@@ -161,8 +161,8 @@ def _predictions(
 
 def _cells(
     transfer: Transfer,
-    manifests: TaskClips,
-    unlabeled: TaskClips,
+    manifests: ManifestByTask,
+    unlabeled: ManifestByTask,
     found: dict[TransferTest, SavedPredictions],
     intervals: Intervals,
 ) -> tuple[list[TransferCell], list[EpochCell]]:
@@ -181,7 +181,7 @@ def _cells(
 
 
 def _label_free_cells(
-    transfer: Transfer, unlabeled: TaskClips, found: dict[TransferTest, SavedPredictions]
+    transfer: Transfer, unlabeled: ManifestByTask, found: dict[TransferTest, SavedPredictions]
 ) -> list[LabelFreeCell]:
     return [
         label_free_cell(row.name, task, _runs_of(found, row.name, task))

@@ -5,7 +5,10 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from pydantic import TypeAdapter, ValidationError
+
 from vidda.data.manifest import csv_line, write_csv
+from vidda.errors import ViddaError
 from vidda.evaluate.transfer import ALL, EpochCell, TransferCell
 from vidda.evaluate.unlabeled_targets import SCORES, LabelFreeCell
 from vidda.files import write_text
@@ -89,10 +92,11 @@ def legend(
     if not cells:
         return []
     seeds = sorted({len(cell.runs) for cell in cells})
+    means = f"Mean over {' to '.join(map(str, seeds))} seeds, ± standard deviation between them"
     lines = [
-        f"Mean over {' to '.join(str(n) for n in seeds)} seeds, ± standard deviation between them,"
-        f" [{confidence:.0%} interval: subjects and seeds drawn with replacement, longer where they"
-        " are few, and never shorter than for as many independent clips]."
+        f"{'1 seed' if seeds == [1] else means}, [{confidence:.0%} interval: subjects and seeds"
+        " drawn with replacement, longer where they are few, and never shorter than for as many"
+        " independent clips]."
     ]
     if any(cell.bootstrap is None for cell in cells):
         lines.append(
@@ -121,6 +125,36 @@ def listed_subjects(subjects: int, without: int) -> str:
     if not without:
         return str(subjects)
     return f"{subjects} and {without} clips of unknown subjects" if subjects else "unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class StoredTables:
+    """The content of transfer.json.
+
+    confidence: of the cells' intervals, 0 to 1. label_free: results on targets without labels.
+    """
+
+    confidence: float
+    cells: tuple[TransferCell, ...]
+    epochs: tuple[EpochCell, ...]
+    label_free: tuple[LabelFreeCell, ...]
+
+
+def read_tables(folder: Path) -> StoredTables:
+    """Read the transfer.json that `write_tables` wrote; ViddaError where it is damaged."""
+    file = folder / "transfer.json"
+    try:
+        content = json.loads(file.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise ViddaError(f"{file}: cannot be read as JSON: {error}") from None
+    try:
+        return TypeAdapter(StoredTables).validate_python(content)
+    except ValidationError as error:
+        first = error.errors()[0]
+        raise ViddaError(
+            f"{file}: not written by this version of vidda evaluate:"
+            f" {'.'.join(map(str, first['loc']))}: {first['msg']}; evaluate again"
+        ) from None
 
 
 def write_tables(

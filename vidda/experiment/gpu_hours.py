@@ -1,6 +1,7 @@
 """Estimates of a job's GPU hours, from the floating-point operations of its stages."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Protocol, runtime_checkable
 
@@ -10,9 +11,11 @@ from torch.utils.flop_counter import FlopCounterMode
 from vidda.adapt.adapt_config import AdaptConfig
 from vidda.camera.job import CameraJobConfig
 from vidda.control.mask_job import MaskJobConfig
+from vidda.data.choose_clips import select_clips
 from vidda.data.experiments import Experiments
 from vidda.data.listing import Listing
 from vidda.data.randomize import RandomizeConfig
+from vidda.data.versions import plan_versions
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
 from vidda.experiment.stage import Stage
@@ -22,6 +25,7 @@ from vidda.recognize.videomae import VideoMaeConfig
 from vidda.recognize.videomae_start import VideoMaeHub, VideoMaeScratch
 from vidda.translate.frame_choice import AllFrames
 from vidda.translate.translate_config import TranslateConfig
+from vidda.types import ClipRecord, Manifest
 
 BACKWARD = 3
 """Operations of a training step relative to its forward pass alone."""
@@ -50,9 +54,9 @@ def estimate_gpu_hours(
     """Return a line for each kind of stage that uses a GPU, and the total of GPU hours.
 
     listing, experiments: of the data to prepare. prepared: folder of vidda prepare. tflops: speed
-    of the GPU, in TFLOP/s.
+    of the GPU, in TFLOP/s. Raises ViddaError where a translation's `clips` matches none.
     """
-    clips = _clip_counts(stages, listing, experiments, prepared)
+    clips = _clips_by_manifest(stages, listing, experiments, prepared)
     hours: dict[str, list[float]] = {}
     flops: dict[str, float] = {}
     runs: dict[Path, Stage] = {stage.out: stage for stage in stages}
@@ -67,31 +71,61 @@ def estimate_gpu_hours(
     return lines, sum(map(sum, hours.values()))
 
 
-def _clip_counts(
+def _clips_by_manifest(
     stages: tuple[Stage, ...], listing: Listing, experiments: Experiments, prepared: Path
-) -> dict[Path, int]:
-    """Return the number of clips that each manifest has, or will have."""
-    counts = {
-        prepared / "splits" / name / f"{part}.csv": len(listing.lists.get(members, ()))
+) -> dict[Path, Manifest]:
+    """Return the clips that each manifest will have, as far as ids and numbers go."""
+    clips = {
+        prepared / "splits" / name / f"{part}.csv": _manifest(
+            listing, (listing.clips[path] for path in listing.lists.get(members, ()))
+        )
         for name, experiment in experiments.items()
         for part, members in experiment.parts.items()
     }
     for stage in stages:
         config = stage.config
         if isinstance(config, RandomizeConfig | CameraJobConfig):
-            counts[config.out / "manifest.csv"] = counts.get(config.input, 0) * config.copies
-        elif isinstance(config, TranslateConfig | MaskJobConfig):
-            counts[config.out / "manifest.csv"] = counts.get(config.input, 0)
-    return counts
+            versions = plan_versions(clips[config.input], config.copies)
+            made = (one.record(config.name, domain=one.clip.domain) for one in versions)
+        elif isinstance(config, TranslateConfig):
+            # Ids end with a digest of the translation, which is known once its weights are.
+            made = (replace(clip, id=f"{clip.id}@") for clip in _chosen(stage, config, clips))
+        elif isinstance(config, MaskJobConfig):
+            made = iter(clips[config.input].clips)
+        else:
+            continue
+        clips[config.out / "manifest.csv"] = _manifest(listing, made)
+    return clips
+
+
+def _manifest(listing: Listing, clips: Iterable[ClipRecord]) -> Manifest:
+    return Manifest(listing.root, listing.classes, tuple(clips))
+
+
+def _chosen(
+    stage: Stage, config: TranslateConfig, clips: Mapping[Path, Manifest]
+) -> tuple[ClipRecord, ...]:
+    """Return the clips of its input that a translation chooses."""
+    source = clips[config.input]
+    if not source.clips:  # its list has not been downloaded
+        return ()
+    try:
+        return select_clips(source, config.clips, config.limit).clips
+    except ViddaError as error:
+        lines = str(error).splitlines()
+        raise ViddaError("\n".join(f"{stage.title}: {line}" for line in lines)) from None
 
 
 def _teraflops(
-    stage: Stage, clips: Mapping[Path, int], flops: dict[str, float], runs: Mapping[Path, Stage]
+    stage: Stage,
+    clips: Mapping[Path, Manifest],
+    flops: dict[str, float],
+    runs: Mapping[Path, Stage],
 ) -> float | None:
     """Return the TFLOP of one stage; None if it uses no GPU."""
     config = stage.config
     if isinstance(config, TranslateConfig):
-        return _translation_teraflops(config, clips.get(config.input, 0))
+        return _translation_teraflops(config, len(_chosen(stage, config, clips)))
     if isinstance(config, CountsTeraflops):
         return config.teraflops()
     if isinstance(config, TrainConfig):
@@ -107,7 +141,8 @@ def _teraflops(
                 for run in trained:
                     model = runs[run].config
                     assert isinstance(model, TrainConfig)
-                    total += clips.get(tests, 0) * views * _clip_teraflops(model, flops)
+                    # A target without labels has no test clips.
+                    total += len(clips.get(tests, ())) * views * _clip_teraflops(model, flops)
         return total
     return None
 

@@ -17,6 +17,15 @@ import sys
 
 from vidda.config import dump
 from vidda.console import console
+from vidda.evaluate.console_tables import print_grids
+from vidda.evaluate.transfer import ALL
+from vidda.evaluate.transfer_tables import (
+    label_free_grids,
+    label_free_legend,
+    legend,
+    read_tables,
+    transfer_grids,
+)
 from vidda.experiment.config_checks import check_configs
 from vidda.experiment.data_summary import describe_parts, missing_weights, read_parts
 from vidda.experiment.disk_space import describe_disk
@@ -28,6 +37,7 @@ from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import StageRecords
 from vidda.experiment.stage_session import check_out, dry_run_stages, pending_stages
 from vidda.files import lock, write_text
+from vidda.report.job import read_main_result
 
 
 def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
@@ -104,12 +114,18 @@ def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
 
 
 def _print_results(plan: ExperimentPlan, records: StageRecords) -> None:
-    """Print time and memory of the stages, the transfer tables, and the paths of the reports."""
-    records.print(console(sys.stdout))
-    for name, table in plan.tables.items():
-        print(f"\n{name}\n")
-        print(table.read_text(encoding="utf-8"))
+    """Print the stages' time and memory, then the main results, the tables and the reports."""
+    out = console(sys.stdout)
+    records.print(out)
     for line in plan.left_out:
         print(f"left out: {line}")
+    for name, table in plan.tables.items():
+        result = read_main_result(plan.reports[name].parent)
+        print(f"\n{f'{name}: ' if len(plan.tables) > 1 else ''}{result}\n")
+        found = read_tables(table.parent)
+        whole = [cell for cell in found.cells if cell.part == ALL]
+        grids = [*transfer_grids(whole, [], plan.tasks), *label_free_grids(found.label_free)]
+        lines = [*legend(whole, [], found.confidence), *label_free_legend(found.label_free)]
+        print_grids(out, grids, lines)
     for name, page in plan.reports.items():
         print(f"report of {name}: {page}")

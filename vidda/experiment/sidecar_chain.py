@@ -40,7 +40,9 @@ class SidecarNeed:
     remedy: str
 
 
-ESTIMATE = "estimate poses instead: in {where}.change, set control.pose.name to mmpose or onnx"
+ESTIMATE = (
+    "estimate poses instead: in {where}.change, set control.pose.name to mmpose, onnx or blazepose"
+)
 MASKS = (
     "vidda mask makes them: add a variant with name masked, of what this one is of, and make this"
     " one of that"
@@ -53,9 +55,7 @@ def sidecar_need(config: VariantConfig) -> SidecarNeed | None:
         case RandomizeConfig():
             return SidecarNeed("mask", "the masks of vidda randomize", MASKS)
         case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
-            use = (
-                "the poses of control.pose (or choose control.pose.name=mmpose, onnx or blazepose)"
-            )
+            use = "the poses of control.pose (or take control.pose.name=mmpose, onnx or blazepose)"
             return SidecarNeed("keypoints", use, ESTIMATE)
         case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
             use = "the masks of keep_person (or choose control.pose)"

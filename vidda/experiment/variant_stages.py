@@ -206,9 +206,9 @@ class VariantPlanner:
                     variant.captions, source.key, source.manifest, planned.target, clips
                 )
             )
-        if name not in self.translations:
-            self.translations[name] = planned.out
-            self.gallery = self.gallery or source.manifest
+        shown = name if name not in self.translations else f"{name}, {planned.target.task}"
+        self.translations[shown] = planned.out
+        self.gallery = self.gallery or source.manifest
         return planned.stage("translate", "translate", config, *inputs)
 
     def _with_weights(

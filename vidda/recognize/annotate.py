@@ -7,20 +7,21 @@ import cv2
 import numpy as np
 
 from vidda.progress import track
+from vidda.recognize.class_labels import ClassLabels
 from vidda.recognize.timeline import Timeline
 from vidda.video import probe, stream, write
 
-TOP_CLASSES = 3
-"""Number of classes that are drawn."""
-LIGHT, DARK, BAR = (255, 255, 255), (0, 0, 0), (46, 160, 67)
+READABLE_SIDE = 256
+"""Pictures whose shorter side has fewer pixels are enlarged before text is drawn into them."""
 
 
 def annotate(path: Path, out: Path, predictions: Timeline, classes: Sequence[str]) -> None:
-    """Write a copy of a video without sound, with bars for the three most likely classes of each
-    frame.
+    """Write a copy of a video without sound, with the three most likely classes of each frame.
+
+    Small videos are enlarged, so that the text can be read.
 
     path, out: video files. predictions: probabilities of windows of this video. classes: K names. A
-    frame in several windows shows the mean of their probabilities, a frame in none shows no bars.
+    frame in several windows shows the mean of their probabilities, a frame in none shows no text.
     """
     info = probe(path)
     means = frame_probabilities(predictions, info.frames)
@@ -46,32 +47,24 @@ def frame_probabilities(predictions: Timeline, frames: int) -> np.ndarray:
 def _annotated_frames(
     frames: Iterator[np.ndarray], means: np.ndarray, classes: Sequence[str]
 ) -> Iterator[np.ndarray]:
+    labels: ClassLabels | None = None
     for frame, probabilities in zip(frames, means, strict=True):
-        image = np.ascontiguousarray(frame)
+        image = enlarge(frame)
+        height, width = image.shape[:2]
+        labels = labels or ClassLabels(height, width, classes)
         if not np.isnan(probabilities[0]):
-            draw_classes(image, probabilities, classes)
+            labels.draw(image, probabilities)
         yield image
 
 
-def draw_classes(image: np.ndarray, probabilities: np.ndarray, classes: Sequence[str]) -> None:
-    """Draw the most likely classes into the lower left of an image (H, W, 3) uint8 RGB, in place.
+def enlarge(frame: np.ndarray) -> np.ndarray:
+    """Return a copy of a frame (H, W, 3) uint8, a whole number of times as large if it is small.
 
-    probabilities: (K,). classes: K names.
+    Below `READABLE_SIDE` pixels no text that can be read leaves room for the picture.
     """
-    height, width = image.shape[:2]
-    line = max(10, min(height, width) // 16)
-    scale, thickness = line / 32, max(1, line // 16)
-    best = np.argsort(-probabilities, kind="stable")[:TOP_CLASSES]
-    for row, label in enumerate(best):
-        bottom = height - line * (len(best) - row) + line // 2
-        box = (line // 2, bottom - line + 2, width // 2, line - 2)
-        left, top, wide, high = box
-        background = image[max(0, top) : top + high, left : left + wide]
-        background //= 2  # darker, so that the text can be read on any background
-        filled = round(wide * float(probabilities[label]))
-        cv2.rectangle(image, (left, top), (left + filled, top + high - 1), BAR, cv2.FILLED)
-        text = f"{classes[label]} {probabilities[label]:.0%}"
-        origin = (left + line // 4, bottom - line // 4)
-        for color, width_of_line in ((DARK, thickness + 1), (LIGHT, thickness)):
-            font = cv2.FONT_HERSHEY_SIMPLEX
-            cv2.putText(image, text, origin, font, scale, color, width_of_line, cv2.LINE_AA)
+    height, width = frame.shape[:2]
+    times = -(-READABLE_SIDE // min(height, width))
+    if times == 1:
+        return frame.copy()
+    size = (width * times, height * times)
+    return np.asarray(cv2.resize(frame, size, interpolation=cv2.INTER_CUBIC))

@@ -8,6 +8,7 @@ differences of adjacent 224x224 frames, 512 channels, four linear layers.
 from typing import Literal
 
 import torch
+from einops import rearrange
 from pydantic import Field
 from torch import nn
 
@@ -126,9 +127,10 @@ class BiConvLstm(Framewise):
 
     def states(self, video: torch.Tensor) -> torch.Tensor:
         clips = self._trunk_input(video)
-        frames = clips.transpose(1, 2).flatten(0, 1)
+        frames = rearrange(clips, "b c t h w -> (b t) c h w")
         maps = self.trunk(frames.contiguous(memory_format=torch.channels_last))
-        states: torch.Tensor = self.lstm(maps.unflatten(0, (video.shape[0], -1)))
+        by_clip = rearrange(maps, "(b t) c h w -> b t c h w", t=clips.shape[2])
+        states: torch.Tensor = self.lstm(by_clip)
         return states
 
     def frames(self, states: torch.Tensor) -> torch.Tensor:
@@ -167,12 +169,10 @@ class BiConvLstmLayer(nn.Module):
         """Return the states of all steps, (B, T, hidden, H, W), from maps (B, T, channels,
         H, W).
         """
-        clips = maps.shape[0]
-        gates = self.from_input(maps.flatten(0, 1)).unflatten(0, (clips, -1))
+        gates = _each_step(self.from_input, maps)
         states = self._run(torch.cat([gates, gates.flip(1)]))
-        forwards, backwards = states.unflatten(0, (2, clips)).unbind()
-        together = torch.cat([forwards, backwards.flip(1)], dim=2)
-        return self.merge(together.flatten(0, 1)).unflatten(0, (clips, -1))
+        forwards, backwards = rearrange(states, "(both b) t c h w -> both b t c h w", both=2)
+        return _each_step(self.merge, torch.cat([forwards, backwards.flip(1)], dim=2))
 
     def _run(self, gates: torch.Tensor) -> torch.Tensor:
         """Return the state after each step, (N, T, hidden, H, W), from gates (N, T, 4 hidden, H, W)
@@ -185,6 +185,12 @@ class BiConvLstmLayer(nn.Module):
             state, memory = _lstm_step(step + self.from_state(state), memory)
             states.append(state)
         return torch.stack(states, dim=1)
+
+
+def _each_step(layer: nn.Module, maps: torch.Tensor) -> torch.Tensor:
+    """Return a layer's output for each step, (B, T, C', H, W), from maps (B, T, C, H, W)."""
+    out = layer(rearrange(maps, "b t c h w -> (b t) c h w"))
+    return rearrange(out, "(b t) c h w -> b t c h w", t=maps.shape[1])
 
 
 def _lstm_step(

@@ -7,6 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
+from einops import rearrange
 from torch import nn
 
 from vidda.data.loader import ClipLoader
@@ -67,13 +68,13 @@ def infer_batch(
     several = video.ndim == 6
     on_device = video.to(device, non_blocking=True)
     with torch.autocast(device.type, torch_dtype(precision), enabled=precision != "fp32"):
-        out = model(on_device.flatten(0, 1) if several else on_device)
+        out = model(rearrange(on_device, "b v ... -> (b v) ...") if several else on_device)
     logits, features = out.logits.float(), out.features.float()
     if several:
         views = video.shape[1]
-        by_view = logits.log_softmax(1).unflatten(0, (-1, views))
+        by_view = rearrange(logits.log_softmax(1), "(b v) k -> b v k", v=views)
         logits = by_view.logsumexp(1) - math.log(views)
-        features = features.unflatten(0, (-1, views)).mean(1)
+        features = rearrange(features, "(b v) d -> b v d", v=views).mean(1)
     return Output(logits.cpu(), features.cpu())
 
 

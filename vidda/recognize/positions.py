@@ -3,6 +3,7 @@
 from typing import Any
 
 import torch
+from einops import rearrange
 from torch.nn import functional as F
 
 from vidda.recognize.videomae_start import ClipSize, VideoMaeScratch
@@ -26,9 +27,10 @@ def stretch_positions(table: torch.Tensor, old: Grid, new: Grid) -> torch.Tensor
     """
     if old == new:
         return table
-    volume = table.unflatten(1, old).permute(0, 4, 1, 2, 3)
+    time, height, width = old
+    volume = rearrange(table, "b (t h w) d -> b d t h w", t=time, h=height, w=width)
     volume = F.interpolate(volume, size=new, mode="trilinear", align_corners=False)
-    return volume.flatten(2).transpose(1, 2)
+    return rearrange(volume, "b d t h w -> b (t h w) d")
 
 
 def set_positions(module: Any, width: int, sizes: VideoMaeScratch, clip: ClipSize) -> None:

@@ -10,7 +10,6 @@ import numpy as np
 from pydantic import Field, model_validator
 from rich.box import SIMPLE_HEAD
 from rich.table import Table
-from scipy.special import softmax
 
 from vidda.console import console
 from vidda.data.choose_clips import find_clips
@@ -18,10 +17,11 @@ from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.recognize.annotate import annotate
-from vidda.recognize.infer import infer, require_finite
+from vidda.recognize.infer import require_finite
 from vidda.recognize.inference_config import InferenceConfig
-from vidda.recognize.saved_recognizer import ModelCard, load_card, load_model
-from vidda.recognize.timeline import Timeline, predict_windows, sliding_windows
+from vidda.recognize.predictor import Predictor
+from vidda.recognize.saved_recognizer import ModelCard, load_card
+from vidda.recognize.timeline import Timeline, sliding_windows
 from vidda.types import Manifest
 from vidda.video import VideoError, probe
 from vidda.video.writing import SUFFIXES
@@ -123,37 +123,25 @@ def _check_config(config: PredictConfig, card: ModelCard, clips: int) -> None:
 
 def _predict_clips(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
     """Return a line for each clip that can be read, and the number of those that cannot."""
-    model, card = load_model(config.model)
-    device = config.torch_device()
-    loader = config.loader(card, clips, on_error="skip")
-    found = infer(model.to(device), loader, device, config.precision, label="predicting")
-    if not found.ids:
-        return [], len(loader.skipped)
-    logits = found.logits.numpy()
-    require_finite(logits, found.ids, str(config.model))
-    probabilities = softmax(logits.astype(np.float64), axis=1)
+    predictor = Predictor(config.model, config)
+    found = predictor.predict_clips(clips, on_error="skip", label="predicting")
     lines = [
-        PredictionLine((name,), row) for name, row in zip(found.ids, probabilities, strict=True)
+        PredictionLine((name,), row)
+        for name, row in zip(found.ids, found.probabilities, strict=True)
     ]
-    return lines, len(loader.skipped)
+    return lines, len(clips) - len(lines)
 
 
 def _predict_windows(config: PredictConfig, clips: Manifest) -> tuple[list[PredictionLine], int]:
     """Return a line for each window of each readable video, and the number of unreadable videos."""
-    model, card = load_model(config.model)
-    device = config.torch_device()
-    model = model.to(device)
-    sampling, transform = config.sampling(card), config.transform(card)
-    batch = max(1, config.batch_size // config.views(card))
+    predictor = Predictor(config.model, config)
     lines: list[PredictionLine] = []
     skipped = 0
     for clip in clips.clips:
         path = inside(clips.root, clip.path)
         try:
             spans = _spans(config, path)
-            found = predict_windows(
-                model, path, spans, sampling, transform, device, config.precision, batch
-            )
+            found = predictor.predict_windows(path, spans)
             require_finite(found.probabilities, [clip.id] * len(spans), str(config.model))
         except VideoError as error:
             print(f"skipped clip {clip.id!r}: {error}", file=sys.stderr, flush=True)
@@ -161,7 +149,7 @@ def _predict_windows(config: PredictConfig, clips: Manifest) -> tuple[list[Predi
             continue
         lines += _window_lines(clip.id, found)
         if config.annotate is not None:
-            annotate(path, config.annotate, found, card.classes)
+            annotate(path, config.annotate, found, predictor.classes)
             print(f"written: {config.annotate}")
     return lines, skipped
 

@@ -10,6 +10,7 @@ from vidda.recognize.biconvlstm import BiConvLstmConfig
 from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.swin_image import SwinImageConfig
+from vidda.recognize.timm_frames import TimmFramesConfig
 from vidda.recognize.torchvision_video import TorchvisionVideoConfig
 from vidda.recognize.videomae import VideoMaeConfig
 
@@ -24,4 +25,5 @@ else:
         TorchvisionVideoConfig,
         PytorchvideoVideoConfig,
         SwinImageConfig,
+        TimmFramesConfig,
     )

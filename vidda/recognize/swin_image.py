@@ -5,6 +5,7 @@ head.
 from typing import Literal, Self
 
 import torch
+from einops import rearrange
 from pydantic import Field
 from torch import nn
 from torchvision.models import get_model, get_model_weights
@@ -80,8 +81,9 @@ class SwinImage(Recognizer):
         self.train()
 
     def features(self, video: torch.Tensor) -> torch.Tensor:
-        frames = video.transpose(1, 2).flatten(0, 1)
-        return self.hidden(self.trunk(frames)).unflatten(0, (video.shape[0], -1)).mean(1)
+        images = rearrange(video, "b c t h w -> (b t) c h w")
+        hidden = self.hidden(self.trunk(images))
+        return rearrange(hidden, "(b t) d -> b t d", t=video.shape[2]).mean(1)
 
     def train(self, mode: bool = True) -> Self:
         """Set the training mode as nn.Module does, but keep a frozen trunk in evaluation mode.

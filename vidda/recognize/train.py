@@ -17,6 +17,7 @@ from vidda.recognize.feed import Feed
 from vidda.recognize.freezing import freeze
 from vidda.recognize.train_config import LAST, TrainConfig, TrainData, load_data
 from vidda.recognize.training_run import TrainingRun, supervised
+from vidda.recognize.watched_clips import print_watched
 
 RESERVED_NAMES = {"train", "val", "val.npz"}
 """Names in RUN/predictions and of fingerprints that watched manifests must not have."""
@@ -50,6 +51,7 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
     with config.open_run(data.fingerprints(), accelerator, resume) as folder:
         if folder.finished:
             print(f"{config.run}: already finished")
+            print_watched(config.run, config.watch)
             return 0
         loader = config.training_loader(
             data.train,

@@ -12,7 +12,6 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.nn import functional as F
 
-from vidda.data import load_manifest
 from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.saved_predictions import load_predictions, save_predictions
@@ -25,6 +24,7 @@ from vidda.recognize.method import Method, Supervised
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved_recognizer import ModelCard, save_model
 from vidda.recognize.train_config import LAST, C, TrainConfig, TrainData
+from vidda.recognize.watched_clips import epoch_predictions, print_watched
 from vidda.run import RunFolder
 from vidda.types import Manifest, Predictions
 
@@ -144,20 +144,7 @@ class TrainingRun(Generic[C]):
         save_predictions(run / "predictions" / "val.npz", found.predictions, found.classes)
         self.folder.finish()
         print(f"done: {run}; epoch {best} by {name} ({scores[best]:.4g}) of {len(scores)}")
-        self._print_watched_accuracy(best, len(scores) - 1)
-
-    def _print_watched_accuracy(self, best: int, last: int) -> None:
-        """Print the accuracy on the watched clips, whose labels are read only now, at the end."""
-        for name, file in self.config.watch.items():
-            labels = {clip.id: clip.label for clip in load_manifest(file).clips}
-            results = []
-            for epoch in dict.fromkeys((best, last)):
-                found = load_predictions(self._predictions_path(name, epoch)).predictions
-                known = [n for n, one in enumerate(found.ids) if labels.get(one) is not None]
-                right = [found.logits[n].argmax() == labels[found.ids[n]] for n in known]
-                if known:
-                    results.append(f"{np.mean(right):.1%} of {len(known)} clips at epoch {epoch}")
-            print(f"watched {name}: {', '.join(results) or 'no labels'}")
+        print_watched(run, self.config.watch)
 
     def infer(self, model: Recognizer, loader: ClipLoader) -> Outputs:
         """Return a model's outputs for the clips of a loader, of all processes together.
@@ -184,7 +171,7 @@ class TrainingRun(Generic[C]):
         save_predictions(self._predictions_path(name, epoch), predictions, self.data.train.classes)
 
     def _predictions_path(self, name: str, epoch: int) -> Path:
-        return self.folder.path / "predictions" / name / f"epoch_{epoch:03d}.npz"
+        return epoch_predictions(self.folder.path, name, epoch)
 
     def _test_loader(self, manifest: Manifest) -> ClipLoader:
         c = self.config

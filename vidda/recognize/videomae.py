@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Self
 
 import torch
+from einops import rearrange
 from pydantic import Field, model_validator
 from torch import nn
 from torchvision.ops import StochasticDepth
@@ -120,11 +121,12 @@ class VideoMae(Framewise):
 
     def states(self, video: torch.Tensor) -> torch.Tensor:
         channels = motion_channels(video) if self.input == "motion" else video
-        tokens: torch.Tensor = self.videomae(channels.transpose(1, 2)).last_hidden_state
+        frames = rearrange(channels, "b c t h w -> b t c h w")
+        tokens: torch.Tensor = self.videomae(frames).last_hidden_state
         return tokens
 
     def frames(self, states: torch.Tensor) -> torch.Tensor:
-        return states.unflatten(1, (self.time_steps, -1)).mean(2)
+        return rearrange(states, "b (t n) d -> b t n d", t=self.time_steps).mean(2)
 
     def pooled(self, states: torch.Tensor) -> torch.Tensor:
         return self.fc_norm(states.mean(1))

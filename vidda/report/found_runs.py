@@ -13,6 +13,7 @@ from vidda.data.saved_predictions import load_predictions
 from vidda.errors import ViddaError
 from vidda.evaluate.summary import Intervals, Summary, summarize
 from vidda.evaluate.transfer import EpochCell, Transfer, TransferCell
+from vidda.evaluate.transfer_tables import read_tables
 from vidda.evaluate.unlabeled_targets import LabelFreeCell
 from vidda.files import inside
 from vidda.report.report_config import ReportConfig
@@ -27,13 +28,13 @@ C = TypeVar("C", bound=Config)
 class FoundTransfer:
     """A transfer table of vidda evaluate.
 
-    transfer: its tasks and rows, without tasks whose target has no labels. runs: all that the rows
-    name. unlabeled: results on targets without labels. summaries: of each seed, by row and task.
+    transfer: its tasks and rows, without tasks whose target has no labels. everything: with them.
+    unlabeled: results on targets without labels. summaries: of each seed, by row and task.
     """
 
     record: RunRecord
     transfer: Transfer
-    runs: tuple[Path, ...]
+    everything: Transfer
     intervals: Intervals
     cells: tuple[TransferCell, ...]
     epochs: tuple[EpochCell, ...]
@@ -155,20 +156,10 @@ def read_transfer(path: Path) -> FoundTransfer:
     record = read_record(path)
     transfer = _config_section(record, "transfer", Transfer)
     intervals = _config_section(record, "intervals", Intervals)
-    file = path / "transfer.json"
-    content = _load(file)
-    cells = _validated(
-        file, content, "cells", TypeAdapter(tuple[TransferCell, ...]).validate_python
-    )
-    epochs = _validated(file, content, "epochs", TypeAdapter(tuple[EpochCell, ...]).validate_python)
+    tables = read_tables(path)
     summaries = {}
-    unlabeled = _validated(
-        file, content, "label_free", TypeAdapter(tuple[LabelFreeCell, ...]).validate_python
-    )
-    runs_of_all = tuple(
-        path for row in transfer.rows for runs in row.runs.values() for path in runs
-    )
-    transfer = _without_tasks(transfer, {cell.task for cell in unlabeled})
+    everything = transfer
+    transfer = _without_tasks(transfer, {cell.task for cell in tables.label_free})
     for row in transfer.rows:
         for task, runs in row.runs.items():
             # As vidda.evaluate.transfer_job names them; importing it would load torch.
@@ -178,8 +169,9 @@ def read_transfer(path: Path) -> FoundTransfer:
                 summarize(load_predictions(file), intervals) for file in files
             )
     return FoundTransfer(
-        record, transfer, runs_of_all, intervals, cells, epochs, unlabeled, summaries
-    )
+        record, transfer, everything, intervals, tables.cells, tables.epochs, tables.label_free,
+        summaries,
+    )  # fmt: skip
 
 
 def _without_tasks(transfer: Transfer, left_out: Collection[str]) -> Transfer:
@@ -210,7 +202,8 @@ def _add_trainings(
 ) -> tuple[str, ...]:
     """Add the runs that the rows name to `trainings`; return a line for each missing one."""
     absent: dict[str, None] = {}
-    for path in (path for path in transfer.runs if path not in trainings):
+    named = (p for row in transfer.everything.rows for runs in row.runs.values() for p in runs)
+    for path in (path for path in named if path not in trainings):
         try:
             if run_kind(path) != "training":
                 raise ViddaError(f"{path}: a checkpoint without its run")

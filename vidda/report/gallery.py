@@ -57,7 +57,7 @@ class ChosenClips:
 
 
 def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> ChosenClips:
-    """Choose the clips that the config names, or the worst ones and others evenly over the list.
+    """Choose the clips that the config names, or some evenly over the list and the worst ones.
 
     The worst are those of the last translation. Clips that the config does not name have a result
     in every translation of clips of the source. Raises ViddaError if there are none, or if
@@ -72,13 +72,7 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
     if config.clips:
         named = select_clips(source, config.clips, None).clips
         return ChosenClips(source, tuple((clip, "named in the config") for clip in named))
-    # A translation of another source, such as randomized clips, has none of these clips.
-    shown = {
-        name: translation
-        for name, translation in translations.items()
-        if any(clip.id in translation.clips for clip in source.clips)
-    }
-    translations = shown or translations
+    translations = translations_of(source, translations)
     known = [c for c in source.clips if all(c.id in t.clips for t in translations.values())]
     chosen = _chosen(config, known, translations)
     if not chosen:
@@ -88,6 +82,21 @@ def choose_clips(config: Gallery, translations: Mapping[str, Translation]) -> Ch
             " gallery.worst or gallery.spread above 0"
         )
     return ChosenClips(source, tuple(chosen))
+
+
+def translations_of(
+    source: Manifest, translations: Mapping[str, Translation]
+) -> Mapping[str, Translation]:
+    """Return the translations of clips of a source, or all where none is.
+
+    A translation of another source, such as another view or randomized clips, has none of them.
+    """
+    shown = {
+        name: translation
+        for name, translation in translations.items()
+        if any(clip.id in translation.clips for clip in source.clips)
+    }
+    return shown or translations
 
 
 def _chosen(
@@ -101,8 +110,8 @@ def _chosen(
         worst = [by_id[one.id] for one in ranked[: config.worst]]
     rest = [clip for clip in known if clip not in worst]
     even = np.linspace(0, len(rest) - 1, min(config.spread, len(rest))).round().astype(int)
-    chosen = [(clip, f"among the worst of “{name}”") for clip in worst]
-    return chosen + [(rest[i], "one of an even choice") for i in dict.fromkeys(even.tolist())]
+    chosen = [(rest[i], "one of an even choice") for i in dict.fromkeys(even.tolist())]
+    return chosen + [(clip, f"among the worst of “{name}”") for clip in worst]
 
 
 def clip_files(
@@ -116,6 +125,8 @@ def clip_files(
     if config.control is not None:
         folder = inside(config.control / "clips", clip.path)
         found |= {name: folder / f"{name}.mp4" for name in CONTROLS}
+        if (flow := folder / "flow.mp4").is_file():  # vidda control makes it on request alone
+            found["flow"] = flow
     for name, translation in translations.items():
         result = translation.clips.get(clip.id)
         if result is None:
@@ -141,39 +152,45 @@ def write(
     of them.
     """
     written = []
+    translations = translations_of(chosen.source, translations)
     clips = track(chosen.clips, label="gallery", total=len(chosen.clips), unit="clips")
     for number, (clip, note) in enumerate(clips):
         files = clip_files(config, chosen.source, clip, translations)
-        written.append(GalleryClip(clip.id, note, _write_clip(config, number, files, out)))
+        written.append(GalleryClip(clip.id, note, write_clip(config, f"{number:03d}", files, out)))
     return written
 
 
-def _write_clip(
-    config: Gallery, number: int, files: Mapping[str, Path | str], out: Path
+def write_clip(
+    config: Gallery, name: str, files: Mapping[str, Path | str], out: Path
 ) -> tuple[GalleryVideo, ...]:
-    paths = {name: file for name, file in files.items() if isinstance(file, Path)}
-    problems = {name: file for name, file in files.items() if isinstance(file, str)}
+    """Write the videos of one clip to OUT/videos, all of the duration of the shortest.
+
+    config: for height and seconds. name: beginning of the files' names. files: of each video, or
+    the reason why there is none, by the name of its column.
+    """
+    paths = {head: file for head, file in files.items() if isinstance(file, Path)}
+    problems = {head: file for head, file in files.items() if isinstance(file, str)}
     infos = {}
-    for name, path in paths.items():
+    for head, path in paths.items():
         try:
-            infos[name] = video.probe(path)
+            infos[head] = video.probe(path)
         except ViddaError as error:
-            problems[name] = str(error)
+            problems[head] = str(error)
     seconds = [i.frames / i.fps for i in infos.values() if i.fps]
     length = min([config.seconds, *seconds])
     videos = []
-    for column, name in enumerate(files):
-        if name in infos:
-            info = infos[name]
+    for column, head in enumerate(files):
+        if head in infos:
+            info = infos[head]
             fps = info.fps or LOWEST_FPS
             count = max(1, min(info.frames, round(length * fps)))
             size = _even_size(info.height, info.width, config.height)
-            file = f"{VIDEOS}/{number:03d}_{column}.mp4"
-            frames = video.read(paths[name], np.arange(count), size)
+            file = f"{VIDEOS}/{name}_{column}.mp4"
+            frames = video.read(paths[head], np.arange(count), size)
             video.write(out / file, frames, fps, crf=23)
-            videos.append(GalleryVideo(name, file))
+            videos.append(GalleryVideo(head, file))
         else:
-            videos.append(GalleryVideo(name, None, problems[name]))
+            videos.append(GalleryVideo(head, None, problems[head]))
     return tuple(videos)
 
 

@@ -1,9 +1,9 @@
 """`vidda report`: a web page of runs, and tables for papers.
 
 OUT/index.html      the page; needs no server and no network; light and dark
-OUT/videos/         videos of the gallery, H.264
+OUT/videos/         videos of the examples and of the gallery, H.264
 OUT/tables/         transfer.{md,csv,tex,json}, quality.csv
-OUT/report.json     config and session that it was made with, written last
+OUT/report.json     the main result, and the config and session it was made with, written last
 """
 
 import json
@@ -17,10 +17,12 @@ from vidda.errors import ViddaError
 from vidda.evaluate.transfer_tables import write_tables
 from vidda.files import atomic_folder, write_text
 from vidda.report import gallery, latex
+from vidda.report.example_clips import write_examples
 from vidda.report.found_runs import FoundRuns, FoundTransfer, find_runs
-from vidda.report.page import render_page
+from vidda.report.main_result import main_result
+from vidda.report.page import PageMedia, render_page
 from vidda.report.report_config import ReportConfig
-from vidda.report.run_records import read_session
+from vidda.report.run_records import read_json, read_session
 from vidda.report.target_label_use import RowTask, rows_with_target_labels
 from vidda.report.translations import Translation
 
@@ -44,13 +46,26 @@ def run(config: ReportConfig, *, dry_run: bool, resume: bool) -> int:
     fresh = out.with_name(f".{out.name}.new")
     shutil.rmtree(fresh, ignore_errors=True)
     with atomic_folder(fresh) as folder:
-        _write(config, found, chosen, folder)
+        result = _write(config, found, chosen, folder)
     # The old report stays until the new one is whole.
     if out.exists():
         shutil.rmtree(out)
     fresh.rename(out)
+    print(result)
     print(f"written: {config.out / 'index.html'}")
     return 0
+
+
+def read_main_result(out: Path) -> str:
+    """Return the sentence of a report in OUT; ViddaError where its report.json has none."""
+    content = read_json(out / STAMP)
+    try:
+        return str(content["main_result"])
+    except (KeyError, TypeError):
+        raise ViddaError(
+            f"{out / STAMP}: written by another version of vidda report; delete {out} and make the"
+            " report again"
+        ) from None
 
 
 def _check_out(out: Path, resume: bool) -> None:
@@ -65,7 +80,8 @@ def _check_out(out: Path, resume: bool) -> None:
 
 def _write(
     config: ReportConfig, found: FoundRuns, chosen: gallery.ChosenClips | None, folder: Path
-) -> None:
+) -> str:
+    """Write everything into a folder; return the sentence that the page begins with."""
     clips = []
     if config.gallery and chosen:
         clips = gallery.write(config.gallery, chosen, found.translations, folder)
@@ -76,11 +92,18 @@ def _write(
         _write_quality(found.translations, folder / "tables" / "quality.csv")
     stored = provenance.describe_session()
     made = read_session(stored)
-    write_text(
-        folder / "index.html", render_page(config, found, used_labels, clips, made, made.command)
-    )
-    content = {"format": FORMAT, "config": config.model_dump(mode="json"), "session": stored}
+    result = main_result(found, config.gap, used_labels)
+    media = PageMedia(write_examples(found, folder), clips)
+    page = render_page(config, found, used_labels, media, made, made.command)
+    write_text(folder / "index.html", page)
+    content = {
+        "format": FORMAT,
+        "main_result": result,
+        "config": config.model_dump(mode="json"),
+        "session": stored,
+    }
     write_text(folder / STAMP, json.dumps(content, indent=1) + "\n")
+    return result
 
 
 def _write_transfer(found: FoundTransfer, used_labels: Collection[RowTask], folder: Path) -> None:

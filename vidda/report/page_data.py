@@ -2,29 +2,23 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any
-
-import numpy as np
-from markupsafe import Markup
 
 from vidda.evaluate.transfer import ALL, TransferCell
 from vidda.evaluate.transfer_tables import TransferGrid, legend, transfer_grids
 from vidda.report.closed_gap import TaskGap, closed_gaps
-from vidda.report.found_runs import FoundRuns, FoundTest, FoundTransfer
+from vidda.report.found_runs import FoundTest, FoundTransfer
 from vidda.report.merged_seeds import MergedSeeds, merge_seeds, most_confused
+from vidda.report.paired_differences import TaskDifferences
 from vidda.report.report_config import Gap
-from vidda.report.run_records import RunRecord, TrainingRecord
-from vidda.report.svg import ChartLine, histogram, line_chart
+from vidda.report.run_records import RunRecord
+from vidda.report.svg import COLOR_CLASSES, histogram
 from vidda.report.target_label_use import RowTask, best_rows
 from vidda.report.translations import FIGURES, Translation, quartiles, worst_first
 
 MATRIX_CLASSES = 25
 """With more classes, the most frequent mistakes are shown instead of a matrix."""
 MISTAKES = 20
-POINTS = 60
-"""The training loss, which is of single batches, is averaged to about this many points."""
-COLOR_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5")
 
 View = dict[str, Any]
 """Values for the page's template, by the names that it uses."""
@@ -41,10 +35,20 @@ def transfer_view(found: FoundTransfer, used_labels: Collection[RowTask]) -> Vie
     best = best_rows([*whole.values()], used_labels)
     cells = {row_task: _cell(cell, row_task in best) for row_task, cell in whole.items()}
     confidence = found.intervals.confidence
+    rows = [
+        {
+            "name": name,
+            "cells": [cells.get((name, task)) for task in tasks],
+            "oracle": all((name, task) in used_labels for task in tasks if (name, task) in cells),
+        }
+        for name in names
+        if any((name, task) in cells for task in tasks)
+    ]
     return {
         "confidence": f"{confidence:.0%}",
         "legend": legend(found.cells, found.epochs, confidence),
-        "rows": [{"name": n, "cells": [cells.get((n, task)) for task in tasks]} for n in names],
+        "rows": [row for row in rows if not row["oracle"]],
+        "oracles": [row for row in rows if row["oracle"]],
         "tasks": [
             {
                 "name": task,
@@ -70,6 +74,38 @@ def _cell(cell: TransferCell, best: bool) -> View:
         "sign": "" if cell.bootstrap else "w",
         "best": best,
         "seeds": cell.runs,
+    }
+
+
+def difference_view(tasks: Sequence[TaskDifferences], source: str) -> View | None:
+    """Return gains over the source's row by task, and the differences of all pairs of each task.
+
+    source: name of its row. None without any pair.
+    """
+    if not tasks:
+        return None
+    names = dict.fromkeys(name for task in tasks for name in task.rows)
+    gains = [
+        {"name": name, "cells": [task.by_pair.get((name, source)) for task in tasks]}
+        for name in names
+        if name != source
+    ]
+    return {
+        "source": source,
+        "tasks": [task.task for task in tasks],
+        "gains": [row for row in gains if any(row["cells"])],
+        "pairs": [
+            {
+                "task": task.task,
+                "others": task.others,
+                "rows": [
+                    {"name": row, "cells": [task.by_pair.get((row, o)) for o in task.others]}
+                    for row in task.rows
+                ],
+            }
+            for task in tasks
+            if len(task.others) > 1 and len(task.rows) > 2
+        ],
     }
 
 
@@ -183,54 +219,6 @@ def tested_views(tested: Sequence[FoundTest]) -> list[View]:
         }
         for one in tested
     ]
-
-
-def curve_views(found: FoundRuns) -> list[View]:
-    """Return charts of loss and accuracy, for the runs of each row and task and each other run."""
-    groups: dict[tuple[Path, ...], dict[str, list[str]]] = {}
-    for row in found.transfer.transfer.rows if found.transfer else ():
-        for task, paths in row.runs.items():
-            group = tuple(path for path in paths if path in found.trainings)
-            if group:
-                groups.setdefault(group, {}).setdefault(row.name, []).append(task)
-    grouped = {path for group in groups for path in group}
-    views = []
-    for group, rows in groups.items():
-        title = "; ".join(f"{name} ({', '.join(tasks)})" for name, tasks in rows.items())
-        views.append(_curves(title, [found.trainings[path] for path in group]))
-    rest = [path for path in found.trainings if path not in grouped]
-    return views + [_curves(path.name, [found.trainings[path]]) for path in rest]
-
-
-def _curves(title: str, group: Sequence[TrainingRecord]) -> View:
-    losses = [ChartLine(_averaged(t.curve("train/loss")), "s0") for t in group]
-    losses += [ChartLine(t.curve("epoch/val_loss"), "s1") for t in group]
-    scores = [ChartLine(_percent(t.curve("epoch/val_accuracy")), "s1", _mark(t)) for t in group]
-    charts: list[Markup] = []
-    if losses := [line for line in losses if line.points]:
-        charts.append(line_chart(losses, x="steps", y="loss", title=f"Loss of {title}"))
-    if scores := [line for line in scores if line.points]:
-        label = f"Validation accuracy of {title}"
-        charts.append(
-            line_chart(scores, x="steps", y="validation accuracy, %", title=label, limits=(0, 100))
-        )
-    count = f"{len(group)} seeds" if len(group) > 1 else "1 run"
-    return {"title": title, "runs": count, "charts": charts}
-
-
-def _mark(training: TrainingRecord) -> int | None:
-    """Return the index of the selected epoch's point; None unless every epoch has a point."""
-    points = len(training.curve("epoch/val_accuracy"))
-    return training.selected if training.last == points - 1 else None
-
-
-def _percent(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    return [(step, 100 * share) for step, share in points]
-
-
-def _averaged(points: Sequence[tuple[float, float]]) -> list[tuple[float, float]]:
-    parts = np.array_split(np.array(points), POINTS) if len(points) > POINTS else []
-    return [(float(p[:, 0].mean()), float(p[:, 1].mean())) for p in parts] or [*points]
 
 
 def quality_view(translations: Mapping[str, Translation], worst: int) -> View | None:

@@ -9,6 +9,9 @@ from markupsafe import Markup
 
 WIDTH, HEIGHT = 360, 210
 LEFT, RIGHT, TOP, BOTTOM = 44, 12, 22, 36
+COLOR_CLASSES = ("s0", "s1", "s2", "s3", "s4", "s5")
+DASH_CLASSES = ("", "d1", "d2")
+"""Classes of the style sheet, for colors and for dashes."""
 
 
 @dataclass(frozen=True, slots=True)

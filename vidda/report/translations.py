@@ -101,23 +101,28 @@ def read_translation(path: Path) -> Translation:
     return Translation(path, records, clips)
 
 
-def worst_first(translation: Translation) -> list[ClipFigures]:
-    """Return failed, then rejected, then kept clips, each by their mean rank over the figures.
+def mean_ranks(translation: Translation) -> dict[str, float]:
+    """Return each clip's mean rank over the figures, 0 to 1, by id; the higher the worse.
 
     A clip's rank in a figure is the share of clips that are better; figures that it lacks do not
-    count.
+    count, and a clip without any has rank 0.
     """
-    clips = sorted(translation.clips.values(), key=lambda clip: clip.id)
-    ranks: dict[str, list[float]] = {clip.id: [] for clip in clips}
+    ranks: dict[str, list[float]] = {name: [] for name in sorted(translation.clips)}
     for name in translation.figures():
         sign = FIGURES[name].sign
         values = np.sort(sign * translation.values(name))
-        for clip in clips:
-            value = clip.quality.get(name)
+        for clip, own in ranks.items():
+            value = translation.clips[clip].quality.get(name)
             if value is not None:
-                ranks[clip.id].append(np.searchsorted(values, sign * value) / len(values))
-    badness = {name: float(np.mean(own)) if own else 0.0 for name, own in ranks.items()}
-    return sorted(clips, key=lambda clip: (STATUSES.index(clip.status), -badness[clip.id]))
+                own.append(np.searchsorted(values, sign * value) / len(values))
+    return {clip: float(np.mean(own)) if own else 0.0 for clip, own in ranks.items()}
+
+
+def worst_first(translation: Translation) -> list[ClipFigures]:
+    """Return failed, then rejected, then kept clips, each by their mean rank over the figures."""
+    ranks = mean_ranks(translation)
+    clips = (translation.clips[name] for name in ranks)
+    return sorted(clips, key=lambda clip: (STATUSES.index(clip.status), -ranks[clip.id]))
 
 
 def quartiles(values: np.ndarray) -> Sequence[float]:

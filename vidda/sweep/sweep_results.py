@@ -15,6 +15,7 @@ import numpy as np
 
 from vidda.config import dump
 from vidda.data.saved_predictions import SavedPredictions, save_predictions
+from vidda.evaluate.gains import Gain, compute_gains, gain_grid
 from vidda.evaluate.job import EvaluateConfig
 from vidda.evaluate.transfer import (
     EpochCell,
@@ -34,7 +35,6 @@ from vidda.evaluate.transfer_tables import (
 )
 from vidda.files import write_text
 from vidda.run import RunFolder
-from vidda.sweep.gains import Gain, compute_gains, gain_grid
 from vidda.sweep.sweep_config import SweepConfig
 from vidda.sweep.trial_results import chosen_rows, read_test_predictions
 from vidda.sweep.trial_table import TrialRow

@@ -15,30 +15,23 @@ import torch
 from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.camera_statistics import CameraStatistics
-from vidda.control.clip_size import output_size
-from vidda.control.controls import ControlReader, Controls
 from vidda.control.flow import DisConfig
 from vidda.control.full_disk import FullDiskError, detect_full_disk
 from vidda.control.keypoints import NobodyError, empty_pose
-from vidda.control.mask import has_mask, person_mask
 from vidda.data.derived import describe_files
 from vidda.data.frame_sampling import clip_rng
-from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside, sha256
 from vidda.sidecar import write_sidecar
 from vidda.translate.backbone import Backbone
 from vidda.translate.box_columns import box_columns
-from vidda.translate.clip_job import ClipJob, pad_clip
+from vidda.translate.clip_translator import ClipTranslator, SourceClip, use_device
 from vidda.translate.comparison_sheets import write_comparisons
-from vidda.translate.identity import clip_seed
 from vidda.translate.outputs import ClipPaths, ClipResult, ClipStatus
-from vidda.translate.prompts import Prompts
 from vidda.translate.quality import defects, measure_quality
 from vidda.translate.shards import Group
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
-from vidda.video.info import VideoInfo
 
 log = logging.getLogger("vidda")
 
@@ -71,16 +64,6 @@ class WorkerResult:
     why: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class SourceClip:
-    """A clip that was read: its video's properties, its frames' numbers, and the model's inputs."""
-
-    clip: ClipRecord
-    info: VideoInfo
-    numbers: np.ndarray
-    job: ClipJob
-
-
 class Worker:
     """A worker that translates groups of clips and writes their files.
 
@@ -90,16 +73,10 @@ class Worker:
     def __init__(self, setup: WorkerSetup, device: str) -> None:
         config = setup.config
         self._setup, self._config = setup, config
-        chosen = torch_device(device, "device")
-        if chosen.type == "cuda" and chosen.index is not None:
-            # So that other `auto` devices use this GPU too, not the first one.
-            torch.cuda.set_device(chosen)
-        self._controls = ControlReader(config.control, config.cache, config.backbone.flows)
-        self._controls.load()
+        chosen = use_device(device)
         self._flow = (config.control.flow or DisConfig()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
-        self._prompts = Prompts(config.prompt, setup.classes)
-        self._translator = setup.backbone.load(chosen)
+        self._clips = ClipTranslator(config, setup.backbone, setup.classes, chosen)
 
     def run(self, groups: Iterable[Group]) -> Iterator[list[WorkerResult]]:
         """Translate groups in turn, reading the next group while the model works; yield each one's
@@ -126,7 +103,7 @@ class Worker:
         for clip in group:
             try:
                 with detect_full_disk(self._config.out):
-                    read.append(self._read(clip))
+                    read.append(self._clips.read(clip, self._setup.root))
             except FullDiskError:
                 raise
             except (ViddaError, torch.OutOfMemoryError) as error:
@@ -147,49 +124,12 @@ class Worker:
             failed += self._translate(list(same_size))
         return failed
 
-    def _read(self, clip: ClipRecord) -> SourceClip:
-        """Read a clip's frames, and compute its controls, prompt and mask."""
-        config, root = self._config, self._setup.root
-        path = inside(root, clip.path)
-        info = video.probe(path)
-        numbers = config.frames.pick(info.frames)
-        frames = video.read(
-            path, numbers, output_size(info, config.size, self._setup.backbone.multiple)
-        )
-        controls = self._controls.read(frames, clip, root, numbers)
-        job = ClipJob(
-            frames=frames,
-            controls=controls,
-            prompt=self._prompts.of(clip),
-            negative=config.prompt.negative,
-            seed=clip_seed(config.seed, clip.id),
-            mask=self._mask(clip, controls, frames, numbers),
-        )
-        return SourceClip(clip, info, numbers, job)
-
-    def _mask(
-        self, clip: ClipRecord, controls: Controls, frames: np.ndarray, numbers: np.ndarray
-    ) -> np.ndarray | None:
-        """Return the person's mask (T, H, W) where the model keeps the person, or a sheet can show
-        it.
-        """
-        config, root = self._config, self._setup.root
-        if not config.backbone.keeps_person and not (
-            "sheet" in config.show and has_mask(clip, root)
-        ):
-            return None
-        height, width = frames.shape[1:3]
-        threshold = config.control.threshold
-        return person_mask(
-            clip, root, controls.pose, height, width, numbers, config.mask_grow, threshold
-        )
-
     def _translate(self, sources: Sequence[SourceClip]) -> list[WorkerResult]:
         """Translate clips of one size together, or each alone where that fails; return their
         results.
         """
         try:
-            translated = self._run_backbone([source.job for source in sources])
+            translated = self._clips.run([source.job for source in sources])
         except (ViddaError, torch.OutOfMemoryError) as error:
             reason = " ".join(str(error).split())
             if len(sources) == 1:
@@ -200,13 +140,6 @@ class Worker:
         else:
             return [self._finish(*pair) for pair in zip(sources, translated, strict=True)]
         return [done for source in sources for done in self._translate([source])]
-
-    def _run_backbone(self, jobs: Sequence[ClipJob]) -> list[np.ndarray]:
-        """Return the model's output for clips, padded to the length that it takes and cut back."""
-        frames = self._setup.backbone.frames
-        padded = [pad_clip(job, frames(len(job.frames))) for job in jobs]
-        translated = self._translator.translate(padded)
-        return [clip[: len(job.frames)] for clip, job in zip(translated, jobs, strict=True)]
 
     def _finish(self, source: SourceClip, frames: np.ndarray) -> WorkerResult:
         """Measure and write a translated clip; an error makes it a failed one.

@@ -1,7 +1,7 @@
 """Reading and writing of video: decord and PyAV read, PyAV writes."""
 
 from vidda.video.info import VideoInfo
-from vidda.video.reading import READER, check, probe, read, stream
+from vidda.video.reading import READER, check, probe, read, require_frames, resize, stream
 from vidda.video.video_error import VideoError
 from vidda.video.writing import write, write_clip, write_png
 
@@ -12,6 +12,8 @@ __all__ = [
     "check",
     "probe",
     "read",
+    "require_frames",
+    "resize",
     "stream",
     "write",
     "write_clip",

@@ -71,11 +71,19 @@ def display_size(width: int, height: int, ratio: Fraction, rotation: int) -> tup
 def orient_and_resize(info: VideoInfo, frame: np.ndarray, height: int, width: int) -> np.ndarray:
     """Return a decoded frame, (H, W, 3) uint8, rotated, mirrored and resized to (height, width).
 
-    info: gives rotation and mirroring. Area averaging shrinks, bilinear interpolation enlarges.
+    info: gives rotation and mirroring. See `resize_frame`.
     """
     frame = np.rot90(frame, -info.rotation // 90)
     if info.mirrored:
         frame = frame[:, ::-1]
+    return resize_frame(frame, height, width)
+
+
+def resize_frame(frame: np.ndarray, height: int, width: int) -> np.ndarray:
+    """Return a frame, (H, W, 3) uint8, at (height, width) pixels.
+
+    Area averaging shrinks, bilinear interpolation enlarges.
+    """
     if frame.shape[:2] == (height, width):
         return frame
     shrinks = height <= frame.shape[0] and width <= frame.shape[1]

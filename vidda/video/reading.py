@@ -13,7 +13,7 @@ from vidda.video.decode import (
     decode_with_decord,
     decode_with_pyav,
 )
-from vidda.video.display import orient_and_resize
+from vidda.video.display import orient_and_resize, resize_frame
 from vidda.video.index import Index, index_of
 from vidda.video.info import VideoInfo
 from vidda.video.video_error import VideoError
@@ -32,8 +32,8 @@ MAX_DECODED_SHARE = 0.5
 def probe(path: Path | str) -> VideoInfo:
     """Return the facts of a video, image or folder of frames, from its packets and first frame.
 
-    A file whose packets cannot be counted as frames is decoded once. Raises VideoError where the
-    file is missing, empty, truncated, or no video.
+    path: of the file. A file whose packets cannot be counted as frames is decoded once. Raises
+    VideoError where the file is missing, empty, truncated, or no video.
     """
     return index_of(Path(path)).info
 
@@ -41,7 +41,7 @@ def probe(path: Path | str) -> VideoInfo:
 def check(path: Path | str) -> VideoInfo:
     """Decode every frame of a video or image and return its facts.
 
-    Raises VideoError exactly where reading all frames does.
+    path: of the file. Raises VideoError exactly where reading all frames does.
     """
     index = index_of(Path(path))
     if index.info.reader == "pillow":
@@ -67,9 +67,10 @@ def read(
     of a video are those that PyAV decodes in order: files that are odd but decode are read, and
     `VideoInfo.notes` lists the oddities. Animated WebP and PNG have several frames, as GIF has.
 
-    indices: frame numbers in 0..frames-1, in any order, repeats allowed; None for all frames.
-    size: (height, width) in pixels, or the length of the shorter side with the shape kept, or None
-    for the video's own. Frames are shrunk by area averaging and enlarged bilinearly.
+    path: of the file. indices: frame numbers in 0..frames-1, in any order, repeats allowed; None
+    for all frames. size: (height, width) in pixels, or the length of the shorter side with the
+    shape kept, or None for the video's own. Frames are shrunk by area averaging and enlarged
+    bilinearly.
     checked: whether the file passed `check` since it was written, so that damage is not searched.
 
     Raises VideoError. The choice of the reader never changes a pixel. Decord reads requests that
@@ -79,7 +80,7 @@ def read(
     """
     index = index_of(Path(path))
     numbers = _numbers(index.info, indices)
-    height, width = _target(index.info, size)
+    height, width = _target(index.info.height, index.info.width, size, index.info.path)
     wanted, inverse = np.unique(numbers, return_inverse=True)
     out = np.empty((len(wanted), height, width, 3), np.uint8)
     row_of = {int(number): row for row, number in enumerate(wanted)}
@@ -96,9 +97,30 @@ def stream(path: Path | str, size: Size = None) -> Iterator[np.ndarray]:
     VideoError.
     """
     index = index_of(Path(path))
-    height, width = _target(index.info, size)
+    height, width = _target(index.info.height, index.info.width, size, index.info.path)
     for _, frame in _frames(index, list(range(index.info.frames)), checked=False):
         yield orient_and_resize(index.info, frame, height, width)
+
+
+def resize(frames: np.ndarray, size: Size) -> np.ndarray:
+    """Return frames at the size at which `read` would give them, (T, height, width, 3) uint8.
+
+    frames: (T, H, W, 3) uint8. size: as in `read`. Raises VideoError for a size below 1 pixel.
+    """
+    height, width = _target(frames.shape[1], frames.shape[2], size, "frames")
+    return np.stack([resize_frame(frame, height, width) for frame in frames])
+
+
+def require_frames(frames: np.ndarray, what: str = "frames") -> None:
+    """Raise VideoError unless an array is of RGB frames, (T, H, W, 3) uint8, at least one.
+
+    what: its name in the message.
+    """
+    if frames.ndim != 4 or frames.shape[-1] != 3 or frames.dtype != np.uint8 or not frames.size:
+        raise VideoError(
+            f"{what}: an array of {frames.dtype}, {frames.shape}; give RGB frames, (T, H, W, 3)"
+            " uint8 with T of 1 or more"
+        )
 
 
 def _frames(index: Index, wanted: list[int], checked: bool) -> Iterator[NumberedFrame]:
@@ -148,15 +170,18 @@ def _numbers(info: VideoInfo, indices: Sequence[int] | np.ndarray | None) -> np.
     return numbers
 
 
-def _target(info: VideoInfo, size: Size) -> tuple[int, int]:
-    """Return the height and width in pixels of the frames to return; see `read`."""
+def _target(height: int, width: int, size: Size, what: object) -> tuple[int, int]:
+    """Return the height and width in pixels at which to give frames of (height, width).
+
+    size: see `read`. what: the frames' name in a message.
+    """
     if size is None:
-        return info.height, info.width
+        return height, width
     if isinstance(size, int):
-        scale = size / min(info.height, info.width)
-        height, width = round(info.height * scale), round(info.width * scale)
+        scale = size / min(height, width)
+        height, width = round(height * scale), round(width * scale)
     else:
         height, width = size
     if min(height, width) < 1:
-        raise VideoError(f"{info.path}: size {size} is not in pixels above 0")
+        raise VideoError(f"{what}: size {size} is not in pixels above 0")
     return height, width

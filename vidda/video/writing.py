@@ -81,7 +81,8 @@ def write_clip(path: Path, frames: np.ndarray, fps: float, crf: int | None) -> N
 def write_png(path: Path, frames: np.ndarray, fps: float = 0.0) -> None:
     """Write frames (T, H, W, 3) uint8 RGB as a PNG, atomically; several as an animated one.
 
-    fps: frames per second, above 0 where T is more than 1. Every value is kept. Raises VideoError.
+    path: of the file. fps: frames per second, above 0 where T is more than 1. Every value is kept.
+    Raises VideoError.
     """
     if len(frames) == 1:
         _, content = cv2.imencode(".png", cv2.cvtColor(frames[0], cv2.COLOR_RGB2BGR))

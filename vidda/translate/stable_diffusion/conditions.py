@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
+from einops import rearrange
 
 from vidda.control.controls import Controls
 from vidda.errors import ViddaError
@@ -29,14 +30,14 @@ class Conditions:
         self._clip = torch.tensor([c for c, _ in self._positions], device=self._device)
         prompts = [clip.negative for clip in clips] + [clip.prompt for clip in clips]
         states = encoder.encode(prompts)
-        self._text = states.to(self._dtype).unflatten(0, (2, len(clips)))
+        self._text = rearrange(states.to(self._dtype), "(p b) n c -> p b n c", p=2)
 
     def text(self, frames: torch.Tensor, passes: int) -> torch.Tensor:
         """Return the encoded prompts of frames (B,), (passes x B, tokens, width).
 
         passes: 1 for the prompts alone, 2 for the negative prompts followed by the prompts.
         """
-        return self._text[2 - passes :, self._clip[frames]].flatten(0, 1)
+        return rearrange(self._text[2 - passes :, self._clip[frames]], "p b n c -> (p b) n c")
 
     def control_images(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
         """Return the control images of B frames for a ControlNet, (B, 3, H, W) in [0, 1].

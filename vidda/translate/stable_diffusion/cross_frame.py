@@ -2,6 +2,7 @@
 
 import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
+from einops import rearrange
 from torch import nn
 from torch.nn import functional as F
 
@@ -42,27 +43,24 @@ class CrossFrameProcessor:
         diffusers passes the other two to every processor; in self-attention they are None.
         """
         chunk, passes = self._step.chunk, self._step.passes
-        batch, tokens, channels = hidden_states.shape
-        source = hidden_states.view(passes, batch // passes, tokens, channels)
-        if len(chunk.source) < batch // passes:
+        source = rearrange(hidden_states, "(p b) n c -> p b n c", p=passes)
+        if len(chunk.source) < source.shape[1]:
             source = source[:, chunk.source]
-        source = source.flatten(0, 1)
+        source = rearrange(source, "p b n c -> (p b) n c")
         rows = [
-            projected.view(passes, len(chunk.source), *projected.shape[1:])
+            rearrange(projected, "(p b) n c -> p b n c", p=passes)
             for projected in (attn.to_k(source), attn.to_v(source))
         ]
         if self.kept is not None:
             rows = [torch.cat(pair, dim=1) for pair in zip(self.kept, rows, strict=True)]
-        query = attn.to_q(hidden_states).unflatten(-1, (attn.heads, -1))
-        key, value = (
-            row[:, chunk.context.flatten()].view(batch, -1, attn.heads, query.shape[-1])
+        query = rearrange(attn.to_q(hidden_states), "b n (h c) -> b h n c", h=attn.heads)
+        key, value = (  # of a frame's context, k frames, all tokens
+            rearrange(row[:, chunk.context], "p b k n (h c) -> (p b) h (k n) c", h=attn.heads)
             for row in rows
         )
         self.kept = (rows[0][:, chunk.keep], rows[1][:, chunk.keep])
-        attended = F.scaled_dot_product_attention(
-            query.transpose(1, 2), key.transpose(1, 2), value.transpose(1, 2), scale=attn.scale
-        )
-        out = attn.to_out[0](attended.transpose(1, 2).flatten(2))
+        attended = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
+        out = attn.to_out[0](rearrange(attended, "b h n c -> b n (h c)"))
         return attn.to_out[1](out)
 
 

@@ -7,7 +7,6 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.translate.stable_diffusion.latents import blur_mask
 from vidda.translate.stable_diffusion.sampling_start import StartInputs, add_noise, alpha_bar
 
 Feather = Annotated[float, Field(ge=0.0)]
@@ -77,6 +76,9 @@ class KeepPixels(Config):
 
         frames, source: (T, H, W, 3) uint8. mask: (T, H, W) bool.
         """
+        # It imports diffusers, which this config alone does not need.
+        from vidda.translate.stable_diffusion.latents import blur_mask
+
         for frame, original, inside in zip(frames, source, mask, strict=True):
             hard = torch.from_numpy(inside)[None, None].float()
             share = blur_mask(hard, self.feather)[0, 0, ..., None].numpy()

@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import torch
 from diffusers import AutoencoderTiny
+from einops import rearrange
 from torch.nn import functional as F
 from torchvision.transforms.v2.functional import gaussian_blur
 
@@ -78,7 +79,7 @@ def blur_mask(mask: torch.Tensor, deviation: float) -> torch.Tensor:
 
 
 def _encode_mode(vae: Any, frames: np.ndarray) -> torch.Tensor:
-    pixels = torch.from_numpy(frames).to(vae.device).permute(0, 3, 1, 2).to(vae.dtype)
+    pixels = rearrange(torch.from_numpy(frames).to(vae.device), "t h w c -> t c h w").to(vae.dtype)
     encoded = vae.encode(pixels / 127.5 - 1.0)
     latents = encoded.latents if isinstance(vae, AutoencoderTiny) else encoded.latent_dist.mode()
     scaled: torch.Tensor = latents.float() * vae.config.scaling_factor
@@ -93,5 +94,5 @@ def _decode_pixels(vae: Any, latents: torch.Tensor) -> np.ndarray:
             "the decoded frames have values that are not finite; take bf16 or fp32 instead of fp16"
         )
     levels = ((pixels / 2 + 0.5).clamp(0, 1) * 255).round().to(torch.uint8)
-    result: np.ndarray = levels.permute(0, 2, 3, 1).cpu().numpy()
+    result: np.ndarray = rearrange(levels, "t c h w -> t h w c").cpu().numpy()
     return result

@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar, Literal, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
 from pydantic import Field
@@ -16,11 +16,9 @@ from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
 from vidda.translate.stable_diffusion.keep_person import KeepLatents
-from vidda.translate.stable_diffusion.loading import load_models
 from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
 from vidda.translate.stable_diffusion.noise import FlowWarpedNoise
 from vidda.translate.stable_diffusion.prompt_encoder import overlong_prompts
-from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
 from vidda.translate.stable_diffusion.sampling_start import set_timesteps
 from vidda.translate.stable_diffusion.vocabulary import load_vocabulary
@@ -30,6 +28,9 @@ from vidda.translate.stable_diffusion.weights_config import (
     WeightsConfig,
 )
 from vidda.weights import Folder
+
+if TYPE_CHECKING:
+    from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 
 CONTROLNET = "controlnet_{}"
 """The folder of a ControlNet inside a base that holds all models, by kind."""
@@ -220,8 +221,12 @@ class StableDiffusion:
         """Return the TFLOP of translating so many pixels; None for UNets that were not counted."""
         return cost.teraflops(self.config.sampling, self.config.weights, self.files, pixels)
 
-    def load(self, device: torch.device) -> StableDiffusionTranslator:
+    def load(self, device: torch.device) -> "StableDiffusionTranslator":
         """Load all models onto a device; raise ViddaError when one cannot be loaded."""
+        # They import diffusers, which a config that is only checked does not need.
+        from vidda.translate.stable_diffusion.loading import load_models
+        from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
+
         config = self.config
         models = load_models(config.weights, device, torch_dtype(config.precision), self.files)
         return StableDiffusionTranslator(models, config.sampling)

@@ -4,8 +4,8 @@ import numpy as np
 import pytest
 
 from vidda.data.saved_predictions import SavedPredictions
+from vidda.evaluate.gains import compute_gains, gain_grid
 from vidda.evaluate.summary import Intervals
-from vidda.sweep.gains import compute_gains, gain_grid
 from vidda.types import Predictions
 
 SUBJECTS = np.repeat(["a", "b", "c", "d"], 5)
