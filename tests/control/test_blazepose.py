@@ -19,6 +19,7 @@ from vidda.control.blazepose_networks import (
     box_region,
 )
 from vidda.control.blazepose_people import BlazePoseBoxes
+from vidda.control.boxes import WholeFrame
 from vidda.control.keypoints import NobodyError
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
@@ -131,6 +132,21 @@ def test_boxes_are_around_the_mask(tmp_path: Path) -> None:
     nobody = BlazePoseBoxes(weights=networks(tmp_path / "none", cells=())).build()
     with pytest.raises(NobodyError, match=r"lower pose\.boxes\.threshold"):
         nobody.find(picture()[None], CLIP, tmp_path, None)
+
+
+def test_masks_are_found_frame_by_frame(tmp_path: Path) -> None:
+    source = BlazePoseConfig(weights=networks(tmp_path)).build()
+    found = list(source.find_masks((picture() for _ in range(2)), CLIP, tmp_path))
+    opened = BlazePoseNetworks(tmp_path)
+    expected = opened.person(picture(), opened.detect(picture())[0]).mask(112, 224)
+    assert [masks.shape for masks in found] == [(1, 112, 224)] * 2
+    np.testing.assert_array_equal(found[0][0], expected)
+    boxed = BlazePoseConfig(weights=tmp_path, boxes=WholeFrame()).build()
+    (masks,) = boxed.find_masks(iter([picture()]), CLIP, tmp_path)
+    assert masks.shape == (1, 112, 224) and masks.max() > 0.99
+    nobody = BlazePoseConfig(weights=networks(tmp_path / "none", cells=())).build()
+    (masks,) = nobody.find_masks(iter([picture()]), CLIP, tmp_path)
+    assert masks.shape == (0, 112, 224)
 
 
 def test_nobody_is_an_error_of_the_clip(tmp_path: Path) -> None:

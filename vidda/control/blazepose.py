@@ -5,6 +5,7 @@ first: `boxes.name=detector`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
 from pathlib import Path
 from typing import Literal
 
@@ -104,12 +105,9 @@ class BlazePose:
         """
         if boxes is None and self._boxes is not None:
             boxes = self._boxes.find(frames, clip, root, indices)
-        config = self.config
         found: Iterator[Sequence[BlazePerson | None]]
         if boxes is None:
-            found = follow_people(
-                self._networks, frames, config.people, config.detected, config.followed
-            )
+            found = self._followed(frames)
         else:
             found = (
                 [self._in_box(frame, box) for box in row]
@@ -126,19 +124,29 @@ class BlazePose:
 
         Arguments and result as in `vidda.control.mask_source.MaskSource.find_masks`.
         """
-        before: list[BlazePerson] = []
-        for t, frame in enumerate(frames):
-            if self._boxes is None:
-                people = before = self._in_picture(frame, before)
-            else:
-                try:
-                    boxes = self._boxes.find(frame[None], clip, root, np.array([t]))[0]
-                except NobodyError:
-                    boxes = np.empty((0, 4))
-                found = [self._in_box(frame, box) for box in boxes]
-                people = [person for person in found if person is not None]
-            masks = [person.mask(*frame.shape[:2]) for person in people]
+        frames, inspected = tee(frames)
+        found = self._in_boxes(inspected, clip, root) if self._boxes else self._followed(inspected)
+        for frame, people in zip(frames, found, strict=True):
+            masks = [person.mask(*frame.shape[:2]) for person in people if person is not None]
             yield np.array(masks, np.float32).reshape(-1, *frame.shape[:2])
+
+    def _followed(self, frames: Iterable[np.ndarray]) -> Iterator[Sequence[BlazePerson | None]]:
+        config = self.config
+        return follow_people(
+            self._networks, frames, config.people, config.detected, config.followed
+        )
+
+    def _in_boxes(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[Sequence[BlazePerson | None]]:
+        """Yield the people in the boxes of each frame, of which boxes are asked one by one."""
+        assert self._boxes is not None
+        for t, frame in enumerate(frames):
+            try:
+                boxes = self._boxes.find(frame[None], clip, root, np.array([t]))[0]
+            except NobodyError:
+                boxes = np.empty((0, 4))
+            yield [self._in_box(frame, box) for box in boxes]
 
     def _in_box(self, frame: np.ndarray, box: np.ndarray) -> BlazePerson | None:
         if not np.isfinite(box).all():

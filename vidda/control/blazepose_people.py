@@ -1,6 +1,6 @@
 """People by BlazePose over the frames of a clip, and the boxes around them."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -69,15 +69,15 @@ class BlazePoseDetector:
 
 def follow_people(
     networks: BlazePoseNetworks,
-    frames: np.ndarray,
+    frames: Iterable[np.ndarray],
     most: int,
     detected: float,
     followed: float,
 ) -> Iterator[list[BlazePerson]]:
     """Yield the people in each frame, the surest first: detected, or followed from the one before.
 
-    frames: (T, H, W, 3) uint8 RGB. most: people kept in each frame. detected, followed: lowest
-    scores of a person by the detector, and in a crop.
+    frames: (H, W, 3) uint8 RGB each, in order. most: people kept in each frame. detected, followed:
+    lowest scores of a person by the detector, and in a crop.
     """
     before: list[BlazePerson] = []
     for frame in frames:

@@ -86,12 +86,14 @@ def _clips_by_manifest(
         config = stage.config
         if isinstance(config, RandomizeConfig | CameraJobConfig):
             versions = plan_versions(clips[config.input], config.copies)
-            made = (one.record(config.name, domain=one.clip.domain) for one in versions)
+            made: Iterable[ClipRecord] = (
+                one.record(config.name, domain=one.clip.domain) for one in versions
+            )
         elif isinstance(config, TranslateConfig):
             # Ids end with a digest of the translation, which is known once its weights are.
             made = (replace(clip, id=f"{clip.id}@") for clip in _chosen(stage, config, clips))
         elif isinstance(config, MaskJobConfig):
-            made = iter(clips[config.input].clips)
+            made = clips[config.input].clips
         else:
             continue
         clips[config.out / "manifest.csv"] = _manifest(listing, made)
