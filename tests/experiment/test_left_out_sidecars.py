@@ -11,6 +11,7 @@ from tests.trees import SYN_A
 from tests.trees import prepare as prepare_tree
 from vidda.errors import ViddaError
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
+from vidda.experiment.gpu_hours import estimate_gpu_hours
 
 ARMS = {
     "source only": {"data": ["source"]},
@@ -87,6 +88,10 @@ def test_a_variant_with_masks_gives_them_to_those_that_are_made_of_it(
         assert stage.inputs == (masks.out / "manifest.csv",)
     first = made[randomized[0].config.input.parent].config
     assert (first.source.people, first.people) == (3, "main")
+    known, prepared = found.known, Path(content["out"]) / "prepared"
+    assert known.listing is not None
+    lines, _ = estimate_gpu_hours(found.stages, known.listing, known.experiments, prepared, 1.0)
+    assert [line.partition(":")[0] for line in lines] == ["train tiny", "evaluate tiny"]
 
 
 def test_what_the_first_sidecar_holds_decides(tmp_path: Path, weights: Path) -> None:
