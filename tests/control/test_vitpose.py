@@ -11,7 +11,9 @@ from PIL import Image
 from transformers import AutoImageProcessor, VitPoseForPoseEstimation
 
 from tests.clips import moving
-from tests.tiny_transformers import write_vitpose
+from tests.tiny_transformers import write_detector, write_vitpose
+from vidda import video
+from vidda.cli import main
 from vidda.control.keypoints import JOINTS, Pose
 from vidda.control.vitpose import VitPoseConfig, mirrored_joints
 from vidda.errors import ViddaError
@@ -141,6 +143,22 @@ def write_dot_finder(folder: Path) -> None:
         model.head.conv.weight[:, 0, 1, 1] = 1000.0
     model.config.backbone_config.layer_norm_eps = 1e6  # so that brightness stays
     model.save_pretrained(folder)
+
+
+def test_vidda_control_draws_the_poses_of_detected_people(tmp_path: Path, folder: Path) -> None:
+    video.write(tmp_path / "clip.mp4", moving(3, 64, 96), 8.0)
+    write_detector(tmp_path / "detector", "d_fine")
+    places = [f"pose.weights.path={folder}", f"pose.boxes.weights.path={tmp_path}/detector"]
+    status = main(
+        [
+            *("control", str(tmp_path / "clip.mp4"), str(tmp_path / "out"), "size=null"),
+            *("pose.name=vitpose", "pose.weights.name=folder", "pose.boxes.name=detr"),
+            *("pose.boxes.weights.name=folder", "pose.boxes.people=2", *places),
+        ]
+    )
+    assert status == 0
+    drawn = video.read(tmp_path / "out" / "clips" / "clip.mp4" / "pose.mp4")
+    assert drawn.shape == (3, 64, 96, 3) and drawn.max() > 100
 
 
 def test_other_models_are_refused_in_a_line(tmp_path: Path) -> None:

@@ -27,9 +27,9 @@ FILES = (
 
 
 class TransformersModelConfig(Config):
-    """The place and the use of a model of transformers.
+    """Base of the configs of estimators that are models of transformers.
 
-    Its weights are safetensors, and no code of its repository is run.
+    Only safetensors are read, and no code of a repository is run.
     """
 
     weights: SourceConfig = Field(description="folder or hub repository of the model")
