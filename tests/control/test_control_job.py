@@ -337,7 +337,10 @@ def test_flow_that_nobody_asked_for_is_that_of_the_sheet_alone(
         assert arrays.files == ["edges"]
     output = capsys.readouterr()
     assert "controls: 12/12 frames, " in output.err and "ETA 0 s, clip 1/1" in output.err
-    assert "no poses: pose is null; pose.name=sidecar, mmpose or onnx adds them" in output.out
+    assert (
+        "no poses: pose is null; pose.name=sidecar, mmpose, onnx, blazepose or vitpose adds them"
+        in output.out
+    )
     assert "optical flow only on sheets; flow.name=dis or raft gives every frame's" in output.out
 
 

@@ -97,7 +97,7 @@ def load_transformers_model(
     with _one_line(folder):
         sizes: Any = transformers.AutoConfig.from_pretrained(folder, **local)
     wanted, found = classes.get(sizes.model_type), sizes.architectures or []
-    if wanted not in found:
+    if wanted is None or wanted not in found:
         raise ViddaError(
             f"{folder}: holds a {_few(found) or 'model of no known class'}; {key}.weights names a"
             f" model for {job} ({_few(classes.values())})"

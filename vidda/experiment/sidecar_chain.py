@@ -26,8 +26,7 @@ def sidecar_need(config: VariantConfig) -> str | None:
             return "the masks of vidda randomize"
         case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
             return (
-                "the poses of control.pose (or choose control.pose.name=mmpose, onnx, blazepose or"
-                " vitpose)"
+                "the poses of control.pose (or choose control.pose.name=mmpose, onnx or blazepose)"
             )
         case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
             return "the masks of keep_person (or choose control.pose)"
