@@ -109,6 +109,7 @@ def test_what_a_comment_advises_gives_a_valid_config(file: Path, overrides: list
 
 def test_the_comments_are_found() -> None:
     found = {(case.values[0].name, *case.values[1]) for case in cases()}
+    vitpose = "usyd-community/vitpose-base-simple"
     names = ("dreambooth.name=folder", "dreambooth.path=runs/dreambooth_rocog/result")
     assert {
         ("mini.yaml", "method.name=coral"),
@@ -119,6 +120,12 @@ def test_the_comments_are_found() -> None:
         ("dreambooth.yaml", "frames.crop.name=person"),
         ("biconvlstm.yaml", "model.head.name=pooled"),
         ("videos.yaml", "pose.name=onnx", "pose.model=rtmpose-m.onnx"),
+        (
+            "videos.yaml",
+            "pose.name=vitpose",
+            f"pose.weights.repo={vitpose}",
+            "pose.boxes.name=detr",
+        ),
         ("mini_search.yaml", "search.name=grid"),
         ("mini.yaml", "match.shake=false"),
     } <= found

@@ -83,11 +83,12 @@ def mistakes(schema: type[BaseModel], data: dict[str, Any]) -> list[str]:
 
 
 def required(key: str, new: type[BaseModel], old: type[BaseModel]) -> list[str]:
-    """Overrides for what a choice needs and the one before does not have."""
+    """Overrides for what a choice needs and the one before lacks, or has of another type."""
     return [
         f"{key}.{name}={json.dumps(sample(field.annotation))}"
         for name, field in new.model_fields.items()
-        if field.is_required() and name not in old.model_fields
+        if field.is_required()
+        and (name not in old.model_fields or old.model_fields[name].annotation != field.annotation)
     ]
 
 

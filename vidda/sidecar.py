@@ -94,7 +94,7 @@ def read_rows(
     if not path.is_file():
         raise ViddaError(
             f"clip {clip.id!r} has no sidecar: {path} is not there; name the file in a manifest"
-            " column 'sidecar', or take pose.name=mmpose, onnx or blazepose"
+            " column 'sidecar', or take pose.name=mmpose, onnx, blazepose or vitpose"
         )
     with open_sidecar(path) as content:
         rows = _array(content, name, path)

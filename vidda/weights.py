@@ -113,7 +113,10 @@ def hub_folder(
 def _download(key: str) -> str:
     """Return the command-line argument that allows to fetch the weights of `key`."""
     within, dot, _ = key.partition("weights.")
-    return f"{within}{dot}download=true" if dot else "download=true"
+    if dot:
+        return f"{within}{dot}download=true"
+    beside = key.removesuffix("weights")
+    return "download=true" if beside == key else f"{beside}download=true"
 
 
 SourceConfig = Annotated[Folder | Hub, Field(discriminator="name")]

@@ -341,7 +341,7 @@ def test_flow_that_nobody_asked_for_is_that_of_the_sheet_alone(
     output = capsys.readouterr()
     assert "controls: 12/12 frames, " in output.err and "ETA 0 s, clip 1/1" in output.err
     assert (
-        "no poses: pose is null; pose.name=sidecar, mmpose, onnx or blazepose adds them"
+        "no poses: pose is null; pose.name=sidecar, mmpose, onnx, blazepose or vitpose adds them"
         in output.out
     )
     assert "optical flow only on sheets; flow.name=dis or raft gives every frame's" in output.out

@@ -26,8 +26,10 @@ from vidda.control.onnx_estimator import RtmposeOnnxConfig
 from vidda.control.pose import Pose
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.control.track import smooth_pose, track_people
+from vidda.control.vitpose import VitPoseConfig
 from vidda.errors import ViddaError
 from vidda.types import ClipRecord
+from vidda.weights import Folder
 
 CLIP = ClipRecord("clip", "clip.mp4", 0, "synthetic", "ground")
 NOWHERE = Path("nowhere")
@@ -190,6 +192,20 @@ def test_a_files_content_decides_and_not_its_place_or_the_device(tmp_path: Path)
     assert config_identity(RaftConfig(weights=a, updates=3)) != first
     b.write_bytes(b"two")
     assert config_identity(RaftConfig(weights=b)) != first
+
+
+def test_a_models_folder_counts_with_its_files(tmp_path: Path) -> None:
+    one, other = VitPoseConfig(weights=Folder(path=tmp_path / "a")), tmp_path / "b"
+    for folder in (tmp_path / "a", other):
+        folder.mkdir()
+        (folder / "config.json").write_text("{}")
+        (folder / "model.safetensors").write_bytes(b"one")
+    first = config_identity(one)
+    (other / "README.md").write_text("what it is")
+    moved = VitPoseConfig(weights=Folder(path=other), device="cpu", download=True)
+    assert config_identity(moved) == first
+    (other / "model.safetensors").write_bytes(b"two")
+    assert config_identity(moved) != first
 
 
 @pytest.mark.parametrize("damage", ["cut", "flip", "empty", "pickle"])

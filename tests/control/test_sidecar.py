@@ -113,7 +113,7 @@ def test_what_is_wrong_with_a_sidecar_is_reported(clip: RenderedClip, tmp_path: 
     file.write_bytes(file.read_bytes()[:100])
     fails("damaged")
     file.unlink()
-    fails("clip 'one' has no sidecar: .* take pose.name=mmpose, onnx or blazepose")
+    fails("clip 'one' has no sidecar: .* take pose.name=mmpose, onnx, blazepose or vitpose")
     record = ClipRecord("one", record.path, 0, "real", "air", meta={"sidecar": "../x.npz"})
     fails("leaves")
 

@@ -12,6 +12,8 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.control.blazepose_people import BlazePoseBoxes
+from vidda.control.detected_people import stack_boxes
+from vidda.control.detr import DetrConfig
 from vidda.control.keypoints import NobodyError
 from vidda.control.network_weights import load_network_weights
 from vidda.device import torch_device
@@ -173,7 +175,7 @@ class DetectorConfig(Config):
 
 
 BoxConfig = Annotated[
-    WholeFrame | SidecarBox | ManifestBox | DetectorConfig | BlazePoseBoxes,
+    WholeFrame | SidecarBox | ManifestBox | DetectorConfig | DetrConfig | BlazePoseBoxes,
     Field(discriminator="name"),
 ]
 
@@ -206,17 +208,7 @@ class Detector:
             with torch.inference_mode():
                 outputs = self._model(list(batch.permute(0, 3, 1, 2).float() / 255.0))
             per_frame += [self._people(output) for output in outputs]
-        people = max((len(boxes) for boxes in per_frame), default=0)
-        if people == 0:
-            raise NobodyError(
-                f"clip {clip.id!r}: {self.config.model} finds no person with a score of"
-                f" {self.config.threshold} in {len(frames)} frames; lower pose.boxes.threshold, or"
-                " choose another pose.boxes.name"
-            )
-        padded = np.full((len(frames), people, 4), np.nan, np.float32)
-        for row, boxes in zip(padded, per_frame, strict=True):
-            row[: len(boxes)] = boxes
-        return padded
+        return stack_boxes(per_frame, clip, self.config.model, self.config.threshold)
 
     def _people(self, output: "dict[str, torch.Tensor]") -> np.ndarray:
         """Return boxes (N, 4) of the people in one frame with the highest scores.

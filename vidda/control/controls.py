@@ -40,6 +40,9 @@ NOT_IN_KEY = {"device", "download"}
 CONFIG_SUFFIXES = (".py", ".json", ".yaml")
 """File name endings of mmpose configs that are the user's own files."""
 
+MODEL_SUFFIXES = (".safetensors", ".json", ".tflite")
+"""File name endings in a folder of a model."""
+
 
 class Smoothing(Config):
     """Filling of missing joints and smoothing of their paths; see
@@ -285,8 +288,11 @@ def _plain(value: Any) -> Any:
     if isinstance(value, Config):
         return {name: _plain(item) for name, item in value if name not in NOT_IN_KEY}
     if isinstance(value, Path) or (isinstance(value, str) and value.endswith(CONFIG_SUFFIXES)):
-        file = Path(value).expanduser()
-        return sha256(file) if file.is_file() else str(value)
+        place = Path(value).expanduser()
+        if place.is_dir():
+            files = [one for one in sorted(place.iterdir()) if one.suffix in MODEL_SUFFIXES]
+            return {one.name: sha256(one) for one in files} or str(value)
+        return sha256(place) if place.is_file() else str(value)
     return value
 
 

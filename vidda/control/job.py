@@ -133,7 +133,8 @@ def _absent_controls(config: ControlJobConfig) -> list[str]:
     lines = []
     if config.pose is None:
         lines.append(
-            "no poses: pose is null; pose.name=sidecar, mmpose, onnx or blazepose adds them"
+            "no poses: pose is null; pose.name=sidecar, mmpose, onnx, blazepose or vitpose adds"
+            " them"
         )
     if config.edges is None:
         lines.append("no edges: edges is null")

@@ -1,4 +1,4 @@
-"""Sources of a clip's poses: its sidecar, a model of mmpose, RTMPose in ONNX, or BlazePose."""
+"""Sources of a clip's poses: its sidecar, mmpose, RTMPose in ONNX, BlazePose, or ViTPose."""
 
 from pathlib import Path
 from typing import Annotated, Protocol
@@ -14,11 +14,12 @@ from vidda.control.keypoints import people_boxes as people_boxes
 from vidda.control.mmpose_estimator import MMPoseConfig
 from vidda.control.onnx_estimator import RtmposeOnnxConfig
 from vidda.control.sidecar_poses import SidecarPosesConfig
+from vidda.control.vitpose import VitPoseConfig
 from vidda.progress import ReportProgress, ignore_progress
 from vidda.types import ClipRecord
 
 PoseConfig = Annotated[
-    SidecarPosesConfig | MMPoseConfig | RtmposeOnnxConfig | BlazePoseConfig,
+    SidecarPosesConfig | MMPoseConfig | RtmposeOnnxConfig | BlazePoseConfig | VitPoseConfig,
     Field(discriminator="name"),
 ]
 

@@ -141,7 +141,7 @@ def _contradictions(config: TranslateConfig) -> Iterator[str]:
     if isinstance(config.check_pose, SidecarPosesConfig):
         yield (
             "check_pose.name: a sidecar holds the source's pose, not the translation's; choose"
-            " mmpose, onnx or blazepose"
+            " mmpose, onnx, blazepose or vitpose"
         )
     yield from config.keep_if.problems(poses=config.check_pose is not None)
     if config.engine == "local" and config.workers > 1:
