@@ -12,8 +12,10 @@ from transformers import AutoImageProcessor
 
 from tests.clips import moving
 from tests.tiny_transformers import NAMES, write_segmenter
+from vidda.control.mask_source import PeopleSegmenterConfig
 from vidda.control.segmenter import CLASSES, SegmenterConfig
 from vidda.errors import ViddaError
+from vidda.types import ClipRecord
 from vidda.weights import Folder
 
 
@@ -47,6 +49,19 @@ def test_labels_and_inputs_are_those_of_the_library(kind: str, tmp_path: Path) -
         assert torch.equal(torch.cat(seen), torch.stack(inputs))
         assert sum(done) == 5 and len(done) == -(-5 // batch)
         np.testing.assert_array_equal(source.people(frames), found == 1)
+
+
+def test_it_is_a_source_of_masks(tmp_path: Path) -> None:
+    weights = Folder(path=write_segmenter(tmp_path / "people"))
+    source = PeopleSegmenterConfig(weights=weights, batch=2, device="cpu").build()
+    frames, clip = moving(5, 45, 61), ClipRecord("one", "one.mp4", None, "real", "ground")
+    masks = list(source.find_masks(iter(frames), clip, tmp_path))
+    assert [mask.shape for mask in masks] == [(1, 45, 61)] * 5
+    np.testing.assert_array_equal(np.concatenate(masks), source.people(frames))
+    names = {"id2label": {0: "road", 1: "sky"}, "label2id": {"road": 0, "sky": 1}}
+    without = Folder(path=write_segmenter(tmp_path / "none", names=names))
+    with pytest.raises(ViddaError, match="person"):
+        PeopleSegmenterConfig(weights=without).build()
 
 
 def test_many_classes_have_two_bytes(tmp_path: Path) -> None:

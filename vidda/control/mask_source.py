@@ -1,4 +1,4 @@
-"""Sources of people's masks: BlazePose, or Mask R-CNN of torchvision."""
+"""Sources of people's masks: BlazePose, Mask R-CNN of torchvision, or a segmenter."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -9,9 +9,26 @@ from pydantic import Field
 
 from vidda.control.blazepose import BlazePoseConfig
 from vidda.control.mask_rcnn import MaskRcnnConfig
+from vidda.control.segmenter import Segmenter, SegmenterConfig
 from vidda.types import ClipRecord
 
-MaskSourceConfig = Annotated[BlazePoseConfig | MaskRcnnConfig, Field(discriminator="name")]
+
+class PeopleSegmenterConfig(SegmenterConfig):
+    """The class `person` of SegFormer (arXiv 2105.15203) or Mask2Former (2112.01527)."""
+
+    def build(self, key: str = "source") -> Segmenter:
+        """Return the loaded segmenter; raises ViddaError where it is not there or knows no people.
+
+        key: of this config, for messages.
+        """
+        segmenter = super().build(key)
+        _ = segmenter.person  # reports a model without such a class before the first clip
+        return segmenter
+
+
+MaskSourceConfig = Annotated[
+    BlazePoseConfig | MaskRcnnConfig | PeopleSegmenterConfig, Field(discriminator="name")
+]
 
 
 class MaskSource(Protocol):

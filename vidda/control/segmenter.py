@@ -1,5 +1,8 @@
 """Semantic segmentation of frames, and masks of the people in them, by a model of transformers."""
 
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -8,6 +11,7 @@ from pydantic import Field
 from vidda.control.transformers_model import TransformersModelConfig, load_transformers_model
 from vidda.errors import ViddaError
 from vidda.progress import ReportProgress, ignore_progress
+from vidda.types import ClipRecord
 from vidda.weights import Hub, SourceConfig
 
 PERSON = "person"
@@ -93,6 +97,18 @@ class Segmenter:
         """
         person = self.person
         return self.labels(frames, report_progress) == person
+
+    def find_masks(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[np.ndarray]:
+        """Yield for each frame the mask of all its people together, (1, H, W) float32, 0 or 1.
+
+        Arguments as in `vidda.control.mask_source.MaskSource.find_masks`; clip and root are not
+        used.
+        """
+        remaining = iter(frames)
+        while batch := list(islice(remaining, self.config.batch)):
+            yield from self.people(np.stack(batch))[:, None].astype(np.float32)
 
     def _decode(self, outputs: Any, number: int, size: tuple[int, ...]) -> np.ndarray:
         """Return the labels (H, W) of one frame of a batch.
