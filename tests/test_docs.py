@@ -30,7 +30,7 @@ def made(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Path:
         return folder if done.exists() else make_inputs(folder)
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 @pytest.mark.parametrize("page", [page for page in PAGES if blocks(page)], ids=named)
 def test_the_blocks_of_a_page_work(page: Path, made: Path, tmp_path: Path) -> None:
     status, said = run_page(page, made, tmp_path / "page")

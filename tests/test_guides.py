@@ -103,7 +103,7 @@ def _run(program: str, arguments: list[str], folder: Path) -> tuple[int, str]:
     return done.returncode, done.stdout + done.stderr
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_guide_to_a_method_adapts_with_it(data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(data)
     guide = read_guide("add_a_method.md")
@@ -117,7 +117,7 @@ def test_the_guide_to_a_method_adapts_with_it(data: Path, monkeypatch: pytest.Mo
     assert "3 passed" in tested
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_guide_to_a_recognizer_trains_it_and_predicts(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -133,7 +133,7 @@ def test_the_guide_to_a_recognizer_trains_it_and_predicts(
     assert status == 0 and "Rally" in predicted
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_the_guide_to_a_dataset_prepares_and_trains(
     data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -312,7 +312,7 @@ def test_a_dry_run_checks_personalizations_and_captions_whose_inputs_do_not_exis
     assert run(loaded(content), dry_run=True, resume=False) == 0
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_job_of_chains_runs_and_resumes(
     tmp_path: Path, weights: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

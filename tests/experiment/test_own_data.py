@@ -42,7 +42,7 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_two_folders_of_clips_become_a_report(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -54,7 +54,7 @@ def test_two_folders_of_clips_become_a_report(
     run_printed(capsys.readouterr().out)
     said = capsys.readouterr().out
     assert "clips of source2target/target_only: train 4, val 2, test 4" in said
-    assert "left out: randomized: the clips of train have no mask in sidecars; vidda has no" in said
+    assert "left out: randomized: the clips of train have no mask in sidecars; vidda mask" in said
     results = Path("own/results")
     page = (results / "report" / "biconvlstm" / "index.html").read_text()
     for arm in ("source only", "image augmentation", "translated", "DAN", "target only"):
@@ -65,7 +65,7 @@ def test_two_folders_of_clips_become_a_report(
         assert {row["domain"] for row in csv.DictReader(file)} == {"translated"}
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_target_without_labels_gets_scores_and_predictions(
     here: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -143,7 +143,7 @@ def test_a_job_leaves_out_what_the_data_do_not_have_and_says_so(tmp_path: Path) 
     assert plan.left_out == (reason, "arm 'target only': nothing to train it on")
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_job_spread_over_ray_workers_writes_the_same_files(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
