@@ -34,6 +34,7 @@ def test_importing_vidda_loads_nothing_of_weight() -> None:
     assert added <= {"vidda", "vidda.lazy"}
 
 
+@pytest.mark.slow
 def test_parts_load_when_they_are_used() -> None:
     heavy = {"torch", "diffusers", "transformers"}
     light = loaded_after(

@@ -80,6 +80,7 @@ def test_wandb_offline_mirrors_the_metrics_and_calls_nobody(tmp_path: Path) -> N
     assert [c.split(b" ")[1] for c in calls] == [b"http://192.0.2.1/"]
 
 
+@pytest.mark.slow
 def test_a_wandb_that_cannot_be_imported_matters_only_where_it_is_asked_for(
     tmp_path: Path,
 ) -> None:

@@ -242,6 +242,7 @@ def _read_all(folder: Path, order: list[int]) -> None:
             raise SystemExit(1)
 
 
+@pytest.mark.slow
 def test_several_processes_share_a_cache(tmp_path: Path) -> None:
     orders = [[0, 1, 2, 3], [3, 2, 1, 0]]
     jobs = [SPAWN.Process(target=_read_all, args=(tmp_path, order)) for order in orders]
