@@ -16,15 +16,13 @@ from pydantic import Field
 
 from vidda.config import Config
 from vidda.control.boxes import BoxConfig, WholeFrame
-from vidda.control.keypoints import JOINTS, Pose
+from vidda.control.keypoints import JOINTS
 from vidda.control.mmpose_import import import_mmpose_apis, shipped_config
 from vidda.control.network_weights import load_network_weights
-from vidda.control.topdown import estimate_people
+from vidda.control.topdown import TopDownPoses
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import resolve_builtin
-from vidda.progress import ReportProgress, ignore_progress
-from vidda.types import ClipRecord
 
 
 class MMPoseConfig(Config):
@@ -61,7 +59,7 @@ class MMPoseConfig(Config):
         return MMPose(self)
 
 
-class MMPose:
+class MMPose(TopDownPoses):
     """A loaded model of mmpose in evaluation mode, with the preprocessing that its config names."""
 
     def __init__(self, config: MMPoseConfig) -> None:
@@ -70,7 +68,7 @@ class MMPose:
         from mmpose.models.pose_estimators import TopdownPoseEstimator
 
         self.config = config
-        self._boxes = config.boxes.build()
+        super().__init__(config.boxes, config.batch)
         content = _read_config(resolve_builtin(config.model))
         device = torch_device(config.device, "pose.device")
         try:
@@ -97,22 +95,6 @@ class MMPose:
         self._names, self._joints = _coco_joints(config.model, self._model)
         load_network_weights(self._model, resolve_builtin(config.weights), "pose.weights")
         self._model.requires_grad_(False).to(device)
-
-    def estimate(
-        self,
-        frames: np.ndarray,
-        boxes: np.ndarray | None,
-        clip: ClipRecord,
-        root: Path,
-        indices: np.ndarray | None = None,
-        report_progress: ReportProgress = ignore_progress,
-    ) -> Pose:
-        """Return the poses in frames of a clip; arguments as in
-        `vidda.control.pose.PoseSource.estimate`.
-        """
-        if boxes is None:
-            boxes = self._boxes.find(frames, clip, root, indices)
-        return estimate_people(frames, boxes, self.config.batch, self._predict, report_progress)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

@@ -15,11 +15,9 @@ from pydantic import Field, field_validator
 
 from vidda.config import Config
 from vidda.control.boxes import BoxConfig, WholeFrame
-from vidda.control.keypoints import JOINTS, Pose
-from vidda.control.topdown import estimate_people
+from vidda.control.keypoints import JOINTS
+from vidda.control.topdown import TopDownPoses
 from vidda.errors import ViddaError
-from vidda.progress import ReportProgress, ignore_progress
-from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -65,12 +63,12 @@ class RtmposeOnnxConfig(Config):
         return RtmposeOnnx(self)
 
 
-class RtmposeOnnx:
+class RtmposeOnnx(TopDownPoses):
     """RTMPose in an ONNX file, opened for inference."""
 
     def __init__(self, config: RtmposeOnnxConfig) -> None:
         self.config = config
-        self._boxes = config.boxes.build()
+        super().__init__(config.boxes, config.batch)
         self._session = _open_session(config)
         entry = self._session.get_inputs()[0]
         shape = entry.shape
@@ -82,29 +80,13 @@ class RtmposeOnnx:
         self._input: str = entry.name
         self.height, self.width = shape[2:]
         self._fixed_batch: int | None = shape[0] if isinstance(shape[0], int) else None
+        self._batch = self._fixed_batch or config.batch
         names = {output.name for output in self._session.get_outputs()}
         if not {"simcc_x", "simcc_y"} <= names:
             raise ViddaError(
                 f"{config.model}: returns {', '.join(sorted(names))}, not simcc_x and simcc_y; name"
                 " an RTMPose as mmpose deploys it"
             )
-
-    def estimate(
-        self,
-        frames: np.ndarray,
-        boxes: np.ndarray | None,
-        clip: ClipRecord,
-        root: Path,
-        indices: np.ndarray | None = None,
-        report_progress: ReportProgress = ignore_progress,
-    ) -> Pose:
-        """Return the poses in frames of a clip; arguments as in
-        `vidda.control.pose.PoseSource.estimate`.
-        """
-        if boxes is None:
-            boxes = self._boxes.find(frames, clip, root, indices)
-        batch = self._fixed_batch or self.config.batch
-        return estimate_people(frames, boxes, batch, self._predict, report_progress)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray

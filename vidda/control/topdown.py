@@ -1,15 +1,55 @@
 """Batched top-down pose estimation over all people in all frames of a clip."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 
+from vidda.control.boxes import BoxConfig
 from vidda.control.keypoints import JOINTS, Pose
-from vidda.progress import ReportProgress
+from vidda.progress import ReportProgress, ignore_progress
+from vidda.types import ClipRecord
 
 PosePredictor = Callable[[list[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]
 """A function of N frames (H, W, 3) and a box in each (N, 4), which returns joints (N, 17, 2) in
 pixels of the frames and their scores (N, 17)."""
+
+
+class TopDownPoses(ABC):
+    """A source of poses that looks at each person's box: the base of the top-down models.
+
+    boxes: source of the boxes. batch: people that the model takes at a time.
+    """
+
+    def __init__(self, boxes: BoxConfig, batch: int) -> None:
+        self._boxes = boxes.build()
+        self._batch = batch
+
+    def estimate(
+        self,
+        frames: np.ndarray,
+        boxes: np.ndarray | None,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+        report_progress: ReportProgress = ignore_progress,
+    ) -> Pose:
+        """Return the poses in frames of a clip; arguments as in
+        `vidda.control.pose.PoseSource.estimate`.
+        """
+        if boxes is None:
+            boxes = self._boxes.find(frames, clip, root, indices)
+        return estimate_people(frames, boxes, self._batch, self._predict, report_progress)
+
+    @abstractmethod
+    def _predict(
+        self, frames: list[np.ndarray], boxes: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Return COCO's joints (N, 17, 2) in pixels and their scores (N, 17) of one person in each
+        of N frames.
+        """
+        ...
 
 
 def estimate_people(

@@ -1,6 +1,5 @@
 """Pose estimation by ViTPose of transformers, with its own crop, normalization and decoding."""
 
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
@@ -8,12 +7,10 @@ from pydantic import Field
 
 from vidda.config import Count
 from vidda.control.boxes import BoxConfig, WholeFrame
-from vidda.control.keypoints import JOINTS, Pose
-from vidda.control.topdown import estimate_people
+from vidda.control.keypoints import JOINTS
+from vidda.control.topdown import TopDownPoses
 from vidda.control.transformers_model import TransformersModelConfig, load_transformers_model
 from vidda.errors import ViddaError
-from vidda.progress import ReportProgress, ignore_progress
-from vidda.types import ClipRecord
 from vidda.weights import Hub, SourceConfig
 
 KEYPOINT_COUNTS = (17, 133)
@@ -44,12 +41,12 @@ class VitPoseConfig(TransformersModelConfig):
         return VitPose(self)
 
 
-class VitPose:
+class VitPose(TopDownPoses):
     """A loaded ViTPose, in float32."""
 
     def __init__(self, config: VitPoseConfig) -> None:
         self.config = config
-        self._boxes = config.boxes.build()
+        super().__init__(config.boxes, config.batch)
         self._loaded = load_transformers_model(
             config, "pose", {"vitpose": "VitPoseForPoseEstimation"}, "poses"
         )
@@ -60,22 +57,6 @@ class VitPose:
                 " (17) or COCO-WholeBody (133)"
             )
         self._has_experts = sizes.backbone_config.num_experts > 1
-
-    def estimate(
-        self,
-        frames: np.ndarray,
-        boxes: np.ndarray | None,
-        clip: ClipRecord,
-        root: Path,
-        indices: np.ndarray | None = None,
-        report_progress: ReportProgress = ignore_progress,
-    ) -> Pose:
-        """Return the poses in frames of a clip; arguments as in
-        `vidda.control.pose.PoseSource.estimate`.
-        """
-        if boxes is None:
-            boxes = self._boxes.find(frames, clip, root, indices)
-        return estimate_people(frames, boxes, self.config.batch, self._predict, report_progress)
 
     def _predict(
         self, frames: list[np.ndarray], boxes: np.ndarray
