@@ -24,7 +24,6 @@ from vidda.config import Config, Processes, dump
 from vidda.console import console
 from vidda.data.datasets import AnyDatasetConfig
 from vidda.data.experiments import as_json
-from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import ListCheck, check_lists
 from vidda.data.listing import BLOCKING, DROPPING, Listing, Problem, Tree
 from vidda.data.manifest import (
@@ -37,8 +36,7 @@ from vidda.data.manifest import (
     write_dataset,
 )
 from vidda.data.prepare_tables import MEANING, print_problems, print_summary
-from vidda.data.rocog import RocogV2
-from vidda.data.rocog_zips import unpack_zips
+from vidda.data.read_dataset import read_dataset
 from vidda.data.shared_clips import SharedClip
 from vidda.data.verify import known_seconds, verify
 from vidda.errors import ViddaError
@@ -83,14 +81,8 @@ def run(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
-    notes: list[str] = []
-    zipped: Tree = {}
-    if isinstance(config.dataset, RocogV2):
-        zipped = unpack_zips(config.root, notes, dry_run=dry_run)
     root = config.root.absolute()
-    tree = zipped | config.dataset.files(root)
-    listing = config.dataset.read(root, tree)
-    tree = with_frame_folders(tree, listing.clips)
+    listing, tree, notes = read_dataset(config.dataset, root, dry_run=dry_run)
     experiments = config.dataset.experiments(root)
     unreadable = partial(_unreadable, config, tree, dry_run)
     result = check_lists(listing, experiments, tree, unreadable)

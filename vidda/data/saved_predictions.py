@@ -16,6 +16,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic
 from vidda.types import Predictions
@@ -63,6 +64,26 @@ def save_predictions(
         arrays[COLUMN + name] = np.asarray(values, dtype=np.str_)
     with atomic(path) as temporary:
         np.savez_compressed(temporary, allow_pickle=False, **arrays)
+
+
+def write_probabilities(
+    path: Path,
+    heads: Sequence[str],
+    names: Sequence[Sequence[str]],
+    probabilities: np.ndarray,
+    classes: Sequence[str],
+) -> None:
+    """Write a CSV for people: names, the most probable class, its probability, and all of them.
+
+    heads: of the columns of names. names: N rows of texts. probabilities: (N, K), of the K classes.
+    """
+    lines = []
+    for cells, row in zip(names, probabilities, strict=True):
+        shown = [f"{value:.6f}" for value in row]
+        best = int(row.argmax())
+        lines.append(csv_line([*cells, classes[best], shown[best], *shown]))
+    header = [*heads, "class", "probability", *(f"p_{name}" for name in classes)]
+    write_csv(path, csv_line(header), lines)
 
 
 def load_predictions(path: Path) -> SavedPredictions:

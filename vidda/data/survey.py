@@ -3,13 +3,11 @@
 from dataclasses import dataclass
 
 from vidda.data.experiments import Experiments, experiments_from
-from vidda.data.frame_folders import with_frame_folders
 from vidda.data.list_checks import experiments_left_out
 from vidda.data.listing import Listing
 from vidda.data.manifest import DATASET, read_description
 from vidda.data.prepare import PrepareConfig
-from vidda.data.rocog import RocogV2
-from vidda.data.rocog_zips import unpack_zips
+from vidda.data.read_dataset import read_dataset
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +40,7 @@ def survey(config: PrepareConfig, *, complete: bool) -> Survey:
     stated = config.dataset.experiments(root)
     if not (complete and root.is_dir()):
         return Survey(stated, {}, None)
-    zipped = {}
-    if isinstance(config.dataset, RocogV2):
-        zipped = unpack_zips(root, [], dry_run=True)
-    tree = zipped | config.dataset.files(root)
-    listing = config.dataset.read(root, tree)
-    tree = with_frame_folders(tree, listing.clips)
+    listing, tree, _ = read_dataset(config.dataset, root, dry_run=True)
     left_out = experiments_left_out(listing, stated, tree)
     kept = {name: one for name, one in stated.items() if name not in left_out}
     return Survey(kept, left_out, listing)

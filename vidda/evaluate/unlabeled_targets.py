@@ -10,8 +10,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import softmax
 
-from vidda.data.manifest import csv_line, write_csv
-from vidda.data.saved_predictions import SavedPredictions
+from vidda.data.saved_predictions import SavedPredictions, write_probabilities
 from vidda.evaluate import label_free_metrics
 
 SCORES: Mapping[str, Callable[[np.ndarray], float]] = {
@@ -48,10 +47,5 @@ def label_free_cell(row: str, task: str, runs: Sequence[SavedPredictions]) -> La
 def write_predicted_classes(file: Path, saved: SavedPredictions) -> None:
     """Write a CSV with each clip's id, predicted class, its probability and all probabilities."""
     probabilities = softmax(saved.predictions.logits.astype(np.float64), axis=1)
-    header = csv_line(["clip", "class", "probability", *(f"p_{name}" for name in saved.classes)])
-    lines = []
-    for clip, row in zip(saved.predictions.ids, probabilities, strict=True):
-        shown = [f"{value:.6f}" for value in row]
-        best = int(row.argmax())
-        lines.append(csv_line([clip, saved.classes[best], shown[best], *shown]))
-    write_csv(file, header, lines)
+    names = [(clip,) for clip in saved.predictions.ids]
+    write_probabilities(file, ("clip",), names, probabilities, saved.classes)

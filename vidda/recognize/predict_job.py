@@ -13,7 +13,7 @@ from rich.table import Table
 
 from vidda.console import console
 from vidda.data.choose_clips import find_clips
-from vidda.data.manifest import csv_line, write_csv
+from vidda.data.saved_predictions import write_probabilities
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.recognize.annotate import annotate
@@ -94,9 +94,9 @@ def run(config: PredictConfig, *, dry_run: bool, resume: bool) -> int:
         return 1
     _print_table(heads, lines, card.classes)
     if config.out is not None:
-        names = [f"p_{name}" for name in card.classes]
-        header = csv_line([*heads, "class", "probability", *names])
-        write_csv(config.out, header, [_csv_line(line, card.classes) for line in lines])
+        names = [line.cells for line in lines]
+        probabilities = np.stack([line.probabilities for line in lines])
+        write_probabilities(config.out, heads, names, probabilities, card.classes)
         print(f"written: {config.out}")
     return int(skipped > 0)
 
@@ -171,12 +171,6 @@ def _window_lines(clip: str, found: Timeline) -> list[PredictionLine]:
     times = [(f"{first / found.fps:.3f}", f"{end / found.fps:.3f}") for first, end in found.spans]
     rows = zip(times, found.probabilities, strict=True)
     return [PredictionLine((clip, *when), probabilities) for when, probabilities in rows]
-
-
-def _csv_line(line: PredictionLine, classes: Sequence[str]) -> str:
-    best = int(line.probabilities.argmax())
-    shown = [f"{value:.6f}" for value in line.probabilities]
-    return csv_line([*line.cells, classes[best], shown[best], *shown])
 
 
 def _print_table(
