@@ -12,12 +12,12 @@ from vidda.adapt.coral import CoralConfig
 from vidda.camera.job import CameraJobConfig
 from vidda.config import dump, load
 from vidda.control.sidecar_poses import SidecarPosesConfig
-from vidda.data.listing import walk
 from vidda.data.manifest import save_manifest
 from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
 from vidda.experiment import gpu_hours
+from vidda.experiment.data_summary import read_parts
 from vidda.experiment.experiment_config import load as load_keys
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
 from vidda.experiment.name_checks import folder_name
@@ -356,10 +356,8 @@ def test_hours_are_the_counted_work_at_the_given_speed(tmp_path: Path) -> None:
         "target only": {"data": ["target"]},
     }
     plan = make_plan(loaded(content))
-    root = plan.prepare.root
-    listing = plan.prepare.dataset.read(root, walk(root))
     prepared = tmp_path / "out" / "prepared"
-    known = (listing, plan.prepare.dataset.experiments(root), prepared)
+    known = (read_parts(plan.known, prepared, plan.tasks), prepared)
     lines, total = gpu_hours.estimate_gpu_hours(plan.stages, *known, 100.0)
     kinds = [line.partition(":")[0] for line in lines]
     assert kinds == ["personalize booth", "translate ours", "train tiny", "evaluate tiny"]
@@ -380,10 +378,9 @@ def translation_hours(folder: Path, **chooses: Any) -> float:
     content["variants"] = {"ours": {"name": "translated", "own_weights": True, "change": change}}
     content["arms"] = {"ours": {"data": ["ours"]}}
     plan = make_plan(loaded(content))
-    root, dataset = plan.prepare.root, plan.prepare.dataset
-    known = (dataset.read(root, walk(root)), dataset.experiments(root))
     prepared = folder / "out" / "prepared"
-    lines, _ = gpu_hours.estimate_gpu_hours(plan.stages, *known, prepared, 100.0)
+    parts = read_parts(plan.known, prepared, plan.tasks)
+    lines, _ = gpu_hours.estimate_gpu_hours(plan.stages, parts, prepared, 100.0)
     (line,) = (line for line in lines if line.startswith("translate"))
     return float(line.split(" = ")[1].split()[0])
 

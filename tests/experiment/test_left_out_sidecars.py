@@ -10,6 +10,7 @@ from tests.experiment.jobs import TRANSLATE, job, loaded, of_tree, write_mask
 from tests.trees import SYN_A
 from tests.trees import prepare as prepare_tree
 from vidda.errors import ViddaError
+from vidda.experiment.data_summary import read_parts
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
 from vidda.experiment.gpu_hours import estimate_gpu_hours
 
@@ -49,7 +50,7 @@ def test_what_needs_sidecars_is_left_out_where_the_data_have_none(
 ) -> None:
     found = plan(tmp_path, weights, masks=False)
     none = "the clips of syn_ground_train have no"
-    estimate = "set control.pose.name to mmpose, onnx or blazepose"
+    estimate = "set control.pose.name to mmpose, onnx, blazepose or vitpose"
     assert found.left_out[:4] == (
         f"masks: {none} mask in sidecars; {NO_MASKS}",
         "still masks: the clips of still-syn_ground_train-real_ground_train have no mask in"
@@ -88,9 +89,9 @@ def test_a_variant_with_masks_gives_them_to_those_that_are_made_of_it(
         assert stage.inputs == (masks.out / "manifest.csv",)
     first = made[randomized[0].config.input.parent].config
     assert (first.source.people, first.people) == (3, "main")
-    known, prepared = found.known, Path(content["out"]) / "prepared"
-    assert known.listing is not None
-    lines, _ = estimate_gpu_hours(found.stages, known.listing, known.experiments, prepared, 1.0)
+    prepared = Path(content["out"]) / "prepared"
+    parts = read_parts(found.known, prepared, found.tasks)
+    lines, _ = estimate_gpu_hours(found.stages, parts, prepared, 1.0)
     assert [line.partition(":")[0] for line in lines] == ["train tiny", "evaluate tiny"]
 
 

@@ -15,7 +15,9 @@ from vidda.data.manifest import load_manifest
 from vidda.data.prepare import PrepareConfig
 from vidda.data.survey import survey
 from vidda.errors import ViddaError
+from vidda.experiment.data_summary import read_parts
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
+from vidda.experiment.gpu_hours import estimate_gpu_hours
 from vidda.experiment.job import run
 from vidda.recognize.train_config import TrainConfig
 from vidda.video import write
@@ -160,6 +162,12 @@ def test_a_target_without_labels_has_no_test_and_nothing_watches_it(tmp_path: Pa
     plan = planned(tmp_path, prepare, watch=True)
     assert {stage.command for stage in plan.stages} == {"prepare", "train", "evaluate", "report"}
     assert [one.watch for one in trainings(plan).values()] == [{}]
+    assert plan.arms == ("source only",)
+    prepared = tmp_path / "out" / "prepared"
+    parts = read_parts(plan.known, prepared, plan.tasks)
+    lines, _ = estimate_gpu_hours(plan.stages, parts, prepared, 1e-6)
+    (tested,) = (line for line in lines if line.startswith("evaluate"))
+    assert float(tested.split(" = ")[1].split()[0]) > 0, "its target clips are predicted"
 
 
 @pytest.mark.slow

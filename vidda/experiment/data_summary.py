@@ -41,6 +41,18 @@ def read_parts(known: Survey, prepared: Path, tasks: Sequence[str]) -> Parts:
     return found
 
 
+def by_file(parts: Parts, prepared: Path) -> dict[Path, Manifest]:
+    """Return the clips of each manifest that vidda prepare writes of the parts.
+
+    prepared: its folder.
+    """
+    return {
+        prepared / "splits" / name / f"{part}.csv": manifest
+        for name, manifests in parts.items()
+        for part, manifest in manifests.items()
+    }
+
+
 def describe_parts(parts: Parts) -> list[str]:
     """Return lines on the classes, and on the clips of each part."""
     if not parts:

@@ -16,7 +16,7 @@ from vidda.control.mask_job import MaskJobConfig
 from vidda.data.choose_clips import select_clips
 from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
-from vidda.experiment.data_summary import Parts
+from vidda.experiment.data_summary import Parts, by_file
 from vidda.experiment.gpu_hours import without_weights
 from vidda.experiment.stage import Stage
 from vidda.files import inside
@@ -62,10 +62,9 @@ def describe_disk(stages: Sequence[Stage], prepared: Path, parts: Parts, out: Pa
     not there yet. out: folder of the job.
     """
     chosen = {
-        prepared / "splits" / name / f"{part}.csv": manifest
-        for name, manifests in parts.items()
-        for part, manifest in manifests.items()
-        if part in ("train", "target")
+        file: manifest
+        for file, manifest in by_file(parts, prepared).items()
+        if file.stem in ("train", "target")
     }
     sets = {file: _sampled(manifest) for file, manifest in chosen.items()}
     if not any(one.frames for one in sets.values()):

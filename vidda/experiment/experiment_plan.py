@@ -62,12 +62,14 @@ class AdaptationStart:
 class ExperimentPlan:
     """The stages of a job in order. left_out: a line for each thing that is not done, and why.
 
-    tasks: the job's. prepare: config of vidda prepare. known: the experiments of its data. tables:
-    the transfer table's file of each recognizer. reports: the report's page of each.
+    arms, tasks: the job's, without those left out. prepare: config of vidda prepare. known: the
+    experiments of its data. tables: the transfer table's file of each recognizer. reports: the
+    report's page of each.
     """
 
     stages: tuple[Stage, ...]
     left_out: tuple[str, ...]
+    arms: tuple[str, ...]
     tasks: tuple[str, ...]
     prepare: PrepareConfig
     known: Survey
@@ -86,6 +88,7 @@ def make_plan(config: ExperimentConfig) -> ExperimentPlan:
     return ExperimentPlan(
         tuple(planner.stages),
         tuple(dict.fromkeys(planner.data.left_out + planner.left_out)),
+        planner.arms,
         planner.data.tasks,
         planner.data.prepare,
         planner.data.known,
@@ -103,6 +106,7 @@ class _Planner:
         self.stages: list[Stage] = []
         self.problems: list[str] = name_problems(config)
         self.left_out: list[str] = []
+        self.arms: tuple[str, ...] = ()
         self.tables: dict[str, Path] = {}
         self.reports: dict[str, Path] = {}
         self.data = DataPlanner(config)
@@ -111,6 +115,7 @@ class _Planner:
         """Plan every stage; later ones are checked even where earlier ones have mistakes."""
         self.data.start()
         wanted = self._wanted()
+        self.arms = tuple(wanted)
         self.stages += self.data.stages
         if not wanted:
             return

@@ -12,12 +12,12 @@ from vidda.adapt.adapt_config import AdaptConfig
 from vidda.camera.job import CameraJobConfig
 from vidda.control.mask_job import MaskJobConfig
 from vidda.data.choose_clips import select_clips
-from vidda.data.experiments import Experiments
-from vidda.data.listing import Listing
 from vidda.data.randomize import RandomizeConfig
 from vidda.data.versions import plan_versions
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
+from vidda.evaluate.transfer import UNLABELED
+from vidda.experiment.data_summary import Parts, by_file
 from vidda.experiment.stage import Stage
 from vidda.recognize.recognizers import ModelConfig
 from vidda.recognize.train_config import TrainConfig
@@ -45,18 +45,14 @@ class CountsTeraflops(Protocol):
 
 
 def estimate_gpu_hours(
-    stages: tuple[Stage, ...],
-    listing: Listing,
-    experiments: Experiments,
-    prepared: Path,
-    tflops: float,
+    stages: tuple[Stage, ...], parts: Parts, prepared: Path, tflops: float
 ) -> tuple[list[str], float]:
     """Return a line for each kind of stage that uses a GPU, and the total of GPU hours.
 
-    listing, experiments: of the data to prepare. prepared: folder of vidda prepare. tflops: speed
-    of the GPU, in TFLOP/s. Raises ViddaError where a translation's `clips` matches none.
+    parts: the clips of the experiments. prepared: folder of vidda prepare. tflops: speed of the
+    GPU, in TFLOP/s. Raises ViddaError where a translation's `clips` matches none.
     """
-    clips = _clips_by_manifest(stages, listing, experiments, prepared)
+    clips = _clips_by_manifest(stages, by_file(parts, prepared))
     hours: dict[str, list[float]] = {}
     flops: dict[str, float] = {}
     runs: dict[Path, Stage] = {stage.out: stage for stage in stages}
@@ -72,16 +68,13 @@ def estimate_gpu_hours(
 
 
 def _clips_by_manifest(
-    stages: tuple[Stage, ...], listing: Listing, experiments: Experiments, prepared: Path
+    stages: tuple[Stage, ...], prepared: Mapping[Path, Manifest]
 ) -> dict[Path, Manifest]:
-    """Return the clips that each manifest will have, as far as ids and numbers go."""
-    clips = {
-        prepared / "splits" / name / f"{part}.csv": _manifest(
-            listing, (listing.clips[path] for path in listing.lists.get(members, ()))
-        )
-        for name, experiment in experiments.items()
-        for part, members in experiment.parts.items()
-    }
+    """Return the clips that each manifest will have, as far as ids and numbers go.
+
+    prepared: those of vidda prepare.
+    """
+    clips = dict(prepared)
     for stage in stages:
         config = stage.config
         if isinstance(config, RandomizeConfig | CameraJobConfig):
@@ -96,23 +89,16 @@ def _clips_by_manifest(
             made = clips[config.input].clips
         else:
             continue
-        clips[config.out / "manifest.csv"] = _manifest(listing, made)
+        clips[config.out / "manifest.csv"] = replace(clips[config.input], clips=tuple(made))
     return clips
-
-
-def _manifest(listing: Listing, clips: Iterable[ClipRecord]) -> Manifest:
-    return Manifest(listing.root, listing.classes, tuple(clips))
 
 
 def _chosen(
     stage: Stage, config: TranslateConfig, clips: Mapping[Path, Manifest]
 ) -> tuple[ClipRecord, ...]:
     """Return the clips of its input that a translation chooses."""
-    source = clips[config.input]
-    if not source.clips:  # its list has not been downloaded
-        return ()
     try:
-        return select_clips(source, config.clips, config.limit).clips
+        return select_clips(clips[config.input], config.clips, config.limit).clips
     except ViddaError as error:
         lines = str(error).splitlines()
         raise ViddaError("\n".join(f"{stage.title}: {line}" for line in lines)) from None
@@ -139,12 +125,12 @@ def _teraflops(
         total = 0.0
         for row in config.transfer.rows:
             for task, trained in row.runs.items():
-                tests = config.transfer.data / "splits" / task / "source_only" / "test.csv"
+                folder = config.transfer.data / "splits" / task
+                tested = clips.get(folder / "source_only" / "test.csv") or clips[folder / UNLABELED]
                 for run in trained:
                     model = runs[run].config
                     assert isinstance(model, TrainConfig)
-                    # A target without labels has no test clips.
-                    total += len(clips.get(tests, ())) * views * _clip_teraflops(model, flops)
+                    total += len(tested) * views * _clip_teraflops(model, flops)
         return total
     return None
 

@@ -27,7 +27,7 @@ from vidda.evaluate.transfer_tables import (
     transfer_grids,
 )
 from vidda.experiment.config_checks import check_configs
-from vidda.experiment.data_summary import describe_parts, missing_weights, read_parts
+from vidda.experiment.data_summary import Parts, describe_parts, missing_weights, read_parts
 from vidda.experiment.disk_space import describe_disk
 from vidda.experiment.executor import open_executor, require_executor
 from vidda.experiment.experiment_config import ExperimentConfig
@@ -60,7 +60,7 @@ def run(config: ExperimentConfig, *, dry_run: bool, resume: bool) -> int:
             print(line)
         for line in missing_weights(waiting, config.out):
             print(line)
-        _print_gpu_hours(config, plan)
+        _print_gpu_hours(config, plan, parts)
         dry_run_stages(waiting, config.out)
         return 0
     config.out.mkdir(parents=True, exist_ok=True)
@@ -79,7 +79,7 @@ def _print_plan(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[St
     names = {stage.name for stage in waiting}
     kinds = dict.fromkeys(stage.kind for stage in plan.stages)
     print(
-        f"{len(config.arms)} arms, {len(config.recognizers)} recognizers, {len(config.seeds)}"
+        f"{len(plan.arms)} arms, {len(config.recognizers)} recognizers, {len(config.seeds)}"
         f" seeds, tasks {', '.join(plan.tasks)}: {len(plan.stages)} stages,"
         f" {len(plan.stages) - len(names)} complete"
     )
@@ -91,20 +91,17 @@ def _print_plan(config: ExperimentConfig, plan: ExperimentPlan, waiting: list[St
         print(f"left out: {line}")
 
 
-def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan) -> None:
+def _print_gpu_hours(config: ExperimentConfig, plan: ExperimentPlan, parts: Parts) -> None:
     """Print an estimate of GPU hours, if the config has gpu_tflops and the data exists."""
     if config.gpu_tflops is None:
         return
     from vidda.experiment import gpu_hours
 
-    root = plan.prepare.root
-    if not root.is_dir():
-        print(f"GPU hours: not known until {root} exists")
+    if not parts:
+        print(f"GPU hours: not known until {plan.prepare.root} exists")
         return
-    dataset = plan.prepare.dataset
-    listing = dataset.read(root.absolute(), dataset.files(root.absolute()))
     lines, total = gpu_hours.estimate_gpu_hours(
-        plan.stages, listing, dataset.experiments(root), config.prepared, config.gpu_tflops
+        plan.stages, parts, config.prepared, config.gpu_tflops
     )
     for line in lines:
         print(line)

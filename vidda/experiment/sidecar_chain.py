@@ -41,7 +41,8 @@ class SidecarNeed:
 
 
 ESTIMATE = (
-    "estimate poses instead: in {where}.change, set control.pose.name to mmpose, onnx or blazepose"
+    "estimate poses instead: in {where}.change, set control.pose.name to mmpose, onnx, blazepose or"
+    " vitpose"
 )
 MASKS = (
     "vidda mask makes them: add a variant with name masked, of what this one is of, and make this"
@@ -55,7 +56,7 @@ def sidecar_need(config: VariantConfig) -> SidecarNeed | None:
         case RandomizeConfig():
             return SidecarNeed("mask", "the masks of vidda randomize", MASKS)
         case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
-            use = "the poses of control.pose (or take control.pose.name=mmpose, onnx or blazepose)"
+            use = "the poses of control.pose (or take another control.pose.name)"
             return SidecarNeed("keypoints", use, ESTIMATE)
         case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
             use = "the masks of keep_person (or choose control.pose)"
