@@ -73,49 +73,32 @@ class BlazePose:
 
         A joint's score is the probability that it is in the picture and not hidden.
         """
-        found = list(self.find(frames, boxes, clip, root, indices, report_progress))
-        count = max((len(people) for people in found), default=0)
-        keypoints = np.zeros((len(frames), count, len(JOINTS), 2), np.float32)
-        scores = np.zeros(keypoints.shape[:3], np.float32)
-        for t, people in enumerate(found):
-            for p, person in enumerate(people):
-                if person is not None:
-                    keypoints[t, p] = person.points[list(COCO_POINTS)]
-                    scores[t, p] = person.visibility[list(COCO_POINTS)]
-        if not scores.any():
+        if boxes is None and self._boxes is not None:
+            boxes = self._boxes.find(frames, clip, root, indices)
+        inspected: Iterator[Sequence[BlazePerson | None]] = (
+            self._followed(frames)
+            if boxes is None
+            else (
+                [self._in_box(frame, box) for box in row]
+                for frame, row in zip(frames, boxes, strict=True)
+            )
+        )
+        found = []
+        for people in inspected:
+            # Of each person only the joints are kept: the masks of a long clip would fill memory.
+            found.append([_coco_joints(person) for person in people])
+            report_progress(1)
+        joints = np.zeros(
+            (len(frames), max(map(len, found), default=0), len(JOINTS), 3), np.float32
+        )
+        for row, own in zip(joints, found, strict=True):
+            row[: len(own)] = np.reshape(own, (-1, len(JOINTS), 3))
+        if not joints[..., 2].any():
             raise NobodyError(
                 f"clip {clip.id!r}: BlazePose finds nobody in {len(frames)} frames; small people"
                 " need a detector first: pose.boxes.name=detector"
             )
-        return Pose(keypoints, scores)
-
-    def find(
-        self,
-        frames: np.ndarray,
-        boxes: np.ndarray | None,
-        clip: ClipRecord,
-        root: Path,
-        indices: np.ndarray | None = None,
-        report_progress: ReportProgress = ignore_progress,
-    ) -> Iterator[Sequence[BlazePerson | None]]:
-        """Yield the people in each frame of a clip, one frame at a time.
-
-        Arguments as in `estimate`. With boxes, each frame has an entry for each box, None where
-        nobody is in it; without, those found, in no fixed order.
-        """
-        if boxes is None and self._boxes is not None:
-            boxes = self._boxes.find(frames, clip, root, indices)
-        found: Iterator[Sequence[BlazePerson | None]]
-        if boxes is None:
-            found = self._followed(frames)
-        else:
-            found = (
-                [self._in_box(frame, box) for box in row]
-                for frame, row in zip(frames, boxes, strict=True)
-            )
-        for people in found:
-            report_progress(1)
-            yield people
+        return Pose(joints[..., :2], joints[..., 2])
 
     def find_masks(
         self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
@@ -156,3 +139,10 @@ class BlazePose:
         found = self._networks.person(frame, guess.next_region)
         best = max(guess, found, key=lambda person: person.score)
         return best if best.score >= self.config.followed else None
+
+
+def _coco_joints(person: BlazePerson | None) -> np.ndarray:
+    """Return COCO's joints of a person, (17, 3) x, y, visibility; all 0 for nobody."""
+    if person is None:
+        return np.zeros((len(JOINTS), 3), np.float32)
+    return np.column_stack([person.points, person.visibility])[list(COCO_POINTS)]

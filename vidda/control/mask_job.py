@@ -79,7 +79,9 @@ class MaskJobConfig(Config):
     clips: tuple[str, ...] = Field(
         default=(), description="ids of the clips, with * for any text; none: all"
     )
-    limit: Count | None = Field(default=None, description="most clips, the first ones; null: all")
+    limit: Count | None = Field(
+        default=None, description="most clips, evenly spaced over the manifest; null: all"
+    )
 
 
 def run(config: MaskJobConfig, *, dry_run: bool, resume: bool) -> int:
