@@ -170,7 +170,7 @@ def test_a_target_without_labels_has_no_test_and_nothing_watches_it(tmp_path: Pa
     assert float(tested.split(" = ")[1].split()[0]) > 0, "its target clips are predicted"
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_whole_job_on_ucf_hmdb(tmp_path: Path) -> None:
     prepare = ucf_hmdb(tmp_path / "data")
     for number, name in enumerate((*UCF, *HMDB)):
@@ -190,7 +190,7 @@ def test_a_whole_job_on_ucf_hmdb(tmp_path: Path) -> None:
     assert (tmp_path / "out" / "report" / "tiny" / "index.html").is_file()
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_whole_job_on_a_target_without_labels(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

@@ -176,7 +176,7 @@ def test_a_job_spread_over_ray_workers_writes_the_same_files(
     assert [name for name in local if local[name] != ray[name]] == []
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_a_whole_job_killed_and_gone_on_with_then_made_larger(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

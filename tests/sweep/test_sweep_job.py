@@ -123,7 +123,7 @@ def test_where_the_data_fails_nothing_is_proposed_and_its_error_is_reported(tmp_
     assert row.reason.endswith("DONE does not exist: randomize: masks, gs2gr failed")
 
 
-@pytest.mark.slow
+@pytest.mark.deep
 def test_optuna_s_proposals_are_run_and_chosen_from_side_by_side(
     tree: Path, tmp_path: Path
 ) -> None:
