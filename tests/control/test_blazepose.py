@@ -18,7 +18,7 @@ from vidda.control.blazepose_networks import (
     CropRegion,
     box_region,
 )
-from vidda.control.blazepose_people import BlazePoseBoxes
+from vidda.control.blazepose_people import BlazePoseBoxes, follow_people
 from vidda.control.boxes import WholeFrame
 from vidda.control.keypoints import NobodyError
 from vidda.errors import ViddaError
@@ -33,18 +33,23 @@ FETCHED = Path(__file__).parents[2] / "weights" / "blazepose"
 
 
 def networks(
-    folder: Path, *, cells: tuple[tuple[int, int], ...] = ((14, 14),), score: float = 1.0
+    folder: Path,
+    *,
+    cells: tuple[tuple[int, int], ...] = ((14, 14),),
+    score: float = 1.0,
+    head: int = -56,
 ) -> Path:
     """Write a detector that sees a person at each cell (x, y) of its finest grid, and points.
 
-    The hips are at the middle of the cell, and the circle's point 56 pixels above them, of 224. The
-    33 points are at (10 n, 20 n) of 256; the region that they give is upright and half as large.
+    The hips are at the middle of the cell, and the circle's point 56 pixels above them, of 224, or
+    `head` pixels below. The 33 points are at (7 n, 5 n) of 256; the region that they give is
+    upright and half as large.
     """
     boxes, scores = np.zeros((1, CANDIDATES, 12)), np.full((1, CANDIDATES, 1), -50.0)
     for x, y in cells:
         index = (y * CELLS + x) * 2
         scores[0, index] = 4.0 + 0.01 * index
-        boxes[0, index] = [0, -40, 20, 20, 0, 0, 0, -56, 0, 0, 0, 0]
+        boxes[0, index] = [0, -40, 20, 20, 0, 0, 0, head, 0, 0, 0, 0]
     points = np.zeros((39, 5))
     points[:33, 0], points[:33, 1] = 7 * np.arange(33), 5 * np.arange(33)
     points[:, 3:] = 6.0
@@ -126,9 +131,11 @@ def test_two_people_are_found_and_the_number_is_limited(tmp_path: Path) -> None:
 def test_boxes_are_around_the_mask(tmp_path: Path) -> None:
     boxes = BlazePoseBoxes(weights=networks(tmp_path)).build()
     found = boxes.find(np.stack([picture(), picture()]), CLIP, tmp_path, None)
-    # The upper half of a region of 140 pixels around (115.5, 59.5); the picture ends at 0.
+    # The upper half of a region around (115.5, 59.5): of 140 pixels by the detector, of which the
+    # points make 70; they halve it again in the next frame.
     assert found.shape == (2, 1, 4)
-    assert found[0, 0] == pytest.approx([46, 0, 186, 60], abs=1)
+    assert found[0, 0] == pytest.approx([81, 25, 151, 60], abs=1)
+    assert found[1, 0] == pytest.approx([98, 42, 133, 60], abs=1)
     nobody = BlazePoseBoxes(weights=networks(tmp_path / "none", cells=())).build()
     with pytest.raises(NobodyError, match=r"lower pose\.boxes\.threshold"):
         nobody.find(picture()[None], CLIP, tmp_path, None)
@@ -138,7 +145,8 @@ def test_masks_are_found_frame_by_frame(tmp_path: Path) -> None:
     source = BlazePoseConfig(weights=networks(tmp_path)).build()
     found = list(source.find_masks((picture() for _ in range(2)), CLIP, tmp_path))
     opened = BlazePoseNetworks(tmp_path)
-    expected = opened.person(picture(), opened.detect(picture())[0]).mask(112, 224)
+    guess = opened.person(picture(), opened.detect(picture())[0])
+    expected = opened.person(picture(), guess.next_region).mask(112, 224)
     assert [masks.shape for masks in found] == [(1, 112, 224)] * 2
     np.testing.assert_array_equal(found[0][0], expected)
     boxed = BlazePoseConfig(weights=tmp_path, boxes=WholeFrame()).build()
@@ -147,6 +155,26 @@ def test_masks_are_found_frame_by_frame(tmp_path: Path) -> None:
     nobody = BlazePoseConfig(weights=networks(tmp_path / "none", cells=())).build()
     (masks,) = nobody.find_masks(iter([picture()]), CLIP, tmp_path)
     assert masks.shape == (0, 112, 224)
+
+
+def test_a_person_is_not_followed_over_a_leap(tmp_path: Path) -> None:
+    opened = BlazePoseNetworks(networks(tmp_path))
+    frames = [picture()] * 3
+    near, far = (
+        [people[0].region.side for people in follow_people(opened, frames, numbers, 1, 0.5, 0.5)]
+        for numbers in ((0, 1, 2), (0, 40, 80))
+    )
+    # Each look at the points halves the region; after a leap the detector's is taken again.
+    assert near == pytest.approx([70, 35, 17.5], rel=0.02)
+    assert far == pytest.approx([70, 70, 70], rel=0.02)
+
+
+def test_a_person_found_upside_down_stands_where_that_is_sure(tmp_path: Path) -> None:
+    opened = BlazePoseNetworks(networks(tmp_path, head=56))
+    assert abs(opened.detect(picture())[0].angle) == pytest.approx(np.pi)
+    ((person,),) = follow_people(opened, [picture()], [0], 1, 0.5, 0.5)
+    assert person.region.angle == pytest.approx(0.0)
+    assert person.points[10, 1] < person.points[20, 1]  # as in an upright crop, not a turned one
 
 
 def test_nobody_is_an_error_of_the_clip(tmp_path: Path) -> None:

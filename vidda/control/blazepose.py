@@ -5,7 +5,7 @@ first: `boxes.name=detector`.
 """
 
 from collections.abc import Iterable, Iterator, Sequence
-from itertools import tee
+from itertools import count, tee
 from pathlib import Path
 from typing import Literal
 
@@ -76,7 +76,7 @@ class BlazePose:
         if boxes is None and self._boxes is not None:
             boxes = self._boxes.find(frames, clip, root, indices)
         inspected: Iterator[Sequence[BlazePerson | None]] = (
-            self._followed(frames)
+            self._followed(frames, count() if indices is None else indices.tolist())
             if boxes is None
             else (
                 [self._in_box(frame, box) for box in row]
@@ -108,15 +108,21 @@ class BlazePose:
         Arguments and result as in `vidda.control.mask_source.MaskSource.find_masks`.
         """
         frames, inspected = tee(frames)
-        found = self._in_boxes(inspected, clip, root) if self._boxes else self._followed(inspected)
+        found = (
+            self._in_boxes(inspected, clip, root)
+            if self._boxes
+            else self._followed(inspected, count())
+        )
         for frame, people in zip(frames, found, strict=True):
             masks = [person.mask(*frame.shape[:2]) for person in people if person is not None]
             yield np.array(masks, np.float32).reshape(-1, *frame.shape[:2])
 
-    def _followed(self, frames: Iterable[np.ndarray]) -> Iterator[Sequence[BlazePerson | None]]:
+    def _followed(
+        self, frames: Iterable[np.ndarray], numbers: Iterable[int]
+    ) -> Iterator[Sequence[BlazePerson | None]]:
         config = self.config
         return follow_people(
-            self._networks, frames, config.people, config.detected, config.followed
+            self._networks, frames, numbers, config.people, config.detected, config.followed
         )
 
     def _in_boxes(

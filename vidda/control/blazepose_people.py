@@ -1,6 +1,8 @@
 """People by BlazePose over the frames of a clip, and the boxes around them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import replace
+from itertools import count
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -15,6 +17,12 @@ from vidda.types import ClipRecord
 SAME_PLACE = 0.1
 """Distance of two regions' centers, relative to the larger side, up to which they hold one
 person."""
+
+FAR_TURNED = np.pi / 4
+"""Angle in radians from which a person who is found turned may as well stand."""
+
+LONGEST_STEP = 5
+"""Frames between two pictures, over which a person is followed."""
 
 PersonScore = Annotated[float, Field(ge=0, lt=1)]
 
@@ -53,10 +61,13 @@ class BlazePoseDetector:
         any.
         """
         threshold, height, width = self.config.threshold, *frames.shape[1:3]
-        found = follow_people(self._networks, frames, self.config.people, threshold, threshold)
+        numbers = count() if indices is None else indices.tolist()
+        found = follow_people(
+            self._networks, frames, numbers, self.config.people, threshold, threshold
+        )
         boxes = [[_mask_box(person.mask(height, width)) for person in people] for people in found]
-        count = max((len(row) for row in boxes), default=0)
-        padded = np.full((len(frames), count, 4), np.nan, np.float32)
+        most = max((len(row) for row in boxes), default=0)
+        padded = np.full((len(frames), most, 4), np.nan, np.float32)
         for row, own in zip(padded, boxes, strict=True):
             row[: len(own)] = np.reshape(own, (-1, 4))
         if np.isnan(padded).all():
@@ -70,27 +81,56 @@ class BlazePoseDetector:
 def follow_people(
     networks: BlazePoseNetworks,
     frames: Iterable[np.ndarray],
+    numbers: Iterable[int],
     most: int,
     detected: float,
     followed: float,
 ) -> Iterator[list[BlazePerson]]:
-    """Yield the people in each frame, the surest first: detected, or followed from the one before.
+    """Yield the people in each frame, the surest first: followed from the one before, or detected.
 
-    frames: (H, W, 3) uint8 RGB each, in order. most: people kept in each frame. detected, followed:
-    lowest scores of a person by the detector, and in a crop.
+    frames: (H, W, 3) uint8 RGB each, in order. numbers: of these frames in their clip; after a
+    leap of more than LONGEST_STEP nobody is followed. most: people kept in each frame. detected,
+    followed: lowest scores of a person by the detector, and in a crop.
     """
     before: list[BlazePerson] = []
-    for frame in frames:
-        regions = networks.detect(frame, detected)
-        regions += [p.next_region for p in before if not _any_near(p.next_region, regions)]
-        people = [networks.person(frame, region) for region in regions]
+    last = 0
+    for frame, number in zip(frames, numbers, strict=False):  # numbers may be endless
+        known = [p.next_region for p in before] if number - last <= LONGEST_STEP else []
+        new = [one for one in networks.detect(frame, detected) if not _any_near(one, known)]
+        people = [_person(networks, frame, region, followed) for region in known]
+        people += [_person(networks, frame, region, followed, passes=2) for region in new]
         kept: list[BlazePerson] = []
         for person in sorted(people, key=lambda one: -one.score):
             distinct = not _any_near(person.next_region, [one.next_region for one in kept])
             if person.score >= followed and distinct:
                 kept.append(person)
-        before = kept[:most]
+        before, last = kept[:most], number
         yield before
+
+
+def _person(
+    networks: BlazePoseNetworks,
+    frame: np.ndarray,
+    region: CropRegion,
+    enough: float,
+    passes: int = 1,
+) -> BlazePerson:
+    """Return the person in a region, as one who stands where that is sure enough.
+
+    Where a head is outside the frame, the detector often takes a person for one upside down.
+    enough: the lowest score of one who stands. passes: 2 for a region that is only a guess, which
+    the points found in it correct.
+    """
+    upright = replace(region, angle=0.0)
+    person: BlazePerson | None = None
+    for start in (upright, region) if abs(region.angle) > FAR_TURNED else (region,):
+        person = networks.person(frame, start)
+        for _ in range(1, passes):
+            person = networks.person(frame, person.next_region)
+        if person.score >= enough:
+            break
+    assert person is not None
+    return person
 
 
 def _any_near(region: CropRegion, others: Sequence[CropRegion]) -> bool:
