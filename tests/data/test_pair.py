@@ -690,7 +690,7 @@ def test_each_task_is_tested_on_the_subjects_that_it_names(
             {},
             "t: no labeled clip of subject 'Z'; real.csv has A, B, C",
         ),
-        ({"t": ()}, {}, "test_subjects.t: no subject is named; real.csv has A, B, C"),
+        ({"t": ()}, {}, "test_subjects.t: names no subject; real.csv has A, B, C"),
         ({"t": tuple("ABC")}, {}, "all clips of real.csv are in the test, and none is left to"),
         ({"t": ("A",)}, {"labeled": False}, "a target without labels has no test"),
     ],

@@ -107,9 +107,7 @@ def _require_subjects(found: SideFile, clips: Clips, tests: Mapping[str, Collect
     for task, subjects in tests.items():
         strange = [name for name in subjects if name not in known]
         if strange or not subjects:
-            what = (
-                f"no labeled clip of subject {strange[0]!r}" if strange else "no subject is named"
-            )
+            what = f"no labeled clip of subject {strange[0]!r}" if strange else "names no subject"
             listed = ", ".join(known) or "none, for want of a column subject"
             raise ViddaError(f"{key}.{task}: {what}; {found.path} has {listed}")
         if all(clip.subject in subjects for clip in clips.values()):
