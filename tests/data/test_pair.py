@@ -20,6 +20,7 @@ from vidda.errors import ViddaError
 from vidda.types import ClipRecord, Manifest
 
 CLASSES = ("Wave", "Follow me", "halt")
+DATASET_KEYS = ("classes", "seed", "task", "test_share", "test_subjects")
 
 
 def fill(root: Path, paths: list[str]) -> None:
@@ -40,7 +41,7 @@ def settings(root: Path, out: str = "out", **more: object) -> PrepareConfig:
         "name": "pair",
         "source": {"path": "syn", **more.pop("source", {})},  # type: ignore[dict-item]
         "target": {"path": "real", **more.pop("target", {})},  # type: ignore[dict-item]
-        **{key: more.pop(key) for key in ("classes", "seed", "task", "test_share") if key in more},
+        **{key: more.pop(key) for key in DATASET_KEYS if key in more},
     }
     return config(root, root.parent / out, dataset, **more)
 
@@ -638,3 +639,67 @@ def test_classes_that_are_numbers_match_by_them(
     out = prepare(root, source={"path": "syn.txt"}, target={"path": "real.txt"})
     assert load_manifest(out).classes == ("0", "1")
     assert "no names but numbers, and match by these" in capsys.readouterr().err
+
+
+def photo_list(root: Path, subjects: str = "ABC") -> None:
+    """A CSV of photographs of some subjects: of each class two takes of two each."""
+    lines = ["path,class,subject,take"]
+    for subject in subjects:
+        for c in CLASSES:
+            for take in (0, 1):
+                names = [f"real/{c}/{subject}{take}{n}.jpg" for n in (0, 1)]
+                fill(root, names)
+                lines += [f"{name},{c},{subject},{subject}-{c}-{take}" for name in names]
+    (root / "real.csv").write_text("\n".join(lines) + "\n")
+
+
+def test_each_task_is_tested_on_the_subjects_that_it_names(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    subject_list(root, "syn", 5, "scene")
+    photo_list(root)
+    out = prepare(
+        root,
+        source={"path": "syn.csv"},
+        target={"path": "real.csv", "group": "take"},
+        test_subjects={"syn2a": ("A",), "syn2bc": ("B", "C")},
+    )
+    assert "syn2a_test 12 clips of 6 takes" in capsys.readouterr().err
+    takes = {clip.path: clip.meta["take"] for clip in load_manifest(out).clips if clip.subject}
+    for task, tested, others in (("syn2a", "A", "BC"), ("syn2bc", "BC", "A")):
+        found = parts(out, task)
+        assert {Path(path).name[0] for path in found["test"]} == set(tested)
+        assert {Path(path).name[0] for path in found["target"]} == set(others)
+        assert found["target_train"] | found["target_val"] == found["target"]
+        by_take = [{takes[path] for path in found[f"target_{part}"]} for part in ("train", "val")]
+        assert by_take[0] and by_take[1] and not by_take[0] & by_take[1]
+        assert all(clip.label is None for clip in load_shift(out, task, "adapted").target.clips)  # type: ignore[union-attr]
+        assert found["train"] == parts(out, "syn2a")["train"]
+    assert set(read_description(out / "dataset.json")["experiments"]) == {
+        f"{task}/{setting}"
+        for task in ("syn2a", "syn2bc")
+        for setting in ("source_only", "adapted", "target_only")
+    }
+
+
+@pytest.mark.parametrize(
+    ("tests", "target", "said"),
+    [
+        (
+            {"t": ("Z",)},
+            {},
+            "t: no labeled clip of subject 'Z'; real.csv has A, B, C",
+        ),
+        ({"t": ()}, {}, "test_subjects.t: names no subject; real.csv has A, B, C"),
+        ({"t": tuple("ABC")}, {}, "all clips of real.csv are in the test, and none is left to"),
+        ({"t": ("A",)}, {"labeled": False}, "a target without labels has no test"),
+    ],
+)
+def test_subjects_that_make_no_test(
+    root: Path, tests: dict[str, tuple[str, ...]], target: dict[str, object], said: str
+) -> None:
+    subject_list(root, "syn", 3, "scene")
+    photo_list(root)
+    target = {"path": "real.csv", **target}
+    refused = refusal(root, source={"path": "syn.csv"}, target=target, test_subjects=tests)
+    assert said in refused and "\n" not in refused

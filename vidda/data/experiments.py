@@ -54,6 +54,14 @@ def plain_experiments(task: str, lists: Container[str], *, synthetic: bool) -> E
     return found
 
 
+def rename_lists(experiments: Experiments, names: Mapping[str, str]) -> Experiments:
+    """Return experiments with other names of lists. names: the new name of each that changes."""
+    return {
+        name: Experiment({part: names.get(of, of) for part, of in one.parts.items()}, one.synthetic)
+        for name, one in experiments.items()
+    }
+
+
 def as_json(experiments: Experiments) -> dict[str, Any]:
     """Return experiments as JSON values; `experiments_from` reads them."""
     return {

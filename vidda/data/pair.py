@@ -2,7 +2,7 @@
 
 The validation clips are a share of the source. Of a labeled target a share is the test, and of the
 rest a share is what target_only is validated on. Clips of one group, such as a subject, are in one
-part.
+part. With `test_subjects` there are several tasks, each tested on the subjects that it names.
 """
 
 from dataclasses import replace
@@ -12,12 +12,12 @@ from typing import Literal
 from pydantic import Field
 
 from vidda.config import FileName
-from vidda.data.experiments import Experiments, plain_experiments
+from vidda.data.experiments import Experiment, Experiments, plain_experiments, rename_lists
 from vidda.data.listing import BLOCKING, DatasetConfig, Listing, Tree
 from vidda.data.pair_classes import ClassRule, match_classes
 from vidda.data.pair_reading import read_side, side_files
 from vidda.data.pair_side import PairSource, PairTarget, SideFile, find_side, require_apart
-from vidda.data.pair_splits import split_source, split_target
+from vidda.data.pair_splits import split_by_subject, split_source, split_target, task_lists
 from vidda.errors import ViddaError
 
 
@@ -44,6 +44,11 @@ class DomainPair(DatasetConfig):
     )
     test_share: float = Field(
         default=0.3, gt=0, lt=1, description="share of a labeled target that is the test"
+    )
+    test_subjects: dict[FileName, tuple[str, ...]] = Field(
+        default={},
+        description="tasks by name, each with the subjects of the target that are its test, while"
+        " all others are adapted to; none: one task, by test_share",
     )
     seed: int = Field(default=0, description="decides which clips or groups the shares are")
 
@@ -80,14 +85,25 @@ class DomainPair(DatasetConfig):
             )
         _rename_shared_ids(source, target, listing.notes)
         split_source(listing, sides[0], source.clips, self.val_share, self.seed)
-        shares = self.test_share, self.val_share
-        split_target(listing, sides[1], target.clips, shares, self.seed)
+        if self.test_subjects:
+            tests, share = self.test_subjects, self.val_share
+            split_by_subject(listing, sides[1], target.clips, tests, share, self.seed)
+        else:
+            shares = self.test_share, self.val_share
+            split_target(listing, sides[1], target.clips, shares, self.seed)
         return listing
 
     def experiments(self, root: Path) -> Experiments:
-        """Return the experiments of its task: without a test where the target has no labels."""
+        """Return the experiments of its tasks: without a test where the target has no labels."""
+        synthetic = self.source.domain == "synthetic"
+        if self.test_subjects:
+            found: dict[str, Experiment] = {}
+            for task in self.test_subjects:
+                own = plain_experiments(task, {"train", "target", "test"}, synthetic=synthetic)
+                found |= rename_lists(own, task_lists(task))
+            return found
         lists = {"train", "target", *(("test",) if self.target.labeled else ())}
-        return plain_experiments(self.task, lists, synthetic=self.source.domain == "synthetic")
+        return plain_experiments(self.task, lists, synthetic=synthetic)
 
     def _sides(self, root: Path) -> tuple[SideFile, SideFile]:
         sides = find_side(self.source, "source", root), find_side(self.target, "target", root)

@@ -64,20 +64,83 @@ def split_target(
         )
 
 
+def task_lists(task: str) -> dict[str, str]:
+    """Return the names of a task's own lists, by those that a single task has."""
+    return {name: f"{task}_{name}" for name in ("target", "test", "target_train", "target_val")}
+
+
+def split_by_subject(
+    listing: Listing,
+    found: SideFile,
+    clips: Clips,
+    tests: Mapping[str, Collection[str]],
+    share: float,
+    seed: int,
+) -> None:
+    """Add the target's clips to a listing, in the lists of each task that `task_lists` names.
+
+    tests: by task the subjects of its test; the clips of all others, labels hidden, are its target.
+    share: of the labeled ones of these for target_val, by the side's group. Raises ViddaError where
+    a subject has no labeled clip, or a task leaves nobody to adapt to.
+    """
+    _require_subjects(found, clips, tests)
+    splitter = _Splitter(listing, found, clips, _column(found, clips), seed)
+    for task, subjects in tests.items():
+        names = task_lists(task)
+        own = {path: clip for path, clip in clips.items() if clip.subject in subjects}
+        test = [path for path, clip in own.items() if clip.label is not None]
+        rest = {path: clip for path, clip in clips.items() if path not in own}
+        # A clip is in the test of one task and the target of another: its column `split` says where
+        # it comes from.
+        _add(listing, names["test"], "target", (clips[path] for path in test))
+        _add(listing, names["target"], "target", rest.values())
+        parts = _target_only(listing, splitter, rest, share, names)
+        splitter.note({names["test"]: test, **parts})
+
+
+def _require_subjects(found: SideFile, clips: Clips, tests: Mapping[str, Collection[str]]) -> None:
+    """Raise ViddaError unless every task of `test_subjects` has labeled test and other clips."""
+    key = "dataset.test_subjects"
+    if not found.labeled:
+        raise ViddaError(f"{key}: a target without labels has no test; set dataset.target.labeled")
+    known = sorted({c.subject for c in clips.values() if c.subject and c.label is not None})
+    for task, subjects in tests.items():
+        strange = [name for name in subjects if name not in known]
+        if strange or not subjects:
+            what = f"no labeled clip of subject {strange[0]!r}" if strange else "names no subject"
+            listed = ", ".join(known) or "none, for want of a column subject"
+            raise ViddaError(f"{key}.{task}: {what}; {found.path} has {listed}")
+        if all(clip.subject in subjects for clip in clips.values()):
+            raise ViddaError(
+                f"{key}.{task}: all clips of {found.path} are in the test, and none is left to"
+                " adapt to; name fewer subjects"
+            )
+
+
 def _target_only(
-    listing: Listing, splitter: "_Splitter", rest: Clips, share: float
+    listing: Listing,
+    splitter: "_Splitter",
+    rest: Clips,
+    share: float,
+    names: Mapping[str, str] | None = None,
 ) -> dict[str, list[str]]:
-    """Add the lists of target_only, if the clips suffice, and return the parts of the rest."""
+    """Add the lists of target_only, if the clips suffice, and return the parts of the rest.
+
+    names: of the lists, where they have other names than those of a single task.
+    """
+    whole, into, held = (
+        (names or {}).get(name, name) for name in ("target", "target_train", "target_val")
+    )
     labeled = {path: clip for path, clip in rest.items() if clip.label is not None}
-    val = splitter.hold_out(labeled, share, "target_val") if labeled else set()
+    val = splitter.hold_out(labeled, share, held) if labeled else set()
     train = [path for path in labeled if path not in val]
     if not val or len({labeled[path].label for path in train}) < 2:
-        listing.lacking["target_train"] = (
+        listing.lacking[into] = (
             f"{len(labeled)} labeled target clips are not in the test, too few to train and to"
-            " validate on; give the target more clips, or lower dataset.test_share"
+            " validate on; give the target more clips, or the test fewer"
         )
-        return {"target": list(rest)}
-    parts = {"target_train": train, "target_val": sorted(val)}
+        return {whole: list(rest)}
+    parts = {into: train, held: sorted(val)}
     listing.lists |= {name: dict.fromkeys(paths) for name, paths in parts.items()}
     return parts
 

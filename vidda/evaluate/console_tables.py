@@ -54,8 +54,10 @@ def print_summary(console: Console, summary: Summary, confidence: float) -> None
 
 
 def _resampled(summary: Summary) -> str:
-    """Describe what the bootstrap resamples: subjects, and clips without one."""
+    """Describe what the bootstrap resamples: subjects, and clips without one, or takes."""
     known, without = summary.subjects, summary.without_subject
+    if summary.takes:
+        return f"{summary.takes} takes of one subject"
     if not known:
         return "clips of unknown subjects"
     subjects = f"{known} subject{'s' if known > 1 else ''}"

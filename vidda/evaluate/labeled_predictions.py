@@ -8,10 +8,12 @@ from vidda.types import Manifest, Predictions
 
 STRATA = ("view", "altitude_m", "subject")
 """Columns by which results are broken down."""
+TAKE = "take"
+"""Column of the recording that a clip is a part of, where a dataset names it."""
 
 
 def join_labels(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredictions:
-    """Return the predictions in the manifest's order, with its labels and the columns of `STRATA`.
+    """Return the predictions in the manifest's order, with its labels and `columns_of`.
 
     name: the manifest's, for messages. Raises ViddaError, one line, when clips are missing or left
     over, a clip has no label, the classes differ or labels that the file holds are others.
@@ -30,7 +32,7 @@ def join_labels(saved: SavedPredictions, manifest: Manifest, name: str) -> Saved
 
 
 def join_columns(saved: SavedPredictions, manifest: Manifest, name: str) -> SavedPredictions:
-    """Return the predictions in the manifest's order, with the columns of `STRATA`, unlabeled.
+    """Return the predictions in the manifest's order, with `columns_of`, unlabeled.
 
     name: the manifest's, for messages. Raises ViddaError when clips are missing or left over.
     """
@@ -40,13 +42,18 @@ def join_columns(saved: SavedPredictions, manifest: Manifest, name: str) -> Save
 
 
 def columns_of(manifest: Manifest) -> dict[str, np.ndarray]:
-    """Return the columns of `STRATA` by name, (N,) text each, "" where a clip has no value."""
+    """Return the columns of `STRATA`, and `TAKE` where there are takes, by name.
+
+    Each is (N,) text, "" where a clip has no value.
+    """
+    takes = np.array([clip.meta.get(TAKE, "") for clip in manifest.clips], dtype=np.str_)
     return {
         "view": np.array([clip.view for clip in manifest.clips]),
         "altitude_m": np.array(
             ["" if c.altitude_m is None else f"{c.altitude_m:g}" for c in manifest.clips]
         ),
         "subject": np.array([clip.subject or "" for clip in manifest.clips]),
+        **({TAKE: takes} if takes.any() else {}),
     }
 
 

@@ -9,7 +9,10 @@ from vidda.config import Config
 from vidda.data.saved_predictions import SavedPredictions
 from vidda.evaluate import metrics
 from vidda.evaluate.intervals import Interval, bootstrap_mean, wilson
-from vidda.evaluate.labeled_predictions import STRATA, labels_of
+from vidda.evaluate.labeled_predictions import STRATA, TAKE, labels_of
+
+TAKE_CLUSTER = "take "
+"""Start of the name of a cluster that is a take."""
 
 
 class Intervals(Config):
@@ -60,9 +63,10 @@ class Summary:
 
     clips, subjects, without_subject: number of clips, of known subjects, and of clips whose subject
     is not known. classes: names, index by index. wilson, bootstrap: intervals of the accuracy; for
-    the latter the clips of a subject are resampled together, those without one alone, and it is
-    None for a single subject. confusion: (K, K), number of clips by class (rows) and prediction
-    (columns). strata: accuracy by the values of some columns.
+    the latter the clips of a cluster are resampled together, see `clusters_of`, and it is None for
+    a single one. takes: number of takes that are the clusters, 0 where these are others. confusion:
+    (K, K), number of clips by class (rows) and prediction (columns). strata: accuracy by the values
+    of some columns.
     """
 
     clips: int
@@ -77,6 +81,7 @@ class Summary:
     confusion: tuple[tuple[int, ...], ...]
     strata: tuple[Stratum, ...]
     without_subject: int = 0
+    takes: int = 0
 
 
 def summarize(saved: SavedPredictions, intervals: Intervals) -> Summary:
@@ -105,14 +110,26 @@ def summarize(saved: SavedPredictions, intervals: Intervals) -> Summary:
             for stratum in _strata(column, values, hits, intervals)
         ),
         without_subject=without_subject,
+        takes=count_takes(clusters_of(saved)),
     )
 
 
 def clusters_of(saved: SavedPredictions) -> np.ndarray:
-    """Return the bootstrap cluster of each clip, (N,) text: its subject, or else the clip alone."""
+    """Return the bootstrap cluster of each clip, (N,) text: its subject, or else the clip alone.
+
+    Where all clips are of one subject, it is the clip's take, if each has one: that says how sure
+    the result is for this subject, and nothing of others.
+    """
     ids = np.array([f"clip {clip_id}" for clip_id in saved.predictions.ids], dtype=np.str_)
-    subjects = subjects_of(saved)
+    subjects, takes = subjects_of(saved), saved.columns.get(TAKE)
+    if takes is not None and (takes != "").all() and count_subjects(subjects) == (1, 0):
+        return np.char.add(TAKE_CLUSTER, takes)
     return np.where(subjects == "", ids, np.char.add("subject ", subjects))
+
+
+def count_takes(clusters: np.ndarray) -> int:
+    """Return the number of clusters that are takes, of those that `clusters_of` returned."""
+    return len(np.unique(clusters[np.char.startswith(clusters, TAKE_CLUSTER)]))
 
 
 def subjects_of(saved: SavedPredictions) -> np.ndarray:

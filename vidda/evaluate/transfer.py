@@ -16,7 +16,13 @@ from vidda.evaluate.epochs import SELECTION, read_epochs, watched_predictions
 from vidda.evaluate.intervals import Interval
 from vidda.evaluate.labeled_predictions import labels_of
 from vidda.evaluate.metrics import is_correct
-from vidda.evaluate.summary import Intervals, clusters_of, count_subjects, subjects_of
+from vidda.evaluate.summary import (
+    Intervals,
+    clusters_of,
+    count_subjects,
+    count_takes,
+    subjects_of,
+)
 from vidda.types import Manifest
 
 ALL = "all"
@@ -72,7 +78,8 @@ class TransferCell:
     mean and deviation their mean and standard deviation, None for one. clips, subjects,
     without_subject: number of clips, of known subjects, and of clips whose subject is not known.
     wilson: interval of the mean, as of one model on this many clips. bootstrap: interval from
-    resampled subjects and seeds; None for a single subject.
+    resampled subjects and seeds, or takes of a single subject; None for a single cluster. takes:
+    number of takes that were resampled, 0 where subjects were.
     """
 
     row: str
@@ -86,6 +93,7 @@ class TransferCell:
     wilson: Interval
     bootstrap: Interval | None
     without_subject: int = 0
+    takes: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,6 +191,7 @@ def _cell(
         wilson=intervals.wilson(mean, hits.shape[1]),
         bootstrap=intervals.bootstrap(hits, clusters),
         without_subject=without_subject,
+        takes=count_takes(clusters),
     )
 
 

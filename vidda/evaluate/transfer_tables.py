@@ -102,9 +102,16 @@ def legend(
         lines.append(
             "w: Wilson's interval, where the clips are of one subject; it says nothing of others."
         )
+    if any(cell.takes for cell in cells):
+        lines.append(
+            "Where the test is one subject in several takes, takes are drawn instead of subjects;"
+            " that says nothing of others."
+        )
     sizes: RowTexts = {}
     for cell in cells:
-        size = f"{cell.part} {cell.clips} ({listed_subjects(cell.subjects, cell.without_subject)})"
+        persons = listed_subjects(cell.subjects, cell.without_subject)
+        takes = f", {cell.takes} takes" if cell.takes else ""
+        size = f"{cell.part} {cell.clips} ({persons}{takes})"
         sizes.setdefault(cell.task, {})[cell.part] = size
     listed = "; ".join(f"{task} {', '.join(sizes[task].values())}" for task in sorted(sizes))
     lines.append(f"Test clips (subjects): {listed}.")

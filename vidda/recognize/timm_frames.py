@@ -25,7 +25,8 @@ class TimmWeightsConfig(Config):
     """Weights of the image network, with timm's parameter names, as safetensors."""
 
     source: SourceConfig = Field(
-        description="folder or file, or repository of the hub such as timm/resnet18.a1_in1k"
+        description="folder or file, or repository of the hub such as timm/resnet18.a1_in1k; vidda"
+        " weights efficientnet_lite0 fetches the folder of tf_efficientnet_lite0"
     )
     download: bool = Field(default=False, description="fetch what the hub's cache lacks")
 
