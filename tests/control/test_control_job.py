@@ -278,7 +278,7 @@ def test_a_sheet_shows_every_row_under_its_title() -> None:
         clip.frames, ClipRecord("c", "c.mp4", None, "", ""), Path()
     )
     shown = evenly_spaced(5, 3)
-    found = sheet_rows(clip.frames, controls, clip.mask > 0, shown)
+    found = sheet_rows(clip.frames, replace(controls, mask=clip.mask > 0), shown)
     assert [name.split(" (")[0] for name, _ in found] == [
         "source", "edges", "flow to the previous frame", "flow to the first frame",
         "mask of the people",
