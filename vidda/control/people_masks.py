@@ -51,9 +51,11 @@ def build_people_masks(
         case SidecarMasksConfig():
             return SidecarMasks()
         case BlazePoseConfig():
-            return EstimatedMasks(config.build(), config.name)
+            remedy = "small people need a detector first: mask.boxes.name=detector"
+            return EstimatedMasks(config.build(), config.name, remedy)
         case MaskRcnnConfig() | PeopleSegmenterConfig():
-            return EstimatedMasks(config.build("mask"), config.name)
+            remedy = "take another mask.name, or leave the clip out"
+            return EstimatedMasks(config.build("mask"), config.name, remedy)
 
 
 class SidecarMasks:
@@ -78,11 +80,11 @@ class SidecarMasks:
 class EstimatedMasks:
     """Masks by a model, of people who are followed over the clip, smoothed as by `vidda mask`.
 
-    source: the loaded model. name: of it, for messages.
+    source: the loaded model. name, remedy: of it, and for clips in which it finds nobody.
     """
 
-    def __init__(self, source: MaskSource, name: str) -> None:
-        self._source, self._name = source, name
+    def __init__(self, source: MaskSource, name: str, remedy: str) -> None:
+        self._source, self._name, self._remedy = source, name, remedy
 
     def read(
         self,
@@ -105,6 +107,6 @@ class EstimatedMasks:
         if not tracker.found(main=False).any():
             raise NobodyError(
                 f"clip {clip.id!r}: {self._name} finds nobody in {len(frames)} frames for the mask;"
-                " take another mask.name, or leave the clip out"
+                f" {self._remedy}"
             )
         return np.stack(list(tracker.masks(THRESHOLD, NEIGHBORS, main=False)))

@@ -79,7 +79,7 @@ class EstimatedSegmentation:
             listed = ", ".join(foreign[:5]) + (", ..." if len(foreign) > 5 else "")
             log.warning(
                 "segmentation: %d of the model's %d classes are not ADE20K's (%s); they get colors"
-                " that a ControlNet was not trained on",
+                " that models for ADE20K do not know",
                 len(foreign),
                 len(self._segmenter.names),
                 listed,
