@@ -10,15 +10,15 @@ import numpy as np
 
 from vidda.files import resolve_builtin
 
-Color = tuple[int, int, int]
+Rgb = tuple[int, int, int]
 """Red, green and blue, 0 to 255."""
 
 UNKNOWN = (0, 0, 0)
-"""Color of a pixel without a class, which is none of the palette's."""
+"""Rgb of a pixel without a class, which is none of the palette's."""
 
 
 @cache
-def ade20k_palette() -> dict[str, Color]:
+def ade20k_palette() -> dict[str, Rgb]:
     """Return the color of each of ADE20K's 150 classes (arXiv 1608.05442), by name, in order."""
     with resolve_builtin(Path("builtin:ade20k.csv")).open(encoding="utf-8", newline="") as file:
         return {
@@ -43,7 +43,7 @@ def class_colors(names: Sequence[str]) -> tuple[np.ndarray, list[str]]:
     return np.array(colors, np.uint8).reshape(-1, 3), foreign
 
 
-def _spread_color(number: int) -> Color:
+def _spread_color(number: int) -> Rgb:
     """Return a color for a number below 2**24; different numbers have different colors.
 
     As in PASCAL VOC's color map, the lowest bits of the number are the highest of the channels, so

@@ -7,13 +7,16 @@ import numpy as np
 import pytest
 import torch
 
-from tests.translate.tiny_translator import SIDE, clip_job, config, tiny_models
+from tests.translate.tiny_translator import SIDE, clip_job, config, last, tiny_models
 from vidda.errors import ViddaError
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.conditions import Conditions
 from vidda.translate.stable_diffusion.loading import Models
 from vidda.translate.stable_diffusion.prompt_encoder import PromptEncoder
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
+from vidda.translate.stable_diffusion.stable_diffusion import StableDiffusionConfig
+from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, WeightsConfig
+from vidda.weights import Folder, Hub
 
 KINDS = ("depth", "segmentation", "mask")
 
@@ -71,6 +74,12 @@ def test_each_control_changes_the_translation(models: Models, clip: ClipJob) -> 
         assert not np.array_equal(before, after), kind
 
 
+def test_frames_in_chunks_get_the_same_images(models: Models, clip: ClipJob) -> None:
+    clips = [clip, replace(clip, seed=1)]
+    whole, parts = (last(models, config(chunk=size), clips) for size in (6, 1))
+    assert torch.allclose(whole, parts, atol=1e-4)
+
+
 def test_what_is_missing_is_named_by_its_key(models: Models, clip: ClipJob) -> None:
     none = replace(clip, controls=replace(clip.controls, **dict.fromkeys(KINDS)))
     with pytest.raises(ViddaError) as error:
@@ -81,10 +90,6 @@ def test_what_is_missing_is_named_by_its_key(models: Models, clip: ClipJob) -> N
 
 
 def test_controlnets_are_found_in_a_folder_by_their_kind(tmp_path: Path) -> None:
-    from vidda.translate.stable_diffusion.stable_diffusion import StableDiffusionConfig
-    from vidda.translate.stable_diffusion.weights_config import ControlNetConfig, WeightsConfig
-    from vidda.weights import Folder, Hub
-
     nets = tuple(ControlNetConfig(kind=kind, source=Hub(repo="a/b")) for kind in KINDS)
     backbone = StableDiffusionConfig(weights=WeightsConfig(controlnets=nets))
     found = backbone.with_base(tmp_path).weights.controlnets
