@@ -12,6 +12,7 @@ from vidda.control.blazepose import BlazePoseConfig
 from vidda.control.boxes import SidecarBox
 from vidda.control.control_config import ControlConfig
 from vidda.control.controls import ControlReader
+from vidda.control.depth_maps import SidecarDepthConfig
 from vidda.control.keypoints import NobodyError
 from vidda.control.mask import skeleton_mask
 from vidda.control.mask_job import MaskJobConfig
@@ -25,6 +26,7 @@ from vidda.control.people_masks import (
     SidecarMasksConfig,
     SkeletonMasksConfig,
 )
+from vidda.control.segmentation_maps import SidecarSegmentationConfig
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.errors import ViddaError
 from vidda.sidecar import sidecar_path
@@ -51,6 +53,23 @@ def test_the_sidecar_s_mask_and_the_skeleton_s(tmp_path: Path) -> None:
     np.savez(sidecar_path(record, tmp_path), keypoints=clip.keypoints)
     with pytest.raises(ViddaError, match=r"has no array 'mask'; write one, or let `vidda mask`"):
         ControlReader(own, None).read(clip.frames, record, tmp_path)
+
+
+def test_maps_of_a_sidecar_are_read_again_each_time(tmp_path: Path) -> None:
+    clip = rendered(frames=3, size=48)
+    record = write_clip(tmp_path, clip)
+    names = {"depth": SidecarDepthConfig(), "segmentation": SidecarSegmentationConfig()}
+    config = BARE.model_copy(update={**names, "mask": SidecarMasksConfig()})
+    cache = tmp_path / "cache"
+    before = ControlReader(config, cache).read(clip.frames, record, tmp_path)
+    depth = np.where(clip.depth < 65535, 65535, 3000).astype(np.uint16)
+    np.savez(sidecar_path(record, tmp_path), mask=clip.mask == 0, depth=depth)
+    after = ControlReader(config, cache).read(clip.frames, record, tmp_path)
+    assert before.mask is not None and np.array_equal(after.mask, ~before.mask)
+    assert before.depth is not None and after.depth is not None
+    assert np.array_equal(after.depth > 0, before.depth == 0)
+    assert not np.array_equal(after.segmentation, before.segmentation)
+    assert not list(cache.rglob("*.npz"))
 
 
 def test_a_skeleton_needs_poses() -> None:
