@@ -82,7 +82,9 @@ class ControlConfig(Config):
     @model_validator(mode="after")
     def _has_skeletons(self) -> Self:
         if isinstance(self.mask, SkeletonMasksConfig) and self.pose is None:
-            raise ValueError("mask.name skeleton is drawn from poses, and pose is null; set pose")
+            raise ValueError(
+                "mask.name skeleton is drawn from poses, and pose is null; choose pose.name"
+            )
         return self
 
     @property
