@@ -22,5 +22,7 @@ def write_clip(root: Path, clip: RenderedClip) -> ClipRecord:
     video.write(root / record.path, clip.frames, 8.0)
     truth = root / default_sidecar(record.path)
     truth.parent.mkdir(parents=True, exist_ok=True)
-    np.savez_compressed(truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask)
+    np.savez_compressed(
+        truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
+    )
     return record

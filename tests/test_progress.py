@@ -9,7 +9,7 @@ from itertools import islice
 import pytest
 
 from vidda import progress
-from vidda.progress import meter, track
+from vidda.progress import meter, share_progress, track
 
 COUNT = """
 from vidda.progress import track
@@ -80,3 +80,14 @@ def test_one_long_item_gives_signs_of_life(
 def test_a_label_with_control_characters_is_escaped(capsys: pytest.CaptureFixture[str]) -> None:
     list(track([], label="a\x1b[2J.mp4", total=0, unit="windows"))
     assert capsys.readouterr().err.startswith("a\\x1b[2J.mp4: 0/0 windows")
+
+
+def test_an_item_is_done_when_all_steps_have_passed_it() -> None:
+    counts: list[int] = []
+    passed = share_progress(counts.append, 3)
+    for count in (4, 1, 1, 0, 6, 3):  # 5 items, three times
+        passed(count)
+    assert counts == [1, 1, 2, 1]
+    whole: list[int] = []
+    share_progress(whole.append, 1)(4)
+    assert whole == [4]

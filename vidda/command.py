@@ -59,7 +59,7 @@ COMMANDS = {
     ),
     "control": Command(
         "vidda.control.job:run",
-        "write and show what conditions a translation: edges, poses, optical flow",
+        "write and show what conditions a translation: edges, poses, depth, masks, flow",
         ("input", "out"),
     ),
     "mask": Command(

@@ -48,6 +48,23 @@ def ignore_progress(count: int) -> None:
     """Print nothing: a `ReportProgress` for a caller that wants no progress."""
 
 
+def share_progress(report_progress: ReportProgress, steps: int) -> ReportProgress:
+    """Return a callback that several steps call for the same items.
+
+    steps: number of steps, each of which passes all items. An item counts as finished when as many
+    passes are done as steps are needed for it, so that the whole count is that of one step.
+    """
+    passes = 0
+
+    def passed(count: int) -> None:
+        nonlocal passes
+        whole, passes = divmod(passes + count, steps)
+        if whole:
+            report_progress(whole)
+
+    return passed
+
+
 def track(items: Iterable[T], *, label: str, total: int, unit: str, done: int = 0) -> Iterator[T]:
     """Yield the items, and print on standard error how many are done, the rate and the time left.
 

@@ -3,7 +3,9 @@
 A sidecar is an .npz with a row for each frame of the clip, in pixels of the clip's own size. As
 MiniRoCoG writes it: `keypoints` (T, 17, 3) or (T, P, 17, 3), x, y and 2 where a joint is visible, 1
 where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), x0, y0, x1, y1, all
-0 where nobody is visible; `mask` (T, H, W) and `depth` (T, H, W).
+0 where nobody is visible; `mask` (T, H, W); and `depth` (T, H, W) uint16 millimeters along the
+camera's axis, 65535 where not known. Floats `inverse_depth` (T, H, W) have no unit: larger is
+nearer.
 
 In a mask 0 is the background, and every other value is a region of people. `regions` (N,) has the
 names of the values 0..N-1; it is the one array without a row for each frame. A mask without it has
@@ -13,7 +15,7 @@ MiniRoCoG's `REGIONS`, but `PERSON_REGIONS` where its only values are 0 and 1, a
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -51,6 +53,17 @@ REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
 
 PERSON_REGIONS = ("background", "person")
 """Names of the regions in a mask of whole people."""
+
+DEPTH_ARRAYS = ("depth", "inverse_depth")
+"""The arrays of depth: millimeters, and that without a unit, of which larger is nearer."""
+
+REMEDIES = {
+    "keypoints": "take pose.name=mmpose, onnx, blazepose or vitpose",
+    "box": "take another source of boxes, such as boxes.name=detector",
+    "depth": "take depth.name=depth_anything",
+    "mask": "let `vidda mask` make one",
+}
+"""How to do without an array of a sidecar, for messages."""
 
 
 def default_sidecar(path: str) -> str:
@@ -90,15 +103,23 @@ def read_rows(
     root: of the manifest. name: of the array, such as `mask`. indices: (count,) frame numbers in
     the clip, from 0; None for all. Raises ViddaError where the file, the array or a row is missing.
     """
-    path = sidecar_path(clip, root)
-    if not path.is_file():
-        raise ViddaError(
-            f"clip {clip.id!r} has no sidecar: {path} is not there; name the file in a manifest"
-            " column 'sidecar', or take pose.name=mmpose, onnx, blazepose or vitpose"
-        )
+    path = _existing_path(clip, root, name)
     with open_sidecar(path) as content:
         rows = _array(content, name, path)
     return _select_rows(rows, name, path, clip, count, indices)
+
+
+def require_one_of(clip: ClipRecord, root: Path, names: Sequence[str]) -> str:
+    """Return the first of some names of which a clip's sidecar has an array, without reading it.
+
+    clip, root: the clip, and its manifest's root. Raises ViddaError, as `read_rows` does, where
+    there is none.
+    """
+    path = _existing_path(clip, root, names[0])
+    with open_sidecar(path) as content:
+        found = next((name for name in names if name in content), names[0])
+        _require_array(content, found, path)
+    return found
 
 
 def read_mask(
@@ -108,7 +129,7 @@ def read_mask(
 
     Arguments as for `read_rows`. Raises ViddaError as that does, and where a value has no name.
     """
-    path = _mask_path(clip, root)
+    path = _existing_path(clip, root, "mask")
     with open_sidecar(path) as content:
         mask, regions = _named_mask(content, path)
     return _select_rows(mask, "mask", path, clip, count, indices), regions
@@ -120,7 +141,7 @@ def mask_regions(clip: ClipRecord, root: Path) -> tuple[str, ...]:
     clip, root: the clip, and its manifest's root. The mask itself is read only where the sidecar
     has no names. Raises ViddaError where there is no mask, and where its names cannot be right.
     """
-    path = _mask_path(clip, root)
+    path = _existing_path(clip, root, "mask")
     with open_sidecar(path) as content:
         if {"mask", "regions"} <= set(content):
             return _names(content["regions"], path)
@@ -137,18 +158,27 @@ def open_sidecar(path: Path) -> Iterator[NpzFile]:
         raise ViddaError(f"{path}: damaged ({error}); write it again") from None
 
 
-def _mask_path(clip: ClipRecord, root: Path) -> Path:
+def _existing_path(clip: ClipRecord, root: Path, name: str) -> Path:
+    """Return the path of a clip's sidecar; ViddaError where it is not there.
+
+    name: of the array that is read, for the remedy.
+    """
     path = sidecar_path(clip, root)
     if not path.is_file():
         raise ViddaError(
-            f"clip {clip.id!r} has no sidecar {path}; its mask is needed: `vidda mask` makes one"
+            f"clip {clip.id!r} has no sidecar: {path} is not there; name the file in a manifest"
+            f" column 'sidecar', or {REMEDIES[name]}"
         )
     return path
 
 
-def _array(content: NpzFile, name: str, path: Path) -> np.ndarray:
+def _require_array(content: NpzFile, name: str, path: Path) -> None:
     if name not in content:
-        raise ViddaError(f"{path}: has no array {name!r}; write one, or take another source")
+        raise ViddaError(f"{path}: has no array {name!r}; write one, or {REMEDIES[name]}")
+
+
+def _array(content: NpzFile, name: str, path: Path) -> np.ndarray:
+    _require_array(content, name, path)
     rows: np.ndarray = content[name]
     return rows
 

@@ -20,6 +20,7 @@ import pytest
 
 from tests.clips import moving
 from tests.sidecars import rendered, write_clip
+from tests.tiny_transformers import write_depth, write_segmenter
 from vidda import progress, video
 from vidda.config import ConfigError, load
 from vidda.control.contact_sheet import (
@@ -101,6 +102,81 @@ def test_everything_there_is_of_a_clip_is_written(tmp_path: Path) -> None:
     sheet = cv2.imread(str(place / "sheet.png"))
     assert sheet.shape[1] >= 6 * job.tile
     assert (tmp_path / "out" / "DONE").exists()
+
+
+def test_depth_segmentation_and_masks_are_shown_and_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clip = rendered(frames=4, size=64)
+    record = write_clip(tmp_path / "videos", clip)
+    sidecar = {"name": "sidecar"}
+    kinds = {"depth": sidecar, "segmentation": sidecar, "mask": sidecar}
+    job = config(tmp_path, size=None, write=["sheet", "videos", "npz"], columns=4, tile=64, **kinds)
+    assert start(job) == 0
+    place = tmp_path / "out" / "clips" / record.path
+    names = {"sheet.png", "controls.npz", *(f"{k}.mp4" for k in (*kinds, "edges", "flow"))}
+    assert {path.name for path in place.iterdir()} == names
+    frames = video.read(tmp_path / "videos" / record.path)
+    expected = ControlReader(job, None).read(frames, record, tmp_path / "videos")
+    with np.load(place / "controls.npz", allow_pickle=False) as written:
+        for kind in kinds:
+            np.testing.assert_array_equal(written[kind], getattr(expected, kind))
+    assert expected.depth is not None and expected.segmentation is not None
+    shown = video.read(place / "depth.mp4")
+    assert np.abs(shown - expected.depth[..., None].astype(int)).mean() < 8
+    rows = sheet_rows(frames, expected, np.arange(4))
+    titles = [name.partition(" (")[0] for name, _ in rows]
+    assert titles[2:4] == ["depth", "segmentation"] and titles[-1] == "mask of the people"
+    np.testing.assert_array_equal(rows[2][1], expected.depth[..., None].repeat(3, 3))
+    np.testing.assert_array_equal(rows[3][1], expected.segmentation)
+    sheet = cv2.cvtColor(cv2.imread(str(place / "sheet.png")), cv2.COLOR_BGR2RGB)
+    person = (sheet == (150, 5, 61)).all(axis=2).sum()
+    assert person == (clip.mask > 0).sum()  # at the clip's own size
+    text = capsys.readouterr().out
+    assert "no poses: pose is null" in text
+    for kind in kinds:
+        assert f"no {kind}" not in text
+
+
+def test_what_is_not_made_is_told_with_the_key(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    videos(tmp_path, count=1)
+    lines = [
+        "no poses: pose is null; pose.name=sidecar, mmpose, onnx, blazepose or vitpose adds them",
+        "no depth: depth is null; depth.name=sidecar or depth_anything adds it",
+        "no segmentation: segmentation is null; segmentation.name=sidecar or segmenter adds it",
+        "no masks but those in sidecars: mask is null; mask.name=blazepose, mask_rcnn or segmenter"
+        " adds them",
+    ]
+    for dry_run in (True, False):
+        assert run(config(tmp_path, frames=2), dry_run=dry_run, resume=False) == 0
+        said = capsys.readouterr().out.splitlines()
+        assert [line for line in said if line.startswith("no ")] == lines
+    nothing = config(tmp_path, edges=None, flow=None, pose={"name": "sidecar"})
+    assert run(nothing, dry_run=True, resume=False) == 0
+    said = capsys.readouterr().out.splitlines()[1:]
+    assert said == ["no edges: edges is null", *lines[1:3], "no optical flow: flow is null"]
+
+
+def test_progress_counts_a_frame_when_all_estimators_are_done_with_it(tmp_path: Path) -> None:
+    depth = {"name": "folder", "path": str(write_depth(tmp_path / "depth"))}
+    people = {"name": "folder", "path": str(write_segmenter(tmp_path / "people", "dpt"))}
+    job = config(
+        tmp_path,
+        depth={"name": "depth_anything", "weights": depth, "batch": 2, "device": "cpu"},
+        mask={"name": "segmenter", "weights": people, "device": "cpu"},
+    )
+    counts: list[int] = []
+    clip = ClipRecord("c", "c.mp4", None, "", "")
+    reader = ControlReader(job, None)
+    reader.read(moving(6, 45, 61), clip, tmp_path, report_progress=counts.append)
+    # Three steps of six frames: depth, mask and flow.
+    assert sum(counts) == 6 and len(counts) > 3
+    counts.clear()
+    shown = np.array([0, 5])
+    reader.read(moving(6, 45, 61), clip, tmp_path, flow_rows=shown, report_progress=counts.append)
+    assert sum(counts) == 6
 
 
 def test_a_folder_of_videos_without_poses(tmp_path: Path) -> None:
@@ -278,7 +354,7 @@ def test_a_sheet_shows_every_row_under_its_title() -> None:
         clip.frames, ClipRecord("c", "c.mp4", None, "", ""), Path()
     )
     shown = evenly_spaced(5, 3)
-    found = sheet_rows(clip.frames, controls, clip.mask > 0, shown)
+    found = sheet_rows(clip.frames, replace(controls, mask=clip.mask > 0), shown)
     assert [name.split(" (")[0] for name, _ in found] == [
         "source", "edges", "flow to the previous frame", "flow to the first frame",
         "mask of the people",

@@ -11,14 +11,10 @@ import pytest
 from tests.clips import moving
 from tests.sidecars import rendered, write_clip
 from vidda.control.array_cache import ArrayCache
+from vidda.control.cache_keys import config_identity
 from vidda.control.clip_flow import STEPS_PER_PIXEL, pack_flow, unpack_flow
-from vidda.control.controls import (
-    ControlConfig,
-    ControlReader,
-    Controls,
-    Smoothing,
-    config_identity,
-)
+from vidda.control.control_config import ControlConfig, Smoothing
+from vidda.control.controls import ControlReader, Controls
 from vidda.control.draw_pose import draw_openpose
 from vidda.control.edges import CannyEdges, FixedThresholds, MedianThresholds, SoftEdges
 from vidda.control.flow import DisConfig, RaftConfig, occlusion_mask

@@ -155,11 +155,3 @@ def test_growing_adds_a_disc_around_every_pixel() -> None:
     y, x = np.nonzero(wide[0])
     assert (y.min(), y.max(), x.min(), x.max()) == (6, 14, 6, 14)
     assert not wide[0, 6, 6] and not wide[1].any()
-
-
-def test_grow_is_applied_to_the_sidecars_mask(tmp_path: Path, clip: RenderedClip) -> None:
-    record: ClipRecord = write_clip(tmp_path, clip)
-    plain = person_mask(record, tmp_path, None, 96, 96)
-    wide = person_mask(record, tmp_path, None, 96, 96, grow=3)
-    np.testing.assert_array_equal(wide, dilate_mask(plain, 3))
-    assert wide.sum() > plain.sum()

@@ -45,7 +45,9 @@ def write_source(root: Path, clips: int = 3) -> Path:
         video.write(root / path, clip.frames, 8.0)
         truth = root / default_sidecar(path)
         truth.parent.mkdir(parents=True, exist_ok=True)
-        np.savez_compressed(truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask)
+        np.savez_compressed(
+            truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
+        )
         meta = {"scene": str(number), "sidecar": default_sidecar(path)}
         air = number == 1
         records.append(

@@ -101,17 +101,22 @@ class BlazePose:
         return Pose(joints[..., :2], joints[..., 2])
 
     def find_masks(
-        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+        self,
+        frames: Iterable[np.ndarray],
+        clip: ClipRecord,
+        root: Path,
+        indices: Iterable[int] | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield the masks of the people in each frame, (P, H, W) float32.
 
         Arguments and result as in `vidda.control.mask_source.MaskSource.find_masks`.
         """
         frames, inspected = tee(frames)
+        numbers = count() if indices is None else indices
         found = (
-            self._in_boxes(inspected, clip, root)
+            self._in_boxes(inspected, clip, root, numbers)
             if self._boxes
-            else self._followed(inspected, count())
+            else self._followed(inspected, numbers)
         )
         for frame, people in zip(frames, found, strict=True):
             masks = [person.mask(*frame.shape[:2]) for person in people if person is not None]
@@ -126,11 +131,14 @@ class BlazePose:
         )
 
     def _in_boxes(
-        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path, indices: Iterable[int]
     ) -> Iterator[Sequence[BlazePerson | None]]:
-        """Yield the people in the boxes of each frame, of which boxes are asked one by one."""
+        """Yield the people in the boxes of each frame, of which boxes are asked one by one.
+
+        indices: numbers of the frames in the clip, as many or more.
+        """
         assert self._boxes is not None
-        for t, frame in enumerate(frames):
+        for frame, t in zip(frames, indices, strict=False):
             try:
                 boxes = self._boxes.find(frame[None], clip, root, np.array([t]))[0]
             except NobodyError:

@@ -28,20 +28,23 @@ def evenly_spaced(count: int, columns: int) -> np.ndarray:
     return np.unique(np.linspace(0, count - 1, min(columns, count)).round().astype(int))
 
 
-def sheet_rows(
-    frames: np.ndarray, controls: Controls, mask: np.ndarray | None, shown: np.ndarray
-) -> list[SheetRow]:
-    """Return the rows of a clip's contact sheet: source, edges, pose, flow and mask, where there
-    are any.
+def sheet_rows(frames: np.ndarray, controls: Controls, shown: np.ndarray) -> list[SheetRow]:
+    """Return the rows of a clip's contact sheet: the source, and the controls that there are.
 
-    frames: (T, H, W, 3) uint8 RGB. controls: of these frames. mask: (T, H, W) bool, or None. shown:
-    (N,) numbers of the frames that are on the sheet.
+    frames: (T, H, W, 3) uint8 RGB. controls: of these frames. shown: (N,) numbers of the frames
+    that are on the sheet.
     """
     rows: list[SheetRow] = [("source", frames[shown])]
     if controls.edges is not None:
-        rows.append(("edges", np.repeat(controls.edges[shown][..., None], 3, axis=3)))
+        rows.append(("edges", gray_images(controls.edges[shown])))
     if controls.pose_maps is not None:
         rows.append(("pose", controls.pose_maps[shown]))
+    if controls.depth is not None:
+        title = "depth (white: nearest in the clip; black: farthest, or unknown)"
+        rows.append((title, gray_images(controls.depth[shown])))
+    if controls.segmentation is not None:
+        title = "segmentation (ADE20K's colors; black: no class)"
+        rows.append((title, controls.segmentation[shown]))
     for name, flow, hidden in (
         ("flow to the previous frame", controls.flow_previous, controls.occluded_previous),
         ("flow to the first frame", controls.flow_anchor, controls.occluded_anchor),
@@ -50,11 +53,17 @@ def sheet_rows(
             full = saturation_scale(flow[shown])
             legend = f"full color: {full:.1f} px; hue: direction; black: occluded"
             rows.append((f"{name} ({legend})", flow_images(flow[shown], hidden[shown], full)))
-    if mask is not None:
+    if controls.mask is not None:
         bright = frames[shown]
         dim = (bright * OUTSIDE_BRIGHTNESS).astype(np.uint8)
-        rows.append(("mask of the people", np.where(mask[shown][..., None], bright, dim)))
+        inside = controls.mask[shown][..., None]
+        rows.append(("mask of the people", np.where(inside, bright, dim)))
     return rows
+
+
+def gray_images(levels: np.ndarray) -> np.ndarray:
+    """Return gray levels (T, H, W) uint8 as RGB images, (T, H, W, 3) uint8."""
+    return np.repeat(levels[..., None], 3, axis=3)
 
 
 def saturation_scale(flow: np.ndarray) -> float:

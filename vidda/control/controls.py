@@ -1,92 +1,39 @@
 """The controls that condition a clip's translation, computed once and then read from a cache."""
 
 import hashlib
-import json
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import cv2
 import numpy as np
-from pydantic import Field, field_validator
 
-from vidda.config import Config
 from vidda.control.array_cache import ArrayCache
+from vidda.control.cache_keys import clip_identity, config_identity, frames_digest
 from vidda.control.clip_flow import FlowTarget, clip_flow, unpack_flow
+from vidda.control.control_config import ControlConfig as ControlConfig
+from vidda.control.depth_maps import build_depth_maps
 from vidda.control.draw_pose import draw_openpose
-from vidda.control.edges import CannyEdges, EdgeConfig
-from vidda.control.flow import DisConfig, FlowConfig, FlowEstimator
-from vidda.control.keypoints import THRESHOLD
-from vidda.control.pose import Pose, PoseConfig, PoseSource
-from vidda.control.sidecar_poses import SidecarPosesConfig
+from vidda.control.flow import FlowEstimator
+from vidda.control.mask import skeleton_mask
+from vidda.control.people_masks import SkeletonMasksConfig, build_people_masks
+from vidda.control.pose import Pose, PoseSource
+from vidda.control.segmentation_maps import build_segmentation_maps
 from vidda.control.track import smooth_pose, track_people
 from vidda.errors import ViddaError
-from vidda.files import sha256
-from vidda.progress import ReportProgress, ignore_progress
-from vidda.sidecar import sidecar_path
+from vidda.progress import ReportProgress, ignore_progress, share_progress
 from vidda.types import ClipRecord
 
 CACHE_VERSION = 1
 """Version of what is computed; raising it makes old cache entries unused."""
 
+NEED_BOXES = ("pose", "mask")
+"""Controls for which people's boxes may be read from a clip's manifest row or sidecar."""
+
 SMALLEST_SIDE = 16
 """Fewest pixels a side of a frame; optical flow needs as many."""
-
-NOT_IN_KEY = {"device", "download"}
-"""Config keys that do not change the results, and so are left out of cache keys."""
-
-CONFIG_SUFFIXES = (".py", ".json", ".yaml")
-"""File name endings of mmpose configs that are the user's own files."""
-
-MODEL_SUFFIXES = (".safetensors", ".json", ".tflite")
-"""File name endings in a folder of a model."""
-
-
-class Smoothing(Config):
-    """Filling of missing joints and smoothing of their paths; see
-    `vidda.control.track.smooth_pose`.
-    """
-
-    longest_gap: int | None = Field(
-        default=15, ge=1, description="longest gap in frames that is filled; null: any length"
-    )
-    window: int = Field(
-        default=5, ge=1, description="frames that a path is smoothed over, odd; 1: no smoothing"
-    )
-
-    @field_validator("window")
-    @classmethod
-    def _odd(cls, window: int) -> int:
-        if window % 2 == 0:
-            raise ValueError(f"{window} is even; take {window + 1}, which has a middle frame")
-        return window
-
-
-class ControlConfig(Config):
-    """The controls to compute for a clip: edges, pose and optical flow."""
-
-    edges: EdgeConfig | None = Field(default=CannyEdges(), description="edge maps; null: none")
-    pose: PoseConfig | None = Field(default=None, description="source of the poses; null: no poses")
-    flow: FlowConfig | None = Field(
-        default=DisConfig(),
-        description="optical flow to the previous and the first frame; null: none",
-    )
-    smoothing: Smoothing | None = Field(
-        default=Smoothing(), description="smoothing of each person's joints over time; null: none"
-    )
-    threshold: float = Field(
-        default=THRESHOLD,
-        ge=0,
-        le=1,
-        description="lowest score of a known joint; others are left out of drawings, masks and PCK",
-    )
-    line_width: float = Field(
-        default=1.0,
-        gt=0,
-        description="line width of the skeletons, relative to those that models were trained on",
-    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,7 +44,9 @@ class Controls:
     3) uint8 RGB, skeletons in OpenPose's colors. flow_previous, flow_anchor: (T, H, W, 2) float16
     pixels, from frame t to frame t - 1 and to frame 0; row 0 is zero. occluded_previous,
     occluded_anchor: (T, H, W) bool, the pixels of frame t that have no counterpart there; row 0 is
-    False.
+    False. depth: (T, H, W) uint8, 255 is nearest, see `vidda.control.depth_maps.depth_image`.
+    segmentation: (T, H, W, 3) uint8 RGB in ADE20K's colors. mask: (T, H, W) bool, the pixels of
+    people.
     """
 
     edges: np.ndarray | None
@@ -107,6 +56,48 @@ class Controls:
     flow_anchor: np.ndarray | None
     occluded_previous: np.ndarray | None
     occluded_anchor: np.ndarray | None
+    depth: np.ndarray | None = None
+    segmentation: np.ndarray | None = None
+    mask: np.ndarray | None = None
+
+
+class MapSource(Protocol):
+    """A source of depth images, segmentation images or masks."""
+
+    def read(
+        self,
+        frames: np.ndarray,
+        clip: ClipRecord,
+        root: Path,
+        indices: np.ndarray | None = None,
+        report_progress: ReportProgress = ignore_progress,
+    ) -> np.ndarray:
+        """Return one image for each frame, (T, H, W) or (T, H, W, 3).
+
+        Arguments as of `ControlReader.read`. Raises ViddaError where there are none.
+        """
+        ...
+
+
+BUILDERS: dict[str, Callable[[Any], MapSource]] = {
+    "depth": build_depth_maps,
+    "segmentation": build_segmentation_maps,
+    "mask": build_people_masks,
+}
+"""The function that builds a source from its config, by the key of `ControlConfig`."""
+
+
+@dataclass(frozen=True, slots=True)
+class _ClipFrames:
+    """Frames of a clip; arguments as of `ControlReader.read`. content: their digest for the cache,
+    empty where there is none.
+    """
+
+    frames: np.ndarray
+    clip: ClipRecord
+    root: Path
+    indices: np.ndarray | None
+    content: str
 
 
 class ControlReader:
@@ -126,6 +117,8 @@ class ControlReader:
         self.config = config
         self._targets = flows if config.flow is not None else ()
         self._cache = None if cache is None else ArrayCache(cache)
+        self._map_sources: dict[str, MapSource] = {}
+        self._identities: dict[str, str] = {}
 
     def load(self) -> None:
         """Load the models now, so that a mistake is reported before the first clip.
@@ -134,6 +127,9 @@ class ControlReader:
         """
         if self.config.pose is not None:
             _ = self._pose_source
+        for kind in BUILDERS:
+            if self._reads(kind):
+                self._map_source(kind)
         if self.config.flow is not None:
             _ = self._flow
 
@@ -153,9 +149,9 @@ class ControlReader:
         frames are of, and its manifest's root. indices: (T,) numbers of the frames in the clip,
         from 0; None: all of them, in order. flow_rows: numbers in 0..T-1 of the frames whose flow
         is computed, the others' being zero; None: all. report_progress: called with the number of
-        frames done since the last call.
+        frames done since the last call; a frame is done when all slow steps are done with it.
 
-        Raises ViddaError when the frames are too small or the pose source fails.
+        Raises ViddaError when the frames are too small, and when a source has nothing for them.
         """
         height, width = frames.shape[1:3]
         if min(height, width) < SMALLEST_SIDE:
@@ -163,23 +159,25 @@ class ControlReader:
                 f"clip {clip.id!r}: frames of {width}x{height} pixels; controls need at least"
                 f" {SMALLEST_SIDE} a side"
             )
-        content = "" if self._cache is None else _frames_digest(frames)
-        edges = self._edges(content, frames)
-        pose = self._pose(content, frames, clip, root, indices, report_progress)
-        # Progress counts the slowest step: poses, else the first flow.
-        counted = (
-            report_progress if self.config.pose is None and flow_rows is None else ignore_progress
-        )
-        flow = {}
+        config = self.config
+        content = "" if self._cache is None else frames_digest(frames)
+        given = _ClipFrames(frames, clip, root, indices, content)
+        whole_flow = flow_rows is None and bool(self._targets)
+        counted = share_progress(report_progress, len(config.estimated) + whole_flow)
+        pose = self._pose(given, counted)
+        maps = {kind: self._map(kind, given, counted) for kind in BUILDERS if self._reads(kind)}
+        if pose is not None and isinstance(config.mask, SkeletonMasksConfig):
+            maps["mask"] = skeleton_mask(pose, height, width, config.threshold)
+        flow: dict[FlowTarget, tuple[np.ndarray, np.ndarray]] = {}
         for target in self._targets:
-            flow[target] = self._flow_to(target, content, frames, flow_rows, counted)
-            counted = ignore_progress
+            # The first flow is counted alone; that of some rows takes little time.
+            reported = counted if whole_flow and not flow else ignore_progress
+            flow[target] = self._flow_to(target, given, flow_rows, reported)
         (previous, hidden), (anchor, hidden_anchor) = (
             flow.get(target, (None, None)) for target in ("previous", "anchor")
         )
-        config = self.config
         return Controls(
-            edges=edges,
+            edges=self._edges(given),
             pose=pose,
             pose_maps=None
             if pose is None
@@ -188,61 +186,72 @@ class ControlReader:
             flow_anchor=anchor,
             occluded_previous=hidden,
             occluded_anchor=hidden_anchor,
+            **maps,
         )
 
-    def _edges(self, content: str, frames: np.ndarray) -> np.ndarray | None:
+    def _edges(self, given: _ClipFrames) -> np.ndarray | None:
         config = self.config.edges
         if config is None:
             return None
-        key = ("edges", content, self._edges_identity)
-        return self._cached(key, lambda: {"edges": config.edges(frames)})["edges"]
+        key = self._key("edges", given)
+        return self._cached(key, lambda: {"edges": config.edges(given.frames)})["edges"]
 
-    def _pose(
-        self,
-        content: str,
-        frames: np.ndarray,
-        clip: ClipRecord,
-        root: Path,
-        indices: np.ndarray | None,
-        report_progress: ReportProgress,
-    ) -> Pose | None:
+    def _pose(self, given: _ClipFrames, report_progress: ReportProgress) -> Pose | None:
         if self.config.pose is None:
             return None
 
         def estimate() -> Mapping[str, np.ndarray]:
-            found = self._pose_source.estimate(frames, None, clip, root, indices, report_progress)
+            found = self._pose_source.estimate(
+                given.frames, None, given.clip, given.root, given.indices, report_progress
+            )
             return {"keypoints": found.keypoints, "scores": found.scores}
 
-        if isinstance(self.config.pose, SidecarPosesConfig):
+        if "pose" in self.config.from_sidecars:
             found = estimate()  # a file already, so not cached
         else:
-            # Boxes may come from the manifest or the sidecar, so both are part of the key.
-            beside = sidecar_path(clip, root)
-            boxes = sha256(beside) if beside.is_file() else ""
-            numbers = None if indices is None else indices.tolist()
-            where = (clip.path, sorted(clip.meta.items()), boxes, numbers)
-            found = self._cached(("pose", content, self._pose_identity, repr(where)), estimate)
+            found = self._cached(self._key("pose", given), estimate)
         pose = track_people(Pose(found["keypoints"], found["scores"]))
         smoothing = self.config.smoothing
         if smoothing is None:
             return pose
         return smooth_pose(pose, self.config.threshold, smoothing.longest_gap, smoothing.window)
 
+    def _map(self, kind: str, given: _ClipFrames, report_progress: ReportProgress) -> np.ndarray:
+        """Return depth images, segmentation images or masks; kind: the key of the config."""
+
+        def make() -> Mapping[str, np.ndarray]:
+            source = self._map_source(kind)
+            return {
+                kind: source.read(
+                    given.frames, given.clip, given.root, given.indices, report_progress
+                )
+            }
+
+        if kind in self.config.from_sidecars:
+            return make()[kind]
+        return self._cached(self._key(kind, given), make)[kind]
+
     def _flow_to(
         self,
         target: FlowTarget,
-        content: str,
-        frames: np.ndarray,
+        given: _ClipFrames,
         wanted: np.ndarray | None,
         report_progress: ReportProgress,
     ) -> tuple[np.ndarray, np.ndarray]:
-        key: tuple[str, ...] = (f"flow to {target}", content, self._flow_identity)
+        key: tuple[str, ...] = (f"flow to {target}", given.content, self._identity("flow"))
         if wanted is not None:
             key += (repr(wanted.tolist()),)
         kept = self._cached(
-            key, lambda: clip_flow(self._flow, frames, target, wanted, report_progress)
+            key, lambda: clip_flow(self._flow, given.frames, target, wanted, report_progress)
         )
         return unpack_flow(kept["steps"]), kept["occluded"]
+
+    def _key(self, kind: str, given: _ClipFrames) -> tuple[str, ...]:
+        """Return all that decides a control. kind: its key in the config."""
+        key = (kind, given.content, self._identity(kind))
+        if kind not in NEED_BOXES:
+            return key
+        return (*key, clip_identity(given.clip, given.root, given.indices))
 
     def _cached(
         self, key: tuple[str, ...], make: Callable[[], Mapping[str, np.ndarray]]
@@ -253,6 +262,22 @@ class ControlReader:
         whole = repr((*key, CACHE_VERSION, cv2.__version__))
         return self._cache.get_or_compute(hashlib.sha256(whole.encode()).hexdigest(), make)
 
+    def _reads(self, kind: str) -> bool:
+        """Return whether the config has a source of a kind in `BUILDERS`."""
+        config = getattr(self.config, kind)
+        return not (config is None or isinstance(config, SkeletonMasksConfig))
+
+    def _map_source(self, kind: str) -> MapSource:
+        if kind not in self._map_sources:
+            self._map_sources[kind] = BUILDERS[kind](getattr(self.config, kind))
+        return self._map_sources[kind]
+
+    def _identity(self, kind: str) -> str:
+        """Return the identity of a control's config, whose files are read once."""
+        if kind not in self._identities:
+            self._identities[kind] = config_identity(getattr(self.config, kind))
+        return self._identities[kind]
+
     @cached_property
     def _pose_source(self) -> PoseSource:
         assert self.config.pose is not None
@@ -262,42 +287,3 @@ class ControlReader:
     def _flow(self) -> FlowEstimator:
         assert self.config.flow is not None
         return self.config.flow.build()
-
-    @cached_property
-    def _edges_identity(self) -> str:
-        return config_identity(self.config.edges)
-
-    @cached_property
-    def _pose_identity(self) -> str:
-        return config_identity(self.config.pose)
-
-    @cached_property
-    def _flow_identity(self) -> str:
-        return config_identity(self.config.flow)
-
-
-def config_identity(config: Config | None) -> str:
-    """Return as JSON text all that decides a config's results: its values and its files' contents.
-
-    The locations of the files and the device are left out.
-    """
-    return json.dumps(_plain(config), sort_keys=True)
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, Config):
-        return {name: _plain(item) for name, item in value if name not in NOT_IN_KEY}
-    if isinstance(value, Path) or (isinstance(value, str) and value.endswith(CONFIG_SUFFIXES)):
-        place = Path(value).expanduser()
-        if place.is_dir():
-            files = [one for one in sorted(place.iterdir()) if one.suffix in MODEL_SUFFIXES]
-            return {one.name: sha256(one) for one in files} or str(value)
-        return sha256(place) if place.is_file() else str(value)
-    return value
-
-
-def _frames_digest(frames: np.ndarray) -> str:
-    """Return the SHA-256 of frames and their shape, as hex digits."""
-    digest = hashlib.sha256(repr(frames.shape).encode())
-    digest.update(np.ascontiguousarray(frames).data)
-    return digest.hexdigest()

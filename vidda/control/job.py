@@ -9,7 +9,6 @@ compute.
 """
 
 import logging
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal
@@ -19,14 +18,10 @@ from pydantic import Field
 
 from vidda import video
 from vidda.config import Count
+from vidda.control.absent_controls import absent_controls
 from vidda.control.clip_flow import FlowTarget
-from vidda.control.contact_sheet import (
-    contact_sheet,
-    evenly_spaced,
-    flow_images,
-    saturation_scale,
-    sheet_rows,
-)
+from vidda.control.contact_sheet import evenly_spaced
+from vidda.control.control_files import write_arrays, write_sheet, write_videos
 from vidda.control.controls import ControlConfig, ControlReader, Controls
 from vidda.control.full_disk import FullDiskError, detect_full_disk
 from vidda.control.mask import has_mask, person_mask
@@ -34,7 +29,7 @@ from vidda.data.choose_clips import find_clips, select_clips
 from vidda.data.derived import derive_folder, missing
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
-from vidda.files import atomic, inside
+from vidda.files import inside
 from vidda.progress import FrameCounter, ReportProgress, meter
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
@@ -97,8 +92,7 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         ControlReader(config, None).load()
         print(f"dry run: would write {', '.join(config.write)} of {len(chosen)} clips")
-        for line in _absent_controls(config):
-            print(line)
+        _print_absent(config)
         return 0
     reader = ControlReader(config, config.cache, config.flows)
     reader.load()
@@ -122,27 +116,16 @@ def run(config: ControlJobConfig, *, dry_run: bool, resume: bool) -> int:
             print(f"{lost} clips were lost while others were written; {folder.remedy()}")
             return 1
         folder.finish()
-    for line in _absent_controls(config):
-        print(line)
+    _print_absent(config)
     print(f"written: {config.out / CLIPS}")
     return 0
 
 
-def _absent_controls(config: ControlJobConfig) -> list[str]:
-    """Return a line for each kind of control that is not written, with the key that adds it."""
-    lines = []
-    if config.pose is None:
-        lines.append(
-            "no poses: pose is null; pose.name=sidecar, mmpose, onnx, blazepose or vitpose adds"
-            " them"
-        )
-    if config.edges is None:
-        lines.append("no edges: edges is null")
-    if config.flow is None:
-        lines.append("no optical flow: flow is null")
-    elif not config.whole_flow and config.write != ("sheet",):
-        lines.append("optical flow only on sheets; flow.name=dis or raft gives every frame's")
-    return lines
+def _print_absent(config: ControlJobConfig) -> None:
+    """Print a line for each kind of control that is not made."""
+    sheets = not config.whole_flow and config.write != ("sheet",)
+    for line in absent_controls(config, flow_on_sheets=sheets):
+        print(line)
 
 
 def _require_distinct_paths(chosen: Manifest) -> None:
@@ -228,22 +211,17 @@ def _write_clip(
         frames, clip, root, numbers, flow_rows=flow_rows, report_progress=report_progress
     )
     height, width = frames.shape[1:3]
-    mask = None
-    if controls.pose is not None or has_mask(clip, root):
-        mask = person_mask(
-            clip, root, controls.pose, height, width, numbers, threshold=config.threshold
-        )
+    if controls.mask is None and (controls.pose is not None or has_mask(clip, root)):
+        mask = person_mask(clip, root, controls.pose, height, width, numbers, config.threshold)
+        controls = replace(controls, mask=mask)
     with derive_folder(config.out, _clip_folder(clip), clip.id) as folder:
         if "sheet" in config.write:
-            rows = sheet_rows(frames, controls, mask, shown)
-            sheet = contact_sheet(clip.id, rows, numbers[shown].tolist(), config.tile)
-            video.write_png(folder / "sheet.png", sheet[None])
+            write_sheet(folder / "sheet.png", clip.id, frames, controls, shown, config.tile)
+        whole = _whole_clip_controls(config, controls)
         if "videos" in config.write:
-            for name, images in _control_videos(_whole_clip_controls(config, controls), mask):
-                video.write(folder / f"{name}.mp4", images, info.fps or 1.0)
+            write_videos(folder, whole, info.fps or 1.0)
         if "npz" in config.write:
-            with atomic(folder / "controls.npz") as temporary, temporary.open("wb") as file:
-                np.savez_compressed(file, **_arrays(_whole_clip_controls(config, controls), mask))  # type: ignore[arg-type]
+            write_arrays(folder / "controls.npz", whole)
 
 
 def _whole_clip_controls(config: ControlJobConfig, controls: Controls) -> Controls:
@@ -252,34 +230,3 @@ def _whole_clip_controls(config: ControlJobConfig, controls: Controls) -> Contro
         return controls
     names = ("flow_previous", "flow_anchor", "occluded_previous", "occluded_anchor")
     return replace(controls, **dict.fromkeys(names))
-
-
-def _control_videos(
-    controls: Controls, mask: np.ndarray | None
-) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield the name and the RGB frames (T, H, W, 3) of each control's video."""
-    if controls.edges is not None:
-        yield "edges", np.repeat(controls.edges[..., None], 3, axis=3)
-    if mask is not None:
-        yield "mask", np.repeat(mask[..., None].astype(np.uint8) * 255, 3, axis=3)
-    if controls.pose_maps is not None:
-        yield "pose", controls.pose_maps
-    flow, hidden = controls.flow_previous, controls.occluded_previous
-    if flow is not None and hidden is not None:
-        yield "flow", flow_images(flow, hidden, saturation_scale(flow))
-
-
-def _arrays(controls: Controls, mask: np.ndarray | None) -> dict[str, np.ndarray]:
-    """Return each control's array under its name in `Controls`."""
-    arrays = {
-        "edges": controls.edges,
-        "pose_maps": controls.pose_maps,
-        "flow_previous": controls.flow_previous,
-        "flow_anchor": controls.flow_anchor,
-        "occluded_previous": controls.occluded_previous,
-        "occluded_anchor": controls.occluded_anchor,
-        "mask": mask,
-    }
-    if controls.pose is not None:
-        arrays |= {"keypoints": controls.pose.keypoints, "scores": controls.pose.scores}
-    return {name: array for name, array in arrays.items() if array is not None}

@@ -55,7 +55,6 @@ def person_mask(
     height: int,
     width: int,
     indices: np.ndarray | None = None,
-    grow: int = 0,
     threshold: float = THRESHOLD,
 ) -> np.ndarray:
     """Return the pixels of people, (T, height, width) bool: the sidecar's mask, else from the
@@ -63,7 +62,7 @@ def person_mask(
 
     clip, root: the clip, and its manifest's root. pose: its poses in pixels of height x width,
     needed where the sidecar has no mask. indices: (T,) numbers of the frames in the clip, from 0;
-    None: all. grow: pixels by which the mask is widened. threshold: see `skeleton_mask`.
+    None: all. threshold: see `skeleton_mask`.
 
     Raises ViddaError when there is neither a mask nor a pose, and when the sidecar does not fit the
     clip.
@@ -75,16 +74,31 @@ def person_mask(
             )
         else:
             frames = len(indices)
-        regions, _ = read_mask(clip, root, frames, indices)
-        mask = np.stack([_resize_mask(rows > 0, height, width) for rows in regions])
-    elif pose is not None:
-        mask = skeleton_mask(pose, height, width, threshold)
-    else:
-        raise ViddaError(
-            f"clip {clip.id!r}: no mask in a sidecar, and no pose to draw one from; choose a"
-            " source of poses"
-        )
-    return dilate_mask(mask, grow)
+        return sidecar_mask(clip, root, frames, height, width, indices)
+    if pose is not None:
+        return skeleton_mask(pose, height, width, threshold)
+    raise ViddaError(
+        f"clip {clip.id!r}: no mask in a sidecar, and no pose to draw one from; choose a source of"
+        " poses or masks"
+    )
+
+
+def sidecar_mask(
+    clip: ClipRecord,
+    root: Path,
+    count: int,
+    height: int,
+    width: int,
+    indices: np.ndarray | None = None,
+) -> np.ndarray:
+    """Return the pixels of people in the mask of a clip's sidecar, (count, height, width) bool.
+
+    clip, root: the clip, and its manifest's root. count: number of frames. indices: (count,)
+    numbers of the frames in the clip, from 0; None: all. Raises ViddaError when the sidecar has no
+    mask, or one that does not fit the clip.
+    """
+    regions, _ = read_mask(clip, root, count, indices)
+    return np.stack([_resize_mask(rows > 0, height, width) for rows in regions])
 
 
 def skeleton_mask(pose: Pose, height: int, width: int, threshold: float = THRESHOLD) -> np.ndarray:

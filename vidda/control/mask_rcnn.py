@@ -49,36 +49,45 @@ class MaskRcnnConfig(Config):
         default="auto", description="cpu, cuda, cuda:1, ...; auto: a GPU if there is one"
     )
 
-    def build(self) -> "MaskRcnn":
+    def build(self, key: str = "source") -> "MaskRcnn":
         """Return the loaded network; raises ViddaError when its weights or device are not
         available.
+
+        key: of this config, for messages.
         """
-        return MaskRcnn(self)
+        return MaskRcnn(self, key)
 
 
 class MaskRcnn:
-    """Mask R-CNN, loaded for inference."""
+    """Mask R-CNN, loaded for inference.
 
-    def __init__(self, config: MaskRcnnConfig) -> None:
+    config, key: see `MaskRcnnConfig.build`.
+    """
+
+    def __init__(self, config: MaskRcnnConfig, key: str) -> None:
         from torchvision.models import get_model
 
         self.config = config
-        self.device = torch_device(config.device, "source.device")
+        self.device = torch_device(config.device, f"{key}.device")
         self._model = get_model(
             config.model, weights=None, weights_backbone=None, min_size=config.size
         )
         if config.weights is not None:
-            load_network_weights(self._model, config.weights, "source.weights")
+            load_network_weights(self._model, config.weights, f"{key}.weights")
         else:
-            self._model.load_state_dict(_torchvision_weights(config))
+            self._model.load_state_dict(_torchvision_weights(config, key))
         self._model.eval().requires_grad_(False).to(self.device)
 
     def find_masks(
-        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+        self,
+        frames: Iterable[np.ndarray],
+        clip: ClipRecord,
+        root: Path,
+        indices: Iterable[int] | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield the masks of the people in each frame, the highest score first.
 
-        Arguments and result as in `vidda.control.mask_source.MaskSource`; clip and root are not
+        Arguments and result as in `vidda.control.mask_source.MaskSource`; only the frames are
         used.
         """
         import torch
@@ -94,8 +103,11 @@ class MaskRcnn:
                 yield output["masks"][people, 0][: self.config.people].cpu().numpy()
 
 
-def _torchvision_weights(config: MaskRcnnConfig) -> "dict[str, torch.Tensor]":
-    """Return torchvision's own weights, from its cache or, if the config says so, downloaded."""
+def _torchvision_weights(config: MaskRcnnConfig, key: str) -> "dict[str, torch.Tensor]":
+    """Return torchvision's own weights, from its cache or, if the config says so, downloaded.
+
+    key: of the config, for messages.
+    """
     import torch
     from torchvision.models import get_model_weights
 
@@ -103,8 +115,8 @@ def _torchvision_weights(config: MaskRcnnConfig) -> "dict[str, torch.Tensor]":
     file = Path(torch.hub.get_dir(), "checkpoints", Path(urlparse(weights.url).path).name)
     if not (file.is_file() or config.download):
         raise ViddaError(
-            f"{file}: torchvision's weights are not there; name a file with source.weights, or"
-            " source.download=true downloads them"
+            f"{file}: torchvision's weights are not there; name a file with {key}.weights, or"
+            f" {key}.download=true downloads them"
         )
     state: dict[str, torch.Tensor] = weights.get_state_dict(check_hash=True)
     return state

@@ -35,11 +35,16 @@ class MaskSource(Protocol):
     """A source of people's masks, as `MaskSourceConfig.build()` returns it."""
 
     def find_masks(
-        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+        self,
+        frames: Iterable[np.ndarray],
+        clip: ClipRecord,
+        root: Path,
+        indices: Iterable[int] | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield for each frame the masks of its people, (P, H, W) float32: shares in [0, 1].
 
-        frames: all frames of the clip in order, (H, W, 3) uint8 RGB each; they are taken a few at a
-        time. P may differ from frame to frame, and people are in no fixed order. clip, root: the
-        clip that the frames are of, and its manifest's root.
+        frames: of the clip in order, (H, W, 3) uint8 RGB each; they are taken a few at a time. P
+        may differ from frame to frame, and people are in no fixed order. clip, root: the clip that
+        the frames are of, and its manifest's root. indices: numbers of the frames in the clip, from
+        0; None: all of them.
         """

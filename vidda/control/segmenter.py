@@ -99,12 +99,16 @@ class Segmenter:
         return self.labels(frames, report_progress) == person
 
     def find_masks(
-        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+        self,
+        frames: Iterable[np.ndarray],
+        clip: ClipRecord,
+        root: Path,
+        indices: Iterable[int] | None = None,
     ) -> Iterator[np.ndarray]:
         """Yield for each frame the mask of all its people together, (1, H, W) float32, 0 or 1.
 
-        Arguments as in `vidda.control.mask_source.MaskSource.find_masks`; clip and root are not
-        used.
+        Arguments as in `vidda.control.mask_source.MaskSource.find_masks`; only the frames
+        are used.
         """
         remaining = iter(frames)
         while batch := list(islice(remaining, self.config.batch)):

@@ -1,11 +1,12 @@
 """Sidecars along a chain of variants: the stages that read them, and those that leave none."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from vidda.camera.job import CameraJobConfig
+from vidda.control.control_config import SIDECAR_ARRAYS
 from vidda.control.mask_job import MaskJobConfig
-from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.data.manifest import load_manifest
 from vidda.data.randomize import RandomizeConfig
 from vidda.data.survey import Survey
@@ -30,12 +31,12 @@ def keeps_sidecars(config: VariantConfig) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class SidecarNeed:
-    """The array of a sidecar that a stage reads. array: its name. use: for a message.
+    """An array of a sidecar that a stage reads. arrays: names, one of which is enough.
 
-    remedy: how to make the array, or to do without it.
+    use: for a message. remedy: how to make the array, or to do without it.
     """
 
-    array: str
+    arrays: tuple[str, ...]
     use: str
     remedy: str
 
@@ -44,25 +45,42 @@ ESTIMATE = (
     "estimate poses instead: in {where}.change, set control.pose.name to mmpose, onnx, blazepose or"
     " vitpose"
 )
+ESTIMATE_MAP = "estimate it instead: in {where}.change, set control.%s.name to %s"
 MASKS = (
     "vidda mask makes them: add a variant with name masked, of what this one is of, and make this"
     " one of that"
 )
 
 
-def sidecar_need(config: VariantConfig) -> SidecarNeed | None:
-    """Return what a stage reads from the sidecars of its input; None if nothing."""
+CONTROL_REMEDIES = {
+    "pose": ESTIMATE,
+    "depth": ESTIMATE_MAP % ("depth", "depth_anything"),
+    "segmentation": ESTIMATE_MAP % ("segmentation", "segmenter"),
+    "mask": ESTIMATE_MAP % ("mask", "blazepose, mask_rcnn or segmenter") + f"; {MASKS}",
+}
+"""How to do without the sidecars that a control comes from."""
+
+
+def sidecar_needs(config: VariantConfig) -> list[SidecarNeed]:
+    """Return what a stage reads from the sidecars of its input."""
     match config:
         case RandomizeConfig():
-            return SidecarNeed("mask", "the masks of vidda randomize", MASKS)
-        case TranslateConfig() if isinstance(config.control.pose, SidecarPosesConfig):
-            use = "the poses of control.pose (or take another control.pose.name)"
-            return SidecarNeed("keypoints", use, ESTIMATE)
-        case TranslateConfig() if config.backbone.keeps_person and config.control.pose is None:
-            use = "the masks of keep_person (or choose control.pose)"
-            return SidecarNeed("mask", use, f"{ESTIMATE}, for masks around them; {MASKS}")
+            return [SidecarNeed(("mask",), "the masks of vidda randomize", MASKS)]
+        case TranslateConfig():
+            return list(_translation_needs(config))
         case _:
-            return None
+            return []
+
+
+def _translation_needs(config: TranslateConfig) -> Iterator[SidecarNeed]:
+    control = config.control
+    for key in control.from_sidecars:
+        noun = "poses" if key == "pose" else key
+        use = f"the {noun} of control.{key} (or take another control.{key}.name)"
+        yield SidecarNeed(SIDECAR_ARRAYS[key], use, CONTROL_REMEDIES[key])
+    if config.backbone.keeps_person and control.pose is None and control.mask is None:
+        use = "the masks of keep_person (or choose control.pose or control.mask)"
+        yield SidecarNeed(("mask",), use, f"{ESTIMATE}, for masks around them; {MASKS}")
 
 
 def source_arrays(known: Survey, name: str, manifest: Path) -> frozenset[str] | None:

@@ -23,7 +23,7 @@ from vidda.experiment.name_checks import folder_name, slug
 from vidda.experiment.sidecar_chain import (
     VariantConfig,
     keeps_sidecars,
-    sidecar_need,
+    sidecar_needs,
     source_arrays,
 )
 from vidda.experiment.stage import Stage
@@ -237,23 +237,25 @@ class VariantPlanner:
         A line says so: in `left_out` where the data have none, in `problems` where the variant that
         it is made of cannot have any.
         """
-        need, source = sidecar_need(config), planned.original
-        if need is None:
+        needs, source = sidecar_needs(config), planned.original
+        if not needs:
             return False
         if source.manifest in self._without_sidecars:
-            self.problems.append(
+            self.problems += [
                 f"{planned.where}.of: randomized and shaken clips have no sidecars, which hold"
                 f" {need.use}; make it of other data"
-            )
+                for need in needs
+            ]
             return True
         arrays = self._sidecars_of(source)
-        if arrays is None or need.array in arrays:
-            return False
-        remedy = need.remedy.format(where=planned.where)
-        self.left_out.append(
-            f"{planned.name}: the clips of {source.key} have no {need.array} in sidecars; {remedy}"
-        )
-        return True
+        lacking = [one for one in needs if arrays is not None and arrays.isdisjoint(one.arrays)]
+        for need in lacking:
+            remedy = need.remedy.format(where=planned.where)
+            self.left_out.append(
+                f"{planned.name}: the clips of {source.key} have no {' or '.join(need.arrays)} in"
+                f" sidecars; {remedy}"
+            )
+        return bool(lacking)
 
     def _sidecars_of(self, source: TrainingPart) -> frozenset[str] | None:
         """Return the names of the arrays in the sidecars of clips; None where not known yet."""

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
+from vidda.control.blazepose import BlazePoseConfig
 from vidda.control.boxes import BOX_COLUMNS, ManifestBox
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.sidecar import size_ratio
@@ -33,13 +34,15 @@ def box_columns(
 
 
 def _column_sets(config: TranslateConfig) -> set[Columns]:
-    """Return the default box columns and those that the config's poses name."""
+    """Return the default box columns and those that the config's poses and masks name."""
     poses = [config.control.pose, config.check_pose]
     sources = [
         pose.boxes
         for pose in poses
         if pose is not None and not isinstance(pose, SidecarPosesConfig)
     ]
+    if isinstance(config.control.mask, BlazePoseConfig):
+        sources.append(config.control.mask.boxes)
     return {BOX_COLUMNS, *(boxes.columns for boxes in sources if isinstance(boxes, ManifestBox))}
 
 

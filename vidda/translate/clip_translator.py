@@ -11,7 +11,7 @@ from vidda import video
 from vidda.config import load as load_config
 from vidda.control.clip_size import output_size, rounded_size
 from vidda.control.controls import ControlReader, Controls
-from vidda.control.mask import has_mask, person_mask
+from vidda.control.mask import dilate_mask, has_mask, person_mask
 from vidda.data.choose_clips import find_clips
 from vidda.device import torch_device
 from vidda.errors import ViddaError
@@ -68,10 +68,10 @@ class ClipTranslator:
         """Return the translation of a clip, (T, H, W, 3) uint8 RGB, at the config's size.
 
         frames: (T, H, W, 3) uint8 RGB, or the path of a video. Those that the config's `frames`
-        picks are translated. prompt: of this clip; None for the config's template. controls: edges,
-        pose and flow of the frames at the size of the result; None computes them, see
-        `controls_of`. seed: decides everything random, 0 or more; None for the seed that vidda
-        translate gives the video, so that the result is the same.
+        picks are translated. prompt: of this clip; None for the config's template. controls: of
+        the frames at the size of the result; None computes them, see `controls_of`. seed: decides
+        everything random, 0 or more; None for the seed that vidda translate gives the video, so
+        that the result is the same.
 
         Raises ViddaError for frames of another kind, a video that cannot be read, a prompt that is
         too long, and controls that do not fit or cannot be computed; and torch.OutOfMemoryError.
@@ -157,36 +157,36 @@ class ClipTranslator:
             controls = self._controls.read(frames, clip, root, numbers)
         else:
             require_fit(controls, frames)
+        controls = self._with_mask(controls, clip, root, frames, numbers)
+        kept = controls.mask if config.backbone.keeps_person else None
         return ClipJob(
             frames=frames,
             controls=controls,
             prompt=self._prompts.of(clip) if prompt is None else prompt,
             negative=config.prompt.negative,
             seed=clip_seed(config.seed, clip.id),
-            mask=self._mask(clip, root, controls, frames, numbers),
+            mask=None if kept is None else dilate_mask(kept, config.mask_grow),
         )
 
-    def _mask(
+    def _with_mask(
         self,
+        controls: Controls,
         clip: ClipRecord,
         root: Path,
-        controls: Controls,
         frames: np.ndarray,
         numbers: np.ndarray,
-    ) -> np.ndarray | None:
-        """Return the person's mask (T, H, W) where the model keeps the person, or a sheet can show
-        it.
+    ) -> Controls:
+        """Return a clip's controls, with a mask where the model keeps the person, or a sheet can
+        show it.
         """
         config = self.config
-        if not config.backbone.keeps_person and not (
-            "sheet" in config.show and has_mask(clip, root)
-        ):
-            return None
+        shown = "sheet" in config.show and has_mask(clip, root)
+        if controls.mask is not None or not (config.backbone.keeps_person or shown):
+            return controls
         height, width = frames.shape[1:3]
         threshold = config.control.threshold
-        return person_mask(
-            clip, root, controls.pose, height, width, numbers, config.mask_grow, threshold
-        )
+        mask = person_mask(clip, root, controls.pose, height, width, numbers, threshold)
+        return replace(controls, mask=mask)
 
 
 def use_device(name: str) -> torch.device:

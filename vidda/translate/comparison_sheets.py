@@ -1,11 +1,12 @@
 """Images and videos to inspect translated clips: beside their source, and on contact sheets."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 
 import numpy as np
 
 from vidda import video
-from vidda.control.contact_sheet import SheetRow, contact_sheet, evenly_spaced, sheet_rows
+from vidda.control.contact_sheet import contact_sheet, evenly_spaced, sheet_rows
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.outputs import ClipPaths
 from vidda.translate.translate_config import TranslateConfig
@@ -38,7 +39,8 @@ def write_comparisons(
         video.write(config.out / written[-1], side_by_side(job.frames, final), fps or 1.0)
     if "sheet" in config.show:
         shown = evenly_spaced(len(translated), COLUMNS)
-        rows: list[SheetRow] = sheet_rows(job.frames, job.controls, job.mask, shown)
+        kept = job.controls.mask if job.mask is None else job.mask
+        rows = sheet_rows(job.frames, replace(job.controls, mask=kept), shown)
         rows.append(("translated", translated[shown]))
         if final is not translated:
             rows.append(("translated, with the target's camera", final[shown]))

@@ -6,7 +6,7 @@ import hashlib
 import json
 
 from vidda.config import Config
-from vidda.control.controls import config_identity
+from vidda.control.cache_keys import config_identity
 from vidda.translate.translate_config import TranslateConfig
 
 # Keys that choose clips, folders, devices and filters do not change a clip's frames.

@@ -9,6 +9,7 @@ import numpy as np
 from vidda import video
 from vidda.camera.target import FrameSize, target_clips
 from vidda.control.clip_size import output_size
+from vidda.control.control_config import SIDECAR_ARRAYS
 from vidda.control.controls import ControlReader
 from vidda.control.mask import has_mask
 from vidda.control.sidecar_poses import SidecarPosesConfig
@@ -17,7 +18,7 @@ from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
-from vidda.sidecar import sidecar_path
+from vidda.sidecar import require_one_of
 from vidda.translate.backbone import Backbone
 from vidda.translate.outputs import output_clashes
 from vidda.translate.prompts import Prompts
@@ -101,7 +102,7 @@ def make_plan(config: TranslateConfig) -> TranslationPlan:
 
 
 def load_estimators(config: TranslateConfig) -> None:
-    """Load the estimators of poses and flow, to report mistakes now; raise ViddaError."""
+    """Load the estimators of the controls, to report mistakes now; raise ViddaError."""
     ControlReader(config.control, None).load()
     if config.check_pose is not None:
         config.check_pose.build()
@@ -149,17 +150,15 @@ def _contradictions(config: TranslateConfig) -> Iterator[str]:
 
 
 def _require_sidecar(clip: ClipRecord, plan: TranslationPlan, config: TranslateConfig) -> None:
-    """Raise ViddaError when a clip lacks the sidecar that its pose or mask is to come from."""
-    root = plan.manifest.root
-    if (
-        isinstance(config.control.pose, SidecarPosesConfig)
-        and not sidecar_path(clip, root).is_file()
-    ):
-        raise ViddaError(f"clip {clip.id!r} has no sidecar {sidecar_path(clip, root)}")
-    masked = config.backbone.keeps_person and config.control.pose is None
+    """Raise ViddaError when a clip lacks an array of a sidecar that a control comes from."""
+    root, control = plan.manifest.root, config.control
+    for key in control.from_sidecars:
+        require_one_of(clip, root, SIDECAR_ARRAYS[key])
+    masked = config.backbone.keeps_person and control.pose is None and control.mask is None
     if masked and not has_mask(clip, root):
         raise ViddaError(
-            f"clip {clip.id!r}: keep_person needs a mask in a sidecar, or control.pose"
+            f"clip {clip.id!r}: keep_person needs a mask in a sidecar, or control.pose or"
+            " control.mask"
         )
 
 

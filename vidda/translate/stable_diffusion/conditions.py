@@ -42,7 +42,7 @@ class Conditions:
     def control_images(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
         """Return the control images of B frames for a ControlNet, (B, 3, H, W) in [0, 1].
 
-        kind: edges or pose.
+        kind: see `control_maps`.
         """
         images = []
         for number in frames:
@@ -50,11 +50,14 @@ class Conditions:
             maps = control_maps(self._clips[clip].controls, kind)
             assert maps is not None  # checked before sampling
             images.append(maps[frame])
-        levels = torch.from_numpy(np.stack(images))
+        stacked = np.stack(images)
+        if stacked.dtype == bool:  # white on people
+            stacked = stacked.astype(np.uint8) * 255
+        levels = torch.from_numpy(stacked)
         if self._device.type == "cuda":  # so that the copy does not wait for running kernels
             levels = levels.pin_memory()
         levels = levels.to(self._device, non_blocking=True)
-        if levels.ndim == 3:  # edges have no color
+        if levels.ndim == 3:  # without color
             levels = levels.unsqueeze(-1).expand(-1, -1, -1, 3)
         return levels.permute(0, 3, 1, 2).to(self._dtype) / 255
 
@@ -62,9 +65,11 @@ class Conditions:
 def control_maps(controls: Controls, kind: str) -> np.ndarray | None:
     """Return a clip's control images for a kind of ControlNet; None where it has none.
 
-    kind: edges, (T, H, W) uint8; or pose, (T, H, W, 3) uint8.
+    kind: edges or depth, (T, H, W) uint8; pose or segmentation, (T, H, W, 3) uint8; or mask, (T, H,
+    W) bool.
     """
-    return controls.edges if kind == "edges" else controls.pose_maps
+    maps: np.ndarray | None = getattr(controls, "pose_maps" if kind == "pose" else kind)
+    return maps
 
 
 def check_clips(clips: Sequence[ClipJob], models: Models, config: SamplingConfig) -> None:

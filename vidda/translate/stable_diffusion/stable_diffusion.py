@@ -9,8 +9,9 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.control.cache_keys import config_identity
 from vidda.control.clip_flow import FlowTarget
-from vidda.control.controls import ControlConfig, config_identity
+from vidda.control.controls import ControlConfig
 from vidda.device import Precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
@@ -72,7 +73,7 @@ class StableDiffusionConfig(Config):
 
     def _problems(self, control: ControlConfig) -> Iterator[str]:
         for number, net in enumerate(self.weights.controlnets):
-            if (control.edges if net.kind == "edges" else control.pose) is None:
+            if getattr(control, net.kind) is None:
                 yield (
                     f"backbone.weights.controlnets.{number} reads {net.kind}, but"
                     f" control.{net.kind} is null; choose control.{net.kind}.name, or leave this"
@@ -94,7 +95,7 @@ class StableDiffusionConfig(Config):
         """Return one line with each ControlNet's source, scale and window of steps."""
         described = []
         for net in self.weights.controlnets:
-            source = control.edges if net.kind == "edges" else control.pose
+            source = getattr(control, net.kind)
             name = source.name if source else "none"
             described.append(f"{net.kind} {name} x{net.scale:g} in {net.start:g}-{net.end:g}")
         return "; ".join(described)
@@ -128,7 +129,7 @@ class StableDiffusionConfig(Config):
     def with_base(self, folder: Path) -> Self:
         """Return the config with the pipeline in a folder and the ControlNets below it.
 
-        folder: holds controlnet_edges/ and controlnet_pose/, as the config has ControlNets.
+        folder: holds controlnet_edges/, controlnet_pose/ and so on, as the config has ControlNets.
         """
         nets = tuple(
             net.model_copy(update={"source": Folder(path=folder / CONTROLNET.format(net.kind))})

@@ -7,7 +7,7 @@ from pydantic import Field, model_validator
 from vidda.config import Config
 from vidda.weights import Hub, SourceConfig
 
-ControlKind = Literal["edges", "pose"]
+ControlKind = Literal["edges", "pose", "depth", "segmentation", "mask"]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
@@ -15,7 +15,8 @@ class ControlNetConfig(Config):
     """One ControlNet (arXiv 2302.05543), its control map, and the steps in which it acts."""
 
     kind: ControlKind = Field(
-        description="the control map that the ControlNet reads: edges or pose"
+        description="the control map that the ControlNet reads: edges, pose, depth, segmentation or"
+        " mask"
     )
     source: SourceConfig = Field(description="folder or repository of the ControlNet")
     scale: float = Field(
