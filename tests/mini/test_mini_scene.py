@@ -183,6 +183,28 @@ def test_truth_lies_on_the_person(view: str, factors: frozenset[str]) -> None:
     assert seen > 50 and on / seen > 0.97
 
 
+def test_keypoints_3d_are_seen_by_one_camera_at_the_keypoints() -> None:
+    """The direct linear transform finds the camera from both, and no frame contradicts it."""
+    clip = render(scene(factors=frozenset()), 6, 8.0, 112)
+    world = clip.keypoints_3d.reshape(-1, 3).astype(float)
+    seen = clip.keypoints[..., :2].reshape(-1, 2).astype(float)
+    assert clip.keypoints_3d.dtype == np.float32 and clip.keypoints_3d.shape == (6, 17, 3)
+    whole = np.column_stack([world, np.ones(len(world))])
+    unit = (seen - seen.mean(0)) / seen.std()
+    rows = [
+        np.concatenate([whole, np.zeros_like(whole), -unit[:, :1] * whole], axis=1),
+        np.concatenate([np.zeros_like(whole), whole, -unit[:, 1:] * whole], axis=1),
+    ]
+    camera = np.linalg.svd(np.concatenate(rows))[2][-1].reshape(3, 4)
+    projected = whole @ camera.T
+    at = projected[:, :2] / projected[:, 2:] * seen.std() + seen.mean(0)
+    np.testing.assert_allclose(at, seen, atol=0.05)
+    named = dict(zip(COCO_17, clip.keypoints_3d[-1], strict=True))
+    assert 0.0 < named["left_ankle"][2] < 0.2 < named["nose"][2] < AVERAGE.height_m
+    assert named["right_shoulder"][0] > named["left_shoulder"][0]
+    assert named["nose"][1] > named["left_ear"][1]
+
+
 def test_each_factor_changes_the_picture_by_itself() -> None:
     plain = render(scene(factors=frozenset()), 3, 8.0, 64).frames.astype(float)
     for factor in FACTORS:

@@ -62,13 +62,15 @@ class RenderedClip:
     """A clip and its ground truth.
 
     frames: (T, H, W, 3) uint8 RGB; keypoints: (T, 17, 3) x, y in pixels and 2 where visible, 1
-    where hidden, 0 outside the image; box: (T, 4) x0, y0, x1, y1 in pixels; mask: (T, H, W) uint8
+    where hidden, 0 outside the image; keypoints_3d: (T, 17, 3) float32 world positions in meters;
+    box: (T, 4) x0, y0, x1, y1 in pixels; mask: (T, H, W) uint8
     indices of sidecar.REGIONS; depth: (T, H, W) uint16 millimeters to the person, 65535 elsewhere;
     crf: of the encoder; style: timing and extent of the gesture.
     """
 
     frames: np.ndarray
     keypoints: np.ndarray
+    keypoints_3d: np.ndarray
     box: np.ndarray
     mask: np.ndarray
     depth: np.ndarray
@@ -127,8 +129,12 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
     )
     images = capture.capture_frames(rng, ground * (1.0 - cover) + color, lens, margin)
     world = np.stack([points[name][opening] for name in COCO_17], axis=1)
-    truth = _ground_truth(layers[opening], world, cameras[opening], lens, margin, size)
-    return RenderedClip(images, *truth, crf=lens.crf, style=style)
+    keypoints, box, mask, depth = _ground_truth(
+        layers[opening], world, cameras[opening], lens, margin, size
+    )
+    return RenderedClip(
+        images, keypoints, world.astype(np.float32), box, mask, depth, lens.crf, style
+    )
 
 
 def _render_ground(

@@ -159,7 +159,12 @@ def _render(config: MiniConfig, plan: layout.ClipPlan, path: Path) -> tuple[str,
     clip = render(plan.scene, config.frames, config.fps, config.size)
     truth = io.BytesIO()
     np.savez_compressed(
-        truth, keypoints=clip.keypoints, box=clip.box, mask=clip.mask, depth=clip.depth
+        truth,
+        keypoints=clip.keypoints,
+        keypoints_3d=clip.keypoints_3d,
+        box=clip.box,
+        mask=clip.mask,
+        depth=clip.depth,
     )
     beside = default_sidecar(plan.path)
     with atomic(inside(config.out, beside)) as temporary:
