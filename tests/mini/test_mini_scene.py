@@ -26,7 +26,7 @@ def standing(moments: int) -> Posture:
 
 def scene(**changes: object) -> Scene:
     values: dict[str, object] = {
-        "gesture": "Rally",
+        "gesture": gestures.ROCOG["Rally"],
         "person": Performer(AVERAGE, 0, False, 1.0, 1.0, 1.0),
         "view": "ground",
         "viewpoint": Viewpoint(0.0, 1.5, 10.0),
@@ -44,7 +44,9 @@ def scene(**changes: object) -> Scene:
 
 @pytest.mark.parametrize("gesture", gestures.GESTURES)
 def test_arm_directions_are_unit_vectors_and_mirror_with_the_hand(gesture: str) -> None:
-    right, left = (gestures.arms(gesture, TIMES, style(side)) for side in (False, True))
+    right, left = (
+        gestures.arms(gestures.ROCOG[gesture], TIMES, style(side)) for side in (False, True)
+    )
     assert right.shape == (24, 2, 2, 3)
     np.testing.assert_allclose(np.linalg.norm(right, axis=-1), 1.0, atol=1e-9)
     np.testing.assert_array_equal(right, left[:, ::-1])
@@ -52,7 +54,7 @@ def test_arm_directions_are_unit_vectors_and_mirror_with_the_hand(gesture: str) 
 
 @pytest.mark.parametrize("gesture", gestures.GESTURES)
 def test_only_two_armed_gestures_move_both_arms(gesture: str) -> None:
-    arms = gestures.arms(gesture, TIMES, style())
+    arms = gestures.arms(gestures.ROCOG[gesture], TIMES, style())
     other_moves = np.ptp(arms[:, 1], axis=0).max() > 0.1
     assert other_moves == (gesture in gestures.TWO_ARMED)
     assert np.ptp(arms[:, 0], axis=0).max() > 0.1
@@ -61,19 +63,24 @@ def test_only_two_armed_gestures_move_both_arms(gesture: str) -> None:
 def test_halt_is_held_and_every_other_gesture_repeats() -> None:
     settled = TIMES > 0.6
     for gesture in gestures.GESTURES:
-        moves = np.ptp(gestures.arms(gesture, TIMES, style())[settled, 0], axis=0).max() > 0.2
+        moves = (
+            np.ptp(gestures.arms(gestures.ROCOG[gesture], TIMES, style())[settled, 0], axis=0).max()
+            > 0.2
+        )
         assert moves == (gesture != "Halt"), gesture
 
 
 def test_gestures_differ_from_each_other_by_more_than_their_own_amplitude() -> None:
-    tracks = [gestures.arms(g, TIMES, style()).ravel() for g in gestures.GESTURES]
+    tracks = [gestures.arms(gestures.ROCOG[g], TIMES, style()).ravel() for g in gestures.GESTURES]
     for n, first in enumerate(tracks):
         for second in tracks[n + 1 :]:
             assert np.abs(first - second).mean() > 0.05
 
 
 def test_bones_keep_their_length_and_feet_stay_on_the_ground() -> None:
-    points = joints(AVERAGE, standing(24), gestures.arms("Attention", TIMES, style()))
+    points = joints(
+        AVERAGE, standing(24), gestures.arms(gestures.ROCOG["Attention"], TIMES, style())
+    )
     assert set(COCO_17) <= points.keys()
     for first, second in (("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist")):
         length = np.linalg.norm(points[first] - points[second], axis=-1)
@@ -86,7 +93,7 @@ def test_bones_keep_their_length_and_feet_stay_on_the_ground() -> None:
 
 
 def test_every_region_but_background_is_worn() -> None:
-    points = joints(AVERAGE, standing(1), gestures.arms("Halt", TIMES[:1], style()))
+    points = joints(AVERAGE, standing(1), gestures.arms(gestures.ROCOG["Halt"], TIMES[:1], style()))
     body = limbs(AVERAGE, points)
     assert set(body.region.tolist()) == set(range(1, len(REGIONS)))
 

@@ -7,6 +7,7 @@ import numpy as np
 from vidda.mini import appearance, capture, gestures, raster
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Camera, Viewpoint, aim_camera
+from vidda.mini.gesture_file import Gesture
 from vidda.sidecar import COCO_17
 
 FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
@@ -36,14 +37,14 @@ class Performer:
 class Scene:
     """The parameters of one clip; `seed` decides all else.
 
-    gesture: name of the class. view: ground or air. altitude_m: the camera's, in meters; None on
+    gesture: the arms' movement. view: ground or air. altitude_m: the camera's, in meters; None on
     the ground. terrain, sun_preset: name in `appearance.TERRAINS` and index into
     `appearance.SUNS_DEG`, used where the surroundings and the light are synthetic. factors: those
     of `FACTORS` that look real. outfit_seed and surroundings_seed may be shared by clips, as are a
     person's clothes and a place.
     """
 
-    gesture: str
+    gesture: Gesture
     person: Performer
     view: str
     viewpoint: Viewpoint

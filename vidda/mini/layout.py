@@ -15,7 +15,7 @@ from vidda.mini import appearance
 from vidda.mini.body import Body
 from vidda.mini.cameras import Viewpoint
 from vidda.mini.clip import Performer, Scene
-from vidda.mini.gestures import GESTURES
+from vidda.mini.gestures import GESTURES, ROCOG
 
 SYN_SCENES = 12
 SYN_VAL_SCENES = (1, 9)
@@ -135,7 +135,7 @@ def _synthetic(seed: int, view: str, sizes: Sizes) -> list[ClipPlan]:
         stamp = f"{moment:%-d_%-m_%Y_%-H_%-M_%-S}"
         path = f"syn/{view}/{video.gesture}/Scene{scene}_{index}_{video.gesture}_{stamp}.mp4"
         plan_scene = Scene(
-            gesture=video.gesture,
+            gesture=ROCOG[video.gesture],
             person=_game_figure(seed, video, scene),
             view=view,
             viewpoint=syn_viewpoint(view, scene),
@@ -190,7 +190,7 @@ def _real_clip(
     path = f"real/{view}/{gesture}/{name}"
     rng = np.random.default_rng(_seed(seed, f"camera {path}"))
     scene = Scene(
-        gesture=gesture,
+        gesture=ROCOG[gesture],
         person=_volunteer(seed, subject),
         view=view,
         viewpoint=_real_viewpoint(rng, meters),
