@@ -4,10 +4,11 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidda.mini import appearance, capture, gestures, raster
+from vidda.mini import appearance, capture, gestures, raster, rooms
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Camera, Viewpoint, aim_camera
 from vidda.mini.gesture_file import Gesture
+from vidda.mini.truth import find_truth
 from vidda.sidecar import COCO_17
 
 FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "noise"})
@@ -15,7 +16,6 @@ FACTORS = frozenset({"background", "clothes", "shadow", "camera", "exposure", "n
 
 MARGIN = 9 / 112
 SUBFRAMES = 2
-DEPTH_UNIT_M = 0.001
 
 
 @dataclass(frozen=True)
@@ -34,6 +34,22 @@ class Performer:
 
 
 @dataclass(frozen=True)
+class Framing:
+    """The limits of a random crop around the person.
+
+    side: of its side, in body heights. right, down: of the shift of its center, as shares of it.
+    """
+
+    side: tuple[float, float]
+    right: tuple[float, float]
+    down: tuple[float, float]
+
+
+ROCOG_FRAMING = Framing((1.36, 1.5), (-0.03, 0.03), (-0.02, 0.03))
+"""As in RoCoG-v2's real videos."""
+
+
+@dataclass(frozen=True)
 class Scene:
     """The parameters of one clip; `seed` decides all else.
 
@@ -41,7 +57,8 @@ class Scene:
     the ground. terrain, sun_preset: name in `appearance.TERRAINS` and index into
     `appearance.SUNS_DEG`, used where the surroundings and the light are synthetic. factors: those
     of `FACTORS` that look real. outfit_seed and surroundings_seed may be shared by clips, as are a
-    person's clothes and a place.
+    person's clothes and a place. indoor: in a room, to which terrain and sun_preset do not apply.
+    from_start: the arms are in the gesture from the first frame to the last.
     """
 
     gesture: Gesture
@@ -56,6 +73,9 @@ class Scene:
     seed: tuple[int, ...]
     outfit_seed: tuple[int, ...]
     surroundings_seed: tuple[int, ...]
+    framing: Framing = ROCOG_FRAMING
+    indoor: bool = False
+    from_start: bool = False
 
 
 @dataclass(frozen=True)
@@ -98,17 +118,12 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
     canvas = size + 2 * margin
     cameras = _cameras(rng, scene, moments, size, margin)
 
-    sun_rng = np.random.default_rng((*scene.seed, 3))
-    sun = appearance.draw_sun(sun_rng, "shadow" in scene.factors, scene.sun_preset)
-    surroundings_rng = np.random.default_rng(scene.surroundings_seed)
-    surroundings = appearance.draw_surroundings(
-        surroundings_rng, "background" in scene.factors, scene.terrain
-    )
+    sun, surroundings = _draw_place(scene)
     cloth = appearance.draw_clothes(
         np.random.default_rng(scene.outfit_seed),
         "clothes" in scene.factors,
         scene.person.skin,
-        surroundings.fine.mean((0, 1)),
+        surroundings.mean,
     )
     layers = raster.render_person(body, cloth, sun, cameras, canvas)
 
@@ -130,7 +145,7 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
     )
     images = capture.capture_frames(rng, ground * (1.0 - cover) + color, lens, margin)
     world = np.stack([points[name][opening] for name in COCO_17], axis=1)
-    keypoints, box, mask, depth = _ground_truth(
+    keypoints, box, mask, depth = find_truth(
         layers[opening], world, cameras[opening], lens, margin, size
     )
     return RenderedClip(
@@ -138,8 +153,20 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
     )
 
 
+def _draw_place(scene: Scene) -> tuple[raster.Sun, appearance.Surroundings | rooms.Room]:
+    """Return the random light and surroundings of a scene."""
+    sun_rng = np.random.default_rng((*scene.seed, 3))
+    place_rng = np.random.default_rng(scene.surroundings_seed)
+    if scene.indoor:
+        room = rooms.draw_room(place_rng, scene.viewpoint.azimuth)
+        return rooms.draw_lamp(sun_rng), room
+    sun = appearance.draw_sun(sun_rng, "shadow" in scene.factors, scene.sun_preset)
+    real = "background" in scene.factors
+    return sun, appearance.draw_surroundings(place_rng, real, scene.terrain)
+
+
 def _render_ground(
-    surroundings: appearance.Surroundings,
+    surroundings: appearance.Surroundings | rooms.Room,
     sun: raster.Sun,
     cameras: list[Camera],
     shades: np.ndarray,
@@ -150,7 +177,10 @@ def _render_ground(
     last_camera = None
     for camera, shade in zip(cameras, shades, strict=True):
         if camera is not last_camera:
-            behind, ground_at = appearance.render_backdrop(surroundings, sun, camera, canvas)
+            if isinstance(surroundings, rooms.Room):
+                behind, ground_at = rooms.render_room(surroundings, sun, camera, canvas)
+            else:
+                behind, ground_at = appearance.render_backdrop(surroundings, sun, camera, canvas)
             last_camera = camera
         lit.append(raster.apply_shadow(behind, ground_at, shade, sun))
     return np.stack(lit)
@@ -163,10 +193,13 @@ def draw_style(rng: np.random.Generator, scene: Scene, seconds: float) -> gestur
     # One clip in three ends with the arms on their way down, as trimmed videos do.
     end = seconds * (rng.uniform(0.8, 1.0) if rng.random() < 0.33 else 2.0)
     swapped = rng.random() < 0.1
+    raise_s = float(rng.uniform(0.25, 0.45))
+    if scene.from_start:
+        start, end = -raise_s, 2.0 * seconds
     return gestures.Style(
         start_s=float(start),
         end_s=float(end),
-        raise_s=float(rng.uniform(0.25, 0.45)),
+        raise_s=raise_s,
         period_s=float(rng.uniform(0.75, 1.15) / person.tempo),
         amplitude=float(np.clip(person.amplitude * rng.uniform(0.9, 1.1), 0.7, 1.15)),
         left_handed=person.left_handed != swapped,
@@ -187,7 +220,8 @@ def _arms(
 
     moments: (T,) seconds. The result is as of `gestures.arms`.
     """
-    arms = gestures.arms(scene.gesture, moments, style)
+    performed = gestures.draw_performance(np.random.default_rng((*scene.seed, 4)), scene.gesture)
+    arms = gestures.arms(performed, moments, style)
     strength = scene.person.unsteadiness * (0.09 if scene.mocap else 0.04)
     wobble = np.stack(
         [_sway(rng, moments, strength, 1.4) for _ in range(arms[0].size)], axis=-1
@@ -221,13 +255,14 @@ def _sway(rng: np.random.Generator, moments: np.ndarray, size: float, hertz: flo
 def _cameras(
     rng: np.random.Generator, scene: Scene, moments: np.ndarray, size: int, margin: int
 ) -> list[Camera]:
-    """Return the camera at each time, with a crop around the person as in RoCoG-v2's real videos.
+    """Return the camera at each time, with a crop around the person.
 
     Its size does not depend on the gesture: one fitted to raised arms would give the class away.
     """
     height = scene.person.body.height_m
-    side = height * rng.uniform(1.36, 1.5)
-    offset = (rng.uniform(-0.03, 0.03), rng.uniform(-0.02, 0.03))
+    framing = scene.framing
+    side = height * rng.uniform(*framing.side)
+    offset = (rng.uniform(*framing.right), rng.uniform(*framing.down))
 
     def at(time_s: float) -> Camera:
         inner = aim_camera(scene.viewpoint, 0.6 * height, side, size, offset, time_s)
@@ -246,46 +281,3 @@ def _limbs_at(body: Limbs, moments: slice) -> Limbs:
         body.end_radius,
         body.region,
     )
-
-
-def _ground_truth(
-    layers: list[raster.Layer],
-    world: np.ndarray,
-    cameras: list[Camera],
-    lens: capture.Lens,
-    margin: int,
-    size: int,
-) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-    """Return keypoints, boxes, masks and depths in the shaken camera's images; see `RenderedClip`.
-
-    world: (T, 17, 3) joints in meters.
-    """
-    count = len(layers)
-    keypoints = np.zeros((count, len(COCO_17), 3), np.float32)
-    box = np.zeros((count, 4), np.float32)
-    mask = np.zeros((count, size, size), np.uint8)
-    depth = np.zeros((count, size, size), np.uint16)
-    for t, layer in enumerate(layers):
-        map_ = capture.to_image(lens.path[t], margin, size)
-        mask[t] = capture.warp_labels(layer.region, map_, size, 0)
-        meters = np.where(np.isinf(layer.depth), np.float32(65.535), layer.depth)
-        near = capture.warp_labels(meters.astype(np.float32), map_, size, 65.535)
-        depth[t] = np.rint(np.minimum(near, 65.535) / DEPTH_UNIT_M)
-        pixels, distance = cameras[t].project(world[t])
-        at = pixels @ map_[:, :2].T + map_[:, 2]
-        keypoints[t, :, :2] = at
-        keypoints[t, :, 2] = _visible(at, distance, near)
-        rows, columns = np.nonzero(mask[t])
-        if len(rows):
-            box[t] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
-    return keypoints, box, mask, depth
-
-
-def _visible(at: np.ndarray, distance: np.ndarray, near: np.ndarray) -> np.ndarray:
-    """Return, for each joint, 2 where nothing else is in front of it, 1 where hidden, 0 outside."""
-    size = len(near)
-    column, row = np.rint(at).astype(int).T
-    outside = (column < 0) | (row < 0) | (column >= size) | (row >= size)
-    front = near[row.clip(0, size - 1), column.clip(0, size - 1)]
-    flesh_m = 0.16
-    return np.where(outside, 0, np.where(distance < front + flesh_m, 2, 1))

@@ -75,7 +75,7 @@ class Movement(Config):
         description="a pose that is held; of several, each performance takes one between them",
     )
     repeat: tuple[KeyPose, ...] = Field(
-        (), description="poses of a cycle, the last before the first"
+        default=(), description="poses of a cycle, the last before the first"
     )
     circle: Circle | None = Field(default=None, description="circles around the one pose of hold")
 

@@ -16,6 +16,9 @@ REST = (np.array([0.16, 0.0, -1.0]), np.array([0.08, 0.2, -1.0]))
 OWN_SHARE = 0.3
 """How far the two arms of one performance differ: the share of the pose that each has alone."""
 
+SPREAD = 0.5
+"""Of a Dirichlet distribution over listed poses: below 1 most performances are near one of them."""
+
 
 @dataclass(frozen=True)
 class Style:
@@ -40,10 +43,10 @@ def draw_performance(rng: np.random.Generator, gesture: Gesture) -> Gesture:
     listed = max(len(movement.hold) for movement in (right, left) if movement)
     if listed < 2:
         return gesture
-    common = rng.dirichlet(np.full(listed, 0.7))
+    common = rng.dirichlet(np.full(listed, SPREAD))
     held: dict[str, Movement | None] = {"one_arm": None, "both_arms": None}
     for name, movement in (("right_arm", right), ("left_arm", left)):
-        own = rng.dirichlet(np.full(listed, 0.7))
+        own = rng.dirichlet(np.full(listed, SPREAD))
         share = (1.0 - OWN_SHARE) * common + OWN_SHARE * own
         held[name] = movement and _between(movement, share)
     if gesture.one_arm:
