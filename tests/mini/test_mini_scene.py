@@ -8,7 +8,8 @@ import pytest
 from vidda.mini import gestures, raster
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Viewpoint, aim_camera
-from vidda.mini.clip import FACTORS, Performer, Scene, render
+from vidda.mini.clip import FACTORS, render
+from vidda.mini.staging import Performer, Scene, find_joints
 from vidda.sidecar import COCO_17, REGIONS
 
 TIMES = np.arange(24) / 12.0
@@ -210,6 +211,14 @@ def test_keypoints_3d_are_seen_by_one_camera_at_the_keypoints() -> None:
     assert 0.0 < named["left_ankle"][2] < 0.2 < named["nose"][2] < AVERAGE.height_m
     assert named["right_shoulder"][0] > named["left_shoulder"][0]
     assert named["nose"][1] > named["left_ear"][1]
+
+
+@pytest.mark.parametrize("factors", [frozenset(), FACTORS])
+def test_joints_are_found_without_rendering(factors: frozenset[str]) -> None:
+    clip = render(scene(factors=factors), 4, 8.0, 64)
+    pixels, meters = find_joints(scene(factors=factors), 4, 8.0, 64)
+    np.testing.assert_allclose(pixels, clip.keypoints[..., :2], atol=1e-4)
+    np.testing.assert_allclose(meters, clip.keypoints_3d, atol=1e-6)
 
 
 def test_each_factor_changes_the_picture_by_itself() -> None:

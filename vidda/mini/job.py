@@ -19,9 +19,10 @@ from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic, discard_partial, inside, require_free, sha256, write_text
 from vidda.mini import labeled_layout, layout, simulation_info
-from vidda.mini.clip import FACTORS, draw_style, render
+from vidda.mini.clip import FACTORS, render
 from vidda.mini.gesture_file import gesture_path, load_gestures
 from vidda.mini.gestures import GESTURES
+from vidda.mini.staging import draw_style
 from vidda.progress import track
 from vidda.sidecar import default_sidecar
 from vidda.workers import WorkerSpawnContext, start_worker

@@ -11,9 +11,9 @@ import numpy as np
 from vidda.mini import appearance
 from vidda.mini.body import Body
 from vidda.mini.cameras import Viewpoint
-from vidda.mini.clip import Framing, Performer, Scene
 from vidda.mini.gesture_file import Gesture
 from vidda.mini.layout import ClipPlan, purpose_seed, syn_sun, syn_terrain
+from vidda.mini.staging import Framing, Performer, Scene
 
 PLACES = 60
 VAL_EVERY = 5

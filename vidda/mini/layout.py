@@ -14,8 +14,8 @@ import numpy as np
 from vidda.mini import appearance
 from vidda.mini.body import Body
 from vidda.mini.cameras import Viewpoint
-from vidda.mini.clip import Performer, Scene
 from vidda.mini.gestures import GESTURES, ROCOG
+from vidda.mini.staging import Performer, Scene
 
 SYN_SCENES = 12
 SYN_VAL_SCENES = (1, 9)

@@ -35,14 +35,24 @@ def find_truth(
         meters = np.where(np.isinf(layer.depth), np.float32(65.535), layer.depth)
         near = warp_labels(meters.astype(np.float32), map_, size, 65.535)
         depth[t] = np.rint(np.minimum(near, 65.535) / DEPTH_UNIT_M)
-        pixels, distance = cameras[t].project(world[t])
-        at = pixels @ map_[:, :2].T + map_[:, 2]
+        at, distance = project_joints(world[t], cameras[t], map_)
         keypoints[t, :, :2] = at
         keypoints[t, :, 2] = _visible(at, distance, near)
         rows, columns = np.nonzero(mask[t])
         if len(rows):
             box[t] = columns.min(), rows.min(), columns.max() + 1, rows.max() + 1
     return keypoints, box, mask, depth
+
+
+def project_joints(
+    world: np.ndarray, camera: Camera, map_: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the pixels (17, 2) in an image of joints (17, 3) in meters, and depths (17,).
+
+    camera: of the canvas. map_: (2, 3) affine map from the canvas to the image, from `to_image`.
+    """
+    pixels, distance = camera.project(world)
+    return pixels @ map_[:, :2].T + map_[:, 2], distance
 
 
 def _visible(at: np.ndarray, distance: np.ndarray, near: np.ndarray) -> np.ndarray:
