@@ -40,8 +40,8 @@ class MiniConfig(Config):
     out: Path = Field(description="folder to write the dataset into")
     gestures: str = Field(
         ROCOG_SET,
-        description="rocog: the seven of RoCoG-v2, in its tree; drone13: thirteen commands to a"
-        " drone, or a YAML file of your own (docs/add_a_gesture.md): labeled clips",
+        description="rocog (RoCoG-v2's seven, in its tree), drone13 (commands to a drone), or a file"
+        " of your own; see docs/add_a_gesture.md",
     )
     seed: int = Field(0, ge=0, description="decides every clip; tune on one seed, report on others")
     size: int | None = Field(
