@@ -40,8 +40,8 @@ class MiniConfig(Config):
     out: Path = Field(description="folder to write the dataset into")
     gestures: str = Field(
         ROCOG_SET,
-        description="rocog (RoCoG-v2's seven, in its tree), drone13 (commands to a drone), or a file"
-        " of your own; see docs/add_a_gesture.md",
+        description="rocog (RoCoG-v2's seven, in its tree), drone13, or a file of your own;"
+        " see docs/add_a_gesture.md",
     )
     seed: int = Field(0, ge=0, description="decides every clip; tune on one seed, report on others")
     size: int | None = Field(
@@ -86,10 +86,6 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     a folder that holds this dataset. Raises ViddaError for a folder that holds something else, and
     for gestures that cannot be read.
     """
-    unknown = sorted(set(config.real_factors) - FACTORS)
-    if unknown:
-        known = ", ".join(sorted(FACTORS))
-        raise ViddaError(f"real_factors: unknown {', '.join(unknown)}; known are {known}")
     _check_keys(config)
     plans = _plans(config)
     settings = _settings(config)
@@ -97,7 +93,8 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
     missing = _missing(config.out, plans)
     pixels = config.frames * config.side * config.side
     require_free(config.out, BYTES_PER_CLIP * len(missing) * pixels // (16 * 112**2))
-    print(f"{_title(config)}, seed {config.seed}: {len(plans)} clips of {config.frames} frames at")
+    title = "MiniRoCoG" if config.gestures == ROCOG_SET else f"gestures {config.gestures}"
+    print(f"{title}, seed {config.seed}: {len(plans)} clips of {config.frames} frames at")
     print(f"{config.side}x{config.side} in {config.out}, {len(plans) - len(missing)} already there")
     if dry_run:
         return 0
@@ -117,18 +114,14 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
         write_text(config.out / SETTINGS, settings)  # or --resume would not know the folder
         print(f"{lost} clips were lost while others were rendered; --resume renders them again")
         return 1
-    write_lists = _write_lists if config.gestures == ROCOG_SET else _write_labels
-    write_lists(config, plans)
-    layout_config = "rocog_v2" if config.gestures == ROCOG_SET else "mini_gestures"
-    print(
-        f"done: {config.out}; next: vidda prepare configs/prepare/{layout_config}.yaml"
-        f" root={config.out}"
-    )
+    if config.gestures == ROCOG_SET:
+        _write_lists(config, plans)
+        layout_config = "configs/prepare/rocog_v2.yaml"
+    else:
+        _write_labels(config, plans)
+        layout_config = "configs/prepare/mini_gestures.yaml"
+    print(f"done: {config.out}; next: vidda prepare {layout_config} root={config.out}")
     return 0
-
-
-def _title(config: MiniConfig) -> str:
-    return "MiniRoCoG" if config.gestures == ROCOG_SET else f"gestures {config.gestures}"
 
 
 def _other_keys(config: MiniConfig) -> tuple[str, ...]:
@@ -137,7 +130,11 @@ def _other_keys(config: MiniConfig) -> tuple[str, ...]:
 
 
 def _check_keys(config: MiniConfig) -> None:
-    """Raise ViddaError for a key with a value of its own that these gestures make no use of."""
+    """Raise ViddaError for an unknown factor, and a key that these gestures make no use of."""
+    unknown = sorted(set(config.real_factors) - FACTORS)
+    if unknown:
+        known = ", ".join(sorted(FACTORS))
+        raise ViddaError(f"real_factors: unknown {', '.join(unknown)}; known are {known}")
     fields = MiniConfig.model_fields
     idle = [key for key in _other_keys(config) if getattr(config, key) != fields[key].default]
     if idle:
