@@ -221,6 +221,10 @@ POSE = "{upper: [1, 0, 0]}"
         ("one_arm: {hold: [{upper: [0, 0, 1], forarm: [0, 0, 1]}]}", "did you mean 'forearm'"),
         ("one_arm: {}", "one_arm: give either hold or repeat"),
         (f"one_arm: {{hold: [{POSE}], repeat: [{POSE}]}}", "give either hold or repeat"),
+        (
+            f"one_arm: {{hold: [{POSE}, {{upper: [0, 0, 1], small: {POSE}}}]}}",
+            "hold: small goes with one pose",
+        ),
         (f"one_arm: {{repeat: [{POSE}]}}", "repeat: has one pose"),
         (f"one_arm: {{repeat: [{POSE}, {POSE}]}}", "times (at) are 0, 0; start at 0 and go up"),
         (

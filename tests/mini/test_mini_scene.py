@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vidda.mini import gestures, raster
+from vidda.mini import gestures, raster, rooms
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Viewpoint, aim_camera
 from vidda.mini.clip import FACTORS, render
@@ -121,6 +121,28 @@ def test_ground_coordinates_project_back_to_their_pixels(view: Viewpoint) -> Non
     np.testing.assert_allclose(again, depth[rows, columns])
     if view.height_m < 2.0:
         assert np.isinf(depth[0]).all() and np.isfinite(depth[-1]).all()
+
+
+def test_a_tilted_camera_turns_the_image_about_its_middle() -> None:
+    points = np.array([[0.0, 0.0, 1.0], [0.5, 0.2, 1.4], [-0.3, 0.1, 0.4]])
+    level = aim_camera(Viewpoint(0.2, 1.4, 4.0), 1.0, 2.8, 112, (0.0, 0.0)).project(points)[0]
+    tilted = aim_camera(Viewpoint(0.2, 1.4, 4.0, roll=0.3), 1.0, 2.8, 112, (0.0, 0.0))
+    cosine, sine = math.cos(0.3), math.sin(0.3)
+    # A camera tilted to its right sees the world turned to the left.
+    turned = (level - 55.5) @ np.array([[cosine, -sine], [sine, cosine]]) + 55.5
+    np.testing.assert_allclose(tilted.project(points)[0], turned, atol=1e-6)
+
+
+def test_the_floor_of_a_room_is_where_the_camera_sees_it() -> None:
+    room = rooms.draw_room(np.random.default_rng(3), 0.4)
+    lamp = rooms.draw_lamp(np.random.default_rng(4))
+    camera = aim_camera(Viewpoint(0.4, 1.5, 4.0, roll=0.1), 0.9, 2.8, 48, (0.05, 0.0))
+    image, floor_at = rooms.render_room(room, lamp, camera, 48)
+    rows, columns = np.nonzero(floor_at[..., 0] < 1e3)
+    world = np.column_stack([floor_at[rows, columns], np.zeros(len(rows))])
+    pixels = camera.project(world)[0]
+    assert len(rows) > 300 and image.min() >= 0.0 and np.isfinite(image).all()
+    np.testing.assert_allclose(pixels, np.column_stack([columns, rows]), atol=0.5)
 
 
 def test_an_orbiting_camera_keeps_its_distance() -> None:

@@ -87,6 +87,8 @@ class Movement(Config):
             raise ValueError("circle: goes with one pose of hold")
         if any(pose.at for pose in self.hold):
             raise ValueError("hold: has no times; take out at, or list the poses in repeat")
+        if len(self.hold) > 1 and any(pose.small for pose in self.hold):
+            raise ValueError("hold: small goes with one pose; list it as a pose of its own")
         times = [pose.at for pose in self.repeat]
         if len(times) == 1:
             raise ValueError("repeat: has one pose; give two or more, or list it in hold")
