@@ -47,7 +47,9 @@ LAYOUTS = (
 
 COMMANDS = {
     "mini": Command(
-        "vidda.mini.job:run", "render MiniRoCoG, the built-in dataset, into a folder", ("out",)
+        "vidda.mini.job:run",
+        "render MiniRoCoG, the built-in dataset, or gestures of a file",
+        ("out",),
     ),
     "prepare": Command(
         "vidda.data.prepare:run", "turn videos and annotation lists into manifests and splits"

@@ -5,7 +5,8 @@ MiniRoCoG writes it: `keypoints` (T, 17, 3) or (T, P, 17, 3), x, y and 2 where a
 where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), x0, y0, x1, y1, all
 0 where nobody is visible; `mask` (T, H, W); and `depth` (T, H, W) uint16 millimeters along the
 camera's axis, 65535 where not known. Floats `inverse_depth` (T, H, W) have no unit: larger is
-nearer.
+nearer. `keypoints_3d` (T, 17, 3) float32 are the same joints in meters, in the world: x to the
+right and y to the front of a person who has not turned, z up, the ground at 0.
 
 In a mask 0 is the background, and every other value is a region of people. `regions` (N,) has the
 names of the values 0..N-1; it is the one array without a row for each frame. A mask without it has
@@ -255,8 +256,8 @@ def write_sidecar(
 
     clip, root: the source and the root of its manifest. numbers: (T,) the source's frames that
     became `frames` (T, H, W, 3). path: the file to write. Keypoints and boxes are scaled to the
-    pixels of `frames`; masks and the like keep their own size. Raises ViddaError when the source's
-    sidecar is damaged or lacks a row of a frame.
+    pixels of `frames`; masks and the like keep their own size, keypoints_3d their meters. Raises
+    ViddaError when the source's sidecar is damaged or lacks a row of a frame.
     """
     source = sidecar_path(clip, root)
     if not source.is_file():

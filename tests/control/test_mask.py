@@ -77,6 +77,7 @@ def test_the_names_of_regions_go_along_with_a_translation(
     record = write_clip(tmp_path, clip)
     names = ("background", "person")
     arrays = {"mask": clip.mask > 0, "keypoints": clip.keypoints, "regions": np.array(names)}
+    arrays["keypoints_3d"] = clip.keypoints_3d
     np.savez(sidecar_path(record, tmp_path), **arrays)
     new, numbers = tmp_path / "new.npz", np.array([0, 2])
     assert write_sidecar(record, tmp_path, numbers, np.zeros((2, 48, 48, 3)), new)
@@ -84,6 +85,10 @@ def test_the_names_of_regions_go_along_with_a_translation(
     mask, regions = read_mask(moved, tmp_path, 2, None)
     np.testing.assert_array_equal(mask, clip.mask[numbers] > 0)
     assert regions == names
+    half = np.load(new)
+    np.testing.assert_array_equal(half["keypoints_3d"], clip.keypoints_3d[numbers])
+    expected = (clip.keypoints[numbers, :, :2] + 0.5) / 2 - 0.5
+    np.testing.assert_allclose(half["keypoints"][..., :2], expected, atol=1e-4)
 
 
 def test_without_a_sidecar_the_skeleton_covers_the_person(

@@ -107,6 +107,7 @@ def test_tree_lists_and_sidecars(small: Path) -> None:
     )
     assert (info.frames, info.width, info.height) == (3, 32, 32)
     assert truth["keypoints"].shape == (3, 17, 3) and truth["box"].shape == (3, 4)
+    assert truth["keypoints_3d"].shape == (3, 17, 3) and truth["keypoints_3d"].dtype == np.float32
     assert truth["mask"].shape == truth["depth"].shape == (3, 32, 32)
 
 

@@ -5,10 +5,11 @@ import math
 import numpy as np
 import pytest
 
-from vidda.mini import gestures, raster
+from vidda.mini import gestures, raster, rooms
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Viewpoint, aim_camera
-from vidda.mini.clip import FACTORS, Performer, Scene, render
+from vidda.mini.clip import FACTORS, render
+from vidda.mini.staging import Performer, Scene, find_joints
 from vidda.sidecar import COCO_17, REGIONS
 
 TIMES = np.arange(24) / 12.0
@@ -26,7 +27,7 @@ def standing(moments: int) -> Posture:
 
 def scene(**changes: object) -> Scene:
     values: dict[str, object] = {
-        "gesture": "Rally",
+        "gesture": gestures.ROCOG["Rally"],
         "person": Performer(AVERAGE, 0, False, 1.0, 1.0, 1.0),
         "view": "ground",
         "viewpoint": Viewpoint(0.0, 1.5, 10.0),
@@ -44,7 +45,9 @@ def scene(**changes: object) -> Scene:
 
 @pytest.mark.parametrize("gesture", gestures.GESTURES)
 def test_arm_directions_are_unit_vectors_and_mirror_with_the_hand(gesture: str) -> None:
-    right, left = (gestures.arms(gesture, TIMES, style(side)) for side in (False, True))
+    right, left = (
+        gestures.arms(gestures.ROCOG[gesture], TIMES, style(side)) for side in (False, True)
+    )
     assert right.shape == (24, 2, 2, 3)
     np.testing.assert_allclose(np.linalg.norm(right, axis=-1), 1.0, atol=1e-9)
     np.testing.assert_array_equal(right, left[:, ::-1])
@@ -52,7 +55,7 @@ def test_arm_directions_are_unit_vectors_and_mirror_with_the_hand(gesture: str) 
 
 @pytest.mark.parametrize("gesture", gestures.GESTURES)
 def test_only_two_armed_gestures_move_both_arms(gesture: str) -> None:
-    arms = gestures.arms(gesture, TIMES, style())
+    arms = gestures.arms(gestures.ROCOG[gesture], TIMES, style())
     other_moves = np.ptp(arms[:, 1], axis=0).max() > 0.1
     assert other_moves == (gesture in gestures.TWO_ARMED)
     assert np.ptp(arms[:, 0], axis=0).max() > 0.1
@@ -61,19 +64,24 @@ def test_only_two_armed_gestures_move_both_arms(gesture: str) -> None:
 def test_halt_is_held_and_every_other_gesture_repeats() -> None:
     settled = TIMES > 0.6
     for gesture in gestures.GESTURES:
-        moves = np.ptp(gestures.arms(gesture, TIMES, style())[settled, 0], axis=0).max() > 0.2
+        moves = (
+            np.ptp(gestures.arms(gestures.ROCOG[gesture], TIMES, style())[settled, 0], axis=0).max()
+            > 0.2
+        )
         assert moves == (gesture != "Halt"), gesture
 
 
 def test_gestures_differ_from_each_other_by_more_than_their_own_amplitude() -> None:
-    tracks = [gestures.arms(g, TIMES, style()).ravel() for g in gestures.GESTURES]
+    tracks = [gestures.arms(gestures.ROCOG[g], TIMES, style()).ravel() for g in gestures.GESTURES]
     for n, first in enumerate(tracks):
         for second in tracks[n + 1 :]:
             assert np.abs(first - second).mean() > 0.05
 
 
 def test_bones_keep_their_length_and_feet_stay_on_the_ground() -> None:
-    points = joints(AVERAGE, standing(24), gestures.arms("Attention", TIMES, style()))
+    points = joints(
+        AVERAGE, standing(24), gestures.arms(gestures.ROCOG["Attention"], TIMES, style())
+    )
     assert set(COCO_17) <= points.keys()
     for first, second in (("right_shoulder", "right_elbow"), ("right_elbow", "right_wrist")):
         length = np.linalg.norm(points[first] - points[second], axis=-1)
@@ -86,7 +94,7 @@ def test_bones_keep_their_length_and_feet_stay_on_the_ground() -> None:
 
 
 def test_every_region_but_background_is_worn() -> None:
-    points = joints(AVERAGE, standing(1), gestures.arms("Halt", TIMES[:1], style()))
+    points = joints(AVERAGE, standing(1), gestures.arms(gestures.ROCOG["Halt"], TIMES[:1], style()))
     body = limbs(AVERAGE, points)
     assert set(body.region.tolist()) == set(range(1, len(REGIONS)))
 
@@ -113,6 +121,28 @@ def test_ground_coordinates_project_back_to_their_pixels(view: Viewpoint) -> Non
     np.testing.assert_allclose(again, depth[rows, columns])
     if view.height_m < 2.0:
         assert np.isinf(depth[0]).all() and np.isfinite(depth[-1]).all()
+
+
+def test_a_tilted_camera_turns_the_image_about_its_middle() -> None:
+    points = np.array([[0.0, 0.0, 1.0], [0.5, 0.2, 1.4], [-0.3, 0.1, 0.4]])
+    level = aim_camera(Viewpoint(0.2, 1.4, 4.0), 1.0, 2.8, 112, (0.0, 0.0)).project(points)[0]
+    tilted = aim_camera(Viewpoint(0.2, 1.4, 4.0, roll=0.3), 1.0, 2.8, 112, (0.0, 0.0))
+    cosine, sine = math.cos(0.3), math.sin(0.3)
+    # A camera tilted to its right sees the world turned to the left.
+    turned = (level - 55.5) @ np.array([[cosine, -sine], [sine, cosine]]) + 55.5
+    np.testing.assert_allclose(tilted.project(points)[0], turned, atol=1e-6)
+
+
+def test_the_floor_of_a_room_is_where_the_camera_sees_it() -> None:
+    room = rooms.draw_room(np.random.default_rng(3), 0.4)
+    lamp = rooms.draw_lamp(np.random.default_rng(4))
+    camera = aim_camera(Viewpoint(0.4, 1.5, 4.0, roll=0.1), 0.9, 2.8, 48, (0.05, 0.0))
+    image, floor_at = rooms.render_room(room, lamp, camera, 48)
+    rows, columns = np.nonzero(floor_at[..., 0] < 1e3)
+    world = np.column_stack([floor_at[rows, columns], np.zeros(len(rows))])
+    pixels = camera.project(world)[0]
+    assert len(rows) > 300 and image.min() >= 0.0 and np.isfinite(image).all()
+    np.testing.assert_allclose(pixels, np.column_stack([columns, rows]), atol=0.5)
 
 
 def test_an_orbiting_camera_keeps_its_distance() -> None:
@@ -181,6 +211,36 @@ def test_truth_lies_on_the_person(view: str, factors: frozenset[str]) -> None:
                 x0, y0 = round(float(x)), round(float(y))
                 on += bool(mask[max(y0 - 1, 0) : y0 + 2, max(x0 - 1, 0) : x0 + 2].any())
     assert seen > 50 and on / seen > 0.97
+
+
+def test_keypoints_3d_are_seen_by_one_camera_at_the_keypoints() -> None:
+    """The direct linear transform finds the camera from both, and no frame contradicts it."""
+    clip = render(scene(factors=frozenset()), 6, 8.0, 112)
+    world = clip.keypoints_3d.reshape(-1, 3).astype(float)
+    seen = clip.keypoints[..., :2].reshape(-1, 2).astype(float)
+    assert clip.keypoints_3d.dtype == np.float32 and clip.keypoints_3d.shape == (6, 17, 3)
+    whole = np.column_stack([world, np.ones(len(world))])
+    unit = (seen - seen.mean(0)) / seen.std()
+    rows = [
+        np.concatenate([whole, np.zeros_like(whole), -unit[:, :1] * whole], axis=1),
+        np.concatenate([np.zeros_like(whole), whole, -unit[:, 1:] * whole], axis=1),
+    ]
+    camera = np.linalg.svd(np.concatenate(rows))[2][-1].reshape(3, 4)
+    projected = whole @ camera.T
+    at = projected[:, :2] / projected[:, 2:] * seen.std() + seen.mean(0)
+    np.testing.assert_allclose(at, seen, atol=0.05)
+    named = dict(zip(COCO_17, clip.keypoints_3d[-1], strict=True))
+    assert 0.0 < named["left_ankle"][2] < 0.2 < named["nose"][2] < AVERAGE.height_m
+    assert named["right_shoulder"][0] > named["left_shoulder"][0]
+    assert named["nose"][1] > named["left_ear"][1]
+
+
+@pytest.mark.parametrize("factors", [frozenset(), FACTORS])
+def test_joints_are_found_without_rendering(factors: frozenset[str]) -> None:
+    clip = render(scene(factors=factors), 4, 8.0, 64)
+    pixels, meters = find_joints(scene(factors=factors), 4, 8.0, 64)
+    np.testing.assert_allclose(pixels, clip.keypoints[..., :2], atol=1e-4)
+    np.testing.assert_allclose(meters, clip.keypoints_3d, atol=1e-6)
 
 
 def test_each_factor_changes_the_picture_by_itself() -> None:

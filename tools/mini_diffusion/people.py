@@ -141,7 +141,7 @@ def _gesturing(rng: np.random.Generator, gesture: str, moments: int) -> np.ndarr
         amplitude=float(rng.uniform(0.7, 1.15)),
         left_handed=bool(rng.random() < 0.5),
     )
-    arms = gestures.arms(gesture, rng.uniform(0.0, 3.0, moments), style)
+    arms = gestures.arms(gestures.ROCOG[gesture], rng.uniform(0.0, 3.0, moments), style)
     return _unit(arms + rng.normal(0.0, 0.1, arms.shape))
 
 

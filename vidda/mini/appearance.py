@@ -54,6 +54,11 @@ class Surroundings:
     skyline_seed: int
     wild: bool
 
+    @property
+    def mean(self) -> np.ndarray:
+        """The ground's mean color, (3,)."""
+        return np.asarray(self.fine.mean((0, 1)))
+
 
 def fractal(rng: np.random.Generator, n: int, slope: float) -> np.ndarray:
     """Return a tileable (n, n) float32 random field of zero mean and unit deviation.
@@ -203,7 +208,7 @@ def _above_horizon(above: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return each pixel's height over the horizon, in units of 0.6 of the image, and its column."""
     size = len(above)
     row, column = np.mgrid[:size, :size].astype(np.float32)
-    return (above.sum(0).max() - row) / (0.6 * size), column
+    return (above.sum(0) - row) / (0.6 * size), column
 
 
 def draw_sun(rng: np.random.Generator, real: bool, preset: int) -> Sun:

@@ -15,7 +15,8 @@ from vidda.sidecar import REGIONS
 class Body:
     """A person's shape: height in meters, and widths relative to the average build.
 
-    build: factor of the body's widths. shoulders: factor of the shoulders' width. 1 is average.
+    build: factor of the body's widths. shoulders: factor of the shoulders' width. reach: factor of
+    the arms' length. 1 is average.
     """
 
     height_m: float
@@ -24,6 +25,7 @@ class Body:
     short_sleeves: bool
     short_trousers: bool
     long_hair: bool
+    reach: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarr
     arms: (T, 2, 2, 3) directions, as `gestures.arms` returns them.
     """
     h = body.height_m
+    arm_m = h * body.reach
     right, front, up = _torso_axes(posture)
     flat_right, flat_front = right_and_front(posture.yaw)
     pelvis = np.zeros_like(up)
@@ -80,9 +83,9 @@ def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarr
         points[f"{name}_ear"] = head + h * (0.055 * side * face_right + 0.005 * up)
         shoulder = neck + 0.112 * h * body.shoulders * outward - 0.015 * h * up
         axes = np.stack([outward, front, up], axis=1)
-        elbow = shoulder + 0.175 * h * np.einsum("ti,tij->tj", arm[:, 0], axes)
+        elbow = shoulder + 0.175 * arm_m * np.einsum("ti,tij->tj", arm[:, 0], axes)
         forearm = np.einsum("ti,tij->tj", arm[:, 1], axes)
-        wrist = elbow + 0.15 * h * forearm
+        wrist = elbow + 0.15 * arm_m * forearm
         hip = pelvis + 0.055 * h * outward
         ankle = hip + side * (0.5 * posture.stance_m - 0.055 * h)[:, None] * flat_right
         ankle[:, 2] = 0.045 * h
@@ -91,7 +94,7 @@ def joints(body: Body, posture: Posture, arms: np.ndarray) -> dict[str, np.ndarr
             f"{name}_shoulder": shoulder,
             f"{name}_elbow": elbow,
             f"{name}_wrist": wrist,
-            f"{name}_hand": wrist + 0.075 * h * forearm,
+            f"{name}_hand": wrist + 0.075 * arm_m * forearm,
             f"{name}_hip": hip,
             f"{name}_knee": knee,
             f"{name}_ankle": ankle,

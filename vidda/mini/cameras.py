@@ -10,13 +10,15 @@ class Viewpoint:
     """The position of a camera relative to the person's feet.
 
     azimuth: radians around the person, 0 in front of them; height_m: meters above ground;
-    distance_m: meters straight to the person's middle; orbit: radians per second around the person.
+    distance_m: meters straight to the person's middle; orbit: radians per second around the person;
+    roll: tilt to its right, in radians.
     """
 
     azimuth: float
     height_m: float
     distance_m: float
     orbit: float = 0.0
+    roll: float = 0.0
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,9 @@ def aim_camera(
     forward /= np.linalg.norm(forward)
     right = np.cross(forward, [0.0, 0.0, 1.0])
     right /= np.linalg.norm(right)
-    rotation = np.stack([right, np.cross(forward, right), forward])
+    down = np.cross(forward, right)
+    cosine, sine = np.cos(view.roll), np.sin(view.roll)
+    rotation = np.stack([cosine * right + sine * down, cosine * down - sine * right, forward])
     focal = size * view.distance_m / side_m
     center = (size - 1) / 2.0 - size * np.array(offset)
     return Camera(rotation, position, focal, center)

@@ -1,29 +1,23 @@
-"""The seven robot-control gestures of RoCoG-v2 as arm movements.
-
-They follow the descriptions of US Army visual signals (TC 3-21.60) that RoCoG-v2 took its gestures
-from. An arm is two unit directions, of the upper arm and of the forearm, in the person's own axes:
-outward (away from the body on the arm's side), forward, up. Outward makes left and right alike, so
-a left-handed gesture is the mirror image of a right-handed one.
-"""
+"""The arms of a person who performs a gesture, as directions at each time."""
 
 from dataclasses import dataclass
 
 import numpy as np
 
-GESTURES = (
-    "Advance",
-    "Attention",
-    "Rally",
-    "MoveForward",
-    "Halt",
-    "FollowMe",
-    "MoveInReverse",
-)
-"""Class names in the order of RoCoG-v2's class ids."""
+from vidda.mini.gesture_file import Gesture, KeyPose, Movement, load_gestures, unit
 
-TWO_ARMED = frozenset({"MoveForward", "MoveInReverse"})
+ROCOG = load_gestures("rocog")
+"""The seven robot-control gestures of RoCoG-v2, by name."""
+GESTURES = tuple(ROCOG)
+"""Class names in the order of RoCoG-v2's class ids."""
+TWO_ARMED = frozenset(name for name, gesture in ROCOG.items() if gesture.both_arms)
 
 REST = (np.array([0.16, 0.0, -1.0]), np.array([0.08, 0.2, -1.0]))
+OWN_SHARE = 0.3
+"""How far the two arms of one performance differ: the share of the pose that each has alone."""
+
+SPREAD = 0.5
+"""Of a Dirichlet distribution over listed poses: below 1 most performances are near one of them."""
 
 
 @dataclass(frozen=True)
@@ -32,7 +26,7 @@ class Style:
 
     start_s: when the arms leave the idle pose; raise_s: how long they take to reach the gesture;
     end_s: when they start back to idle; period_s: of one repetition; amplitude: relative to the
-    manual's, 1.
+    manual's, 1. left_handed: swaps the arms of a gesture of one arm.
     """
 
     start_s: float
@@ -43,21 +37,55 @@ class Style:
     left_handed: bool
 
 
-def arms(gesture: str, time_s: np.ndarray, style: Style) -> np.ndarray:
+def draw_performance(rng: np.random.Generator, gesture: Gesture) -> Gesture:
+    """Return a gesture with one held pose an arm, at random between those that it lists."""
+    right, left = gesture.movements
+    listed = max(len(movement.hold) for movement in (right, left) if movement)
+    if listed < 2:
+        return gesture
+    common = rng.dirichlet(np.full(listed, SPREAD))
+    held: dict[str, Movement | None] = {"one_arm": None, "both_arms": None}
+    for name, movement in (("right_arm", right), ("left_arm", left)):
+        own = rng.dirichlet(np.full(listed, SPREAD))
+        share = (1.0 - OWN_SHARE) * common + OWN_SHARE * own
+        held[name] = movement and _between(movement, share)
+    if gesture.one_arm:
+        held = {"one_arm": held["right_arm"]}
+    return gesture.model_copy(update=held)
+
+
+def _between(movement: Movement, share: np.ndarray) -> Movement:
+    """Return a movement that holds a mixture of its poses. share: of the first poses, at least."""
+    if len(movement.hold) < 2:
+        return movement
+    share = share[: len(movement.hold)]
+    poses = np.stack([unit(pose.directions) for pose in movement.hold])
+    upper, forearm = np.einsum("p,pij->ij", share / share.sum(), poses).tolist()
+    return Movement(hold=(KeyPose(upper=tuple(upper), forearm=tuple(forearm)),))
+
+
+def arms(gesture: Gesture, time_s: np.ndarray, style: Style) -> np.ndarray:
     """Return arm directions of a gesture, (T, 2, 2, 3) unit vectors.
 
     Axis 1 is right and left arm, axis 2 upper arm and forearm, axis 3 outward, forward, up.
-    gesture: a name of GESTURES. time_s: (T,) seconds from the clip's start.
+    gesture: of several held poses the first is taken, see `draw_performance`. time_s: (T,) seconds
+    from the clip's start.
     """
     since = np.maximum(time_s - style.start_s, 0.0)
     phase = (np.maximum(since - 0.6 * style.raise_s, 0.0) / style.period_s) % 1.0
-    active = np.stack(_CYCLES[gesture](phase, style.amplitude), axis=1)
     lowered = np.clip((time_s - style.end_s) / style.raise_s, 0.0, 1.0)
     raised = _ease(np.clip(since / style.raise_s, 0.0, 1.0)) * (1.0 - _ease(lowered))
-    rest = np.broadcast_to(_unit(np.stack(REST)), active.shape)
-    moving = slerp(rest, active, raised[:, None])
-    both = np.stack([moving, moving if gesture in TWO_ARMED else rest], axis=1)
-    return both[:, ::-1] if style.left_handed else both
+    rest = np.broadcast_to(unit(np.stack(REST)), (len(time_s), 2, 3))
+    both = np.stack(
+        [
+            slerp(rest, _directions(movement, phase, style.amplitude), raised[:, None])
+            if movement
+            else rest
+            for movement in gesture.movements
+        ],
+        axis=1,
+    )
+    return both[:, ::-1] if style.left_handed and gesture.one_arm else both
 
 
 def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
@@ -69,91 +97,35 @@ def slerp(start: np.ndarray, end: np.ndarray, share: np.ndarray) -> np.ndarray:
     angle = np.arccos(cosine)
     share = share[..., None]
     mixed = np.sin((1.0 - share) * angle) * start + np.sin(share * angle) * end
-    return _unit(mixed)
+    return unit(mixed)
 
 
-def _advance(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Swing the raised arm overhead and forward until it is horizontal.
-
-    Like the six below, it returns the directions (T, 3) of upper arm and forearm at each phase (T,)
-    in 0..1 of the repetition; size is the amplitude.
-    """
-    swing = _there_and_back(phase, rise=0.45)
-    back, front = _pair((0.3, -0.45, 0.9), (0.12, 1.0, 0.1 + 0.3 * (1.0 - size)))
-    arm = slerp(back, front, swing)
-    return arm, arm
-
-
-def _attention(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Wave the arm from slightly above the horizontal, extended sideways, to over the head."""
-    wave = _there_and_back(phase, rise=0.5) * size
-    out, over = _pair((1.0, 0.05, 0.2), (0.75, 0.05, 0.75))
-    low, high = _pair((1.0, 0.1, 0.3), (-0.9, 0.1, 0.75))
-    return slerp(out, over, wave), slerp(low, high, wave)
-
-
-def _rally(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Move the arm, raised vertically overhead, in large horizontal circles."""
-    angle = 2.0 * np.pi * phase
-    circle = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
-    up = np.array([0.1, 0.05, 1.0])
-    return _unit(up + 0.28 * size * circle), _unit(up + 0.75 * size * circle)
+def _directions(movement: Movement, phase: np.ndarray, amplitude: float) -> np.ndarray:
+    """Return the directions (T, 2, 3) of upper arm and forearm at each phase (T,) in 0..1."""
+    poses = movement.repeat or movement.hold[:1]
+    keys = np.stack([_sized(pose, amplitude) for pose in poses])
+    if movement.circle:
+        angle = 2.0 * np.pi * phase
+        around = np.stack([np.cos(angle), np.sin(angle), np.zeros_like(angle)], axis=-1)
+        radius = np.array([movement.circle.upper, movement.circle.forearm])
+        return unit(keys[0] + (radius * amplitude)[:, None] * around[:, None])
+    keys = unit(keys)
+    if movement.hold:
+        return np.broadcast_to(keys[0], (len(phase), 2, 3))
+    if not any(pose.small for pose in poses):
+        keys = slerp(np.broadcast_to(keys[0], keys.shape), keys, np.full((len(keys), 2), amplitude))
+    at = np.array([pose.at for pose in poses] + [1.0])
+    before = np.searchsorted(at, phase, side="right") - 1
+    share = _ease((phase - at[before]) / (at[before + 1] - at[before]))
+    return slerp(keys[before], keys[(before + 1) % len(keys)], share[:, None])
 
 
-def _move_forward(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Beckon backward with the forearms, quickly, arms at shoulder level, palms to the chest."""
-    pull = _there_and_back(phase, rise=0.4) * size
-    out, lifted = _pair((0.3, 1.0, -0.25), (0.35, 0.9, 0.1))
-    flat, upright = _pair((0.1, 1.0, 0.0), (-0.1, -0.3, 1.0))
-    return slerp(out, lifted, pull), slerp(flat, upright, pull)
-
-
-def _halt(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Raise the hand to the full extent of the arm and hold it."""
-    arm = np.broadcast_to(_unit(np.array([0.12 + 0.2 * (1.0 - size), 0.1, 1.0])), (len(phase), 3))
-    return arm, arm
-
-
-def _follow_me(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Hold one arm out to the front, palm up, and move it toward the body and other shoulder."""
-    pull = _there_and_back(phase, rise=0.4) * size
-    out, pulled = _pair((0.6, 0.85, -0.2), (0.5, 0.9, -0.05))
-    open_, closed = _pair((0.5, 0.9, 0.05), (-0.75, 0.0, 0.65))
-    return slerp(out, pulled, pull), slerp(open_, closed, pull)
-
-
-def _move_in_reverse(phase: np.ndarray, size: float) -> tuple[np.ndarray, np.ndarray]:
-    """Push both hands forward from shoulder level, palms to the front, and take them back."""
-    push = _there_and_back(phase, rise=0.4) * size
-    elbow_in, elbow_out = _pair((0.5, -0.1, -0.8), (0.2, 1.0, -0.1))
-    hand_in, hand_out = _pair((0.05, 0.45, 0.9), (0.0, 1.0, 0.12))
-    return slerp(elbow_in, elbow_out, push), slerp(hand_in, hand_out, push)
-
-
-_CYCLES = {
-    "Advance": _advance,
-    "Attention": _attention,
-    "Rally": _rally,
-    "MoveForward": _move_forward,
-    "Halt": _halt,
-    "FollowMe": _follow_me,
-    "MoveInReverse": _move_in_reverse,
-}
-
-
-def _there_and_back(phase: np.ndarray, rise: float) -> np.ndarray:
-    """Return 0 to 1 and back once in a cycle; `rise` is the share of the cycle that goes up."""
-    return _ease(np.where(phase < rise, phase / rise, (1.0 - phase) / (1.0 - rise)))
+def _sized(pose: KeyPose, amplitude: float) -> np.ndarray:
+    """Return the directions (2, 3) of a pose at an amplitude; see `KeyPose.small`."""
+    if pose.small is None:
+        return pose.directions
+    return amplitude * pose.directions + (1.0 - amplitude) * pose.small.directions
 
 
 def _ease(share: np.ndarray) -> np.ndarray:
     return share * share * (3.0 - 2.0 * share)
-
-
-def _pair(first: tuple[float, ...], second: tuple[float, ...]) -> tuple[np.ndarray, np.ndarray]:
-    return _unit(np.array(first)), _unit(np.array(second))
-
-
-def _unit(vector: np.ndarray) -> np.ndarray:
-    unit: np.ndarray = vector / np.linalg.norm(vector, axis=-1, keepdims=True)
-    return unit

@@ -14,8 +14,8 @@ import numpy as np
 from vidda.mini import appearance
 from vidda.mini.body import Body
 from vidda.mini.cameras import Viewpoint
-from vidda.mini.clip import Performer, Scene
-from vidda.mini.gestures import GESTURES
+from vidda.mini.gestures import GESTURES, ROCOG
+from vidda.mini.staging import Performer, Scene
 
 SYN_SCENES = 12
 SYN_VAL_SCENES = (1, 9)
@@ -135,7 +135,7 @@ def _synthetic(seed: int, view: str, sizes: Sizes) -> list[ClipPlan]:
         stamp = f"{moment:%-d_%-m_%Y_%-H_%-M_%-S}"
         path = f"syn/{view}/{video.gesture}/Scene{scene}_{index}_{video.gesture}_{stamp}.mp4"
         plan_scene = Scene(
-            gesture=video.gesture,
+            gesture=ROCOG[video.gesture],
             person=_game_figure(seed, video, scene),
             view=view,
             viewpoint=syn_viewpoint(view, scene),
@@ -144,9 +144,9 @@ def _synthetic(seed: int, view: str, sizes: Sizes) -> list[ClipPlan]:
             sun_preset=syn_sun(scene),
             mocap=video.mocap,
             factors=frozenset(),
-            seed=_seed(seed, path),
-            outfit_seed=_seed(seed, f"syn outfit {index % 24}"),
-            surroundings_seed=_seed(seed, f"syn place {view} {scene}"),
+            seed=purpose_seed(seed, path),
+            outfit_seed=purpose_seed(seed, f"syn outfit {index % 24}"),
+            surroundings_seed=purpose_seed(seed, f"syn place {view} {scene}"),
         )
         list_name = f"syn_{view}_{'val' if validates else 'train'}"
         found.append(ClipPlan(path, label, (list_name,), plan_scene))
@@ -188,9 +188,9 @@ def _real_clip(
     start = 100 + 400 * n + 47 * label
     name = f"{subject}{session}_{meters}m_{platform}_label{label + 1}_start{start}.mp4"
     path = f"real/{view}/{gesture}/{name}"
-    rng = np.random.default_rng(_seed(seed, f"camera {path}"))
+    rng = np.random.default_rng(purpose_seed(seed, f"camera {path}"))
     scene = Scene(
-        gesture=gesture,
+        gesture=ROCOG[gesture],
         person=_volunteer(seed, subject),
         view=view,
         viewpoint=_real_viewpoint(rng, meters),
@@ -199,9 +199,9 @@ def _real_clip(
         sun_preset=syn_sun(n),
         mocap=True,
         factors=factors,
-        seed=_seed(seed, path),
-        outfit_seed=_seed(seed, f"real outfit {subject}{session}"),
-        surroundings_seed=_seed(seed, f"real place {view} {subject} {visit}"),
+        seed=purpose_seed(seed, path),
+        outfit_seed=purpose_seed(seed, f"real outfit {subject}{session}"),
+        surroundings_seed=purpose_seed(seed, f"real place {view} {subject} {visit}"),
     )
     return ClipPlan(path, label, lists, scene)
 
@@ -219,7 +219,7 @@ def _real_viewpoint(rng: np.random.Generator, meters: int) -> Viewpoint:
 def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
     """Return one of the game's few figures, for a body that the XML names."""
     female = scene % 2 == 1
-    rng = np.random.default_rng(_seed(seed, f"figure {video.race} {video.build} {female}"))
+    rng = np.random.default_rng(purpose_seed(seed, f"figure {video.race} {video.build} {female}"))
     shape = Body(
         height_m=rng.uniform(1.62, 1.72) if female else rng.uniform(1.74, 1.86),
         build=0.92 if video.build == "Thin" else 1.1,
@@ -234,7 +234,7 @@ def _game_figure(seed: int, video: SynVideo, scene: int) -> Performer:
 
 def _volunteer(seed: int, subject: str) -> Performer:
     """Return a real subject, with the same body and manner in all of that subject's clips."""
-    rng = np.random.default_rng(_seed(seed, f"subject {subject}"))
+    rng = np.random.default_rng(purpose_seed(seed, f"subject {subject}"))
     shape = Body(
         height_m=rng.uniform(1.58, 1.92),
         build=rng.uniform(0.88, 1.15),
@@ -253,6 +253,6 @@ def _volunteer(seed: int, subject: str) -> Performer:
     )
 
 
-def _seed(seed: int, text: str) -> tuple[int, int]:
+def purpose_seed(seed: int, text: str) -> tuple[int, int]:
     """Return a seed that depends on the purpose `text`, not on the order of the draws."""
     return seed, zlib.crc32(text.encode())
