@@ -1,6 +1,7 @@
 """People by BlazePose over the frames of a clip, and the boxes around them."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import tee
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -9,6 +10,7 @@ from pydantic import Field
 
 from vidda.config import Config, Count
 from vidda.control.blazepose_networks import BlazePerson, BlazePoseNetworks, CropRegion
+from vidda.control.detected_people import pad_boxes
 from vidda.control.keypoints import NobodyError
 from vidda.types import ClipRecord
 
@@ -52,19 +54,24 @@ class BlazePoseDetector:
         Arguments as in `vidda.control.boxes.BoxSource.find`. Raises NobodyError when no frame has
         any.
         """
-        threshold, height, width = self.config.threshold, *frames.shape[1:3]
-        found = follow_people(self._networks, frames, self.config.people, threshold, threshold)
-        boxes = [[_mask_box(person.mask(height, width)) for person in people] for people in found]
-        count = max((len(row) for row in boxes), default=0)
-        padded = np.full((len(frames), count, 4), np.nan, np.float32)
-        for row, own in zip(padded, boxes, strict=True):
-            row[: len(own)] = np.reshape(own, (-1, 4))
+        padded = pad_boxes(list(self.follow(frames)))
         if np.isnan(padded).all():
             raise NobodyError(
                 f"clip {clip.id!r}: BlazePose finds nobody in {len(frames)} frames; lower"
                 " pose.boxes.threshold, or choose another pose.boxes.name"
             )
         return padded
+
+    def follow(self, frames: Iterable[np.ndarray]) -> Iterator[np.ndarray]:
+        """Yield the boxes (P, 4) of the people in each frame, the surest first.
+
+        frames: of one clip in order, (H, W, 3) uint8 RGB each; they are taken one at a time.
+        """
+        threshold, (frames, inspected) = self.config.threshold, tee(frames)
+        found = follow_people(self._networks, inspected, self.config.people, threshold, threshold)
+        for frame, people in zip(frames, found, strict=True):
+            boxes = [_mask_box(person.mask(*frame.shape[:2])) for person in people]
+            yield np.reshape(boxes, (-1, 4))
 
 
 def follow_people(

@@ -1,0 +1,59 @@
+"""Shapes and types of a sidecar's arrays, read from their headers without the arrays themselves."""
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from vidda.errors import ViddaError
+
+SUFFIX = ".npy"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayHeader:
+    """The shape and type of an array in a file. by_columns: whether it is in Fortran's order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    by_columns: bool
+
+
+def read_headers(path: Path) -> dict[str, ArrayHeader]:
+    """Return the headers of a sidecar's arrays, by name.
+
+    Raises ViddaError where the file is damaged, or an array holds Python objects: reading those
+    would run code of the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = {}
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    headers[member.removesuffix(SUFFIX)] = read_header(stream)
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ViddaError(f"{path}: damaged ({error}); write it again by numpy.savez") from None
+    for name, header in headers.items():
+        if header.dtype.hasobject:
+            raise ViddaError(
+                f"{path}: {name} holds Python objects, which are not loaded; write numbers or text"
+            )
+    return headers
+
+
+def read_header(stream: IO[bytes]) -> ArrayHeader:
+    """Return the header of an array, and leave the stream at the array's first value.
+
+    Raises ValueError where the stream holds no array.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return _header(*np.lib.format.read_array_header_1_0(stream))
+    return _header(*np.lib.format.read_array_header_2_0(stream))
+
+
+def _header(shape: tuple[int, ...], by_columns: bool, dtype: np.dtype) -> ArrayHeader:
+    return ArrayHeader(shape, dtype, by_columns)
