@@ -13,7 +13,7 @@ MiniRoCoG's `REGIONS`, but `PERSON_REGIONS` where its only values are 0 and 1, a
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -110,7 +110,7 @@ def read_mask(
     """
     path = _mask_path(clip, root)
     with open_sidecar(path) as content:
-        mask, regions = _named_mask(content, path)
+        mask, regions = named_mask(content, path)
     return _select_rows(mask, "mask", path, clip, count, indices), regions
 
 
@@ -124,7 +124,7 @@ def mask_regions(clip: ClipRecord, root: Path) -> tuple[str, ...]:
     with open_sidecar(path) as content:
         if {"mask", "regions"} <= set(content):
             return _names(content["regions"], path)
-        return _named_mask(content, path)[1]
+        return named_mask(content, path)[1]
 
 
 @contextmanager
@@ -146,15 +146,19 @@ def _mask_path(clip: ClipRecord, root: Path) -> Path:
     return path
 
 
-def _array(content: NpzFile, name: str, path: Path) -> np.ndarray:
+def _array(content: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     if name not in content:
         raise ViddaError(f"{path}: has no array {name!r}; write one, or take another source")
     rows: np.ndarray = content[name]
     return rows
 
 
-def _named_mask(content: NpzFile, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return a sidecar's mask and the names of its values; ViddaError where a value has none."""
+def named_mask(content: Mapping[str, np.ndarray], path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the mask (T, H, W) of a sidecar's arrays, and the names of its values.
+
+    path: of the sidecar, for messages. Raises ViddaError where there is no mask, or a value has no
+    name.
+    """
     mask = _array(content, "mask", path)
     if mask.dtype.kind not in "bui" or mask.ndim != 3:
         raise ViddaError(f"{path}: mask of {mask.dtype}{mask.shape}; write integers of (T, H, W)")

@@ -1,14 +1,16 @@
 """Shapes and types of a sidecar's arrays, read from their headers without the arrays themselves."""
 
+import math
 import zipfile
 import zlib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, cast
 
 import numpy as np
 
 from vidda.errors import ViddaError
+from vidda.sidecar import open_sidecar
 
 SUFFIX = ".npy"
 
@@ -42,6 +44,24 @@ def read_headers(path: Path) -> dict[str, ArrayHeader]:
                 f"{path}: {name} holds Python objects, which are not loaded; write numbers or text"
             )
     return headers
+
+
+def read_first_row(path: Path, name: str) -> np.ndarray:
+    """Return the first row of an array that has some, without decompressing the others.
+
+    path: of the sidecar. Raises ViddaError where it is damaged.
+    """
+    with open_sidecar(path) as content:
+        archive = cast(zipfile.ZipFile, content.zip)
+        with archive.open(f"{name}{SUFFIX}") as stream:
+            header = read_header(stream)
+            size = math.prod(header.shape[1:]) * header.dtype.itemsize
+            piece = stream.read(size)
+        if header.by_columns:  # a row is not in one piece
+            whole: np.ndarray = content[name]
+            return whole[0]
+    row = np.frombuffer(piece, header.dtype)
+    return row.reshape(header.shape[1:])
 
 
 def read_header(stream: IO[bytes]) -> ArrayHeader:
