@@ -127,7 +127,8 @@ def compare_passes(
         write(masks)
         list(poses.stream_joints(video.stream(root / clip.path), clip, root))
         if with_depth:
-            distances.estimate(np.stack([*video.stream(root / clip.path)]))
+            found = distances.estimate(np.stack([*video.stream(root / clip.path)]))
+            np.savez_compressed(root / "depth.npz", inverse_depth=found.astype(np.float16))
 
     runs: dict[str, Run] = {
         "masks, poses": lambda: write(both),
