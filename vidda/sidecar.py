@@ -3,7 +3,7 @@
 A sidecar is an .npz with a row for each frame of the clip, in pixels of the clip's own size. As
 MiniRoCoG writes it: `keypoints` (T, 17, 3) or (T, P, 17, 3), x, y and 2 where a joint is visible, 1
 where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), x0, y0, x1, y1, all
-0 where nobody is visible; `mask` (T, H, W) and `depth` (T, H, W).
+0 where nobody is visible; `mask` (T, H, W) and `depth` (T, H, W). docs/sidecars.md has the others.
 
 In a mask 0 is the background, and every other value is a region of people. `regions` (N,) has the
 names of the values 0..N-1; it is the one array without a row for each frame. A mask without it has
