@@ -121,7 +121,10 @@ def _pose_arrays(joints: list[np.ndarray], info: VideoInfo, *, main: bool) -> di
     pose = track_people(Pose(padded[..., :2], padded[..., 2]))
     if main:
         pose = main_person(pose, info.height, info.width)
-    visible = np.where(known_joints(pose.scores, THRESHOLD), VISIBLE, 0).astype(np.float32)
+    corner = np.array([info.width, info.height]) - 0.5
+    inside_image = np.all((pose.keypoints >= -0.5) & (pose.keypoints <= corner), axis=-1)
+    known = known_joints(pose.scores, THRESHOLD) & inside_image
+    visible = np.where(known, VISIBLE, 0).astype(np.float32)
     keypoints = np.concatenate([pose.keypoints, visible[..., None]], axis=-1)
     return {"keypoints": keypoints, KEYPOINT_SCORES: pose.scores}
 
