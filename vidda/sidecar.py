@@ -6,7 +6,8 @@ where it is hidden, 0 where it is outside the image; `box` (T, 4) or (T, P, 4), 
 0 where nobody is visible; `mask` (T, H, W); and `depth` (T, H, W) uint16 millimeters along the
 camera's axis, 65535 where not known. Floats `inverse_depth` (T, H, W) have no unit: larger is
 nearer. `keypoints_3d` (T, 17, 3) float32 are the same joints in meters, in the world: x to the
-right and y to the front of a person who has not turned, z up, the ground at 0.
+right and y to the front of a person who has not turned, z up, the ground at 0. docs/sidecars.md has
+the others.
 
 In a mask 0 is the background, and every other value is a region of people. `regions` (N,) has the
 names of the values 0..N-1; it is the one array without a row for each frame. A mask without it has
@@ -16,7 +17,7 @@ MiniRoCoG's `REGIONS`, but `PERSON_REGIONS` where its only values are 0 and 1, a
 import shutil
 import zipfile
 import zlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -132,7 +133,7 @@ def read_mask(
     """
     path = _existing_path(clip, root, "mask")
     with open_sidecar(path) as content:
-        mask, regions = _named_mask(content, path)
+        mask, regions = named_mask(content, path)
     return _select_rows(mask, "mask", path, clip, count, indices), regions
 
 
@@ -146,7 +147,7 @@ def mask_regions(clip: ClipRecord, root: Path) -> tuple[str, ...]:
     with open_sidecar(path) as content:
         if {"mask", "regions"} <= set(content):
             return _names(content["regions"], path)
-        return _named_mask(content, path)[1]
+        return named_mask(content, path)[1]
 
 
 @contextmanager
@@ -173,19 +174,23 @@ def _existing_path(clip: ClipRecord, root: Path, name: str) -> Path:
     return path
 
 
-def _require_array(content: NpzFile, name: str, path: Path) -> None:
+def _require_array(content: Mapping[str, np.ndarray], name: str, path: Path) -> None:
     if name not in content:
         raise ViddaError(f"{path}: has no array {name!r}; write one, or {REMEDIES[name]}")
 
 
-def _array(content: NpzFile, name: str, path: Path) -> np.ndarray:
+def _array(content: Mapping[str, np.ndarray], name: str, path: Path) -> np.ndarray:
     _require_array(content, name, path)
     rows: np.ndarray = content[name]
     return rows
 
 
-def _named_mask(content: NpzFile, path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
-    """Return a sidecar's mask and the names of its values; ViddaError where a value has none."""
+def named_mask(content: Mapping[str, np.ndarray], path: Path) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Return the mask (T, H, W) of a sidecar's arrays, and the names of its values.
+
+    path: of the sidecar, for messages. Raises ViddaError where there is no mask, or a value has no
+    name.
+    """
     mask = _array(content, "mask", path)
     if mask.dtype.kind not in "bui" or mask.ndim != 3:
         raise ViddaError(f"{path}: mask of {mask.dtype}{mask.shape}; write integers of (T, H, W)")

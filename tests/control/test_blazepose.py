@@ -25,43 +25,10 @@ from vidda.errors import ViddaError
 from vidda.types import ClipRecord
 
 litert = pytest.importorskip("ai_edge_litert")
-from tests.tiny_tflite import write_constant  # noqa: E402
+from tests.tiny_tflite import write_blazepose as networks  # noqa: E402
 
-CELLS, CANDIDATES = 28, 2254
 CLIP = ClipRecord("clip", "clip.mp4", None, "real", "ground")
 FETCHED = Path(__file__).parents[2] / "weights" / "blazepose"
-
-
-def networks(
-    folder: Path,
-    *,
-    cells: tuple[tuple[int, int], ...] = ((14, 14),),
-    score: float = 1.0,
-    head: int = -56,
-) -> Path:
-    """Write a detector that sees a person at each cell (x, y) of its finest grid, and points.
-
-    The hips are at the middle of the cell, and the circle's point 56 pixels above them, of 224, or
-    `head` pixels below. The 33 points are at (7 n, 5 n) of 256; the region that they give is
-    upright and half as large.
-    """
-    boxes, scores = np.zeros((1, CANDIDATES, 12)), np.full((1, CANDIDATES, 1), -50.0)
-    for x, y in cells:
-        index = (y * CELLS + x) * 2
-        scores[0, index] = 4.0 + 0.01 * index
-        boxes[0, index] = [0, -40, 20, 20, 0, 0, 0, head, 0, 0, 0, 0]
-    points = np.zeros((39, 5))
-    points[:33, 0], points[:33, 1] = 7 * np.arange(33), 5 * np.arange(33)
-    points[:, 3:] = 6.0
-    points[0, 3] = -6.0  # the nose is hidden
-    points[33, :2], points[34, :2] = (128, 128), (128, 128 - 51.2)
-    mask = np.full((1, 256, 256, 1), -20.0)
-    mask[0, :128] = 20.0
-    meters = np.arange(39 * 3.0)
-    answers = [points.reshape(1, -1), np.full((1, 1), score), mask, np.zeros((1, 64, 64, 39))]
-    write_constant(folder / DETECTOR, 224, [boxes, scores])
-    write_constant(folder / LANDMARKS, 256, [*answers, meters[None]])
-    return folder
 
 
 def picture(height: int = 112, width: int = 224) -> np.ndarray:

@@ -364,6 +364,7 @@ def test_manifests_keep_their_columns(root: Path, capsys: pytest.CaptureFixture[
     folders(root, target=0)
     inner = root / "deep" / "data"
     fill(inner, [f"v/{n}.mp4" for n in range(8)] + ["sidecar/v/0.npz"])
+    np.savez(inner / "sidecar/v/0.npz", speed=np.zeros(3))
     clips = tuple(
         ClipRecord(
             f"id{n}", f"v/{n}.mp4", n % 3, "real", "air", f"S{n // 2}", 12.5, "p", {"fog": "1"}

@@ -9,6 +9,7 @@ import typing
 import zipfile
 from pathlib import Path
 
+import numpy as np
 import pytest
 from trees import ROCOG, SYN_A, config, prepare, problems, refusal, rocog_lists, rocog_tree, touch
 
@@ -196,6 +197,7 @@ def test_sidecars_are_recorded(tmp_path: Path) -> None:
     root = rocog_tree(tmp_path / "root")
     stem = SYN_A.removesuffix(".mp4")
     touch(root, [f"sidecar/syn/ground/Advance/{stem}.npz"])
+    np.savez(root / f"sidecar/syn/ground/Advance/{stem}.npz", speed=np.zeros(3))
     prepare(tmp_path)
     found = load_manifest(tmp_path / "out").where(sidecar=f"sidecar/syn/ground/Advance/{stem}.npz")
     assert [clip.path for clip in found.clips] == [f"syn/ground/Advance/{SYN_A}"]

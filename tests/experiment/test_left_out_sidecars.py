@@ -95,6 +95,21 @@ def test_a_variant_with_masks_gives_them_to_those_that_are_made_of_it(
     assert [line.partition(":")[0] for line in lines] == ["train tiny", "evaluate tiny"]
 
 
+def test_a_variant_with_poses_gives_them_to_translations_of_it(
+    tmp_path: Path, weights: Path
+) -> None:
+    variants = {
+        "people": {"name": "masked", "change": {"pose.name": "blazepose"}},
+        "poses": {"name": "translated", "of": "people", "change": TRANSLATE},
+    }
+    arms = {"source only": {"data": ["source"]}, "poses": {"data": ["poses"]}}
+    content = of_tree(tmp_path, weights=str(weights), variants=variants, arms=arms)
+    shutil.rmtree(tmp_path / "tree" / "sidecar")
+    assert make_plan(loaded(content)).left_out == ()
+    content["variants"]["people"]["change"] = {}
+    assert "have no keypoints in sidecars" in make_plan(loaded(content)).left_out[0]
+
+
 def test_what_the_first_sidecar_holds_decides(tmp_path: Path, weights: Path) -> None:
     found = plan(tmp_path, weights, masks=True)
     assert [line.partition(":")[0] for line in found.left_out] == ["poses", "arm 'poses'"]

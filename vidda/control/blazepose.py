@@ -111,16 +111,54 @@ class BlazePose:
 
         Arguments and result as in `vidda.control.mask_source.MaskSource.find_masks`.
         """
+        for masks, _ in self.find_people(frames, clip, root, indices):
+            yield masks
+
+    def stream_joints(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[np.ndarray]:
+        """Yield the joints of the people in each frame, (P, 17, 3) float32 x, y, score.
+
+        Arguments as in `vidda.control.clip_estimators.JointSource.stream_joints`.
+        """
+        for people in self._inspect(frames, clip, root):
+            yield _joints_of(people)
+
+    def find_people(
+        self,
+        frames: Iterable[np.ndarray],
+        clip: ClipRecord,
+        root: Path,
+        indices: Iterable[int] | None = None,
+    ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+        """Yield the masks and the joints of the people in each frame, by one run of the networks.
+
+        Arguments as in `find_masks`. The masks are (P, H, W), the joints (P, 17, 3), as there and
+        in `stream_joints`.
+        """
         frames, inspected = tee(frames)
+        for frame, people in zip(
+            frames, self._inspect(inspected, clip, root, indices), strict=True
+        ):
+            masks = [person.mask(*frame.shape[:2]) for person in people]
+            yield np.array(masks, np.float32).reshape(-1, *frame.shape[:2]), _joints_of(people)
+
+    def _inspect(
+        self,
+        frames: Iterable[np.ndarray],
+        clip: ClipRecord,
+        root: Path,
+        indices: Iterable[int] | None = None,
+    ) -> Iterator[list[BlazePerson]]:
+        """Yield the people who are found in each frame."""
         numbers = count() if indices is None else indices
         found = (
-            self._in_boxes(inspected, clip, root, numbers)
+            self._in_boxes(frames, clip, root, numbers)
             if self._boxes
-            else self._followed(inspected, numbers)
+            else self._followed(frames, numbers)
         )
-        for frame, people in zip(frames, found, strict=True):
-            masks = [person.mask(*frame.shape[:2]) for person in people if person is not None]
-            yield np.array(masks, np.float32).reshape(-1, *frame.shape[:2])
+        for people in found:
+            yield [person for person in people if person is not None]
 
     def _followed(
         self, frames: Iterable[np.ndarray], numbers: Iterable[int]
@@ -160,3 +198,9 @@ def _coco_joints(person: BlazePerson | None) -> np.ndarray:
     if person is None:
         return np.zeros((len(JOINTS), 3), np.float32)
     return np.column_stack([person.points, person.visibility])[list(COCO_POINTS)]
+
+
+def _joints_of(people: Sequence[BlazePerson]) -> np.ndarray:
+    """Return COCO's joints of people, (P, 17, 3) float32 x, y, visibility."""
+    joints = np.array([_coco_joints(person) for person in people], np.float32)
+    return joints.reshape(-1, len(JOINTS), 3)

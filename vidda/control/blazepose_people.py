@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
-from itertools import count
+from itertools import count, tee
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -11,6 +11,7 @@ from pydantic import Field
 
 from vidda.config import Config, Count
 from vidda.control.blazepose_networks import BlazePerson, BlazePoseNetworks, CropRegion
+from vidda.control.detected_people import pad_boxes
 from vidda.control.keypoints import NobodyError
 from vidda.types import ClipRecord
 
@@ -60,22 +61,29 @@ class BlazePoseDetector:
         Arguments as in `vidda.control.boxes.BoxSource.find`. Raises NobodyError when no frame has
         any.
         """
-        threshold, height, width = self.config.threshold, *frames.shape[1:3]
-        numbers = count() if indices is None else indices.tolist()
-        found = follow_people(
-            self._networks, frames, numbers, self.config.people, threshold, threshold
-        )
-        boxes = [[_mask_box(person.mask(height, width)) for person in people] for people in found]
-        most = max((len(row) for row in boxes), default=0)
-        padded = np.full((len(frames), most, 4), np.nan, np.float32)
-        for row, own in zip(padded, boxes, strict=True):
-            row[: len(own)] = np.reshape(own, (-1, 4))
+        padded = pad_boxes(list(self.follow(frames, indices)))
         if np.isnan(padded).all():
             raise NobodyError(
                 f"clip {clip.id!r}: BlazePose finds nobody in {len(frames)} frames; lower"
                 " pose.boxes.threshold, or choose another pose.boxes.name"
             )
         return padded
+
+    def follow(
+        self, frames: Iterable[np.ndarray], numbers: Iterable[int] | None = None
+    ) -> Iterator[np.ndarray]:
+        """Yield the boxes (P, 4) of the people in each frame, the surest first.
+
+        frames: of one clip in order, (H, W, 3) uint8 RGB each; they are taken one at a time.
+        numbers: of these frames in the clip, None for all its frames.
+        """
+        numbers = count() if numbers is None else numbers
+        threshold, (frames, inspected) = self.config.threshold, tee(frames)
+        people = self.config.people
+        found = follow_people(self._networks, inspected, numbers, people, threshold, threshold)
+        for frame, row in zip(frames, found, strict=True):
+            boxes = [_mask_box(person.mask(*frame.shape[:2])) for person in row]
+            yield np.reshape(boxes, (-1, 4))
 
 
 def follow_people(

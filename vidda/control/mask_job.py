@@ -1,47 +1,50 @@
 """`vidda mask INPUT OUT`: find people's masks, and write them as sidecars; a manifest out.
 
+Poses and depth are estimated in the same decode of a clip, where the config says so.
+
 OUT/manifest.csv  the same clips, where they are; the column `sidecar` names the new sidecars
 OUT/sidecar/      <path>.npz: `mask` and the names of its `regions`, background and person; `found`
-                  (T,), the frames in which someone was found; and what an older sidecar had
+                  (T,), the frames in which someone was found; `keypoints` and `keypoint_scores`;
+                  `depth` or `inverse_depth`; and what an older sidecar had besides
 OUT/records/      size and hash of each sidecar, by which a resumed job finds what is done
 OUT/failed.csv    the clips that could not be read, and why
 OUT/rejected.csv  the clips in which too few frames show someone, which are not in the manifest
 
-Columns: `mask` is the source of the masks, `mask_found` the share of frames with someone in them.
+Columns: `mask` is the source of the masks, `mask_found` the share of frames with someone in them;
+`pose` and `depth` are the sources of these.
 """
 
 import logging
 import os
-import zipfile
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
-import numpy as np
 from pydantic import Field
 
 from vidda import video
 from vidda.config import Config, Count
 from vidda.control.blazepose import BlazePoseConfig
+from vidda.control.clip_estimators import ClipEstimators, PoseEstimatorConfig
+from vidda.control.depth import DepthConfig
 from vidda.control.full_disk import FullDiskError, detect_full_disk
-from vidda.control.mask_source import MaskSource, MaskSourceConfig
-from vidda.control.mask_tracks import MaskTracker
+from vidda.control.mask_sidecar import FOUND_ARRAY, MaskSettings, depth_array, write_mask_sidecar
+from vidda.control.mask_source import MaskSourceConfig
 from vidda.data.choose_clips import find_clips, select_clips
 from vidda.data.derived import SIDECARS, derive_file, finished_record
 from vidda.data.manifest import csv_line, first_problems, write_csv
 from vidda.data.versions import Version, manifest_written, missing, path_clashes, write_manifest
 from vidda.errors import ViddaError
 from vidda.files import inside
-from vidda.progress import FrameCounter, ReportProgress, meter, track
+from vidda.progress import FrameCounter, meter, track
 from vidda.run import RunFolder
-from vidda.sidecar import PERSON_REGIONS, open_sidecar, sidecar_path
-from vidda.types import ClipRecord, Manifest
+from vidda.sidecar import open_sidecar, sidecar_path
+from vidda.types import Manifest
 
 FAILED, REJECTED = "failed.csv", "rejected.csv"
-FOUND_ARRAY = "found"
-"""The array of a sidecar with the frames in which someone was found."""
 
 log = logging.getLogger("vidda")
 
@@ -54,10 +57,18 @@ class MaskJobConfig(Config):
     source: MaskSourceConfig = Field(
         default=BlazePoseConfig(), description="the model that finds people and their masks"
     )
+    pose: PoseEstimatorConfig | None = Field(
+        default=None,
+        description="the model of poses, written too; blazepose with the settings of source runs"
+        " once for both; null: no poses",
+    )
+    depth: DepthConfig | None = Field(
+        default=None, description="the model of depth, written too; null: no depth"
+    )
     people: Literal["all", "main"] = Field(
         default="all",
-        description="people in the masks: all who are found in at least two frames, or the main one"
-        " alone, whose masks are largest over the clip",
+        description="people in the masks and poses: all who are found in at least two frames, or"
+        " the main one alone, who is largest over the clip",
     )
     threshold: Annotated[float, Field(gt=0, lt=1)] = Field(
         default=0.5, description="lowest share of a person in a pixel of the mask"
@@ -83,6 +94,14 @@ class MaskJobConfig(Config):
         default=None, description="most clips, evenly spaced over the manifest; null: all"
     )
 
+    @property
+    def arrays(self) -> frozenset[str]:
+        """Return the names of the arrays in each sidecar that other commands need.
+
+        That of depth is not among them: it depends on the unit of the model.
+        """
+        return frozenset({"mask"} if self.pose is None else {"mask", "keypoints"})
+
 
 def run(config: MaskJobConfig, *, dry_run: bool, resume: bool) -> int:
     """Write every sidecar that is not there yet, then the manifest; return 0 when finished, else 1.
@@ -94,12 +113,14 @@ def run(config: MaskJobConfig, *, dry_run: bool, resume: bool) -> int:
     chosen = replace(chosen, root=Path(os.path.normpath(chosen.root.absolute())))
     sidecars = [Version(clip, 0, f"{SIDECARS}/{clip.path}.npz") for clip in chosen.clips]
     lengths = _inspect(config, chosen, sidecars)
-    source = config.source.build()
+    estimators = ClipEstimators(config.source, config.pose, config.depth)
     waiting = missing(sidecars, config.out)
     print(
         f"{len(chosen)} clips, {sum(lengths.values())} frames; {len(waiting)} sidecars to be made;"
         f" masks by {config.source.name}, of {config.people} people"
     )
+    for line in _further_estimates(config, estimators):
+        print(line)
     if dry_run:
         return 0
     facts = {"input": chosen.fingerprint()}
@@ -108,7 +129,7 @@ def run(config: MaskJobConfig, *, dry_run: bool, resume: bool) -> int:
         if folder.finished:
             print(f"{config.out}: already finished")
             return 0
-        failed = _write_all(config, source, chosen.root, waiting, lengths)
+        failed = _write_all(config, estimators, chosen.root, waiting, lengths)
         kept, rejected = _write_manifest(config, chosen, sidecars)
         _write_list(config.out / FAILED, failed, "failed", len(chosen))
         _write_list(config.out / REJECTED, rejected, "left out", len(chosen))
@@ -129,6 +150,18 @@ def run(config: MaskJobConfig, *, dry_run: bool, resume: bool) -> int:
     return 0
 
 
+def _further_estimates(config: MaskJobConfig, estimators: ClipEstimators) -> Iterator[str]:
+    """Yield a line on the poses and one on the depth, where they are asked for."""
+    if config.pose is not None:
+        shared = ", from the same run of its networks" if estimators.shares_blazepose else ""
+        yield f"poses by {config.pose.name}{shared}"
+        if not shared and config.pose.name == config.source.name:
+            yield "pose and source have different settings, so BlazePose runs twice"
+    if config.depth is not None and estimators.depth is not None:
+        name, dtype = depth_array(estimators.depth)
+        yield f"depth by {config.depth.name}, as the array {name} of {dtype}"
+
+
 def _inspect(
     config: MaskJobConfig, chosen: Manifest, sidecars: Sequence[Version]
 ) -> dict[str, int]:
@@ -136,28 +169,29 @@ def _inspect(
 
     Raises ViddaError with a line for every mistake that can be found before the first clip.
     """
-    problems, lengths, masked = path_clashes(sidecars, config.input), {}, 0
+    problems, lengths, older_arrays = path_clashes(sidecars, config.input), {}, Counter[str]()
     for clip in track(chosen.clips, label="inspecting clips", total=len(chosen), unit="clips"):
         older = sidecar_path(clip, chosen.root)
         try:
             lengths[clip.id] = video.probe(inside(chosen.root, clip.path)).frames
             if older.is_file():
                 with open_sidecar(older) as content:
-                    masked += "mask" in content
+                    older_arrays.update(config.arrays & set(content))
             elif "sidecar" in clip.meta:
                 raise ViddaError(f"{older}: no such sidecar; restore it, or empty its cell")
         except ViddaError as error:
             problems.append(f"clip {clip.id!r}: {error}")
     if problems:
         raise ViddaError("\n".join(first_problems(problems)))
-    if masked:
-        print(f"{masked} clips have masks already; the new sidecars hold the new ones instead")
+    for array, name in (("mask", "masks"), ("keypoints", "keypoints")):
+        if count := older_arrays[array]:
+            print(f"{count} clips have {name} already; the new sidecars hold the new ones instead")
     return lengths
 
 
 def _write_all(
     config: MaskJobConfig,
-    source: MaskSource,
+    estimators: ClipEstimators,
     root: Path,
     waiting: Sequence[Version],
     lengths: dict[str, int],
@@ -166,10 +200,11 @@ def _write_all(
     total = sum(lengths.values())
     done = total - sum(lengths[one.clip.id] for one in waiting)
     failed: dict[str, str] = {}
+    settings = MaskSettings(config.people, config.threshold, config.smooth, config.longest_gap)
     with meter(label="masks", total=total, unit="frames", done=done) as report_progress:
         for number, one in enumerate(waiting, len(lengths) - len(waiting) + 1):
             counter = FrameCounter(report_progress, f"clip {number}/{len(lengths)}")
-            write = partial(_write_sidecar, config, source, one.clip, root, counter)
+            write = partial(write_mask_sidecar, estimators, settings, one.clip, root, counter)
             try:
                 with detect_full_disk(config.out):
                     derive_file(config.out, one.path, one.clip.id, write)
@@ -180,54 +215,6 @@ def _write_all(
                 failed[one.clip.id] = str(error)
             counter(lengths[one.clip.id] - counter.frames)
     return failed
-
-
-def _write_sidecar(
-    config: MaskJobConfig,
-    source: MaskSource,
-    clip: ClipRecord,
-    root: Path,
-    report_progress: ReportProgress,
-    path: Path,
-) -> tuple[str, ...]:
-    """Find the masks of one clip, and write its sidecar to `path`; return no other files."""
-    info = video.probe(inside(root, clip.path))
-    tracker = MaskTracker(info.height, info.width, config.longest_gap)
-    for masks in source.find_masks(video.stream(info.path), clip, root):
-        tracker.add(masks)
-        report_progress(1)
-    main = config.people == "main"
-    arrays = _older_arrays(clip, root, info.frames)
-    arrays |= {"regions": np.array(PERSON_REGIONS), FOUND_ARRAY: tracker.found(main=main)}
-    rows = tracker.masks(config.threshold, config.smooth, main=main)
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
-        with archive.open("mask.npy", "w", force_zip64=True) as stream:
-            shape = (info.frames, info.height, info.width)
-            header = {"descr": "|u1", "fortran_order": False, "shape": shape}
-            np.lib.format.write_array_header_1_0(stream, header)
-            for row in rows:
-                stream.write(row.astype(np.uint8).tobytes())
-        for name, array in arrays.items():
-            with archive.open(f"{name}.npy", "w", force_zip64=True) as stream:
-                np.lib.format.write_array(stream, array, allow_pickle=False)
-    return ()
-
-
-def _older_arrays(clip: ClipRecord, root: Path, frames: int) -> dict[str, np.ndarray]:
-    """Return the arrays of the sidecar that a clip has but its mask; none where it has no sidecar.
-
-    frames: of the clip. Raises ViddaError where an array is not of these frames.
-    """
-    path = sidecar_path(clip, root)
-    if not path.is_file():
-        return {}
-    with open_sidecar(path) as content:
-        kept = set(content) - {"mask", "regions"}
-        arrays = {name: content[name] for name in sorted(kept)}
-    for name, rows in arrays.items():
-        if len(rows) != frames:
-            raise ViddaError(f"{path}: {len(rows)} rows of {name} for {frames} frames; correct it")
-    return arrays
 
 
 def _write_manifest(
@@ -253,6 +240,11 @@ def _write_manifest(
             "sidecar": (out / one.path).relative_to(root).as_posix(),
             "mask": config.source.name,
             "mask_found": f"{share:.3g}",
+        }
+        columns |= {
+            name: model.name
+            for name, model in (("pose", config.pose), ("depth", config.depth))
+            if model is not None
         }
         path = (chosen.root / one.clip.path).relative_to(root).as_posix()
         rows.append(replace(one.clip, path=path, meta={**one.clip.meta, **columns}))

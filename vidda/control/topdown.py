@@ -1,19 +1,25 @@
 """Batched top-down pose estimation over all people in all frames of a clip."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
+from itertools import islice, tee
 from pathlib import Path
 
 import numpy as np
 
+from vidda.control.blazepose_people import BlazePoseDetector
 from vidda.control.boxes import BoxConfig
-from vidda.control.keypoints import JOINTS, Pose
+from vidda.control.detected_people import pad_boxes
+from vidda.control.keypoints import JOINTS, NobodyError, Pose
 from vidda.progress import ReportProgress, ignore_progress
 from vidda.types import ClipRecord
 
 PosePredictor = Callable[[list[np.ndarray], np.ndarray], tuple[np.ndarray, np.ndarray]]
 """A function of N frames (H, W, 3) and a box in each (N, 4), which returns joints (N, 17, 2) in
 pixels of the frames and their scores (N, 17)."""
+
+WINDOW = 8
+"""Frames of a streamed clip that are inspected together, and so are in memory at a time."""
 
 
 class TopDownPoses(ABC):
@@ -41,6 +47,38 @@ class TopDownPoses(ABC):
         if boxes is None:
             boxes = self._boxes.find(frames, clip, root, indices)
         return estimate_people(frames, boxes, self._batch, self._predict, report_progress)
+
+    def stream_joints(
+        self, frames: Iterable[np.ndarray], clip: ClipRecord, root: Path
+    ) -> Iterator[np.ndarray]:
+        """Yield the joints of the people in each frame, (P, 17, 3) float32 x, y, score.
+
+        Arguments as in `vidda.control.clip_estimators.JointSource.stream_joints`.
+        """
+        boxes: Iterator[np.ndarray] | None = None
+        if isinstance(self._boxes, BlazePoseDetector):
+            # It follows people from frame to frame, so windows would lose them.
+            frames, followed = tee(frames)
+            boxes = self._boxes.follow(followed)
+        remaining, start = iter(frames), 0
+        while window := list(islice(remaining, WINDOW)):
+            stacked, numbers = np.stack(window), np.arange(start, start + len(window))
+            if boxes is not None:
+                found = pad_boxes(list(islice(boxes, len(window))))
+            else:
+                found = self._window_boxes(stacked, clip, root, numbers)
+            pose = estimate_people(stacked, found, self._batch, self._predict, ignore_progress)
+            yield from np.concatenate([pose.keypoints, pose.scores[..., None]], axis=3)
+            start += len(window)
+
+    def _window_boxes(
+        self, frames: np.ndarray, clip: ClipRecord, root: Path, numbers: np.ndarray
+    ) -> np.ndarray:
+        """Return the boxes (T, P, 4) in some frames of a clip, of nobody where nobody is found."""
+        try:
+            return self._boxes.find(frames, clip, root, numbers)
+        except NobodyError:
+            return np.empty((len(frames), 0, 4), np.float32)
 
     @abstractmethod
     def _predict(

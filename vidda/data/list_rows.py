@@ -94,7 +94,7 @@ def build_listing(
         try:
             path = relative_path(row.path.replace("\\", "/").removeprefix(strip))
             label = None if row.label is None else _label(row.label, index, len(names), first)
-            clip = _clip(row, path, label)
+            clip = _clip(row, path, label, strip)
         except ViddaError as error:
             listing.problem("line", row.where, str(error))
             continue
@@ -186,8 +186,10 @@ def _hash(text: str) -> bytes:
     return hashlib.sha256(text.encode()).digest()
 
 
-def _clip(row: ListRow, path: str, label: int | None) -> ClipRecord:
+def _clip(row: ListRow, path: str, label: int | None, strip: str) -> ClipRecord:
     meta = {"split": row.part.split, **row.meta}
+    if "sidecar" in meta:
+        meta["sidecar"] = relative_path(meta["sidecar"].replace("\\", "/").removeprefix(strip))
     subject, view = meta.pop("subject", None), meta.pop("view", row.part.view)
     altitude = meta.pop("altitude_m", None)
     meters = None if altitude is None else parse_number("altitude_m", altitude)

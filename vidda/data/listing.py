@@ -27,12 +27,14 @@ Tree = dict[str, tuple[int, int]]
 """Every file under a root, by its path with forward slashes: (size in bytes, mtime in ns)."""
 
 ProblemKind = Literal[
-    "line", "class", "missing", "unreadable", "duplicate", "unlisted", "suffix", "columns"
-]
+    "line", "class", "sidecar", "missing", "unreadable", "duplicate", "unlisted", "suffix",
+    "columns",
+]  # fmt: skip
 
 BLOCKING: dict[ProblemKind, str] = {
     "line": "correct the list",
     "class": "move the file to its class's folder or correct the list",
+    "sidecar": "write the sidecars as docs/sidecars.md says, or remove them",
 }
 """Mistakes that have to be corrected, with the remedy."""
 

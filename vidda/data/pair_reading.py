@@ -74,13 +74,29 @@ def _read_folder(found: SideFile, tree: Tree, classes: Sequence[str]) -> Listing
     paths = fold_frames(
         paths, found.base, lambda folder: found.labeled or class_key(folder) in keys
     )
+    beside = _folder_sidecars(found, paths, tree)
     for path in paths:
         inner = PurePosixPath(path.removeprefix(found.base)).parts
-        rows.append(ListRow(part, path, path, inner[0] if len(inner) > 1 else None))
+        label = inner[0] if len(inner) > 1 else None
+        rows.append(ListRow(part, path, path, label, beside.get(path, {})))
     note = frame_folder_note(paths, tree)
     listing = _build(found, rows, notes=[f"{found.name}: {note}"] if note else [], numbers=False)
     listing.note_other_files(others)
     return listing
+
+
+def _folder_sidecars(
+    found: SideFile, paths: Sequence[str], tree: Tree
+) -> dict[str, dict[str, str]]:
+    """Return the column `sidecar` of each clip whose sidecar is in its usual place in the folder.
+
+    paths: of the clips, under the root.
+    """
+    # Here, because it loads the decoders, which nothing else of a pair needs.
+    from vidda.sidecar import default_sidecar
+
+    usual = {path: found.base + default_sidecar(path.removeprefix(found.base)) for path in paths}
+    return {path: {"sidecar": file} for path, file in usual.items() if file in tree}
 
 
 def _read_list(found: SideFile) -> Listing:
@@ -143,7 +159,8 @@ def _list_rows(found: SideFile, notes: list[str], mistakes: list[Mistake]) -> It
         rows = [spaced_row(part, f"{part.path}:{number}", line) for number, line in lines]
     under_root = _path_rule(found, [row.path for row in rows], notes)
     for row in rows:
-        yield replace(row, path=under_root(row.path))
+        beside = {key: under_root(row.meta[key]) for key in row.meta if key == "sidecar"}
+        yield replace(row, path=under_root(row.path), meta={**row.meta, **beside})
 
 
 def _path_rule(found: SideFile, paths: list[str], notes: list[str]) -> Callable[[str], str]:

@@ -86,6 +86,7 @@ def _prepare(config: PrepareConfig, *, dry_run: bool, resume: bool) -> int:
     experiments = config.dataset.experiments(root)
     unreadable = partial(_unreadable, config, tree, dry_run)
     result = check_lists(listing, experiments, tree, unreadable)
+    result.problems.extend(_sidecar_problems(config, result, root, notes))
     _print_findings(config, notes + listing.notes, listing, result, tree)
     if not dry_run:
         _write_problems(config.out, result.problems)
@@ -172,6 +173,21 @@ def _unreadable(
             file=sys.stderr,
         )
     return {path: error for path in paths if (error := checked[path].error) is not None}
+
+
+def _sidecar_problems(
+    config: PrepareConfig, result: ListCheck, root: Path, notes: list[str]
+) -> list[Problem]:
+    """Return the problems of the clips' sidecars; notes on clips that cannot be read are added."""
+    clips = [clip for clip in result.clips.values() if "sidecar" in clip.meta]
+    if not clips:
+        return []
+    # Here, because it loads the decoders, which a dataset without sidecars does not need.
+    from vidda.data.sidecar_checks import check_sidecars
+
+    problems, unread = check_sidecars(clips, root, config.jobs or os.cpu_count() or 1)
+    notes += unread
+    return problems
 
 
 def _refuse(config: PrepareConfig, result: ListCheck, dry_run: bool) -> None:

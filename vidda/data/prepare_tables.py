@@ -13,6 +13,7 @@ from vidda.types import ClipRecord
 MEANING = {
     "line": "lines of a list that cannot be used",
     "class": "clips whose folder names another class than the list",
+    "sidecar": "faults of sidecars",
     "missing": "listed clips that are not there",
     "unreadable": "clips that cannot be decoded",
     "duplicate": "lines that repeat another (read once)",

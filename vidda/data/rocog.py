@@ -93,7 +93,7 @@ class RocogV2(DatasetConfig):
         for name in LISTS:
             file = folder / f"{name}.txt"
             if file.is_file():
-                _read_list(listing, file, simulations, tree)
+                _read_list(listing, file, simulations)
             else:
                 listing.notes.append(f"{file} is not there")
         for view, found in simulations.items():
@@ -136,9 +136,7 @@ def _classes(folders: Sequence[Path]) -> tuple[str, ...]:
     raise ViddaError(f"class_dict.json is in none of {', '.join(str(f) for f in folders)}")
 
 
-def _read_list(
-    listing: Listing, file: Path, simulations: dict[str, Simulation | None], tree: Tree
-) -> None:
+def _read_list(listing: Listing, file: Path, simulations: dict[str, Simulation | None]) -> None:
     listing.lists[file.stem] = {}
     split = next(part for part in ("train", "val", "test") if f"_{part}" in file.stem)
     for number, line in read_lines(file, listing.notes):
@@ -149,7 +147,7 @@ def _read_list(
             if known is not None and known.label == label:
                 listing.add(file.stem, where, known)
                 continue
-            clip = _clip(listing, path, label, split, simulations, tree)
+            clip = _clip(listing, path, label, split, simulations)
         except ViddaError as error:
             listing.problem("line", where, str(error))
             continue
@@ -173,7 +171,6 @@ def _clip(
     label: int,
     split: str,
     simulations: dict[str, Simulation | None],
-    tree: Tree,
 ) -> ClipRecord:
     domain, view, _, name = path.split("/")
     meta = {"split": split}
@@ -193,9 +190,6 @@ def _clip(
         meta |= {key: match[key] for key in ("session", "recording") if match[key]}
     else:
         listing.problem("columns", path, "its name follows neither of the dataset's two patterns")
-    sidecar = f"sidecar/{path.rpartition('.')[0]}.npz"
-    if sidecar in tree:
-        meta["sidecar"] = sidecar
     return ClipRecord(path, path, label, DOMAINS[domain], view, subject, altitude, None, meta)
 
 

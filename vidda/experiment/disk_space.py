@@ -111,7 +111,8 @@ def _made_clips(
         made = replace(source, clips=source.clips * config.copies)
         return made, video_bytes(made.pixels, config.crf)
     if isinstance(config, MaskJobConfig):
-        return sets[config.input], 0  # masks are small beside their clips
+        # Masks are small beside their clips; depth takes two bytes a pixel before compression.
+        return sets[config.input], 0 if config.depth is None else 2 * sets[config.input].pixels
     if not isinstance(config, TranslateConfig):
         return None
     source = sets[config.input]

@@ -274,7 +274,7 @@ class VariantPlanner:
         if isinstance(config, MaskJobConfig):
             bare = source.manifest in self._without_sidecars
             older = frozenset() if bare else self._sidecars_of(source)
-            self._arrays[planned.part.manifest] = None if older is None else older | {"mask"}
+            self._arrays[planned.part.manifest] = None if older is None else older | config.arrays
         elif source.manifest in self._without_sidecars or not keeps_sidecars(config):
             self._without_sidecars.add(planned.part.manifest)
         else:

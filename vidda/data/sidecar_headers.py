@@ -1,0 +1,79 @@
+"""Shapes and types of a sidecar's arrays, read from their headers without the arrays themselves."""
+
+import math
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO, cast
+
+import numpy as np
+
+from vidda.errors import ViddaError
+from vidda.sidecar import open_sidecar
+
+SUFFIX = ".npy"
+
+
+@dataclass(frozen=True, slots=True)
+class ArrayHeader:
+    """The shape and type of an array in a file. by_columns: whether it is in Fortran's order."""
+
+    shape: tuple[int, ...]
+    dtype: np.dtype
+    by_columns: bool
+
+
+def read_headers(path: Path) -> dict[str, ArrayHeader]:
+    """Return the headers of a sidecar's arrays, by name.
+
+    Raises ViddaError where the file is damaged, or an array holds Python objects: reading those
+    would run code of the file.
+    """
+    try:
+        with zipfile.ZipFile(path) as archive:
+            headers = {}
+            for member in archive.namelist():
+                with archive.open(member) as stream:
+                    headers[member.removesuffix(SUFFIX)] = read_header(stream)
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ViddaError(f"{path}: damaged ({error}); write it again by numpy.savez") from None
+    for name, header in headers.items():
+        if header.dtype.hasobject:
+            raise ViddaError(
+                f"{path}: {name} holds Python objects, which are not loaded; write numbers or text"
+            )
+    return headers
+
+
+def read_first_row(path: Path, name: str) -> np.ndarray:
+    """Return the first row of an array that has some, without decompressing the others.
+
+    path: of the sidecar. Raises ViddaError where it is damaged.
+    """
+    with open_sidecar(path) as content:
+        archive = cast(zipfile.ZipFile, content.zip)
+        with archive.open(f"{name}{SUFFIX}") as stream:
+            header = read_header(stream)
+            size = math.prod(header.shape[1:]) * header.dtype.itemsize
+            piece = stream.read(size)
+        if header.by_columns:  # a row is not in one piece
+            whole: np.ndarray = content[name]
+            return whole[0]
+    row = np.frombuffer(piece, header.dtype)
+    return row.reshape(header.shape[1:])
+
+
+def read_header(stream: IO[bytes]) -> ArrayHeader:
+    """Return the header of an array, and leave the stream at the array's first value.
+
+    Raises ValueError where the stream holds no array.
+    """
+    version = np.lib.format.read_magic(stream)
+    if version == (1, 0):
+        return _header(*np.lib.format.read_array_header_1_0(stream))
+    return _header(*np.lib.format.read_array_header_2_0(stream))
+
+
+def _header(shape: tuple[int, ...], by_columns: bool, dtype: np.dtype) -> ArrayHeader:
+    return ArrayHeader(shape, dtype, by_columns)
