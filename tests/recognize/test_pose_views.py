@@ -17,7 +17,7 @@ from vidda.recognize.pose_transformer import PoseTransformerConfig
 
 FIGURE = np.stack([figure(name) for name in ("Up", "Sideways", "Down")])
 ALL = np.ones(FIGURE.shape[:2], bool)
-EXACT = PoseAugmentation(rotation=0, noise=0, offset=0, dropout=0, limbs=0, swap=0)
+EXACT = PoseAugmentation(rotation=0, noise=0, offset=0, dropout=0, misplaced=0, limbs=0, swap=0)
 
 
 def test_a_pose_is_centered_on_the_hips_and_scaled_by_the_torso() -> None:
@@ -150,6 +150,9 @@ def test_errors_are_as_frequent_as_asked() -> None:
     assert 0.4 < missing.any((1, 2)).mean() < 0.6
     assert set(missing.any(1).sum(1)) == {0, 2}
     assert 0.4 < changed(swap=0.5)[0].any((1, 2, 3)).mean() < 0.6
+    arms = changed(misplaced=0.5)[0].any((1, 3))
+    assert 0.4 < arms.any(1).mean() < 0.6
+    assert {tuple(np.flatnonzero(one)) for one in arms} == {(), (7, 9), (8, 10)}
     assert 0.09 < changed(noise=0.1)[0].std() < 0.11
     moved, _ = changed(offset=0.1)
     assert 0.09 < moved.std() < 0.11

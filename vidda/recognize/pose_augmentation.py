@@ -23,6 +23,12 @@ LIMBS = tuple(
 )
 """Joints of the parts that estimators miss as a whole: the arms and the legs."""
 
+ARMS = 2
+"""Number of the `LIMBS` that are arms; they come first."""
+
+MISPLACED = 0.4
+"""Deviation of the joints of a misplaced arm, in torsos."""
+
 
 class RandomCameras(Config):
     """Views of the 3-D joints by random cameras, so that what was seen from the ground is also seen
@@ -113,6 +119,12 @@ class PoseAugmentation(Config):
     dropout: float = Field(
         default=0.05, ge=0, lt=1, description="share of joints that are not found, frame by frame"
     )
+    misplaced: float = Field(
+        default=0.2,
+        ge=0,
+        le=1,
+        description="share of clips in which an arm is found in wrong places for some time",
+    )
     limbs: float = Field(
         default=0.1,
         ge=0,
@@ -146,6 +158,10 @@ class PoseAugmentation(Config):
             points[rows], scores[rows] = points[rows][:, MIRRORED], scores[rows][:, MIRRORED]
         points = points + size * rng.normal(0.0, self.noise, points.shape)
         points += size * rng.normal(0.0, self.offset, points.shape[1:])
+        if rng.random() < self.misplaced:
+            arm = points[_stretch(frames, rng)]
+            limb = LIMBS[:ARMS][rng.integers(ARMS)]
+            arm[:, limb] += size * rng.normal(0.0, MISPLACED, (len(arm), len(limb), 2))
         scores[rng.random(scores.shape) < self.dropout] = 0
         if rng.random() < self.limbs:
             scores[_stretch(frames, rng)][:, LIMBS[rng.integers(len(LIMBS))]] = 0
