@@ -96,7 +96,9 @@ def test_predictions_of_files_windows_and_python(
     assert shown.splitlines()[-4:][0].count("Up") == 1, "the third clip, window by window"
     predictor = vidda.recognize.load(trained, device="cpu")
     assert predictor.predict(folder / "2.mp4").names == ("Up",)
-    with pytest.raises(ViddaError, match=r"clip 0: frames have no sidecar .* pose\.name=blazepose"):
+    with pytest.raises(
+        ViddaError, match=r"clip 0: frames have no sidecar .* poses\.name=blazepose"
+    ):
         predictor.predict(np.zeros((6, 32, 32, 3), np.uint8))
 
 
@@ -200,8 +202,8 @@ def test_crops_and_poses_are_refused_where_they_do_not_fit(
     found = refused("predict", str(trained), clip, "crops=3", capsys=capsys)
     assert "crops=3: pose takes poses, which are not cropped" in found
     frames = checkpoint(tmp_path / "frames")
-    found = refused("predict", str(frames), clip, "pose.name=sidecar", capsys=capsys)
-    assert "pose: biconvlstm takes frames, not poses; leave it out" in found
+    found = refused("predict", str(frames), clip, "poses.name=sidecar", capsys=capsys)
+    assert "poses: biconvlstm takes frames, not poses; leave it out" in found
 
 
 def test_predictions_take_another_source_of_poses(
@@ -210,7 +212,7 @@ def test_predictions_take_another_source_of_poses(
     clip = shutil.copy(data / "test" / "0.mp4", tmp_path)
     assert main(["predict", str(trained), clip]) == 1
     assert "has no sidecar" in capsys.readouterr().err
-    pose = "pose={name: mmpose, model: no.json, weights: no.safetensors}"
+    pose = "poses={name: mmpose, model: no.json, weights: no.safetensors}"
     assert "no.json" in refused("predict", str(trained), clip, pose, capsys=capsys)
 
 
@@ -231,7 +233,7 @@ def test_a_clip_without_sidecar_is_one_line_with_the_remedy(
 ) -> None:
     line = refused("train", config(bare, tmp_path / "run"), capsys=capsys)
     assert "clip 'Sideways/4' has no sidecar" in line
-    assert "pose.name=mmpose, onnx, blazepose or vitpose" in line
+    assert "poses.name=mmpose, onnx, blazepose or vitpose (model.poses.name" in line
 
 
 def test_clips_without_sidecars_can_be_skipped(

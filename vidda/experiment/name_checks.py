@@ -119,9 +119,9 @@ def _variants(config: DataConfig) -> Iterator[str]:
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:
     for name, recipe in config.recognizers.items():
-        for arm in recipe.arms or ():
-            if arm not in config.arms:
-                yield f"recognizers.{name}.arms: {arm!r} is not one of {', '.join(config.arms)}"
+        for wanted in recipe.arms or ():
+            if wanted not in config.arms:
+                yield f"recognizers.{name}.arms: {wanted!r} is not one of {', '.join(config.arms)}"
     for name, arm in config.arms.items():
         yield from unknown_data(config, f"arms.{name}.data", arm.data)
         if arm.weights is not None and len(arm.weights) != len(arm.data):

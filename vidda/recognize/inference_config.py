@@ -46,7 +46,7 @@ class InferenceConfig(Config):
     cache: Path | None = Field(
         default=None, description="folder for decoded frames and estimated poses"
     )
-    pose: PoseConfig | None = Field(
+    poses: PoseConfig | None = Field(
         default=None,
         description="source of the poses for a recognizer of poses; null: as in model.yaml",
     )
@@ -80,14 +80,14 @@ class InferenceConfig(Config):
         return card.transform.model_copy(update={"crop": crop})
 
     def clip_input(self, card: ModelCard) -> ClipInput:
-        """Return how videos become the model's inputs; raises ViddaError where `pose` does not fit
+        """Return how videos become the model's inputs; raises ViddaError where `poses` does not fit
         it.
         """
-        if self.pose is None:
+        if self.poses is None:
             return card.model.clip_input()
         if not isinstance(card.model, PoseTransformerConfig):
-            raise ViddaError(f"pose: {card.model.name} takes frames, not poses; leave it out")
-        return card.model.model_copy(update={"pose": self.pose}).clip_input()
+            raise ViddaError(f"poses: {card.model.name} takes frames, not poses; leave it out")
+        return card.model.model_copy(update={"poses": self.poses}).clip_input()
 
     def views(self, card: ModelCard) -> int:
         """Return the number of views of a clip that are averaged."""

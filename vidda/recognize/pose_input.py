@@ -115,13 +115,13 @@ def _points(track: PoseTrack) -> np.ndarray:
 class PoseInput:
     """Clips as the joints of their main person: a view is (T, 17, 3) float32, see `PoseView`.
 
-    pose: source of the poses. source_pose: that of labeled training clips. smoothing: of each joint
-    over time, or None. threshold, scores, augment: see `PoseView`; clips of the target are not seen
-    by random cameras, as they have no 3-D joints.
+    poses: source of the poses. source_poses: that of labeled training clips. smoothing: of each
+    joint over time, or None. threshold, scores, augment: see `PoseView`; clips of the target are
+    not seen by random cameras, as they have no 3-D joints.
     """
 
-    pose: PoseConfig
-    source_pose: PoseConfig
+    poses: PoseConfig
+    source_poses: PoseConfig
     smoothing: Smoothing | None
     threshold: float
     scores: bool
@@ -148,7 +148,7 @@ class PoseInput:
         if augment is not None and use == "target":
             augment = augment.model_copy(update={"cameras": None})
         reader = self._reader(
-            self.source_pose if use == "source" else self.pose,
+            self.source_poses if use == "source" else self.poses,
             cache,
             world=augment is not None and augment.cameras is not None,
         )
@@ -165,7 +165,7 @@ class PoseInput:
         transform: TransformConfig,
     ) -> Iterator[torch.Tensor]:
         one = Manifest(root, (), (clip,))
-        (track,) = self._reader(self.pose, None).read_all(one, skip=False)
+        (track,) = self._reader(self.poses, None).read_all(one, skip=False)
         assert isinstance(track, PoseTrack)
         for numbers in window_frames(spans, sampling):
             yield self._views(track, numbers)
@@ -177,7 +177,7 @@ class PoseInput:
         sampling: FrameSamplingConfig,
         transform: TransformConfig,
     ) -> torch.Tensor:
-        track = self._reader(self.pose, None).of_frames(frames, name)
+        track = self._reader(self.poses, None).of_frames(frames, name)
         return self._views(track, sampling.pick(len(frames), clip_rng(0, 0, name, "frames")))
 
     def example(self, sampling: FrameSamplingConfig, transform: TransformConfig) -> torch.Tensor:

@@ -108,10 +108,17 @@ class PoseReader:
         """
         if not isinstance(self._config, SidecarPosesConfig):
             return self._main(self._estimated(clip, root, report_progress), None)
+        source = self._source
+        if not (beside := sidecar_path(clip, root)).is_file():
+            raise ViddaError(
+                f"clip {clip.id!r} has no sidecar: {beside} is not there; name the file in a"
+                " manifest column 'sidecar', or estimate the poses: poses.name=mmpose, onnx, blazepose or"
+                " vitpose (model.poses.name in training)"
+            )
         info = probe(inside(root, clip.path))
         # The sidecar's source needs the frames' number and size alone: no video is decoded.
         frames = np.broadcast_to(np.uint8(0), (info.frames, info.height, info.width, 3))
-        pose = self._source.estimate(frames, None, clip, root)
+        pose = source.estimate(frames, None, clip, root)
         return self._main(pose, self._read_world(clip, root, info.frames) if self._world else None)
 
     def of_frames(self, frames: np.ndarray, name: str) -> PoseTrack:
@@ -122,7 +129,7 @@ class PoseReader:
         if isinstance(self._config, SidecarPosesConfig):
             raise ViddaError(
                 f"clip {name}: frames have no sidecar to read poses from; give an estimator, such"
-                " as pose.name=blazepose"
+                " as poses.name=blazepose"
             )
         clip = ClipRecord(name, name, None, "", "")
         return self._main(self._estimate(frames, clip, Path(), None, ignore_progress), None)

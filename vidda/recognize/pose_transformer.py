@@ -26,13 +26,13 @@ class PoseTransformerConfig(RecognizerConfig):
     """A transformer over the joints of the main person in each frame (COCO-17)."""
 
     name: Literal["pose"] = "pose"
-    pose: PoseConfig = Field(
+    poses: PoseConfig = Field(
         default=SidecarPosesConfig(),
         description="source of the poses, estimated once per clip; kept for vidda predict",
     )
-    source_pose: PoseConfig | None = Field(
+    source_poses: PoseConfig | None = Field(
         default=None,
-        description="source of the poses of labeled training clips; null: the same as pose",
+        description="source of the poses of labeled training clips; null: the same as poses",
     )
     smoothing: Smoothing | None = Field(
         default=Smoothing(), description="smoothing of the joints over time; null: none"
@@ -65,8 +65,8 @@ class PoseTransformerConfig(RecognizerConfig):
     def clip_input(self) -> PoseInput:
         """Return how videos become poses."""
         return PoseInput(
-            pose=self.pose,
-            source_pose=self.source_pose or self.pose,
+            poses=self.poses,
+            source_poses=self.source_poses or self.poses,
             smoothing=self.smoothing,
             threshold=self.threshold,
             scores=self.scores,

@@ -156,7 +156,7 @@ def load(
     crops: Literal[1, 3] | None = None,
     batch_size: int = 16,
     workers: int = 0,
-    pose: Mapping[str, Any] | None = None,
+    poses: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """Load a trained recognizer.
 
@@ -165,7 +165,7 @@ def load(
     crops: temporal windows over a clip, frames between those of a window, square crops; None for
     those the model was trained to be tested with. batch_size: views in a forward pass. workers:
     processes that decode videos; 0 decodes in this one, and more need the caller's script to be
-    importable, as for torch's DataLoader. pose: keys of the source of the poses, for a recognizer
+    importable, as for torch's DataLoader. poses: keys of the source of the poses, for a recognizer
     of poses, such as `{"name": "sidecar"}`; None for the one it was trained to be tested with.
 
     Raises ViddaError, a line for each mistake, where there is no such model or device. Other models
@@ -180,7 +180,7 @@ def load(
         "crops": crops,
         "batch_size": batch_size,
         "workers": workers,
-        "pose": pose,
+        "poses": poses,
     }
     settings = load_config(
         InferenceConfig, None, [f"{key}={json.dumps(value)}" for key, value in keys.items()]
