@@ -112,8 +112,8 @@ class PoseReader:
         if not (beside := sidecar_path(clip, root)).is_file():
             raise ViddaError(
                 f"clip {clip.id!r} has no sidecar: {beside} is not there; name the file in a"
-                " manifest column 'sidecar', or estimate the poses: poses.name=mmpose, onnx, blazepose or"
-                " vitpose (model.poses.name in training)"
+                " manifest column 'sidecar', or estimate the poses: poses.name=mmpose, onnx,"
+                " blazepose or vitpose (model.poses.name in training)"
             )
         info = probe(inside(root, clip.path))
         # The sidecar's source needs the frames' number and size alone: no video is decoded.
