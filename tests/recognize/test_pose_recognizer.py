@@ -22,6 +22,7 @@ from vidda.errors import ViddaError
 from vidda.recognize.pose_tracks import PoseReader, PoseTrack
 from vidda.recognize.saved_recognizer import load_model
 from vidda.types import Manifest
+from vidda.video import VideoError
 
 CAMERAS = {"cameras": {"azimuth": 20, "elevation": [0, 20], "distance": [4, 8]}}
 
@@ -287,6 +288,22 @@ BUILTIN = MMPoseConfig(
     model=Path("builtin:mini_pose/model.json"),
     weights=Path("builtin:mini_pose/weights.safetensors"),
 )
+
+
+@pytest.mark.parametrize("content", [None, b"no video"])
+def test_a_video_that_cannot_be_read_is_skipped_before_an_estimator_is_loaded(
+    tmp_path: Path, content: bytes | None
+) -> None:
+    manifest = write_figures(tmp_path, 1)
+    video = tmp_path / "0.mp4"
+    video.unlink()
+    if content:
+        video.write_bytes(content)
+    reader = PoseReader(BUILTIN, Smoothing(), 0.3, cache=tmp_path / "cache")
+    (fault,) = reader.read_all(manifest, skip=True)
+    assert isinstance(fault, str) and str(video) in fault
+    with pytest.raises(VideoError):
+        reader.read_all(manifest, skip=False)
 
 
 @pytest.mark.slow

@@ -85,7 +85,8 @@ class PoseReader:
                     tracks.append(self.read(clip, manifest.root, counter))
                 except ViddaError as error:
                     # A source that cannot be loaded is no clip's fault.
-                    if not skip or "_source" not in vars(self):
+                    of_clip = isinstance(error, VideoError) or "_source" in vars(self)
+                    if not skip or not of_clip:
                         raise
                     tracks.append(str(error))
                 counter(length - counter.frames)  # none were counted where the cache had it
@@ -163,6 +164,7 @@ class PoseReader:
     def _estimated(self, clip: ClipRecord, root: Path, report_progress: ReportProgress) -> Pose:
         """Return the poses of all people in a clip, from the cache where there is one."""
         path = inside(root, clip.path)
+        probe(path)  # what is no video is reported as that
 
         def estimate() -> Mapping[str, np.ndarray]:
             done, parts, frames = 0, [], stream(path)
