@@ -39,6 +39,12 @@ VIDEOMAE = {
         "mlp": 64,
     },
 }
+# The model's keys, and that nothing of the frames is set, in place of those of `train_config`.
+POSE: dict[str, Any] = {
+    "model": {"name": "pose", "width": 16},
+    "transform": {"crop": {"name": "random_resized_crop"}},
+    "mixup": 0.0,
+}
 
 
 def train_config(splits: Path, run: Path, **changes: Any) -> Path:

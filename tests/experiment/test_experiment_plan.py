@@ -17,11 +17,13 @@ from vidda.data.randomize import RandomizeConfig
 from vidda.errors import ViddaError
 from vidda.evaluate.job import EvaluateConfig
 from vidda.experiment import gpu_hours
+from vidda.experiment.config_checks import check_configs
 from vidda.experiment.data_summary import read_parts
 from vidda.experiment.experiment_config import load as load_keys
 from vidda.experiment.experiment_plan import ExperimentPlan, make_plan
 from vidda.experiment.name_checks import folder_name
 from vidda.experiment.stage import Stage, steps_per_epoch
+from vidda.recognize.pose_transformer import PoseTransformerConfig
 from vidda.recognize.swin_image import SwinImageConfig
 from vidda.recognize.train_config import TrainConfig
 from vidda.translate.translate_config import TranslateConfig
@@ -418,3 +420,34 @@ def test_later_keys_may_name_another_choice_than_earlier_ones(tmp_path: Path) ->
     found = load_keys(AdaptConfig, file, model, later)
     assert found.method == CoralConfig(weight=0.5)
     assert found.model == SwinImageConfig(hidden=4)
+
+
+def test_a_recognizer_may_have_its_own_arms_and_augmentation(tmp_path: Path) -> None:
+    content = job(tmp_path / "out")
+    content["arms"]["augmented"] = {"data": ["source"]}
+    pose = {**TRAIN, "model": {"name": "pose"}}
+    del pose["transform"]
+    content["recognizers"]["poses"] = {
+        "steps": 8,
+        "change": pose,
+        "arms": ["source only", "augmented"],
+        "augmentation": {"model.augment.cameras": {"azimuth": 10}},
+    }
+    plan = make_plan(loaded(content))
+    check_configs(plan.stages)
+    assert len(named(plan, "train")) == 5
+    models = [trained(stage).model for stage in named(plan, "train")]
+    cameras = [
+        m.augment.cameras for m in models if isinstance(m, PoseTransformerConfig) and m.augment
+    ]
+    assert [camera and camera.azimuth for camera in cameras] == [None, 10]
+    (table,) = [one.config for one in named(plan, "evaluate") if one.title == "evaluate poses"]
+    assert isinstance(table, EvaluateConfig) and table.transfer is not None
+    assert [row.name for row in table.transfer.rows] == ["source only", "augmented"]
+    content["recognizers"]["poses"]["arms"] = ["sourceonly"]
+    with pytest.raises(ViddaError, match=r"recognizers\.poses\.arms: 'sourceonly' is not one of"):
+        make_plan(loaded(content))
+    content["recognizers"]["poses"] = {"steps": 8, "change": pose}
+    stages = make_plan(loaded(content)).stages
+    with pytest.raises(ViddaError, match="transform: pose takes poses, not pixels"):
+        check_configs(stages)

@@ -15,7 +15,8 @@ from vidda.data.frame_sampling import CenterSampling, UniformSampling, ViewsSamp
 from vidda.data.transforms import ClipTransform, ThreeCrops, TransformConfig
 from vidda.recognize.annotate import enlarge, frame_probabilities
 from vidda.recognize.saved_recognizer import load_model
-from vidda.recognize.timeline import Timeline, sliding_windows, window_clips
+from vidda.recognize.timeline import Timeline, sliding_windows
+from vidda.recognize.window_clips import window_clips
 from vidda.video import probe, read, write
 
 REAL = Path(__file__).parents[2] / ".." / "shared" / "clips"

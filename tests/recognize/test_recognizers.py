@@ -18,6 +18,7 @@ from vidda.config import Config
 from vidda.errors import ViddaError
 from vidda.recognize.biconvlstm import BiConvLstmConfig, FlatHeadConfig, PooledHeadConfig
 from vidda.recognize.frame_trunk import SmallTrunkConfig, TorchvisionTrunkConfig
+from vidda.recognize.pose_transformer import PoseTransformerConfig
 from vidda.recognize.pretrained_weights import FileWeights, LibraryWeights
 from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
 from vidda.recognize.recognizers import ModelConfig
@@ -31,7 +32,8 @@ from vidda.yaml_data import parse
 TINY_MAE = VideoMaeScratch(patch=8, width=16, layers=2, heads=2, mlp=32)
 FLAT = FlatHeadConfig(grid=2, hidden=(12,))
 
-# Each model and a clip (C, T, H, W) that it takes; a big clip is checked for its shapes alone.
+# Each model and a clip (C, T, H, W), or poses (T, 17, 3), that it takes; a big clip is checked for
+# its shapes alone.
 CASES = {
     "biconvlstm": (BiConvLstmConfig(trunk=SmallTrunkConfig(), hidden=8, head=FLAT), (3, 4, 32, 32)),
     "biconvlstm-resnet": (
@@ -60,6 +62,7 @@ CASES = {
     ),
     "timm-vit": (TimmFramesConfig(arch="vit_tiny_patch16_224"), (3, 2, 224, 224)),
     "swin_b": (SwinImageConfig(weights=None), (3, 2, 224, 224)),
+    "pose": (PoseTransformerConfig(width=16, layers=1), (4, 17, 3)),
 }
 
 
@@ -78,7 +81,8 @@ def test_the_cases_cover_the_union() -> None:
 @pytest.mark.parametrize("case", CASES)
 def test_the_contract(case: str) -> None:
     config, shape = CASES[case]
-    config.check_input(*shape[1:])
+    if len(shape) == 4:
+        config.check_input(*shape[1:])
     torch.manual_seed(0)
     with torch.device("cpu" if small(case) else "meta"):
         model = config.build(5)

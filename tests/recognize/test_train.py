@@ -15,7 +15,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from tests.tiny import VIDEOMAE, prepared, train_config
+from tests.tiny import POSE, VIDEOMAE, prepared, train_config
 from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.data.saved_predictions import load_predictions
@@ -140,8 +140,9 @@ def damaged(data: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("splits", {}),
         ("splits", {"ema": 0.9, "save_every": 3, "patience": 5}),
         ("damaged", {"batch_size": 1, "on_error": "skip", "save_every": 1, "epochs": 2}),
+        ("splits", {**POSE, "save_every": 3, "epochs": 20}),
     ],
-    ids=["plain", "averaged", "unreadable"],
+    ids=["plain", "averaged", "unreadable", "poses"],
 )
 def test_killed_at_a_random_step_and_resumed_is_as_if_never_killed(
     request: pytest.FixtureRequest, tmp_path: Path, place: str, extra: dict[str, Any]

@@ -106,12 +106,20 @@ def _build_feed(
             states_loader(config, head, data.target, config.target_clips, target_order),
         )
     target_config = config.model_copy(update={"batch_size": config.target_clips * views})
+    clip_input = config.model.clip_input()
     target = target_config.training_loader(
-        data.target, target_order, accelerator, max_repeats(clips, count) * views
+        data.target,
+        target_order,
+        accelerator,
+        max_repeats(clips, count) * views,
+        clip_input=clip_input,
+        use="target",
     )
     if config.method.source_free:
         return Feed(None, target)
-    source = config.training_loader(data.train, source_order, accelerator, config.repeats)
+    source = config.training_loader(
+        data.train, source_order, accelerator, config.repeats, clip_input=clip_input
+    )
     return Feed(source, target)
 
 
@@ -158,6 +166,11 @@ def _check_inputs(config: AdaptConfig, data: AdaptData, accelerator: Accelerator
         )
     if config.frozen is not None:
         found += _frozen_problems(config)
+    if not config.model.clip_input().pixels and config.method.needs_pixels:
+        found.append(
+            f"method: {config.method.name} works on frames, but {config.model.name} takes poses;"
+            " choose a method on features, such as dan, coral or mcc"
+        )
     found += config.method.problems(data.method_settings(config))
     if found:
         raise ViddaError("\n".join(dict.fromkeys(found)))
@@ -180,6 +193,8 @@ def _small_batch_problems(config: AdaptConfig) -> Iterator[str]:
 
 def _frozen_problems(config: AdaptConfig) -> list[str]:
     found = []
+    if not config.model.clip_input().pixels:
+        found.append(f"frozen: {config.model.name} is small, and augments poses; leave it out")
     if config.method.needs_pixels:
         found.append(
             f"frozen: {config.method.name} works on the clips themselves, not on features of them;"

@@ -1,6 +1,7 @@
-"""A torch Dataset of a manifest's clips."""
+"""Torch Datasets of a manifest's clips."""
 
 import hashlib
+from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
@@ -21,9 +22,10 @@ UNLABELED = -1
 
 
 class Clip(NamedTuple):
-    """One item of a `ClipDataset`.
+    """One item of a dataset of clips.
 
-    video: (C, T, H, W) float32, or (V, C, T, H, W) where V > 1 views are taken. label: 0..K-1, or
+    video: of a `ClipDataset` (C, T, H, W) float32, or (V, C, T, H, W) where V > 1 views are taken;
+    other datasets have another shape of a view. label: 0..K-1, or
     -1 where it is unknown. number: index of the clip in the manifest, from 0.
     """
 
@@ -33,10 +35,10 @@ class Clip(NamedTuple):
 
 
 class Batch(NamedTuple):
-    """One batch of a `ClipDataset`.
+    """One batch of a dataset of clips.
 
-    video: (B, C, T, H, W) float32, or (B, V, C, T, H, W) with V views. label: (B,) int64, -1 where
-    unknown. number: (B,) int64 index of each clip in the manifest.
+    video: of a `ClipDataset` (B, C, T, H, W) float32, or (B, V, C, T, H, W) with V views. label:
+    (B,) int64, -1 where unknown. number: (B,) int64 index of each clip in the manifest.
     """
 
     video: torch.Tensor
@@ -44,42 +46,31 @@ class Batch(NamedTuple):
     number: torch.Tensor
 
 
-class ClipDataset(Dataset[Clip]):
-    """The clips of a manifest, the same for the same seed, epoch and clip id.
+class DrawnClips(Dataset[Clip], ABC):
+    """A dataset of a manifest's clips, the same for the same seed, epoch and clip id.
 
-    manifest: the clips. sampling: picks the frames of each. transform: applied to these.
-    seed: with the epoch and the clip's id it decides all that is random.
-    cache: a folder for decoded frames, or None. Of clips sampled at random it keeps every frame, at
-    3 H W bytes each (12 MB for 250 frames of 128 x 128), of others only the sampled ones.
-    checked: whether the files passed verification, see `vidda.video.read`.
-    repeats: item n + r N is clip n for the r-th time in an epoch, sampled anew (repeated
-    augmentation, arXiv 1901.09335).
+    seed: with the epoch and the clip's id it decides all that is random. repeats: item n + r N is
+    clip n for the r-th time in an epoch, sampled anew (repeated augmentation, arXiv 1901.09335).
 
     A plain `torch.utils.data.DataLoader` makes batches of it: a `Clip` whose fields are tensors, as
-    in `Batch`. Indexing raises VideoError where a video cannot be read, which `ClipLoader` has a
+    in `Batch`. Indexing raises VideoError where a clip cannot be read, which `ClipLoader` has a
     policy for, and IndexError beyond the last item.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        sampling: FrameSamplingConfig,
-        transform: TransformConfig,
-        *,
-        seed: int = 0,
-        cache: Path | str | None = None,
-        checked: bool = False,
-        repeats: int = 1,
-    ) -> None:
+    def __init__(self, manifest: Manifest, *, seed: int, repeats: int) -> None:
         self.manifest = manifest
-        self.sampling = sampling
-        self.transform = ClipTransform(transform)
         self.seed = seed
-        self.cache = None if cache is None else FrameCache(cache)
-        self.checked = checked
         self.repeats = repeats
         # In shared memory: a worker that survives an epoch has to know the next one's number.
         self._epoch = share(torch.zeros((), dtype=torch.int64))
+
+    @abstractmethod
+    def views(self, number: int, draw: int) -> torch.Tensor:
+        """Return the views of a clip, (V, ...).
+
+        number: of the clip. draw: counts the times that it is sampled, over all epochs; with `seed`
+        and the clip's id it decides all that is random, see `clip_rng`.
+        """
 
     def __len__(self) -> int:
         return len(self.manifest)
@@ -97,13 +88,10 @@ class ClipDataset(Dataset[Clip]):
         if not 0 <= item < len(self) * self.repeats:
             raise IndexError(f"item {item} not in 0..{len(self) * self.repeats - 1}")
         repeat, number = divmod(item, len(self))
-        clip = self.manifest.clips[number]
-        draw = self.epoch * self.repeats + repeat
-        windows = self._frames(clip, clip_rng(self.seed, draw, clip.id, "frames"))
-        rng = clip_rng(self.seed, draw, clip.id, "transform")
-        views = torch.cat([self.transform(window, rng) for window in windows])
-        label = UNLABELED if clip.label is None else clip.label
-        return Clip(views[0] if len(views) == 1 else views, label, number)
+        views = self.views(number, self.epoch * self.repeats + repeat)
+        label = self.manifest.clips[number].label
+        known = UNLABELED if label is None else label
+        return Clip(views[0] if len(views) == 1 else views, known, number)
 
     @staticmethod
     def stack(clips: Sequence[Clip]) -> Batch:
@@ -113,6 +101,40 @@ class ClipDataset(Dataset[Clip]):
             torch.tensor([clip.label for clip in clips]),
             torch.tensor([clip.number for clip in clips]),
         )
+
+
+class ClipDataset(DrawnClips):
+    """The frames of a manifest's clips.
+
+    manifest, seed, repeats: see `DrawnClips`. sampling: picks the frames of each clip. transform:
+    applied to these.
+    cache: a folder for decoded frames, or None. Of clips sampled at random it keeps every frame, at
+    3 H W bytes each (12 MB for 250 frames of 128 x 128), of others only the sampled ones.
+    checked: whether the files passed verification, see `vidda.video.read`.
+    """
+
+    def __init__(
+        self,
+        manifest: Manifest,
+        sampling: FrameSamplingConfig,
+        transform: TransformConfig,
+        *,
+        seed: int = 0,
+        cache: Path | str | None = None,
+        checked: bool = False,
+        repeats: int = 1,
+    ) -> None:
+        super().__init__(manifest, seed=seed, repeats=repeats)
+        self.sampling = sampling
+        self.transform = ClipTransform(transform)
+        self.cache = None if cache is None else FrameCache(cache)
+        self.checked = checked
+
+    def views(self, number: int, draw: int) -> torch.Tensor:
+        clip = self.manifest.clips[number]
+        windows = self._frames(clip, clip_rng(self.seed, draw, clip.id, "frames"))
+        rng = clip_rng(self.seed, draw, clip.id, "transform")
+        return torch.cat([self.transform(window, rng) for window in windows])
 
     def _frames(self, clip: ClipRecord, rng: np.random.Generator) -> np.ndarray:
         """Return the frames of each window, (K, T, H, W, 3) uint8."""

@@ -70,6 +70,14 @@ class RecognizerRecipe(Recipe):
     steps: int = Field(
         ge=1, description="optimizer steps of each training, rounded to whole epochs"
     )
+    arms: tuple[Name, ...] | None = Field(
+        default=None, description="arms that it is trained for; null: all"
+    )
+    augmentation: Keys | None = Field(
+        default=None,
+        description="keys of vidda train for arms with augment, as `model.augment.flip: true`, of a"
+        " recognizer that takes poses; null: the job's",
+    )
 
 
 class PersonalizeRecipe(Recipe):
@@ -244,7 +252,9 @@ class ExperimentConfig(DataConfig):
         description="recognizers by name; each has its own transfer table and report",
     )
     augmentation: Keys = Field(
-        default={}, description="keys of vidda train's transform for arms with augment"
+        default={},
+        description="keys of vidda train's transform for arms with augment; a recognizer may have"
+        " its own",
     )
     arms: dict[Name, Arm] = Field(min_length=1, description="rows of the transfer table")
     watch: bool = Field(

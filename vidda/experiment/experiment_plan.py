@@ -119,10 +119,17 @@ class _Planner:
         self.stages += self.data.stages
         if not wanted:
             return
+        own = {
+            name: {arm: wanted[arm] for arm in wanted if recipe.arms is None or arm in recipe.arms}
+            for name, recipe in self.config.recognizers.items()
+        }
         for name, recipe in self.config.recognizers.items():
-            self._trainings(name, recipe, wanted)
-        for name in self.config.recognizers:
-            self._results(name, wanted)
+            self._trainings(name, recipe, own[name])
+        for name, arms in own.items():
+            if arms:
+                self._results(name, arms)
+            else:
+                self.left_out.append(f"recognizer {name!r}: none of its arms can be trained")
 
     def _wanted(self) -> dict[str, dict[str, TrainingStage]]:
         """Return the training of each arm and task; arms that cannot be trained are left out."""
@@ -182,8 +189,10 @@ class _Planner:
     ) -> None:
         arm = self.config.arms[arm_name]
         run = self._run(name, training, seed)
-        augmentation = self.config.augmentation if arm.augment else {}
-        transform = {f"transform.{key}": value for key, value in augmentation.items()}
+        augmentation = recipe.augmentation
+        if augmentation is None:
+            shared = self.config.augmentation
+            augmentation = {f"transform.{key}": value for key, value in shared.items()}
         own = {
             "run": str(run),
             "train": [str(path) for path in training.manifests],
@@ -192,7 +201,7 @@ class _Planner:
             "watch": self._watched(tasks) if self.config.watch else {},
             "seed": seed,
         }
-        where, layers = f"recognizers.{name}", [recipe.change, transform]
+        where, layers = f"recognizers.{name}", [recipe.change, augmentation if arm.augment else {}]
         command, steps, inputs = "train", recipe.steps, [*training.manifests, training.val]
         schema: type[TrainConfig] = TrainConfig
         if (start := training.start) is not None:

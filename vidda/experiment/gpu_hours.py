@@ -148,10 +148,10 @@ def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:
     """Return the TFLOP of a forward pass of one clip, counted without computing it."""
     key = config.model.model_dump_json()
     if key not in known:
-        size = config.transform.size
+        shape = config.model.clip_input().shape(config.sampling, config.transform)
         with torch.device("meta"):
             model = without_weights(config.model).build(7).eval()
-            clip = torch.empty(1, 3, config.sampling.frames, size, size)
+            clip = torch.empty(1, *shape)
             with FlopCounterMode(display=False) as counter, torch.no_grad():
                 model(clip)
         known[key] = counter.get_total_flops() / 1e12

@@ -118,6 +118,10 @@ def _variants(config: DataConfig) -> Iterator[str]:
 
 
 def _arms(config: ExperimentConfig) -> Iterator[str]:
+    for name, recipe in config.recognizers.items():
+        for wanted in recipe.arms or ():
+            if wanted not in config.arms:
+                yield f"recognizers.{name}.arms: {wanted!r} is not one of {', '.join(config.arms)}"
     for name, arm in config.arms.items():
         yield from unknown_data(config, f"arms.{name}.data", arm.data)
         if arm.weights is not None and len(arm.weights) != len(arm.data):

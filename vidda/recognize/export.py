@@ -1,7 +1,8 @@
 """`vidda export MODEL onnx`: a model for machines without PyTorch, compared before it is saved.
 
-The file's input is `video`, (batch, 3, T, H, W) float32, normalized; its output is `logits`,
-(batch, K). Its metadata describe how to prepare the input: see `metadata`.
+The file's input is `video`, (batch, 3, T, H, W) float32, normalized, or of a recognizer of poses
+`poses`, (batch, T, 17, 3); its output is `logits`, (batch, K). Its metadata describe how to prepare
+the input: see `metadata`.
 """
 
 import importlib.util
@@ -22,15 +23,11 @@ from torch import nn
 
 import vidda
 from vidda.config import Config
-from vidda.data.frame_sampling import clip_rng
-from vidda.data.transforms import NORMALIZATIONS, ClipTransform
+from vidda.data.choose_clips import find_clips
 from vidda.errors import ViddaError
 from vidda.files import atomic, sha256
-from vidda.mini.clip import FACTORS, render
-from vidda.mini.layout import Sizes, plans
 from vidda.recognize.recognizer import Recognizer
 from vidda.recognize.saved_recognizer import WEIGHTS, ModelCard, load_card, load_model
-from vidda.video import probe, read
 
 if TYPE_CHECKING:
     from onnxruntime import InferenceSession
@@ -62,7 +59,7 @@ class Logits(nn.Module):
         self.model = model
 
     def forward(self, video: torch.Tensor) -> torch.Tensor:
-        """Return logits (B, K) of clips (B, C, T, H, W)."""
+        """Return logits (B, K) of a batch of inputs, such as clips (B, C, T, H, W)."""
         logits: torch.Tensor = self.model(video).logits
         return logits
 
@@ -89,7 +86,8 @@ def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
     model = Logits(load_model(config.model)[0]).eval()
     shape = tuple(real.shape[1:])
     with atomic(out) as temporary:
-        export(model, shape, metadata(card, shape, sha256(folder / WEIGHTS)), temporary)
+        facts = metadata(card, shape, sha256(folder / WEIGHTS))
+        export(model, shape, facts, temporary, card.model.clip_input().name)
         session = _session(temporary)
         difference = compare(model, session, real)
         speed = _speed_line(model, session, real[:1])
@@ -100,11 +98,16 @@ def run(config: ExportConfig, *, dry_run: bool, resume: bool) -> int:
 
 
 def export(
-    model: nn.Module, shape: tuple[int, ...], properties: dict[str, str], file: Path
+    model: nn.Module,
+    shape: tuple[int, ...],
+    properties: dict[str, str],
+    file: Path,
+    name: str = "video",
 ) -> None:
     """Write a model as ONNX; raises ViddaError when one of its operations has no ONNX form.
 
-    shape: of one clip, (C, T, H, W). properties: the file's metadata. file: path to write.
+    shape: of one clip's input, such as (C, T, H, W). properties: the file's metadata. file: path to
+    write. name: of the input.
     """
     clips = torch.zeros(TRACED, *shape)
     try:
@@ -113,7 +116,7 @@ def export(
                 model,
                 (clips,),
                 dynamo=True,
-                input_names=["video"],
+                input_names=[name],
                 output_names=["logits"],
                 dynamic_shapes=({0: torch.export.Dim("batch")},),
                 verbose=False,
@@ -129,8 +132,8 @@ def export(
 def compare(model: nn.Module, session: "InferenceSession", real: torch.Tensor) -> float:
     """Return the largest difference of a logit from PyTorch's, on random and real clips.
 
-    real: (V, C, T, H, W). Raises ViddaError when it is above 1e-4, or the file does not accept
-    batches of other sizes.
+    real: inputs of V views, such as (V, C, T, H, W). Raises ViddaError when it is above 1e-4, or
+    the file does not accept batches of other sizes.
     """
     generator = torch.Generator().manual_seed(0)
     inputs = [torch.randn(n, *real.shape[1:], generator=generator) for n in COMPARED]
@@ -151,17 +154,13 @@ def compare(model: nn.Module, session: "InferenceSession", real: torch.Tensor) -
 def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str, str]:
     """Return the facts that a program needs to prepare the model's input, as JSON by name.
 
-    shape: of one clip, (C, T, H, W). weights: SHA-256 of the checkpoint's weights.
+    shape: of one clip's input. weights: SHA-256 of the checkpoint's weights.
     """
-    mean, deviation = NORMALIZATIONS[card.transform.normalize]
     facts: dict[str, Any] = {
         "classes": card.classes,
         "input": ["batch", *shape],
-        "layout": "batch, RGB channel, frame, row, column; (value / 255 - mean) / deviation",
-        "mean": mean,
-        "deviation": deviation,
+        **card.model.clip_input().facts(card.transform),
         "sampling": card.sampling.model_dump(mode="json"),
-        "transform": card.transform.model_dump(mode="json"),
         "model": card.model.name,
         "weights_sha256": weights,
         "vidda": vidda.__version__,
@@ -170,21 +169,15 @@ def metadata(card: ModelCard, shape: tuple[int, ...], weights: str) -> dict[str,
 
 
 def real_views(card: ModelCard, clip: Path | None) -> torch.Tensor:
-    """Return the views of one clip as the model takes them, (V, C, T, H, W).
+    """Return the views of one clip as the model takes them, such as (V, C, T, H, W).
 
     clip: a video, or None for a rendered clip of MiniRoCoG.
     """
-    rng = clip_rng(0, 0, "export", "frames")
+    clip_input, sampling, transform = card.model.clip_input(), card.sampling, card.transform
     if clip is None:
-        scene = plans(0, Sizes(1, 1, 1, 1), FACTORS)[-1].scene
-        frames = render(scene, 16, 8.0, max(64, card.transform.size)).frames
-        windows = [frames[numbers] for numbers in card.sampling.pick(len(frames), rng)]
-    else:
-        numbers = card.sampling.pick(probe(clip).frames, rng)
-        read_size = card.transform.read_size
-        windows = [read(clip, window, read_size) for window in numbers]
-    make = ClipTransform(card.transform)
-    return torch.cat([make(window, rng) for window in windows])
+        return clip_input.example(sampling, transform)
+    views = clip_input.dataset(find_clips(clip), sampling, transform)[0].video
+    return views if views.ndim > len(clip_input.shape(sampling, transform)) else views[None]
 
 
 def _session(file: Path) -> "InferenceSession":
@@ -199,7 +192,7 @@ def _run_onnx(session: "InferenceSession", clips: torch.Tensor) -> np.ndarray:
     from onnxruntime.capi.onnxruntime_pybind11_state import InvalidArgument
 
     try:
-        return np.asarray(session.run(["logits"], {"video": clips.numpy()})[0])
+        return np.asarray(session.run(["logits"], {session.get_inputs()[0].name: clips.numpy()})[0])
     except InvalidArgument as error:
         reason = " ".join(str(error).split())
         raise ViddaError(

@@ -14,7 +14,7 @@ from vidda.data.loader import ClipLoader
 from vidda.device import Precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.progress import meter
-from vidda.recognize.recognizer import Output
+from vidda.recognize.recognizer import Output, Recognizer
 
 
 class Outputs(NamedTuple):
@@ -62,10 +62,12 @@ def infer_batch(
 ) -> Output:
     """Return logits (B, K) and features (B, D) of a batch of clips, float32 on the CPU.
 
-    video: (B, C, T, H, W), or (B, V, C, T, H, W) with V views of each clip. Views are averaged:
-    features as they are, logits as probabilities, of whose mean the logits are the logarithm.
+    video: (B, C, T, H, W), or (B, V, C, T, H, W) with V views of each clip; of clips of another
+    shape where the recognizer's `clip_dims` says so. Views are averaged: features as they are,
+    logits as probabilities, of whose mean the logits are the logarithm.
     """
-    several = video.ndim == 6
+    # What is no recognizer takes stored states, of one view each.
+    several = isinstance(model, Recognizer) and video.ndim == model.clip_dims + 2
     on_device = video.to(device, non_blocking=True)
     with torch.autocast(device.type, torch_dtype(precision), enabled=precision != "fp32"):
         out = model(rearrange(on_device, "b v ... -> (b v) ...") if several else on_device)

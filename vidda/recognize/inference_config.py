@@ -7,12 +7,14 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.dataset import ClipDataset
+from vidda.control.pose import PoseConfig
 from vidda.data.frame_sampling import FrameSamplingConfig, ViewsSampling
 from vidda.data.loader import ClipLoader
 from vidda.data.transforms import CenterCrop, ThreeCrops, TransformConfig
 from vidda.device import Precision, torch_device
 from vidda.errors import ViddaError
+from vidda.recognize.clip_input import ClipInput
+from vidda.recognize.pose_transformer import PoseTransformerConfig
 from vidda.recognize.saved_recognizer import ModelCard
 from vidda.types import Manifest
 
@@ -41,7 +43,13 @@ class InferenceConfig(Config):
     )
     batch_size: int = Field(default=16, ge=1, description="views in a forward pass")
     workers: int = Field(default=2, ge=0, description="processes that decode; 0: the main process")
-    cache: Path | None = Field(default=None, description="folder for decoded frames")
+    cache: Path | None = Field(
+        default=None, description="folder for decoded frames and estimated poses"
+    )
+    poses: PoseConfig | None = Field(
+        default=None,
+        description="source of the poses for a recognizer of poses; null: as in model.yaml",
+    )
 
     def sampling(self, card: ModelCard) -> FrameSamplingConfig:
         """Return how frames are sampled; raises ViddaError when `clips` needs a stride and there is
@@ -63,8 +71,23 @@ class InferenceConfig(Config):
         """Return the transform of the frames."""
         if self.crops is None:
             return card.transform
+        if not card.model.clip_input().pixels:
+            raise ViddaError(
+                f"crops={self.crops}: {card.model.name} takes poses, which are not cropped; leave"
+                " it out"
+            )
         crop = ThreeCrops() if self.crops == 3 else CenterCrop()
         return card.transform.model_copy(update={"crop": crop})
+
+    def clip_input(self, card: ModelCard) -> ClipInput:
+        """Return how videos become the model's inputs; raises ViddaError where `poses` does not fit
+        it.
+        """
+        if self.poses is None:
+            return card.model.clip_input()
+        if not isinstance(card.model, PoseTransformerConfig):
+            raise ViddaError(f"poses: {card.model.name} takes frames, not poses; leave it out")
+        return card.model.model_copy(update={"poses": self.poses}).clip_input()
 
     def views(self, card: ModelCard) -> int:
         """Return the number of views of a clip that are averaged."""
@@ -79,9 +102,17 @@ class InferenceConfig(Config):
 
         on_error: "error" raises VideoError at a clip that cannot be read, "skip" leaves it out.
         """
-        dataset = ClipDataset(manifest, self.sampling(card), self.transform(card), cache=self.cache)
+        clip_input = self.clip_input(card)
+        dataset = clip_input.dataset(
+            manifest,
+            self.sampling(card),
+            self.transform(card),
+            cache=self.cache,
+            on_error=on_error,
+        )
         clips = max(1, self.batch_size // self.views(card))
-        return ClipLoader(dataset, clips, workers=self.workers, on_error=on_error)
+        workers = self.workers if clip_input.pixels else 0
+        return ClipLoader(dataset, clips, workers=workers, on_error=on_error)
 
     def torch_device(self) -> torch.device:
         """Return the device; raises ViddaError when this machine does not have it."""

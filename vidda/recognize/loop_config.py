@@ -12,12 +12,12 @@ from pydantic import Field
 from torch import nn
 
 from vidda.config import Config, Count
-from vidda.data.dataset import ClipDataset
 from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.loader import ClipLoader, Order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
 from vidda.device import Precision
 from vidda.errors import ViddaError
+from vidda.recognize.clip_input import ClipInput, Use
 from vidda.recognize.loop import LoopModules, LoopSchedule, ema_copy
 from vidda.recognize.method import Method
 from vidda.recognize.optim import (
@@ -68,7 +68,9 @@ class LoopConfig(Config):
         0, ge=0, description="seed of initial weights, clip order, sampling and augmentation"
     )
     workers: int = Field(2, ge=0, description="processes that decode, for each training process")
-    cache: Path | None = Field(None, description="folder for decoded frames; null: no cache")
+    cache: Path | None = Field(
+        None, description="folder for decoded frames and estimated poses; null: no cache"
+    )
     on_error: Literal["error", "skip"] = Field(
         "error", description="stop at a clip that cannot be read, or skip it"
     )
@@ -189,20 +191,30 @@ class LoopConfig(Config):
         )
 
     def training_loader(
-        self, manifest: Manifest, order: Order, accelerator: Accelerator, repeats: int = 1
+        self,
+        manifest: Manifest,
+        order: Order,
+        accelerator: Accelerator,
+        repeats: int = 1,
+        *,
+        clip_input: ClipInput,
+        use: Use = "source",
     ) -> ClipLoader:
         """Return this process's share of each training batch.
 
+        clip_input: of the model. use: whether the clips are the labeled source's or the target's.
         order: item numbers of the whole epoch, over all processes, see `ClipDataset`; those after
         the last full batch are dropped. repeats: times that each clip is in a batch.
         """
-        dataset = ClipDataset(
+        dataset = clip_input.dataset(
             manifest,
             self.sampling,
             self.transform,
+            use=use,
             seed=self.seed,
             cache=self.cache,
             repeats=repeats,
+            on_error=self.on_error,
         )
         rank, world, size = accelerator.process_index, accelerator.num_processes, self.batch_size
 

@@ -141,7 +141,7 @@ def _predict_windows(config: PredictConfig, clips: Manifest) -> tuple[list[Predi
         path = inside(clips.root, clip.path)
         try:
             spans = _spans(config, path)
-            found = predictor.predict_windows(path, spans)
+            found = predictor.predict_windows(clip, clips.root, spans)
             require_finite(found.probabilities, [clip.id] * len(spans), str(config.model))
         except VideoError as error:
             print(f"skipped clip {clip.id!r}: {error}", file=sys.stderr, flush=True)

@@ -1,26 +1,24 @@
 """A trained recognizer that predicts videos: of `vidda predict`, and to be called from Python."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
-import torch
 from scipy.special import softmax
 
 from vidda.config import load as load_config
 from vidda.data.choose_clips import find_clips
-from vidda.data.frame_sampling import clip_rng
-from vidda.data.transforms import ClipTransform
 from vidda.device import Precision
+from vidda.files import inside
 from vidda.recognize.infer import infer, infer_batch, require_finite
 from vidda.recognize.inference_config import InferenceConfig
 from vidda.recognize.saved_recognizer import load_model
 from vidda.recognize.timeline import Timeline, predict_windows
-from vidda.types import Manifest
-from vidda.video import require_frames, resize
+from vidda.types import ClipRecord, Manifest
+from vidda.video import require_frames
 
 Video = np.ndarray | Path | str
 """Frames (T, H, W, 3) uint8 RGB, or the path of a video, of a folder of videos or of a manifest."""
@@ -64,6 +62,7 @@ class Predictor:
         loaded, self.card = load_model(model)
         self._sampling = settings.sampling(self.card)
         self._transform = settings.transform(self.card)
+        self._input = settings.clip_input(self.card)
         size = self._transform.size
         self.card.model.check_input(self._sampling.frames, size, size)
         self._model, self._settings = loaded.to(self.device), settings
@@ -112,36 +111,32 @@ class Predictor:
         logits = found.logits.numpy() if found.ids else np.zeros((0, len(self.classes)), np.float32)
         return self._checked(found.ids, logits)
 
-    def predict_windows(self, path: Path, spans: np.ndarray) -> Timeline:
+    def predict_windows(self, clip: ClipRecord, root: Path, spans: np.ndarray) -> Timeline:
         """Return the predictions for windows of a video, and show the progress.
 
-        path: of the video. spans: (W, 2) int64, first frame of each window and the one after its
-        last; see `vidda.recognize.timeline.sliding_windows`. Raises VideoError where the video
-        cannot be read.
+        clip, root: the video, and its manifest's root. spans: (W, 2) int64, first frame of each
+        window and the one after its last; see `vidda.recognize.timeline.sliding_windows`. Raises
+        VideoError where the video cannot be read.
         """
         settings = self._settings
         batch = max(1, settings.batch_size // settings.views(self.card))
         return predict_windows(
             self._model,
-            path,
+            inside(root, clip.path),
             spans,
-            self._sampling,
-            self._transform,
+            self._input.windows(clip, root, spans, self._sampling, self._transform),
             self.device,
             settings.precision,
             batch,
         )
 
     def _predict_frames(self, frames: np.ndarray, name: str) -> ClipPredictions:
-        """Return the prediction for frames, sampled and transformed as `ClipDataset` does a file's.
+        """Return the prediction for frames, which become inputs as a file's do.
 
         frames: (T, H, W, 3) uint8 RGB. name: the clip's id.
         """
         require_frames(frames, f"clip {name}")
-        numbers = self._sampling.pick(len(frames), clip_rng(0, 0, name, "frames"))
-        transform, rng = ClipTransform(self._transform), clip_rng(0, 0, name, "transform")
-        windows = [resize(frames[window], self._transform.read_size) for window in numbers]
-        views = torch.cat([transform(window, rng) for window in windows])
+        views = self._input.of_frames(frames, name, self._sampling, self._transform)
         video = views if len(views) == 1 else views[None]
         output = infer_batch(self._model, video, self.device, self._settings.precision)
         return self._checked((name,), output.logits.numpy())
@@ -161,6 +156,7 @@ def load(
     crops: Literal[1, 3] | None = None,
     batch_size: int = 16,
     workers: int = 0,
+    poses: Mapping[str, Any] | None = None,
 ) -> Predictor:
     """Load a trained recognizer.
 
@@ -169,7 +165,8 @@ def load(
     crops: temporal windows over a clip, frames between those of a window, square crops; None for
     those the model was trained to be tested with. batch_size: views in a forward pass. workers:
     processes that decode videos; 0 decodes in this one, and more need the caller's script to be
-    importable, as for torch's DataLoader.
+    importable, as for torch's DataLoader. poses: keys of the source of the poses, for a recognizer
+    of poses, such as `{"name": "sidecar"}`; None for the one it was trained to be tested with.
 
     Raises ViddaError, a line for each mistake, where there is no such model or device. Other models
     of the Hugging Face hub are no trained recognizers of one's own classes: they are what a
@@ -183,6 +180,7 @@ def load(
         "crops": crops,
         "batch_size": batch_size,
         "workers": workers,
+        "poses": poses,
     }
     settings = load_config(
         InferenceConfig, None, [f"{key}={json.dumps(value)}" for key, value in keys.items()]

@@ -12,6 +12,7 @@ from torch import nn
 from vidda.data import load_manifest
 from vidda.data.join_manifests import join_manifests
 from vidda.errors import ViddaError
+from vidda.recognize.clip_input import FrameInput
 from vidda.recognize.feed import Feed
 from vidda.recognize.loop import train
 from vidda.recognize.loop_config import LoopConfig
@@ -82,6 +83,7 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
             manifest,
             lambda epoch: np.random.default_rng([config.seed, epoch]).permutation(len(manifest)),
             accelerator,
+            clip_input=FrameInput(),
         )
         train(
             folder,

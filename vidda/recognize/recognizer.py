@@ -1,12 +1,13 @@
 """The interface of recognizers: features of a clip, and one linear layer that classifies them."""
 
 from abc import abstractmethod
-from typing import NamedTuple, Self
+from typing import ClassVar, NamedTuple, Self
 
 import torch
 from torch import nn
 
 from vidda.config import Config
+from vidda.recognize.clip_input import ClipInput, FrameInput
 
 
 class Output(NamedTuple):
@@ -24,11 +25,13 @@ class Recognizer(nn.Module):
 
     classifier: that last layer; its weight is (K, D). stages: prefixes of the names of the
     parameters, from the input to the head, one per depth. Parameters without one of these prefixes
-    belong to the head.
+    belong to the head. clip_dims: dimensions of a clip's input; a batch has one more, and a batch
+    of several views of each clip two.
     """
 
     classifier: nn.Linear
     stages: tuple[str, ...]
+    clip_dims: ClassVar[int] = 4
 
     def features(self, video: torch.Tensor) -> torch.Tensor:
         """Return the input of the classifier for each clip, (B, D); in training, dropout has been
@@ -86,6 +89,10 @@ class RecognizerConfig(Config):
         By default all fit; `vidda.recognize.clip_requirements.ClipRequirements` checks the usual
         limits.
         """
+
+    def clip_input(self) -> ClipInput:
+        """Return how videos become the recognizer's inputs; by default as frames."""
+        return FrameInput()
 
     def without_weights(self) -> Self:
         """Return the same architecture without what it begins with: a checkpoint has its weights.

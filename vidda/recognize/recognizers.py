@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from vidda.plugins import union
 from vidda.recognize.biconvlstm import BiConvLstmConfig
+from vidda.recognize.pose_transformer import PoseTransformerConfig
 from vidda.recognize.pytorchvideo_video import PytorchvideoVideoConfig
 from vidda.recognize.recognizer import RecognizerConfig
 from vidda.recognize.swin_image import SwinImageConfig
@@ -26,4 +27,5 @@ else:
         PytorchvideoVideoConfig,
         SwinImageConfig,
         TimmFramesConfig,
+        PoseTransformerConfig,
     )

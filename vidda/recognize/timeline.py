@@ -1,4 +1,4 @@
-"""Predictions in a window that slides over a long video, which is decoded in one pass."""
+"""Predictions in a window that slides over a long video."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,12 +10,10 @@ import torch
 from scipy.special import softmax
 from torch import nn
 
-from vidda.data.frame_sampling import FrameSamplingConfig, clip_rng
-from vidda.data.transforms import ClipTransform, TransformConfig
 from vidda.device import Precision
 from vidda.progress import track
 from vidda.recognize.infer import infer_batch
-from vidda.video import probe, stream
+from vidda.video import probe
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,42 +43,11 @@ def sliding_windows(frames: int, length: int, step: int) -> np.ndarray:
     return np.array(starts)[:, None] + [0, length]
 
 
-def window_clips(
-    path: Path, spans: np.ndarray, sampling: FrameSamplingConfig, transform: TransformConfig
-) -> Iterator[torch.Tensor]:
-    """Yield the clip of each window of a video, (V, C, T, H, W) for V views.
-
-    path: of the video. spans: (W, 2) int64, first frame of each window and the one after its last.
-    sampling: picks the frames of a window. transform: applied to them. The video is decoded once,
-    and only frames that a window still needs are kept.
-    """
-    numbers = [
-        first + sampling.pick(end - first, clip_rng(0, 0, f"{first}", "frames"))
-        for first, end in spans.tolist()
-    ]
-    last_use = {int(n): w for w, wanted in enumerate(numbers) for n in np.unique(wanted)}
-    make = ClipTransform(transform)
-    kept: dict[int, np.ndarray] = {}
-    window = 0
-    for number, frame in enumerate(stream(path, transform.read_size)):
-        if number in last_use:
-            kept[number] = frame
-        while window < len(spans) and number >= numbers[window].max():
-            rng = clip_rng(0, 0, f"{spans[window, 0]}", "transform")
-            views = [make(np.stack([kept[n] for n in ns]), rng) for ns in numbers[window].tolist()]
-            yield torch.cat(views)
-            kept = {n: frame for n, frame in kept.items() if last_use[n] > window}
-            window += 1
-        if window == len(spans):
-            break
-
-
 def predict_windows(
     model: nn.Module,
     path: Path,
     spans: np.ndarray,
-    sampling: FrameSamplingConfig,
-    transform: TransformConfig,
+    clips: Iterator[torch.Tensor],
     device: torch.device,
     precision: Precision,
     batch_size: int,
@@ -88,11 +55,10 @@ def predict_windows(
     """Return a model's predictions for the windows of a video, and show the progress.
 
     path: of the video. spans: (W, 2) int64, first frame of each window and the one after its last.
-    sampling: picks the frames of a window. transform: applied to them. batch_size: windows in a
-    forward pass.
+    clips: views of each window, (V, ...), see `ClipInput.windows`. batch_size: windows in a forward
+    pass.
     """
     model.eval()
-    clips = window_clips(path, spans, sampling, transform)
     tracked = track(clips, label=path.name, total=len(spans), unit="windows")
     logits = [
         infer_batch(model, torch.stack(batch), device, precision).logits

@@ -58,6 +58,7 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
             lambda epoch: data.order(config, epoch),
             accelerator,
             config.repeats,
+            clip_input=config.model.clip_input(),
         )
         method = supervised(config, model.classes)
         TrainingRun(config, data, accelerator, model, folder, steps, method, Feed(loader)).run()
@@ -120,9 +121,23 @@ def config_problems(config: TrainConfig, processes: int = 1) -> list[str]:
         found.append(
             f"weights: {len(config.weights)} for {len(config.train)} manifests; give one for each"
         )
+    if not config.model.clip_input().pixels:
+        found += _pixel_problems(config)
     for sampling in (config.sampling, config.test_sampling):
         try:
             config.model.check_input(sampling.frames, config.transform.size, config.transform.size)
         except ViddaError as error:
             found += str(error).splitlines()
+    return found
+
+
+def _pixel_problems(config: TrainConfig) -> list[str]:
+    """Return a line for each key that changes pixels, for a recognizer that takes poses."""
+    name, found = config.model.name, []
+    if config.transform != TrainConfig.model_fields["transform"].default:
+        found.append(
+            f"transform: {name} takes poses, not pixels; leave it out (model.augment changes poses)"
+        )
+    if config.mixup or config.cutmix:
+        found.append(f"mixup, cutmix: {name} takes poses, which do not mix; set both to 0")
     return found

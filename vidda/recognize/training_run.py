@@ -12,7 +12,6 @@ from accelerate.utils import gather_object
 from torch import nn
 from torch.nn import functional as F
 
-from vidda.data.dataset import ClipDataset
 from vidda.data.loader import ClipLoader
 from vidda.data.saved_predictions import load_predictions, save_predictions
 from vidda.errors import ViddaError
@@ -176,12 +175,15 @@ class TrainingRun(Generic[C]):
     def _test_loader(self, manifest: Manifest) -> ClipLoader:
         c = self.config
         rank, world = self.accelerator.process_index, self.accelerator.num_processes
-        dataset = ClipDataset(manifest, c.test_sampling, c.test_transform, cache=c.cache)
+        clip_input = c.model.clip_input()
+        dataset = clip_input.dataset(
+            manifest, c.test_sampling, c.test_transform, cache=c.cache, on_error=c.on_error
+        )
         return ClipLoader(
             dataset,
             max(1, c.batch_size // world),
             order=lambda epoch: np.arange(len(manifest))[rank::world],
-            workers=c.workers,
+            workers=c.workers if clip_input.pixels else 0,
             on_error=c.on_error,
         )
 
