@@ -14,7 +14,7 @@ from tests.recognize.stick_figures import CLASSES, write_figures
 from tests.recognize.test_train import assert_same_run, metrics
 from tests.sidecars import rendered, write_clip
 from vidda.cli import main
-from vidda.control.controls import Smoothing
+from vidda.control.control_config import Smoothing
 from vidda.control.mmpose_estimator import MMPoseConfig
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.data.saved_predictions import load_predictions

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from vidda.control.controls import Smoothing
+from vidda.control.control_config import Smoothing
 from vidda.control.keypoints import JOINTS, known_joints
 from vidda.control.pose import PoseConfig
 from vidda.control.sidecar_poses import VISIBLE

@@ -11,7 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from vidda.control.array_cache import ArrayCache
-from vidda.control.controls import Smoothing, config_identity
+from vidda.control.cache_keys import config_identity
+from vidda.control.control_config import Smoothing
 from vidda.control.keypoints import NobodyError, Pose, empty_pose
 from vidda.control.pose import PoseConfig, PoseSource
 from vidda.control.sidecar_poses import SidecarPosesConfig

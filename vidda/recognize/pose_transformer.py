@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from torch import nn
 
 from vidda.config import Count
-from vidda.control.controls import Smoothing
+from vidda.control.control_config import Smoothing
 from vidda.control.keypoints import JOINTS, THRESHOLD
 from vidda.control.pose import PoseConfig
 from vidda.control.sidecar_poses import SidecarPosesConfig

@@ -13,7 +13,7 @@ import torch
 
 from vidda.config import Config
 from vidda.control.clip_flow import FlowTarget
-from vidda.control.controls import ControlConfig
+from vidda.control.control_config import ControlConfig
 from vidda.plugins import union
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.stable_diffusion import StableDiffusionConfig

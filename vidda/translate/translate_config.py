@@ -7,7 +7,7 @@ from pydantic import Field, field_validator
 
 from vidda.camera.target import CameraConfig
 from vidda.config import Config, Count
-from vidda.control.controls import ControlConfig
+from vidda.control.control_config import ControlConfig
 from vidda.control.pose import PoseConfig
 from vidda.translate.backbone import BackboneConfig, StableDiffusionConfig
 from vidda.translate.frame_choice import AllFrames, FrameChoice

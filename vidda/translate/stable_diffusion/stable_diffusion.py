@@ -11,7 +11,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.control.cache_keys import config_identity
 from vidda.control.clip_flow import FlowTarget
-from vidda.control.controls import ControlConfig
+from vidda.control.control_config import ControlConfig
 from vidda.device import Precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
