@@ -7,9 +7,9 @@ from pydantic import ValidationError
 
 from tests.recognize.stick_figures import figure
 from vidda.control.keypoints import JOINTS
-from vidda.mini.body import joints
-from vidda.mini.clip import FACTORS, _arms, _posture, draw_style, render
+from vidda.mini.clip import FACTORS
 from vidda.mini.layout import Sizes, plans
+from vidda.mini.staging import find_joints
 from vidda.recognize.pose_augmentation import PoseAugmentation, RandomCameras, view_joints
 from vidda.recognize.pose_input import PoseView
 from vidda.recognize.pose_normalization import HIPS, SHOULDERS, body_size, normalize_pose
@@ -85,15 +85,9 @@ def test_a_camera_sees_what_the_renderers_does(number: int) -> None:
     """Synthetic clips, whose cameras do not shake: the sidecar's joints from those in 3-D."""
     scene = plans(0, Sizes(1, 1, 1, 1), FACTORS)[number].scene
     assert not scene.factors and not scene.viewpoint.orbit
-    clip = render(scene, 3, 8.0, 48)
-    rng = np.random.default_rng(scene.seed)
-    style = draw_style(rng, scene, 3 / 8.0)
-    moments = np.arange(3) / 8.0
-    posture = _posture(rng, scene, moments)
-    points = joints(scene.person.body, posture, _arms(rng, scene, moments, style))
-    world = np.stack([points[name] for name in JOINTS], axis=1)
+    keypoints, world = find_joints(scene, 3, 8.0, 48)
     ours = normalize_pose(view_joints(world, scene.viewpoint), ALL)
-    theirs = normalize_pose(clip.keypoints[..., :2], ALL)
+    theirs = normalize_pose(keypoints[..., :2], ALL)
     # Ours is aimed at the hips, which turns it by less than a degree.
     np.testing.assert_allclose(ours, theirs, atol=0.02)
 
