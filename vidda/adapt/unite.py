@@ -10,6 +10,7 @@ from torch import nn
 from vidda.adapt.joint import MethodSettings, joint_forward
 from vidda.adapt.losses.consistency import feature_distance, match_or_conf, weighted_cross_entropy
 from vidda.adapt.masking import Block, MaskingConfig, Ratio, mask_blocks
+from vidda.recognize.freezing import set_training_mode
 from vidda.recognize.loop import ema_copy
 from vidda.recognize.method import Method, SourceBatch, Supervised, TargetBatch, Terms
 from vidda.recognize.recognizer import Recognizer
@@ -85,7 +86,7 @@ class Unite(Method):
             by_teacher = teacher.eval()(target.inputs)
             model.eval()
             own = model(target.inputs).logits.float()
-            model.train()
+            set_training_mode(model)
         labels, used = match_or_conf(own, by_teacher.logits.float(), c.threshold)
         weight = used * own.softmax(1).max(1).values
         video, wanted = self.supervised.mixed(source)

@@ -28,3 +28,16 @@ def freeze(model: nn.Module, patterns: Sequence[str]) -> int:
     if not any(parameter.requires_grad for parameter in model.parameters()):
         raise ViddaError("freeze: no parameter is left to train; freeze fewer")
     return sum(p.numel() for p in model.parameters() if not p.requires_grad)
+
+
+def set_training_mode(model: nn.Module) -> None:
+    """Set a model to training mode, but frozen batch normalizations to evaluation mode.
+
+    Else their running statistics would follow the training clips, and features that are said to be
+    frozen would change.
+    """
+    model.train()
+    for module in model.modules():
+        weights = list(module.parameters(recurse=False))
+        if isinstance(module, nn.modules.batchnorm._BatchNorm) and weights:
+            module.train(any(weight.requires_grad for weight in weights))

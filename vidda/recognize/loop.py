@@ -22,6 +22,7 @@ from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 from vidda.errors import ViddaError
 from vidda.progress import meter
 from vidda.recognize.feed import BatchPair, Feed
+from vidda.recognize.freezing import set_training_mode
 from vidda.recognize.infer import Outputs
 from vidda.recognize.method import Method
 from vidda.recognize.optim import ScheduleConfig, set_learning_rate
@@ -166,7 +167,7 @@ def _step(
     figures.
     """
     accelerator = modules.accelerator
-    modules.prepared.train()
+    set_training_mode(modules.prepared)
     draws = np.random.default_rng([seed, step, accelerator.process_index])
     torch.manual_seed(int(draws.integers(2**63)))
     epochs_done = step / schedule.steps_per_epoch
