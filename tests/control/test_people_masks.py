@@ -73,8 +73,9 @@ def test_maps_of_a_sidecar_are_read_again_each_time(tmp_path: Path) -> None:
 
 
 def test_a_skeleton_needs_poses() -> None:
-    with pytest.raises(ValueError, match="skeleton is drawn from poses, and pose is null"):
-        ControlConfig(mask=SkeletonMasksConfig())
+    config = ControlConfig(mask=SkeletonMasksConfig())
+    with pytest.raises(ViddaError, match="skeleton is drawn from poses, and pose is null"):
+        ControlReader(config, None)
 
 
 def test_estimated_masks_are_those_of_vidda_mask(tmp_path: Path) -> None:

@@ -1,16 +1,15 @@
 """The config of a clip's controls."""
 
 from collections.abc import Iterator
-from typing import Self
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import Field, field_validator
 
 from vidda.config import Config
 from vidda.control.depth_maps import DepthControlConfig
 from vidda.control.edges import CannyEdges, EdgeConfig
 from vidda.control.flow import DisConfig, FlowConfig
 from vidda.control.keypoints import THRESHOLD
-from vidda.control.people_masks import PeopleMaskConfig, SkeletonMasksConfig
+from vidda.control.people_masks import PeopleMaskConfig
 from vidda.control.pose import PoseConfig
 from vidda.control.segmentation_maps import SegmentationConfig
 from vidda.sidecar import DEPTH_ARRAYS
@@ -78,14 +77,6 @@ class ControlConfig(Config):
         gt=0,
         description="line width of the skeletons, relative to those that models were trained on",
     )
-
-    @model_validator(mode="after")
-    def _has_skeletons(self) -> Self:
-        if isinstance(self.mask, SkeletonMasksConfig) and self.pose is None:
-            raise ValueError(
-                "mask.name skeleton is drawn from poses, and pose is null; choose pose.name"
-            )
-        return self
 
     @property
     def from_sidecars(self) -> tuple[str, ...]:

@@ -105,7 +105,8 @@ class ControlReader:
 
     config: the controls. cache: a folder that several processes and runs may share, or None. flows:
     frames that optical flow points to, where the config has flow. Models are loaded when a clip
-    first needs them. Raises ViddaError where the cache cannot be written.
+    first needs them. Raises ViddaError where the cache cannot be written, and where skeletons are
+    to be drawn without poses.
     """
 
     def __init__(
@@ -114,6 +115,10 @@ class ControlReader:
         cache: Path | None,
         flows: Collection[FlowTarget] = ("previous", "anchor"),
     ) -> None:
+        if isinstance(config.mask, SkeletonMasksConfig) and config.pose is None:
+            raise ViddaError(
+                "mask.name skeleton is drawn from poses, and pose is null; choose pose.name"
+            )
         self.config = config
         self._targets = flows if config.flow is not None else ()
         self._cache = None if cache is None else ArrayCache(cache)
