@@ -16,7 +16,7 @@ from vidda.overrides import apply
 from vidda.schema import default_of, models_in, step_into, tag
 
 Case = tuple[tuple[str, ...], dict[str, Any], type[BaseModel], list[type[BaseModel]]]
-GIVEN = {"evaluate": {"epochs": "runs/x", "manifest": "x.csv"}}
+GIVEN = {"evaluate": {"model": "runs/x", "manifest": "x.csv"}}
 """Keys of commands that need one of several keys."""
 ITEM = {"[]": ("0",), ".NAME": ("x",), "": ()}
 
