@@ -1,5 +1,6 @@
 """The stages of a job: shared where they can be, alike but for the data, checked all at once."""
 
+from copy import deepcopy
 from pathlib import Path
 from typing import Any
 
@@ -444,6 +445,11 @@ def test_a_recognizer_may_have_its_own_arms_and_augmentation(tmp_path: Path) -> 
     (table,) = [one.config for one in named(plan, "evaluate") if one.title == "evaluate poses"]
     assert isinstance(table, EvaluateConfig) and table.transfer is not None
     assert [row.name for row in table.transfer.rows] == ["source only", "augmented"]
+    only = deepcopy(content)
+    only["recognizers"] = {"poses": content["recognizers"]["poses"]}
+    plan = make_plan(loaded(only))
+    assert {stage.command for stage in plan.stages} == {"mini", "prepare", "train", "evaluate", "report"}
+    assert [line for line in plan.left_out if "no recognizer names it" in line]
     content["recognizers"]["poses"]["arms"] = ["sourceonly"]
     with pytest.raises(ViddaError, match=r"recognizers\.poses\.arms: 'sourceonly' is not one of"):
         make_plan(loaded(content))

@@ -134,7 +134,12 @@ class _Planner:
     def _wanted(self) -> dict[str, dict[str, TrainingStage]]:
         """Return the training of each arm and task; arms that cannot be trained are left out."""
         wanted: dict[str, dict[str, TrainingStage]] = {}
+        every = tuple(self.config.arms)
+        asked = {arm for recipe in self.config.recognizers.values() for arm in recipe.arms or every}
         for name, arm in self.config.arms.items():
+            if name not in asked:
+                self.left_out.append(f"arm {name!r}: no recognizer names it in its arms")
+                continue
             found = {task: self._training(name, arm, task) for task in self.data.tasks}
             wanted[name] = {task: one for task, one in found.items() if one}
             if not wanted[name]:
