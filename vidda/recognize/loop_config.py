@@ -15,7 +15,7 @@ from vidda.config import Config, Count
 from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.loader import ClipLoader, Order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
-from vidda.device import Precision
+from vidda.device import Precision, open_accelerator
 from vidda.errors import ViddaError
 from vidda.recognize.clip_input import ClipInput, Use
 from vidda.recognize.loop import LoopModules, LoopSchedule, ema_copy
@@ -88,9 +88,7 @@ class LoopConfig(Config):
         """
         if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
             raise ViddaError("precision: fp16 needs a CUDA device; set bf16 or fp32")
-        return Accelerator(
-            mixed_precision=MIXED_PRECISION[self.precision], cpu=self.device == "cpu"
-        )
+        return open_accelerator(MIXED_PRECISION[self.precision], cpu=self.device == "cpu")
 
     def loop_schedule(self, steps: int, patience: int | None = None) -> LoopSchedule:
         """Return the schedule of the loop. steps: of the optimizer in an epoch. patience: see

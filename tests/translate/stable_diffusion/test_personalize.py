@@ -8,7 +8,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from accelerate.state import AcceleratorState
 from diffusers import AutoencoderKL, DDIMScheduler, DDPMScheduler, StableDiffusionPipeline
 
 from tests.translate.personalizing import (
@@ -173,16 +172,8 @@ def test_labels_change_nothing(base: Path, target: Path, tmp_path: Path) -> None
     assert (runs[0] / "metrics.jsonl").read_bytes() == (runs[1] / "metrics.jsonl").read_bytes()
 
 
-@pytest.fixture
-def other_precision() -> Any:
-    """accelerate keeps one precision per process."""
-    AcceleratorState._reset_state(reset_partial_state=True)
-    yield
-    AcceleratorState._reset_state(reset_partial_state=True)
-
-
 def test_velocities_at_zero_terminal_snr_in_bf16_with_every_choice_on(
-    target: Path, tmp_path: Path, other_precision: None
+    target: Path, tmp_path: Path
 ) -> None:
     base = velocity_base(tmp_path / "base")
     run = tmp_path / "run"

@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.device import Precision, torch_device
+from vidda.device import Precision, open_accelerator, torch_device
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
 from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
@@ -161,7 +161,7 @@ class PersonalizeConfig(Config):
         Raises ViddaError for fp16 without a GPU and for several processes.
         """
         self._check_precision()
-        accelerator = Accelerator(mixed_precision=MIXED[self.precision], cpu=self.device == "cpu")
+        accelerator = open_accelerator(MIXED[self.precision], cpu=self.device == "cpu")
         if accelerator.num_processes > 1:
             raise ViddaError(
                 f"personalize runs in one process, not in {accelerator.num_processes}; start it"
