@@ -50,12 +50,14 @@ def open_accelerator(mixed_precision: str, *, cpu: bool) -> "Accelerator":
     Accelerate keeps the first choice for the whole process and refuses another, as of a second
     training in a notebook; here the last choice counts.
     """
+    import torch
     from accelerate import Accelerator
     from accelerate.state import AcceleratorState
 
     if AcceleratorState._shared_state:
         state = AcceleratorState()
-        on_cpu = state.device.type == "cpu"
-        if state.num_processes == 1 and (state.mixed_precision != mixed_precision or on_cpu != cpu):
+        device = "cpu" if cpu or not torch.cuda.is_available() else "cuda"
+        kept = (state.mixed_precision, state.device.type)
+        if state.num_processes == 1 and kept != (mixed_precision, device):
             AcceleratorState._reset_state(reset_partial_state=True)
     return Accelerator(mixed_precision=mixed_precision, cpu=cpu)

@@ -56,6 +56,10 @@ REGIONS = ("background", "skin", "upper", "lower", "shoes", "hair")
 PERSON_REGIONS = ("background", "person")
 """Names of the regions in a mask of whole people."""
 
+UNKNOWN_MM = 65535
+"""Value of the array `depth` where the distance is not known, or is 65.535 m or more; what vidda
+reads takes 0 for it too."""
+
 DEPTH_ARRAYS = ("depth", "inverse_depth")
 """The arrays of depth: millimeters, and that without a unit, of which larger is nearer."""
 

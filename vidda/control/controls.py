@@ -26,7 +26,7 @@ from vidda.errors import ViddaError
 from vidda.progress import ReportProgress, ignore_progress, share_progress
 from vidda.types import ClipRecord
 
-CACHE_VERSION = 1
+CACHE_VERSION = 2
 """Version of what is computed; raising it makes old cache entries unused."""
 
 NEED_BOXES = ("pose", "mask")

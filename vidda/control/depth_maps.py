@@ -11,11 +11,8 @@ from vidda.config import Config
 from vidda.control.depth import DepthAnythingConfig, DepthEstimator
 from vidda.errors import ViddaError
 from vidda.progress import ReportProgress, ignore_progress
-from vidda.sidecar import DEPTH_ARRAYS, read_rows, require_one_of, sidecar_path
+from vidda.sidecar import DEPTH_ARRAYS, UNKNOWN_MM, read_rows, require_one_of, sidecar_path
 from vidda.types import ClipRecord
-
-UNKNOWN_MM = 65535
-"""Millimeters in a sidecar of a pixel whose depth is not known; 0 counts as not known too."""
 
 
 class SidecarDepthConfig(Config):

@@ -24,16 +24,12 @@ from vidda.data.sidecar_headers import read_headers
 from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import ReportProgress
-from vidda.sidecar import PERSON_REGIONS, open_sidecar, sidecar_path
+from vidda.sidecar import PERSON_REGIONS, UNKNOWN_MM, open_sidecar, sidecar_path
 from vidda.types import ClipRecord
 from vidda.video import VideoInfo
 
 FOUND_ARRAY = "found"
 """The array of a sidecar with the frames in which someone was found."""
-
-UNKNOWN_DEPTH = 65535
-"""Value of the array `depth` for pixels that are farther than 65.534 m, or whose distance is not
-known."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +103,7 @@ def _depth_row(depth: np.ndarray, dtype: np.dtype) -> np.ndarray:
         limit = float(np.finfo(np.float16).max)
         return np.clip(depth, -limit, limit).astype(dtype)
     millimeters = np.rint(np.where(np.isnan(depth), np.inf, depth) * 1000.0)
-    return np.clip(millimeters, 0, UNKNOWN_DEPTH).astype(dtype)
+    return np.clip(millimeters, 0, UNKNOWN_MM).astype(dtype)
 
 
 def _pose_arrays(joints: list[np.ndarray], info: VideoInfo, *, main: bool) -> dict[str, np.ndarray]:

@@ -92,8 +92,7 @@ def check_sidecars(
     """
     problems: list[Problem] = []
     unread: list[str] = []
-    # Only clips are read in threads: headers of arrays are parsed by `ast`, which in Python 3.11
-    # fails now and then in several threads.
+    # Only clips are read in threads: headers are parsed in Python, which threads do not speed up.
     with ThreadPoolExecutor(jobs) as pool:
         found = pool.map(partial(_probe, root), clips)
         tracked = track(found, label="check sidecars", total=len(clips), unit="clips")

@@ -8,6 +8,8 @@ from collections.abc import Callable
 
 import numpy as np
 
+from vidda.sidecar import UNKNOWN_MM
+
 VISIBILITIES = (0, 1, 2)
 
 SMALLEST_CLIP = 16
@@ -77,8 +79,8 @@ def check_scores(name: str, rows: np.ndarray, size: PixelSize) -> str | None:
 
 
 def check_depth(name: str, rows: np.ndarray, size: PixelSize) -> str | None:
-    """Return a fault of the first frame's depth, (1, H, W) uint16 mm, 65535 where not known."""
-    known = rows[rows < np.iinfo(np.uint16).max]
+    """Return a fault of the first frame's depth, (1, H, W) uint16 mm, see `UNKNOWN_MM`."""
+    known = rows[rows != UNKNOWN_MM]
     if known.size and known.max() < NEAREST_MM:
         return (
             f"{name} is {known.max()} at most in frame 0, not {NEAREST_MM} mm away; write"

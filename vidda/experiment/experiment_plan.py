@@ -134,8 +134,8 @@ class _Planner:
     def _wanted(self) -> dict[str, dict[str, TrainingStage]]:
         """Return the training of each arm and task; arms that cannot be trained are left out."""
         wanted: dict[str, dict[str, TrainingStage]] = {}
-        every = tuple(self.config.arms)
-        asked = {arm for recipe in self.config.recognizers.values() for arm in recipe.arms or every}
+        taken = [recipe.arms for recipe in self.config.recognizers.values()]
+        asked = {arm for arms in taken for arm in (self.config.arms if arms is None else arms)}
         for name, arm in self.config.arms.items():
             if name not in asked:
                 self.left_out.append(f"arm {name!r}: no recognizer names it in its arms")

@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 
 from vidda.control.array_cache import ArrayCache
-from vidda.control.cache_keys import config_identity
+from vidda.control.cache_keys import clip_identity, config_identity
 from vidda.control.control_config import Smoothing
-from vidda.control.keypoints import NobodyError, Pose, empty_pose
+from vidda.control.keypoints import JOINTS, NobodyError, Pose, empty_pose
 from vidda.control.pose import PoseConfig, PoseSource
 from vidda.control.sidecar_poses import SidecarPosesConfig
 from vidda.control.track import main_person, smooth_pose, track_people
@@ -155,7 +155,7 @@ class PoseReader:
                     " again with vidda mini, or set model.augment.cameras=null"
                 )
         world = read_rows(clip, root, WORLD_JOINTS, frames, None)
-        if world.shape[1:] != (17, 3):
+        if world.shape[1:] != (len(JOINTS), 3):
             raise ViddaError(
                 f"{path}: {WORLD_JOINTS} of shape {world.shape}, not (T, 17, 3); write x, y, z in"
                 " meters of COCO's 17 joints"
@@ -196,11 +196,9 @@ class PoseReader:
             return empty_pose(len(frames))
 
     def _key(self, clip: ClipRecord, root: Path, path: Path) -> str:
-        # Boxes may come from the manifest or the sidecar, so both are part of the key.
-        beside = sidecar_path(clip, root)
-        boxes = sha256(beside) if beside.is_file() else ""
+        boxes = clip_identity(clip, root, None)
         parts = (sha256(path), READER, config_identity(self._config), boxes, CACHE_VERSION)
-        return hashlib.sha256(repr((*parts, sorted(clip.meta.items()))).encode()).hexdigest()
+        return hashlib.sha256(repr(parts).encode()).hexdigest()
 
     @cached_property
     def _source(self) -> PoseSource:
