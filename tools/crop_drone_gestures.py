@@ -24,6 +24,7 @@ from PIL import Image
 
 from vidda import video
 from vidda.control.blazepose_networks import BlazePerson, BlazePoseNetworks
+from vidda.control.blazepose_people import follow_people
 from vidda.data.manifest import csv_line, write_csv
 from vidda.errors import ViddaError
 from vidda.files import atomic
@@ -35,6 +36,8 @@ SUFFIX = "_org.jpg"
 ID_LENGTH = 8
 SIZE = 160
 """Height and width of a crop, in pixels."""
+LOWEST_SCORE = 0.5
+"""Lowest score of a person, by the detector and in a crop."""
 CROP = 1.6
 """Side of a crop relative to the longer side of the box around the person."""
 
@@ -72,9 +75,10 @@ def crop_photos(photos: Path, out: Path, subjects: Path, weights: Path) -> None:
     lines = []
     for file in track(wanted, label="cropping", total=len(wanted), unit="photographs"):
         picture = video.read(file)[0]
-        person = _person(networks, picture)
-        if person is None:
+        people = next(follow_people(networks, [picture], [0], 1, LOWEST_SCORE, LOWEST_SCORE))
+        if not people:
             continue
+        person = people[0]
         crop, points = crop_person(picture, person)
         name = f"{file.parent.name}/{file.name.removesuffix(SUFFIX)}.jpg"
         path = out / "crops" / name
@@ -107,15 +111,6 @@ def crop_person(picture: np.ndarray, person: BlazePerson) -> tuple[np.ndarray, n
     crop = cv2.resize(square, (SIZE, SIZE), interpolation=shrink)
     # The center of the first pixel is 0, and the crop's left edge is the fraction 0.
     return crop, (person.points + 0.5 - corner) / side
-
-
-def _person(networks: BlazePoseNetworks, picture: np.ndarray) -> BlazePerson | None:
-    """Return the surest person in a picture, seen in the crop that their own points ask for."""
-    regions = networks.detect(picture)
-    if not regions:
-        return None
-    person = networks.person(picture, networks.person(picture, regions[0]).next_region)
-    return person if person.score >= 0.5 else None
 
 
 def _box(person: BlazePerson, height: int, width: int) -> tuple[np.ndarray, np.ndarray]:

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tools import crop_drone_gestures as tool
+from tools import drone_gestures
 from vidda.control.blazepose_networks import LANDMARK_SIDE, BlazePerson, CropRegion
 
 
@@ -67,3 +69,36 @@ def test_a_mistake_is_one_line(
     command = [str(tmp_path), str(tmp_path / "out"), "--subjects", str(subjects)]
     assert tool.main(command) == 2
     assert capsys.readouterr().err.count("\n") == 1 and not (tmp_path / "out").exists()
+
+
+def test_photographs_of_known_persons_become_crops_that_the_next_tool_reads(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pytest.importorskip("ai_edge_litert")
+    from tests.tiny_tflite import write_blazepose
+
+    photos, subjects, out = tmp_path / "photos", tmp_path / "subjects.csv", tmp_path / "out"
+    subjects.write_text("id,subject\n0000aaaa,A\n1111bbbb,B\n")
+    for name in ("left/0000aaaa-1_org.jpg", "right/1111bbbb-2_org.jpg", "right/2222cccc-3_org.jpg"):
+        (photos / name).parent.mkdir(parents=True, exist_ok=True)
+        level = 60 * len(name) % 256
+        Image.fromarray(np.full((240, 320, 3), level, np.uint8)).save(photos / name)
+    for cells, said in (
+        (((14, 14),), "written: 2 crops"),
+        ((), "written: 0 crops"),
+    ):
+        weights = write_blazepose(tmp_path / f"networks{len(cells)}", cells=cells, next_side=1)
+        command = [str(photos), str(out / f"{len(cells)}"), "--subjects", str(subjects)]
+        assert tool.main([*command, "--weights", str(weights)]) == 0
+        printed = capsys.readouterr().out
+        assert said in printed and "1 without a subject" in printed
+    assert "2 in which nobody is found" in printed
+    with (out / "1" / "photos.csv").open() as stream:
+        rows = {row["file"]: row for row in csv.DictReader(stream)}
+    assert {name: row["subject"] for name, row in rows.items()} == {
+        "left/0000aaaa-1.jpg": "A",
+        "right/1111bbbb-2.jpg": "B",
+    }
+    manifest = drone_gestures.prepare(out / "1", tmp_path / "clips")
+    assert [clip.subject for clip in manifest.clips] == ["A", "B"]
+    assert manifest.classes == ("left", "right")
