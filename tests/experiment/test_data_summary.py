@@ -15,7 +15,7 @@ from vidda.recognize.train_config import TrainConfig
 from vidda.translate.workload import BYTES_PER_CLIP, BYTES_PER_PIXEL
 
 PREPARE = {
-    "root": ".",
+    "root": "data",
     "dataset": {"name": "pair", "source": {"path": "a"}, "target": {"path": "b"}},
 }
 
@@ -27,7 +27,7 @@ def clips(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for folder in ("a", "b"):
         for name in ("jump", "run"):
             for number in range(5):
-                file = tmp_path / folder / name / f"{number}.mp4"
+                file = tmp_path / "data" / folder / name / f"{number}.mp4"
                 file.parent.mkdir(parents=True, exist_ok=True)
                 video.write(file, moving(6, 40, 64, number), 12)
     return tmp_path
