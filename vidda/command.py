@@ -59,6 +59,11 @@ COMMANDS = {
         "replace backgrounds and clothes through masks: a manifest in, a manifest out",
         ("input", "out"),
     ),
+    "crop": Command(
+        "vidda.data.crop:run",
+        "cut clips to a square around their people: a manifest in, a manifest out",
+        ("input", "out"),
+    ),
     "control": Command(
         "vidda.control.job:run",
         "write and show what conditions a translation: edges, poses, depth, masks, flow",

@@ -34,6 +34,11 @@ def randomize(folder: Path, out: Path) -> Argv:
     return _command("randomize", folder, settings)
 
 
+def crop(folder: Path, out: Path) -> Argv:
+    source = write_source(folder / "source")
+    return _command("crop", folder, {"input": str(source), "out": str(out), "jobs": 1})
+
+
 def camera(folder: Path, out: Path) -> Argv:
     settings = {
         "input": str(write_source(folder / "source")),
@@ -87,7 +92,7 @@ def whole_job(folder: Path, out: Path) -> Argv:
 
 JOBS: dict[str, Callable[[Path, Path], Argv]] = {
     function.__name__: function
-    for function in (mini, prepare, randomize, camera, translate, personalize, train, adapt)
+    for function in (mini, prepare, randomize, crop, camera, translate, personalize, train, adapt)
 }
 
 

@@ -9,9 +9,8 @@ from tests.clips import moving
 from tests.translate.translations import CLASSES, SIDE, config, media, settings, start
 from vidda import video
 from vidda.camera.target import CameraConfig, target_statistics
-from vidda.control.boxes import BOX_COLUMNS
 from vidda.data import load_manifest
-from vidda.data.manifest import save_manifest
+from vidda.data.manifest import BOX_COLUMNS, save_manifest
 from vidda.translate.box_columns import box_columns
 from vidda.translate.plan import make_plan
 from vidda.types import ClipRecord, Manifest

@@ -16,6 +16,7 @@ from vidda.control.detected_people import stack_boxes
 from vidda.control.detr import DetrConfig
 from vidda.control.keypoints import NobodyError
 from vidda.control.network_weights import load_network_weights
+from vidda.data.manifest import BOX_COLUMNS
 from vidda.device import torch_device
 from vidda.errors import ViddaError
 from vidda.sidecar import read_rows, sidecar_path, size_ratio
@@ -23,9 +24,6 @@ from vidda.types import ClipRecord
 
 if TYPE_CHECKING:
     import torch
-
-BOX_COLUMNS = ("box_x0", "box_y0", "box_x1", "box_y1")
-"""Default manifest columns of a box: left, upper, right and lower edge in pixels."""
 
 COCO_PERSON = 1
 """COCO's class number of a person in torchvision's detectors."""

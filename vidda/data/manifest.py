@@ -26,6 +26,9 @@ splits/<task>/<setting>/train.csv is in the fourth."""
 COLUMNS = (
     "id", "path", "label", "class", "domain", "view", "subject", "altitude_m", "parent_id",
 )  # fmt: skip
+BOX_COLUMNS = ("box_x0", "box_y0", "box_x1", "box_y1")
+"""Usual names of further columns with a clip's box: left, upper, right and lower edge in pixels."""
+
 MOST_CLASSES = 100_000
 SHOWN = 20
 """Number of mistakes of one file that are printed; the others are counted."""

@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from vidda.control.blazepose import BlazePoseConfig
-from vidda.control.boxes import BOX_COLUMNS, ManifestBox
+from vidda.control.boxes import ManifestBox
 from vidda.control.sidecar_poses import SidecarPosesConfig
+from vidda.data.manifest import BOX_COLUMNS
 from vidda.sidecar import size_ratio
 from vidda.translate.translate_config import TranslateConfig
 from vidda.types import ClipRecord
