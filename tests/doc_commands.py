@@ -21,7 +21,7 @@ from vidda.errors import ViddaError
 
 RUN = {
     *("prepare", "control", "evaluate", "report", "predict", "export", "randomize"),
-    *("init", "help"),
+    *("crop", "init", "help"),
 }
 """Commands that are run; others are checked by --dry-run."""
 TRAIN = {"train", "adapt"}
@@ -104,6 +104,7 @@ class Commands:
         arguments = [re.sub(r"device=cuda(:\d)?$", "device=cpu", one) for one in arguments]
         settings = self._settings(name, arguments)
         if settings and self._follows_unchecked(settings):
+            self.unwritten |= set(map(str, outputs_of(settings).values()))
             return
         arguments += QUICK if trains else []
         arguments += self._new_output(settings, arguments) if settings else []
@@ -153,13 +154,17 @@ class Commands:
         return changed
 
     def _tool(self, words: list[str]) -> None:
-        """Check a script of ours: its help names every switch; one without help is not run."""
+        """Check a script of ours: its help names every switch; one without help is not run.
+
+        It is taken to write what it names and is not there.
+        """
         script = ROOT / words[0]
         takes_arguments = "ArgumentParser" in script.read_text()
         said = self._process([sys.executable, str(script), "--help"]) if takes_arguments else ""
         lacking = [word for word in words[1:] if word.startswith("--") and word not in said]
         if lacking:
             raise PageError(f"{words[0]} has no {', '.join(lacking)}")
+        self.unwritten |= {word for word in words[1:] if not Path(word).exists()}
 
     def _script(self, words: list[str]) -> None:
         """Check a shell script of ours, and the commands of vidda in it that have no variables."""
