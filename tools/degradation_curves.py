@@ -24,6 +24,7 @@ import matplotlib
 
 matplotlib.use("Agg")
 from matplotlib import pyplot
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
 from matplotlib.ticker import NullLocator, ScalarFormatter
 
@@ -35,7 +36,7 @@ from vidda.files import atomic
 KINDS = {
     "side": "pixels of the shorter side",
     "blur": "deviation of the blur, in pixels",
-    "occlusion": "occluded square, as a share of the shorter side",
+    "occlusion": "occluded square / shorter side",
 }
 """Kinds of degradation, and the names of their axes."""
 
@@ -99,18 +100,22 @@ def evaluate(levels: Path, out: Path, run: Path, keys: Sequence[str]) -> None:
 def read_points(out: Path) -> list[Point]:
     """Return the accuracies below OUT by kind, recognizer and value."""
     points = []
-    for file in out.glob("*/*/metrics.json"):
-        kind, _, value = file.parent.name.partition("_")
-        found = json.loads(file.read_text())
-        interval = found["bootstrap"] or found["wilson"]
-        shares = (found["accuracy"], interval["low"], interval["high"])
-        accuracy, low, high = (round(100 * share, 2) for share in shares)
-        name, classes = file.parent.parent.name, len(found["classes"])
-        points.append(Point(name, kind, float(value), found["clips"], accuracy, low, high, classes))
-    kinds = list(KINDS)
-    return sorted(
-        points, key=lambda point: (kinds.index(point.kind), point.recognizer, point.value)
-    )
+    for kind in KINDS:
+        found = [_read_point(file) for file in out.glob(f"*/{kind}_*/metrics.json")]
+        points += sorted(found, key=lambda point: (point.recognizer, point.value))
+    return points
+
+
+def _read_point(file: Path) -> Point:
+    """Return the accuracy in OUT/NAME/LEVEL/metrics.json."""
+    level, name = file.parent.name, file.parent.parent.name
+    kind, _, value = level.partition("_")
+    found = json.loads(file.read_text())
+    interval = found["bootstrap"] or found["wilson"]
+    shares = (found["accuracy"], interval["low"], interval["high"])
+    accuracy, low, high = (round(100 * share, 2) for share in shares)
+    classes = len(found["classes"])
+    return Point(name, kind, float(value), found["clips"], accuracy, low, high, classes)
 
 
 def draw(points: Sequence[Point], path: Path) -> None:
@@ -126,8 +131,12 @@ def draw(points: Sequence[Point], path: Path) -> None:
         for kind, axes in zip(kinds, panels[0], strict=True):
             _draw_panel(axes, kind, [point for point in points if point.kind == kind], colors)
         panels[0, 0].set(ylim=(0, 100), ylabel="accuracy, %")
-        handles, labels = panels[0, 0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="upper center", ncols=min(4, len(labels)), frameon=False)
+        keys: dict[str, Artist] = {}
+        for axes in panels[0]:
+            handles, labels = axes.get_legend_handles_labels()
+            keys |= dict(zip(labels, handles, strict=True))
+        columns = min(4, len(keys))
+        figure.legend(keys.values(), keys, loc="upper center", ncols=columns, frameon=False)
         figure.tight_layout(rect=(0, 0, 1, 0.92))
         for suffix, metadata in ((".svg", {"Date": None}), (".png", {})):
             with atomic(path.with_suffix(suffix)) as temporary:

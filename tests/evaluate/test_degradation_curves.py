@@ -61,7 +61,7 @@ def test_recognizers_are_evaluated_listed_and_drawn_one_after_the_other(tmp_path
     svg = (out / "curves.svg").read_text()
     for text in ("first, A", "second", "chance", "pixels of the shorter side"):
         assert f">{text}</text>" in svg
-    assert "occluded" not in svg
+    assert "occluded square" not in svg
     assert video.read(out / "curves.png").shape[1] > 300
 
 
