@@ -140,6 +140,12 @@ def test_a_version_depends_on_seed_id_and_copy_alone(source: Path, taken: Path) 
     assert (made(1) != first).any() and (made(0, seed=1) != first).any()
 
 
+@pytest.mark.parametrize("module", ["vidda.camera.job", "vidda.data.randomize", "vidda.mini.job"])
+def test_workers_that_make_clips_start_without_torch(module: str) -> None:
+    program = f"import sys, {module}; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", program]).returncode == 0
+
+
 def test_without_shake_key_points_stay_true(source: Path, target: Path, tmp_path: Path) -> None:
     before = load_manifest(source)
     bare = replace(before.clips[2], meta={})  # found at MiniRoCoG's place for it

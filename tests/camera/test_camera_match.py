@@ -12,7 +12,7 @@ from scipy.special import erf
 
 from vidda.camera import light, random_walk, shake, sharpness
 from vidda.camera.camera_statistics import CameraStatistics
-from vidda.camera.estimate import estimate_cameras, luma, measure_clip
+from vidda.camera.estimate import estimate_cameras, luma, measure_changes, measure_clip
 from vidda.camera.match import CameraMatch, match_camera
 from vidda.errors import ViddaError
 from vidda.mini import capture, layout
@@ -89,6 +89,25 @@ def test_a_known_movement_is_found(pixels: float, turn: float) -> None:
     assert np.abs(error[:, 2]).max() < 0.0005 + 0.02 * turn
 
 
+@pytest.mark.parametrize("back", [False, True])
+def test_an_image_is_moved_by_fractions_of_a_pixel(back: bool) -> None:
+    down, right = np.mgrid[:60, :80].astype(np.float64)
+
+    def waves(x: np.ndarray, y: np.ndarray) -> np.ndarray:
+        return (np.sin(0.9 * x) + np.cos(0.7 * y + 0.5 * x)).astype(np.float32)
+
+    motion = np.array([0.4, -1.3, 0.03])
+    x, y = right - 39.5, down - 29.5
+    away_x, away_y = (x, y) if back else (x - motion[0], y - motion[1])
+    cosine, sine = np.cos(motion[2]), np.sin(motion[2]) * (1 if back else -1)
+    came_x, came_y = cosine * away_x - sine * away_y, sine * away_x + cosine * away_y
+    if back:
+        came_x, came_y = came_x + motion[0], came_y + motion[1]
+    found = shake.Movable(waves(x, y)).moved(motion, back=back)
+    assert np.abs(found - waves(came_x, came_y))[6:-6, 6:-6].max() < 0.05
+    assert np.abs(shake.Movable(waves(x, y)).moved(np.zeros(3)) - waves(x, y)).max() == 0.0
+
+
 def test_a_person_who_moves_before_a_still_scene_is_no_shake() -> None:
     for clip in rendered("syn/ground")[:6]:
         assert np.abs(shake.motion_steps(luma(clip))[:, :2]).max() < 0.04
@@ -112,7 +131,7 @@ def test_large_frames_are_measured_at_a_working_size_in_their_own_pixels() -> No
     path = wandering(4, 4.0, 0.005)
     small = shaken(path, side=112)
     large = np.stack([cv2.resize(f, (448, 448), interpolation=cv2.INTER_CUBIC) for f in small])
-    found = measure_clip(rounded(large)).motion_steps
+    found = measure_changes(rounded(large)).motion_steps
     np.testing.assert_allclose(found[:, :2], 4.0 * np.diff(path, axis=0)[:, :2], atol=0.8)
 
 

@@ -43,13 +43,29 @@ def refuse() -> np.ndarray:
 def test_frames_are_made_once_and_are_the_same(tmp_path: Path, clip: Path) -> None:
     make = Maker(clip)
     for _ in range(3):
-        cache = FrameCache(tmp_path / "cache")
-        frames = cache.frames(clip, 24, "all", make)
+        frames = FrameCache(tmp_path / "cache").frames(clip, 24, "all", make)
         np.testing.assert_array_equal(frames, video.read(clip, None, 24))
-        frames = cache.frames(clip, 24, "all", refuse)
+        frames = FrameCache(tmp_path / "cache").frames(clip, 24, "all", refuse)
         assert isinstance(frames, np.memmap)
         assert not frames.flags.writeable
     assert make.calls == 1
+
+
+def test_small_clips_stay_in_memory_and_large_ones_do_not(
+    tmp_path: Path, clip: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    make = Maker(clip)
+    FrameCache(tmp_path / "cache").frames(clip, 24, "all", make)
+    for most, kept in ((2**20, True), (1000, False)):
+        monkeypatch.setattr("vidda.data.frame_cache.SMALL_CLIP_BYTES", most)
+        cache = FrameCache(tmp_path / "cache")
+        first, second, third = (cache.frames(clip, 24, "all", refuse) for _ in range(3))
+        np.testing.assert_array_equal(first, third)
+        assert not third.flags.writeable
+        assert (second is third) == kept
+    video.write(clip, moving(30, seed=1), 25)
+    np.testing.assert_array_equal(cache.frames(clip, 24, "all", make), video.read(clip, None, 24))
+    assert make.calls == 2
 
 
 def test_size_recipe_and_content_are_told_apart(tmp_path: Path, clip: Path) -> None:

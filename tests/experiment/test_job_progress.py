@@ -5,7 +5,8 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
@@ -15,9 +16,16 @@ from vidda.errors import ViddaError
 from vidda.experiment import job_progress
 from vidda.experiment.experiment_plan import make_plan
 from vidda.experiment.job_progress import StageDurations, StageKind, progress_text
-from vidda.experiment.process import ProcessUsage, last_line, run_vidda, tree_mib
+from vidda.experiment.process import (
+    ProcessUsage,
+    StageServer,
+    last_line,
+    run_vidda,
+    tree_mib,
+)
 from vidda.experiment.stage import Stage
 from vidda.experiment.stage_records import STAGES_FILE, StageRecords, format_duration
+from vidda.experiment.stage_session import Run
 
 
 def measured(seconds: float, status: int = 0) -> ProcessUsage:
@@ -104,18 +112,25 @@ def test_clock() -> None:
     ]
 
 
-def test_a_command_is_measured_and_its_output_kept(tmp_path: Path) -> None:
+@pytest.fixture(params=["own process", "server"])
+def run(request: pytest.FixtureRequest) -> Iterator[Run]:
+    server = StageServer({})
+    yield run_vidda if request.param == "own process" else server.run
+    server.close()
+
+
+def test_a_command_is_measured_and_its_output_kept(tmp_path: Path, run: Run) -> None:
     log = tmp_path / "log.txt"
-    found = run_vidda(["mini", str(tmp_path / "out"), "--dry-run"], log, lambda: None)
+    found = run(["mini", str(tmp_path / "out"), "--dry-run"], log, lambda: None)
     assert found.status == 0 and found.cpu_s > 0
     assert log.read_text().startswith("MiniRoCoG")
     size = log.stat().st_size
-    assert run_vidda(["prepaer"], log, lambda: None).status == 2
+    assert run(["prepaer"], log, lambda: None).status == 2
     assert "did you mean 'prepare'" in last_line(log, size)
     assert last_line(tmp_path / "none") == ""
 
 
-def test_a_command_is_ended_with_its_watcher(tmp_path: Path) -> None:
+def test_a_command_is_ended_with_its_watcher(tmp_path: Path, run: Run) -> None:
     out = tmp_path / "mini"
 
     def stopped() -> None:
@@ -124,9 +139,29 @@ def test_a_command_is_ended_with_its_watcher(tmp_path: Path) -> None:
 
     log = tmp_path / "log.txt"
     with pytest.raises(KeyboardInterrupt):
-        run_vidda(["mini", str(out), "jobs=1", "size=32", "frames=2"], log, stopped)
+        run(["mini", str(out), "jobs=1", "size=32", "frames=2"], log, stopped)
     assert last_line(log) == "ended by SIGTERM; the same command with --resume continues from here"
     assert not (out / "class_dict.json").exists()
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere nothing is forked")
+def test_what_a_server_has_imported_its_next_commands_have_too(tmp_path: Path) -> None:
+    log, server = tmp_path / "log.txt", StageServer({"VIDDA_TEST": "1"})
+    arguments = ["mini", str(tmp_path / "out"), "--dry-run"]
+    first, second = (server.run(arguments, log, lambda: None) for _ in range(2))
+    assert first.status == second.status == 0
+    assert second.cpu_s < first.cpu_s
+    assert log.read_text().count("MiniRoCoG, seed 0") == 2
+
+    def kill() -> None:
+        children = Path(f"/proc/{os.getpid()}/task/{threading.get_native_id()}/children")
+        for child in children.read_text().split():
+            if b"vidda.experiment.child" in Path(f"/proc/{child}/cmdline").read_bytes():
+                os.kill(int(child), signal.SIGKILL)
+
+    assert server.run(arguments, log, kill).status == -signal.SIGKILL
+    assert server.run(arguments, log, lambda: None).status == 0, "another server takes over"
+    server.close()
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells")

@@ -5,7 +5,7 @@ import math
 import numpy as np
 import pytest
 
-from vidda.mini import gestures, raster, rooms
+from vidda.mini import gestures, raster, rooms, shadows
 from vidda.mini.body import Body, Limbs, Posture, joints, limbs
 from vidda.mini.cameras import Viewpoint, aim_camera
 from vidda.mini.clip import FACTORS, render
@@ -159,12 +159,33 @@ def test_a_ball_covers_its_disc_and_is_nearest_in_its_middle() -> None:
     white = raster.Cloth(np.ones((1, 1, 3), np.float32), 1.0)
     sun = raster.Sun(np.array([0.0, 0.0, 1.0]), np.ones(3), np.zeros(3), 0.02, 1.0)
     camera = aim_camera(Viewpoint(0.0, 1.0, 10.0), 1.0, 2.0, 200, (0.0, 0.0))
-    layer = raster.render_person(body, {2: white}, sun, [camera], 200)[0]
-    assert math.isclose(layer.cover.sum(), math.pi * 50**2, rel_tol=0.01)
-    assert math.isclose(layer.depth[100, 100], 9.5, abs_tol=0.02)
-    assert set(np.unique(layer.region)) == {0, 2}
+    layers = raster.render_person(body, {2: white}, sun, [camera], 200)
+    assert math.isclose(layers.cover.sum(), math.pi * 50**2, rel_tol=0.01)
+    assert math.isclose(layers.depth[0, 100, 100], 9.5, abs_tol=0.02)
+    assert set(np.unique(layers.region)) == {0, 2}
     # Lit from above: the upper half is bright, the lower half gets no sun.
-    assert layer.color[60, 100].mean() > 0.5 and layer.color[140, 100].mean() < 0.01
+    assert layers.color[0, 60, 100].mean() > 0.5 and layers.color[0, 140, 100].mean() < 0.01
+
+
+def test_times_rendered_together_are_those_rendered_one_by_one() -> None:
+    rng = np.random.default_rng(0)
+    # Tapered limbs of two textures at random places: some hide others, some are out of the image.
+    ends = rng.normal([0.0, 0.0, 1.0], [1.0, 1.0, 0.5], (2, 5, 9, 3))
+    radii, region = rng.uniform(0.02, 0.3, (2, 9)), rng.integers(1, 3, 9)
+    cloth = {
+        1: raster.Cloth(rng.random((1, 1, 3), np.float32), 90.0),
+        2: raster.Cloth(rng.random((8, 6, 3), np.float32), 40.0),
+    }
+    sun = raster.Sun(np.array([0.6, 0.0, 0.8]), np.ones(3), np.full(3, 0.3), 0.02, 1.0)
+    view = Viewpoint(0.3, 4.0, 10.0, orbit=0.4)
+    cameras = [aim_camera(view, 1.0, 3.0, 48, (0.0, 0.0), t) for t in range(5)]
+    together = raster.render_person(Limbs(*ends, *radii, region), cloth, sun, cameras, 48)
+    assert {0, 1, 2} == set(np.unique(together.region))
+    for t in range(5):
+        body = Limbs(*ends[:, t : t + 1], *radii, region)
+        alone = raster.render_person(body, cloth, sun, cameras[t : t + 1], 48)
+        for name in ("color", "cover", "region", "depth"):
+            np.testing.assert_array_equal(getattr(together, name)[t], getattr(alone, name)[0])
 
 
 def test_a_shadow_falls_away_from_the_sun() -> None:
@@ -172,9 +193,9 @@ def test_a_shadow_falls_away_from_the_sun() -> None:
     body = Limbs(*stick, np.array([0.05]), np.array([0.05]), np.array([2]))
     east = np.array([1.0, 0.0, 1.0]) / math.sqrt(2.0)
     sun = raster.Sun(east, np.ones(3), np.full(3, 0.3), 0.02, 1.0)
-    shade = raster.shadow_maps(body, sun)[0]
+    shade = shadows.shadow_maps(body, sun)[0]
     rows, columns = np.nonzero(shade > 0.5)
-    half, scale = raster.SHADOW_PIXELS / 2, raster.SHADOW_PIXELS / raster.SHADOW_SIDE_M
+    half, scale = shadows.SHADOW_PIXELS / 2, shadows.SHADOW_PIXELS / shadows.SHADOW_SIDE_M
     assert columns.min() >= half - 1.2 * scale and columns.max() <= half + 0.2 * scale
     assert columns.mean() < half - 0.3 * scale
     assert abs(rows.mean() - half) < 2

@@ -9,10 +9,10 @@ from tools.mini_diffusion.capture import draw_lens, draw_sun, perfect
 from tools.mini_diffusion.people import draw_body, draw_outfit, draw_stance
 from tools.mini_diffusion.places import Setting, backdrop, draw_setting
 from vidda.control.keypoints import JOINTS
-from vidda.mini import appearance, raster
+from vidda.mini import appearance, raster, shadows
 from vidda.mini.cameras import Viewpoint, aim_camera
 from vidda.mini.capture import capture_frames
-from vidda.mini.raster import Cloth, Layer, Sun
+from vidda.mini.raster import Cloth, Layers, Sun
 from vidda.sidecar import REGIONS
 
 RENDERED = 0.2
@@ -66,8 +66,8 @@ def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) 
     else:
         behind, ground_at = backdrop(world.setting, world.sun, camera, size)
     layers = raster.render_person(stance.surface, world.cloth, world.sun, [camera] * moments, size)
-    shades = raster.shadow_maps(stance.surface, world.sun)
-    ground = np.stack([raster.apply_shadow(behind, ground_at, s, world.sun) for s in shades])
+    shades = shadows.shadow_maps(stance.surface, world.sun)
+    ground = shadows.shade_ground(behind, ground_at, shades, world.sun)
     light = _composed(ground, layers)
     taken = draw_lens(rng, moments, size)
     lens = perfect(moments) if rendered else taken.lens
@@ -87,7 +87,7 @@ def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) 
         clean=capture_frames(rng, light, perfect(moments), 0),
         keypoints=keypoints.astype(np.float32),
         inside=np.all((keypoints > -0.5) & (keypoints < size - 0.5), axis=-1),
-        mask=np.stack([layer.region > REGIONS.index("background") for layer in layers]),
+        mask=layers.region > REGIONS.index("background"),
         captions=[[caption(rng, facts) for _ in range(captions)] for _ in range(moments)],
     )
 
@@ -131,8 +131,6 @@ def _rendered(rng: np.random.Generator) -> _World:
     return _World(sun, cloth, facts, None, place)
 
 
-def _composed(ground: np.ndarray, layers: list[Layer]) -> np.ndarray:
-    cover = np.stack([layer.cover for layer in layers])[..., None]
-    color = np.stack([layer.color for layer in layers])
-    light: np.ndarray = ground * (1.0 - cover) + color
+def _composed(ground: np.ndarray, layers: Layers) -> np.ndarray:
+    light: np.ndarray = ground * (1.0 - layers.cover[..., None]) + layers.color
     return light.astype(np.float32)

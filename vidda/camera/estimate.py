@@ -23,15 +23,49 @@ NOISE_PAIRS = 5
 
 
 @dataclass(frozen=True, slots=True)
-class MeasuredClip:
-    """One clip's camera, and its changes from frame to frame, (T - 1, 3) each.
+class ClipChanges:
+    """One clip's changes from frame to frame, (T - 1, 3) each.
 
-    motion_steps: of the image, in pixels and radians; light_steps: of L*, a*, b*.
+    motion_steps: movement of the image, in pixels and radians; light_steps: of L*, a*, b*. side:
+    shorter side of the frames, in pixels.
     """
 
-    camera: CameraRecord
     motion_steps: np.ndarray
     light_steps: np.ndarray
+    side: int
+
+    @property
+    def _shares(self) -> np.ndarray:
+        """Movement as shares of the shorter side, and radians."""
+        return self.motion_steps / [self.side, self.side, 1.0]
+
+    @property
+    def pan(self) -> np.ndarray:
+        """Mean movement (3,), shares of the shorter side and radians."""
+        return random_walk.mean_step(self._shares)
+
+    @property
+    def shake(self) -> np.ndarray:
+        """Standard deviation (3,) of the movement."""
+        return random_walk.step_deviation(self._shares)
+
+    @property
+    def fade(self) -> np.ndarray:
+        """Mean change (3,) of L*, a*, b*."""
+        return random_walk.mean_step(self.light_steps)
+
+    @property
+    def flicker(self) -> np.ndarray:
+        """Standard deviation (3,) of that change."""
+        return random_walk.step_deviation(self.light_steps)
+
+
+@dataclass(frozen=True, slots=True)
+class MeasuredClip:
+    """One clip's camera, and its changes from frame to frame."""
+
+    camera: CameraRecord
+    changes: ClipChanges
 
 
 def estimate_cameras(clips: Iterable[np.ndarray]) -> CameraStatistics:
@@ -46,12 +80,12 @@ def estimate_cameras(clips: Iterable[np.ndarray]) -> CameraStatistics:
     sums = np.zeros(2)
     left_out = 0
     for frames in clips:
-        if light.to_lab(frames)[..., 0].std() < MIN_LIGHTNESS_SPREAD:
+        if light.mean_and_spread(light.to_lab(frames))[1][0] < MIN_LIGHTNESS_SPREAD:
             left_out += 1
             continue
         clip = measure_clip(frames)
         measured.append(clip)
-        sums += sharpness.shutter_sums(luma(frames), clip.motion_steps)
+        sums += sharpness.shutter_sums(luma(frames), clip.changes.motion_steps)
     if not measured:
         raise ViddaError(
             f"camera match: none of {left_out} target clips shows anything; choose other clips"
@@ -61,14 +95,37 @@ def estimate_cameras(clips: Iterable[np.ndarray]) -> CameraStatistics:
         left_out=left_out,
         shutter=sharpness.shutter_share(sums),
         motion_memory=_triples(
-            random_walk.autocorrelation([clip.motion_steps for clip in measured])
+            random_walk.autocorrelation([clip.changes.motion_steps for clip in measured])
         ),
-        light_memory=_triples(random_walk.autocorrelation([clip.light_steps for clip in measured])),
+        light_memory=_triples(
+            random_walk.autocorrelation([clip.changes.light_steps for clip in measured])
+        ),
     )
 
 
 def measure_clip(frames: np.ndarray) -> MeasuredClip:
     """Return the camera effects of one clip. frames: (T, H, W, 3) uint8 RGB."""
+    changes = measure_changes(frames)
+    lab = light.to_lab(frames)
+    deviation, grain = clip_noise(lab, changes.motion_steps)
+    blur = sharpness.edge_blur(luma(frames))
+    mean, spread = light.mean_and_spread(lab)
+    camera = CameraRecord(
+        pan=_triple(changes.pan),
+        shake=_triple(changes.shake),
+        blur=None if blur is None else blur / changes.side,
+        noise=_triple(deviation),
+        grain=grain,
+        mean=_triple(mean),
+        spread=_triple(spread),
+        fade=_triple(changes.fade),
+        flicker=_triple(changes.flicker),
+    )
+    return MeasuredClip(camera, changes)
+
+
+def measure_changes(frames: np.ndarray) -> ClipChanges:
+    """Return the changes of one clip from frame to frame. frames: (T, H, W, 3) uint8 RGB."""
     height, width = frames.shape[1:3]
     side = min(height, width)
     small_height, small_width = shake.working_size(height, width)
@@ -76,25 +133,10 @@ def measure_clip(frames: np.ndarray) -> MeasuredClip:
         [cv2.resize(f, (small_width, small_height), interpolation=cv2.INTER_AREA) for f in frames]
     )
     small_steps = shake.motion_steps(luma(small))
-    changes = _light_steps(light.to_lab(small), small_steps)
     scale = side / min(small_height, small_width)
-    steps = small_steps * [scale, scale, 1.0]
-    lab = light.to_lab(frames)
-    deviation, grain = clip_noise(lab, steps)
-    blur = sharpness.edge_blur(luma(frames))
-    shares = steps / [side, side, 1.0]
-    camera = CameraRecord(
-        pan=_triple(random_walk.mean_step(shares)),
-        shake=_triple(random_walk.step_deviation(shares)),
-        blur=None if blur is None else blur / side,
-        noise=_triple(deviation),
-        grain=grain,
-        mean=_triple(lab.mean((0, 1, 2))),
-        spread=_triple(lab.std((0, 1, 2))),
-        fade=_triple(random_walk.mean_step(changes)),
-        flicker=_triple(random_walk.step_deviation(changes)),
+    return ClipChanges(
+        small_steps * [scale, scale, 1.0], _light_steps(light.to_lab(small), small_steps), side
     )
-    return MeasuredClip(camera, steps, changes)
 
 
 def luma(frames: np.ndarray) -> np.ndarray:
@@ -118,7 +160,8 @@ def clip_noise(lab: np.ndarray, steps: np.ndarray) -> tuple[np.ndarray, float]:
     region = _visible_region(lab.shape[1:3], steps)
     # Interpolation weakens noise; by how much is measured on white noise.
     white = np.random.default_rng(0).standard_normal(lab.shape[1:3], np.float32)
-    remaining = [shake.move_image(white, steps[t], back=True)[region].var() for t in pairs]
+    movable = shake.Movable(white)
+    remaining = [movable.moved(steps[t], back=True)[region].var() for t in pairs]
     return light.estimate_noise(
         lab[pairs][:, *region],
         np.stack([_difference(lab, steps, t)[region] for t in pairs]),
@@ -138,7 +181,7 @@ def _light_steps(lab: np.ndarray, steps: np.ndarray) -> np.ndarray:
 
 def _difference(lab: np.ndarray, steps: np.ndarray, t: int) -> np.ndarray:
     """Return frame t + 1 minus frame t, (H, W, 3), the image's movement undone."""
-    difference: np.ndarray = shake.move_image(lab[t + 1], steps[t], back=True) - lab[t]
+    difference: np.ndarray = shake.Movable(lab[t + 1]).moved(steps[t], back=True) - lab[t]
     return difference
 
 

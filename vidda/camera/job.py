@@ -12,7 +12,7 @@ translated ones it gives the cameras of another target without translating again
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Annotated, ClassVar
 
@@ -22,6 +22,7 @@ from pydantic import Field
 from vidda import video
 from vidda.camera import match as camera_match
 from vidda.camera.camera_statistics import CameraStatistics
+from vidda.camera.estimate import ClipChanges, measure_changes
 from vidda.camera.target import CameraConfig, has_camera_statistics, target_clips, target_statistics
 from vidda.config import Count, Processes
 from vidda.data import load_manifest
@@ -40,7 +41,7 @@ from vidda.data.versions import (
     write_all,
 )
 from vidda.errors import ViddaError
-from vidda.files import inside
+from vidda.files import inside, size_and_time
 from vidda.progress import track
 from vidda.run import RunFolder
 from vidda.sidecar import write_sidecar
@@ -126,8 +127,19 @@ def camera_matched_frames(
     clip = version.clip
     path = inside(root, clip.path)
     rng = clip_rng(config.seed, version.copy, clip.id, "camera")
-    frames = camera_match.match_camera(video.read(path), cameras, config.match, rng)
-    return frames, video.probe(path).fps
+    frames, changes = _read_and_measure(path, size_and_time(path))
+    matched = camera_match.match_camera(frames, cameras, config.match, rng, changes)
+    return matched, video.probe(path).fps
+
+
+@lru_cache(maxsize=1)
+def _read_and_measure(path: Path, state: tuple[int, int]) -> tuple[np.ndarray, ClipChanges]:
+    """Return a clip's frames and changes, once for all its copies, which follow one another.
+
+    state: the file's size and time, so that a changed file is read again.
+    """
+    frames = video.read(path)
+    return frames, measure_changes(frames)
 
 
 def _inspect(

@@ -10,7 +10,7 @@ from pydantic import Field
 
 from vidda.camera import light, random_walk, shake, sharpness
 from vidda.camera.camera_statistics import CameraRecord, CameraStatistics
-from vidda.camera.estimate import clip_noise, luma, measure_clip
+from vidda.camera.estimate import ClipChanges, clip_noise, luma, measure_changes
 from vidda.config import Config
 
 
@@ -44,20 +44,22 @@ def match_camera(
     statistics: CameraStatistics,
     config: CameraMatch,
     rng: np.random.Generator,
+    present: ClipChanges | None = None,
 ) -> np.ndarray:
     """Return the clip with the effects of a camera of the target domain, (T, H, W, 3) uint8 RGB.
 
     frames: (T, H, W, 3) uint8 RGB. statistics: the target's cameras. rng: decides the camera, its
-    path and its noise; switching an effect off leaves the others as they were. Where shake was
-    added, keypoints, masks and flow of `frames` no longer hold.
+    path and its noise; switching an effect off leaves the others as they were. present: the clip's
+    own changes, where they were measured already. Where shake was added, keypoints, masks and flow
+    of `frames` no longer hold.
     """
     camera_rng, path_rng, drift_rng, noise_rng = (
         np.random.default_rng(seed) for seed in rng.integers(2**63, size=4)
     )
     wanted = statistics.sample(camera_rng)
-    present = measure_clip(frames)
+    present = measure_changes(frames) if present is None else present
     side = min(frames.shape[1:3])
-    shares = _added_path(path_rng, len(frames), wanted, present.camera, statistics, config)
+    shares = _added_path(path_rng, len(frames), wanted, present, statistics, config)
     path = _limit_shift(shares * [side, side, 1], config.largest_shift * side)
     smear = statistics.shutter * np.gradient(path, axis=0) if len(path) > 1 else 0.0 * path
     moved = shake.shake_frames(
@@ -77,7 +79,7 @@ def match_camera(
             lab, np.array(wanted.mean), np.array(wanted.spread), config.strength
         )
     if config.drift:
-        lab += _added_drift(drift_rng, len(frames), wanted, present.camera, statistics, config)
+        lab += _added_drift(drift_rng, len(frames), wanted, present, statistics, config)
     if config.noise:
         steps = present.motion_steps + (np.diff(path, axis=0) if config.shake else 0.0)
         deviation, _ = clip_noise(lab, steps)
@@ -90,7 +92,7 @@ def _added_path(
     rng: np.random.Generator,
     frames: int,
     wanted: CameraRecord,
-    present: CameraRecord,
+    present: ClipChanges,
     statistics: CameraStatistics,
     config: CameraMatch,
 ) -> np.ndarray:
@@ -98,12 +100,12 @@ def _added_path(
     radians.
     """
     pan = np.array(wanted.pan)
-    missing_pan = np.sign(pan) * _missing_deviation(np.abs(pan), np.abs(np.array(present.pan)))
+    missing_pan = np.sign(pan) * _missing_deviation(np.abs(pan), np.abs(present.pan))
     return random_walk.sample_walk(
         rng,
         frames,
         config.strength * missing_pan,
-        config.strength * _missing_deviation(np.array(wanted.shake), np.array(present.shake)),
+        config.strength * _missing_deviation(np.array(wanted.shake), present.shake),
         np.array(statistics.motion_memory),
     )
 
@@ -112,18 +114,18 @@ def _added_drift(
     rng: np.random.Generator,
     frames: int,
     wanted: CameraRecord,
-    present: CameraRecord,
+    present: ClipChanges,
     statistics: CameraStatistics,
     config: CameraMatch,
 ) -> np.ndarray:
     """Return the change to add to L*, a*, b* of each frame, (T, 1, 1, 3) float32."""
     fade = np.array(wanted.fade)
-    missing_fade = np.sign(fade) * _missing_deviation(np.abs(fade), np.abs(np.array(present.fade)))
+    missing_fade = np.sign(fade) * _missing_deviation(np.abs(fade), np.abs(present.fade))
     added = random_walk.sample_walk(
         rng,
         frames,
         config.strength * missing_fade,
-        config.strength * _missing_deviation(np.array(wanted.flicker), np.array(present.flicker)),
+        config.strength * _missing_deviation(np.array(wanted.flicker), present.flicker),
         np.array(statistics.light_memory),
     )
     return added[:, None, None].astype(np.float32)

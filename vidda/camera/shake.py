@@ -4,10 +4,13 @@ Movement is a shift and a rotation about the image's center. It is found by robu
 pixels themselves, so that a person who moves in front of a still scene counts as an outlier.
 """
 
+from functools import lru_cache
 from itertools import pairwise
 
 import cv2
 import numpy as np
+
+from vidda.camera.light import median
 
 WORKING_SIDE = 160
 """Most pixels of the shorter side at which movement is measured."""
@@ -19,6 +22,8 @@ ITERATIONS = 12
 """Most iterations on each level."""
 CONVERGED_PX = 1e-2
 """Change in pixels below which the iteration stops."""
+ENLARGED = 3
+"""Times that an image is enlarged before it is moved."""
 SHORTEST_SMEAR_PX = 0.1
 """Shortest smear that is rendered, in pixels."""
 
@@ -64,21 +69,38 @@ def align_frames(first: np.ndarray, second: np.ndarray) -> np.ndarray:
     return motion
 
 
-def move_image(image: np.ndarray, motion: np.ndarray, *, back: bool = False) -> np.ndarray:
-    """Return an image (H, W) or (H, W, C) float32 moved by `motion` (3,), or moved back by it.
+class Movable:
+    """An image to move by fractions of a pixel, any number of times.
 
-    motion: pixels right and down, and radians clockwise. The interpolation is Lanczos: linear and
-    cubic kernels misplace fractions of a pixel by some tenths. Past the edge the image is mirrored.
+    image: (H, W) or (H, W, C) float32. Linear interpolation alone would blur it, and OpenCV's cubic
+    kernel misplaces fractions of a pixel by some tenths. On an image that Lanczos' kernel has
+    enlarged once, linear interpolation is as exact as Lanczos' kernel, and ten times as fast.
     """
-    height, width = image.shape[:2]
-    flags = cv2.INTER_LANCZOS4 | (cv2.WARP_INVERSE_MAP if back else 0)
-    return cv2.warpAffine(
-        image,
-        _affine(motion, height, width),
-        (width, height),
-        flags=flags,
-        borderMode=cv2.BORDER_REFLECT_101,
-    )
+
+    def __init__(self, image: np.ndarray) -> None:
+        self._image = image
+        self._height, self._width = image.shape[:2]
+        size = (ENLARGED * self._width, ENLARGED * self._height)
+        self._large = cv2.resize(image, size, interpolation=cv2.INTER_LANCZOS4)
+
+    def moved(self, motion: np.ndarray, *, back: bool = False) -> np.ndarray:
+        """Return the image moved by `motion` (3,), or moved back by it; past its edge it is
+        mirrored.
+
+        motion: pixels right and down, and radians clockwise.
+        """
+        if not motion.any():
+            return self._image
+        map_ = _affine(motion, self._height, self._width)
+        wanted = ENLARGED * (map_ if back else cv2.invertAffineTransform(map_))
+        wanted[:, 2] += (ENLARGED - 1) / 2.0  # the center of the first pixel is 0 in both sizes
+        return cv2.warpAffine(
+            self._large,
+            wanted,
+            (self._width, self._height),
+            flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+            borderMode=cv2.BORDER_REFLECT_101,
+        )
 
 
 def shake_frames(frames: np.ndarray, path: np.ndarray, smear: np.ndarray) -> np.ndarray:
@@ -94,10 +116,11 @@ def shake_frames(frames: np.ndarray, path: np.ndarray, smear: np.ndarray) -> np.
         count = 1 if length < SHORTEST_SMEAR_PX else 2 + int(np.ceil(length))
         # The middles of equal intervals: with the end points the smear would be too long.
         offsets = (np.arange(count) + 0.5) / count - 0.5
-        image = frame.astype(np.float32)
-        output[:] = np.mean(
-            [move_image(image, position + offset * movement) for offset in offsets], axis=0
-        )
+        image = Movable(frame.astype(np.float32))
+        output[:] = 0.0
+        for offset in offsets:
+            output += image.moved(position + offset * movement)
+        output /= count
     return shaken
 
 
@@ -117,35 +140,39 @@ def _crop_margin(image: np.ndarray) -> np.ndarray:
 
 def _misfit(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> float:
     """Return the mean absolute difference in gray levels that remains after undoing `motion`."""
-    difference = _crop_margin(first - move_image(second, motion, back=True))
-    return float(np.abs(difference - np.median(difference)).mean())
+    difference = _crop_margin(first - Movable(second).moved(motion, back=True))
+    return float(np.abs(difference - median(difference.ravel())).mean())
+
+
+@lru_cache(maxsize=8)
+def _from_center(height: int, width: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return each pixel's distance from the center to the right and downward, (H, W) float32."""
+    down, right = np.mgrid[:height, :width].astype(np.float32)
+    return right - (width - 1) / 2.0, down - (height - 1) / 2.0
 
 
 def _refine_motion(first: np.ndarray, second: np.ndarray, motion: np.ndarray) -> np.ndarray:
     """Return the movement (3,) refined on one level of the pyramid."""
     first, second = (cv2.GaussianBlur(image, (0, 0), SMOOTHING) for image in (first, second))
+    movable = Movable(second)
     height, width = first.shape
-    down, right = np.mgrid[:height, :width].astype(np.float32)
-    right, down = right - (width - 1) / 2.0, down - (height - 1) / 2.0
+    right, down = _from_center(height, width)
     # A gradient of a hundredth of a gray level everywhere: keeps the flattest images solvable.
     radius = min(height, width) / 4.0
     ridge = 1e-4 * np.diag([1.0, 1.0, radius * radius])
     for _ in range(ITERATIONS):
-        warped = move_image(second, motion, back=True)
+        warped = movable.moved(motion, back=True)
         middle = (first + warped) / 2.0
         along_x = cv2.Scharr(middle, cv2.CV_32F, 1, 0) / 32.0
         along_y = cv2.Scharr(middle, cv2.CV_32F, 0, 1) / 32.0
-        slopes = np.stack(
-            [_crop_margin(s).ravel() for s in (along_x, along_y, along_y * right - along_x * down)],
-            axis=1,
-        ).astype(np.float64)
-        error = _crop_margin(first - warped).ravel().astype(np.float64)
-        error -= np.median(error)
-        spread = 1.4826 * np.median(np.abs(error)) + 0.3
-        weight = (1.0 + (error / (2.0 * spread)) ** 2) ** -2
-        weighted = slopes * weight[:, None]
-        normal = weighted.T @ slopes + len(error) * ridge
-        change = np.linalg.solve(normal, weighted.T @ error)
+        turning = along_y * right - along_x * down
+        slopes = np.stack([_crop_margin(s).ravel() for s in (along_x, along_y, turning)])
+        error = _crop_margin(first - warped).ravel()
+        error -= median(error)
+        spread = 1.4826 * median(np.abs(error)) + 0.3
+        weighted = slopes / np.square(1.0 + np.square(error / (2.0 * spread)))
+        normal = weighted @ slopes.T + len(error) * ridge
+        change = np.linalg.solve(normal, weighted @ error)
         motion = motion + change
         if np.abs(change * [1.0, 1.0, 2.0 * radius]).max() < CONVERGED_PX:
             break

@@ -42,8 +42,7 @@ def edge_blur(gray: np.ndarray) -> float | None:
     strongest hundredth of the pixels counts, and of it the median: weaker edges are soft in the
     scene itself, or texture. None without any edge.
     """
-    sampled = gray[np.unique(np.linspace(0, len(gray) - 1, SAMPLED_FRAMES).round().astype(int))]
-    ratios = np.concatenate([_gradient_ratios(frame) for frame in sampled])
+    ratios = np.concatenate([_gradient_ratios(frame) for frame in _sampled(gray)])
     if not len(ratios):
         return None
     blurs, ratio_of = _blur_curve()
@@ -55,6 +54,7 @@ def missing_blur(gray: np.ndarray, wanted: float) -> float:
 
     gray: (T, H, W) float32, 0..255. Returns 0 where the blur is enough already. Found by bisection.
     """
+    gray = _sampled(gray)
     present = edge_blur(gray)
     if present is None or present >= wanted:
         return 0.0
@@ -121,6 +121,11 @@ def shutter_share(sums: np.ndarray) -> float:
     """
     explained, total = sums + PRIOR_WEIGHT * np.array([PRIOR_SHUTTER**2, 1.0])
     return float(np.sqrt(np.clip(explained / total, 0.0, 1.0)))
+
+
+def _sampled(gray: np.ndarray) -> np.ndarray:
+    """Return the frames of a clip (T, H, W) on which edges are measured; of those, all."""
+    return gray[np.unique(np.linspace(0, len(gray) - 1, SAMPLED_FRAMES).round().astype(int))]
 
 
 def _gradient_ratios(frame: np.ndarray) -> np.ndarray:

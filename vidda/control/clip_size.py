@@ -1,7 +1,9 @@
 """The size at which a clip is translated and written."""
 
-from vidda.control.controls import SMALLEST_SIDE
 from vidda.video.info import VideoInfo
+
+SMALLEST_SIDE = 16
+"""Fewest pixels a side of a frame; optical flow needs as many."""
 
 
 def output_size(

@@ -13,6 +13,7 @@ import numpy as np
 from vidda.control.array_cache import ArrayCache
 from vidda.control.cache_keys import clip_identity, config_identity, frames_digest
 from vidda.control.clip_flow import FlowTarget, clip_flow, unpack_flow
+from vidda.control.clip_size import SMALLEST_SIDE
 from vidda.control.control_config import ControlConfig as ControlConfig
 from vidda.control.depth_maps import build_depth_maps
 from vidda.control.draw_pose import draw_openpose
@@ -31,9 +32,6 @@ CACHE_VERSION = 2
 
 NEED_BOXES = ("pose", "mask")
 """Controls for which people's boxes may be read from a clip's manifest row or sidecar."""
-
-SMALLEST_SIDE = 16
-"""Fewest pixels a side of a frame; optical flow needs as many."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,9 +20,14 @@ from vidda.files import sha256, size_and_time
 from vidda.video.reading import READER, Size
 from vidda.video.video_error import VideoError
 
+SMALL_CLIP_BYTES = 2**20
+"""Most bytes of a clip that is kept in memory: opening its file takes longer than reading it."""
+MEMORY_BYTES = 2**27
+"""Most bytes of all clips that a cache keeps in memory, in each process."""
+
 
 class FrameCache:
-    """A folder of decoded frames.
+    """A folder of decoded frames; the first small clips that are read stay in memory too.
 
     folder: made where it does not exist. min_free_gib: GiB of disk space to leave free; where less
     would stay free, or the folder cannot be written, further clips are decoded each time. Raises
@@ -33,6 +38,8 @@ class FrameCache:
         without = "further clips are decoded each time"
         self._disk = CacheFolder(Path(folder), min_free_gib, without, ("keys", "frames"))
         self._content: dict[str, str] = {}
+        self._in_memory: dict[Path, np.ndarray] = {}
+        self._memory_left = MEMORY_BYTES
 
     def frames(
         self, path: Path, size: Size, recipe: str, make: Callable[[], np.ndarray]
@@ -41,24 +48,33 @@ class FrameCache:
 
         path: the video. size: as in `vidda.video.read`. recipe: short name, fit for a file, of the
         choice of frames. make: returns the frames; called only where they are not on disk. The
-        result may be a read-only memory map. Raises VideoError, and whatever `make` raises.
+        result is not to be written to. Raises VideoError, and whatever `make` raises.
         """
         shape = "own" if size is None else "x".join(map(str, np.atleast_1d(size)))
         content = self._content_of(path)
         file = (
             self._disk.folder / "frames" / content[:2] / f"{content}-{shape}-{recipe}-{READER}.npy"
         )
+        if file in self._in_memory:
+            return self._in_memory[file]
         try:
-            return np.load(file, mmap_mode="r", allow_pickle=False)
+            frames = np.load(file, mmap_mode="r", allow_pickle=False)
+            self._keep_in_memory(file, frames)
+            return frames
         except FileNotFoundError:
             pass
         except (ValueError, EOFError, OSError):
             warnings.warn(f"cache: {file} is damaged and is made again", stacklevel=2)
-        frames = make()
-        self._disk.write(
-            file, frames.nbytes, lambda path: np.save(path, frames, allow_pickle=False)
-        )
-        return frames
+        made = make()
+        self._disk.write(file, made.nbytes, lambda path: np.save(path, made, allow_pickle=False))
+        return made
+
+    def _keep_in_memory(self, file: Path, frames: np.ndarray) -> None:
+        """Keep a file's frames for the next time, where they are few enough."""
+        if frames.nbytes <= min(SMALL_CLIP_BYTES, self._memory_left):
+            self._memory_left -= frames.nbytes
+            self._in_memory[file] = np.array(frames)
+            self._in_memory[file].flags.writeable = False
 
     def _content_of(self, path: Path) -> str:
         """Return the SHA-256 of a file, which is read only where its path, time or size changed."""

@@ -7,6 +7,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from queue import SimpleQueue
 from typing import Any
@@ -15,7 +16,7 @@ import torch
 
 from vidda.errors import ViddaError
 from vidda.experiment.executor_config import ExecutorConfig, LocalExecutor, RayExecutor
-from vidda.experiment.process import POLL_S, TERMINATE_S
+from vidda.experiment.process import POLL_S, TERMINATE_S, StageServer, run_vidda
 from vidda.experiment.stage import Stage
 from vidda.experiment.stage_session import StageEnd, run_stage
 
@@ -60,17 +61,23 @@ class _LocalExecutor(Executor):
 
     def __init__(self, config: LocalExecutor, out: Path) -> None:
         super().__init__(config.at_once, out)
-        self._shares: SimpleQueue[dict[str, str]] = SimpleQueue()
+        self._servers: SimpleQueue[StageServer] = SimpleQueue()
         devices = _cuda_devices() if config.at_once > 1 else []
         for share in child_variables(config.at_once, _cores(), devices):
-            self._shares.put(share)
+            self._servers.put(StageServer(share))
+
+    def close(self) -> None:
+        """End the stages that are still running, and the servers."""
+        super().close()
+        while not self._servers.empty():
+            self._servers.get().close()
 
     def _run(self, stage: Stage) -> StageEnd:
-        share = self._shares.get()
+        server = self._servers.get()
         try:
-            return run_stage(stage, self.out, self._poll, share)
+            return run_stage(stage, self.out, self._poll, server.run)
         finally:
-            self._shares.put(share)
+            self._servers.put(server)
 
 
 def child_variables(at_once: int, cores: int, devices: Sequence[str]) -> list[dict[str, str]]:
@@ -158,7 +165,7 @@ def _run_in_worker(folder: Path, cpus: int, stage: Stage, out: Path) -> StageEnd
     folder: the working directory, to which the config's paths are relative. cpus: threads.
     """
     os.chdir(folder)
-    return run_stage(stage, out, variables={"OMP_NUM_THREADS": str(cpus)})
+    return run_stage(stage, out, run=partial(run_vidda, variables={"OMP_NUM_THREADS": str(cpus)}))
 
 
 def require_executor(config: ExecutorConfig) -> None:

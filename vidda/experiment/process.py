@@ -1,10 +1,14 @@
 """A vidda command in its own process, with its time and memory measured."""
 
+import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -83,6 +87,81 @@ def run_vidda(
         peak,
         usage.ru_utime + usage.ru_stime,
     )
+
+
+class StageServer:
+    """A process that forks the processes of vidda commands, one after the other.
+
+    It has imported what earlier commands needed, and is started with the first command. variables:
+    of its environment, besides this process's. On Linux it ends with the thread that started it.
+    """
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        self._variables = variables
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def run(self, arguments: list[str], log: Path, poll: Callable[[], None]) -> ProcessUsage:
+        """Run a vidda command to its end and append its printed output to `log`.
+
+        arguments, poll: see `run_vidda`, which returns the same.
+        """
+        if sys.platform != "linux":  # where libraries do not survive a fork
+            return run_vidda(arguments, log, poll, self._variables)
+        start = time.monotonic()
+        log.parent.mkdir(parents=True, exist_ok=True)
+        server = self._running()
+        assert server.stdin is not None
+        server.stdin.write(f"{json.dumps([arguments, str(log.absolute())])}\n".encode())
+        pid, peak, look, ended = 0, 0.0, start, b""
+        try:
+            while not ended and server.poll() is None:
+                answer = _answer(server, POLL_S)
+                pid, ended = (pid, answer) if pid else (int(answer or 0), b"")
+                poll()
+                if pid and time.monotonic() >= look:
+                    peak, look = max(peak, tree_mib(pid)), time.monotonic() + MEMORY_POLL_S
+        except BaseException:
+            self._end(server, pid)
+            raise
+        # A server that was killed takes its process with it.
+        status, cpu_s = json.loads(ended) if ended else (server.returncode or 1, 0.0)
+        return ProcessUsage(status, time.monotonic() - start, peak, cpu_s)
+
+    def close(self) -> None:
+        """End the server; no command is running."""
+        if self._process is not None:
+            self._process.communicate()
+
+    def _running(self) -> subprocess.Popen[bytes]:
+        """Return the server, started anew where it has ended."""
+        if self._process is None or self._process.poll() is not None:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "vidda.experiment.child", str(os.getpid())],
+                bufsize=0,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                env={**os.environ, **self._variables},
+            )
+        return self._process
+
+    def _end(self, server: subprocess.Popen[bytes], pid: int) -> None:
+        """End the command that is running. pid: its process; 0 where that is not forked yet."""
+        if not pid:
+            server.kill()
+            return
+        for number in (signal.SIGTERM, signal.SIGKILL):
+            with suppress(ProcessLookupError):
+                os.kill(pid, number)
+            if _answer(server, TERMINATE_S):
+                return
+
+
+def _answer(server: subprocess.Popen[bytes], seconds: float) -> bytes:
+    """Return the server's next line, b"" where there is none within some seconds."""
+    assert server.stdout is not None
+    if not select.select([server.stdout], [], [], seconds)[0]:
+        return b""
+    return server.stdout.readline()
 
 
 def last_line(log: Path, start: int = 0) -> str:

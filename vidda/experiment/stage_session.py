@@ -1,16 +1,18 @@
 """Run a stage in its own process, resumed after a kill, and the checks before."""
 
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import MappingProxyType
 
 from vidda.config import dump
 from vidda.errors import ViddaError
 from vidda.experiment.process import ProcessUsage, last_line, run_vidda
 from vidda.experiment.stage import Stage
 from vidda.files import write_text
+
+Run = Callable[[list[str], Path, Callable[[], None]], ProcessUsage]
+"""Runs a vidda command: `run_vidda`, or a server's `run`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,11 +93,11 @@ def run_stage(
     stage: Stage,
     out: Path,
     poll: Callable[[], None] = lambda: None,
-    variables: Mapping[str, str] = MappingProxyType({}),
+    run: Run = run_vidda,
 ) -> StageEnd:
     """Run one stage until its process ends; one that cannot be started has failed.
 
-    out: folder of the job. poll, variables: see `run_vidda`.
+    out: folder of the job. poll: see `run_vidda`. run: runs the command.
     """
     try:
         _require_inputs(stage)
@@ -105,7 +107,7 @@ def run_stage(
     log, file = stage.log_file(out), stage.config_file(out)
     write_text(file, config)
     before = log.stat().st_size if log.exists() else 0
-    measured = run_vidda([stage.command, str(file), "--resume"], log, poll, variables)
+    measured = run([stage.command, str(file), "--resume"], log, poll)
     # These end with 1 where clips were left out: as the config allowed, or without a caption.
     allowed = (0, 1) if stage.command in ("prepare", "caption") else (0,)
     whole = measured.status in allowed and stage.complete(out)

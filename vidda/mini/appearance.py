@@ -139,14 +139,25 @@ def _ground(
     blend = 0.5 * coarse + 0.5 * (fine * clear + where.fine.mean((0, 1)) * (1.0 - clear))
     image: np.ndarray = blend.astype(np.float32)
     for x, y, radius, *color in where.clutter:
-        away = np.hypot(ground_at[..., 0] - x, ground_at[..., 1] - y) / radius
-        if (near := away < 1.6).any():
-            rough = 0.25 * np.sin(9.0 * ground_at[..., 0] + x) * np.cos(8.0 * ground_at[..., 1] + y)
-            cover = (np.clip(4.0 * (1.0 - away + rough), 0.0, 1.0) * near)[..., None]
-            image = image * (1.0 - cover) + cover * (
-                np.array(color, np.float32) * (1.3 - 0.5 * away[..., None])
-            )
+        right, far = ground_at[..., 0] - x, ground_at[..., 1] - y
+        near = right * right + far * far < (1.6 * radius) ** 2
+        if not near.any():
+            continue
+        image, box = image.astype(np.float64, copy=False), _bounds(near)
+        at = ground_at[box]
+        away = np.hypot(right[box], far[box]) / radius
+        rough = 0.25 * np.sin(9.0 * at[..., 0] + x) * np.cos(8.0 * at[..., 1] + y)
+        cover = (np.clip(4.0 * (1.0 - away + rough), 0.0, 1.0) * near[box])[..., None]
+        image[box] = image[box] * (1.0 - cover) + cover * (
+            np.array(color, np.float32) * (1.3 - 0.5 * away[..., None])
+        )
     return np.maximum(image, 0.01)
+
+
+def _bounds(mask: np.ndarray) -> tuple[slice, slice]:
+    """Return the smallest box that holds every True of a mask (H, W), of which there is one."""
+    rows, columns = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
+    return slice(rows[0], rows[-1] + 1), slice(columns[0], columns[-1] + 1)
 
 
 def _tiled(tile: np.ndarray, at: np.ndarray, side_m: float) -> np.ndarray:

@@ -129,20 +129,29 @@ def capture_frames(
     of the canvas around the image, on each side.
     """
     size = light.shape[1] - 2 * margin
-    frames = np.empty((len(light), size, size, 3), np.float32)
+    frames = np.empty((len(light), size, size, 3), np.uint8)
+    # Frame by frame: a frame stays in the processor's cache, a clip does not.
     for t, canvas in enumerate(light):
-        frames[t] = _smeared(canvas, by, t, margin, size)
-    if by.focus or by.detail < 1.0:
-        frames = np.stack([_soft(frame, by) for frame in frames])
-    frames = frames * by.gain.astype(np.float32)
-    frames = frames * (1.0 - by.haze) + 0.55 * by.haze
+        frame = _smeared(canvas, by, t, margin, size)
+        if by.focus or by.detail < 1.0:
+            frame = _soft(frame, by)
+        coded = _read_out(rng, frame, by)
+        frames[t] = _compressed(coded, by.jpeg) if by.jpeg else coded
+    return frames
+
+
+def _read_out(rng: np.random.Generator, frame: np.ndarray, by: Lens) -> np.ndarray:
+    """Return the light on the sensor, (H, W, 3), exposed, with noise, as uint8 RGB."""
+    frame = frame * by.gain.astype(np.float32)
+    if by.haze:
+        frame = frame * (1.0 - by.haze) + 0.55 * by.haze
     if by.contrast != 1.0:
-        frames = 0.25 * (np.maximum(frames, 0.0) / 0.25) ** by.contrast
+        frame = 0.25 * (np.maximum(frame, 0.0) / 0.25) ** by.contrast
     if by.read or by.shot:
-        deviation = np.sqrt(by.read**2 + by.shot**2 * np.maximum(frames, 0.0))
-        frames = frames + deviation * rng.standard_normal(frames.shape, np.float32)
-    coded = np.rint(255.0 * np.clip(frames, 0.0, 1.0) ** (1.0 / GAMMA)).astype(np.uint8)
-    return np.stack([_compressed(frame, by.jpeg) for frame in coded]) if by.jpeg else coded
+        deviation = np.sqrt(by.read**2 + by.shot**2 * np.maximum(frame, 0.0))
+        frame += deviation * rng.standard_normal(frame.shape, np.float32)
+    coded = 255.0 * np.clip(frame, 0.0, 1.0) ** (1.0 / GAMMA)
+    return np.rint(coded).astype(np.uint8)
 
 
 def _smeared(canvas: np.ndarray, by: Lens, t: int, margin: int, size: int) -> np.ndarray:

@@ -1,10 +1,11 @@
 """The rendering of one clip: its frames and their ground truth."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import numpy as np
 
-from vidda.mini import appearance, capture, gestures, raster, rooms
+from vidda.mini import appearance, capture, gestures, raster, rooms, shadows
 from vidda.mini.body import Limbs, limbs
 from vidda.mini.cameras import Camera
 from vidda.mini.staging import Scene, stage
@@ -56,22 +57,22 @@ def render(scene: Scene, frames: int, fps: float, size: int) -> RenderedClip:
 
     # The times of one open shutter are averaged; the first of them gives the ground truth.
     cover, color = (
-        np.stack([getattr(layer, name) for layer in layers])
-        .reshape(frames, len(layers) // frames, canvas, canvas, -1)
-        .mean(1)
-        for name in ("cover", "color")
+        values.reshape(frames, -1, canvas, canvas, channels).mean(1)
+        for values, channels in ((layers.cover, 1), (layers.color, 3))
     )
     ground = _render_ground(
         surroundings,
         sun,
         cameras[opening],
-        raster.shadow_maps(_limbs_at(body, opening), sun),
+        shadows.shadow_maps(_limbs_at(body, opening), sun),
         canvas,
     )
-    images = capture.capture_frames(rng, ground * (1.0 - cover) + color, lens, margin)
+    ground *= 1.0 - cover
+    ground += color
+    images = capture.capture_frames(rng, ground, lens, margin)
     world = staged.world
     keypoints, box, mask, depth = find_truth(
-        layers[opening], world, cameras[opening], lens, margin, size
+        layers.at(opening), world, cameras[opening], lens, margin, size
     )
     return RenderedClip(
         images, keypoints, world.astype(np.float32), box, mask, depth, lens.crf, staged.style
@@ -99,16 +100,16 @@ def _render_ground(
 ) -> np.ndarray:
     """Return the scene without its person but with the shadow, (T, canvas, canvas, 3)."""
     lit: list[np.ndarray] = []
-    last_camera = None
-    for camera, shade in zip(cameras, shades, strict=True):
-        if camera is not last_camera:
-            if isinstance(surroundings, rooms.Room):
-                behind, ground_at = rooms.render_room(surroundings, sun, camera, canvas)
-            else:
-                behind, ground_at = appearance.render_backdrop(surroundings, sun, camera, canvas)
-            last_camera = camera
-        lit.append(raster.apply_shadow(behind, ground_at, shade, sun))
-    return np.stack(lit)
+    # A camera that stands still sees the same ground at all its times.
+    changes = [t for t in range(1, len(cameras)) if cameras[t] is not cameras[t - 1]]
+    for start, end in pairwise([0, *changes, len(cameras)]):
+        camera = cameras[start]
+        if isinstance(surroundings, rooms.Room):
+            behind, ground_at = rooms.render_room(surroundings, sun, camera, canvas)
+        else:
+            behind, ground_at = appearance.render_backdrop(surroundings, sun, camera, canvas)
+        lit.append(shadows.shade_ground(behind, ground_at, shades[start:end], sun))
+    return np.concatenate(lit)
 
 
 def _limbs_at(body: Limbs, moments: slice) -> Limbs:

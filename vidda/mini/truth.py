@@ -4,14 +4,14 @@ import numpy as np
 
 from vidda.mini.cameras import Camera
 from vidda.mini.capture import Lens, to_image, warp_labels
-from vidda.mini.raster import Layer
+from vidda.mini.raster import Layers
 from vidda.sidecar import COCO_17
 
 DEPTH_UNIT_M = 0.001
 
 
 def find_truth(
-    layers: list[Layer],
+    layers: Layers,
     world: np.ndarray,
     cameras: list[Camera],
     lens: Lens,
@@ -24,16 +24,16 @@ def find_truth(
     canvases. lens: the shaken camera. margin: pixels of a canvas around the image. size: pixels a
     side of the image.
     """
-    count = len(layers)
+    count = len(world)
     keypoints = np.zeros((count, len(COCO_17), 3), np.float32)
     box = np.zeros((count, 4), np.float32)
     mask = np.zeros((count, size, size), np.uint8)
     depth = np.zeros((count, size, size), np.uint16)
-    for t, layer in enumerate(layers):
+    for t in range(count):
         map_ = to_image(lens.path[t], margin, size)
-        mask[t] = warp_labels(layer.region, map_, size, 0)
-        meters = np.where(np.isinf(layer.depth), np.float32(65.535), layer.depth)
-        near = warp_labels(meters.astype(np.float32), map_, size, 65.535)
+        mask[t] = warp_labels(layers.region[t], map_, size, 0)
+        meters = np.where(np.isinf(layers.depth[t]), np.float32(65.535), layers.depth[t])
+        near = warp_labels(meters, map_, size, 65.535)
         depth[t] = np.rint(np.minimum(near, 65.535) / DEPTH_UNIT_M)
         at, distance = project_joints(world[t], cameras[t], map_)
         keypoints[t, :, :2] = at
