@@ -41,7 +41,8 @@ class WorkerSetup:
     """The inputs of a worker, which can be sent to another process.
 
     root, classes: of the source's manifest. fingerprints: of config and weights, as hex digests.
-    camera: statistics of the target's cameras, where they are matched.
+    camera: statistics of the target's cameras, where they are matched. pixels: see
+    `Backbone.load`, over what one worker translates.
     """
 
     config: TranslateConfig
@@ -50,6 +51,7 @@ class WorkerSetup:
     classes: tuple[str, ...]
     fingerprints: tuple[str, str]
     camera: CameraStatistics | None
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +86,7 @@ class Worker:
         chosen = use_device(device)
         self._flow = (config.control.flow or DisConfig()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
-        self._clips = ClipTranslator(config, setup.backbone, setup.classes, chosen)
+        self._clips = ClipTranslator(config, setup.backbone, setup.classes, chosen, setup.pixels)
 
     def run(self, groups: Iterable[Group]) -> Iterator[list[WorkerResult]]:
         """Translate groups in turn; yield each one's results.
