@@ -13,6 +13,7 @@ import pytest
 import torch
 from torch._dynamo.utils import counters
 
+from tests.tiny_diffusion import write_tiny
 from tests.translate.tiny_translator import clip_job, config, precise, tiny_models
 from vidda.translate.stable_diffusion import compiled_blocks, cost
 from vidda.translate.stable_diffusion.attention_context import (
@@ -31,6 +32,8 @@ from vidda.translate.stable_diffusion.stable_diffusion import (
     StableDiffusion,
     StableDiffusionConfig,
 )
+from vidda.translate.stable_diffusion.weights_config import WeightsConfig
+from vidda.weights import Folder
 
 CONTEXTS = [AttendOwn(), AttendFirst(), AttendFirstPrevious(), AttendAnchors(count=3)]
 
@@ -153,11 +156,25 @@ def test_the_networks_are_compiled_where_it_pays(
     assert "".join(record.message for record in caplog.records) == line
 
 
+@pytest.mark.parametrize("compiled", [False, True])
+def test_compiled_networks_are_channels_last(tmp_path: Path, compiled: bool) -> None:
+    base = write_tiny(tmp_path / "base")
+    backbone = StableDiffusionConfig(
+        weights=WeightsConfig(base=Folder(path=base), controlnets=()),
+        sampling=SamplingConfig(compile=compiled),
+    ).find()
+    unet = backbone.load(torch.device("cpu"), 0)._models.unet
+    weight = unet.mid_block.resnets[0].conv1.weight
+    assert weight.is_contiguous(memory_format=torch.channels_last) == compiled
+    assert (unet.mid_block.resnets[0]._compiled_call_impl is not None) == compiled
+
+
 SCRIPT = """
 import json, sys
 from pathlib import Path
 import torch
 from torch._dynamo.utils import counters
+from tests.tiny_diffusion import write_tiny
 from tests.translate.tiny_translator import clip_job, config, tiny_models
 from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 models = tiny_models(Path(sys.argv[1]), ("edges",))
