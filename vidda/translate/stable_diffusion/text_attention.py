@@ -43,7 +43,7 @@ class TextProcessor:
         )
         attended = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
         frames = rearrange(attended, "s h (b n) c -> (s b) n (h c)", n=hidden_states.shape[1])
-        return attn.to_out[1](attn.to_out[0](frames))  # type: ignore[no-any-return]
+        return attn.to_out[1](attn.to_out[0](frames))
 
 
 class TextAttention:
@@ -84,7 +84,7 @@ def _project(attn: Attention, text: torch.Tensor) -> tuple[torch.Tensor, torch.T
 
 def _cross_attention_layers(network: nn.Module) -> list[Attention]:
     """Return the second attention of each of a network's transformer blocks."""
-    return [layer for name, layer in network.named_modules() if name.endswith(".attn2")]  # type: ignore[misc]
+    return [layer for name, layer in network.named_modules() if name.endswith(".attn2")]
 
 
 def _is_plain(layer: nn.Module) -> bool:
