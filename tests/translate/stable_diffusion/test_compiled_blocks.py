@@ -1,10 +1,6 @@
 """Compiled networks: the same latents, one graph for all chunks alike, and only where it pays."""
 
-import json
 import logging
-import os
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -167,42 +163,3 @@ def test_compiled_networks_are_channels_last(tmp_path: Path, compiled: bool) -> 
     weight = unet.mid_block.resnets[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last) == compiled
     assert (unet.mid_block.resnets[0]._compiled_call_impl is not None) == compiled
-
-
-SCRIPT = """
-import json, sys
-from pathlib import Path
-import torch
-from torch._dynamo.utils import counters
-from tests.tiny_diffusion import write_tiny
-from tests.translate.tiny_translator import clip_job, config, tiny_models
-from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
-models = tiny_models(Path(sys.argv[1]), ("edges",))
-latents = []
-for compile in (False, True):
-    translator = StableDiffusionTranslator(models, config(steps=2, chunk=2, compile=compile))
-    *_, found = translator.denoise([clip_job(3)])
-    latents.append(found.clone())
-counted = {name: counters["inductor"][f"fxgraph_cache_{name}"] for name in ("hit", "miss")}
-print(json.dumps({"difference": float((latents[0] - latents[1]).abs().max()), **counted}))
-"""
-
-
-@pytest.mark.deep
-def test_kernels_give_the_same_and_a_second_process_finds_them(tmp_path: Path) -> None:
-    environment = {**os.environ, "TORCHINDUCTOR_CACHE_DIR": str(tmp_path / "kernels")}
-    root = Path(__file__).parents[3]
-    environment["PYTHONPATH"] = os.pathsep.join([str(root), str(root / "tests")])
-    found = []
-    for _ in range(2):
-        done = subprocess.run(
-            [sys.executable, "-c", SCRIPT, str(tmp_path / "tiny")],
-            env=environment,
-            check=True,
-            stdout=subprocess.PIPE,
-            text=True,
-        )
-        found.append(json.loads(done.stdout.splitlines()[-1]))
-    assert all(one["difference"] < 1e-4 for one in found)
-    assert found[0]["miss"] > 0 and found[1]["miss"] == 0
-    assert found[1]["hit"] == found[0]["miss"] + found[0]["hit"]
