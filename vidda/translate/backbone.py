@@ -67,8 +67,12 @@ class Backbone(Protocol):
         """Return the TFLOP for `pixels` pixels over all frames; None where they are not counted."""
         ...
 
-    def load(self, device: torch.device) -> Translator:
-        """Load the networks on a device; raises ViddaError when they cannot be loaded."""
+    def load(self, device: torch.device, pixels: int) -> Translator:
+        """Load the networks on a device; raises ViddaError when they cannot be loaded.
+
+        pixels: over all frames of one size that will be translated, to decide on work that only
+        pays for many of them; 0 where they are not known.
+        """
         ...
 
 

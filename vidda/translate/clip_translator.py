@@ -41,7 +41,7 @@ class ClipTranslator:
 
     config: of vidda translate; its keys on clips, files and quality are for the command alone.
     backbone: the model's files. classes: names by label, for prompts. device: see `use_device`.
-    Raises ViddaError when a model or estimator cannot be loaded.
+    pixels: see `Backbone.load`. Raises ViddaError when a model or estimator cannot be loaded.
     """
 
     def __init__(
@@ -50,12 +50,13 @@ class ClipTranslator:
         backbone: Backbone,
         classes: Sequence[str],
         device: torch.device,
+        pixels: int = 0,
     ) -> None:
         self.config, self._backbone = config, backbone
         self._controls = ControlReader(config.control, config.cache, config.backbone.flows)
         self._controls.load()
         self._prompts = Prompts(config.prompt, classes)
-        self._translator = backbone.load(device)
+        self._translator = backbone.load(device, pixels)
 
     def translate(
         self,

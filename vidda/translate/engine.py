@@ -8,6 +8,7 @@ import logging
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -59,7 +60,8 @@ def _translate_with_processes(
     devices = worker_devices(setup.config)
     for name in devices:
         device_queue.put(name)
-    arguments = (setup, device_queue, Path.cwd(), torch.get_num_threads())
+    share = replace(setup, pixels=setup.pixels // len(devices))
+    arguments = (share, device_queue, Path.cwd(), torch.get_num_threads())
     with ProcessPoolExecutor(
         len(devices), mp_context=context, initializer=_start_worker, initargs=arguments
     ) as pool:

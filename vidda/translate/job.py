@@ -151,7 +151,14 @@ def _translate_missing(
             config.out, config.camera, plan.size, plan.backbone.multiple, plan.rate
         )
     setup = WorkerSetup(
-        config, plan.backbone, plan.manifest.root, plan.manifest.classes, fingerprints, camera
+        config=config,
+        backbone=plan.backbone,
+        root=plan.manifest.root,
+        classes=plan.manifest.classes,
+        fingerprints=fingerprints,
+        camera=camera,
+        # Of the missing clips alone, a resumed job could compile, and round, in another way.
+        pixels=inspection.pixels // max(1, inspection.sizes),
     )
     total = sum(inspection.frames.values())
     done = total - _count_frames(missing, inspection)

@@ -56,12 +56,13 @@ class TranslationPlan:
 class ShardInspection:
     """The properties of a shard's videos.
 
-    frames: number of frames to translate, by clip id. pixels: over all these frames. problems: by
-    clip id, why other clips cannot be translated.
+    frames: number of frames to translate, by clip id. pixels: over all these frames. sizes: number
+    of different sizes of frames. problems: by clip id, why other clips cannot be translated.
     """
 
     frames: dict[str, int]
     pixels: int
+    sizes: int
     problems: dict[str, str]
 
 
@@ -113,6 +114,7 @@ def inspect_clips(plan: TranslationPlan, config: TranslateConfig) -> ShardInspec
     frames: dict[str, int] = {}
     problems: dict[str, str] = {}
     pixels = 0
+    sizes = set()
     clips = plan.clips
     for clip in track(clips, label="inspecting clips", total=len(clips), unit="clips"):
         try:
@@ -124,7 +126,8 @@ def inspect_clips(plan: TranslationPlan, config: TranslateConfig) -> ShardInspec
         frames[clip.id] = len(config.frames.pick(info.frames))
         height, width = output_size(info, config.size, plan.backbone.multiple)
         pixels += frames[clip.id] * height * width
-    return ShardInspection(frames, pixels, problems)
+        sizes.add((height, width))
+    return ShardInspection(frames, pixels, len(sizes), problems)
 
 
 def config_problems(config: TranslateConfig) -> list[str]:

@@ -3,6 +3,7 @@
 import math
 import os
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ def translate_with_ray(setup: WorkerSetup, groups: Sequence[Group]) -> Iterator[
         ray.init(include_dashboard=False, configure_logging=False, log_to_driver=False)
     try:
         count, share = _actors(setup, int(ray.cluster_resources().get("GPU", 0)))
+        setup = replace(setup, pixels=setup.pixels // count)
         # Actors request no CPUs, so that none waits for one that never becomes free.
         actor_class = ray.remote(RemoteWorker).options(num_cpus=0, num_gpus=share)
         arguments = (setup, setup.config.device, Path.cwd(), torch.get_num_threads())

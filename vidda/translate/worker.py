@@ -4,7 +4,6 @@ write clips.
 
 import logging
 from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
 from pathlib import Path
@@ -28,6 +27,7 @@ from vidda.translate.box_columns import box_columns
 from vidda.translate.clip_translator import ClipTranslator, SourceClip, use_device
 from vidda.translate.comparison_sheets import write_comparisons
 from vidda.translate.outputs import ClipPaths, ClipResult, ClipStatus
+from vidda.translate.overlap import compute_ahead
 from vidda.translate.quality import defects, measure_quality
 from vidda.translate.shards import Group
 from vidda.translate.translate_config import TranslateConfig
@@ -41,7 +41,8 @@ class WorkerSetup:
     """The inputs of a worker, which can be sent to another process.
 
     root, classes: of the source's manifest. fingerprints: of config and weights, as hex digests.
-    camera: statistics of the target's cameras, where they are matched.
+    camera: statistics of the target's cameras, where they are matched. pixels: see
+    `Backbone.load`, over what one worker translates.
     """
 
     config: TranslateConfig
@@ -50,6 +51,7 @@ class WorkerSetup:
     classes: tuple[str, ...]
     fingerprints: tuple[str, str]
     camera: CameraStatistics | None
+    pixels: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,14 @@ class WorkerResult:
     why: str = ""
 
 
+@dataclass(frozen=True, slots=True)
+class DenoisedClip:
+    """A clip that the model has translated. frames: (T, H, W, 3) uint8 RGB."""
+
+    source: SourceClip
+    frames: np.ndarray
+
+
 class Worker:
     """A worker that translates groups of clips and writes their files.
 
@@ -76,28 +86,22 @@ class Worker:
         chosen = use_device(device)
         self._flow = (config.control.flow or DisConfig()).build()
         self._estimator = config.check_pose.build() if config.check_pose else None
-        self._clips = ClipTranslator(config, setup.backbone, setup.classes, chosen)
+        self._clips = ClipTranslator(config, setup.backbone, setup.classes, chosen, setup.pixels)
 
     def run(self, groups: Iterable[Group]) -> Iterator[list[WorkerResult]]:
-        """Translate groups in turn, reading the next group while the model works; yield each one's
-        results.
+        """Translate groups in turn; yield each one's results.
+
+        While the model works on a group, the next one is read and the previous one is finished.
         """
-        with ThreadPoolExecutor(1) as pool:
-            previous = None
-            for group in groups:
-                reading = pool.submit(self._read_all, group)
-                if previous is not None:
-                    yield self._finish_all(*previous.result())
-                previous = reading
-            if previous is not None:
-                yield self._finish_all(*previous.result())
+        read = compute_ahead(groups, self._read_all)
+        return compute_ahead(map(self._denoise_all, read), self._finish_all)
 
     def process(self, group: Group) -> list[WorkerResult]:
         """Translate one group; return its clips' results."""
-        return self._finish_all(*self._read_all(group))
+        return self._finish_all(self._denoise_all(self._read_all(group)))
 
-    def _read_all(self, group: Group) -> tuple[list[SourceClip], list[WorkerResult]]:
-        """Return the group's clips that can be read, and the results of those that failed."""
+    def _read_all(self, group: Group) -> list[SourceClip | WorkerResult]:
+        """Return the results of the group's clips that cannot be read, and the others, read."""
         read: list[SourceClip] = []
         failed: list[WorkerResult] = []
         for clip in group:
@@ -108,26 +112,24 @@ class Worker:
                 raise
             except (ViddaError, torch.OutOfMemoryError) as error:
                 failed.append(self._fail(clip, " ".join(str(error).split())))
-        return read, failed
+        return [*failed, *read]
 
-    def _finish_all(
-        self, sources: list[SourceClip], failed: list[WorkerResult]
-    ) -> list[WorkerResult]:
-        """Translate and write clips that were read, those of one size together; return
-        all results.
-        """
+    def _denoise_all(
+        self, clips: list[SourceClip | WorkerResult]
+    ) -> list[DenoisedClip | WorkerResult]:
+        """Translate clips that were read, those of one size together; leave results as they are."""
 
         def size(source: SourceClip) -> tuple[int, ...]:
             return source.job.frames.shape[1:3]
 
+        done: list[DenoisedClip | WorkerResult] = [c for c in clips if isinstance(c, WorkerResult)]
+        sources = [clip for clip in clips if isinstance(clip, SourceClip)]
         for _, same_size in groupby(sorted(sources, key=size), key=size):
-            failed += self._translate(list(same_size))
-        return failed
+            done += self._denoise(list(same_size))
+        return done
 
-    def _translate(self, sources: Sequence[SourceClip]) -> list[WorkerResult]:
-        """Translate clips of one size together, or each alone where that fails; return their
-        results.
-        """
+    def _denoise(self, sources: Sequence[SourceClip]) -> list[DenoisedClip | WorkerResult]:
+        """Translate clips of one size together, or each alone where that fails."""
         try:
             translated = self._clips.run([source.job for source in sources])
         except (ViddaError, torch.OutOfMemoryError) as error:
@@ -138,21 +140,25 @@ class Worker:
                 "%d clips cannot be translated together (%s): one by one", len(sources), reason
             )
         else:
-            return [self._finish(*pair) for pair in zip(sources, translated, strict=True)]
-        return [done for source in sources for done in self._translate([source])]
+            return [DenoisedClip(*pair) for pair in zip(sources, translated, strict=True)]
+        return [done for source in sources for done in self._denoise([source])]
 
-    def _finish(self, source: SourceClip, frames: np.ndarray) -> WorkerResult:
+    def _finish_all(self, clips: list[DenoisedClip | WorkerResult]) -> list[WorkerResult]:
+        """Measure and write the translated clips; return all results."""
+        return [self._finish(clip) if isinstance(clip, DenoisedClip) else clip for clip in clips]
+
+    def _finish(self, clip: DenoisedClip) -> WorkerResult:
         """Measure and write a translated clip; an error makes it a failed one.
 
         Raises FullDiskError, which is not the clip's fault.
         """
         try:
             with detect_full_disk(self._config.out):
-                return self._write(source, frames)
+                return self._write(clip.source, clip.frames)
         except FullDiskError:
             raise
         except (ViddaError, torch.OutOfMemoryError) as error:
-            return self._fail(source.clip, " ".join(str(error).split()))
+            return self._fail(clip.source.clip, " ".join(str(error).split()))
 
     def _write(self, source: SourceClip, translated: np.ndarray) -> WorkerResult:
         """Measure a translated clip, add the target's camera, and write all files of the clip."""

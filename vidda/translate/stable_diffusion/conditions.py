@@ -9,8 +9,9 @@ from einops import rearrange
 from vidda.control.controls import Controls
 from vidda.errors import ViddaError
 from vidda.translate.clip_job import ClipJob
+from vidda.translate.stable_diffusion.control_embedding import embed_images
 from vidda.translate.stable_diffusion.latents import pixels_per_latent_of
-from vidda.translate.stable_diffusion.loading import Models
+from vidda.translate.stable_diffusion.loading import ControlNet, Models
 from vidda.translate.stable_diffusion.noise import FlowWarpedNoise
 from vidda.translate.stable_diffusion.prompt_encoder import PromptEncoder
 from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
@@ -27,17 +28,43 @@ class Conditions:
         self._device, self._dtype = models.unet.device, models.unet.dtype
         self.lengths = tuple(len(clip.frames) for clip in clips)
         self._positions = [(c, f) for c, length in enumerate(self.lengths) for f in range(length)]
-        self._clip = torch.tensor([c for c, _ in self._positions], device=self._device)
         prompts = [clip.negative for clip in clips] + [clip.prompt for clip in clips]
         states = encoder.encode(prompts)
         self._text = rearrange(states.to(self._dtype), "(p b) n c -> p b n c", p=2)
+        self._chosen: tuple[tuple[int, ...], int, torch.Tensor] | None = None
+        self._embedded: dict[tuple[int, tuple[int, ...]], torch.Tensor] = {}
 
-    def text(self, frames: torch.Tensor, passes: int) -> torch.Tensor:
-        """Return the encoded prompts of frames (B,), (passes x B, tokens, width).
+    def text(self, frames: Sequence[int], passes: int, *, shared: bool) -> torch.Tensor:
+        """Return the encoded prompts of B frames, (passes x B, tokens, width).
 
-        passes: 1 for the prompts alone, 2 for the negative prompts followed by the prompts.
+        passes: 1 for the prompts alone, 2 for the negative prompts followed by the prompts. shared:
+        return only (passes, tokens, width) where all frames are of one clip. The same tensor is
+        returned until other clips' prompts are asked for.
         """
-        return rearrange(self._text[2 - passes :, self._clip[frames]], "p b n c -> (p b) n c")
+        clips = tuple(self._positions[number][0] for number in frames)
+        if shared and len(set(clips)) == 1:
+            clips = clips[:1]
+        if self._chosen is None or self._chosen[:2] != (clips, passes):
+            chosen = self._text[2 - passes :, list(clips)]
+            self._chosen = (clips, passes, rearrange(chosen, "p b n c -> (p b) n c"))
+        return self._chosen[2]
+
+    def embedded_controls(
+        self, net: ControlNet, frames: Sequence[int], *, store: bool
+    ) -> torch.Tensor:
+        """Return the control images of B frames for a ControlNet, embedded by it: `embed_images`.
+
+        store: keep the result for later calls, instead of those of other frames.
+        """
+        key = (id(net), tuple(frames))
+        if key in self._embedded:
+            return self._embedded[key]
+        embedded = embed_images(net.model, self.control_images(net.kind, frames))
+        if store:
+            if any(stored != key[1] for _, stored in self._embedded):
+                self._embedded.clear()
+            self._embedded[key] = embedded
+        return embedded
 
     def control_images(self, kind: str, frames: Sequence[int]) -> torch.Tensor:
         """Return the control images of B frames for a ControlNet, (B, 3, H, W) in [0, 1].

@@ -7,33 +7,38 @@ import torch
 from vidda.translate.stable_diffusion.attention_context import AttendOwn, ContextConfig
 from vidda.translate.stable_diffusion.batch_fitting import Fitting
 from vidda.translate.stable_diffusion.chunks import Chunk, plan_chunks
+from vidda.translate.stable_diffusion.compiled_blocks import set_compiled
 from vidda.translate.stable_diffusion.conditions import Conditions
+from vidda.translate.stable_diffusion.control_embedding import accept_embeddings
 from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, restore_attention
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
+from vidda.translate.stable_diffusion.text_attention import TextAttention
 
 
 class Denoiser:
     """Runs the UNet and the ControlNets over the frames of some clips, a chunk at a time.
 
-    chunk: most frames at once, halved when memory runs out. compile: run the networks through
-    torch.compile. The attention layers of the UNet in `models` are changed as `context` asks.
+    chunk: most frames at once, halved when memory runs out. compile: run the networks' blocks
+    through torch.compile. The attention layers of the networks in `models` are changed, in the UNet
+    as `context` asks, and their blocks are compiled in place.
     """
 
     def __init__(
         self, models: Models, context: ContextConfig, chunk: int, *, compile: bool
     ) -> None:
         self.fitting = Fitting(chunk, "chunk")
-        self._context = context
+        self._context, self._compiled = context, compile
+        self._unet = models.unet
+        self._device, self._dtype = models.unet.device, models.unet.dtype
+        networks = [models.unet, *(net.model for net in models.controlnets)]
         restore_attention(models.unet)
         self.attention = (
             None if isinstance(context, AttendOwn) else CrossFrameAttention(models.unet)
         )
-        self._device, self._dtype = models.unet.device, models.unet.dtype
-        self._unet = torch.compile(models.unet) if compile else models.unet
-        self._controlnets = {
-            id(net): torch.compile(net.model) if compile else net.model
-            for net in models.controlnets
-        }
+        self._text = TextAttention(networks)
+        for net in models.controlnets:
+            accept_embeddings(net.model)
+        set_compiled(networks, compile)
         self._chunk_cache: tuple[tuple[tuple[int, ...], int], list[Chunk]] | None = None
 
     def predict(
@@ -60,7 +65,8 @@ class Denoiser:
             output = torch.empty_like(latents)
             for chunk in self._chunks(conditions.lengths, size):
                 part = latents[chunk.frames].to(self._dtype)
-                output[chunk.frames] = self._run(chunk, part, timestep, conditions, nets, guidance)
+                found = self._run(chunk, part, timestep, conditions, nets, guidance)
+                output[chunk.frames[: chunk.count]] = found[: chunk.count]
             if self.attention:
                 self.attention.begin_step()  # free the memory until the next step
             return output
@@ -79,7 +85,10 @@ class Denoiser:
         """Return the UNet's output for a chunk, float32; latents: (B, 4, h, w) in its dtype."""
         passes = 1 if guidance is None else 2
         inputs = latents.repeat(passes, 1, 1, 1)
-        text = conditions.text(chunk.frames, passes)
+        shared = self._text.is_installed()
+        text = conditions.text(chunk.numbers, passes, shared=shared)
+        if shared:
+            self._text.set_text(text)
         down, middle = self._residuals(inputs, timestep, text, conditions, nets, chunk)
         if self.attention:
             self.attention.set_chunk(chunk, passes)
@@ -112,12 +121,14 @@ class Denoiser:
         middle: torch.Tensor | None = None
         passes = len(inputs) // len(chunk.numbers)
         for net in nets:
-            image = conditions.control_images(net.kind, chunk.numbers).repeat(passes, 1, 1, 1)
-            more, mid = self._controlnets[id(net)](
+            # Of the first chunk alone, so that memory does not grow with the clip.
+            first = chunk.numbers[0] == 0
+            control = conditions.embedded_controls(net, chunk.numbers, store=first)
+            more, mid = net.model(
                 inputs,
                 timestep,
                 encoder_hidden_states=text,
-                controlnet_cond=image,
+                controlnet_cond=control.repeat(passes, 1, 1, 1),
                 conditioning_scale=net.scale,
                 return_dict=False,
             )
@@ -128,6 +139,6 @@ class Denoiser:
     def _chunks(self, lengths: tuple[int, ...], size: int) -> list[Chunk]:
         """Return the chunks for clips of these lengths, on the device; computed once."""
         if self._chunk_cache is None or self._chunk_cache[0] != (lengths, size):
-            chunks = [chunk.to(self._device) for chunk in plan_chunks(lengths, self._context, size)]
-            self._chunk_cache = ((lengths, size), chunks)
+            chunks = plan_chunks(lengths, self._context, size, alike=self._compiled)
+            self._chunk_cache = ((lengths, size), [chunk.to(self._device) for chunk in chunks])
         return self._chunk_cache[1]

@@ -45,7 +45,7 @@ class StableDiffusionTranslator:
     def __init__(self, models: Models, config: SamplingConfig) -> None:
         self._models, self._config = models, config
         self._prompts = PromptEncoder(models.tokenizer, models.text_encoder)
-        self.denoiser = Denoiser(models, config.context, config.chunk, compile=config.compile)
+        self.denoiser = Denoiser(models, config.context, config.chunk, compile=bool(config.compile))
         self._slices = Fitting(config.vae_chunk, "vae_chunk")
 
     def translate(self, clips: Sequence[ClipJob]) -> list[np.ndarray]:

@@ -1,5 +1,6 @@
 """Stable Diffusion 1.x or 2.x with ControlNets, frame by frame or with cross-frame attention."""
 
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,6 +30,8 @@ from vidda.translate.stable_diffusion.weights_config import (
     WeightsConfig,
 )
 from vidda.weights import Folder
+
+log = logging.getLogger("vidda")
 
 if TYPE_CHECKING:
     from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
@@ -222,12 +225,34 @@ class StableDiffusion:
         """Return the TFLOP of translating so many pixels; None for UNets that were not counted."""
         return cost.teraflops(self.config.sampling, self.config.weights, self.files, pixels)
 
-    def load(self, device: torch.device) -> "StableDiffusionTranslator":
-        """Load all models onto a device; raise ViddaError when one cannot be loaded."""
+    def load(self, device: torch.device, pixels: int) -> "StableDiffusionTranslator":
+        """Load all models onto a device; raise ViddaError when one cannot be loaded.
+
+        pixels: see `Backbone.load`; they decide whether compiling the networks is worth its time.
+        """
         # They import diffusers, which a config that is only checked does not need.
         from vidda.translate.stable_diffusion.loading import load_models
         from vidda.translate.stable_diffusion.sampler import StableDiffusionTranslator
 
-        config = self.config
-        models = load_models(config.weights, device, torch_dtype(config.precision), self.files)
-        return StableDiffusionTranslator(models, config.sampling)
+        config, weights = self.config, self.config.weights
+        compile = self._compiles(device, pixels)
+        if compile:  # their gain was measured together
+            weights = weights.model_copy(update={"channels_last": True})
+        models = load_models(weights, device, torch_dtype(config.precision), self.files)
+        sampling = config.sampling.model_copy(update={"compile": compile})
+        return StableDiffusionTranslator(models, sampling)
+
+    def _compiles(self, device: torch.device, pixels: int) -> bool:
+        """Return whether the networks are compiled, and log why where the config leaves it open."""
+        if self.config.sampling.compile is not None or device.type != "cuda":
+            return bool(self.config.sampling.compile)
+        work = self.cost(pixels) if pixels else None
+        if work is None:
+            log.info("the networks are not compiled: what that saves is not known")
+            return False
+        saving = cost.compile_saving(work)
+        if saving > 0:
+            log.info("the networks are compiled, which saves about %.0f s", saving)
+        else:
+            log.info("the networks are not compiled, which would take %.0f s longer", -saving)
+        return saving > 0

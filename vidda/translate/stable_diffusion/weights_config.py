@@ -92,7 +92,7 @@ class WeightsConfig(Config):
     )
     channels_last: bool = Field(
         default=False,
-        description="channels-last memory layout of the networks; measure whether it is faster",
+        description="channels-last memory layout of the networks, which compiled ones always have",
     )
     download: bool = Field(
         default=False, description="download from the hub what the local cache lacks"

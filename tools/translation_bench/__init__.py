@@ -1,0 +1,1 @@
+"""What `tools/bench_translate.py` measures, a module each."""
