@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from clips import moving
+from torchvision.transforms import v2
 from torchvision.transforms.v2 import functional as F
 
 from vidda.data.frame_sampling import clip_rng
@@ -214,6 +215,20 @@ def test_blur_is_a_gaussian_of_at_most_the_deviation_asked_for() -> None:
     assert max(deviations) < 3.05
     assert min(deviations) < 0.6 and max(deviations) > 2.5  # anything up to it
     assert 1.2 < np.mean(deviations) < 1.9
+
+
+@pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])
+def test_blur_is_torchvisions_within_a_gray_level(layout: torch.memory_format) -> None:
+    frames = torch.randint(256, (3, 3, 20, 31), dtype=torch.uint8).contiguous(memory_format=layout)
+    ours = Blur(probability=1.0, most=1.5).layer()
+    theirs = v2.RandomApply([v2.GaussianBlur(11, (0.1, 1.5))], p=1.0)
+    for seed in range(20):
+        found = []
+        for blur in (ours, theirs):
+            torch.manual_seed(seed)
+            found.append(blur(frames).int())
+        assert found[0].shape == frames.shape
+        assert (found[0] - found[1]).abs().max() <= 1
 
 
 def test_noise_is_new_in_each_frame_and_of_one_deviation_a_clip() -> None:

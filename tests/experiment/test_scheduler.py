@@ -42,11 +42,12 @@ def run_all(stages: list[Stage], out: Path, records: StageRecords, config: Execu
 
 
 def processes(folder: Path) -> list[Path]:
-    """Those with a folder in their command, as places in /proc."""
+    """Those with a folder in their command, or that print into it, as places in /proc."""
     found = []
     for place in Path("/proc").glob("[0-9]*"):
         try:
-            if str(folder).encode() in (place / "cmdline").read_bytes():
+            command, output = (place / "cmdline").read_bytes(), (place / "fd/1").readlink()
+            if str(folder).encode() in command or output.is_relative_to(folder):
                 found.append(place)
         except OSError:
             continue  # ended meanwhile

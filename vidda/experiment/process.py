@@ -117,7 +117,8 @@ class StageServer:
             while not ended and server.poll() is None:
                 answer = _answer(server, POLL_S)
                 pid, ended = (pid, answer) if pid else (int(answer or 0), b"")
-                poll()
+                if not ended:
+                    poll()
                 if pid and time.monotonic() >= look:
                     peak, look = max(peak, tree_mib(pid)), time.monotonic() + MEMORY_POLL_S
         except BaseException:
