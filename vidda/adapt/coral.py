@@ -21,6 +21,7 @@ class CoralConfig(MethodConfig):
     weight: float = Field(1.0, gt=0, description="weight of the distance of the covariances")
     means: bool = Field(False, description="add the squared distance of the means, as TLlib does")
     min_clips: ClassVar[int] = 2
+    aligns_features: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Coral(self, supervised)

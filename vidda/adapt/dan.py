@@ -1,6 +1,6 @@
 """Deep adaptation network: maximum mean discrepancy of features (DAN)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
@@ -23,6 +23,7 @@ class DanConfig(MethodConfig):
         min_length=1,
         description="exponents i of the kernels, of bandwidth 2^i x mean squared distance",
     )
+    aligns_features: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Dan(self, supervised)

@@ -1,6 +1,6 @@
 """Domain-adversarial training (DANN)."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from pydantic import Field
@@ -30,6 +30,7 @@ class DannConfig(MethodConfig):
     weight: float = Field(1.0, gt=0, description="weight of the domain discriminator's loss")
     gamma: float = Field(10.0, gt=0, description="growth rate of the reversed gradient's strength")
     hidden: int = Field(1024, ge=1, description="width of the domain discriminator's layers")
+    aligns_features: ClassVar[bool] = True
 
     def build(self, model: Recognizer, supervised: Supervised, settings: MethodSettings) -> Method:
         return Dann(self, model.feature_dim, supervised)

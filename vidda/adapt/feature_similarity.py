@@ -27,6 +27,7 @@ class FeatureSimilarityConfig(MethodConfig):
         1.0, gt=0, description="weight of 1 minus the cosine of both clips' features"
     )
     paired: ClassVar[bool] = True
+    aligns_features: ClassVar[bool] = True
 
     def problems(self, settings: MethodSettings) -> list[str]:
         found = []

@@ -52,6 +52,8 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
         _load_start(config, model, data)
     patterns = frozen_patterns(require_framewise(model, "frozen")) if config.frozen else ()
     frozen = freeze(model, (*config.freeze, *patterns))
+    if frozen and config.method.aligns_features:
+        _require_trainable_features(config, model)
     method = config.method.build(
         model, supervised(config, model.classes), data.method_settings(config)
     )
@@ -77,6 +79,18 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
         feed = _build_feed(config, data, accelerator, steps, model)
         AdaptationRun(config, data, accelerator, model, folder, steps, method, feed).run()
     return 0
+
+
+def _require_trainable_features(config: AdaptConfig, model: Recognizer) -> None:
+    """Raise ViddaError where no trained parameter changes the features."""
+    shape = config.model.clip_input().shape(config.sampling, config.transform)
+    model.eval()  # a batch of one has no statistics
+    if not model(torch.zeros(1, *shape)).features.requires_grad:
+        raise ViddaError(
+            f"method.name {config.method.name} aligns features, but freeze leaves none of them to"
+            f" train ({', '.join(config.freeze)}); freeze fewer, or take a method of the"
+            " predictions such as mcc"
+        )
 
 
 def _count_trainable(module: nn.Module) -> int:

@@ -39,7 +39,8 @@ class MethodConfig(Config):
     be in one batch. target_views: how many random views of a target clip are in a batch, one after
     another. min_clips: clips of each domain that a part of a batch needs, or a term is left out of
     that step. needs_pixels: whether the method needs the clips themselves, to augment them or to
-    read the model's layers, so that frozen features do not suffice.
+    read the model's layers, so that frozen features do not suffice. aligns_features: whether all
+    that the method adds is a loss of the features, which does nothing where they are all frozen.
     """
 
     name: str
@@ -49,6 +50,7 @@ class MethodConfig(Config):
     target_views: ClassVar[int] = 1
     min_clips: ClassVar[int] = 1
     needs_pixels: ClassVar[bool] = False
+    aligns_features: ClassVar[bool] = False
 
     def problems(self, settings: MethodSettings) -> list[str]:
         """Return what does not fit the run, a line each; by default nothing."""

@@ -52,9 +52,9 @@ class SamplingConfig(Config):
         default=4, ge=1, description="frames at once in the autoencoder; halved likewise"
     )
     compile: bool | None = Field(
-        default=None,
-        description="torch.compile the networks' blocks; null: on CUDA, where it saves more time"
-        " than it takes",
+        default=False,
+        description="torch.compile the networks' blocks; null: on CUDA, where that is expected to"
+        " save more time than it takes",
     )
 
     @model_validator(mode="after")
