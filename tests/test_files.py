@@ -6,6 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import av
 import pytest
 from safetensors import SafetensorError
 
@@ -233,3 +234,11 @@ def test_a_folder_that_cannot_be_locked_is_told(tmp_path: Path) -> None:
     told = pytest.raises(ViddaError, match=r"\.lock: cannot be written: Is a directory; make")
     with told, lock(tmp_path):
         pass
+
+
+def test_an_error_without_a_file_gets_the_name_of_what_was_written(tmp_path: Path) -> None:
+    for unnamed in (OSError(28, "full"), av.error.FileNotFoundError(2, "gone")):
+        with pytest.raises(OSError) as told, atomic(tmp_path / "a.mp4"):
+            raise unnamed
+        assert told.value.filename == str(tmp_path / "a.mp4")
+        assert (told.value.errno, told.value.strerror) == (unnamed.errno, unnamed.strerror)

@@ -83,7 +83,8 @@ def path_in_errors(path: Path | None) -> Iterator[None]:
         yield
     except OSError as error:
         if error.errno is not None and error.filename is None and path is not None:
-            error.filename = str(path)
+            # A new one: those of PyAV take no name.
+            raise OSError(error.errno, error.strerror, str(path)) from error
         raise
     except Exception as error:
         number = re.search(r"\(os error (\d+)\)", str(error))

@@ -2,11 +2,13 @@
 
 import shutil
 from pathlib import Path
+from threading import Event
 
 import pytest
 
 from tests.translate.translations import settings, start, written
 from vidda.translate import job
+from vidda.translate.worker import DenoisedClip, Worker, WorkerResult
 
 CLIPS = "videos/syn/ground"
 
@@ -58,12 +60,20 @@ def test_a_folder_deleted_in_the_middle_is_not_finished(
 ) -> None:
     out = tmp_path / "run"
     seen: list[str] = []
+    deleted, finish = Event(), Worker._finish
 
     def delete(done: object) -> None:
         seen.append(str(done))
         if len(seen) == 1:
             shutil.rmtree(out)
+            deleted.set()
 
+    def finish_later(worker: Worker, clip: DenoisedClip) -> WorkerResult:
+        """The second clip is not written while the first one's folder is deleted."""
+        assert not (out / CLIPS / "0.mp4").exists() or deleted.wait(60)
+        return finish(worker, clip)
+
+    monkeypatch.setattr(Worker, "_finish", finish_later)
     monkeypatch.setattr(job, "_log_result", delete)
     assert start(settings(models, source, out)) == 1
     assert len(seen) == 3 and not (out / "DONE").exists() and not (out / "manifest.csv").exists()

@@ -157,7 +157,8 @@ class Worker:
                 return self._write(clip.source, clip.frames)
         except FullDiskError:
             raise
-        except (ViddaError, torch.OutOfMemoryError) as error:
+        # A file that is gone while it is written was deleted, maybe with the whole folder.
+        except (ViddaError, torch.OutOfMemoryError, FileNotFoundError) as error:
             return self._fail(clip.source.clip, " ".join(str(error).split()))
 
     def _write(self, source: SourceClip, translated: np.ndarray) -> WorkerResult:
