@@ -31,5 +31,13 @@ def test_links_lead_somewhere(page: Path) -> None:
 def test_every_page_is_linked_from_the_readme() -> None:
     readme = (ROOT / "README.md").read_text(encoding="utf-8")
     assert len(readme.splitlines()) < 150
-    lacking = [page.name for page in (ROOT / "docs").iterdir() if f"docs/{page.name}" not in readme]
+    lacking = [
+        page.name for page in (ROOT / "docs").glob("*.md") if f"docs/{page.name}" not in readme
+    ]
     assert lacking == []
+
+
+def test_every_picture_is_shown_on_a_page() -> None:
+    shown = {Path(link).name for page in PAGES for link in LINK.findall(page.read_text())}
+    pictures = {file.name for file in (ROOT / "docs").iterdir() if file.suffix != ".md"}
+    assert pictures - shown == set()

@@ -61,7 +61,7 @@ def test_spelling_is_american() -> None:
     found = {
         (name, match.group())
         for name in listed
-        if not name.startswith("vidda/assets/") and not name.endswith(".jpg")
+        if not name.startswith("vidda/assets/") and not name.endswith((".jpg", ".png"))
         # A notebook's images are text too.
         for match in BRITISH.finditer(IMAGE.sub("", (ROOT / name).read_text(encoding="utf-8")))
     }
