@@ -20,7 +20,6 @@ import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.lib.npyio import NpzFile
@@ -29,8 +28,6 @@ from vidda import video
 from vidda.errors import ViddaError
 from vidda.files import atomic, inside
 from vidda.types import ClipRecord
-
-ArrayName = TypeVar("ArrayName", bound=str)
 
 COCO_17 = (
     "nose",
@@ -118,7 +115,7 @@ def read_rows(
     return _select_rows(rows, name, path, clip, count, indices)
 
 
-def require_one_of(clip: ClipRecord, root: Path, names: Sequence[ArrayName]) -> ArrayName:
+def require_one_of(clip: ClipRecord, root: Path, names: Sequence[str]) -> str:
     """Return the first of some names of which a clip's sidecar has an array, without reading it.
 
     clip, root: the clip, and its manifest's root. Raises ViddaError, as `read_rows` does, where

@@ -1,6 +1,7 @@
 """Clips cut to a square around their people: pixels and sidecars agree, labels and motion stay."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -167,10 +168,18 @@ def test_clips_that_tell_nothing_are_refused_before_the_first(tmp_path: Path) ->
     clips = (
         _image(tmp_path, "deep", depth=np.zeros((1, 3, 3), np.uint16)),
         _image(tmp_path, "short", box=np.zeros((0, 4))),
+        _image(tmp_path, "wide", box=np.zeros((1, 5))),
+        _image(tmp_path, "unknown", keypoints=np.full((1, 17, 3), np.nan)),
+        replace(_image(tmp_path, "alone", mask=np.ones((1, 3, 3), np.uint8)), meta={}),
     )
     save_manifest(Manifest(tmp_path, ("wave",), clips), tmp_path / "manifest.csv")
     with pytest.raises(ViddaError) as told:
         run(config(tmp_path, tmp_path / "out"), dry_run=False, resume=False)
-    lines = str(told.value).splitlines()
-    assert len(lines) == 2 and "'box'" in lines[0] and "0 rows of box" in lines[1]
+    deep, short, wide, unknown, alone = str(told.value).splitlines()
+    for line, name in ((deep, "deep"), (alone, "alone")):
+        assert f"clip '{name}': " in line and "has no box or keypoints or mask, or is not" in line
+        assert "`vidda mask` makes masks" in line
+    assert "short.npz: box has 0 rows" in short
+    assert "wide.npz: box is float64 (1, 5); write x0" in wide
+    assert "unknown.npz: keypoints" in unknown
     assert not (tmp_path / "out").exists()

@@ -32,6 +32,7 @@ from vidda.data.crop_clip import (
 )
 from vidda.data.derived import SIDECARS, DerivedFiles
 from vidda.data.manifest import BOX_COLUMNS, first_problems
+from vidda.data.sidecar_checks import sidecar_faults
 from vidda.data.versions import (
     IdSuffix,
     Version,
@@ -45,8 +46,9 @@ from vidda.errors import ViddaError
 from vidda.files import atomic, inside
 from vidda.progress import track
 from vidda.run import RunFolder
-from vidda.sidecar import open_sidecar, read_rows, require_one_of, sidecar_path
+from vidda.sidecar import open_sidecar, read_rows, sidecar_arrays, sidecar_path
 from vidda.types import ClipRecord, Manifest
+from vidda.video import VideoInfo
 
 ARRAYS: tuple[Whereabouts, ...] = ("box", "keypoints", "mask")
 
@@ -127,30 +129,42 @@ def _find_squares(
         problems.append(f"{config.input}: no clips in it; give a manifest of clips")
     for clip in track(manifest.clips, label="finding people", total=len(manifest), unit="clips"):
         try:
-            bounds, height, width = _bounds(config, clip, manifest.root)
+            info = video.probe(inside(manifest.root, clip.path))
+            bounds = _bounds(config, clip, manifest.root, info)
         except ViddaError as error:
             problems.append(str(error))
             continue
         empty += bounds is None
-        middle = np.array([0, 0, width, height])
-        around = middle if bounds is None else bounds
-        squares[clip.id] = square_around(around, config.margin, height, width)
+        around = np.array([0, 0, info.width, info.height]) if bounds is None else bounds
+        squares[clip.id] = square_around(around, config.margin, info.height, info.width)
     if problems:
         raise ViddaError("\n".join(first_problems(problems)))
     return squares, empty
 
 
 def _bounds(
-    config: CropJobConfig, clip: ClipRecord, root: Path
-) -> tuple[np.ndarray | None, int, int]:
-    """Return what holds everyone in a clip, (4,) in pixels, or None, and its height and width."""
-    name = config.people or require_one_of(clip, root, ARRAYS)
-    info = video.probe(inside(root, clip.path))
+    config: CropJobConfig, clip: ClipRecord, root: Path, info: VideoInfo
+) -> np.ndarray | None:
+    """Return what holds everyone in a clip, (4,) in pixels; None where nobody is.
+
+    Raises ViddaError where the clip's sidecar does not tell, or is not as it should be.
+    """
+    wanted = ARRAYS if config.people is None else (config.people,)
+    arrays = sidecar_arrays([clip], root)
+    name = next((one for one in wanted if one in arrays), None)
+    path = sidecar_path(clip, root)
+    if name is None:
+        raise ViddaError(
+            f"clip {clip.id!r}: {path} has no {' or '.join(wanted)}, or is not there; `vidda mask`"
+            " makes masks, and with pose.name keypoints"
+        )
+    if faults := list(sidecar_faults(path, info)):
+        raise ViddaError(f"{path}: {faults[0]}")
     rows = read_rows(clip, root, name, info.frames, None)
     bounds = people_bounds(name, rows)
     if bounds is not None and name == "mask":
         bounds *= np.tile([info.width / rows.shape[2], info.height / rows.shape[1]], 2)
-    return bounds, info.height, info.width
+    return bounds
 
 
 def _write(

@@ -124,19 +124,18 @@ def _check_file(root: Path, name: str, info: VideoInfo | ViddaError) -> list[str
         path = inside(root, name)
         if not path.is_file():
             return ["no such sidecar; restore it, or empty its cell in the list"]
-        headers = read_headers(path)
-        return list(_faults(path, headers, None if isinstance(info, ViddaError) else info))
+        return list(sidecar_faults(path, None if isinstance(info, ViddaError) else info))
     except ViddaError as error:
         return [str(error)]
 
 
-def _faults(
-    path: Path, headers: Mapping[str, ArrayHeader], info: VideoInfo | None
-) -> Iterator[str]:
+def sidecar_faults(path: Path, info: VideoInfo | None) -> Iterator[str]:
     """Yield a line for each array of a sidecar that is not as it should be.
 
-    info: of the clip; where it is None, the arrays are compared with the first of them.
+    info: of the clip; where it is None, the arrays are compared with the first of them. Raises
+    ViddaError where the file cannot be read.
     """
+    headers = read_headers(path)
     by_frame = {name: one.shape[:1] for name, one in headers.items() if name != REGIONS_ARRAY}
     frames: tuple[int, ...]
     if info is not None:

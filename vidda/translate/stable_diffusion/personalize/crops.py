@@ -7,12 +7,10 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config
+from vidda.data.crop_clip import CropSquare, square_around
 from vidda.errors import ViddaError
 from vidda.sidecar import read_rows, sidecar_path
 from vidda.types import ClipRecord
-
-Square = tuple[int, int, int]
-"""Top, left and side, in pixels."""
 
 
 class WholeCrop(Config):
@@ -27,7 +25,7 @@ class WholeCrop(Config):
         """
         return [None] * len(numbers)
 
-    def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
+    def square(self, box: np.ndarray | None, height: int, width: int) -> CropSquare:
         """Return the largest central square of a frame: top, left and side, in pixels.
 
         box: not used. height, width: of the frame, in pixels.
@@ -65,7 +63,7 @@ class PersonCrop(Config):
             _enclosing_box(people) for people in read_rows(clip, root, "box", len(numbers), numbers)
         ]
 
-    def square(self, box: np.ndarray | None, height: int, width: int) -> Square:
+    def square(self, box: np.ndarray | None, height: int, width: int) -> CropSquare:
         """Return the square to cut from a frame: top, left and side, in pixels.
 
         It is inside the frame, centered on the box where possible. box: (4,) x0, y0, x1, y1 in
@@ -73,23 +71,18 @@ class PersonCrop(Config):
         """
         if box is None:
             return center_square(height, width)
-        x0, y0, x1, y1 = box.tolist()
-        side = min(round(max(x1 - x0, y1 - y0) * self.margin), height, width)
-        top = min(max(round((y0 + y1 - side) / 2), 0), height - side)
-        left = min(max(round((x0 + x1 - side) / 2), 0), width - side)
-        return top, left, max(side, 1)
+        return square_around(box, self.margin, height, width)
 
 
 FrameCropConfig = Annotated[WholeCrop | PersonCrop, Field(discriminator="name")]
 
 
-def center_square(height: int, width: int) -> Square:
+def center_square(height: int, width: int) -> CropSquare:
     """Return the largest square in the middle of a frame: top, left and side, in pixels.
 
     height, width: of the frame, in pixels.
     """
-    side = min(height, width)
-    return (height - side) // 2, (width - side) // 2, side
+    return square_around(np.array([0, 0, width, height]), 1.0, height, width)
 
 
 def _column_box(clip: ClipRecord, columns: tuple[str, str, str, str]) -> np.ndarray | None:
