@@ -28,14 +28,6 @@ SHORTEST_SMEAR_PX = 0.1
 """Shortest smear that is rendered, in pixels."""
 
 
-def working_size(height: int, width: int) -> tuple[int, int]:
-    """Return the height and width at which movement is measured: a shorter side of at most
-    WORKING_SIDE.
-    """
-    scale = max(1.0, min(height, width) / WORKING_SIDE)
-    return round(height / scale), round(width / scale)
-
-
 def motion_steps(gray: np.ndarray) -> np.ndarray:
     """Return the image's movement from each frame to the next, moving people left aside.
 

@@ -35,7 +35,7 @@ class AdamWConfig(Config):
 
         groups: from `param_groups`.
         """
-        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas)
+        return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=True)
 
 
 class SgdConfig(Config):
