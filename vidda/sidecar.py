@@ -158,10 +158,14 @@ def mask_regions(clip: ClipRecord, root: Path) -> tuple[str, ...]:
 def open_sidecar(path: Path) -> Iterator[NpzFile]:
     """Yield the arrays of a sidecar, by name; raises ViddaError where the file is damaged."""
     try:
-        with np.load(path, allow_pickle=False) as content:
+        content = np.load(path, allow_pickle=False)
+        if not isinstance(content, NpzFile):
+            raise ValueError("one array, not an archive of several by name")
+        with content:
             yield content
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error) as error:
-        raise ViddaError(f"{path}: damaged ({error}); write it again") from None
+    # An archive with a password is a RuntimeError.
+    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
+        raise ViddaError(f"{path}: damaged ({error}); write it again by numpy.savez") from None
 
 
 def _existing_path(clip: ClipRecord, root: Path, name: str) -> Path:

@@ -112,6 +112,9 @@ def test_what_is_wrong_with_a_sidecar_is_reported(clip: RenderedClip, tmp_path: 
     fails("damaged")
     file.write_bytes(file.read_bytes()[:100])
     fails("damaged")
+    with file.open("wb") as stream:
+        np.save(stream, clip.keypoints)
+    fails("damaged .one array, not an archive of several by name.; write it again by numpy.savez")
     file.unlink()
     fails("clip 'one' has no sidecar: .* take pose.name=mmpose, onnx, blazepose or vitpose")
     record = ClipRecord("one", record.path, 0, "real", "air", meta={"sidecar": "../x.npz"})

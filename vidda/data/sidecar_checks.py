@@ -10,9 +10,11 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from numpy.lib.npyio import NpzFile
+
 from vidda import video
 from vidda.data.listing import Problem
-from vidda.data.sidecar_headers import ArrayHeader, read_first_row, read_headers
+from vidda.data.sidecar_headers import ArrayHeader, array_headers, first_row
 from vidda.data.sidecar_values import (
     ValueCheck,
     check_boxes,
@@ -135,7 +137,12 @@ def sidecar_faults(path: Path, info: VideoInfo | None) -> Iterator[str]:
     info: of the clip; where it is None, the arrays are compared with the first of them. Raises
     ViddaError where the file cannot be read.
     """
-    headers = read_headers(path)
+    with open_sidecar(path) as content:
+        yield from _array_faults(content, path, info)
+
+
+def _array_faults(content: NpzFile, path: Path, info: VideoInfo | None) -> Iterator[str]:
+    headers = array_headers(content, path)
     by_frame = {name: one.shape[:1] for name, one in headers.items() if name != REGIONS_ARRAY}
     frames: tuple[int, ...]
     if info is not None:
@@ -157,7 +164,7 @@ def sidecar_faults(path: Path, info: VideoInfo | None) -> Iterator[str]:
         elif rule is not None and rule.shapes == IMAGES and _is_transposed(header, info):
             yield f"{written}, width before height; write (T, height, width)"
         elif rule is not None and 0 not in header.shape:
-            yield from _value_faults(path, name, rule, info)
+            yield from _value_faults(content, path, name, rule, info)
 
 
 def _is_transposed(header: ArrayHeader, info: VideoInfo | None) -> bool:
@@ -169,16 +176,13 @@ def _is_transposed(header: ArrayHeader, info: VideoInfo | None) -> bool:
     )
 
 
-def _value_faults(path: Path, name: str, rule: ArrayRule, info: VideoInfo | None) -> Iterator[str]:
+def _value_faults(
+    content: NpzFile, path: Path, name: str, rule: ArrayRule, info: VideoInfo | None
+) -> Iterator[str]:
     """Yield a line where an array of the right shape has values that it cannot have."""
-    if rule.shapes == IMAGES:
-        rows = read_first_row(path, name)[None]
-    else:
-        with open_sidecar(path) as content:
-            rows = content[name]
+    rows = first_row(content, name)[None] if rule.shapes == IMAGES else content[name]
     if name == "mask":
-        with open_sidecar(path) as content:
-            regions = {key: content[key] for key in content if key == REGIONS_ARRAY}
+        regions = {key: content[key] for key in content if key == REGIONS_ARRAY}
         named_mask({name: rows, **regions}, path)
     elif rule.values is not None:
         fault = rule.values(name, rows, None if info is None else (info.width, info.height))

@@ -2,12 +2,12 @@
 
 import math
 import zipfile
-import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, cast
 
 import numpy as np
+from numpy.lib.npyio import NpzFile
 
 from vidda.errors import ViddaError
 from vidda.sidecar import open_sidecar
@@ -25,19 +25,22 @@ class ArrayHeader:
 
 
 def read_headers(path: Path) -> dict[str, ArrayHeader]:
-    """Return the headers of a sidecar's arrays, by name.
+    """Return the headers of a sidecar's arrays, by name; raises ViddaError as `array_headers`."""
+    with open_sidecar(path) as content:
+        return array_headers(content, path)
 
-    Raises ViddaError where the file is damaged, or an array holds Python objects: reading those
-    would run code of the file.
+
+def array_headers(content: NpzFile, path: Path) -> dict[str, ArrayHeader]:
+    """Return the headers of an open sidecar's arrays, by name.
+
+    path: of the file, for messages. Raises ViddaError where an array holds Python objects: reading
+    those would run code of the file.
     """
-    try:
-        with zipfile.ZipFile(path) as archive:
-            headers = {}
-            for member in archive.namelist():
-                with archive.open(member) as stream:
-                    headers[member.removesuffix(SUFFIX)] = read_header(stream)
-    except (OSError, ValueError, EOFError, RuntimeError, zipfile.BadZipFile, zlib.error) as error:
-        raise ViddaError(f"{path}: damaged ({error}); write it again by numpy.savez") from None
+    archive = cast(zipfile.ZipFile, content.zip)
+    headers = {}
+    for member in archive.namelist():
+        with archive.open(member) as stream:
+            headers[member.removesuffix(SUFFIX)] = read_header(stream)
     for name, header in headers.items():
         if header.dtype.hasobject:
             raise ViddaError(
@@ -46,22 +49,19 @@ def read_headers(path: Path) -> dict[str, ArrayHeader]:
     return headers
 
 
-def read_first_row(path: Path, name: str) -> np.ndarray:
-    """Return the first row of an array that has some, without decompressing the others.
-
-    path: of the sidecar. Raises ViddaError where it is damaged.
+def first_row(content: NpzFile, name: str) -> np.ndarray:
+    """Return the first row of an open sidecar's array that has some, without decompressing the
+    others.
     """
-    with open_sidecar(path) as content:
-        archive = cast(zipfile.ZipFile, content.zip)
-        with archive.open(f"{name}{SUFFIX}") as stream:
-            header = read_header(stream)
-            size = math.prod(header.shape[1:]) * header.dtype.itemsize
-            piece = stream.read(size)
-        if header.by_columns:  # a row is not in one piece
-            whole: np.ndarray = content[name]
-            return whole[0]
-    row = np.frombuffer(piece, header.dtype)
-    return row.reshape(header.shape[1:])
+    archive = cast(zipfile.ZipFile, content.zip)
+    with archive.open(f"{name}{SUFFIX}") as stream:
+        header = read_header(stream)
+        size = math.prod(header.shape[1:]) * header.dtype.itemsize
+        piece = stream.read(size)
+    if header.by_columns:  # a row is not in one piece
+        whole: np.ndarray = content[name]
+        return whole[0]
+    return np.frombuffer(piece, header.dtype).reshape(header.shape[1:])
 
 
 def read_header(stream: IO[bytes]) -> ArrayHeader:
