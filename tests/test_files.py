@@ -22,6 +22,8 @@ from vidda.files import (
     require_free,
     resolve_builtin,
     sha256,
+    sync,
+    sync_later,
     write_text,
 )
 from vidda.types import ClipRecord
@@ -62,21 +64,42 @@ def test_an_atomic_folder_is_whole_or_absent(tmp_path: Path) -> None:
     assert list(target.parent.iterdir()) == [target]
 
 
-def test_name_and_content_are_on_the_disk_before_the_return(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    synced: list[Path] = []
+@pytest.fixture
+def synced(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
+    """Return the paths that `os.fsync` is called for, which grow with every call."""
+    found: list[Path] = []
     real = os.fsync
 
     def noting(descriptor: int) -> None:
-        synced.append(Path(f"/proc/self/fd/{descriptor}").readlink())
+        found.append(Path(f"/proc/self/fd/{descriptor}").readlink())
         real(descriptor)
 
     monkeypatch.setattr(os, "fsync", noting)
+    return found
+
+
+def test_name_and_content_are_on_the_disk_before_the_return(
+    tmp_path: Path, synced: list[Path]
+) -> None:
     write_text(tmp_path / "new" / "deep" / "a.txt", "x")
     *folders, file, parent = synced
     assert file.parent == parent == tmp_path / "new" / "deep"
     assert set(folders) == {tmp_path, tmp_path / "new"}, "new folders have names too"
+
+
+def test_what_is_synced_later_is_waited_for_once_with_all_its_folders(
+    tmp_path: Path, synced: list[Path]
+) -> None:
+    files = [tmp_path / "new" / "deep" / "a.txt", tmp_path / "b.txt"]
+    with sync_later():
+        for file in files:
+            write_text(file, "x")
+    assert synced == []
+    sync(tmp_path, [*files, tmp_path / "missing"])
+    folders = [tmp_path, tmp_path / "new", tmp_path / "new" / "deep"]
+    assert sorted(synced) == sorted([*files, *folders])
+    write_text(tmp_path / "c.txt", "x")
+    assert len(synced) > 5, "afterwards each file is waited for again"
 
 
 def test_leftovers_of_a_killed_process_go_but_not_those_of_another_run(tmp_path: Path) -> None:

@@ -6,8 +6,10 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import ContextVar
 from fnmatch import fnmatch
 from pathlib import Path
 
@@ -17,6 +19,8 @@ LOCK = ".lock"
 """The file in a folder that is locked by the one process that writes there."""
 DRIVE = re.compile(r"[A-Za-z]:")
 """The first part of a Windows path with a drive."""
+SYNC_THREADS = 16
+"""Files that `sync` waits for at once; the disk writes them together."""
 LONGEST_NAME = 200
 """Bytes of a name in a config; file systems take 255, and suffixes are added."""
 
@@ -27,7 +31,7 @@ def atomic(path: Path) -> Iterator[Path]:
 
     The temporary name keeps the suffix, because writers of video and images choose a format by it.
     Several processes may write the same path at once: the last one wins, and each file is whole.
-    Content and name are on the disk when the block is left.
+    Content and name are on the disk when the block is left, except within `sync_later`.
     """
     make_folder(path.parent)
     temporary = path.with_name(f".{path.stem}.{secrets.token_hex(6)}.part{path.suffix}")
@@ -94,8 +98,43 @@ def path_in_errors(path: Path | None) -> Iterator[None]:
         raise OSError(code, os.strerror(code), *([str(path)] if path else [])) from error
 
 
+_SYNCS_NOW = ContextVar("waits until what is written is on the disk", default=True)
+
+
+@contextmanager
+def sync_later() -> Iterator[None]:
+    """Do not wait for the disk within the block, after each file, for `sync` to do it once for all.
+
+    It is for files whose hashes are recorded, so that one that a power cut damaged is made again.
+    """
+    token = _SYNCS_NOW.set(False)
+    try:
+        yield
+    finally:
+        _SYNCS_NOW.reset(token)
+
+
+def sync(root: Path, files: Iterable[Path]) -> None:
+    """Wait until files under `root`, and the names of all folders there, are on the disk.
+
+    Files that do not exist are left out. Raises OSError, which names the file.
+    """
+    present = [file for file in files if file.exists()]
+    folders = {one for file in present for one in file.parents if one.is_relative_to(root)}
+    with ThreadPoolExecutor(SYNC_THREADS) as pool:
+        for _ in pool.map(_sync_one, [*present, *sorted(folders)]):
+            pass
+
+
+def _sync_one(path: Path) -> None:
+    with path_in_errors(path):
+        fsync(path)
+
+
 def fsync(path: Path) -> None:
     """Wait until a file's content, or a folder's list of names, is on the disk."""
+    if not _SYNCS_NOW.get():
+        return
     descriptor = os.open(path, os.O_RDONLY)
     try:
         os.fsync(descriptor)

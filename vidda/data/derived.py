@@ -4,7 +4,8 @@ OUT/records/<path>.json   the files that belong to OUT/<path>
 
 An existing file proves little: it may be empty, cut short or another one. A record that matches its
 files proves that the work is done. It is written just before OUT/<path> gets its name, and after
-all other files.
+all other files. So no file is waited for by itself until it is on the disk: `sync_recorded` waits
+for all of them, before a job says that it is finished.
 """
 
 import shutil
@@ -18,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from vidda.data.listing import IMAGES
 from vidda.data.manifest import load_manifest
 from vidda.errors import ViddaError
-from vidda.files import atomic, atomic_folder, inside, sha256, write_text
+from vidda.files import atomic, atomic_folder, inside, sha256, sync, sync_later, write_text
 from vidda.progress import track
 from vidda.types import ClipRecord
 from vidda.video.video_error import VideoError
@@ -103,13 +104,21 @@ def derive_file(out: Path, path: str, clip_id: str, write: Callable[[Path], Iter
     `write` raises.
     """
     file = inside(out, path)
-    with atomic(file) as temporary:
+    with sync_later(), atomic(file) as temporary:
         try:
             others = describe_files(out, write(temporary))
         except VideoError as error:
             raise VideoError(str(error).replace(str(temporary), str(file))) from error
         files = {path: _file(temporary)} | others
         DerivedFiles(id=clip_id, files=files).write(record_path(out, path))
+
+
+def sync_recorded(out: Path) -> None:
+    """Wait until every file in the records of OUT is on the disk, and the records too."""
+    records = list((out / RECORDS).rglob("*.json"))
+    made = [record.files for record in map(DerivedFiles.read, records) if record is not None]
+    files = [inside(out, path) for paths in made for path in paths]
+    sync(out, [*records, *files])
 
 
 @contextmanager

@@ -111,7 +111,10 @@ def manifest_written(out: Path) -> bool:
 
 
 def write_manifest(manifest: Manifest, out: Path) -> None:
-    """Write OUT/manifest.csv and the record of it that `manifest_written` reads."""
+    """Write OUT/manifest.csv and the record of it that `manifest_written` reads, when all files are
+    on the disk.
+    """
+    derived.sync_recorded(out)
     save_manifest(manifest, out / MANIFEST)
     files = derived.describe_files(out, [MANIFEST, DATASET])
     DerivedFiles(id=MANIFEST, files=files).write(derived.record_path(out, MANIFEST))

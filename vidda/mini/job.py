@@ -114,6 +114,7 @@ def run(config: MiniConfig, *, dry_run: bool, resume: bool) -> int:
         write_text(config.out / SETTINGS, settings)  # or --resume would not know the folder
         print(f"{lost} clips were lost while others were rendered; --resume renders them again")
         return 1
+    derived.sync_recorded(config.out)
     if config.gestures == ROCOG_SET:
         _write_lists(config, plans)
         layout_config = "configs/prepare/rocog_v2.yaml"

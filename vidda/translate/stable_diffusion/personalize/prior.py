@@ -11,7 +11,7 @@ import torch
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.data.derived import derive_file, missing
+from vidda.data.derived import derive_file, missing, sync_recorded
 from vidda.progress import meter
 from vidda.translate.stable_diffusion.personalize.denoiser_learner import Prior
 from vidda.translate.stable_diffusion.personalize.encoded_frames import encode_images
@@ -62,6 +62,7 @@ def class_images(settings: LearnerSettings, config: PriorConfig) -> PngImages:
             if count:
                 _render_batch(settings, config, batch, start)
                 passed(count)
+    sync_recorded(settings.folder)
     return PngImages([settings.folder / file for file in files])
 
 
