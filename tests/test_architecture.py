@@ -42,7 +42,7 @@ OF_STABLE_DIFFUSION = re.compile(
     r"\bdiffusers\b|stable.?diffusion|\bcontrolnet|\bunet\b|dreambooth|\blora\b|textual.inversion",
     re.I,
 )
-BELOW_THE_SEAM = ("translate/stable_diffusion/", "doctor/")
+BELOW_THE_SEAM = ("translate/stable_diffusion/", "translate/animatediff/", "doctor/")
 SEAM = {"translate/backbone.py", "translate/translate_config.py", "command.py", "provenance.py"}
 """They name the union, its default, where a command is, and the version of a library."""
 

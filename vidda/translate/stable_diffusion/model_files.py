@@ -71,7 +71,7 @@ def find_model_files(config: WeightsConfig) -> ModelFiles:
     Raises ViddaError with a line for each model or file that is missing, is of the wrong kind, or
     does not fit the others. Downloads only with `config.download`.
     """
-    finder = _Finder(config)
+    finder = ModelFinder(config)
     folder = finder.pipeline()
     base = config.base
     vae, unet = finder.autoencoder(folder), finder.unet(folder)
@@ -109,7 +109,7 @@ def find_model_files(config: WeightsConfig) -> ModelFiles:
     )
 
 
-class _Finder:
+class ModelFinder:
     """Finds models and files one by one, and collects what is wrong with them in `problems`."""
 
     def __init__(self, config: WeightsConfig) -> None:
@@ -129,8 +129,10 @@ class _Finder:
             return None
         name = (self.content(index, base) or {}).get("_class_name")
         if name not in PIPELINES:
+            larger = "; Stable Diffusion XL, with two text encoders, is not supported"
             self.problems.append(
-                f"{index}: a {name}; name a Stable Diffusion 1.x folder ({PIPELINES[0]})"
+                f"{index}: a {name}; name a Stable Diffusion 1.x folder (backbone"
+                f" {self.config.backbone} takes {', '.join(PIPELINES)}){larger * _is_xl(name)}"
             )
             return None
         return folder
@@ -140,14 +142,14 @@ class _Finder:
         source = self.config.vae
         if source is None:
             return self.model_folder(base / "vae", AUTOENCODERS, self.config.base) if base else None
-        return self._source_model(f"{self.key}vae", source, AUTOENCODERS)
+        return self.source_model(f"{self.key}vae", source, AUTOENCODERS)
 
     def unet(self, base: Path | None) -> ModelFolder | None:
         """Return the folder of the base's UNet, or of DreamBooth's."""
         source = self.config.dreambooth
         if source is None:
             return self.model_folder(base / "unet", UNETS, self.config.base) if base else None
-        return self._source_model(f"{self.key}dreambooth", source, UNETS, "unet")
+        return self.source_model(f"{self.key}dreambooth", source, UNETS, "unet")
 
     def text_folder(self, below: str, base: Path | None) -> tuple[Folder | Hub, Path] | None:
         """Return source and folder of the text encoder or tokenizer: DreamBooth's if it has one.
@@ -167,7 +169,7 @@ class _Finder:
     def controlnet(self, number: int) -> ModelFolder | None:
         """Return the folder of the ControlNet of this number in the config."""
         source = self.config.controlnets[number].source
-        return self._source_model(
+        return self.source_model(
             f"{self.key}controlnets.{number}.source", source, ("ControlNetModel",)
         )
 
@@ -230,7 +232,7 @@ class _Finder:
             return None
         return content
 
-    def _source_model(
+    def source_model(
         self, key: str, source: Folder | Hub, classes: tuple[str, ...], below: str | None = None
     ) -> ModelFolder | None:
         """Return the model of a source; below: its folder where that is a whole pipeline."""
@@ -251,6 +253,11 @@ class _Finder:
             self.problems.append(f"{key}: {folder} is a file; {pipeline_hint(folder)}")
             return None
         return folder
+
+
+def _is_xl(pipeline: object) -> bool:
+    """Return whether the class of a pipeline is one of Stable Diffusion XL."""
+    return str(pipeline).startswith("StableDiffusionXL")
 
 
 def _size_mismatches(
