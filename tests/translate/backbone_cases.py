@@ -9,6 +9,7 @@ from typing import Any, get_args
 from pydantic import TypeAdapter
 
 from tests.tiny_diffusion import write_motion_adapter
+from tests.tiny_wan import write_tiny_wan
 from tests.translate.translations import write_models
 from vidda.schema import tag
 from vidda.translate.backbone import BackboneChoice, BackboneConfig
@@ -48,6 +49,10 @@ def _animatediff(folder: Path) -> dict[str, Any]:
     return _stable_diffusion(folder) | {"motion_adapter": source(folder / "motion")}
 
 
+def _wan_vace(folder: Path) -> dict[str, Any]:
+    return {"base": source(write_tiny_wan(folder / "base"))}
+
+
 # With one noise for all frames, random weights would make all frames alike.
 OF_UNET = {"steps": 2, "guidance": 3.0, "noise": {"name": "independent"}}
 CASES = {
@@ -59,12 +64,14 @@ CASES = {
         {**OF_UNET, "start": {"name": "noise"}, "window": 4, "overlap": 2},
         ("edges", "pose_maps"),
     ),
+    "wan_vace": Case(_wan_vace, {"steps": 3, "guidance": 3.0}, ("pose_maps", "depth")),
 }
 
 
 def backbone_config(name: str, weights: dict[str, Any], **sampling: Any) -> BackboneChoice:
     """The config of a backbone. weights: its keys. sampling: over those of its case."""
-    content = {"name": name, "weights": weights, "sampling": CASES[name].sampling | sampling}
+    sampled = CASES[name].sampling | sampling
+    content = {"name": name, "weights": weights, "sampling": sampled, "precision": "fp32"}
     found: BackboneChoice = TypeAdapter(BackboneConfig).validate_json(
         json.dumps(content), strict=True
     )

@@ -89,7 +89,7 @@ def test_a_clip_depends_on_its_seed_and_prompt_alone(
     (reseeded,) = translator.translate([replace(one, seed=7)])
     (asked,) = translator.translate([replace(one, prompt="a person with a hat")])
     for found in (second, reseeded, asked):
-        assert difference(found, first).min() > 0.1
+        assert difference(found, first).min() > 0.05
     fresh = backbone.load(CPU, 0)
     assert np.array_equal(fresh.translate([one])[0], first)
 
@@ -187,7 +187,12 @@ def test_a_job_resumes_and_shards_with_identical_bytes(
             "input": str(clips),
             "out": str(out),
             "size": 32,
-            "backbone": {"name": name, "weights": weights, "sampling": CASES[name].sampling},
+            "backbone": {
+                "name": name,
+                "weights": weights,
+                "sampling": CASES[name].sampling,
+                "precision": "fp32",
+            },
             "control": {"pose": {"name": "sidecar"}, "depth": {"name": "sidecar"}},
             "prompt": {"template": "a person"},
             "device": "cpu",

@@ -18,6 +18,7 @@ from vidda.plugins import union
 from vidda.translate.animatediff.animatediff import AnimateDiffConfig
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.stable_diffusion import StableDiffusionConfig
+from vidda.translate.wan_vace.wan_vace import WanVaceConfig
 
 
 class Translator(Protocol):
@@ -140,12 +141,13 @@ class BackboneChoice(Protocol):
 
 
 if TYPE_CHECKING:
-    BackboneConfig = StableDiffusionConfig | AnimateDiffConfig
+    BackboneConfig = StableDiffusionConfig | AnimateDiffConfig | WanVaceConfig
 else:
     BackboneConfig = union(
         "vidda.backbones",
         Config,
         StableDiffusionConfig,
         AnimateDiffConfig,
+        WanVaceConfig,
         protocol=BackboneChoice,
     )

@@ -19,11 +19,8 @@ from vidda.translate.stable_diffusion.latent_diffusion import (
     LatentDiffusionConfig,
     check_sampling,
 )
-from vidda.translate.stable_diffusion.model_files import (
-    ModelFiles,
-    ModelFinder,
-    find_model_files,
-)
+from vidda.translate.stable_diffusion.model_files import ModelFiles, find_model_files
+from vidda.translate.stable_diffusion.model_finder import ModelFinder
 from vidda.translate.stable_diffusion.noise import IndependentNoise, NoiseConfig
 from vidda.translate.stable_diffusion.prompt_encoder import overlong_prompts
 from vidda.translate.stable_diffusion.sampling_config import ClipSamplingConfig

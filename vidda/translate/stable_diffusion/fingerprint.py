@@ -27,7 +27,7 @@ def fingerprint(config: WeightsConfig, files: ModelFiles | None = None) -> str:
     content = {
         "models": [model_content(p) for p in (files.vae, files.unet, files.text_encoder)],
         "tokenizer": [(path.name, file_digest(path)) for path in words],
-        "scheduler": _without_origin(files.scheduler),
+        "scheduler": without_origin(files.scheduler),
         "controlnets": [
             (c.kind, c.scale, c.start, c.end, model_content(folder))
             for c, folder in zip(config.controlnets, files.controlnets, strict=True)
@@ -55,8 +55,9 @@ def file_digest(path: Path) -> str:
 
 def model_content(folder: ModelFolder) -> tuple[JsonContent, list[str]]:
     """Return a model's config, but for where it came from, and its files' hex SHA-256."""
-    return _without_origin(folder.config), [file_digest(file) for file in folder.files]
+    return without_origin(folder.config), [file_digest(file) for file in folder.files]
 
 
-def _without_origin(config: JsonContent) -> JsonContent:
+def without_origin(config: JsonContent) -> JsonContent:
+    """Return a model's or scheduler's config without where it came from."""
     return {key: value for key, value in config.items() if key not in _ORIGIN}
