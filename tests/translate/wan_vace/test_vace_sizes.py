@@ -2,11 +2,15 @@
 
 import json
 import shutil
+import weakref
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from diffusers import AutoencoderKLWan, WanVACETransformer3DModel
+from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._pytree import tree_leaves
 from torch.utils.flop_counter import FlopCounterMode
 from transformers import UMT5Config, UMT5EncoderModel
 
@@ -72,6 +76,41 @@ def test_the_work_of_the_published_autoencoder_is_what_pytorch_counts() -> None:
     for latents, counted in found.items():
         own = vace_cost.vae_teraflops(vace_cost.WAN_VAE, latents, HEIGHT, WIDTH)
         assert own == pytest.approx(counted, rel=0.01)
+
+
+class PeakBytes(TorchDispatchMode):
+    """The bytes of all tensors that are alive at once, at most, of operations in its block."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.peak = self._now = 0
+        self._alive: dict[int, int] = {}
+
+    def __torch_dispatch__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        found = func(*args, **(kwargs or {}))
+        for tensor in tree_leaves(found):
+            if isinstance(tensor, torch.Tensor):
+                storage = tensor.untyped_storage()
+                self._change(storage._cdata, 1, storage.nbytes())
+                weakref.finalize(tensor, self._change, storage._cdata, -1, storage.nbytes())
+        return found
+
+    def _change(self, storage: int, by: int, size: int) -> None:
+        before = self._alive.get(storage, 0)
+        self._alive[storage] = before + by
+        if before == 0 or before + by == 0:
+            self._now += size if before == 0 else -size
+        self.peak = max(self.peak, self._now)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("latents", "gigabytes"), [(5, 7.9), (21, 8.2)])
+def test_the_memory_of_decoding_hardly_grows_with_the_clip(latents: int, gigabytes: float) -> None:
+    with torch.device("meta"), torch.no_grad():
+        vae = AutoencoderKLWan()
+        with PeakBytes() as counted:
+            vae.decode(torch.empty(1, 16, latents, HEIGHT // 8, WIDTH // 8))
+    assert counted.peak / 1e9 == pytest.approx(gigabytes, abs=0.1)
 
 
 @pytest.mark.slow

@@ -16,6 +16,7 @@ from tests.tiny_wan import write_wan_lora
 from tests.translate.backbone_cases import CASES, backbone_config, source
 from tests.translate.target_clips import write_target
 from tests.translate.test_backbones import job_of
+from tests.translate.translations import start
 from vidda.control.control_config import ControlConfig
 from vidda.errors import ViddaError
 from vidda.translate.clip_job import ClipJob
@@ -163,12 +164,28 @@ def test_settings_that_change_frames_are_in_the_settings() -> None:
     assert WanVaceConfig(precision="fp32").settings() != own
 
 
-def test_clips_that_are_too_long_are_refused(weights: dict[str, Any]) -> None:
+def test_clips_that_are_too_long_are_refused(
+    weights: dict[str, Any],
+    tmp_path: Path,
+    request: pytest.FixtureRequest,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    source_clips = request.getfixturevalue("source")
     backbone = made(weights).find()
     assert [backbone.frames(count) for count in (1, 2, 5, 16, 81)] == [1, 5, 5, 17, 81]
     with pytest.raises(ViddaError, match="82 frames, and Wan takes 81 at once; choose fewer"):
         backbone.frames(82)
     assert made(weights, longest=85).find().frames(82) == 85
+    content = {
+        "input": str(source_clips),
+        "out": str(tmp_path / "out"),
+        "size": 32,
+        "backbone": {"name": "wan_vace", "weights": weights, "sampling": {"longest": 1}},
+        "control": {"pose": {"name": "sidecar"}, "depth": {"name": "sidecar"}},
+        "device": "cpu",
+    }
+    assert start(content, dry_run=True) == 1
+    assert "will fail: 4 frames, and Wan takes 1 at once" in capsys.readouterr().out
 
 
 def test_a_reference_image_is_of_the_target(
@@ -184,6 +201,9 @@ def test_a_reference_image_is_of_the_target(
     translator = shown.load(CPU, 0)
     images = [np.asarray((translator._reference(seed) or [])[0]) for seed in (0, 1, 2)]
     assert np.array_equal(images[0], images[2]) and not np.array_equal(images[0], images[1])
+    shown.references[0].unlink()
+    with pytest.raises(ViddaError, match=f"{shown.references[0].name}: not there"):
+        shown.config.find()
     with pytest.raises(ViddaError, match=r"nothing\.csv"):
         made(weights, reference={"target": str(tmp_path / "nothing.csv")}).find()
 

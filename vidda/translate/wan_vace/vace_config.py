@@ -7,6 +7,7 @@ from pydantic import Field, model_validator
 
 from vidda.camera.target import CameraConfig, target_clips
 from vidda.config import Config, Count
+from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.translate.stable_diffusion.keep_person import KeepPixels
 from vidda.translate.stable_diffusion.weights_config import LoraConfig
@@ -47,10 +48,19 @@ class ReferenceConfig(Config):
     )
 
     def videos(self) -> tuple[Path, ...]:
-        """Return the files of the clips to choose from; raises ViddaError when there are none."""
+        """Return the files of the clips to choose from.
+
+        Raises ViddaError when there are none, and with a line for each that is missing.
+        """
         found = target_clips(CameraConfig(target=self.target, clips=self.clips))
         root = found.root.absolute()
-        return tuple(inside(root, clip.path) for clip in found.clips)
+        files = tuple(inside(root, clip.path) for clip in found.clips)
+        missing = [file for file in files if not file.is_file()]
+        if missing:
+            raise ViddaError(
+                "\n".join(f"{file}: not there, and {self.target} names it" for file in missing)
+            )
+        return files
 
 
 class VaceSamplingConfig(Config):
