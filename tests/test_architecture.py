@@ -42,7 +42,10 @@ OF_STABLE_DIFFUSION = re.compile(
     r"\bdiffusers\b|stable.?diffusion|\bcontrolnet|\bunet\b|dreambooth|\blora\b|textual.inversion",
     re.I,
 )
-BELOW_THE_SEAM = ("translate/stable_diffusion/", "doctor/")
+BELOW_THE_SEAM = (
+    *("translate/stable_diffusion/", "translate/animatediff/", "translate/wan_vace/"),
+    "doctor/",
+)
 SEAM = {"translate/backbone.py", "translate/translate_config.py", "command.py", "provenance.py"}
 """They name the union, its default, where a command is, and the version of a library."""
 

@@ -2,6 +2,7 @@
 
 import importlib
 import inspect
+import re
 import shlex
 from itertools import takewhile
 from pathlib import Path
@@ -61,6 +62,18 @@ def test_a_whole_run_translates_with_what_it_personalizes() -> None:
     assert isinstance(run.variants[run.variants["backgrounds"].of], MaskedVariant)
     trained = {str(recognizer.file) for recognizer in run.recognizers.values()}
     assert trained == {f"configs/train/{name}.yaml" for name in ("biconvlstm", "x3d_s", "videomae")}
+
+
+def test_the_commented_arms_of_a_whole_run_are_arms_once_uncommented(tmp_path: Path) -> None:
+    text = (ROOT / "configs" / "run" / "rocog_v2.yaml").read_text(encoding="utf-8")
+    whole = re.sub(r"^  # ((?:  )*[\w ]+:(?: [\w{/].*)?)$", r"  \1", text, flags=re.MULTILINE)
+    (tmp_path / "run.yaml").write_text(whole)
+    run = config.load(ExperimentConfig, tmp_path / "run.yaml")
+    assert {*run.variants} >= {"motion modules", "video model"}
+    for name in ("motion modules", "video model"):
+        variant = run.variants[name]
+        assert isinstance(variant, TranslatedVariant) and (ROOT / variant.file).is_file()
+        assert any(arm.data == (name,) for arm in run.arms.values())
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda f: str(f.relative_to(ROOT)))

@@ -158,6 +158,8 @@ def test_the_lines_that_guides_name_are_there() -> None:
         "vidda/adapt/methods.py": "CoralConfig,",
         "vidda/recognize/recognizers.py": "TimmFramesConfig,",
         "vidda/data/datasets.py": "UcfHmdb",
+        "vidda/translate/backbone.py": "AnimateDiffConfig,",
+        "tests/translate/backbone_cases.py": "CASES = {",
         "tests/recognize/test_recognizers.py": "CASES = {",
         "tests/adapt/test_losses_alignment.py": "LOSSES: Rows = [",
         "tests/adapt/tiny_adapt.py": "SMALL: dict",

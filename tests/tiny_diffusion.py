@@ -10,6 +10,7 @@ import torch
 from diffusers import (
     AutoencoderKL,
     ControlNetModel,
+    MotionAdapter,
     PNDMScheduler,
     StableDiffusionPipeline,
     UNet2DConditionModel,
@@ -159,3 +160,21 @@ def _unet(size: int) -> UNet2DConditionModel:
         cross_attention_dim=WIDTH,
         attention_head_dim=4,
     ).eval()
+
+
+def write_motion_adapter(folder: Path, seed: int) -> Path:
+    """Motion modules for the UNet of `write_tiny`, whose last layers, 0 when new, matter too."""
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        adapter = MotionAdapter(
+            block_out_channels=(16, 32),
+            motion_layers_per_block=1,
+            motion_num_attention_heads=4,
+            motion_norm_num_groups=8,
+            motion_max_seq_length=16,
+        )
+        for name, weight in adapter.named_parameters():
+            if "proj_out.weight" in name:
+                torch.nn.init.normal_(weight, std=0.5)
+    adapter.save_pretrained(folder)
+    return folder

@@ -48,8 +48,8 @@ class BlurConfig(Config):
             raise ViddaError(f"backbone.sigma: {self.sigma} does not blur; take more than 0")
         return Blur(self.sigma)
 
-    def cost(self, pixels):
-        return pixels * 1e-9
+    def cost(self, frames, height, width):
+        return frames * height * width * 1e-9
 
     def folder_problems(self):
         return []
@@ -79,8 +79,8 @@ class Blur:
     def work(self):
         return "each frame: one blur"
 
-    def cost(self, pixels):
-        return pixels * 1e-9
+    def cost(self, frames, height, width):
+        return frames * height * width * 1e-9
 
     def load(self, device, pixels):
         return self

@@ -141,7 +141,8 @@ def _translation_teraflops(config: TranslateConfig, clips: int) -> float | None:
         frames = min(frames, config.frames.count)
     size = config.size or RESOLUTION
     height, width = (size, size) if isinstance(size, int) else size
-    return config.backbone.cost(clips * frames * height * width)
+    each = config.backbone.cost(frames, height, width)
+    return None if each is None else clips * each
 
 
 def _clip_teraflops(config: TrainConfig, known: dict[str, float]) -> float:

@@ -15,8 +15,10 @@ from vidda.config import Config
 from vidda.control.clip_flow import FlowTarget
 from vidda.control.control_config import ControlConfig
 from vidda.plugins import union
+from vidda.translate.animatediff.animatediff import AnimateDiffConfig
 from vidda.translate.clip_job import ClipJob
 from vidda.translate.stable_diffusion.stable_diffusion import StableDiffusionConfig
+from vidda.translate.wan_vace.wan_vace import WanVaceConfig
 
 
 class Translator(Protocol):
@@ -63,8 +65,10 @@ class Backbone(Protocol):
         """Return a text on the computation per frame, for the plan of a job."""
         ...
 
-    def cost(self, pixels: int) -> float | None:
-        """Return the TFLOP for `pixels` pixels over all frames; None where they are not counted."""
+    def cost(self, frames: int, height: int, width: int) -> float | None:
+        """Return the TFLOP for a clip of so many frames of its own; None where they are not
+        counted.
+        """
         ...
 
     def load(self, device: torch.device, pixels: int) -> Translator:
@@ -114,10 +118,8 @@ class BackboneChoice(Protocol):
         """Find and check all model files; raises ViddaError with a line for each mistake."""
         ...
 
-    def cost(self, pixels: int) -> float | None:
-        """Return the TFLOP for `pixels` pixels, also where the files have not been
-        downloaded yet.
-        """
+    def cost(self, frames: int, height: int, width: int) -> float | None:
+        """Return `Backbone.cost`, also where the files have not been downloaded yet."""
         ...
 
     def folder_problems(self) -> list[str]:
@@ -139,8 +141,13 @@ class BackboneChoice(Protocol):
 
 
 if TYPE_CHECKING:
-    BackboneConfig = StableDiffusionConfig
+    BackboneConfig = StableDiffusionConfig | AnimateDiffConfig | WanVaceConfig
 else:
     BackboneConfig = union(
-        "vidda.backbones", Config, StableDiffusionConfig, protocol=BackboneChoice
+        "vidda.backbones",
+        Config,
+        StableDiffusionConfig,
+        AnimateDiffConfig,
+        WanVaceConfig,
+        protocol=BackboneChoice,
     )

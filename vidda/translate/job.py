@@ -116,7 +116,7 @@ def _print_plan(
     frames = sum(inspection.frames.values())
     shard = f"shard {config.shard}: " if config.shard else ""
     print(f"{shard}{len(plan.clips)} clips, {frames} frames, of {len(plan.manifest)} clips in all")
-    for line in describe_workload(config, plan.backbone, len(plan.clips), inspection.pixels):
+    for line in describe_workload(config, plan.backbone, inspection.shapes):
         print(line)
     remaining = _count_frames(missing, inspection)
     if remaining < frames:

@@ -1,5 +1,6 @@
 """The plan of a translation: every check that is possible before the first clip is translated."""
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from typing import ParamSpec, TypeVar
@@ -19,11 +20,12 @@ from vidda.errors import ViddaError
 from vidda.files import inside
 from vidda.progress import track
 from vidda.sidecar import require_one_of
-from vidda.translate.backbone import Backbone
+from vidda.translate.backbone import Backbone, BackboneChoice
 from vidda.translate.outputs import output_clashes
 from vidda.translate.prompts import Prompts
 from vidda.translate.shards import Group, Shard, group_clips
 from vidda.translate.translate_config import TranslateConfig
+from vidda.translate.workload import ClipShape
 from vidda.types import ClipRecord, Manifest
 
 P = ParamSpec("P")
@@ -56,14 +58,19 @@ class TranslationPlan:
 class ShardInspection:
     """The properties of a shard's videos.
 
-    frames: number of frames to translate, by clip id. pixels: over all these frames. sizes: number
-    of different sizes of frames. problems: by clip id, why other clips cannot be translated.
+    frames: number of frames to translate, by clip id. pixels: over all these frames. shapes: number
+    of clips of each shape. problems: by clip id, why other clips cannot be translated.
     """
 
     frames: dict[str, int]
     pixels: int
-    sizes: int
+    shapes: dict[ClipShape, int]
     problems: dict[str, str]
+
+    @property
+    def sizes(self) -> int:
+        """Return the number of different sizes of frames."""
+        return len({shape[1:] for shape in self.shapes})
 
 
 class _ErrorCollector:
@@ -87,7 +94,8 @@ def make_plan(config: TranslateConfig) -> TranslationPlan:
     errors = _ErrorCollector()
     errors.problems += [*_contradictions(config), *output_clashes(manifest.clips, config.out)]
     errors.call(torch_device, config.device, "device")
-    backbone = errors.call(config.backbone.find)
+    choice: BackboneChoice = config.backbone
+    backbone = errors.call(choice.find)
     prompts = errors.call(Prompts, config.prompt, manifest.classes)
     if prompts:
         errors.call(prompts.check, manifest.clips, backbone.too_long if backbone else None)
@@ -114,20 +122,22 @@ def inspect_clips(plan: TranslationPlan, config: TranslateConfig) -> ShardInspec
     frames: dict[str, int] = {}
     problems: dict[str, str] = {}
     pixels = 0
-    sizes = set()
+    shapes: Counter[ClipShape] = Counter()
     clips = plan.clips
     for clip in track(clips, label="inspecting clips", total=len(clips), unit="clips"):
         try:
             info = video.probe(inside(plan.manifest.root, clip.path))
             _require_sidecar(clip, plan, config)
+            count = len(config.frames.pick(info.frames))
+            plan.backbone.frames(count)  # raises where that is too many
         except ViddaError as error:
             problems[clip.id] = str(error)
             continue
-        frames[clip.id] = len(config.frames.pick(info.frames))
+        frames[clip.id] = count
         height, width = output_size(info, config.size, plan.backbone.multiple)
-        pixels += frames[clip.id] * height * width
-        sizes.add((height, width))
-    return ShardInspection(frames, pixels, len(sizes), problems)
+        pixels += count * height * width
+        shapes[count, height, width] += 1
+    return ShardInspection(frames, pixels, shapes, problems)
 
 
 def config_problems(config: TranslateConfig) -> list[str]:

@@ -1,10 +1,15 @@
 """Estimates of a translation's computation and disk space, printed before it starts."""
 
+import math
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from vidda.translate.backbone import Backbone
 from vidda.translate.translate_config import TranslateConfig
+
+ClipShape = tuple[int, int, int]
+"""Frames, height and width of a clip to translate."""
 
 REFERENCE_SPEED = 100.0
 """TFLOP/s for which the time is printed."""
@@ -58,15 +63,18 @@ def _existing(folder: Path) -> Path:
 
 
 def describe_workload(
-    config: TranslateConfig, backbone: Backbone, clips: int, pixels: int
+    config: TranslateConfig, backbone: Backbone, shapes: Mapping[ClipShape, int]
 ) -> list[str]:
     """Return lines on the computation and the disk space of a job.
 
-    clips, pixels: numbers of clips and of pixels over all frames.
+    shapes: number of clips of each shape.
     """
+    clips = sum(shapes.values())
+    pixels = sum(math.prod(shape) * count for shape, count in shapes.items())
     lines = [backbone.work()]
-    work = backbone.cost(pixels)
-    if work is not None:
+    costs = [(backbone.cost(*shape), count) for shape, count in shapes.items()]
+    if all(cost is not None for cost, _ in costs):
+        work = sum(cost * count for cost, count in costs if cost is not None)
         hours = work / REFERENCE_SPEED / 3600
         lines.append(f"work: {work / 1000:.3g} PFLOP, {hours:.2g} h at {REFERENCE_SPEED:g} TFLOP/s")
     for folder, needed in disk_needs(config, clips, pixels).items():

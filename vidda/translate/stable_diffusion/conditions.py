@@ -14,7 +14,7 @@ from vidda.translate.stable_diffusion.latents import pixels_per_latent_of
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
 from vidda.translate.stable_diffusion.noise import FlowWarpedNoise
 from vidda.translate.stable_diffusion.prompt_encoder import PromptEncoder
-from vidda.translate.stable_diffusion.sampling_config import SamplingConfig
+from vidda.translate.stable_diffusion.sampling_config import ClipSamplingConfig
 
 
 class Conditions:
@@ -99,7 +99,7 @@ def control_maps(controls: Controls, kind: str) -> np.ndarray | None:
     return maps
 
 
-def check_clips(clips: Sequence[ClipJob], models: Models, config: SamplingConfig) -> None:
+def check_clips(clips: Sequence[ClipJob], models: Models, config: ClipSamplingConfig) -> None:
     """Raise ViddaError with a line for each input that these clips lack for the translation."""
     problems = [problem for clip in clips for problem in _clip_problems(clip, models, config)]
     sizes = sorted({clip.frames.shape[1:3] for clip in clips})
@@ -109,7 +109,7 @@ def check_clips(clips: Sequence[ClipJob], models: Models, config: SamplingConfig
         raise ViddaError("\n".join(dict.fromkeys(problems)))
 
 
-def _clip_problems(clip: ClipJob, models: Models, config: SamplingConfig) -> Iterator[str]:
+def _clip_problems(clip: ClipJob, models: Models, config: ClipSamplingConfig) -> Iterator[str]:
     size = clip.frames.shape[:3]
     cell = pixels_per_latent_of(models.vae)
     if size[1] % cell or size[2] % cell:

@@ -8,6 +8,7 @@ from vidda.translate.stable_diffusion.folders import JsonContent, ModelFolder
 from vidda.translate.stable_diffusion.keep_person import KeepLatents
 from vidda.translate.stable_diffusion.model_files import ModelFiles
 from vidda.translate.stable_diffusion.sampling_config import (
+    ClipSamplingConfig,
     SamplingConfig,
     controlnet_runs,
     has_guidance,
@@ -58,7 +59,7 @@ class Passes:
 
 
 def count_passes(
-    sampling: SamplingConfig, weights: WeightsConfig, scheduler: JsonContent
+    sampling: ClipSamplingConfig, weights: WeightsConfig, scheduler: JsonContent
 ) -> Passes:
     """Return the steps and passes that the sampler takes for one frame.
 
@@ -95,11 +96,15 @@ def teraflops(
         return None
     counted = count_passes(sampling, weights, files.scheduler)
     further = len(sampling.context.attended(1, 3)) - 1
-    encodes = not isinstance(sampling.start, FromNoise) or isinstance(
+    frame = counted.unet * (UNET + ATTENDED * further) + counted.controlnets * CONTROLNET
+    return (frame + DECODE + ENCODE * encodes_source(sampling)) * pixels / SD15_PIXELS
+
+
+def encodes_source(sampling: ClipSamplingConfig) -> bool:
+    """Return whether sampling needs the source's latents."""
+    return not isinstance(sampling.start, FromNoise) or isinstance(
         sampling.keep_person, KeepLatents
     )
-    frame = counted.unet * (UNET + ATTENDED * further) + counted.controlnets * CONTROLNET
-    return (frame + DECODE + ENCODE * encodes) * pixels / SD15_PIXELS
 
 
 def compile_saving(work: float) -> float:

@@ -25,11 +25,11 @@ def fingerprint(config: WeightsConfig, files: ModelFiles | None = None) -> str:
     files = files or find_model_files(config)
     words = sorted(path for path in files.tokenizer.iterdir() if path.suffix in (".json", ".txt"))
     content = {
-        "models": [_model_content(p) for p in (files.vae, files.unet, files.text_encoder)],
+        "models": [model_content(p) for p in (files.vae, files.unet, files.text_encoder)],
         "tokenizer": [(path.name, file_digest(path)) for path in words],
-        "scheduler": _without_origin(files.scheduler),
+        "scheduler": without_origin(files.scheduler),
         "controlnets": [
-            (c.kind, c.scale, c.start, c.end, _model_content(folder))
+            (c.kind, c.scale, c.start, c.end, model_content(folder))
             for c, folder in zip(config.controlnets, files.controlnets, strict=True)
         ],
         "loras": [
@@ -53,9 +53,11 @@ def file_digest(path: Path) -> str:
     return _DIGESTS[key]
 
 
-def _model_content(folder: ModelFolder) -> tuple[JsonContent, list[str]]:
-    return _without_origin(folder.config), [file_digest(file) for file in folder.files]
+def model_content(folder: ModelFolder) -> tuple[JsonContent, list[str]]:
+    """Return a model's config, but for where it came from, and its files' hex SHA-256."""
+    return without_origin(folder.config), [file_digest(file) for file in folder.files]
 
 
-def _without_origin(config: JsonContent) -> JsonContent:
+def without_origin(config: JsonContent) -> JsonContent:
+    """Return a model's or scheduler's config without where it came from."""
     return {key: value for key, value in config.items() if key not in _ORIGIN}

@@ -68,7 +68,9 @@ def noise_deviation(scheduler: Any, timestep: torch.Tensor) -> float:
 class KeepPixels(Config):
     """The source's pixels inside the mask, pasted into the finished frames."""
 
-    name: Literal["pixels"] = "pixels"
+    name: Literal["pixels"] = Field(
+        default="pixels", description="the source's pixels, pasted into the finished frames"
+    )
     feather: Feather = Field(default=2.0, description="softness of the mask's edge, in pixels")
 
     def paste(self, frames: np.ndarray, source: np.ndarray, mask: np.ndarray) -> None:

@@ -74,9 +74,9 @@ def load_models(
     files = files or find_model_files(config)
     exact = torch.float32 if config.loras else dtype
     models = Models(
-        _network(files.vae, dtype),
-        _network(files.unet, exact),
-        _network(files.text_encoder, exact),
+        load_network(files.vae, dtype),
+        load_network(files.unet, exact),
+        load_network(files.text_encoder, exact),
         load_tokenizer(files),
         files.scheduler,
         _controlnets(config.controlnets, files.controlnets, dtype),
@@ -95,12 +95,12 @@ def _controlnets(
     configs: Sequence[ControlNetConfig], folders: Sequence[ModelFolder], dtype: torch.dtype
 ) -> tuple[ControlNet, ...]:
     return tuple(
-        ControlNet(c.kind, _network(folder, dtype), c.scale, c.start, c.end)
+        ControlNet(c.kind, load_network(folder, dtype), c.scale, c.start, c.end)
         for c, folder in zip(configs, folders, strict=True)
     )
 
 
-def _network(folder: ModelFolder, dtype: torch.dtype) -> Any:
+def load_network(folder: ModelFolder, dtype: torch.dtype) -> Any:
     """Return a model of diffusers or transformers; raise ViddaError when weights are missing."""
     import diffusers
     import transformers

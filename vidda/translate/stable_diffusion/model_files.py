@@ -1,6 +1,5 @@
 """The files that a translator's weights are read from, found and checked before any is loaded."""
 
-import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -8,19 +7,15 @@ from typing import Any
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.folders import (
-    DIFFUSERS,
     SCHEDULER,
     TRANSFORMERS,
     JsonContent,
     ModelFolder,
-    missing_weights_message,
-    model_files,
     pipeline_files,
-    pipeline_hint,
-    weight_files,
 )
+from vidda.translate.stable_diffusion.model_finder import ModelFinder
 from vidda.translate.stable_diffusion.weights_config import WeightsConfig
-from vidda.weights import Folder, Hub, find_file
+from vidda.weights import Folder, Hub
 
 AUTOENCODERS = ("AutoencoderKL", "AutoencoderTiny")
 UNETS = ("UNet2DConditionModel",)
@@ -72,8 +67,8 @@ def find_model_files(config: WeightsConfig) -> ModelFiles:
     does not fit the others. Downloads only with `config.download`.
     """
     finder = _Finder(config)
-    folder = finder.pipeline()
     base = config.base
+    folder = finder.pipeline(PIPELINES, pipeline_files(base.variant), "Stable Diffusion 1.x")
     vae, unet = finder.autoencoder(folder), finder.unet(folder)
     text = finder.text_folder("text_encoder", folder)
     text_encoder = text and finder.model_folder(text[1], ("CLIPTextModel",), text[0], TRANSFORMERS)
@@ -109,45 +104,26 @@ def find_model_files(config: WeightsConfig) -> ModelFiles:
     )
 
 
-class _Finder:
-    """Finds models and files one by one, and collects what is wrong with them in `problems`."""
+class _Finder(ModelFinder):
+    """Finds the models of Stable Diffusion."""
 
     def __init__(self, config: WeightsConfig) -> None:
+        super().__init__(config)
         self.config = config
-        self.key = config.key
-        self.problems: list[str] = []
-
-    def pipeline(self) -> Path | None:
-        """Return the base's folder, when it is a pipeline of the right kind."""
-        base = self.config.base
-        folder = self._source_folder(f"{self.key}base", base, pipeline_files(base.variant))
-        if folder is None:
-            return None
-        index = folder / "model_index.json"
-        if not index.is_file():
-            self.problems.append(f"{folder}: no model_index.json; {pipeline_hint(folder)}")
-            return None
-        name = (self.content(index, base) or {}).get("_class_name")
-        if name not in PIPELINES:
-            self.problems.append(
-                f"{index}: a {name}; name a Stable Diffusion 1.x folder ({PIPELINES[0]})"
-            )
-            return None
-        return folder
 
     def autoencoder(self, base: Path | None) -> ModelFolder | None:
         """Return the folder of the base's autoencoder, or of the one that replaces it."""
         source = self.config.vae
         if source is None:
             return self.model_folder(base / "vae", AUTOENCODERS, self.config.base) if base else None
-        return self._source_model(f"{self.key}vae", source, AUTOENCODERS)
+        return self.source_model(f"{self.key}vae", source, AUTOENCODERS)
 
     def unet(self, base: Path | None) -> ModelFolder | None:
         """Return the folder of the base's UNet, or of DreamBooth's."""
         source = self.config.dreambooth
         if source is None:
             return self.model_folder(base / "unet", UNETS, self.config.base) if base else None
-        return self._source_model(f"{self.key}dreambooth", source, UNETS, "unet")
+        return self.source_model(f"{self.key}dreambooth", source, UNETS, "unet")
 
     def text_folder(self, below: str, base: Path | None) -> tuple[Folder | Hub, Path] | None:
         """Return source and folder of the text encoder or tokenizer: DreamBooth's if it has one.
@@ -167,90 +143,9 @@ class _Finder:
     def controlnet(self, number: int) -> ModelFolder | None:
         """Return the folder of the ControlNet of this number in the config."""
         source = self.config.controlnets[number].source
-        return self._source_model(
+        return self.source_model(
             f"{self.key}controlnets.{number}.source", source, ("ControlNetModel",)
         )
-
-    def tokenizer(self, folder: Path, source: Folder | Hub) -> Path | None:
-        """Return the tokenizer's folder, when its vocabulary is there."""
-        whole = (folder / "tokenizer.json").is_file()
-        if whole or ((folder / "vocab.json").is_file() and (folder / "merges.txt").is_file()):
-            return folder
-        self.problems.append(
-            f"{folder}: neither tokenizer.json nor vocab.json and merges.txt;"
-            f" {source.missing_remedy(self.key)}"
-        )
-        return None
-
-    def file(self, key: str, source: Folder | Hub, file: str | None, usual: str) -> Path | None:
-        """Return the path of one *.safetensors file of a source.
-
-        file: its name there; None: `usual`.
-        """
-        try:
-            return find_file(source, f"{self.key}{key}.source", file, usual, self.config.download)
-        except ViddaError as error:
-            self.problems.append(str(error))
-            return None
-
-    def model_folder(
-        self, folder: Path, classes: tuple[str, ...], source: Folder | Hub, stem: str = DIFFUSERS
-    ) -> ModelFolder | None:
-        """Return a model's folder, when it has one of the classes and all of its weights."""
-        config = self.content(folder / "config.json", source)
-        if config is None:
-            return None
-        name = config.get("_class_name") or (config.get("architectures") or ["?"])[0]
-        if name not in classes:
-            wanted = " or ".join(classes)
-            self.problems.append(f"{folder}: holds a {name}; name a folder with a {wanted}")
-            return None
-        files = weight_files(folder, stem, source.variant)
-        if not files:
-            self.problems.append(
-                f"{folder}: {missing_weights_message(folder, stem, source, self.key)}"
-            )
-            return None
-        return ModelFolder(folder, config, files, source.variant)
-
-    def content(self, file: Path, source: Folder | Hub) -> JsonContent | None:
-        """Return the content of a JSON file with settings; None when it cannot be read."""
-        try:
-            content = json.loads(file.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            self.problems.append(
-                f"{file.parent}: no {file.name}; {source.missing_remedy(self.key)}"
-            )
-            return None
-        except (OSError, ValueError) as error:
-            self.problems.append(f"{file}: cannot be read as JSON ({error}); copy it again")
-            return None
-        if not isinstance(content, dict) or not content:
-            self.problems.append(f"{file}: holds no settings; copy it again")
-            return None
-        return content
-
-    def _source_model(
-        self, key: str, source: Folder | Hub, classes: tuple[str, ...], below: str | None = None
-    ) -> ModelFolder | None:
-        """Return the model of a source; below: its folder where that is a whole pipeline."""
-        names = model_files(DIFFUSERS, source.variant)
-        patterns = [*names, *(pipeline_files(source.variant) if below else ())]
-        folder = self._source_folder(key, source, patterns)
-        if folder and below and (folder / below).is_dir():
-            folder = folder / below
-        return self.model_folder(folder, classes, source) if folder else None
-
-    def _source_folder(self, key: str, source: Folder | Hub, patterns: list[str]) -> Path | None:
-        try:
-            folder = source.find(key, patterns, self.config.download)
-        except ViddaError as error:
-            self.problems.append(str(error))
-            return None
-        if not folder.is_dir():
-            self.problems.append(f"{key}: {folder} is a file; {pipeline_hint(folder)}")
-            return None
-        return folder
 
 
 def _size_mismatches(

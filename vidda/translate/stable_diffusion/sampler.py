@@ -7,7 +7,7 @@ clip, and a scheduler that uses earlier steps has those of each frame.
 
 import inspect
 from collections.abc import Iterator, Sequence
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -27,6 +27,7 @@ from vidda.translate.stable_diffusion.latents import (
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
 from vidda.translate.stable_diffusion.prompt_encoder import PromptEncoder
 from vidda.translate.stable_diffusion.sampling_config import (
+    ClipSamplingConfig,
     SamplingConfig,
     controlnet_runs,
     has_guidance,
@@ -34,18 +35,31 @@ from vidda.translate.stable_diffusion.sampling_config import (
 from vidda.translate.stable_diffusion.sampling_start import FromNoise, StartInputs, set_timesteps
 
 
-class StableDiffusionTranslator:
-    """Translates clips with one set of models and one config.
+class PredictsNoise(Protocol):
+    """The networks' output for all frames of some clips at one timestep; see `Denoiser`."""
 
-    The attention layers of the models' UNet are changed as config.context asks; a translator made
-    later with the same models changes them again. Raises ViddaError when the UNet has no layers for
-    cross-frame attention.
+    def predict(
+        self,
+        latents: torch.Tensor,
+        timestep: torch.Tensor,
+        conditions: Conditions,
+        nets: Sequence[ControlNet],
+        guidance: float | None = None,
+    ) -> torch.Tensor:
+        """Return the output for latents (N, 4, h, w), float32, in the same shape."""
+        ...
+
+
+class ClipSampler:
+    """Translates clips with one set of models, one config, and a way to run the networks.
+
+    denoiser: runs the networks of `models`.
     """
 
-    def __init__(self, models: Models, config: SamplingConfig) -> None:
+    def __init__(self, models: Models, config: ClipSamplingConfig, denoiser: PredictsNoise) -> None:
         self._models, self._config = models, config
         self._prompts = PromptEncoder(models.tokenizer, models.text_encoder)
-        self.denoiser = Denoiser(models, config.context, config.chunk, compile=bool(config.compile))
+        self._denoiser = denoiser
         self._slices = Fitting(config.vae_chunk, "vae_chunk")
 
     def translate(self, clips: Sequence[ClipJob]) -> list[np.ndarray]:
@@ -79,14 +93,14 @@ class StableDiffusionTranslator:
 
         def predict(latents: torch.Tensor, timestep: torch.Tensor) -> torch.Tensor:
             nets = self._models.controlnets
-            return self.denoiser.predict(latents, timestep, conditions, nets)
+            return self._denoiser.predict(latents, timestep, conditions, nets)
 
         source, mask = self._source(clips), self._mask(clips)
         inputs = StartInputs(scheduler, timesteps, self._noise(clips), source, predict)
         latents = self._blend(config.start.begin(inputs), mask, inputs, 0)
         for step, timestep in enumerate(timesteps):
             latents = scheduler.step(
-                self.denoiser.predict(
+                self._denoiser.predict(
                     scheduler.scale_model_input(latents, timestep),
                     timestep,
                     conditions,
@@ -166,6 +180,19 @@ class StableDiffusionTranslator:
             # Without this limit LMS would use network outputs from before its first step.
             arguments["order"] = min(accepted["order"].default, step + 1)
         return arguments
+
+
+class StableDiffusionTranslator(ClipSampler):
+    """Translates clips with one set of models and one config.
+
+    The attention layers of the models' UNet are changed as config.context asks; a translator made
+    later with the same models changes them again. Raises ViddaError when the UNet has no layers for
+    cross-frame attention.
+    """
+
+    def __init__(self, models: Models, config: SamplingConfig) -> None:
+        self.denoiser = Denoiser(models, config.context, config.chunk, compile=bool(config.compile))
+        super().__init__(models, config, self.denoiser)
 
 
 def match_to_first(frames: np.ndarray) -> None:

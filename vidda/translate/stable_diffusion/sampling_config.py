@@ -12,11 +12,11 @@ from vidda.translate.stable_diffusion.sampling_start import FromNoise, SamplingS
 from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
 
 
-class SamplingConfig(Config):
-    """The settings of the sampler, from a clip's controls and prompt to its translation."""
+class ClipSamplingConfig(Config):
+    """The settings that all samplers share which have a UNet of Stable Diffusion."""
 
-    # These change rounding at most, and a job that ran out of memory must resume.
-    may_change: ClassVar[frozenset[str]] = frozenset({"chunk", "vae_chunk", "compile"})
+    # It changes rounding at most, and a job that ran out of memory must resume.
+    may_change: ClassVar[frozenset[str]] = frozenset({"vae_chunk"})
 
     scheduler: SchedulerConfig = Field(
         default=SchedulerConfig(), description="the sampling scheduler"
@@ -30,9 +30,6 @@ class SamplingConfig(Config):
     guidance_stop: float = Field(
         default=1.0, ge=0.0, le=1.0, description="share of the steps after which guidance is off"
     )
-    context: ContextConfig = Field(
-        default=AttendFirstPrevious(), description="frames that a frame attends to"
-    )
     noise: NoiseConfig = Field(
         default=SharedNoise(), description="how the noise of a clip's frames is related"
     )
@@ -45,16 +42,10 @@ class SamplingConfig(Config):
     match_color: bool = Field(
         default=False, description="give every frame the color statistics of its clip's first"
     )
-    chunk: int = Field(
-        default=16, ge=1, description="frames at once in the UNet; halved when memory runs out"
-    )
     vae_chunk: int = Field(
-        default=4, ge=1, description="frames at once in the autoencoder; halved likewise"
-    )
-    compile: bool | None = Field(
-        default=False,
-        description="torch.compile the networks' blocks; null: on CUDA, where that is expected to"
-        " save more time than it takes",
+        default=4,
+        ge=1,
+        description="frames at once in the autoencoder; halved when memory runs out",
     )
 
     @model_validator(mode="after")
@@ -65,6 +56,24 @@ class SamplingConfig(Config):
                 " take; raise one of them"
             )
         return self
+
+
+class SamplingConfig(ClipSamplingConfig):
+    """The settings of the sampler, from a clip's controls and prompt to its translation."""
+
+    may_change: ClassVar[frozenset[str]] = frozenset({"chunk", "vae_chunk", "compile"})
+
+    context: ContextConfig = Field(
+        default=AttendFirstPrevious(), description="frames that a frame attends to"
+    )
+    chunk: int = Field(
+        default=16, ge=1, description="frames at once in the UNet; halved when memory runs out"
+    )
+    compile: bool | None = Field(
+        default=False,
+        description="torch.compile the networks' blocks; null: on CUDA, where that is expected to"
+        " save more time than it takes",
+    )
 
 
 def controlnet_runs(step: int, steps: int, start: float, end: float) -> bool:

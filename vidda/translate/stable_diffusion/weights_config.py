@@ -63,10 +63,11 @@ class EmbeddingConfig(Config):
 class WeightsConfig(Config):
     """The weights of the translator; by default the public ones of Stable Diffusion 1.5.
 
-    key: the prefix of its keys on the command line, for messages.
+    key: the prefix of its keys on the command line, for messages. backbone: whose they are.
     """
 
     key: ClassVar[str] = "backbone.weights."
+    backbone: ClassVar[str] = "stable_diffusion"
     base: SourceConfig = Field(
         default=Hub(repo="stable-diffusion-v1-5/stable-diffusion-v1-5"),
         description="the whole pipeline: VAE, UNet, text encoder, tokenizer, scheduler config",

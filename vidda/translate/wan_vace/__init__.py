@@ -1,0 +1,1 @@
+"""Wan VACE, a video diffusion transformer with one control video, as a backbone."""
