@@ -31,6 +31,7 @@ class CameraRecord(Config):
     )
     mean: Triple = Field(description="mean of L*, a*, b* over the clip")
     spread: Triple = Field(description="standard deviation of L*, a*, b* over the clip")
+    chroma: float = Field(description="99th percentile of the chroma over the clip, in CIELAB")
     fade: Triple = Field(description="mean change from frame to frame of L*, a*, b*")
     flicker: Triple = Field(
         description="standard deviation of the change from frame to frame of L*, a*, b*"
@@ -60,6 +61,11 @@ class CameraStatistics(Config):
     def clips(self) -> int:
         """Return the number of clips measured."""
         return len(self.cameras)
+
+    @property
+    def most_chroma(self) -> float:
+        """Return the chroma, in CIELAB units, that no clip exceeds in over 1% of its pixels."""
+        return max(camera.chroma for camera in self.cameras)
 
     def sample(self, rng: np.random.Generator) -> CameraRecord:
         """Return the camera of one clip, chosen at random.

@@ -73,6 +73,24 @@ def match_color(
     return matched
 
 
+def chroma(lab: np.ndarray) -> np.ndarray:
+    """Return the chroma (...) of CIELAB colors (..., 3): their distance from gray."""
+    found: np.ndarray = np.hypot(lab[..., 1], lab[..., 2])
+    return found
+
+
+def limit_chroma(lab: np.ndarray, most: float, strength: float) -> np.ndarray:
+    """Return a CIELAB clip (T, H, W, 3) float32 whose more vivid colors have a chroma of `most`.
+
+    Their hue and L* stay. most: in CIELAB units. strength: share 0..1 of the change.
+    """
+    present = chroma(lab)
+    limited = lab.copy()
+    share = strength * (np.minimum(present, most) / np.maximum(present, 1e-3) - 1.0)
+    limited[..., 1:] *= 1.0 + share[..., None]
+    return limited
+
+
 def light_steps(residuals: np.ndarray) -> np.ndarray:
     """Return the change of exposure and color from frame to frame, (T - 1, 3) in CIELAB units.
 
