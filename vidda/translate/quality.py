@@ -48,9 +48,10 @@ class Quality:
     onto it by the source's flow, where not occluded; source_warp_error: the same of the source;
     warp_error_ratio: the first divided by the second. flow_epe: mean endpoint error in pixels
     between the flow of source and translation. pck: share of the source's joints found again on the
-    translation, PCK@0.2; wrist_pck: the same of the wrists alone, PCK@0.1. brightness_slope, color_slope: change per frame of the mean L* (signed),
-    and of the mean (a*, b*) (length), by least squares; brightness_range, color_range: largest
-    distance of a frame's mean L*, and mean (a*, b*), from the first frame's. CIELAB units.
+    translation, PCK@0.2; wrist_pck: the same of the wrists alone, PCK@0.1. brightness_slope,
+    color_slope: change per frame of the mean L* (signed), and of the mean (a*, b*) (length), by
+    least squares; brightness_range, color_range: largest distance of a frame's mean L*, and mean
+    (a*, b*), from the first frame's. CIELAB units.
     """
 
     warp_error: float | None
