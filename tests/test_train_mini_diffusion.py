@@ -218,6 +218,16 @@ class Center:
         return Pose(at, np.ones((len(frames), 1, 17), np.float32))
 
 
+def test_the_result_follows_the_maps_more_closely_than_was_learned(made: Path) -> None:
+    learned = load_file(made / "denoiser" / "result" / "learned.safetensors")
+    result = load_file(made / "result" / "controlnet_pose" / "diffusion_pytorch_model.safetensors")
+    for key, value in result.items():
+        output = key.startswith(("controlnet_down_blocks", "controlnet_mid_block"))
+        wanted = (1.3 if output else 1.0) * learned[f"pose.{key}"]
+        assert torch.allclose(value.float(), wanted, rtol=2e-3, atol=1e-6), key
+    assert "multiplied by 1.3" in (made / "result" / "README.md").read_text()
+
+
 def test_the_gate_draws_in_four_ways_and_the_card_says_what_it_found(made: Path) -> None:
     recipe = config.load(Recipe, None, [f"out={made}", *TINY])
     builder = Builder(recipe)
@@ -233,7 +243,7 @@ def test_the_gate_draws_in_four_ways_and_the_card_says_what_it_found(made: Path)
 def test_an_earlier_result_is_trained_further(
     made: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    further = [*TINY, f"start={made / 'result'}", "seed=9", "denoiser.lr=1e-9"]
+    further = [*TINY, f"start={made / 'result'}", "seed=9", "denoiser.lr=1e-9", "control_scale=1"]
     assert main([str(tmp_path / "out"), *further]) == 0
     assert not (tmp_path / "out" / "autoencoder").exists()
     for part in ("vae", "unet", "controlnet_pose"):

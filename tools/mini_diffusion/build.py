@@ -24,6 +24,7 @@ from tools.mini_diffusion.networks import (
     new_text_encoder,
     new_tokenizer,
     new_unet,
+    scale_controls,
 )
 from tools.mini_diffusion.recipe import Recipe, StageConfig, StageRun
 from vidda.control.pose import PoseConfig
@@ -73,6 +74,8 @@ class Builder:
         if not self.result.exists():
             model = self._model(trained=True)
             load_learned(model, self._folder("denoiser"))
+            for net in model.controlnets.values():
+                scale_controls(net, self.recipe.control_scale)
             with atomic_folder(self.result) as folder:
                 model.save(folder)
         self.write_card()

@@ -75,11 +75,14 @@ nothing about how a large model would do.
 
 FROM_RANDOM = """\
 `tools/train_mini_diffusion.py`, seed {seed}, on {scenes} scenes: the autoencoder ({a} steps of
-{a_batch}), then text encoder, UNet and both ControlNets together ({d} steps of {d_batch}){cost}."""
+{a_batch}), then text encoder, UNet and both ControlNets together ({d} steps of
+{d_batch}){cost}.{scaled}"""
 
 FURTHER = """\
 Then all but the autoencoder were trained further, seed {seed}, on {scenes} other scenes: {d} steps
-of {d_batch} at a learning rate of {lr:g}{cost}."""
+of {d_batch} at a learning rate of {lr:g}{cost}.{scaled}"""
+
+SCALED = "\nThe ControlNets' outputs were then multiplied by {factor:g}."
 
 TRAINING, AFTER = "## Training\n\n", "\n\n## Quality"
 """The lines around the training's history in a card."""
@@ -124,6 +127,7 @@ def write(folder: Path, recipe: Recipe) -> None:
 def _training(recipe: Recipe) -> str:
     """Return the history of the training, which begins with that of the earlier result, if any."""
     text = FROM_RANDOM if recipe.start is None else FURTHER
+    factor = recipe.control_scale
     own = text.format(
         seed=recipe.seed,
         a=recipe.autoencoder.steps,
@@ -133,6 +137,7 @@ def _training(recipe: Recipe) -> str:
         lr=recipe.denoiser.lr,
         scenes=recipe.data.scenes,
         cost=cost_of(recipe.out / COST),
+        scaled="" if factor == 1.0 else SCALED.format(factor=factor),
     )
     if recipe.start is None:
         return own

@@ -124,6 +124,12 @@ class Recipe(Config):
     sizes: SizesConfig = SizesConfig()
     autoencoder: AutoencoderStage = AutoencoderStage()
     denoiser: DenoiserStage = DenoiserStage()
+    control_scale: float = Field(
+        default=1.3,
+        gt=0,
+        description="factor of the ControlNets' outputs in the result, over 1 to follow the maps"
+        " more closely than trained",
+    )
     device: str = Field(default="auto", description="cpu, cuda, ...; auto: a GPU if there is one")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="number format of the computation; auto: bf16 on a GPU, else fp32"
