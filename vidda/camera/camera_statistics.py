@@ -62,11 +62,6 @@ class CameraStatistics(Config):
         """Return the number of clips measured."""
         return len(self.cameras)
 
-    @property
-    def most_chroma(self) -> float:
-        """Return the chroma, in CIELAB units, that no clip exceeds in over 1% of its pixels."""
-        return max(camera.chroma for camera in self.cameras)
-
     def sample(self, rng: np.random.Generator) -> CameraRecord:
         """Return the camera of one clip, chosen at random.
 

@@ -84,7 +84,7 @@ def match_camera(
         lab += _added_drift(drift_rng, len(frames), wanted, present, statistics, config)
     if config.exposure:
         # Scaled to the target's spread, a small person in vivid clothes would glow.
-        lab = light.limit_chroma(lab, statistics.most_chroma, config.strength)
+        lab = light.limit_chroma(lab, wanted.chroma, config.strength)
     if config.noise:
         steps = present.motion_steps + (np.diff(path, axis=0) if config.shake else 0.0)
         deviation, _ = clip_noise(lab, steps)
