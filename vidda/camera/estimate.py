@@ -18,9 +18,6 @@ from vidda.errors import ViddaError
 MIN_LIGHTNESS_SPREAD = 1.0
 """Standard deviation of L* below which a clip is too uniform to measure a camera on."""
 
-VIVID_QUANTILE = 0.99
-"""The quantile of a clip's chroma that is its saturation."""
-
 NOISE_PAIRS = 5
 """Most pairs of neighboring frames on which a clip's noise is measured."""
 
@@ -121,7 +118,7 @@ def measure_clip(frames: np.ndarray) -> MeasuredClip:
         grain=grain,
         mean=_triple(mean),
         spread=_triple(spread),
-        chroma=float(np.quantile(light.chroma(lab), VIVID_QUANTILE)),
+        chroma=float(np.quantile(light.chroma(lab), light.VIVID_QUANTILE)),
         fade=_triple(changes.fade),
         flicker=_triple(changes.flicker),
     )

@@ -12,6 +12,8 @@ FLAT_SHARE = 0.4
 """Share of the pixels, those with the lowest gradients, on which noise is measured."""
 STRETCH_LIMITS = (0.5, 2.0)
 """Limits of the scaling of a channel."""
+VIVID_QUANTILE = 0.99
+"""The quantile of a clip's chroma that is its saturation."""
 MIN_NOISE = 0.02
 """Standard deviation of L* below which a clip has no measurable grain."""
 FINEST_GRAIN_PX = 0.25
