@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 import torch
@@ -10,7 +11,16 @@ from transformers import CLIPTokenizer
 import vidda
 from tools.mini_diffusion import cache, captions, capture, networks, palette, people, places
 from tools.mini_diffusion import scenes as foundation
-from tools.mini_diffusion.controls import edge_maps, person, pose_maps, surroundings, training_maps
+from tools.mini_diffusion.controls import (
+    arms,
+    edge_maps,
+    person,
+    pose_maps,
+    surroundings,
+    training_maps,
+)
+from tools.mini_diffusion.flops import frame_gigaflops
+from tools.mini_diffusion.looks import measure_looks
 from tools.mini_diffusion.recipe import DenoiserStage, SizesConfig
 from tools.mini_diffusion.tokens import LENGTH
 from tools.mini_diffusion.words import vocabulary
@@ -103,6 +113,65 @@ def test_a_byte_holds_the_pose_the_edges_and_the_person() -> None:
     assert np.array_equal(person(facts)[:, 0].bool(), drawn.mask)
 
 
+def test_arms_are_found_in_the_facts() -> None:
+    points = np.full((1, 1, 17, 2), -50.0, np.float32)
+    seen = np.zeros((1, 1, 17), np.float32)
+
+    def at(name: str, x: float, y: float) -> None:
+        points[0, 0, JOINTS.index(name)] = x, y
+        seen[0, 0, JOINTS.index(name)] = 1.0
+
+    for side, x in (("left", 45.0), ("right", 35.0)):
+        for y, name in enumerate(("shoulder", "hip", "knee", "ankle")):
+            at(f"{side}_{name}", x, 30.0 + 12.0 * y)
+    nobody = np.zeros((1, 80, 80), np.uint8)
+    facts = cache.pack_facts(draw_openpose(Pose(points, seen), 80, 80), nobody, nobody)
+    assert not arms(torch.from_numpy(facts)).any()
+    at("left_elbow", 60.0, 30.0)
+    at("left_wrist", 75.0, 30.0)
+    facts = cache.pack_facts(draw_openpose(Pose(points, seen), 80, 80), nobody, nobody)
+    found = arms(torch.from_numpy(facts))[0, 0]
+    assert found[30, 50:75].all() and found[28, 60] and found[32, 70]
+    assert not found[:, :40].any() and not found[40:].any()
+
+
+def test_looks_are_worse_for_mottled_smoky_and_neon_pictures() -> None:
+    drawn = foundation.render_scene((5,), 2, 64, 1)
+    points = np.concatenate([drawn.keypoints, drawn.inside[..., None]], axis=-1)
+    facts = cache.pack_facts(
+        draw_openpose(
+            Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32)), 64, 64
+        ),
+        CannyEdges().edges(drawn.clean),
+        drawn.mask,
+    )
+    images = cache.SceneImages(
+        drawn.frames,
+        facts,
+        points.astype(np.float32),
+        drawn.captions,
+        np.full(2, drawn.air),
+        np.zeros(2, int),
+    )
+    fair = measure_looks(images, drawn.frames)
+    mottled = drawn.frames.copy()
+    mottled[:, ::2] = mottled[:, ::2, :, ::-1]
+    assert measure_looks(images, mottled).mottle > 2.0 * fair.mottle
+    smoke = np.stack([cv2.GaussianBlur(frame, (0, 0), 4.0) for frame in drawn.frames])
+    assert measure_looks(images, smoke).edges < 0.6 * fair.edges
+    neon = drawn.frames.copy()
+    neon[:, :8] = (255, 0, 255)
+    assert measure_looks(images, neon).chroma > 1.5 * fair.chroma
+
+
+def test_people_in_the_air_are_larger_and_the_view_is_kept() -> None:
+    scenes = [foundation.render_scene((n,), 1, 48, 1) for n in range(40)]
+    assert 8 < sum(scene.air for scene in scenes) < 32
+    for scene in scenes:
+        assert ("from the ground" in scene.captions[0][0]) <= (not scene.air)
+    assert foundation.AIR_SIDE[0] < foundation.GROUND_SIDE[0]
+
+
 def test_controls_are_dropped_and_edges_end_near_the_person() -> None:
     drawn = foundation.render_scene((5,), 1, 64, 1)
     pose = Pose(drawn.keypoints[:, None], drawn.inside[:, None].astype(np.float32))
@@ -147,6 +216,14 @@ def test_the_shipped_tokenizer_is_the_one_of_the_words() -> None:
     assets = Path(vidda.__file__).parent / "assets"
     shipped = CLIPTokenizer.from_pretrained(assets / "mini_diffusion" / "tokenizer")
     assert shipped.get_vocab() == networks.new_tokenizer().get_vocab()
+
+
+def test_sampling_costs_no_more_than_the_first_miniature() -> None:
+    # In 6 steps, as in configs/run/mini.yaml; the first one took 13.4 GFLOP.
+    assert frame_gigaflops(SizesConfig(), 112, 6) < 1.2 * 13.4
+    # Latents of 2x2 pixels need fewer steps to make up for their number.
+    half = SizesConfig(vae=32, vae_levels=2, latents=4, unet=(32, 48, 72, 96), hint=(8, 24))
+    assert frame_gigaflops(half, 112, 4) < 1.2 * 13.4 < frame_gigaflops(half, 112, 6)
 
 
 def test_at_its_real_size_it_fits_in_sixteen_megabytes() -> None:

@@ -94,6 +94,7 @@ def _changes(job: TranslateConfig, target: Path) -> dict[str, list[str]]:
         "independent noise": [independent],
         "per frame": [no_context, independent],
         "person's latents kept": ["backbone.sampling.keep_person={name: latents, release: 0.35}"],
+        "released early": ["backbone.sampling.keep_person={name: latents, release: 0.7}"],
         "person's pixels kept": ["backbone.sampling.keep_person={name: pixels}"],
         "target's camera": [f"camera={{target: {target}}}"],
     }

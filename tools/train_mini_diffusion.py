@@ -11,10 +11,15 @@
 From the root of the repository. Scenes are rendered into OUT/data; two stages are trained on them,
 each a run folder with metrics, checkpoints and contact sheets: `autoencoder`, and `denoiser` (text
 encoder, UNet and both ControlNets). OUT/result is the pipeline in diffusers' format with its model
-card, to be copied to vidda/assets/mini_diffusion; the one there took 80 minutes on one thread of a
-CPU with bf16. After an interruption, the same command resumes. All settings are in the recipe
-(`tools/mini_diffusion/recipe.py`), where key=value overrides one; --bench prints how long training
-will take, and with --minutes the numbers of steps that fit into that time.
+card, to be copied to vidda/assets/mini_diffusion; its card says how the one there was trained.
+After an interruption, the same command resumes. All settings are in the recipe
+(`tools/mini_diffusion/recipe.py`), where key=value overrides one: start=RESULT trains an earlier
+result further. --bench prints how long training will take and the compute of a sample, and with
+--minutes the numbers of steps that fit into that time.
+
+Latents at half the size of images (now a quarter) are one and a half times the compute a step:
+
+    sizes.vae_levels=2 sizes.latents=4 sizes.vae=32 sizes.unet=[32,48,72,96] sizes.hint=[8,24]
 """
 
 import argparse
@@ -22,6 +27,7 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
 
@@ -30,8 +36,13 @@ from vidda.config import Config
 from vidda.control.pose import PoseConfig
 from vidda.errors import ViddaError
 
+if TYPE_CHECKING:
+    from tools.mini_diffusion.recipe import Recipe
+
 SHARES = {"autoencoder": 0.1, "denoiser": 0.9}
 """Shares of the time that --bench --minutes divides among the stages."""
+SAMPLED_STEPS = 6
+"""Steps of the sampler in configs/run/mini.yaml."""
 
 
 class GateConfig(Config):
@@ -90,14 +101,18 @@ def _run(options: argparse.Namespace, started: float) -> int:
     return 3
 
 
-def _report(recipe: Config, seconds: dict[str, float], minutes: float | None) -> None:
+def _report(recipe: "Recipe", seconds: dict[str, float], minutes: float | None) -> None:
     """Print how long the recipe takes; with minutes, also the steps of each stage that fit."""
+    from tools.mini_diffusion.flops import frame_gigaflops
+
     total = 0.0
     for name, each in seconds.items():
         steps = getattr(recipe, name).steps
         total += steps * each
         print(f"{name:12s} {each:8.3f} s/step x {steps} steps = {steps * each / 60:.1f} minutes")
     print(f"together {total / 3600:.2f} hours, without rendering and evaluation")
+    compute = frame_gigaflops(recipe.sizes, recipe.data.size, SAMPLED_STEPS)
+    print(f"sampling an image in {SAMPLED_STEPS} steps: {compute:.1f} GFLOP")
     if minutes is not None:
         fitting = {
             name: max(1, int(60 * minutes * SHARES[name] / s)) for name, s in seconds.items()

@@ -359,3 +359,26 @@ def test_statistics_survive_the_disk(tmp_path: Path) -> None:
         CameraStatistics.read(file)
     with pytest.raises(ViddaError, match="not camera statistics"):
         CameraStatistics.read(tmp_path / "missing.json")
+
+
+def test_vivid_clothes_stay_within_the_saturation_of_the_target() -> None:
+    vivid = np.full((4, 64, 64, 3), 120, np.uint8)
+    vivid[:, 20:44, 28:36] = [20, 90, 250]
+    vivid[:, 44:60, 28:36] = [180, 60, 20]
+    target = estimated("real")
+    for camera, frames in zip(target.cameras, rendered("real"), strict=True):
+        colors = light.chroma(light.to_lab(frames))
+        assert camera.chroma == pytest.approx(np.quantile(colors, 0.99))
+        alone = target.model_copy(update={"cameras": (camera,)})
+        matched = match_camera(vivid, alone, CameraMatch(noise=False), np.random.default_rng(0))
+        # Rounding to 8 bits adds a little.
+        assert light.chroma(light.to_lab(matched)).max() < camera.chroma + 2.0
+
+    own = light.to_lab(vivid)
+    limited = light.limit_chroma(own, 30.0, 1.0)
+    assert np.array_equal(limited[..., 0], own[..., 0])
+    still = light.chroma(own) <= 30.0
+    assert np.array_equal(limited[still], own[still])
+    hue = [np.arctan2(lab[..., 2], lab[..., 1])[~still] for lab in (limited, own)]
+    assert np.allclose(*hue, atol=1e-5)
+    assert light.chroma(light.limit_chroma(own, 30.0, 0.5)).max() > 40.0

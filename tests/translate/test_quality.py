@@ -154,6 +154,21 @@ def test_a_joint_counts_from_the_threshold_on() -> None:
     assert quality.pose_agreement(Pose(source.keypoints, 0.0 * scores), seen, 0.0) is None
 
 
+def test_a_lost_arm_shows_in_the_wrists_alone() -> None:
+    source = people()
+    lost = source.keypoints.copy()
+    side = np.ptp(lost[..., 1], axis=-1).max()
+    lost[:, :, quality.WRISTS[0]] += np.float32([0.0, 0.15 * side])
+    found = Pose(lost, source.scores)
+    assert quality.pose_agreement(source, found) == 1.0
+    controls = Controls(None, source, None, None, None, None, None)
+    measured = quality.measure_quality(shifted(3), shifted(3), controls, FLOW, found=found)
+    assert measured.pck == 1.0 and measured.wrist_pck == 0.5
+    unseen = source.scores.copy()
+    unseen[..., list(quality.WRISTS)] = 0.0
+    assert quality.pose_agreement(Pose(lost, unseen), found, joints=quality.WRISTS) is None
+
+
 def test_the_pose_enters_where_an_estimator_gave_one() -> None:
     source, pose = shifted(3), people()
     controls = Controls(None, pose, None, None, None, None, None)
@@ -202,13 +217,18 @@ def test_limits_say_which_figure_breaks_them() -> None:
     found = quality.measure_quality(source, source, NO_CONTROLS, FLOW)
     assert KeepIf().reasons(found) == ()
     assert KeepIf(max_warp_error_ratio=2.0, max_flow_epe=0.5).reasons(found) == ()
-    bad = quality.Quality(0.1, 0.01, 10.0, None, 0.4, -0.6, 3.0, 0.0, 0.0)
+    bad = quality.Quality(0.1, 0.01, 10.0, None, 0.4, 0.3, -0.6, 3.0, 0.0, 0.0)
     limits = KeepIf(
-        max_warp_error_ratio=2.5, max_flow_epe=0.5, min_pck=0.7, max_brightness_slope=0.5
+        max_warp_error_ratio=2.5,
+        max_flow_epe=0.5,
+        min_pck=0.7,
+        min_wrist_pck=0.5,
+        max_brightness_slope=0.5,
     )
     assert limits.reasons(bad) == (
         "warp_error_ratio 10 is over keep_if.max_warp_error_ratio 2.5",
         "pck 0.4 is under keep_if.min_pck 0.7",
+        "wrist_pck 0.3 is under keep_if.min_wrist_pck 0.5",
         "brightness_slope -0.6 is over keep_if.max_brightness_slope 0.5",
     )
 
@@ -221,3 +241,4 @@ def test_every_limit_judges_a_figure_that_exists() -> None:
 def test_a_limit_on_poses_needs_an_estimator() -> None:
     assert KeepIf(min_pck=0.5).problems(poses=True) == KeepIf().problems(poses=False) == []
     assert "keep_if.min_pck" in KeepIf(min_pck=0.5).problems(poses=False)[0]
+    assert "keep_if.min_wrist_pck" in KeepIf(min_wrist_pck=0.5).problems(poses=False)[0]

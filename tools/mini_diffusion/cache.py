@@ -22,7 +22,7 @@ from vidda.files import atomic, discard_partial, require_free
 from vidda.progress import track
 from vidda.workers import start_worker
 
-VERSION = 1
+VERSION = 2
 """Version of the rendered data; raise it when the scenes change."""
 
 PARTS = ("train", "held_out")
@@ -43,14 +43,15 @@ class SceneImages:
     """N images with their annotations.
 
     frames: (N, S, S, 3) uint8 RGB; facts: (N, S, S) uint8 from `pack_facts`; keypoints: (N, 17, 3)
-    float32 x, y in pixels and 1 if inside the image, else 0; captions: K for each image; scene:
-    (N,) number of each image's scene.
+    float32 x, y in pixels and 1 if inside the image, else 0; captions: K for each image; air: (N,)
+    bool, whether it is seen from the air; scene: (N,) number of each image's scene.
     """
 
     frames: np.ndarray
     facts: np.ndarray
     keypoints: np.ndarray
     captions: list[list[str]]
+    air: np.ndarray
     scene: np.ndarray
 
     def __len__(self) -> int:
@@ -58,12 +59,16 @@ class SceneImages:
 
     def some(self, count: int) -> "SceneImages":
         """Return up to `count` of the images, spread evenly over the scenes."""
-        chosen = np.linspace(0, len(self) - 1, min(count, len(self))).astype(int)
+        return self.at(np.linspace(0, len(self) - 1, min(count, len(self))).astype(int))
+
+    def at(self, chosen: np.ndarray) -> "SceneImages":
+        """Return some of the images; chosen: their numbers (M,) int."""
         return SceneImages(
             self.frames[chosen],
             self.facts[chosen],
             self.keypoints[chosen],
             [self.captions[n] for n in chosen],
+            self.air[chosen],
             self.scene[chosen],
         )
 
@@ -113,6 +118,7 @@ def load(folder: Path, config: DataConfig, seed: int, part: str) -> SceneImages:
         facts=whole["facts"],
         keypoints=whole["keypoints"],
         captions=[captions for shard in shards for captions in json.loads(str(shard["captions"]))],
+        air=whole["air"],
         scene=whole["scene"],
     )
 
@@ -123,7 +129,7 @@ def fingerprint(config: DataConfig, seed: int) -> str:
     return json.dumps({"version": VERSION, "seed": seed, **chosen}, sort_keys=True)
 
 
-_ARRAYS = ("frames", "facts", "keypoints", "scene")
+_ARRAYS = ("frames", "facts", "keypoints", "air", "scene")
 
 
 def _code(colors: np.ndarray) -> np.ndarray:
@@ -185,6 +191,7 @@ def _shard(file: Path, config: DataConfig, seed: int, part: str, number: int) ->
             [np.concatenate([one.keypoints, one.inside[..., None]], axis=-1) for one in rendered]
         ).astype(np.float32),
         "captions": np.array(json.dumps([texts for one in rendered for texts in one.captions])),
+        "air": np.repeat([one.air for one in rendered], config.moments),
         "scene": np.repeat(np.array(numbers), config.moments),
     }
     buffer = io.BytesIO()

@@ -5,7 +5,14 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
-from tools.mini_diffusion.gate import FIGURES, WANTED, WANTED_WRISTS
+from tools.mini_diffusion.gate import (
+    FIGURES,
+    LEAST_EDGES,
+    MOST_CHROMA,
+    MOST_MOTTLE,
+    WANTED,
+    WANTED_WRISTS,
+)
 from tools.mini_diffusion.networks import bytes_in
 from tools.mini_diffusion.palette import FARTHEST_ALIKE
 from tools.mini_diffusion.recipe import Recipe
@@ -25,7 +32,7 @@ demonstrations, and of no other use.
 
 | part | class | |
 | --- | --- | --- |
-| `vae` | AutoencoderTiny | {latents} channels, a latent is 4x4 pixels |
+| `vae` | AutoencoderTiny | {latents} channels, a latent is {side}x{side} pixels |
 | `unet` | UNet2DConditionModel | widths {unet}, v-prediction, zero terminal SNR |
 | `text_encoder`, `tokenizer` | CLIPTextModel, CLIPTokenizer | width {text}, {words} words |
 | `controlnet_edges` | ControlNetModel | Canny's edges near the person (`vidda.control.edges`) |
@@ -35,7 +42,7 @@ Sample with DDIM, steps spaced `trailing`, 7 to 20 steps, guidance 1 to 3. PNDM 
 
 ## Data
 
-{scenes} computer-drawn scenes ({pictures} pictures) of one person with any arms or one of the seven
+Computer-drawn scenes, {moments} pictures of each, of one person with any arms or one of the seven
 gestures, from the ground and from the air, with captions from the scene's facts. No photograph of
 anybody, nothing from the internet. One scene in five looks as MiniRoCoG's `synthetic` domain does.
 Nothing looks as its `real` domain, which is what vidda adapts to; `tools/mini_diffusion` says how,
@@ -53,8 +60,7 @@ Bodies, gestures, viewpoints and the colors of skin and hair are shared.
 
 ## Training
 
-`tools/train_mini_diffusion.py`, seed {seed}: the autoencoder ({a} steps of {a_batch}), then text
-encoder, UNet and both ControlNets together ({d} steps of {d_batch}){cost}.
+{training}
 
 ## Quality
 
@@ -67,17 +73,37 @@ Faces, hands and text are beyond {pixels} pixels. It draws what its data were dr
 nothing about how a large model would do.
 """
 
+FROM_RANDOM = """\
+`tools/train_mini_diffusion.py`, seed {seed}, on {scenes} scenes: the autoencoder ({a} steps of
+{a_batch}), then text encoder, UNet and both ControlNets together ({d} steps of
+{d_batch}){cost}.{scaled}"""
+
+FURTHER = """\
+Then all but the autoencoder were trained further, seed {seed}, on {scenes} other scenes: {d} steps
+of {d_batch} at a learning rate of {lr:g}{cost}.{scaled}"""
+
+SCALED = "\nThe ControlNets' outputs were then multiplied by {factor:g}."
+
+TRAINING, AFTER = "## Training\n\n", "\n\n## Quality"
+"""The lines around the training's history in a card."""
+
 GATE = """\
 Poses that were found again in {steps}-step samples from pure noise, guidance {guidance:g}, on
 held-out scenes (PCK@0.1, in percent of the joints; {wanted:.0f} and {wrists:.0f} are wanted of the
-pose alone). The gate is {passed}.
+pose alone, in each view), and the looks of the samples: standard deviation of a* and b* over the
+shirt (mottle), gradient of L* in the background (edges), and 99th percentile of the chroma. Of
+samples by both ControlNets, at most {mottle:g}, at least {edges:g} and at most {chroma:g} times
+those of the pictures are wanted. {verdict}
 
-| ControlNets | all joints | wrists |
-| --- | --- | --- |
+| ControlNets | view | all joints | wrists | mottle | edges | chroma |
+| --- | --- | --- | --- | --- | --- | --- |
 {rows}
 
 `pictures` are the held-out pictures themselves, as the same estimator sees them.
 """
+
+
+PASSED = "The gate is passed."
 
 
 def write(folder: Path, recipe: Recipe) -> None:
@@ -86,21 +112,37 @@ def write(folder: Path, recipe: Recipe) -> None:
         size=bytes_in(folder) / 1e6,
         pixels=recipe.data.size,
         latents=recipe.sizes.latents,
+        side=2 ** (recipe.sizes.vae_levels - 1),
         unet=", ".join(map(str, recipe.sizes.unet)),
         text=recipe.sizes.text,
         words=len(vocabulary()),
-        scenes=recipe.data.scenes,
-        pictures=recipe.data.scenes * recipe.data.moments,
+        moments=recipe.data.moments,
         ground=FARTHEST_ALIKE,
+        training=_training(recipe),
+        quality=_quality(recipe.out / FIGURES),
+    )
+    write_text(folder / CARD, text)
+
+
+def _training(recipe: Recipe) -> str:
+    """Return the history of the training, which begins with that of the earlier result, if any."""
+    text = FROM_RANDOM if recipe.start is None else FURTHER
+    factor = recipe.control_scale
+    own = text.format(
         seed=recipe.seed,
         a=recipe.autoencoder.steps,
         d=recipe.denoiser.steps,
         a_batch=recipe.autoencoder.batch,
         d_batch=recipe.denoiser.batch,
+        lr=recipe.denoiser.lr,
+        scenes=recipe.data.scenes,
         cost=cost_of(recipe.out / COST),
-        quality=_quality(recipe.out / FIGURES),
+        scaled="" if factor == 1.0 else SCALED.format(factor=factor),
     )
-    write_text(folder / CARD, text)
+    if recipe.start is None:
+        return own
+    earlier = (recipe.start / CARD).read_text(encoding="utf-8")
+    return f"{earlier.partition(TRAINING)[2].partition(AFTER)[0]}\n{own}"
 
 
 def cost_of(file: Path) -> str:
@@ -117,14 +159,22 @@ def _quality(file: Path) -> str:
         return "Not measured yet: `--gate` does."
     found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
     rows = [
-        f"| {way} | {100 * f['all']:.1f} | {100 * f['wrists']:.1f} |"
-        for way, f in found["pck"].items()
+        f"| {way} | {view} | {100 * s['pose']['all']:.1f} | {100 * s['pose']['wrists']:.1f} |"
+        f" {s['looks']['mottle']:.1f} | {s['looks']['edges']:.2f} | {s['looks']['chroma']:.1f} |"
+        for way, views in found["found"].items()
+        for view, s in views.items()
     ]
+    missed = found["failures"]
     return GATE.format(
         steps=found["steps"],
         guidance=found["guidance"],
         wanted=100 * WANTED,
         wrists=100 * WANTED_WRISTS,
-        passed="passed" if found["passed"] else "not passed",
+        mottle=MOST_MOTTLE,
+        edges=LEAST_EDGES,
+        chroma=MOST_CHROMA,
+        verdict=f"The gate is not passed: {'; '.join(missed)}."
+        if missed
+        else "The gate is passed.",
         rows="\n".join(rows),
     ).rstrip()

@@ -8,11 +8,29 @@ from torch.nn import functional as F
 
 from tools.mini_diffusion.cache import EDGE, PALETTE, PERSON
 from tools.mini_diffusion.recipe import DenoiserStage
+from vidda.control.draw_pose import COLORS, LIMB_BRIGHTNESS, LIMBS, OPENPOSE_JOINTS
 
 SURROUNDINGS = (2, 12)
 """Range of the distance from the person within which edges are kept, in pixels."""
 PATCHES = 5
 """Cells a side of the noise that chooses where else edges are kept."""
+
+
+HAND = 3
+"""Pixels by which the lines of the arms are widened to cover sleeves and hands."""
+
+
+def _arm_colors() -> np.ndarray:
+    """Return which colors of PALETTE are those of elbows, wrists and the limbs that end there."""
+    ends = ("elbow", "wrist")
+    joints = [COLORS[n] for n, name in enumerate(OPENPOSE_JOINTS) if name.endswith(ends)]
+    limbs = [COLORS[n] for n, (_, end) in enumerate(LIMBS) if end.endswith(ends)]
+    drawn = np.concatenate([joints, (np.array(limbs) * LIMB_BRIGHTNESS).astype(np.uint8)])
+    same: np.ndarray = (PALETTE[:, None] == drawn).all(-1).any(1)
+    return same
+
+
+ARM_COLORS = _arm_colors()
 
 
 def pose_maps(facts: torch.Tensor) -> torch.Tensor:
@@ -29,6 +47,12 @@ def edge_maps(facts: torch.Tensor) -> torch.Tensor:
 def person(facts: torch.Tensor) -> torch.Tensor:
     """Return the mask of the person, (B, 1, H, W), 0 or 1, of facts (B, H, W) uint8."""
     return (facts >= PERSON).float()[:, None]
+
+
+def arms(facts: torch.Tensor) -> torch.Tensor:
+    """Return the mask of the arms and hands, (B, 1, H, W), 0 or 1, of facts (B, H, W) uint8."""
+    lines = torch.from_numpy(ARM_COLORS.astype(np.float32)).to(facts.device)[(facts % EDGE).long()]
+    return F.max_pool2d(lines[:, None], 2 * HAND + 1, stride=1, padding=HAND)
 
 
 def surroundings(facts: torch.Tensor, pixels: int) -> torch.Tensor:

@@ -15,6 +15,7 @@ from tools.mini_diffusion.cache import SceneImages
 from tools.mini_diffusion.loop import Machine
 from tools.mini_diffusion.networks import Miniature, sampling_scheduler, training_scheduler
 from tools.mini_diffusion.recipe import DenoiserStage
+from vidda.errors import ViddaError
 from vidda.files import atomic
 from vidda.progress import meter
 from vidda.translate.stable_diffusion.personalize.encoded_frames import to_frames
@@ -82,9 +83,10 @@ class Denoiser:
         wanted = prediction_target(self._noise, clean, noise, times)
         maps = controls.training_maps(facts, config, generator)
         predicted = self._predict(noisy, times, self._captions(numbers, generator), maps)
-        weight = 1.0 + config.person * F.adaptive_avg_pool2d(
-            controls.surroundings(facts, 2), (clean.shape[-2], clean.shape[-1])
-        )
+        important = config.person * controls.surroundings(facts, 2)
+        important += config.arms * controls.arms(facts)
+        grid = (clean.shape[-2], clean.shape[-1])
+        weight = 1.0 + F.adaptive_avg_pool2d(important, grid)
         squared = (predicted.float() - wanted).square() * (weight / weight.mean())
         return {"loss": squared.mean()}
 
@@ -206,6 +208,22 @@ class Denoiser:
 
 
 LEARNED = "learned.safetensors"
+
+
+def load_start(model: Miniature, folder: Path) -> None:
+    """Load the weights of an earlier result, of the same sizes, into a model.
+
+    folder: of the pipeline in diffusers' format. Raises ViddaError when the sizes differ.
+    """
+    for part, module in trained_modules(model).items():
+        own = folder / (f"controlnet_{part}" if part in model.controlnets else part)
+        try:
+            module.load_state_dict(load_file(next(own.glob("*.safetensors"))))
+        except RuntimeError:
+            raise ViddaError(
+                f"start {folder}: its {own.name} has other sizes; set `sizes` to those of its model"
+                " card, or train from random weights with start=null"
+            ) from None
 
 
 def load_learned(model: Miniature, folder: Path) -> None:

@@ -153,6 +153,14 @@ class Miniature:
             )
 
 
+@torch.no_grad()
+def scale_controls(controlnet: Any, factor: float) -> None:
+    """Multiply all outputs of a ControlNet by a factor, in its weights."""
+    for layer in (*controlnet.controlnet_down_blocks, controlnet.controlnet_mid_block):
+        layer.weight.mul_(factor)
+        layer.bias.mul_(factor)
+
+
 def bytes_in(folder: Path) -> int:
     """Return the size of all files in a folder."""
     return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())

@@ -40,7 +40,7 @@ def draw_body(rng: np.random.Generator) -> Body:
 def draw_outfit(rng: np.random.Generator, ground: np.ndarray) -> Outfit:
     """Return random clothes that contrast with a ground; ground: mean reflectance (3,)."""
     upper, lower = (str(name) for name in rng.choice(list(HUES), 2))
-    pattern = str(rng.choice(list(PATTERNS)))
+    pattern = str(rng.choice(list(PATTERNS), p=list(PATTERN_SHARES.values())))
     first = _bright(rng, np.array(HUES[upper]), ground)
     second = first * rng.uniform(0.35, 0.65)  # a darker tone is as vivid
     share = PATTERNS[pattern](rng)[..., None]
@@ -99,6 +99,9 @@ def _shaded(rng: np.random.Generator) -> np.ndarray:
 PATTERNS = {"plain": _even, "dotted": _dots, "slanted": _slanted, "shaded": _shaded}
 """Patterns of clothes, each a texture with the brighter tone's share in [0, 1]; the real domain has
 worn, striped, checked and camouflaged ones instead."""
+
+PATTERN_SHARES = {"plain": 0.7, "dotted": 0.1, "slanted": 0.1, "shaded": 0.1}
+"""Probabilities of the patterns; mostly plain, or samples are mottled."""
 
 
 @dataclass(frozen=True)

@@ -31,7 +31,7 @@ class SizesConfig(Config):
     vae_levels: Count = Field(
         default=3, description="levels of the autoencoder, each half the size of the previous one"
     )
-    latents: Count = Field(default=8, description="channels of a latent of 4x4 pixels")
+    latents: Count = Field(default=8, description="channels of a latent")
     unet: Widths = Field(
         default=(56, 80, 96), description="widths of the UNet's levels; all but the first attend"
     )
@@ -99,7 +99,10 @@ class DenoiserStage(StageConfig):
         default=0.12, description="share of the images without caption, for guidance"
     )
     person: float = Field(default=2.0, ge=0, description="additional weight of a person's latents")
-    pure_noise: Share = Field(default=0.08, description="share of the images at the last timestep")
+    arms: float = Field(
+        default=3.0, ge=0, description="additional weight of the latents of arms and hands"
+    )
+    pure_noise: Share = Field(default=0.12, description="share of the images at the last timestep")
     no_pose: Share = Field(default=0.15, description="share of the steps without pose ControlNet")
     no_edges: Share = Field(default=0.5, description="share of the steps without edges ControlNet")
     only_person: Share = Field(
@@ -112,10 +115,21 @@ class Recipe(Config):
 
     out: Path = Field(description="folder of data, runs and result")
     seed: int = Field(default=0, ge=0, description="seed of all random numbers")
+    start: Path | None = Field(
+        default=None,
+        description="earlier result to train further: its autoencoder is kept, and the other"
+        " networks start from its weights; null: random weights",
+    )
     data: DataConfig = DataConfig()
     sizes: SizesConfig = SizesConfig()
     autoencoder: AutoencoderStage = AutoencoderStage()
     denoiser: DenoiserStage = DenoiserStage()
+    control_scale: float = Field(
+        default=1.3,
+        gt=0,
+        description="factor of the ControlNets' outputs in the result, over 1 to follow the maps"
+        " more closely than trained",
+    )
     device: str = Field(default="auto", description="cpu, cuda, ...; auto: a GPU if there is one")
     precision: Literal["auto", "bf16", "fp32"] = Field(
         "auto", description="number format of the computation; auto: bf16 on a GPU, else fp32"

@@ -18,6 +18,9 @@ from vidda.sidecar import REGIONS
 RENDERED = 0.2
 """The share of scenes that look like the synthetic domain, which is the translation's source."""
 
+GROUND_SIDE, AIR_SIDE = (1.3, 1.6), (1.1, 1.5)
+"""Ranges of an image's side in body heights; smaller in the air, where people are foreshortened."""
+
 
 @dataclass(frozen=True)
 class RenderedScene:
@@ -25,7 +28,7 @@ class RenderedScene:
 
     frames: (T, S, S, 3) uint8 RGB; clean: the same without the lens's effects; keypoints:
     (T, 17, 2) float32 pixels; inside: (T, 17) bool, whether they are in the image; mask: (T, S, S)
-    bool, of the person; captions: K for each image.
+    bool, of the person; air: whether it is seen from the air; captions: K for each image.
     """
 
     frames: np.ndarray
@@ -33,6 +36,7 @@ class RenderedScene:
     keypoints: np.ndarray
     inside: np.ndarray
     mask: np.ndarray
+    air: bool
     captions: list[list[str]]
 
 
@@ -57,7 +61,7 @@ def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) 
     body = draw_body(rng)
     stance = draw_stance(rng, body, moments)
     view, altitude = _viewpoint(rng)
-    side = body.height_m * rng.uniform(1.3, 1.6)
+    side = body.height_m * rng.uniform(*(GROUND_SIDE if altitude is None else AIR_SIDE))
     offset = (rng.uniform(-0.05, 0.05), rng.uniform(-0.04, 0.05))
     camera = aim_camera(view, 0.6 * body.height_m, side, size, offset)
     world = _rendered(rng) if rendered else _photographed(rng)
@@ -88,6 +92,7 @@ def render_scene(seed: tuple[int, ...], moments: int, size: int, captions: int) 
         keypoints=keypoints.astype(np.float32),
         inside=np.all((keypoints > -0.5) & (keypoints < size - 0.5), axis=-1),
         mask=layers.region > REGIONS.index("background"),
+        air=altitude is not None,
         captions=[[caption(rng, facts) for _ in range(captions)] for _ in range(moments)],
     )
 

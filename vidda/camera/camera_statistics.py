@@ -31,6 +31,7 @@ class CameraRecord(Config):
     )
     mean: Triple = Field(description="mean of L*, a*, b* over the clip")
     spread: Triple = Field(description="standard deviation of L*, a*, b* over the clip")
+    chroma: float = Field(description="99th percentile of the chroma over the clip, in CIELAB")
     fade: Triple = Field(description="mean change from frame to frame of L*, a*, b*")
     flicker: Triple = Field(
         description="standard deviation of the change from frame to frame of L*, a*, b*"

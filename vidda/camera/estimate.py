@@ -123,6 +123,7 @@ def measure_clip(frames: np.ndarray) -> MeasuredClip:
         grain=grain,
         mean=_triple(mean),
         spread=_triple(spread),
+        chroma=float(np.quantile(light.chroma(lab), light.VIVID_QUANTILE)),
         fade=_triple(changes.fade),
         flicker=_triple(changes.flicker),
     )

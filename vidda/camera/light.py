@@ -12,6 +12,8 @@ FLAT_SHARE = 0.4
 """Share of the pixels, those with the lowest gradients, on which noise is measured."""
 STRETCH_LIMITS = (0.5, 2.0)
 """Limits of the scaling of a channel."""
+VIVID_QUANTILE = 0.99
+"""The quantile of a clip's chroma that is its saturation."""
 MIN_NOISE = 0.02
 """Standard deviation of L* below which a clip has no measurable grain."""
 FINEST_GRAIN_PX = 0.25
@@ -71,6 +73,24 @@ def match_color(
     matched = lab * stretch.astype(np.float32)
     matched += (middle - own_mean * stretch).astype(np.float32)
     return matched
+
+
+def chroma(lab: np.ndarray) -> np.ndarray:
+    """Return the chroma (...) of CIELAB colors (..., 3): their distance from gray."""
+    found: np.ndarray = np.hypot(lab[..., 1], lab[..., 2])
+    return found
+
+
+def limit_chroma(lab: np.ndarray, most: float, strength: float) -> np.ndarray:
+    """Return a CIELAB clip (T, H, W, 3) float32 whose more vivid colors have a chroma of `most`.
+
+    Their hue and L* stay. most: in CIELAB units. strength: share 0..1 of the change.
+    """
+    present = chroma(lab)
+    limited = lab.copy()
+    share = strength * (np.minimum(present, most) / np.maximum(present, 1e-3) - 1.0)
+    limited[..., 1:] *= 1.0 + share[..., None]
+    return limited
 
 
 def light_steps(residuals: np.ndarray) -> np.ndarray:

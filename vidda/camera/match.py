@@ -22,7 +22,9 @@ class CameraMatch(Config):
     )
     motion_blur: bool = Field(default=True, description="smear along that movement")
     blur: bool = Field(default=True, description="lens blur")
-    exposure: bool = Field(default=True, description="brightness, contrast and white balance")
+    exposure: bool = Field(
+        default=True, description="brightness, contrast, white balance and largest saturation"
+    )
     drift: bool = Field(default=True, description="change of brightness and color over time")
     noise: bool = Field(default=True, description="sensor noise")
     strength: float = Field(
@@ -80,6 +82,9 @@ def match_camera(
         )
     if config.drift:
         lab += _added_drift(drift_rng, len(frames), wanted, present, statistics, config)
+    if config.exposure:
+        # Scaled to the target's spread, a small person in vivid clothes would glow.
+        lab = light.limit_chroma(lab, wanted.chroma, config.strength)
     if config.noise:
         steps = present.motion_steps + (np.diff(path, axis=0) if config.shake else 0.0)
         deviation, _ = clip_noise(lab, steps)

@@ -29,6 +29,11 @@ class KeepIf(Config):
     min_pck: Annotated[float, Field(ge=0, le=1)] | None = Field(
         default=None, description="lowest share of joints found again, 0..1; needs check_pose"
     )
+    min_wrist_pck: Annotated[float, Field(ge=0, le=1)] | None = Field(
+        default=None,
+        description="lowest share of wrists found again within a tenth of the person's size, 0..1;"
+        " needs check_pose",
+    )
     max_brightness_slope: Limit = Field(
         default=None, description="largest change of L* per frame, up or down"
     )
@@ -59,9 +64,10 @@ class KeepIf(Config):
 
         poses: true if an estimator of poses runs on the translation.
         """
-        if self.min_pck is not None and not poses:
-            return [
-                "keep_if.min_pck: no estimator runs on the translation; set check_pose, or remove"
-                " this limit"
-            ]
-        return []
+        limits = {"min_pck": self.min_pck, "min_wrist_pck": self.min_wrist_pck}
+        return [
+            f"keep_if.{key}: no estimator runs on the translation; set check_pose, or remove this"
+            " limit"
+            for key, limit in limits.items()
+            if limit is not None and not poses
+        ]

@@ -11,7 +11,10 @@ from vidda.translate.outputs import ClipResult, read_result
 from vidda.types import ClipRecord, Manifest
 
 MANIFEST, FAILED, REJECTED = "manifest.csv", "failed.csv", "rejected.csv"
-PRINTED_FIGURES = ("warp_error_ratio", "flow_epe", "pck", "brightness_range", "color_range")
+PRINTED_FIGURES = (
+    *("warp_error_ratio", "flow_epe", "pck", "wrist_pck"),
+    *("brightness_range", "color_range"),
+)
 """Quality figures whose medians are printed."""
 
 

@@ -4,6 +4,7 @@ defects.
 They are measured before `vidda.camera.match`, whose shake, blur and change of light are wanted.
 """
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 
 import cv2
@@ -12,7 +13,7 @@ from scipy.optimize import linear_sum_assignment
 
 from vidda.control.controls import Controls
 from vidda.control.flow import FlowEstimator, occlusion_mask, warp
-from vidda.control.keypoints import THRESHOLD, Pose, known_joints, pck, people_boxes
+from vidda.control.keypoints import JOINTS, THRESHOLD, Pose, known_joints, pck, people_boxes
 
 QUANTIZATION = 2.0 / 12.0 / 255.0**2
 """Expected squared difference of two values in [0, 1] by rounding to 8 bits, the least error."""
@@ -30,6 +31,11 @@ BROKEN, DARK = "with NaN or infinite values", "black"
 ONE_COLOR, FROZEN = "of one color", "frozen while the source moves"
 """Defects of a frame."""
 
+WRISTS = tuple(JOINTS.index(name) for name in ("left_wrist", "right_wrist"))
+WRIST_ALPHA = 0.1
+"""A wrist is found within this share of the person's box: half of PCK@0.2's, within which lost arms
+that hang down count as found."""
+
 DIGITS = 6
 """Significant digits of a figure in a CSV file."""
 
@@ -42,9 +48,10 @@ class Quality:
     onto it by the source's flow, where not occluded; source_warp_error: the same of the source;
     warp_error_ratio: the first divided by the second. flow_epe: mean endpoint error in pixels
     between the flow of source and translation. pck: share of the source's joints found again on the
-    translation, PCK@0.2. brightness_slope, color_slope: change per frame of the mean L* (signed),
-    and of the mean (a*, b*) (length), by least squares; brightness_range, color_range: largest
-    distance of a frame's mean L*, and mean (a*, b*), from the first frame's. CIELAB units.
+    translation, PCK@0.2; wrist_pck: the same of the wrists alone, PCK@0.1. brightness_slope,
+    color_slope: change per frame of the mean L* (signed), and of the mean (a*, b*) (length), by
+    least squares; brightness_range, color_range: largest distance of a frame's mean L*, and mean
+    (a*, b*), from the first frame's. CIELAB units.
     """
 
     warp_error: float | None
@@ -52,6 +59,7 @@ class Quality:
     warp_error_ratio: float | None
     flow_epe: float | None
     pck: float | None
+    wrist_pck: float | None
     brightness_slope: float
     brightness_range: float
     color_slope: float
@@ -89,9 +97,10 @@ def measure_quality(
         motion, hidden = flow_to_previous(source, flow)
     error = warp_error(translated, motion, hidden)
     source_error = warp_error(source, motion, hidden)
-    pck_value = None
+    pck_value = wrist_pck = None
     if found is not None and controls.pose is not None:
         pck_value = pose_agreement(controls.pose, found, threshold)
+        wrist_pck = pose_agreement(controls.pose, found, threshold, WRISTS, WRIST_ALPHA)
     brightness_slope, brightness_range = brightness_drift(translated)
     color_slope, color_range = color_drift(translated)
     return Quality(
@@ -102,6 +111,7 @@ def measure_quality(
         else max(error, QUANTIZATION) / max(source_error, QUANTIZATION),
         flow_epe=flow_epe(translated, motion, hidden, flow),
         pck=pck_value,
+        wrist_pck=wrist_pck,
         brightness_slope=brightness_slope,
         brightness_range=brightness_range,
         color_slope=color_slope,
@@ -160,27 +170,34 @@ def flow_epe(
     return float(np.mean(errors)) if errors else None
 
 
-def pose_agreement(source: Pose, found: Pose, threshold: float = THRESHOLD) -> float | None:
-    """Return the PCK@0.2 of a translation's poses against the source's, mean over joints, 0 to 1.
+def pose_agreement(
+    source: Pose,
+    found: Pose,
+    threshold: float = THRESHOLD,
+    joints: Sequence[int] = range(len(JOINTS)),
+    alpha: float = 0.2,
+) -> float | None:
+    """Return the PCK of a translation's poses against the source's, mean over joints, 0 to 1.
 
     source, found: poses of the source and on the translation. The people of each frame are paired
     so that their joints are nearest (Hungarian method); a joint of score 0, and an additional
-    person in the source, count as not found. None where the source has no joint of a score of
-    `threshold` or more.
+    person in the source, count as not found. joints: those that count. alpha: of PCK, see
+    `keypoints.pck`. None where the source has none of them with a score of `threshold` or more.
     """
     visible = known_joints(source.scores, threshold)
-    if not visible.any():
+    chosen = list(joints)
+    if not visible[..., chosen].any():
         return None
     predicted = np.full(source.keypoints.shape, np.nan)
     for t in range(len(visible)):
-        joints = np.where(found.scores[t] > 0.0, 1.0, np.nan)[..., None] * found.keypoints[t]
-        distances = np.linalg.norm(source.keypoints[t][:, None] - joints[None], axis=-1)
+        points = np.where(found.scores[t] > 0.0, 1.0, np.nan)[..., None] * found.keypoints[t]
+        distances = np.linalg.norm(source.keypoints[t][:, None] - points[None], axis=-1)
         distances = np.minimum(np.nan_to_num(distances, nan=1e6), 1e6)
         own, other = linear_sum_assignment((distances * visible[t][:, None]).sum(-1))
-        predicted[t, own] = joints[other]
+        predicted[t, own] = points[other]
     boxes = people_boxes(source, threshold)
     size = (boxes[..., 2:] - boxes[..., :2]).max(-1)
-    return float(np.nanmean(pck(predicted, source.keypoints, visible, size)))
+    return float(np.nanmean(pck(predicted, source.keypoints, visible, size, alpha)[chosen]))
 
 
 def brightness_drift(frames: np.ndarray) -> tuple[float, float]:
