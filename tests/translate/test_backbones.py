@@ -1,6 +1,7 @@
 """What the job relies on holds for every backbone of the union, with tiny random weights."""
 
 import json
+import pickle
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -119,6 +120,16 @@ def test_a_kind_that_is_asked_for_and_not_there_is_an_error(
     assert len(backbone.config.problems(none)) == len(CASES[name].kinds)  # type: ignore[attr-defined]
 
 
+def test_maps_in_another_range_are_not_taken_in_silence(
+    name: str, backbone: Backbone, translator: Translator
+) -> None:
+    job = job_of(backbone)
+    for kind in CASES[name].kinds:
+        floats = getattr(job.controls, kind).astype(np.float32) / 255
+        with pytest.raises(AssertionError):
+            translator.translate([replace(job, controls=replace(job.controls, **{kind: floats}))])
+
+
 def test_the_kept_person_is_the_sources(name: str, weights: dict[str, Any]) -> None:
     config = backbone_config(name, weights, keep_person={"name": "pixels", "feather": 0.0})
     assert config.keeps_person
@@ -156,6 +167,10 @@ def _sources(content: Any) -> list[dict[str, str]]:
     below = content.values() if isinstance(content, dict) else content
     deep = [one for one in below if isinstance(one, dict | list)]
     return [one for value in deep for one in _sources(value)]
+
+
+def test_it_can_be_sent_to_worker_processes(backbone: Backbone) -> None:
+    assert pickle.loads(pickle.dumps(backbone)).fingerprint() == backbone.fingerprint()
 
 
 def test_another_pipeline_is_refused_by_its_class(

@@ -200,8 +200,9 @@ def test_the_same_modules_elsewhere_have_the_same_fingerprint(
 
 
 def test_the_noise_schedule_stays_that_of_the_modules_with_another_scheduler() -> None:
-    config = AnimateDiffConfig.model_validate({"sampling": {"scheduler": {"name": "euler"}}})
-    assert config.sampling.scheduler.overrides["beta_schedule"] == "linear"
+    for keys in ({"name": "euler"}, {"overrides": {"timestep_spacing": "trailing"}}):
+        config = AnimateDiffConfig.model_validate({"sampling": {"scheduler": keys}})
+        assert config.sampling.scheduler.overrides["beta_schedule"] == "linear"
 
 
 def test_hours_grow_with_windows_before_files_are_there() -> None:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, Self
 
 import torch
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from vidda.control.cache_keys import config_identity
 from vidda.device import torch_dtype
@@ -40,11 +40,17 @@ MOTION = 0.306
 class MotionSchedulerConfig(SchedulerConfig):
     """A scheduler of diffusers with the noise schedule that motion modules were trained with."""
 
-    name: str = Field(default="ddim", description="see backbone stable_diffusion")
+    name: str = Field(default="ddim", description=SchedulerConfig.model_fields["name"].description)
     overrides: dict[str, bool | int | float | str] = Field(
         default={"beta_schedule": "linear", "timestep_spacing": "linspace"},
-        description="settings of the diffusers class; motion modules need beta_schedule: linear",
+        description="settings of the diffusers class; beta_schedule is linear if not set otherwise",
     )
+
+    @field_validator("overrides")
+    @classmethod
+    def _with_schedule(cls, overrides: dict[str, Any]) -> dict[str, Any]:
+        """Return the overrides with the modules' noise schedule, not that of the base's folder."""
+        return {"beta_schedule": "linear", **overrides}
 
 
 class MotionWeightsConfig(WeightsConfig):
@@ -191,7 +197,10 @@ class AnimateDiff:
     def _motion_problems(self) -> Iterator[str]:
         unet, motion = self.files.unet, self.motion
         widths = [list(part.config.get("block_out_channels", ())) for part in (unet, motion)]
-        layers = unet.config.get("layers_per_block", 2), motion.config["motion_layers_per_block"]
+        layers = [
+            part.config.get(key, 2)
+            for part, key in ((unet, "layers_per_block"), (motion, "motion_layers_per_block"))
+        ]
         if widths[0] != widths[1] or layers[0] != layers[1]:
             yield (
                 f"{motion.path}: motion modules for a UNet of widths {widths[1]} and"
@@ -200,7 +209,7 @@ class AnimateDiff:
             )
         if motion.config.get("conv_in_channels"):
             yield f"{motion.path}: a PIA adapter, which needs a first image; name a MotionAdapter"
-        longest = motion.config["motion_max_seq_length"]
+        longest = motion.config.get("motion_max_seq_length", 32)
         if self.config.sampling.window > longest:
             yield (
                 f"backbone.sampling.window: {self.config.sampling.window} frames, but {motion.path}"

@@ -80,6 +80,7 @@ class Conditions:
         stacked = np.stack(images)
         if stacked.dtype == bool:  # white on people
             stacked = stacked.astype(np.uint8) * 255
+        assert stacked.dtype == np.uint8  # of 0..255, not floats of 0..1
         levels = torch.from_numpy(stacked)
         if self._device.type == "cuda":  # so that the copy does not wait for running kernels
             levels = levels.pin_memory()

@@ -94,14 +94,17 @@ def missing_weights_message(folder: Path, stem: str, source: Folder | Hub, key: 
     return f"no {stem}{dot}.safetensors{also}; {source.missing_remedy(key)}"
 
 
-def pipeline_hint(path: Path) -> str:
-    """Return what to name instead of a path that is no pipeline's folder, for a message."""
+def pipeline_hint(path: Path, pipeline: str = "StableDiffusionPipeline") -> str:
+    """Return what to name instead of a path that is no pipeline's folder, for a message.
+
+    pipeline: the class of the wanted one.
+    """
     if (path / "config.json").is_file():
         return "it is one model's folder: name the pipeline's that holds vae/, unet/ and the rest"
     single = path if path.is_file() else next(iter(sorted(path.glob("*.safetensors"))), None)
-    if single is not None:
+    if single is not None and pipeline.startswith("StableDiffusion"):
         return (
             f"{single.name} alone is no pipeline: convert it once with diffusers'"
-            " StableDiffusionPipeline.from_single_file(...).save_pretrained(FOLDER)"
+            f" {pipeline}.from_single_file(...).save_pretrained(FOLDER)"
         )
     return "name a folder as diffusers' save_pretrained writes it"

@@ -30,6 +30,7 @@ def encode_frames(vae: Any, frames: np.ndarray, fitting: Fitting) -> torch.Tenso
     fit into memory at once. Latents are the mode of the VAE's distribution, since samples would
     make a still clip flicker.
     """
+    assert frames.dtype == np.uint8  # of 0..255, not floats of 0..1
     parts = []
     done = 0
     while done < len(frames):

@@ -61,7 +61,8 @@ class ModelFinder:
             return None
         index = folder / "model_index.json"
         if not index.is_file():
-            self.problems.append(f"{folder}: no model_index.json; {pipeline_hint(folder)}")
+            hint = pipeline_hint(folder, classes[0])
+            self.problems.append(f"{folder}: no model_index.json; {hint}")
             return None
         name = str((self.content(index, base) or {}).get("_class_name"))
         if name in classes:

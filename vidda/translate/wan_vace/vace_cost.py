@@ -1,6 +1,4 @@
-"""The compute and the memory that Wan VACE takes, from its configs."""
-
-from typing import Any
+"""The compute that Wan VACE takes, from its configs."""
 
 from vidda.translate.stable_diffusion.folders import JsonContent
 
@@ -51,15 +49,3 @@ def vae_teraflops(config: JsonContent, latents: int, height: int, width: int) ->
     more = latents - 1
     work = 2 * (ENCODE_FIRST + more * ENCODE) + DECODE_FIRST + more * DECODE
     return work * height * width / VAE_PIXELS
-
-
-def kept_gigabytes(config: JsonContent, latents: int, height: int, width: int) -> float:
-    """Return the GB of what a pass keeps at once in bf16: control states and a block's inner ones.
-
-    Arguments as of `transformer_teraflops`. A lower bound: what the allocator adds is not in it.
-    """
-    patch: Any = config.get("patch_size", (1, 2, 2))
-    tokens = latents // patch[0] * (height // patch[1]) * (width // patch[2])
-    size = config["num_attention_heads"] * config["attention_head_dim"]
-    hints = len(config["vace_layers"]) * size
-    return 2 * tokens * (hints + 6 * size + config["ffn_dim"]) / 1e9

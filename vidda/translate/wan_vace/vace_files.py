@@ -47,7 +47,7 @@ class VaceFiles:
     @property
     def frames_per_latent(self) -> int:
         """Return the frames that one latent stands for; the first stands for one alone."""
-        return int(2 ** sum(_downsamples(self.vae.config)))
+        return frames_per_latent(self.vae.config)
 
     @property
     def multiple(self) -> int:
@@ -58,6 +58,11 @@ class VaceFiles:
 def pixels_per_latent(vae: JsonContent) -> int:
     """Return the pixels along a side of one latent; vae: the config of an AutoencoderKLWan."""
     return int(2 ** len(_downsamples(vae)))
+
+
+def frames_per_latent(vae: JsonContent) -> int:
+    """Return `VaceFiles.frames_per_latent`; vae: the config of an AutoencoderKLWan."""
+    return int(2 ** sum(_downsamples(vae)))
 
 
 def find_vace_files(config: VaceWeightsConfig) -> VaceFiles:

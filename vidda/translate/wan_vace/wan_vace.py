@@ -27,14 +27,13 @@ from vidda.translate.wan_vace.vace_files import (
     VaceFiles,
     find_vace_files,
     fingerprint_of,
+    frames_per_latent,
     pixels_per_latent,
 )
 from vidda.weights import Folder
 
 if TYPE_CHECKING:
     from vidda.translate.wan_vace.vace_translator import WanVaceTranslator
-
-FRAMES_PER_LATENT = 4
 
 
 class WanVaceConfig(Config):
@@ -146,7 +145,7 @@ def vace_teraflops(
 
     transformer, vae: their configs. The text encoder, once for each prompt, is left out.
     """
-    latents = -(-(frames - 1) // FRAMES_PER_LATENT) + 1
+    latents = -(-(frames - 1) // frames_per_latent(vae)) + 1
     shown = latents + (sampling.reference is not None)
     pixels = pixels_per_latent(vae)
     each = transformer_teraflops(transformer, shown, height // pixels, width // pixels)
