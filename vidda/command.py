@@ -108,6 +108,10 @@ COMMANDS = {
     "evaluate": Command(
         "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
     ),
+    "gap": Command(
+        "vidda.gap.job:run",
+        "say how a source differs from a target, before training: attributes, features, a score",
+    ),
     "init": Command(
         "vidda.experiment.init_job:run",
         "look at your own source and target clips, and write a config of vidda run for them",
