@@ -168,7 +168,7 @@ def test_mistakes_are_told_before_a_clip_is_decoded(
         return str(error.value)
 
     good = files(tmp_path, np.zeros((32, 2)), np.zeros((16, 2)))
-    assert wrong(neighbors=9) == (f"{sets[1]}: 16 clips; at least 20 are needed for neighbors=9")
+    assert f"{sets[1]}: 16 clips; at least 20 are needed for neighbors=9" in wrong(neighbors=9)
     assert "predict: a head needs features" in wrong(predict=["scene"])
     assert "the attributes have this name" in wrong(features={"attributes": good})
     bad = {"name": "files", "source": str(tmp_path / "no.npz"), "target": str(tmp_path / "x.npz")}

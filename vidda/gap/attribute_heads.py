@@ -9,8 +9,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from vidda.types import Manifest
-
 PENALTIES = np.logspace(-1, 5, 13)
 """Penalties of ridge regression to choose from, by leave-one-out error on what it is trained on."""
 FEWEST = 20
@@ -124,14 +122,3 @@ def class_head(
             )
         )
     return max(found, key=lambda one: one.score, default=None)
-
-
-def column_texts(manifest: Manifest, column: str) -> list[str]:
-    """Return a column of a manifest as text, "" where a clip has none.
-
-    column: of `meta`, or view, domain, subject.
-    """
-    fields = ("view", "domain", "subject")
-    if column in fields:
-        return [getattr(clip, column) or "" for clip in manifest.clips]
-    return [clip.meta.get(column, "") for clip in manifest.clips]

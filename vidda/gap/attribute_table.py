@@ -1,7 +1,7 @@
 """A table of attributes: of every clip of a manifest, measured or from the manifest's columns."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -111,11 +111,6 @@ def numeric_columns(manifest: Manifest, wanted: Sequence[str] | None) -> dict[st
         if np.isfinite(values).any():
             found[name] = values
     return found
-
-
-def without_labels(manifest: Manifest) -> Manifest:
-    """Return a target without labels, with an absolute root; nothing here may read them."""
-    return replace(manifest.unlabeled(), root=manifest.root.absolute())
 
 
 def _number(clip: ClipRecord, name: str) -> float:

@@ -9,7 +9,6 @@ OUT/parts/           what a resumed job need not measure again
 """
 
 import json
-from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -17,21 +16,21 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config, Count, FileName, Processes
-from vidda.data import load_manifest
 from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.gap.attribute_distances import compare_attribute
-from vidda.gap.attribute_heads import AttributeHead, class_head, column_texts, number_head
+from vidda.gap.attribute_heads import AttributeHead, class_head, number_head
 from vidda.gap.attribute_table import (
     AttributeTable,
     MeasureConfig,
     attribute_table,
-    without_labels,
 )
 from vidda.gap.feature_distances import require_scikit_learn, standardize
 from vidda.gap.gap_files import gap_content, print_gap, write_gap_tables
 from vidda.gap.gap_page import AttributeRow, embed_clips, render_gap_page
 from vidda.gap.gap_score import SpaceDistances, gap_score, measure_space
+from vidda.gap.group_columns import column_texts
+from vidda.gap.manifest_sides import load_sides
 from vidda.gap.point_sources import (
     PARTS,
     FeatureSource,
@@ -117,23 +116,6 @@ def run(config: GapJobConfig, *, dry_run: bool, resume: bool) -> int:
         folder.finish()
     print(f"written: {config.out / 'index.html'}")
     return 0
-
-
-def load_sides(source: Path, target: Path, neighbors: int, folds: int) -> tuple[Manifest, Manifest]:
-    """Return both manifests, without the target's labels and with absolute roots.
-
-    Raises ViddaError where one has too few clips for so many neighbors or folds.
-    """
-    first, second = load_manifest(source), without_labels(load_manifest(target))
-    least = max(2 * neighbors + 2, folds, 8)
-    problems = [
-        f"{path}: {len(manifest)} clips; at least {least} are needed for neighbors={neighbors}"
-        for path, manifest in ((source, first), (target, second))
-        if len(manifest) < least
-    ]
-    if problems:
-        raise ViddaError("\n".join(problems))
-    return replace(first, root=first.root.absolute()), second
 
 
 def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
