@@ -148,5 +148,5 @@ def test_an_image_is_a_clip_and_a_damaged_sidecar_is_named(tmp_path: Path) -> No
     with pytest.raises(ViddaError, match=r"a\.png\.npz: damaged .*write it again"):
         measure_attributes(image, tmp_path, 4, 48)
     np.savez(tmp_path / "sidecar/a.png.npz", box=np.zeros((3, 4)))
-    with pytest.raises(ViddaError, match="3 rows of box for 1 frames of clip 'a'"):
+    with pytest.raises(ViddaError, match=r"clip 'a': .*box"):
         measure_attributes(image, tmp_path, 4, 48)

@@ -51,17 +51,30 @@ def read_first_row(path: Path, name: str) -> np.ndarray:
 
     path: of the sidecar. Raises ViddaError where it is damaged.
     """
+    row: np.ndarray = read_chosen_rows(path, name, np.zeros(1, int))[0]
+    return row
+
+
+def read_chosen_rows(path: Path, name: str, numbers: np.ndarray) -> np.ndarray:
+    """Return some rows of an array, (N, ...), without holding the others in memory.
+
+    path: of the sidecar. numbers: (N,) of rows that are there, ascending. What follows the last one
+    is not decompressed. Raises ViddaError where the file is damaged.
+    """
     with open_sidecar(path) as content:
         archive = cast(zipfile.ZipFile, content.zip)
         with archive.open(f"{name}{SUFFIX}") as stream:
             header = read_header(stream)
             size = math.prod(header.shape[1:]) * header.dtype.itemsize
-            piece = stream.read(size)
+            start, pieces = stream.tell(), []
+            for number in [] if header.by_columns else numbers.tolist():
+                stream.seek(start + number * size)
+                pieces.append(stream.read(size))
         if header.by_columns:  # a row is not in one piece
             whole: np.ndarray = content[name]
-            return whole[0]
-    row = np.frombuffer(piece, header.dtype)
-    return row.reshape(header.shape[1:])
+            return whole[numbers]
+        rows = np.frombuffer(b"".join(pieces), header.dtype)
+        return rows.reshape(len(numbers), *header.shape[1:])
 
 
 def read_header(stream: IO[bytes]) -> ArrayHeader:

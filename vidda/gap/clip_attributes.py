@@ -86,10 +86,7 @@ def measure_attributes(clip: ClipRecord, root: Path, pairs: int, size: int) -> d
     numbers = pair_numbers(info.frames, pairs)
     frames = video.read(path, numbers, size)
     firsts = frames[::2] if len(frames) > 1 else frames
-    truth = read_person(
-        clip, root, info.frames, numbers[::2] if len(numbers) > 1 else numbers,
-        info.height, info.width,
-    )  # fmt: skip
+    truth = read_person(clip, root, info, numbers[::2] if len(numbers) > 1 else numbers)
     grays = [cv2.cvtColor(frame, cv2.COLOR_RGB2GRAY) for frame in firsts]
     rows = [gray_attributes(gray) for gray in grays]
     found = mean_of(rows) | {

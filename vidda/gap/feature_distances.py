@@ -6,6 +6,7 @@ None holds a matrix of all pairs in memory.
 from dataclasses import dataclass
 
 import numpy as np
+from scipy.linalg import qr
 from scipy.spatial.distance import cdist
 from scipy.special import logsumexp
 
@@ -134,14 +135,18 @@ def frechet_distance(source: np.ndarray, target: np.ndarray) -> float:
     |m - n|^2 + tr(S + T - 2 (S T)^(1/2)), as in Heusel et al., 2017 (FID). The trace of the root is
     the sum of the singular values of A B^T with S = A^T A and T = B^T B. Two or more points each.
     """
-    roots = []
-    for points in (source, target):
-        centered = (points - points.mean(0)) / np.sqrt(len(points) - 1)
-        roots.append(np.linalg.qr(centered, mode="r"))
+    roots = [_covariance_root(points) for points in (source, target)]
     shift = source.mean(0) - target.mean(0)
     spread = sum(float((root**2).sum()) for root in roots)
     shared = float(np.linalg.svd(roots[0] @ roots[1].T, compute_uv=False).sum())
     return max(0.0, float(shift @ shift) + spread - 2 * shared)
+
+
+def _covariance_root(points: np.ndarray) -> np.ndarray:
+    """Return A (min(N, D), D) with A^T A the covariance of points (N, D)."""
+    centered = (points - points.mean(0)) / np.sqrt(len(points) - 1)
+    root: np.ndarray = qr(centered, mode="r", check_finite=False)[0]
+    return root[: min(points.shape)]
 
 
 def frechet_floor(target: np.ndarray, repeats: int, seed: int) -> float:

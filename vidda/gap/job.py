@@ -194,8 +194,8 @@ def _class_heads(
 ) -> list[AttributeHead]:
     heads = []
     for column in config.predict:
-        texts = [column_texts(manifest, column) for manifest in (source, target)]
-        head = class_head(column, features, *texts, config.folds, config.seed)
+        own, other = (column_texts(manifest, column) for manifest in (source, target))
+        head = class_head(column, features, own, other, config.folds, config.seed)
         if head is None:
             raise ViddaError(
                 f"predict: column {column!r} of {config.source} has too few clips of two names for"

@@ -10,9 +10,13 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidda.data.sidecar_checks import sidecar_faults
+from vidda.data.sidecar_headers import read_chosen_rows, read_headers
+from vidda.errors import ViddaError
 from vidda.gap.gray_attributes import gray_attributes
-from vidda.sidecar import open_sidecar, read_rows, sidecar_path
+from vidda.sidecar import sidecar_path
 from vidda.types import ClipRecord
+from vidda.video import VideoInfo
 
 SHOULDERS, HIPS = (5, 6), (11, 12)
 """Indices of the left and the right joint, in COCO's order."""
@@ -37,22 +41,24 @@ class PersonTruth:
 
 
 def read_person(
-    clip: ClipRecord, root: Path, frames: int, numbers: np.ndarray, height: int, width: int
+    clip: ClipRecord, root: Path, info: VideoInfo, numbers: np.ndarray
 ) -> PersonTruth | None:
     """Return the person in frames of a clip; None without a sidecar, or without people in it.
 
-    root: of the manifest. frames: number of frames of the clip. numbers: (T,) those wanted. height,
-    width: of the clip, in pixels. Boxes are the sidecar's, else around the visible joints, else
-    around the mask. Raises ViddaError where the sidecar is damaged or does not fit the clip.
+    root: of the manifest. info: of the clip. numbers: (T,) those wanted, ascending. Boxes are the
+    sidecar's, else around the visible joints, else around the mask. Raises ViddaError where the
+    sidecar is damaged or does not fit the clip.
     """
     path = sidecar_path(clip, root)
     if not path.is_file():
         return None
-    with open_sidecar(path) as content:
-        names = [name for name in PERSON_ARRAYS if name in content]
+    if faults := list(sidecar_faults(path, info)):
+        raise ViddaError(f"clip {clip.id!r}: {path}: {faults[0]}")
+    names = [name for name in PERSON_ARRAYS if name in read_headers(path)]
     if not names:
         return None
-    rows = {name: read_rows(clip, root, name, frames, None)[numbers] for name in names}
+    rows = {name: read_chosen_rows(path, name, numbers) for name in names}
+    height, width = info.height, info.width
     masks = rows["mask"] > 0 if "mask" in rows else None
     joints, boxes = rows.get("keypoints"), rows.get("box")
     if joints is not None:
@@ -147,7 +153,7 @@ def look_attributes(
     inner = gray[low[1] : high[1], low[0] : high[0]]
     if not inner.size:
         return {}
-    person = np.zeros(gray.shape, np.uint8)
+    person: np.ndarray = np.zeros(gray.shape, np.uint8)
     if mask is None:
         person[low[1] : high[1], low[0] : high[0]] = 1
     else:
