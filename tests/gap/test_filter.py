@@ -127,7 +127,11 @@ def test_a_filtered_manifest_is_filtered_again_by_group(
     kept = load_manifest(tmp_path / "out")
     assert {clip.meta["scene"] for clip in kept.clips} == {"a", "c", "d"}
     assert run(settings, dry_run=False, resume=True) == 0
+    (tmp_path / "out/manifest.csv").write_text("id,path\n")  # damaged: made again
+    assert run(settings, dry_run=False, resume=True) == 0
+    assert load_manifest(tmp_path / "out") == kept
     said = capsys.readouterr().out
+    assert said.count("already finished") == 1
     assert "kept 24 of 32 clips\n  Advance: 12 of 16\n  Halt: 12 of 16\n" in said
     again = config(folder, tmp_path / "two", features=features, group="scene", drop=0.1)
     again = again.model_copy(update={"input": tmp_path / "out"})

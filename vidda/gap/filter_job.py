@@ -26,11 +26,14 @@ from vidda.gap.feature_distances import (
 from vidda.gap.group_columns import class_lines, require_groups
 from vidda.gap.manifest_sides import choose_rows, load_sides, with_columns
 from vidda.gap.point_sources import AttributePoints, PointSource, check_features, read_points
+from vidda.gap.recorded_outputs import outputs_intact, record_outputs
 from vidda.run import RunFolder
 from vidda.types import Manifest
 
 DISTANCE, DENSITY = "target_distance", "target_log_density"
 """Columns of the manifests that are written."""
+
+OUTPUTS = ("manifest.csv", "dropped.csv", "filter.json", "dataset.json")
 
 
 class FilterJobConfig(Config):
@@ -88,12 +91,13 @@ def run(config: FilterJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"input": clips.fingerprint(), "target": target.fingerprint()}
-    whole = (config.out / "manifest.csv").is_file()
+    whole = outputs_intact(config.out, OUTPUTS[0])
     with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")
             return 0
         _filter(config, clips, target, groups)
+        record_outputs(config.out, OUTPUTS)
         folder.finish()
     print(f"written: {config.out / 'manifest.csv'}")
     return 0

@@ -38,9 +38,11 @@ from vidda.gap.point_sources import (
     check_features,
     clip_features,
 )
+from vidda.gap.recorded_outputs import outputs_intact, record_outputs
 from vidda.run import RunFolder
 from vidda.types import ClipRecord, Manifest
 
+OUTPUTS = ("gap.json", "index.html", "attributes.csv", "source.csv", "target.csv")
 ATTRIBUTE_SPACE = "attributes"
 """Name of the space whose coordinates are the attributes."""
 FeaturePair = tuple[np.ndarray, np.ndarray]
@@ -107,12 +109,13 @@ def run(config: GapJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"source": source.fingerprint(), "target": target.fingerprint()}
-    whole = (config.out / "gap.json").is_file() and (config.out / "index.html").is_file()
+    whole = outputs_intact(config.out, OUTPUTS[0])
     with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
         if folder.finished:
             print(f"{config.out}: already finished")
             return 0
         _compare(config, source, target)
+        record_outputs(config.out, OUTPUTS)
         folder.finish()
     print(f"written: {config.out / 'index.html'}")
     return 0
