@@ -15,12 +15,12 @@ FILES = sorted(PACKAGE.rglob("*.py"))
 GROUND = {
     *("types", "errors", "schema", "config", "files", "progress", "console", "workers", "device"),
     *("provenance", "checkpoints", "training_state", "run", "weights", "plugins", "command"),
-    *("guard", "run_log", "help", "lazy"),
+    *("guard", "run_log", "help", "lazy", "svg"),
     *("overrides", "yaml_data", "shared_memory", "cache_folder"),
 }
 ORDER = (
     *("video", "sidecar", "data", "mini", "control", "camera", "translate", "recognize"),
-    *("evaluate", "adapt", "report", "experiment", "sweep", "doctor", "cli"),
+    *("evaluate", "gap", "adapt", "report", "experiment", "sweep", "doctor", "cli"),
 )
 TRANSLATES = {"translate", "experiment", "doctor", "cli"}
 """Who may import translate: what it makes is a manifest like any other."""
@@ -32,6 +32,7 @@ KNOWN_BY = {
     "mmengine": {"control"},
     "pycocotools": {"control"},
     "diffusers": {"translate", "doctor"},
+    "sklearn": {"gap"},
 }
 
 # Read before any device is needed: these import torch inside functions at most.

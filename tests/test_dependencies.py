@@ -15,6 +15,7 @@ MODULES = {
     "ruamel.yaml": "ruamel",
     "huggingface-hub": "huggingface_hub",
     "ai-edge-litert": "ai_edge_litert",
+    "scikit-learn": "sklearn",
 }
 """Modules whose name is not that of their package."""
 BESIDES = {"mmengine", "mmpose", "bitsandbytes", "pydantic_core"}

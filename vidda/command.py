@@ -108,6 +108,20 @@ COMMANDS = {
     "evaluate": Command(
         "vidda.evaluate.job:run", "measure models or predictions, compare two, transfer tables"
     ),
+    "gap": Command(
+        "vidda.gap.job:run",
+        "say how a source differs from a target, before training: attributes, features, a score",
+    ),
+    "filter": Command(
+        "vidda.gap.filter_job:run",
+        "leave out clips unlike the target, one by one or by group: a manifest in, a manifest out",
+        ("input", "target", "out"),
+    ),
+    "select": Command(
+        "vidda.gap.select_job:run",
+        "choose the clips of a large source to translate: a manifest in, a manifest out",
+        ("input", "target", "out"),
+    ),
     "init": Command(
         "vidda.experiment.init_job:run",
         "look at your own source and target clips, and write a config of vidda run for them",

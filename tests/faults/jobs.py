@@ -7,6 +7,7 @@ from typing import Any
 
 from tests.adapt.tiny_adapt import method, write_clips
 from tests.experiment.jobs import job
+from tests.gap.gap_clips import write_set
 from tests.tiny import BICONVLSTM, SIZES, train_config
 from tests.tiny_diffusion import write_tiny
 from tests.translate.personalizing import DREAMBOOTH
@@ -37,6 +38,27 @@ def randomize(folder: Path, out: Path) -> Argv:
 def crop(folder: Path, out: Path) -> Argv:
     source = write_source(folder / "source")
     return _command("crop", folder, {"input": str(source), "out": str(out), "jobs": 1})
+
+
+def gap(folder: Path, out: Path) -> Argv:
+    settings = _two_sets(folder, "source") | {"out": str(out), "permutations": 9, "bootstrap": 3}
+    return _command("gap", folder, settings | {"attributes": {"pairs": 1, "size": 40}, "shown": 1})
+
+
+def filter(folder: Path, out: Path) -> Argv:
+    return _command("filter", folder, _two_sets(folder, "input") | {"out": str(out)})
+
+
+def select(folder: Path, out: Path) -> Argv:
+    return _command("select", folder, _two_sets(folder, "input") | {"out": str(out), "n": 5})
+
+
+def _two_sets(folder: Path, source: str) -> dict[str, Any]:
+    return {
+        source: str(write_set(folder / "source", 12, person=False)),
+        "target": str(write_set(folder / "target", 12, person=False)),
+        "jobs": 1,
+    }
 
 
 def camera(folder: Path, out: Path) -> Argv:
@@ -92,7 +114,10 @@ def whole_job(folder: Path, out: Path) -> Argv:
 
 JOBS: dict[str, Callable[[Path, Path], Argv]] = {
     function.__name__: function
-    for function in (mini, prepare, randomize, crop, camera, translate, personalize, train, adapt)
+    for function in (
+        *(mini, prepare, randomize, crop, camera, gap, filter, select),
+        *(translate, personalize, train, adapt),
+    )
 }
 
 

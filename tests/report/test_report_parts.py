@@ -15,8 +15,8 @@ from vidda.report.latex import escape, latex_table
 from vidda.report.merged_seeds import merge_seeds, most_confused
 from vidda.report.report_config import Gap
 from vidda.report.run_records import read_record, read_training
-from vidda.report.svg import ChartLine, histogram, line_chart, ticks
 from vidda.report.translations import ClipFigures, Translation, worst_first
+from vidda.svg import ChartLine, histogram, line_chart, ticks
 
 
 def cell(row: str, mean: float, task: str = "gs2gr") -> TransferCell:

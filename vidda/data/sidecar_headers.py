@@ -53,15 +53,27 @@ def first_row(content: NpzFile, name: str) -> np.ndarray:
     """Return the first row of an open sidecar's array that has some, without decompressing the
     others.
     """
+    row: np.ndarray = chosen_rows(content, name, np.zeros(1, int))[0]
+    return row
+
+
+def chosen_rows(content: NpzFile, name: str, numbers: np.ndarray) -> np.ndarray:
+    """Return some rows of an open sidecar's array, (N, ...), without holding the others in memory.
+
+    numbers: (N,) of rows that are there, ascending. What follows the last one is not decompressed.
+    """
     archive = cast(zipfile.ZipFile, content.zip)
     with archive.open(f"{name}{SUFFIX}") as stream:
         header = read_header(stream)
         size = math.prod(header.shape[1:]) * header.dtype.itemsize
-        piece = stream.read(size)
+        start, pieces = stream.tell(), []
+        for number in [] if header.by_columns else numbers.tolist():
+            stream.seek(start + number * size)
+            pieces.append(stream.read(size))
     if header.by_columns:  # a row is not in one piece
         whole: np.ndarray = content[name]
-        return whole[0]
-    return np.frombuffer(piece, header.dtype).reshape(header.shape[1:])
+        return whole[numbers]
+    return np.frombuffer(b"".join(pieces), header.dtype).reshape(len(numbers), *header.shape[1:])
 
 
 def read_header(stream: IO[bytes]) -> ArrayHeader:

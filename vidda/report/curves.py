@@ -9,7 +9,7 @@ from markupsafe import Markup
 
 from vidda.report.found_runs import FoundRuns
 from vidda.report.run_records import TrainingRecord
-from vidda.report.svg import COLOR_CLASSES, DASH_CLASSES, ChartLine, line_chart
+from vidda.svg import COLOR_CLASSES, DASH_CLASSES, ChartLine, line_chart
 
 POINTS = 60
 """The training loss, which is of single batches, is averaged to about this many points."""

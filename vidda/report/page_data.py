@@ -12,9 +12,9 @@ from vidda.report.merged_seeds import MergedSeeds, merge_seeds, most_confused
 from vidda.report.paired_differences import TaskDifferences
 from vidda.report.report_config import Gap
 from vidda.report.run_records import RunRecord
-from vidda.report.svg import COLOR_CLASSES, histogram
 from vidda.report.target_label_use import RowTask, best_rows
 from vidda.report.translations import FIGURES, Translation, quartiles, worst_first
+from vidda.svg import COLOR_CLASSES, histogram
 
 MATRIX_CLASSES = 25
 """With more classes, the most frequent mistakes are shown instead of a matrix."""

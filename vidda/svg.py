@@ -72,11 +72,12 @@ def histogram(groups: Sequence[np.ndarray], kinds: Sequence[str], *, x: str, tit
     """Return a chart of the distribution of each group's values, in % of the group, over 24 bins.
 
     groups: (N,) values each. kinds: a class of the style sheet for each. x: name of the axis.
-    title: text for screen readers. The highest 1% of all values are put into the last bin, so that
+    title: text for screen readers. The highest 1% of each group are put into the last bin, so that
     outliers do not squeeze the others together.
     """
     values = np.concatenate(groups)
-    low, high = _widened(float(values.min()), float(np.quantile(values, 0.99)))
+    highest = max(float(np.quantile(group, 0.99)) for group in groups)
+    low, high = _widened(float(values.min()), highest)
     x_ticks = ticks(low, high)
     edges = np.linspace(x_ticks[0], x_ticks[-1], 25)
     shares = [np.histogram(np.clip(g, edges[0], edges[-1]), edges)[0] / len(g) for g in groups]
