@@ -22,6 +22,9 @@ TARGET = "target"
 class AdaptConfig(TrainConfig):
     """The config of `vidda adapt`: that of `vidda train`, whose `train` and `val` are the source's,
     and more.
+
+    `label_smoothing` is for the source's labels of every method: of the methods' released codes
+    only CoMix smooths labels while it adapts, so 0 is as published for the others.
     """
 
     target: Path = Field(description="manifest of target clips; labels in it are not read")

@@ -26,9 +26,12 @@ class AtconConfig(MethodConfig):
     The last layer stays as it was trained on the source. The weights are the released code's. Its
     scales are TRN's relations of 2 to 5 frames, whose features it combines by confidence into the
     clip's; here they are parts of the clip in slow motion, and the clip's own forward pass is the
-    whole. It updates pseudo-labels every 10 epochs of many, batch by batch; here by default before
-    each epoch, over all clips. `train` only names the classes: its clips are not opened. `val`, of
-    the source, chooses the epoch.
+    whole. There all scales' features pass one batch norm and are multiplied by the confidence of
+    their predictions before they are compared, without the standardization of Barlow Twins; here
+    they are standardized over the batch. The layers below that batch norm learn at 0.1 of the
+    learning rate, here all at the same. It updates pseudo-labels every 10 epochs of many, batch by
+    batch; here by default before each epoch, over all clips. `train` only names the classes: its
+    clips are not opened. `val`, of the source, chooses the epoch.
     """
 
     name: Literal["atcon"] = "atcon"

@@ -13,7 +13,9 @@ from vidda.recognize.recognizer import Output, Recognizer
 class DanConfig(MethodConfig):
     """DAN: equal kernel mean embeddings of features in both domains (Long et al., ICML 2015).
 
-    The paper aligns the last three layers of AlexNet; here, as in TLlib, only the features.
+    The paper aligns the last three layers of AlexNet; here, as in TLlib, only the features, there
+    of a bottleneck of 256. TLlib's default is the estimate in linear time, from neighboring pairs
+    of clips; here it is that over all pairs, its `--non-linear`, see `losses.mmd.mmd`.
     """
 
     name: Literal["dan"] = "dan"

@@ -17,14 +17,16 @@ class FeatureSimilarityConfig(MethodConfig):
     2403.13652).
 
     `train` lists the source's manifest and that of its translation, whose clips name their parents.
-    The model is not trained on the target itself: in ZoDi there is none. The released code compares
-    features in another way, see `losses.consistency.feature_distance`, and its weight is for that,
-    so the default here is ours.
+    The model is not trained on the target itself: in ZoDi there is none. The default weight is the
+    released code's, for the plain cosine as here. There the cross-entropies of a clip and of its
+    translation are added up, here they are averaged over the batch, so 0.05 would give the same
+    ratio. There both pass the model apart, with batch statistics of their own, and every clip has
+    its translation; here they are in one batch, and only pairs that are complete in it count.
     """
 
     name: Literal["feature_similarity"] = "feature_similarity"
     weight: float = Field(
-        1.0, gt=0, description="weight of 1 minus the cosine of both clips' features"
+        0.1, gt=0, description="weight of 1 minus the cosine of both clips' features"
     )
     paired: ClassVar[bool] = True
     aligns_features: ClassVar[bool] = True

@@ -19,9 +19,13 @@ class MicConfig(MaskingConfig):
 
     The defaults are those of its image classification (224 pixels). Differences from the released
     code: it is added to SDAT (CDAN, MCC and a sharpness-aware optimizer) or, for segmentation, to
-    HRDA; it also jitters and blurs the colors of the masked images; its teacher's decay begins at 0
-    and grows, its batch norm uses the batch, and only parameters are averaged, where here the
-    teacher is in evaluation mode and the running statistics are averaged too.
+    HRDA; of that optimizer's two passes only the first, which finds the direction, weights clips by
+    confidence, and the second, whose gradient is applied, weights all by 1. Masked clips pass the
+    model apart there, and the source's share their batch norm with the whole target clips; here
+    they share it with the masked ones. It also jitters and blurs the colors of the masked images;
+    its teacher's decay begins at 0 and grows, its batch norm uses the batch, and only parameters
+    are averaged, where here the teacher is in evaluation mode and the running statistics are
+    averaged too.
     """
 
     name: Literal["mic"] = "mic"

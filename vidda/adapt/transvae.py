@@ -40,9 +40,10 @@ class TransVaeConfig(BranchConfig):
 
     A clip is encoded by one static latent (the domain's appearance) and dynamic ones (the action)
     of each time step; a branch classifies by the dynamic ones, which domain discriminators cannot
-    tell apart. The weights are published for HMDB to UCF (Adam at 0.001, 1000 epochs); for UCF to
-    HMDB they are information 50, triplet 1, adversarial 1, threshold 0.93, and for Jester
-    information 0.001, classes 10, triplet 100, adversarial 10, threshold 0.95.
+    tell apart. The weights are published for HMDB to UCF (Adam at 0.001, 1000 epochs, 9 segments);
+    for UCF to HMDB they are information 50, triplet 1, adversarial 1, threshold 0.93 and 8
+    segments, and for Jester information 0.001, classes 10, triplet 100, adversarial 10, threshold
+    0.95 and 6 segments.
 
     Differences from the released code: its features are frozen, here the recognizer learns from the
     branch's class and adversarial terms, while the autoencoder has no gradient to the features that
@@ -51,7 +52,9 @@ class TransVaeConfig(BranchConfig):
     the means of their Gaussians; the paper, as we remember it (unverified), samples them, under
     which the branch did not learn at these weights. Here mutual information is that of samples, or
     it has no lower bound. The prior of a time step depends on the earlier ones, there by default on
-    nothing. The decoder ends without a leaky ReLU. Negatives of triplets are of the same batch.
+    nothing. As there, leaky ReLUs of the autoencoder have slope 0.1; here its decoder ends without
+    one, and the domain discriminators of time steps and clips have plain ReLUs. Negatives of
+    triplets are of the same batch.
     Classes and domains weigh the same. For mutual information see `losses.variational`. Two terms
     are left out, as they weigh 0 in all released scripts: its domain discriminator of static
     latents, and attentive entropy.

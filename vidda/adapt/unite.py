@@ -29,8 +29,10 @@ class UniteConfig(MaskingConfig):
     that vidda has trained on these classes and clips of this size, or else the moving average of
     the model, everything is one stage, and the features of whole clips are compared. It masks what
     CLIP attends to least in each frame; here the mask is random blocks of the whole clip. There the
-    model's own prediction is made with dropout. So this is UNITE's idea, not its published numbers;
-    decay and weight of the features are ours.
+    clips that are masked are RandAugmented first, and those that are predicted whole are not; here
+    both are the training transform's. There the model's own prediction is made with dropout. The
+    threshold is its program's default; its script has 0.1. So this is UNITE's idea, not its
+    published numbers; decay and weight of the features are ours.
     """
 
     name: Literal["unite"] = "unite"

@@ -57,7 +57,8 @@ def soft_neighborhood_density(logits: np.ndarray, temperature: float = 0.05) -> 
 
     It is the mean entropy of each clip's similarities to all others, after a softmax with
     `temperature`; similarities are cosines of the predicted probabilities. logits: (N, K). Saito et
-    al., Tune It the Right Way (SND), ICCV 2021, equations 1 to 3.
+    al., Tune It the Right Way (SND), ICCV 2021, equations 1 to 3. The released code keeps the clip
+    itself with a cosine of -1 where it is left out here, and adds 1e-5 inside the logarithm.
     """
     probabilities = _probabilities(logits)
     unit = probabilities / np.linalg.norm(probabilities, axis=1, keepdims=True)
@@ -90,9 +91,9 @@ def density_ratio(
     """Return the density ratio of target and source at some clips, (N,) above 0.
 
     source: (S, D) features of training clips. target: (T, D). at: (N, D), features of the clips to
-    weight. The ratio is (S / T) p(target) / p(source) of a logistic regression that separates the
-    domains, as in DEV; DEV's code tries support vector machines or small networks of several
-    sizes, here features are standardized and `penalty` is the factor of the L2 penalty.
+    weight. The ratio is (S / T) p(target) / p(source) of a classifier that separates the domains;
+    in DEV's code the best of small networks with several weight decays, here a logistic regression
+    of standardized features, where `penalty` is the factor of the L2 penalty.
     """
     both = np.concatenate([source, target]).astype(np.float64)
     mean, deviation = both.mean(0), both.std(0) + 1e-8
@@ -132,6 +133,8 @@ def dev(losses: np.ndarray, weights: np.ndarray) -> float:
     losses: (N,) cross-entropy of each of the source's validation clips. weights: (N,) importance of
     each clip, as in `iwcv`, which it equals where all weights are equal. You et al., Toward
     Accurate Model Selection in Deep Unsupervised Domain Adaptation, ICML 2019, equations 8 to 10.
+    The released code returns the risk, which is minus this, for losses that are 0 or 1: whether a
+    clip is misclassified.
     """
     weighted = weights * losses
     spread = weights.var(ddof=1)
@@ -182,7 +185,8 @@ def transfer_score(
     It is high for clustered features, certain and varied predictions, and classes at equal angles.
     features: (N, D). logits: (N, K). weight: (K, D) of the last layer. draws, seed: number and seed
     of the random samples for `hopkins`. Yang et al., Can We Evaluate Domain Adaptation Models
-    Without Target-Domain Labels?, ICLR 2024.
+    Without Target-Domain Labels?, ICLR 2024. The released code computes the mutual information of
+    each batch and averages these, which understates the diversity; here it is that of all clips.
     """
     information = information_maximization(logits) / np.log(logits.shape[1])
     return hopkins(features, draws, seed) + information - uniformity(weight)

@@ -15,8 +15,9 @@ def barlow_twins(
     It is 0 where each feature agrees between the views and correlates with no other. first, second:
     (B, D) features, B at least 2; standardized over the batch (biased deviation and epsilon 1e-5,
     as batch norm does). off_diagonal: weight of the correlations of different features. Zbontar et
-    al., Barlow Twins, ICML 2021, equation 1; the released code multiplies the whole by 0.024 or
-    1/32 besides.
+    al., Barlow Twins, ICML 2021, equation 1, whose 5e-3 is the default here. The released code
+    has 0.0051; its first version had 3.9e-3 and multiplied the whole by 1/32 (0.0051 and 0.024 in
+    its command).
     """
     with full_precision(first):
         one, other = (_standardized(view) for view in (first, second))
@@ -37,9 +38,9 @@ def feature_distance(first: torch.Tensor, second: torch.Tensor) -> torch.Tensor:
 
     first, second: (B, D), of clips and of their translations. Azuma et al., ZoDi: Zero-Shot Domain
     Adaptation with Diffusion-Based Image Transfer, arXiv 2403.13652: the similarity of features of
-    an image and of its translation is maximized. The released code does it as SimSiam does, with a
-    projector, a predictor and a stopped gradient; here the features themselves are compared and the
-    gradient goes through both.
+    an image and of its translation is maximized. As in the released code's default the pooled
+    features themselves are compared, and the gradient goes through both; a projector and a
+    predictor after SimSiam are an option there.
     """
     return 1 - F.cosine_similarity(first, second, dim=1).mean()
 
@@ -54,7 +55,8 @@ def teacher_cross_entropy(
     weighs all clips alike, by the share of the batch with a confidence above it. Hoyer et al., MIC:
     Masked Image Consistency for Context-Enhanced Domain Adaptation, CVPR 2023, section 3.2: the
     share, with threshold 0.968, for segmentation; the confidence itself for classification, as in
-    the released code (`pseudo_label_weight` prob).
+    the released code (`pseudo_label_weight` prob), there in the first of its optimizer's two passes
+    alone.
     """
     confidence, labels = teacher.detach().softmax(1).max(1)
     if threshold is not None:

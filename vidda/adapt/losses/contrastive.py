@@ -18,8 +18,9 @@ def supervised_contrast(
     another clip. features: (B, D). labels: (B,) int64; a label for each clip of two views gives
     NT-Xent. temperature: divides the similarities. normalize: compare directions, as the paper
     does, not products. Khosla et al., Supervised Contrastive Learning, NeurIPS 2020, equation 2
-    (L_out). The released code multiplies by temperature / 0.07 and gives nan for a clip that is
-    alone with its label; here such a clip is left out, and if all are, the loss is 0.
+    (L_out). The released code multiplies by temperature / 0.07 (1 at its default temperature);
+    a clip that is alone with its label counts 0 in its mean (until 2023 nan). Here such a clip is
+    left out, and if all are, the loss is 0.
     """
     if len(features) < 2:
         return 0 * features.sum()

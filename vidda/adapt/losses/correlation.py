@@ -17,8 +17,9 @@ def coral(source: torch.Tensor, target: torch.Tensor, means: bool = False) -> to
     0.
 
     source: (B, D), target: (B', D) features; the loss is 0 where either has a single clip, and so
-    no covariance. means: add the mean squared difference of the means, as TLlib does. Sun and
-    Saenko, Deep CORAL, ECCV Workshops 2016, equation 1. TLlib divides by d^2, without the 4.
+    no covariance. means: add the mean squared difference of the means. Sun and Saenko, Deep CORAL,
+    ECCV Workshops 2016, equation 1. TLlib's loss always has the means, and divides by d^2, without
+    the 4: there covariances weigh four times as much relative to the means.
     """
     if min(len(source), len(target)) < 2:
         return 0 * (source.sum() + target.sum())

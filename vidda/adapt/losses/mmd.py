@@ -22,8 +22,9 @@ def mmd(
     released code, where the paper learns their weights.
 
     This is the biased estimate, in which a clip is compared with itself too, as in TA3N's code.
-    TLlib leaves those pairs out and adds 2 / (B - 1) to stay positive; its kernels are the same
-    except for m, in whose mean the zeros of the diagonal count.
+    TLlib's default is an estimate in linear time. Its `--non-linear` leaves those pairs out and
+    adds 2 / (B - 1) to stay positive; its kernels are the same except for m, in whose mean the
+    zeros of the diagonal count.
     """
     with full_precision(source):
         both = torch.cat([source, target])

@@ -38,7 +38,8 @@ def cluster_labels(features: torch.Tensor, logits: torch.Tensor) -> torch.Tensor
     probability; each clip gets the class of the nearest center by cosine. This is repeated once
     with the centers of these labels, without the classes that have no clip. Liang, Hu and Feng,
     SHOT, ICML 2020, equations 5 to 7; as in its code a constant 1 is appended to the features,
-    which are then scaled to length 1.
+    which are then scaled to length 1. Both SHOT's and ATCoN's code also leave out the classes that
+    no clip is predicted as from the first round on; here every class can still win clips there.
     """
     ones = torch.ones(len(features), 1, dtype=features.dtype)
     unit = F.normalize(torch.cat([features, ones], 1), dim=1)
