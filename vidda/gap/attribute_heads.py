@@ -11,6 +11,8 @@ import numpy as np
 
 PENALTIES = np.logspace(-1, 5, 13)
 """Penalties of ridge regression to choose from, by leave-one-out error on what it is trained on."""
+MOST = 5000
+"""Most source clips that a head is trained and tested on, drawn at random."""
 FEWEST = 20
 """Fewest source clips with an attribute for which a head is trained."""
 
@@ -53,8 +55,8 @@ def number_head(
     from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold, cross_val_predict
 
-    known, there = np.isfinite(source), np.isfinite(target)
-    if known.sum() < FEWEST or np.ptp(source[known]) == 0:
+    known, there = _drawn(np.isfinite(source), seed), np.isfinite(target)
+    if len(known) < FEWEST or np.ptp(source[known]) == 0:
         return None
     split = KFold(folds, shuffle=True, random_state=seed)
     found = []
@@ -96,8 +98,8 @@ def class_head(
     texts = np.array(source)
     names, counts = np.unique(texts[texts != ""], return_counts=True)
     names = names[counts >= folds]
-    known = np.isin(texts, names)
-    if known.sum() < FEWEST or len(names) < 2:
+    known = _drawn(np.isin(texts, names), seed)
+    if len(known) < FEWEST or len(names) < 2:
         return None
     labels = np.searchsorted(names, texts[known])
     truth = np.array(target)
@@ -122,3 +124,10 @@ def class_head(
             )
         )
     return max(found, key=lambda one: one.score, default=None)
+
+
+def _drawn(known: np.ndarray, seed: int) -> np.ndarray:
+    """Return the numbers of the clips that are known, ascending, at most MOST. known: (N,) bool."""
+    numbers = np.flatnonzero(known)
+    drawn: np.ndarray = np.random.default_rng(seed).permutation(numbers)[:MOST]
+    return np.sort(drawn)

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from vidda.errors import ViddaError
 
-BLOCK = 1024
+BLOCK = 256
 """Points whose distances to the others are in memory at a time."""
 DENSITY_COMPONENTS = 10
 """Most principal components in which a density is estimated: in more, no sample is dense."""

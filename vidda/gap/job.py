@@ -45,6 +45,8 @@ from vidda.types import ClipRecord, Manifest
 OUTPUTS = ("gap.json", "index.html", "attributes.csv", "source.csv", "target.csv")
 ATTRIBUTE_SPACE = "attributes"
 """Name of the space whose coordinates are the attributes."""
+LEAST_R2 = 0.3
+"""Least cross-validated R² of a head whose predictions are compared."""
 FeaturePair = tuple[np.ndarray, np.ndarray]
 """Values of the source's clips and of the target's."""
 
@@ -147,24 +149,25 @@ def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
         name: measure_space(*pair, config.neighbors, config.folds, config.seed)
         for name, pair in points.items()
     }
-    rows = _attribute_rows(config, first, second, features)
+    rows, weak = _attribute_rows(config, first, second, features)
     measured = [(row.source, row.target) for row in rows if row.head is None]
     chosen = next(iter(spaces))
     score = gap_score(measured, spaces[chosen], points[chosen][1], config.bootstrap, config.seed)
+    heads = [row.head for row in rows if row.head is not None] + weak
     classes = _class_heads(config, source, target, features)
     write_gap_tables(out, rows, tables, spaces)
-    notes = _notes(first, second, rows)
+    notes = _notes(first, second, rows, weak)
     page = render_gap_page(
         f"Gap between {config.source} and {config.target}",
         score,
         rows,
         spaces,
-        classes,
+        [*heads, *classes],
         _shown_clips(config, source, target, spaces[chosen]),
         notes,
     )
     write_text(out / "index.html", page)
-    content = gap_content(score, rows, spaces, classes, notes)
+    content = gap_content(score, rows, spaces, [*heads, *classes], notes)
     write_text(out / "gap.json", json.dumps(content, indent=1) + "\n")
     print_gap(score, chosen, rows)
 
@@ -174,9 +177,12 @@ def _attribute_rows(
     first: AttributeTable,
     second: AttributeTable,
     features: dict[str, FeaturePair],
-) -> list[AttributeRow]:
-    """Return the attributes of both sets, and those that heads predict, largest distance first."""
-    rows = []
+) -> tuple[list[AttributeRow], list[AttributeHead]]:
+    """Return the attributes of both sets and those that heads predict, largest distance first.
+
+    The second list has the heads that are too weak for a comparison.
+    """
+    rows, weak = [], []
     for name in first.names:
         pair = first.known(name), second.known(name)
         head = None
@@ -186,10 +192,13 @@ def _attribute_rows(
             head = number_head(name, features, truth, unknown, config.folds, config.seed)
             if head is None:
                 continue
+            if head.score < LEAST_R2:
+                weak.append(head)
+                continue
             pair = head.source, head.target
         distance = compare_attribute(*pair, config.bins, config.permutations, config.seed)
         rows.append(AttributeRow(name, distance, *pair, head))
-    return sorted(rows, key=lambda row: -row.distance.standardized)
+    return sorted(rows, key=lambda row: -row.distance.standardized), weak
 
 
 def _class_heads(
@@ -208,9 +217,14 @@ def _class_heads(
     return heads
 
 
-def _notes(first: AttributeTable, second: AttributeTable, rows: list[AttributeRow]) -> list[str]:
+def _notes(
+    first: AttributeTable,
+    second: AttributeTable,
+    rows: list[AttributeRow],
+    weak: list[AttributeHead],
+) -> list[str]:
     """Return what was not compared, and why, a sentence each."""
-    shown = {row.name for row in rows}
+    shown = {row.name for row in rows} | {head.attribute for head in weak}
     lacking = [name for name in first.names if name not in shown]
     extra = [name for name in second.names if name not in first.names]
     notes = []
@@ -218,6 +232,12 @@ def _notes(first: AttributeTable, second: AttributeTable, rows: list[AttributeRo
         notes.append(
             f"Not compared, since the target does not have them: {', '.join(lacking)}. Sidecars of"
             " vidda mask, or heads on features, give those of people."
+        )
+    if weak:
+        names = ", ".join(head.attribute for head in weak)
+        notes.append(
+            f"Not compared, since no head tells them from the features (R² below {LEAST_R2}):"
+            f" {names}."
         )
     if extra:
         notes.append(f"Not compared, since the source does not have them: {', '.join(extra)}.")
