@@ -143,7 +143,11 @@ def test_several_processes_measure_the_same(
 
 
 def test_columns_of_numbers_are_attributes() -> None:
-    rows = [{"yaw": "1.5", "scene": "a", "brightness": "3"}, {"scene": "b"}, {"yaw": "-2e1"}]
+    rows = [
+        {"yaw": "1.5", "scene": "a", "brightness": "3", "box_x0": "1"},
+        {"scene": "b"},
+        {"yaw": "-2e1"},
+    ]
     clips = [
         ClipRecord(str(n), str(n), None, "", "", altitude_m=15.0 if n else None, meta=meta)
         for n, meta in enumerate(rows)

@@ -56,7 +56,7 @@ def number_head(
     from sklearn.model_selection import KFold, cross_val_predict
 
     known, there = _drawn(np.isfinite(source), seed), np.isfinite(target)
-    if len(known) < FEWEST or np.ptp(source[known]) == 0:
+    if len(known) < max(FEWEST, folds) or np.ptp(source[known]) == 0:
         return None
     split = KFold(folds, shuffle=True, random_state=seed)
     found = []
@@ -99,7 +99,7 @@ def class_head(
     names, counts = np.unique(texts[texts != ""], return_counts=True)
     names = names[counts >= folds]
     known = _drawn(np.isin(texts, names), seed)
-    if len(known) < FEWEST or len(names) < 2:
+    if len(known) < max(FEWEST, folds) or len(names) < 2:
         return None
     labels = np.searchsorted(names, texts[known])
     truth = np.array(target)
