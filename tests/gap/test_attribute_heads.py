@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from vidda.gap import attribute_heads
-from vidda.gap.attribute_heads import class_head, number_head
+from vidda.gap.attribute_heads import class_head, head_classes, number_head
 
 RNG = np.random.default_rng(0)
 SOURCE, TARGET = RNG.normal(size=(120, 6)), RNG.normal(0.5, 1, (40, 6))
@@ -30,7 +30,7 @@ def test_what_no_feature_knows_scores_near_nothing() -> None:
     assert head is not None and head.score < 0.1
     names = RNG.choice([*"ab"], 120).tolist()
     kind = class_head("scene", EXTRACTORS, names, [""] * 40, 5, 0)
-    assert kind is not None and kind.score < 0.7 and kind.on_target is None
+    assert kind.score < 0.7 and kind.on_target is None
 
 
 def test_classes_are_predicted_by_name() -> None:
@@ -39,7 +39,7 @@ def test_classes_are_predicted_by_name() -> None:
     head = class_head(
         "scene", EXTRACTORS, names, np.where(target == "a", "", target).tolist(), 5, 0
     )
-    assert head is not None and head.classes == ("a", "b", "z") and head.features == "own"
+    assert head.classes == ("a", "b", "z") and head.features == "own"
     assert head.chance < 0.6 < 0.8 < head.score
     said = np.array(head.classes)[head.target]
     assert head.on_target == pytest.approx((said == target)[target != "a"].mean())
@@ -51,8 +51,9 @@ def test_too_few_clips_and_constants_have_no_head(monkeypatch: pytest.MonkeyPatc
     assert number_head("x", EXTRACTORS, few, unknown, 5, 0) is None
     assert number_head("x", EXTRACTORS, np.ones(120), unknown, 5, 0) is None
     assert number_head("x", {}, SOURCE[:, 0], unknown, 5, 0) is None
-    rare = ["a"] * 116 + ["b"] * 4
-    assert class_head("x", EXTRACTORS, rare, [""] * 40, 5, 0) is None
+    assert not len(head_classes(["a"] * 116 + ["b"] * 4, 5))
+    assert not len(head_classes(["a"] * 9 + ["b"] * 9, 5)) and not len(head_classes([""] * 50, 5))
+    assert head_classes(["b"] * 9 + ["a"] * 11 + ["c", ""], 5).tolist() == ["a", "b"]
     monkeypatch.setattr(attribute_heads, "MOST", 50)
     head = number_head("x", EXTRACTORS, SOURCE[:, 0], unknown, 5, 0)
     assert head is not None and len(head.source) == 50

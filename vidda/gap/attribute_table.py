@@ -46,10 +46,14 @@ class AttributeTable:
 
     def known(self, name: str) -> np.ndarray:
         """Return the values of an attribute that are known, (n,); empty where there is none."""
-        if name not in self.names:
-            return np.zeros(0)
-        column = self.values[:, self.names.index(name)]
+        column = self.column(name)
         return column[np.isfinite(column)]
+
+    def column(self, name: str) -> np.ndarray:
+        """Return the values of an attribute, (N,), NaN where one is not known."""
+        if name not in self.names:
+            return np.full(len(self.ids), np.nan)
+        return self.values[:, self.names.index(name)]
 
     def write(self, file: Path, columns: dict[str, np.ndarray]) -> None:
         """Write the table as a CSV, a line for each clip. columns: further ones, (N,) by name."""
