@@ -14,6 +14,7 @@ from vidda import video
 from vidda.data import load_manifest
 from vidda.data.prepare import run
 from vidda.data.sidecar_checks import RULES, check_sidecars
+from vidda.data.sidecar_headers import read_chosen_rows, read_first_row
 from vidda.data.sidecar_values import check_keypoints
 from vidda.errors import ViddaError
 from vidda.sidecar import default_sidecar
@@ -298,3 +299,12 @@ def test_both_sides_of_a_pair_find_their_sidecars(
             ("filmed", f"sidecar/{name}/{n}.npz"),
         )
     }
+
+
+@pytest.mark.parametrize("order", ["C", "F"])
+def test_chosen_rows_are_read_alone(tmp_path: Path, order: str) -> None:
+    rows = np.asarray(np.random.default_rng(0).integers(0, 9, (20, 3, 4)), order=order)  # type: ignore[call-overload]
+    np.savez_compressed(tmp_path / "one.npz", mask=rows, box=np.ones((20, 4), np.float32))
+    found = read_chosen_rows(tmp_path / "one.npz", "mask", np.array([2, 3, 17]))
+    np.testing.assert_array_equal(found, rows[[2, 3, 17]])
+    np.testing.assert_array_equal(read_first_row(tmp_path / "one.npz", "mask"), rows[0])

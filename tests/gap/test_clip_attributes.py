@@ -1,5 +1,6 @@
 """Attributes of clips: their values where these are known, and what is told without a sidecar."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -115,6 +116,18 @@ def test_without_a_sidecar_there_are_those_of_the_frame_alone(tmp_path: Path) ->
     found = measure_attributes(CLIP, tmp_path, 4, 48)
     assert found.keys() == ATTRIBUTES.keys() - OF_PEOPLE
     assert np.isfinite(list(found.values())).all()
+
+
+def test_a_box_of_the_manifest_is_taken_where_there_is_no_sidecar(tmp_path: Path) -> None:
+    video.write(tmp_path / "a.mp4", moving(12, 48, 64), 12)
+    meta = {"box_x0": "16", "box_y0": "12", "box_x1": "32", "box_y1": "36"}
+    found = measure_attributes(replace(CLIP, meta=meta), tmp_path, 4, 48)
+    assert found["box_area"] == pytest.approx(16 * 24 / 48 / 64)
+    assert found["box_aspect"] == pytest.approx(16 / 24) and found["box_brightness"] > 0
+    empty = replace(CLIP, meta=meta | {"box_x1": "16"})
+    assert measure_attributes(empty, tmp_path, 4, 48)["person_visible"] == 0
+    with pytest.raises(ViddaError, match="clip 'a': box_y0 'x' is not a number; correct"):
+        measure_attributes(replace(CLIP, meta=meta | {"box_y0": "x"}), tmp_path, 4, 48)
 
 
 def test_nobody_in_sight_is_told_by_nan(tmp_path: Path) -> None:

@@ -1,10 +1,13 @@
 """Distances of features: against slow references, and their values where these are known."""
 
+import tracemalloc
+
 import numpy as np
 import pytest
 from scipy.linalg import sqrtm
 from scipy.stats import gaussian_kde
 
+from vidda.errors import ViddaError
 from vidda.gap import feature_distances
 from vidda.gap.feature_distances import (
     TargetDensity,
@@ -99,3 +102,17 @@ def test_standardized_points_have_unit_spread_and_no_constants() -> None:
     assert (first[:, :3].var(0) + second[:, :3].var(0)) / 2 == pytest.approx(np.ones(3), rel=1e-5)
     assert second.mean(0) == pytest.approx(np.zeros(4), abs=1e-5)
     assert first[:, 3] == pytest.approx(np.full(70, 2.0))
+    with pytest.raises(ViddaError, match="the features of all clips are equal"):
+        standardize(source[:, 3:5], target[:, 3:5])
+
+
+def test_no_matrix_of_all_pairs_is_in_memory() -> None:
+    rng = np.random.default_rng(0)
+    source, target = rng.normal(size=(20_000, 3)), rng.normal(size=(2_000, 3))
+    density = TargetDensity.of(target)
+    tracemalloc.start()
+    neighbor_distances(source, target, 5)
+    density.log_density(source)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < source.shape[0] * target.shape[0] * 8 / 4

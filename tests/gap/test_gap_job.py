@@ -64,6 +64,7 @@ def test_differences_are_found_and_written(
     assert attributes["box_area"]["predicted"] and not attributes["brightness"]["predicted"]
     heads = {head["attribute"]: head for head in found["heads"]}
     assert heads["box_area"]["score"] > 0.95 and heads["box_area"]["on_target"] is None
+    assert heads["brightness"]["on_target"] is not None  # the target has it too
     assert heads["scene"]["measure"] == "accuracy" and heads["scene"]["chance"] == 0.25
 
     own = found["features"]["own"]
@@ -143,7 +144,11 @@ def test_several_processes_measure_the_same(
 
 
 def test_columns_of_numbers_are_attributes() -> None:
-    rows = [{"yaw": "1.5", "scene": "a", "brightness": "3"}, {"scene": "b"}, {"yaw": "-2e1"}]
+    rows = [
+        {"yaw": "1.5", "scene": "a", "brightness": "3", "box_x0": "1"},
+        {"scene": "b"},
+        {"yaw": "-2e1"},
+    ]
     clips = [
         ClipRecord(str(n), str(n), None, "", "", altitude_m=15.0 if n else None, meta=meta)
         for n, meta in enumerate(rows)
@@ -170,6 +175,7 @@ def test_mistakes_are_told_before_a_clip_is_decoded(
     good = files(tmp_path, np.zeros((32, 2)), np.zeros((16, 2)))
     assert f"{sets[1]}: 16 clips; at least 20 are needed for neighbors=9" in wrong(neighbors=9)
     assert "predict: a head needs features" in wrong(predict=["scene"])
+    assert "column 'distance' of" in wrong(predict=["distance"], features={"own": good})
     assert "the attributes have this name" in wrong(features={"attributes": good})
     bad = {"name": "files", "source": str(tmp_path / "no.npz"), "target": str(tmp_path / "x.npz")}
     (tmp_path / "x.npz").write_bytes(b"text")

@@ -11,6 +11,8 @@ import numpy as np
 
 PENALTIES = np.logspace(-1, 5, 13)
 """Penalties of ridge regression to choose from, by leave-one-out error on what it is trained on."""
+MOST = 5000
+"""Most source clips that a head is trained and tested on, drawn at random."""
 FEWEST = 20
 """Fewest source clips with an attribute for which a head is trained."""
 
@@ -53,8 +55,8 @@ def number_head(
     from sklearn.metrics import r2_score
     from sklearn.model_selection import KFold, cross_val_predict
 
-    known, there = np.isfinite(source), np.isfinite(target)
-    if known.sum() < FEWEST or np.ptp(source[known]) == 0:
+    known, there = _drawn(np.isfinite(source), seed), np.isfinite(target)
+    if len(known) < max(FEWEST, folds) or np.ptp(source[known]) == 0:
         return None
     split = KFold(folds, shuffle=True, random_state=seed)
     found = []
@@ -84,21 +86,17 @@ def class_head(
     target: Sequence[str],
     folds: int,
     seed: int,
-) -> AttributeHead | None:
-    """Return the head of a column of names on the best extractor, None where a source has too few.
+) -> AttributeHead:
+    """Return the head of a column of names on the best extractor.
 
-    features, folds: as for `number_head`. source, target: N and M texts, "" where not known; texts
-    of fewer source clips than folds are left out.
+    features, folds: as for `number_head`. source, target: N and M texts, "" where not known; of the
+    source's `head_classes` are not empty.
     """
     from sklearn.linear_model import LogisticRegression
     from sklearn.model_selection import StratifiedKFold, cross_val_predict
 
-    texts = np.array(source)
-    names, counts = np.unique(texts[texts != ""], return_counts=True)
-    names = names[counts >= folds]
-    known = np.isin(texts, names)
-    if known.sum() < FEWEST or len(names) < 2:
-        return None
+    texts, names = np.array(source), head_classes(source, folds)
+    known = _drawn(np.isin(texts, names), seed)
     labels = np.searchsorted(names, texts[known])
     truth = np.array(target)
     there = np.isin(truth, names)
@@ -121,4 +119,23 @@ def class_head(
                 tuple(map(str, names)),
             )
         )
-    return max(found, key=lambda one: one.score, default=None)
+    return max(found, key=lambda one: one.score)
+
+
+def head_classes(texts: Sequence[str], folds: int) -> np.ndarray:
+    """Return the names, ascending, of which a head can be trained; empty where it cannot be.
+
+    texts: of each source clip, "" where not known. folds: of the cross-validation, in each of which
+    every name has to be.
+    """
+    names, counts = np.unique([text for text in texts if text], return_counts=True)
+    enough = counts >= folds
+    whole = enough.sum() > 1 and counts[enough].sum() >= FEWEST
+    return names[enough] if whole else names[:0]
+
+
+def _drawn(known: np.ndarray, seed: int) -> np.ndarray:
+    """Return the numbers of the clips that are known, ascending, at most MOST. known: (N,) bool."""
+    numbers = np.flatnonzero(known)
+    drawn: np.ndarray = np.random.default_rng(seed).permutation(numbers)[:MOST]
+    return np.sort(drawn)

@@ -9,7 +9,7 @@ import numpy as np
 from pydantic import Field
 
 from vidda.config import Config, Count
-from vidda.data.manifest import csv_line, meta_columns, parse_number, write_csv
+from vidda.data.manifest import BOX_COLUMNS, csv_line, meta_columns, parse_number, write_csv
 from vidda.errors import ViddaError
 from vidda.gap.clip_attributes import ATTRIBUTES, measure_attributes
 from vidda.gap.clip_parts import values_in_parts
@@ -46,10 +46,14 @@ class AttributeTable:
 
     def known(self, name: str) -> np.ndarray:
         """Return the values of an attribute that are known, (n,); empty where there is none."""
-        if name not in self.names:
-            return np.zeros(0)
-        column = self.values[:, self.names.index(name)]
+        column = self.column(name)
         return column[np.isfinite(column)]
+
+    def column(self, name: str) -> np.ndarray:
+        """Return the values of an attribute, (N,), NaN where one is not known."""
+        if name not in self.names:
+            return np.full(len(self.ids), np.nan)
+        return self.values[:, self.names.index(name)]
 
     def write(self, file: Path, columns: dict[str, np.ndarray]) -> None:
         """Write the table as a CSV, a line for each clip. columns: further ones, (N,) by name."""
@@ -87,12 +91,13 @@ def numeric_columns(manifest: Manifest, wanted: Sequence[str] | None) -> dict[st
     """Return a manifest's columns of numbers by name, (N,) with NaN where a cell is empty.
 
     wanted: names of columns; those that this manifest lacks are left out. None takes altitude_m and
-    all further columns in which every cell that is not empty is a finite number, but for those that
-    have the name of a measured attribute. Raises ViddaError where a wanted column holds something
-    else.
+    all further columns in which every cell that is not empty is a finite number, but for a person's
+    box and those that have the name of a measured attribute. Raises ViddaError where a wanted
+    column holds something else.
     """
     known = [ALTITUDE, *meta_columns(manifest.clips)]
-    names = [name for name in known if (name in wanted if wanted is not None else True)]
+    chosen = set(known) - set(BOX_COLUMNS) if wanted is None else set(wanted)
+    names = [name for name in known if name in chosen]
     found = {}
     for name in names:
         if name in ATTRIBUTES:

@@ -12,7 +12,7 @@ from scipy.special import logsumexp
 
 from vidda.errors import ViddaError
 
-BLOCK = 1024
+BLOCK = 256
 """Points whose distances to the others are in memory at a time."""
 DENSITY_COMPONENTS = 10
 """Most principal components in which a density is estimated: in more, no sample is dense."""
@@ -34,7 +34,7 @@ def standardize(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
     """Return points (N, D) and (M, D) on one scale, float64, the target's mean at 0.
 
     Each coordinate is divided by the root of its mean variance in both sets, which so count alike
-    whatever their sizes. Coordinates that never change are left out.
+    whatever their sizes. Coordinates that never change are left out; ViddaError where all are.
     """
     first, second = source.astype(np.float64), target.astype(np.float64)
     center = second.mean(0)
@@ -44,6 +44,8 @@ def standardize(source: np.ndarray, target: np.ndarray) -> tuple[np.ndarray, np.
     # Two different constants are one unit from their middle, as in `attribute_distances.scale_of`.
     scale = np.where(scale > size, scale, apart)
     kept = scale > size
+    if not kept.any():
+        raise ViddaError("the features of all clips are equal; give features of another extractor")
     return (first[:, kept] - center[kept]) / scale[kept], (second[:, kept] - center[kept]) / scale[
         kept
     ]

@@ -122,8 +122,8 @@ def _filter(
     print(f"kept {kept.sum()} of {len(clips)} clips")
     for line in class_lines(clips, kept.tolist()):
         print(line)
-    if groups is not None and kept.all():
-        print(f"note: no group was dropped: the worst one is more than drop={config.drop} of all")
+    if kept.all():
+        print(f"note: nothing was dropped: drop={config.drop} is less than one {_unit(config)}")
     scored = with_columns(clips, {column: [f"{score:.6g}" for score in scores]})
     parts = {"dropped": choose_rows(scored, ~kept), "manifest": choose_rows(scored, kept)}
     counts = [Counter(clip.label for clip in one.clips) for one in (parts["manifest"], clips)]
@@ -139,3 +139,10 @@ def _filter(
     write_text(config.out / "filter.json", json.dumps(content, indent=1) + "\n")
     for name, part in parts.items():
         save_manifest(part, config.out / f"{name}.csv")
+
+
+def _unit(config: FilterJobConfig) -> str:
+    """Return the least that can be dropped, in words."""
+    if config.group is not None:
+        return f"group of {config.group}"
+    return "clip of a class" if config.balance else "clip"

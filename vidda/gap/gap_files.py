@@ -50,11 +50,10 @@ def gap_content(
     score: GapScore,
     rows: Sequence[AttributeRow],
     spaces: Mapping[str, SpaceDistances],
-    classes: Sequence[AttributeHead],
+    heads: Sequence[AttributeHead],
     notes: Sequence[str],
 ) -> dict[str, Any]:
-    """Return the content of gap.json."""
-    heads = [*(row.head for row in rows if row.head is not None), *classes]
+    """Return the content of gap.json. heads: all that were tested."""
     return {
         "format": FORMAT,
         "score": asdict(score),

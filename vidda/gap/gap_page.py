@@ -65,15 +65,15 @@ def render_gap_page(
     score: GapScore,
     rows: Sequence[AttributeRow],
     spaces: Mapping[str, SpaceDistances],
-    classes: Sequence[AttributeHead],
+    heads: Sequence[AttributeHead],
     groups: Mapping[str, Sequence[EmbeddedClip]],
     notes: Sequence[str],
 ) -> str:
     """Return the page as HTML; whatever comes from a file is escaped.
 
     rows: attributes, the largest distance first. spaces: by name, the one of the score first.
-    classes: heads of columns of names. groups: clips by the heading above them. notes: what was
-    left out, a sentence each.
+    heads: all that were tested, of numbers and of columns of names. groups: clips by the heading
+    above them. notes: what was left out, a sentence each.
     """
     environment = Environment(
         loader=FileSystemLoader(TEMPLATE),
@@ -89,8 +89,8 @@ def render_gap_page(
         score=score,
         charts=charts,
         spaces=spaces,
-        heads=[row.head for row in rows if row.head is not None],
-        class_rows=[(head, _class_shares(head)) for head in classes],
+        heads=[head for head in heads if not head.classes],
+        class_rows=[(head, _class_shares(head)) for head in heads if head.classes],
         groups=groups,
         notes=notes,
     )

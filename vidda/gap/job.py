@@ -19,7 +19,7 @@ from vidda.config import Config, Count, FileName, Processes
 from vidda.errors import ViddaError
 from vidda.files import write_text
 from vidda.gap.attribute_distances import compare_attribute
-from vidda.gap.attribute_heads import AttributeHead, class_head, number_head
+from vidda.gap.attribute_heads import AttributeHead, class_head, head_classes, number_head
 from vidda.gap.attribute_table import (
     AttributeTable,
     MeasureConfig,
@@ -45,6 +45,8 @@ from vidda.types import ClipRecord, Manifest
 OUTPUTS = ("gap.json", "index.html", "attributes.csv", "source.csv", "target.csv")
 ATTRIBUTE_SPACE = "attributes"
 """Name of the space whose coordinates are the attributes."""
+LEAST_R2 = 0.3
+"""Least cross-validated R² of a head whose predictions are compared."""
 FeaturePair = tuple[np.ndarray, np.ndarray]
 """Values of the source's clips and of the target's."""
 
@@ -103,6 +105,12 @@ def run(config: GapJobConfig, *, dry_run: bool, resume: bool) -> int:
         problems.append(f"features.{ATTRIBUTE_SPACE}: the attributes have this name; take another")
     if config.predict and not config.features:
         problems.append("predict: a head needs features, such as features.own.name=recognizer")
+    problems += [
+        f"predict: column {column!r} of {config.source} has too few clips of two names for a head;"
+        " leave it out"
+        for column in config.predict
+        if not len(head_classes(column_texts(source, column), config.folds))
+    ]
     if problems:
         raise ViddaError("\n".join(problems))
     print(f"{len(source)} source clips and {len(target)} target clips")
@@ -147,24 +155,25 @@ def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
         name: measure_space(*pair, config.neighbors, config.folds, config.seed)
         for name, pair in points.items()
     }
-    rows = _attribute_rows(config, first, second, features)
+    rows, tested = _attribute_rows(config, first, second, features)
     measured = [(row.source, row.target) for row in rows if row.head is None]
     chosen = next(iter(spaces))
     score = gap_score(measured, spaces[chosen], points[chosen][1], config.bootstrap, config.seed)
+    heads = [row.head for row in rows if row.head is not None] + tested
     classes = _class_heads(config, source, target, features)
     write_gap_tables(out, rows, tables, spaces)
-    notes = _notes(first, second, rows)
+    notes = _notes(first, second, rows, tested)
     page = render_gap_page(
         f"Gap between {config.source} and {config.target}",
         score,
         rows,
         spaces,
-        classes,
+        [*heads, *classes],
         _shown_clips(config, source, target, spaces[chosen]),
         notes,
     )
     write_text(out / "index.html", page)
-    content = gap_content(score, rows, spaces, classes, notes)
+    content = gap_content(score, rows, spaces, [*heads, *classes], notes)
     write_text(out / "gap.json", json.dumps(content, indent=1) + "\n")
     print_gap(score, chosen, rows)
 
@@ -174,43 +183,49 @@ def _attribute_rows(
     first: AttributeTable,
     second: AttributeTable,
     features: dict[str, FeaturePair],
-) -> list[AttributeRow]:
-    """Return the attributes of both sets, and those that heads predict, largest distance first."""
-    rows = []
+) -> tuple[list[AttributeRow], list[AttributeHead]]:
+    """Return the attributes of both sets and those that heads predict, largest distance first.
+
+    The second list has the heads that are only tested: of attributes that the target has too, and
+    those that are too weak for a comparison.
+    """
+    rows, tested = [], []
     for name in first.names:
         pair = first.known(name), second.known(name)
-        head = None
-        if not len(pair[1]):
-            truth = first.values[:, first.names.index(name)]
-            unknown = np.full(len(second.ids), np.nan)
-            head = number_head(name, features, truth, unknown, config.folds, config.seed)
-            if head is None:
+        own, other = first.column(name), second.column(name)
+        head = number_head(name, features, own, other, config.folds, config.seed)
+        missing = not len(pair[1])
+        if head is not None and (not missing or head.score < LEAST_R2):
+            tested.append(head)
+        if missing:
+            if head is None or head.score < LEAST_R2:
                 continue
             pair = head.source, head.target
         distance = compare_attribute(*pair, config.bins, config.permutations, config.seed)
-        rows.append(AttributeRow(name, distance, *pair, head))
-    return sorted(rows, key=lambda row: -row.distance.standardized)
+        rows.append(AttributeRow(name, distance, *pair, head if missing else None))
+    return sorted(rows, key=lambda row: -row.distance.standardized), tested
 
 
 def _class_heads(
     config: GapJobConfig, source: Manifest, target: Manifest, features: dict[str, FeaturePair]
 ) -> list[AttributeHead]:
+    """Return the heads of the columns of names that are to be predicted."""
     heads = []
     for column in config.predict:
         own, other = (column_texts(manifest, column) for manifest in (source, target))
-        head = class_head(column, features, own, other, config.folds, config.seed)
-        if head is None:
-            raise ViddaError(
-                f"predict: column {column!r} of {config.source} has too few clips of two names for"
-                " a head; leave it out"
-            )
-        heads.append(head)
+        heads.append(class_head(column, features, own, other, config.folds, config.seed))
     return heads
 
 
-def _notes(first: AttributeTable, second: AttributeTable, rows: list[AttributeRow]) -> list[str]:
+def _notes(
+    first: AttributeTable,
+    second: AttributeTable,
+    rows: list[AttributeRow],
+    tested: list[AttributeHead],
+) -> list[str]:
     """Return what was not compared, and why, a sentence each."""
-    shown = {row.name for row in rows}
+    shown = {row.name for row in rows} | {head.attribute for head in tested}
+    weak = [head.attribute for head in tested if head.attribute not in second.names]
     lacking = [name for name in first.names if name not in shown]
     extra = [name for name in second.names if name not in first.names]
     notes = []
@@ -218,6 +233,11 @@ def _notes(first: AttributeTable, second: AttributeTable, rows: list[AttributeRo
         notes.append(
             f"Not compared, since the target does not have them: {', '.join(lacking)}. Sidecars of"
             " vidda mask, or heads on features, give those of people."
+        )
+    if weak:
+        notes.append(
+            f"Not compared, since no head tells them from the features (R² below {LEAST_R2}):"
+            f" {', '.join(weak)}."
         )
     if extra:
         notes.append(f"Not compared, since the source does not have them: {', '.join(extra)}.")

@@ -10,6 +10,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from vidda.data.manifest import BOX_COLUMNS, parse_number
 from vidda.data.sidecar_checks import sidecar_faults
 from vidda.data.sidecar_headers import chosen_rows
 from vidda.errors import ViddaError
@@ -43,15 +44,16 @@ class PersonTruth:
 def read_person(
     clip: ClipRecord, root: Path, info: VideoInfo, numbers: np.ndarray
 ) -> PersonTruth | None:
-    """Return the person in frames of a clip; None without a sidecar, or without people in it.
+    """Return the person in frames of a clip; None where nothing tells where people are.
 
     root: of the manifest. info: of the clip. numbers: (T,) those wanted, ascending. Boxes are the
-    sidecar's, else around the visible joints, else around the mask. Raises ViddaError where the
-    sidecar is damaged or does not fit the clip.
+    sidecar's, else around the visible joints, else around the mask; without a sidecar the one of
+    the manifest's columns box_x0, box_y0, box_x1, box_y1, of all frames. Raises ViddaError where
+    the sidecar is damaged or does not fit the clip, and where such a column holds no number.
     """
     path = sidecar_path(clip, root)
     if not path.is_file():
-        return None
+        return _column_box(clip, info, len(numbers))
     if faults := list(sidecar_faults(path, info)):
         raise ViddaError(f"clip {clip.id!r}: {path}: {faults[0]}")
     with open_sidecar(path) as content:
@@ -78,6 +80,18 @@ def read_person(
         known = joints.shape[1] == boxes.shape[1]
         joints = joints[np.arange(len(joints)), chosen if known else 0]
     return PersonTruth(largest / [width, height, width, height], joints, masks)
+
+
+def _column_box(clip: ClipRecord, info: VideoInfo, frames: int) -> PersonTruth | None:
+    """Return the box of a clip's columns, in each of so many frames; None where it has none."""
+    if not all(clip.meta.get(name) for name in BOX_COLUMNS):
+        return None
+    try:
+        box = np.array([parse_number(name, clip.meta[name]) for name in BOX_COLUMNS])
+    except ViddaError as error:
+        raise ViddaError(f"clip {clip.id!r}: {error}; correct the manifest") from None
+    _, boxes = _largest(np.tile(box, (frames, 1, 1)))
+    return PersonTruth(boxes / np.tile([info.width, info.height], 2), None, None)
 
 
 def _boxes_of_joints(joints: np.ndarray) -> np.ndarray:

@@ -151,7 +151,7 @@ def attribute_points(
         enough = known[0] >= KNOWN_SHARE * len(source.ids)
         if enough and known[1] >= max(1, KNOWN_SHARE * len(target.ids)):
             mean = target.known(name).mean()
-            values = [t.values[:, t.names.index(name)] for t in (source, target)]
+            values = [table.column(name) for table in (source, target)]
             filled = [np.where(np.isfinite(v), v, mean) for v in values]
             if np.ptp(np.concatenate(filled)) > 0:
                 names.append(name)
