@@ -52,7 +52,7 @@ class SamplingConfig(Config):
         default=4, ge=1, description="frames at once in the autoencoder; halved likewise"
     )
     compile: bool | None = Field(
-        default=False,
+        default=None,
         description="torch.compile the networks' blocks; null: on CUDA, where that is expected to"
         " save more time than it takes",
     )

@@ -13,7 +13,7 @@ from vidda.config import Config
 from vidda.control.cache_keys import config_identity
 from vidda.control.clip_flow import FlowTarget
 from vidda.control.control_config import ControlConfig
-from vidda.device import Precision, torch_dtype
+from vidda.device import PrecisionChoice, choose_precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost, schedulers
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
@@ -52,7 +52,11 @@ class StableDiffusionConfig(Config):
     sampling: SamplingConfig = Field(
         default=SamplingConfig(), description="settings of the sampler"
     )
-    precision: Precision = Field(default="fp32", description="number format of weights and compute")
+    precision: PrecisionChoice = Field(
+        default="fp32",
+        description="number format of weights and compute; auto: bf16 where the device computes in"
+        " it, else fp32",
+    )
 
     @property
     def flows(self) -> tuple[FlowTarget, ...]:
@@ -238,7 +242,8 @@ class StableDiffusion:
         compile = self._compiles(device, pixels)
         if compile:  # their gain was measured together
             weights = weights.model_copy(update={"channels_last": True})
-        models = load_models(weights, device, torch_dtype(config.precision), self.files)
+        dtype = torch_dtype(choose_precision(config.precision, device))
+        models = load_models(weights, device, dtype, self.files)
         sampling = config.sampling.model_copy(update={"compile": compile})
         return StableDiffusionTranslator(models, sampling)
 
