@@ -17,6 +17,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -64,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--long", action="store_true", help=f"also a clip of {LONG_CLIP} frames")
     parser.add_argument("--tflops", type=float, default=790.0, help="that the device reaches")
     options = parser.parse_args(argv)
+    begin = time.perf_counter()
     size = SIZES["sd15" if options.sd15 else "tiny"]
     size = replace(size, frames=options.frames or size.frames, steps=options.steps or size.steps)
     precision = options.precision or ("bf16" if options.device == "cuda" else "fp32")
@@ -79,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         del models
         if options.clips:
             print_jobs(options, size, precision, Path(folder))
+    print(f"all of this took {time.perf_counter() - begin:.0f} s")
     return 0
 
 
