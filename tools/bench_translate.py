@@ -17,6 +17,7 @@ import argparse
 import statistics
 import sys
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -27,6 +28,7 @@ if not __package__:  # run as a script, which finds only the modules beside it
     sys.path.insert(0, str(Path(__file__).parents[1]))
 
 from tools.translation_bench.jobs import HERE, JobTime, job_keys, time_job, write_clips
+from tools.translation_bench.memory import count_memory
 from tools.translation_bench.networks import SIZES, Size, random_clip, random_models, write_models
 from tools.translation_bench.sampling import (
     StepTime,
@@ -41,6 +43,7 @@ from vidda.device import torch_dtype
 from vidda.translate.stable_diffusion.loading import Models
 
 LONG_CLIP = 1024
+VAE_CHUNK = 4
 BUILTIN = "configs/translate/builtin.yaml"
 
 
@@ -62,6 +65,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--long", action="store_true", help=f"also a clip of {LONG_CLIP} frames")
     parser.add_argument("--tflops", type=float, default=790.0, help="that the device reaches")
     options = parser.parse_args(argv)
+    begin = time.perf_counter()
     size = SIZES["sd15" if options.sd15 else "tiny"]
     size = replace(size, frames=options.frames or size.frames, steps=options.steps or size.steps)
     precision = options.precision or ("bf16" if options.device == "cuda" else "fp32")
@@ -77,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         del models
         if options.clips:
             print_jobs(options, size, precision, Path(folder))
+    print(f"all of this took {time.perf_counter() - begin:.0f} s")
     return 0
 
 
@@ -94,15 +99,17 @@ def print_sampling(options: argparse.Namespace, size: Size, models: Models) -> N
         found[name] = time_steps(models, clip, config)
         work, decoding = count_teraflops(size, config)
         _print_step(name, found[name], work, options)
+    config = sampling_config(size, "first_previous", options.chunk, compiled=False)
+    step, decoding = count_memory(size, config, VAE_CHUNK)
+    print(f"  memory as counted, in bf16: {step:.3g} GiB in a step, {decoding:.3g} GiB in decoding")
     if options.long:
-        config = sampling_config(size, "first_previous", options.chunk, compiled=False)
         long = time_long_clip(models, size, config, LONG_CLIP)
         print(f"  a step of {LONG_CLIP} frames     {long.first:8.2f} s    {long.peak:.2f} GiB")
     ratio = found["first_previous"].cpu / found["none"].cpu
     if options.device == "cuda":
         ratio = found["first_previous"].seconds / found["none"].seconds
     print(f"  first_previous takes {ratio - 1:+.0%} of none's time")
-    encode, decode = time_autoencoder(models, clip, 4)
+    encode, decode = time_autoencoder(models, clip, VAE_CHUNK)
     print(
         f"  autoencoder, all frames: encode {encode * 1000:.0f} ms, decode {decode * 1000:.0f} ms,"
     )

@@ -1,6 +1,10 @@
 """Compiled networks: the same latents, one graph for all chunks alike, and only where it pays."""
 
+import json
 import logging
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -118,6 +122,32 @@ def test_compiled_is_the_same_and_compiles_nothing_more_after_a_clip(
     assert counters["stats"]["unique_graphs"] == graphs[0]
 
 
+@pytest.mark.usefixtures("dynamo")
+def test_networks_that_cannot_be_compiled_run_as_they_are(
+    models: Models, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    tried: list[int] = []
+
+    def fail_third(graph: Any, _: Any) -> Any:
+        tried.append(len(tried))
+        if len(tried) == 3:
+            raise RuntimeError("Failed to find C compiler.\nSpecify one")
+        return graph
+
+    monkeypatch.setattr(compiled_blocks, "BACKEND", fail_third)
+    choices = config(chunk=4, scheduler=SchedulerConfig(name="ddim"))
+    clips = [clip_job(7), clip_job(3, seed=1)]
+    plain = [ended(models, choices, [clip]) for clip in clips]
+    translator = StableDiffusionTranslator(models, choices.model_copy(update={"compile": True}))
+    for clip, wanted in zip(clips, plain, strict=True):
+        *_, found = translator.denoise([clip])
+        assert torch.equal(found, wanted)
+    assert len(tried) == 3
+    (line,) = [record.message for record in caplog.records if record.levelname == "WARNING"]
+    assert line.startswith("the networks cannot be compiled and run as they are: ")
+    assert "RuntimeError: Failed to find C compiler. Specify one" in line
+
+
 def ended(models: Models, choices: SamplingConfig, clips: list[Any]) -> torch.Tensor:
     *_, latents = StableDiffusionTranslator(models, choices).denoise(clips)
     return latents.clone()
@@ -163,3 +193,79 @@ def test_compiled_networks_are_channels_last(tmp_path: Path, compiled: bool) -> 
     weight = unet.mid_block.resnets[0].conv1.weight
     assert weight.is_contiguous(memory_format=torch.channels_last) == compiled
     assert (unet.mid_block.resnets[0]._compiled_call_impl is not None) == compiled
+
+
+SCRIPT = """
+import json
+import torch
+from torch._dynamo.utils import counters
+from tests.tiny_diffusion import _unet
+from vidda.translate.stable_diffusion.attention_context import AttendFirstPrevious
+from vidda.translate.stable_diffusion.chunks import plan_chunks
+from vidda.translate.stable_diffusion.compiled_blocks import set_compiled
+from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention
+from vidda.translate.stable_diffusion.text_attention import TextAttention
+torch.manual_seed(0)
+unet = _unet(32)
+attention, text_attention = CrossFrameAttention(unet), TextAttention([unet])
+hidden, time, text = torch.randn(3, 32, 4, 4), torch.randn(3, 64), torch.randn(1, 7, 32)
+found = []
+for compiled in (False, True):
+    set_compiled([unet], compiled)
+    with torch.inference_mode():
+        text_attention.set_text(text)
+        attention.begin_step()
+        attention.set_chunk(plan_chunks((3,), AttendFirstPrevious(), 4)[0], 1)
+        found.append(unet.mid_block(hidden, time, encoder_hidden_states=text))
+counted = {name: counters["inductor"][f"fxgraph_cache_{name}"] for name in ("hit", "miss")}
+print(json.dumps({"difference": float((found[0] - found[1]).abs().max()), **counted}))
+"""
+
+
+NO_COMPILER = """
+import logging
+import sys
+from pathlib import Path
+from tests.translate.tiny_translator import clip_job, config, last, tiny_models
+from vidda.translate.stable_diffusion.schedulers import SchedulerConfig
+logging.basicConfig()
+choices = config(compile=True, steps=1, scheduler=SchedulerConfig(name="ddim"))
+print(last(tiny_models(Path(sys.argv[1])), choices, [clip_job(2)]).isfinite().all())
+"""
+
+
+def run_script(
+    script: str, *arguments: str, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    """Run a script in a process of its own, which can import the tests."""
+    root = Path(__file__).parents[3]
+    path = os.pathsep.join([str(root), str(root / "tests")])
+    return subprocess.run(
+        [sys.executable, "-c", script, *arguments],
+        env={**os.environ, "PYTHONPATH": path, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.deep
+def test_kernels_give_the_same_and_a_second_process_finds_them(tmp_path: Path) -> None:
+    kernels = str(tmp_path / "kernels")
+    done = [run_script(SCRIPT, TORCHINDUCTOR_CACHE_DIR=kernels) for _ in range(2)]
+    found = [json.loads(one.stdout.splitlines()[-1]) for one in done]
+    assert all(0 < one["difference"] < 1e-4 for one in found)
+    assert found[0]["miss"] > 0 and found[1]["miss"] == 0
+    assert found[1]["hit"] == found[0]["miss"] + found[0]["hit"]
+
+
+@pytest.mark.deep
+def test_without_a_compiler_the_networks_run_as_they_are(tmp_path: Path) -> None:
+    kernels = str(tmp_path / "kernels")
+    done = run_script(
+        NO_COMPILER, str(tmp_path), TORCHINDUCTOR_CACHE_DIR=kernels, CXX=str(tmp_path / "none")
+    )
+    assert done.stdout.endswith("tensor(True)\n")
+    assert done.stderr.count("the networks cannot be compiled and run as they are") == 1, (
+        done.stderr
+    )

@@ -1,6 +1,5 @@
 """The sampler's work: what is not needed is not done, and memory that does not suffice is met."""
 
-import weakref
 from pathlib import Path
 from typing import Any
 
@@ -8,10 +7,9 @@ import numpy as np
 import pytest
 import torch
 from tiny_diffusion import FACTOR
-from torch.utils._python_dispatch import TorchDispatchMode
-from torch.utils._pytree import tree_leaves
 
 from tests.translate.tiny_translator import SIDE, clip_job, config, last, tiny_models
+from tools.translation_bench.memory import LiveBytes
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.attention_context import (
     AttendAnchors,
@@ -34,31 +32,6 @@ def models(folder: Path) -> Models:
     return tiny_models(folder)
 
 
-class LiveBytes(TorchDispatchMode):
-    """The most bytes of tensors alive at any time."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.now = self.peak = 0
-        self._known: set[int] = set()
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):  # type: ignore[no-untyped-def]
-        result = func(*args, **(kwargs or {}))
-        for tensor in tree_leaves(result):
-            if isinstance(tensor, torch.Tensor):
-                storage = tensor.untyped_storage()
-                if storage._cdata not in self._known:
-                    self._known.add(storage._cdata)
-                    self.now += storage.nbytes()
-                    weakref.finalize(storage, self._forget, storage._cdata, storage.nbytes())
-        self.peak = max(self.peak, self.now)
-        return result
-
-    def _forget(self, storage: int, size: int) -> None:
-        self._known.remove(storage)
-        self.now -= size
-
-
 def test_memory_does_not_grow_with_the_clip(models: Models) -> None:
     """But for latents, noise and the output of the networks, which all frames have."""
     choices = config(steps=2, chunk=16, guidance=1.0, scheduler=SchedulerConfig(name="ddim"))
@@ -70,6 +43,18 @@ def test_memory_does_not_grow_with_the_clip(models: Models) -> None:
     latent = 4 * (SIDE // FACTOR) ** 2 * 4
     assert peaks[1] - 240 * 3 * latent < 1.05 * peaks[0]
     assert peaks[0] > 100 * latent  # the networks' own memory was seen
+
+
+def test_a_long_clip_takes_a_few_latents_more_for_each_frame(models: Models) -> None:
+    """Of a chunk's frames, each takes over a hundred in the networks."""
+    choices = config(steps=1, chunk=16, guidance=1.0, scheduler=SchedulerConfig(name="ddim"))
+    peaks = []
+    for length in (16, 1024):
+        with LiveBytes() as live:
+            last(models, choices, [clip_job(length)])
+        peaks.append(live.peak)
+    latent = 4 * (SIDE // FACTOR) ** 2 * 4
+    assert peaks[1] - peaks[0] < 1008 * 6 * latent < 1008 * peaks[0] / 16 / 20
 
 
 def test_controlnets_run_in_their_windows_and_guidance_in_its_own(folder: Path) -> None:

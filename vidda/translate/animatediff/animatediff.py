@@ -9,7 +9,7 @@ import torch
 from pydantic import Field, field_validator, model_validator
 
 from vidda.control.cache_keys import config_identity
-from vidda.device import torch_dtype
+from vidda.device import choose_precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.animatediff.motion_windows import motion_windows, padded_length
 from vidda.translate.stable_diffusion import cost
@@ -261,7 +261,8 @@ class AnimateDiff:
         from vidda.translate.stable_diffusion.loading import load_models
         from vidda.translate.stable_diffusion.sampler import ClipSampler
 
-        sampling, dtype = self.config.sampling, torch_dtype(self.config.precision)
+        sampling = self.config.sampling
+        dtype = torch_dtype(choose_precision(self.config.precision, device))
         models = load_models(self.config.weights, device, dtype, self.files)
         models = replace(models, unet=with_motion(models.unet, self.motion))
         denoiser = MotionDenoiser(models, sampling.window, sampling.overlap)

@@ -8,6 +8,8 @@ from torch import nn
 BLOCKS = ("ResnetBlock2D", "Transformer2DModel")
 """Classes of the blocks that UNets and ControlNets of diffusers repeat."""
 BACKEND = "inductor"
+COMPILE_ERRORS = (torch._dynamo.exc.TorchDynamoException,)
+"""Raised where blocks cannot be compiled, as on a machine without a compiler of C."""
 MOST_GRAPHS = 256
 """Graphs that are compiled at most; further blocks run as they are. Stable Diffusion 1.5 has about
 two dozen for each size of frames and of batches.
@@ -17,7 +19,8 @@ two dozen for each size of frames and of batches.
 def set_compiled(networks: Iterable[nn.Module], compiled: bool) -> None:
     """Compile the networks' repeated blocks, in place, or undo it.
 
-    A block is compiled when it first runs; blocks of equal shapes share the result.
+    A block is compiled when it first runs, which may raise one of `COMPILE_ERRORS`; blocks of equal
+    shapes share the result.
     """
     if compiled:
         limit = torch._dynamo.config.recompile_limit

@@ -4,10 +4,10 @@ import torch
 from diffusers.models.attention_processor import Attention, AttnProcessor2_0
 from einops import rearrange
 from torch import nn
-from torch.nn import functional as F
 
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion.chunks import Chunk
+from vidda.translate.stable_diffusion.cpu_attention import attend
 
 
 class CrossFrameStep:
@@ -59,7 +59,7 @@ class CrossFrameProcessor:
             for row in rows
         )
         self.kept = (rows[0][:, chunk.keep], rows[1][:, chunk.keep])
-        attended = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
+        attended = attend(query, key, value, attn.scale)
         out = attn.to_out[0](rearrange(attended, "b h n c -> b n (h c)"))
         return attn.to_out[1](out)
 

@@ -1,5 +1,6 @@
 """The output of the ControlNets and the UNet for all frames of some clips at one timestep."""
 
+import logging
 from collections.abc import Sequence
 
 import torch
@@ -7,20 +8,22 @@ import torch
 from vidda.translate.stable_diffusion.attention_context import AttendOwn, ContextConfig
 from vidda.translate.stable_diffusion.batch_fitting import Fitting
 from vidda.translate.stable_diffusion.chunks import Chunk, plan_chunks
-from vidda.translate.stable_diffusion.compiled_blocks import set_compiled
+from vidda.translate.stable_diffusion.compiled_blocks import COMPILE_ERRORS, set_compiled
 from vidda.translate.stable_diffusion.conditions import Conditions
 from vidda.translate.stable_diffusion.control_embedding import accept_embeddings
 from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, restore_attention
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
 from vidda.translate.stable_diffusion.text_attention import TextAttention
 
+log = logging.getLogger("vidda")
+
 
 class Denoiser:
     """Runs the UNet and the ControlNets over the frames of some clips, a chunk at a time.
 
     chunk: most frames at once, halved when memory runs out. compile: run the networks' blocks
-    through torch.compile. The attention layers of the networks in `models` are changed, in the UNet
-    as `context` asks, and their blocks are compiled in place.
+    through torch.compile, or as they are where that fails. The attention layers of the networks in
+    `models` are changed, in the UNet as `context` asks, and their blocks are compiled in place.
     """
 
     def __init__(
@@ -30,15 +33,15 @@ class Denoiser:
         self._context, self._compiled = context, compile
         self._unet = models.unet
         self._device, self._dtype = models.unet.device, models.unet.dtype
-        networks = [models.unet, *(net.model for net in models.controlnets)]
+        self._networks = [models.unet, *(net.model for net in models.controlnets)]
         restore_attention(models.unet)
         self.attention = (
             None if isinstance(context, AttendOwn) else CrossFrameAttention(models.unet)
         )
-        self._text = TextAttention(networks)
+        self._text = TextAttention(self._networks)
         for net in models.controlnets:
             accept_embeddings(net.model)
-        set_compiled(networks, compile)
+        set_compiled(self._networks, compile)
         self._chunk_cache: tuple[tuple[tuple[int, ...], int], list[Chunk]] | None = None
 
     def predict(
@@ -71,7 +74,18 @@ class Denoiser:
                 self.attention.begin_step()  # free the memory until the next step
             return output
 
+        try:
+            return self.fitting.run(work)
+        except COMPILE_ERRORS as error:
+            self._stop_compiling(error)
         return self.fitting.run(work)
+
+    def _stop_compiling(self, error: Exception) -> None:
+        """Run the networks as they are from now on, with a warning that names the error."""
+        reason = " ".join(str(error).partition("\n\n")[0].split())
+        log.warning("the networks cannot be compiled and run as they are: %.300s", reason)
+        set_compiled(self._networks, False)
+        self._compiled, self._chunk_cache = False, None
 
     def _run(
         self,

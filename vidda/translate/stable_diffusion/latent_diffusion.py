@@ -9,7 +9,7 @@ from pydantic import Field
 from vidda.config import Config
 from vidda.control.clip_flow import FlowTarget
 from vidda.control.control_config import ControlConfig
-from vidda.device import Precision
+from vidda.device import PrecisionChoice
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import schedulers
 from vidda.translate.stable_diffusion.keep_person import KeepLatents
@@ -39,7 +39,11 @@ class LatentDiffusionConfig(Config):
     sampling: ClipSamplingConfig = Field(
         default=ClipSamplingConfig(), description="settings of the sampler"
     )
-    precision: Precision = Field(default="fp32", description="number format of weights and compute")
+    precision: PrecisionChoice = Field(
+        default="fp32",
+        description="number format of weights and compute; auto: bf16 where the device computes in"
+        " it, else fp32",
+    )
 
     @property
     def flows(self) -> tuple[FlowTarget, ...]:

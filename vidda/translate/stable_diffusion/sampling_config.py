@@ -70,7 +70,7 @@ class SamplingConfig(ClipSamplingConfig):
         default=16, ge=1, description="frames at once in the UNet; halved when memory runs out"
     )
     compile: bool | None = Field(
-        default=False,
+        default=None,
         description="torch.compile the networks' blocks; null: on CUDA, where that is expected to"
         " save more time than it takes",
     )

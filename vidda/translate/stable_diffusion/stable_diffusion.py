@@ -9,7 +9,7 @@ import torch
 from pydantic import Field
 
 from vidda.control.cache_keys import config_identity
-from vidda.device import torch_dtype
+from vidda.device import choose_precision, torch_dtype
 from vidda.errors import ViddaError
 from vidda.translate.stable_diffusion import cost
 from vidda.translate.stable_diffusion.fingerprint import fingerprint
@@ -128,7 +128,8 @@ class StableDiffusion:
         compile = self._compiles(device, pixels)
         if compile:  # their gain was measured together
             weights = weights.model_copy(update={"channels_last": True})
-        models = load_models(weights, device, torch_dtype(config.precision), self.files)
+        dtype = torch_dtype(choose_precision(config.precision, device))
+        models = load_models(weights, device, dtype, self.files)
         sampling = config.sampling.model_copy(update={"compile": compile})
         return StableDiffusionTranslator(models, sampling)
 

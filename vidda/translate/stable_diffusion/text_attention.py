@@ -6,7 +6,8 @@ import torch
 from diffusers.models.attention_processor import Attention
 from einops import rearrange
 from torch import nn
-from torch.nn import functional as F
+
+from vidda.translate.stable_diffusion.cpu_attention import attend, is_plain
 
 
 class TextProcessor:
@@ -41,7 +42,7 @@ class TextProcessor:
         query = rearrange(
             attn.to_q(hidden_states), "(s b) n (h c) -> s h (b n) c", s=len(text), h=attn.heads
         )
-        attended = F.scaled_dot_product_attention(query, key, value, scale=attn.scale)
+        attended = attend(query, key, value, attn.scale)
         frames = rearrange(attended, "s h (b n) c -> (s b) n (h c)", n=hidden_states.shape[1])
         return attn.to_out[1](attn.to_out[0](frames))
 
@@ -55,7 +56,7 @@ class TextAttention:
     def __init__(self, networks: Iterable[nn.Module]) -> None:
         layers = [layer for network in networks for layer in _cross_attention_layers(network)]
         self._layers: list[tuple[Attention, TextProcessor]] = []
-        if all(_is_plain(layer) for layer in layers):
+        if all(is_plain(layer) and layer.is_cross_attention for layer in layers):
             self._layers = [(layer, TextProcessor()) for layer in layers]
         for layer, processor in self._layers:
             layer.set_processor(processor)  # type: ignore[arg-type]
@@ -85,12 +86,3 @@ def _project(attn: Attention, text: torch.Tensor) -> tuple[torch.Tensor, torch.T
 def _cross_attention_layers(network: nn.Module) -> list[Attention]:
     """Return the second attention of each of a network's transformer blocks."""
     return [layer for name, layer in network.named_modules() if name.endswith(".attn2")]
-
-
-def _is_plain(layer: nn.Module) -> bool:
-    """Return whether a layer only projects, attends and projects."""
-    if not isinstance(layer, Attention) or not layer.is_cross_attention:
-        return False
-    further = (layer.norm_cross, layer.norm_q, layer.norm_k, layer.group_norm, layer.spatial_norm)
-    added = layer.added_kv_proj_dim is not None or layer.residual_connection
-    return not any(further) and not added and layer.rescale_output_factor == 1.0

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from vidda.translate.stable_diffusion.cpu_attention import use_cpu_attention
 from vidda.translate.stable_diffusion.personalize.encoded_frames import EncodedFrames, encode_images
 from vidda.translate.stable_diffusion.personalize.learner import LearnerSettings
 from vidda.translate.stable_diffusion.personalize.objective import (
@@ -79,6 +80,8 @@ class DenoiserLearner:
         )
         if checkpointing:
             settings.models.unet.enable_gradient_checkpointing()
+        if settings.accelerator.device.type == "cpu":
+            use_cpu_attention(settings.models.unet)
         self._scale = settings.models.vae.config.scaling_factor
         vae, device = settings.models.vae, settings.accelerator.device
         frames = settings.frames.train

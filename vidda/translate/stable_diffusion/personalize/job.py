@@ -13,6 +13,7 @@ import torch
 
 from vidda.data import load_manifest
 from vidda.data.derived import derive_folder, finished_record
+from vidda.device import choose_precision
 from vidda.errors import ViddaError
 from vidda.files import require_free
 from vidda.run import RunFolder
@@ -137,7 +138,7 @@ def _plan(
         f"{method.name}, {method.trainable_count(models):,} weights to train;"
         f" {len(target_frames.train)} frames and {len(target_frames.held_out)} held out,"
         f" {size}x{size}; {method.steps} steps of {method.batch_size * method.accumulate} frames,"
-        f" on {device} in {config.precision}"
+        f" on {device} in {choose_precision(config.precision, device)}"
     ]
     if config.frames.crop.name == "person" and target_frames.boxless:
         lines.append(

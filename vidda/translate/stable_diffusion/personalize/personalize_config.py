@@ -8,7 +8,7 @@ from accelerate import Accelerator
 from pydantic import Field
 
 from vidda.config import Config
-from vidda.device import Precision, open_accelerator, torch_device
+from vidda.device import PrecisionChoice, choose_precision, open_accelerator, torch_device
 from vidda.errors import ViddaError
 from vidda.run import WandbMode
 from vidda.translate.stable_diffusion.cost import BACKWARD, ENCODE, SD15_PIXELS, UNET
@@ -69,8 +69,10 @@ class PersonalizeConfig(Config):
     log_every: int = Field(default=10, ge=1, description="steps between lines of metrics")
     save_every: int = Field(default=100, ge=1, description="steps between checkpoints")
     keep: int = Field(default=1, ge=1, description="number of newest checkpoints to keep")
-    precision: Precision = Field(
-        default="fp32", description="number format of the computation; weights stay fp32"
+    precision: PrecisionChoice = Field(
+        default="fp32",
+        description="number format of the computation; weights stay fp32; auto: bf16 where the"
+        " device computes in it, else fp32",
     )
     device: Literal["auto", "cpu"] = Field(
         default="auto", description="auto: a GPU where there is one, else the CPU"
@@ -161,7 +163,8 @@ class PersonalizeConfig(Config):
         Raises ViddaError for fp16 without a GPU and for several processes.
         """
         self._check_precision()
-        accelerator = open_accelerator(MIXED[self.precision], cpu=self.device == "cpu")
+        precision = choose_precision(self.precision, self._torch_device())
+        accelerator = open_accelerator(MIXED[precision], cpu=self.device == "cpu")
         if accelerator.num_processes > 1:
             raise ViddaError(
                 f"personalize runs in one process, not in {accelerator.num_processes}; start it"
