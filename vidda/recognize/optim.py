@@ -35,6 +35,7 @@ class AdamWConfig(Config):
 
         groups: from `param_groups`.
         """
+        # On a CPU torch's default updates one tensor after the other, in four times the time.
         return torch.optim.AdamW(groups, lr=self.lr, betas=self.betas, fused=True)
 
 

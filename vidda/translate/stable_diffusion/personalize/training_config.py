@@ -62,13 +62,16 @@ class TrainingConfig(Config):
 
     def build_optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimizer of these parameters: AdamW (arXiv 1711.05101), or its 8-bit form."""
-        settings = {"lr": self.peak, "weight_decay": self.weight_decay}
         if self.optimizer == "adamw_8bit":
-            optimizer: torch.optim.Optimizer = _bitsandbytes()(parameters, **settings)
+            adamw_8bit = _bitsandbytes()
+            optimizer: torch.optim.Optimizer = adamw_8bit(
+                parameters, lr=self.peak, weight_decay=self.weight_decay
+            )
             return optimizer
         # On a CPU torch's default updates one tensor after the other, in three times the time.
-        fused = True if parameters[0].device.type == "cpu" else None
-        return torch.optim.AdamW(parameters, fused=fused, **settings)
+        return torch.optim.AdamW(
+            parameters, lr=self.peak, weight_decay=self.weight_decay, fused=True
+        )
 
 
 def _bitsandbytes() -> Any:
