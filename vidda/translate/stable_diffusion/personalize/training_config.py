@@ -62,13 +62,13 @@ class TrainingConfig(Config):
 
     def build_optimizer(self, parameters: Sequence[torch.nn.Parameter]) -> torch.optim.Optimizer:
         """Return the optimizer of these parameters: AdamW (arXiv 1711.05101), or its 8-bit form."""
-        settings = {"lr": self.peak, "weight_decay": self.weight_decay}
-        if self.optimizer == "adamw_8bit":
-            optimizer: torch.optim.Optimizer = _bitsandbytes()(parameters, **settings)
-            return optimizer
+        kind: Any = _bitsandbytes() if self.optimizer == "adamw_8bit" else torch.optim.AdamW
         # On a CPU torch's default updates one tensor after the other, in three times the time.
-        fused = True if parameters[0].device.type == "cpu" else None
-        return torch.optim.AdamW(parameters, fused=fused, **settings)
+        faster = {"fused": True} if parameters[0].device.type == "cpu" else {}
+        optimizer: torch.optim.Optimizer = kind(
+            parameters, lr=self.peak, weight_decay=self.weight_decay, **faster
+        )
+        return optimizer
 
 
 def _bitsandbytes() -> Any:
