@@ -141,7 +141,14 @@ def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
     rows, tested = _attribute_rows(config, first, second, features)
     measured = [(row.source, row.target) for row in rows if row.head is None]
     chosen = next(iter(spaces))
-    score = gap_score(measured, spaces[chosen], points[chosen][1], config.bootstrap, config.seed)
+    score = gap_score(
+        measured,
+        spaces[chosen],
+        points[chosen][1],
+        config.neighbors,
+        config.bootstrap,
+        config.seed,
+    )
     heads = [row.head for row in rows if row.head is not None] + tested
     classes = _class_heads(config, source, target, features)
     write_gap_tables(out, rows, {"source": first, "target": second}, spaces)
