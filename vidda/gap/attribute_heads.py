@@ -11,7 +11,7 @@ import numpy as np
 
 PENALTIES = np.logspace(-1, 5, 13)
 """Penalties of ridge regression to choose from, by leave-one-out error on what it is trained on."""
-MOST = 5000
+MOST = 2000
 """Most source clips that a head is trained and tested on, drawn at random."""
 FEWEST = 20
 """Fewest source clips with an attribute for which a head is trained."""

@@ -87,7 +87,7 @@ def measure_space(
 def neighbor_shift(source: np.ndarray, target: np.ndarray) -> float:
     """Return the difference of mean neighbor distances, in deviations of the target's.
 
-    source, target: (N,) and (M,).
+    source, target: (N,) and (M,). Where the target's are all equal, it is in their mean.
     """
     spread = float(target.std()) or float(target.mean()) or 1.0
     return float(source.mean() - target.mean()) / spread
@@ -105,41 +105,42 @@ def gap_score(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]],
     space: SpaceDistances,
     target: np.ndarray,
+    neighbors: int,
     bootstrap: int,
     seed: int,
 ) -> GapScore:
     """Return the score of a source.
 
     pairs: finite values of each attribute, as for `attribute_shift`. space: the distances, and
-    target: (M, D) the points of the target, in the space that counts. bootstrap: number of samples;
-    the neighbors of a clip stay those among all of the target's clips.
+    target: (M, D) the points of the target, in the space that counts. neighbors: number of nearest
+    ones, below M / 2. bootstrap: number of samples; the neighbors of a clip stay those among all of
+    the target's clips.
     """
     rng = np.random.default_rng(seed)
     parts = attribute_shift(pairs), space.neighbor_shift
+    distances = space.neighbors_source, space.neighbors_target
     values = []
     for _ in range(bootstrap):
-        drawn = [tuple(rng.choice(part, len(part)) for part in pair) for pair in pairs]
-        shift = neighbor_shift(
-            *(rng.choice(part, len(part)) for part in (space.neighbors_source,
-                                                       space.neighbors_target))
-        )  # fmt: skip
-        values.append((attribute_shift(drawn) + shift) / 2)  # type: ignore[arg-type]
+        drawn = [(rng.choice(a, len(a)), rng.choice(b, len(b))) for a, b in pairs]
+        own, other = (rng.choice(part, len(part)) for part in distances)
+        values.append((attribute_shift(drawn) + neighbor_shift(own, other)) / 2)
     return GapScore(
         value=sum(parts) / 2,
         spread=float(np.std(values)) if values else 0.0,
         attributes=parts[0],
         neighbors=parts[1],
-        floor=_floor([second for _, second in pairs], target, rng),
+        floor=_floor([second for _, second in pairs], target, neighbors, rng),
     )
 
 
-def _floor(values: Sequence[np.ndarray], points: np.ndarray, rng: np.random.Generator) -> float:
+def _floor(
+    values: Sequence[np.ndarray], points: np.ndarray, neighbors: int, rng: np.random.Generator
+) -> float:
     """Return the mean score between random halves of the target.
 
     values: (m,) of each attribute. points: (M, D) in the space that counts.
     """
     found = []
-    neighbors = max(1, min(5, len(points) // 2 - 1))
     for _ in range(HALVES):
         halves = [np.array_split(rng.permutation(one), 2) for one in values if len(one) > 1]
         shift = attribute_shift([(a, b) for a, b in halves])

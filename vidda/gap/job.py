@@ -131,25 +131,8 @@ def run(config: GapJobConfig, *, dry_run: bool, resume: bool) -> int:
 
 def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
     """Measure everything and write OUT, gap.json last."""
-    out, parts = config.out, config.out / PARTS
-    tables = {
-        side: attribute_table(
-            manifest,
-            config.attributes,
-            parts / f"{side}-attributes",
-            jobs=config.jobs,
-            label=f"attributes of the {side}",
-        )
-        for side, manifest in (("source", source), ("target", target))
-    }
-    first, second = tables["source"], tables["target"]
-    features: dict[str, FeaturePair] = {
-        name: standardize(
-            clip_features(one, source, "source", parts / f"source-{name}"),
-            clip_features(one, target, "target", parts / f"target-{name}"),
-        )
-        for name, one in config.features.items()
-    }
+    out = config.out
+    first, second, features = _measure(config, source, target)
     points = features | {ATTRIBUTE_SPACE: attribute_points(first, second)[:2]}
     spaces = {
         name: measure_space(*pair, config.neighbors, config.folds, config.seed)
@@ -158,10 +141,17 @@ def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
     rows, tested = _attribute_rows(config, first, second, features)
     measured = [(row.source, row.target) for row in rows if row.head is None]
     chosen = next(iter(spaces))
-    score = gap_score(measured, spaces[chosen], points[chosen][1], config.bootstrap, config.seed)
+    score = gap_score(
+        measured,
+        spaces[chosen],
+        points[chosen][1],
+        config.neighbors,
+        config.bootstrap,
+        config.seed,
+    )
     heads = [row.head for row in rows if row.head is not None] + tested
     classes = _class_heads(config, source, target, features)
-    write_gap_tables(out, rows, tables, spaces)
+    write_gap_tables(out, rows, {"source": first, "target": second}, spaces)
     notes = _notes(first, second, rows, tested)
     page = render_gap_page(
         f"Gap between {config.source} and {config.target}",
@@ -176,6 +166,31 @@ def _compare(config: GapJobConfig, source: Manifest, target: Manifest) -> None:
     content = gap_content(score, rows, spaces, [*heads, *classes], notes)
     write_text(out / "gap.json", json.dumps(content, indent=1) + "\n")
     print_gap(score, chosen, rows)
+
+
+def _measure(
+    config: GapJobConfig, source: Manifest, target: Manifest
+) -> tuple[AttributeTable, AttributeTable, dict[str, FeaturePair]]:
+    """Return the attributes of source and target, and their standardized features by extractor."""
+    parts = config.out / PARTS
+    first, second = (
+        attribute_table(
+            manifest,
+            config.attributes,
+            parts / f"{side}-attributes",
+            jobs=config.jobs,
+            label=f"attributes of the {side}",
+        )
+        for side, manifest in (("source", source), ("target", target))
+    )
+    features = {
+        name: standardize(
+            clip_features(one, source, "source", parts / f"source-{name}"),
+            clip_features(one, target, "target", parts / f"target-{name}"),
+        )
+        for name, one in config.features.items()
+    }
+    return first, second, features
 
 
 def _attribute_rows(
