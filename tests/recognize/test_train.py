@@ -19,6 +19,7 @@ from tests.tiny import POSE, VIDEOMAE, prepared, train_config
 from vidda.cli import main
 from vidda.data import load_manifest
 from vidda.data.saved_predictions import load_predictions
+from vidda.device import choose_precision
 from vidda.files import inside
 from vidda.recognize.clip_order import epoch_order
 from vidda.recognize.saved_recognizer import load_model
@@ -277,6 +278,18 @@ def test_every_mistake_is_reported_before_training(
         assert main(["train", str(train_config(splits, run, **changes))]) == 2, changes
         assert text in capsys.readouterr().err
         assert not run.exists()
+
+
+def test_precision_auto_is_what_this_device_computes_in(
+    splits: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    wanted = choose_precision("auto", torch.device("cpu"))
+    auto, named = tmp_path / "auto", tmp_path / "named"
+    assert main(["train", str(train_config(splits, auto, epochs=1, precision="auto"))]) == 0
+    assert f"on cpu in {wanted}" in capsys.readouterr().out
+    assert main(["train", str(train_config(splits, named, epochs=1, precision=wanted))]) == 0
+    one, two = weights(auto), weights(named)
+    assert all(torch.equal(one[key], two[key]) for key in one)
 
 
 def test_dry_run_writes_nothing(splits: Path, tmp_path: Path) -> None:

@@ -68,7 +68,7 @@ class AdaptationRun(TrainingRun[AdaptConfig]):
     def _target_logits(self, number: torch.Tensor) -> torch.Tensor:
         """Return the logits (B, K) of target clips, (B,) by number, from the current weights."""
         video = torch.stack([self.target.dataset[n].video for n in number.tolist()])
-        device, precision = self.accelerator.device, self.config.precision
+        device, precision = self.accelerator.device, self.config.chosen_precision
         return infer_batch(self.model.eval(), video, device, precision).logits
 
     def end_epoch(self, epoch: int) -> tuple[float, dict[str, float]]:

@@ -155,7 +155,7 @@ def compute_states(
         on_error=config.on_error,
     )
     model = model.to(device).eval()
-    dtype, cast = torch_dtype(config.precision), config.precision != "fp32"
+    dtype, cast = torch_dtype(config.chosen_precision), config.chosen_precision != "fp32"
     with meter(label="frozen layers", total=len(missing), unit="clips") as advance:
         for batch in loader.epoch(0):
             with torch.autocast(device.type, dtype, enabled=cast):
@@ -185,7 +185,7 @@ def _digest(config: AdaptConfig, model: Framewise, manifest: Manifest) -> str:
         *(_file_stamp(manifest.root / clip.path) for clip in manifest.clips),
         config.test_sampling.model_dump_json(),
         config.test_transform.model_dump_json(),
-        config.precision,
+        config.chosen_precision,
         str(READER),
     )
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:16]

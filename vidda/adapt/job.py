@@ -63,7 +63,7 @@ def run(config: AdaptConfig, *, dry_run: bool, resume: bool) -> int:
         f" parameters, {frozen:,} frozen, {_count_trainable(method):,} of the method;"
         f" {len(data.train)} source and {len(data.target)} target clips, {steps} steps of"
         f" {config.batch_size} + {config.target_clips} per epoch, {config.epochs} epochs, on"
-        f" {accelerator.device} in {config.precision}"
+        f" {accelerator.device} in {config.chosen_precision}"
     )
     if dry_run:
         return 0

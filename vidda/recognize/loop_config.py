@@ -15,7 +15,7 @@ from vidda.config import Config, Count
 from vidda.data.frame_sampling import FrameSamplingConfig, UniformSampling
 from vidda.data.loader import ClipLoader, Order
 from vidda.data.transforms import RandomResizedCrop, TransformConfig
-from vidda.device import Precision, open_accelerator
+from vidda.device import Precision, PrecisionChoice, choose_precision, open_accelerator
 from vidda.errors import ViddaError
 from vidda.recognize.clip_input import ClipInput, Use
 from vidda.recognize.loop import LoopModules, LoopSchedule, ema_copy
@@ -56,8 +56,10 @@ class LoopConfig(Config):
     clip_grad: Annotated[float, Field(gt=0)] | None = Field(
         None, description="largest gradient norm; null: no limit"
     )
-    precision: Precision = Field(
-        "fp32", description="precision of the forward and backward pass; weights stay fp32"
+    precision: PrecisionChoice = Field(
+        "fp32",
+        description="precision of the forward and backward pass; weights stay fp32. auto: bf16"
+        " where the device computes in it, else fp32",
     )
     device: Literal["auto", "cpu"] = Field("auto", description="auto uses a GPU if there is one")
     compile: bool = Field(False, description="compile the model with torch.compile")
@@ -88,7 +90,13 @@ class LoopConfig(Config):
         """
         if self.precision == "fp16" and (self.device == "cpu" or not torch.cuda.is_available()):
             raise ViddaError("precision: fp16 needs a CUDA device; set bf16 or fp32")
-        return open_accelerator(MIXED_PRECISION[self.precision], cpu=self.device == "cpu")
+        return open_accelerator(MIXED_PRECISION[self.chosen_precision], cpu=self.device == "cpu")
+
+    @property
+    def chosen_precision(self) -> Precision:
+        """The precision of this run on its device, where `precision` may be auto."""
+        on_gpu = self.device != "cpu" and torch.cuda.is_available()
+        return choose_precision(self.precision, torch.device("cuda" if on_gpu else "cpu"))
 
     def loop_schedule(self, steps: int, patience: int | None = None) -> LoopSchedule:
         """Return the schedule of the loop. steps: of the optimizer in an epoch. patience: see

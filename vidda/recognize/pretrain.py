@@ -69,7 +69,7 @@ def run(config: PretrainConfig, *, dry_run: bool, resume: bool) -> int:
         print(
             f"videomae, {sum(p.numel() for p in model.parameters()):,} parameters;"
             f" {len(manifest)} clips, {steps} steps of {config.batch_size} per epoch,"
-            f" {config.epochs} epochs, on {accelerator.device} in {config.precision}"
+            f" {config.epochs} epochs, on {accelerator.device} in {config.chosen_precision}"
         )
     if dry_run:
         return 0

@@ -44,7 +44,7 @@ def run(config: TrainConfig, *, dry_run: bool, resume: bool) -> int:
         print(
             f"{config.model.name}, {trainable:,} trainable parameters, {frozen:,} frozen;"
             f" {len(data.train)} clips, {steps} steps of {config.batch_size} per epoch,"
-            f" {config.epochs} epochs, on {accelerator.device} in {config.precision}"
+            f" {config.epochs} epochs, on {accelerator.device} in {config.chosen_precision}"
         )
     if dry_run:
         return 0

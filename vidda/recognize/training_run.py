@@ -150,7 +150,7 @@ class TrainingRun(Generic[C]):
 
         Raises ViddaError when no clip can be read.
         """
-        device, precision = self.accelerator.device, self.config.precision
+        device, precision = self.accelerator.device, self.config.chosen_precision
         found = infer(self.runner(model), loader, device, precision)
         if self.accelerator.num_processes > 1:
             found = join_outputs(gather_object([found]))
