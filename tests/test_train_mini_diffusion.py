@@ -234,6 +234,7 @@ def test_the_gate_draws_in_four_ways_and_the_card_says_what_it_found(made: Path)
     assert not builder.measure(Center(), pictures=4, steps=2, guidance=2.0)  # type: ignore[arg-type]
     card = (made / "result" / "README.md").read_text()
     assert "The gate is not passed: ground: " in card and "air: " in card
+    assert "of 4 held-out pictures" in card
     for way in ("pictures", *gate.WAYS):
         for view in gate.VIEWS:
             assert f"| {way} | {view} |" in card

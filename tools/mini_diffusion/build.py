@@ -94,7 +94,7 @@ class Builder:
         models = load_miniature(self.result, self.machine.device, precision)
         chosen = self._held_out.some(pictures)
         found = gate.measure(models, chosen, pose, self.recipe.out, steps, guidance)
-        gate.write_figures(self.recipe.out, found, steps, guidance)
+        gate.write_figures(self.recipe.out, found, len(chosen), steps, guidance)
         self.write_card()
         for way, views in found.items():
             for view, scores in views.items():

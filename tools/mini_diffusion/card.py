@@ -88,12 +88,13 @@ TRAINING, AFTER = "## Training\n\n", "\n\n## Quality"
 """The lines around the training's history in a card."""
 
 GATE = """\
-Poses that were found again in {steps}-step samples from pure noise, guidance {guidance:g}, on
-held-out scenes (PCK@0.1, in percent of the joints; {wanted:.0f} and {wrists:.0f} are wanted of the
-pose alone, in each view), and the looks of the samples: standard deviation of a* and b* over the
-shirt (mottle), gradient of L* in the background (edges), and 99th percentile of the chroma. Of
-samples by both ControlNets, at most {mottle:g}, at least {edges:g} and at most {chroma:g} times
-those of the pictures are wanted. {verdict}
+Poses that were found again in {steps}-step samples from pure noise, guidance {guidance:g}, with the
+controls of {pictures} held-out pictures (PCK@0.1, in percent of the joints; by the pose alone at
+least {wanted:.0f}, and {wrists:.0f} of the wrists, are wanted in each view), and the looks of the
+samples: standard deviation of a* and b* over the shirt (mottle), gradient of L* in the background
+(edges), and 99th percentile of the chroma. Of samples by both ControlNets at most {mottle:g}, at
+least {edges:g} and at most {chroma:g} times those of the pictures are wanted.
+{verdict}
 
 | ControlNets | view | all joints | wrists | mottle | edges | chroma |
 | --- | --- | --- | --- | --- | --- | --- |
@@ -166,6 +167,7 @@ def _quality(file: Path) -> str:
     ]
     missed = found["failures"]
     return GATE.format(
+        pictures=found["pictures"],
         steps=found["steps"],
         guidance=found["guidance"],
         wanted=100 * WANTED,

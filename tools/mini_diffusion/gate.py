@@ -197,9 +197,10 @@ def failures(found: Found) -> list[str]:
     return lines
 
 
-def write_figures(folder: Path, found: Found, steps: int, guidance: float) -> None:
+def write_figures(folder: Path, found: Found, pictures: int, steps: int, guidance: float) -> None:
     """Write the scores into the folder, where the model card reads them."""
     content = {
+        "pictures": pictures,
         "steps": steps,
         "guidance": guidance,
         "failures": failures(found),

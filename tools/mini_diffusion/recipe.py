@@ -1,4 +1,7 @@
-"""The recipe of the miniature: all settings; the defaults are those of the shipped one."""
+"""The recipe of the miniature: all settings; the defaults are those of the shipped one.
+
+Its scenes were of version 1 (`cache.VERSION`).
+"""
 
 from pathlib import Path
 from typing import Annotated, Literal
@@ -100,9 +103,9 @@ class DenoiserStage(StageConfig):
     )
     person: float = Field(default=2.0, ge=0, description="additional weight of a person's latents")
     arms: float = Field(
-        default=3.0, ge=0, description="additional weight of the latents of arms and hands"
+        default=0.0, ge=0, description="additional weight of the latents of arms and hands"
     )
-    pure_noise: Share = Field(default=0.12, description="share of the images at the last timestep")
+    pure_noise: Share = Field(default=0.08, description="share of the images at the last timestep")
     no_pose: Share = Field(default=0.15, description="share of the steps without pose ControlNet")
     no_edges: Share = Field(default=0.5, description="share of the steps without edges ControlNet")
     only_person: Share = Field(
