@@ -1,5 +1,6 @@
 """The built-in VideoMAE's script: it makes what vidda loads, from motions that are no gesture."""
 
+import json
 from copy import deepcopy
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import vidda
 from tools.mini_diffusion.loop import Machine
 from tools.mini_videomae import augment, clips, motions, network, store
 from tools.mini_videomae.augment import Batch
@@ -21,6 +23,7 @@ from vidda.mini.gesture_file import BUILT_IN, load_gestures
 from vidda.mini.gestures import REST, arms, draw_performance
 from vidda.mini.layout import Sizes, plans
 from vidda.mini.staging import _arms, draw_style
+from vidda.recognize.train_config import TrainConfig
 from vidda.recognize.videomae import VideoMaeConfig
 from vidda.recognize.videomae_start import VideoMaeFolder
 
@@ -47,6 +50,10 @@ TINY = [
 ]
 
 
+SHIPPED = Path(vidda.__file__).parent / "assets" / "mini_videomae"
+FINE_TUNING = Path(__file__).parents[1] / "configs" / "train" / "mini_videomae.yaml"
+
+
 def rng(seed: int = 0) -> np.random.Generator:
     return np.random.default_rng(seed)
 
@@ -55,6 +62,51 @@ def recipe(folder: Path, *more: str) -> Recipe:
     return config.load(
         Recipe, None, [f"out={folder}", f"rendered={folder / 'clips'}", *TINY, *more]
     )
+
+
+def test_what_is_shipped_is_small_and_as_the_script_makes_it(tmp_path: Path) -> None:
+    files = {file.name: file.stat().st_size for file in SHIPPED.iterdir()}
+    assert set(files) == {"config.json", network.WEIGHTS, "README.md"}
+    assert sum(files.values()) <= network.LIMIT_BYTES
+    assert "Not measured" not in (SHIPPED / "README.md").read_text()
+    chosen = Recipe(out=tmp_path)
+    made = network.build(chosen.model, 2, chosen.clips.frames, seed=0)
+    network.save(made, chosen.model, chosen.clips.frames, tmp_path)
+    version = "transformers_version"
+    one, other = (json.loads((f / "config.json").read_text()) for f in (SHIPPED, tmp_path))
+    assert {**one, version: ""} == {**other, version: ""}
+    shapes = [
+        {name: value.shape for name, value in load_file(folder / network.WEIGHTS).items()}
+        for folder in (SHIPPED, tmp_path)
+    ]
+    assert shapes[0] == shapes[1]
+
+
+def test_vidda_train_starts_from_what_is_shipped() -> None:
+    chosen = config.load(TrainConfig, FINE_TUNING, [])
+    model = chosen.model.build(7).state_dict()
+    for name, value in load_file(SHIPPED / network.WEIGHTS).items():
+        assert torch.equal(model[name], value.float()), name
+    assert isinstance(chosen.model, VideoMaeConfig)
+    assert chosen.model.without_weights().build(7).state_dict().keys() == model.keys()
+
+
+def test_its_features_tell_motions_of_other_people_apart() -> None:
+    start = VideoMaeFolder(path=Path("builtin:mini_videomae"))
+    shipped = VideoMaeConfig(frames=16, size=48, input="motion", start=start).build(7).eval()
+    drawn = [store.motion(99, number) for number in range(6)]  # none that it was trained on
+    frames = [
+        clips.render_clip((99, number, n), motion, 16, 72, 48).frames
+        for number, motion in enumerate(drawn)
+        for n in range(3)
+    ]
+    video = torch.from_numpy(np.stack(frames)).float()[:, None].expand(-1, 3, -1, -1, -1) / 255
+    with torch.no_grad():
+        features = shipped(video).features
+    features = torch.nn.functional.normalize(features - features.mean(0), dim=1)
+    alike = features @ features.T - 9.0 * torch.eye(len(features))
+    motion = torch.arange(len(features)) // 3
+    assert float((motion[alike.argmax(1)] == motion).float().mean()) > 0.5  # 0.12 by chance
 
 
 def test_performances_of_every_gesture_are_near_it() -> None:

@@ -8,7 +8,7 @@ from tools.mini_diffusion.loop import RESULT, Machine, seconds_per_step, train
 from tools.mini_pose.build import machine_name
 from tools.mini_videomae import card, store
 from tools.mini_videomae.learner import Learner
-from tools.mini_videomae.measure import measure, reaches_goal
+from tools.mini_videomae.measure import WANTED, measure
 from tools.mini_videomae.optimizer import MuonAndAdamW
 from tools.mini_videomae.recipe import Recipe, VideoMaeRun
 from vidda.device import torch_device
@@ -73,12 +73,11 @@ class Builder:
             raise ViddaError(
                 f"{self.result} does not exist yet; first run the same command without --measure"
             )
-        found = measure(self.result, self.recipe.model, prepared, self.recipe.out / "fine_tuned")
+        found = measure(self.result, prepared, self.recipe.out / "fine_tuned")
         card.save_figures(self.recipe, found)
         card.write(self.result, self.recipe)
-        for one in found:
-            print(f"{one.start:12s} {one.view:7s} {one.accuracy:6.1%} of {one.clips} clips")
-        return reaches_goal(found)
+        print(f"{found.accuracy:.1%} of {found.clips} clips")
+        return found.accuracy >= WANTED
 
     def seconds(self, steps: int) -> float:
         """Return the seconds of a training step with random weights, over so many steps."""
