@@ -88,13 +88,14 @@ def train(
     machine: Machine,
     seed: int,
     deadline: float,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> bool:
     """Train from the last checkpoint on; return whether the last step was reached.
 
-    deadline: by time.monotonic(), when it saves a checkpoint and stops. Raises ViddaError when a
-    loss is not finite.
+    deadline: by time.monotonic(), when it saves a checkpoint and stops. optimizer: of what the
+    stage learns; None: AdamW. Raises ViddaError when a loss is not finite.
     """
-    optimizer = _optimizer(stage, config, machine)
+    optimizer = optimizer or _optimizer(stage, config, machine)
     average = Average(stage.learned, config.ema)
     step = reported = _restore(run, stage, optimizer, average)
     with meter(label=run.path.name, total=config.steps, unit="steps", done=step) as passed:
@@ -123,10 +124,15 @@ def train(
 
 
 def seconds_per_step(
-    stage: Stage, config: StageConfig, machine: Machine, seed: int, steps: int
+    stage: Stage,
+    config: StageConfig,
+    machine: Machine,
+    seed: int,
+    steps: int,
+    optimizer: torch.optim.Optimizer | None = None,
 ) -> float:
     """Return the seconds of a training step, after one to warm up; changes the networks."""
-    optimizer = _optimizer(stage, config, machine)
+    optimizer = optimizer or _optimizer(stage, config, machine)
     start = 0.0
     for step in range(steps + 1):
         if step == 1:

@@ -107,12 +107,13 @@ class Builder:
         """Add seconds to the training time in the model card."""
         file = self.recipe.out / card.COST
         spent = json.loads(file.read_text(encoding="utf-8")) if file.exists() else {}
-        kind = _kind(self.machine.device)
+        kind = machine_name(self.machine.device)
         spent[kind] = spent.get(kind, 0.0) + seconds
         write_text(file, json.dumps(spent) + "\n")
 
 
-def _kind(device: torch.device) -> str:
+def machine_name(device: torch.device) -> str:
+    """Return a device as the model card names it: a GPU, or threads of a CPU."""
     if device.type == "cuda":
         return torch.cuda.get_device_name(device)
     threads = torch.get_num_threads()

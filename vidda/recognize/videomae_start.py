@@ -12,6 +12,7 @@ from safetensors import SafetensorError
 
 from vidda.config import Config, Count
 from vidda.errors import ViddaError
+from vidda.files import resolve_builtin
 from vidda.recognize.motion_input import VideoInput
 from vidda.weights import hub_folder
 
@@ -68,19 +69,21 @@ class VideoMaeFolder(Config):
     """Weights in a folder as transformers' save_pretrained writes it."""
 
     name: Literal["folder"] = "folder"
-    path: Path = Field(description="folder with config.json and *.safetensors")
+    path: Path = Field(
+        description="folder with config.json and *.safetensors; builtin:mini_videomae is the small"
+        " one that vidda ships"
+    )
 
     def find(self) -> Path:
         """Return the folder; raises ViddaError when it is missing or has no weights."""
-        if not (self.path / "config.json").is_file():
-            raise ViddaError(f"{self.path}: not a folder with a config.json; correct start.path")
-        if not any(self.path.glob("*.safetensors")):
-            pickled = [file.name for file in sorted(self.path.glob("*.bin"))]
+        folder = resolve_builtin(self.path)
+        if not (folder / "config.json").is_file():
+            raise ViddaError(f"{folder}: not a folder with a config.json; correct start.path")
+        if not any(folder.glob("*.safetensors")):
+            pickled = [file.name for file in sorted(folder.glob("*.bin"))]
             also = f" ({pickled[0]} is a pickle, which vidda does not load)" if pickled else ""
-            raise ViddaError(
-                f"{self.path}: no weights in it{also}; name a folder with *.safetensors"
-            )
-        return self.path
+            raise ViddaError(f"{folder}: no weights in it{also}; name a folder with *.safetensors")
+        return folder
 
 
 class VideoMaeHub(Config):

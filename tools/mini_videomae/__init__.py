@@ -1,0 +1,1 @@
+"""Pre-training of the built-in VideoMAE: motions, clips, training, measurements, model card."""
