@@ -14,10 +14,10 @@ from vidda import video
 from vidda.data import load_manifest
 from vidda.data.prepare import run
 from vidda.data.sidecar_checks import RULES, check_sidecars
-from vidda.data.sidecar_headers import read_chosen_rows, read_first_row
+from vidda.data.sidecar_headers import chosen_rows, first_row
 from vidda.data.sidecar_values import check_keypoints
 from vidda.errors import ViddaError
-from vidda.sidecar import default_sidecar
+from vidda.sidecar import default_sidecar, open_sidecar
 from vidda.types import ClipRecord
 
 FRAMES, HEIGHT, WIDTH = 4, 32, 48
@@ -305,6 +305,7 @@ def test_both_sides_of_a_pair_find_their_sidecars(
 def test_chosen_rows_are_read_alone(tmp_path: Path, order: str) -> None:
     rows = np.asarray(np.random.default_rng(0).integers(0, 9, (20, 3, 4)), order=order)  # type: ignore[call-overload]
     np.savez_compressed(tmp_path / "one.npz", mask=rows, box=np.ones((20, 4), np.float32))
-    found = read_chosen_rows(tmp_path / "one.npz", "mask", np.array([2, 3, 17]))
-    np.testing.assert_array_equal(found, rows[[2, 3, 17]])
-    np.testing.assert_array_equal(read_first_row(tmp_path / "one.npz", "mask"), rows[0])
+    with open_sidecar(tmp_path / "one.npz") as content:
+        found = chosen_rows(content, "mask", np.array([2, 3, 17]))
+        np.testing.assert_array_equal(found, rows[[2, 3, 17]])
+        np.testing.assert_array_equal(first_row(content, "mask"), rows[0])
