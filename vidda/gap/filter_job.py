@@ -8,6 +8,7 @@ OUT/filter.json   how many of each class stay
 import json
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, ClassVar, Literal
 
@@ -26,8 +27,7 @@ from vidda.gap.feature_distances import (
 from vidda.gap.group_columns import class_lines, require_groups
 from vidda.gap.manifest_sides import choose_rows, load_sides, with_columns
 from vidda.gap.point_sources import AttributePoints, PointSource, check_features, read_points
-from vidda.gap.recorded_outputs import outputs_intact, record_outputs
-from vidda.run import RunFolder
+from vidda.gap.recorded_outputs import write_outputs
 from vidda.types import Manifest
 
 DISTANCE, DENSITY = "target_distance", "target_log_density"
@@ -91,15 +91,9 @@ def run(config: FilterJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"input": clips.fingerprint(), "target": target.fingerprint()}
-    whole = outputs_intact(config.out, OUTPUTS[0])
-    with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
-        if folder.finished:
-            print(f"{config.out}: already finished")
-            return 0
-        _filter(config, clips, target, groups)
-        record_outputs(config.out, OUTPUTS)
-        folder.finish()
-    print(f"written: {config.out / 'manifest.csv'}")
+    write = partial(_filter, config, clips, target, groups)
+    if write_outputs(config, config.out, facts, OUTPUTS, write, resume=resume):
+        print(f"written: {config.out / 'manifest.csv'}")
     return 0
 
 

@@ -9,6 +9,7 @@ OUT/parts/           what a resumed job need not measure again
 """
 
 import json
+from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -38,8 +39,7 @@ from vidda.gap.point_sources import (
     check_features,
     clip_features,
 )
-from vidda.gap.recorded_outputs import outputs_intact, record_outputs
-from vidda.run import RunFolder
+from vidda.gap.recorded_outputs import write_outputs
 from vidda.types import ClipRecord, Manifest
 
 OUTPUTS = ("gap.json", "index.html", "attributes.csv", "source.csv", "target.csv")
@@ -117,15 +117,9 @@ def run(config: GapJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"source": source.fingerprint(), "target": target.fingerprint()}
-    whole = outputs_intact(config.out, OUTPUTS[0])
-    with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
-        if folder.finished:
-            print(f"{config.out}: already finished")
-            return 0
-        _compare(config, source, target)
-        record_outputs(config.out, OUTPUTS)
-        folder.finish()
-    print(f"written: {config.out / 'index.html'}")
+    write = partial(_compare, config, source, target)
+    if write_outputs(config, config.out, facts, OUTPUTS, write, resume=resume):
+        print(f"written: {config.out / 'index.html'}")
     return 0
 
 

@@ -6,6 +6,7 @@ OUT/select.json   components of the target, and how many clips of each class wer
 
 import json
 from collections import Counter
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -31,8 +32,7 @@ from vidda.gap.filter_job import DISTANCE
 from vidda.gap.group_columns import class_lines, require_groups
 from vidda.gap.manifest_sides import choose_rows, load_sides, with_columns
 from vidda.gap.point_sources import AttributePoints, PointSource, check_features, read_points
-from vidda.gap.recorded_outputs import outputs_intact, record_outputs
-from vidda.run import RunFolder
+from vidda.gap.recorded_outputs import write_outputs
 from vidda.types import Manifest
 
 COMPONENT = "target_component"
@@ -119,15 +119,9 @@ def run(config: SelectJobConfig, *, dry_run: bool, resume: bool) -> int:
     if dry_run:
         return 0
     facts = {"input": clips.fingerprint(), "target": target.fingerprint()}
-    whole = outputs_intact(config.out, OUTPUTS[0])
-    with RunFolder.open(config.out, config, facts, resume=resume, whole=whole) as folder:
-        if folder.finished:
-            print(f"{config.out}: already finished")
-            return 0
-        _select(config, clips, target)
-        record_outputs(config.out, OUTPUTS)
-        folder.finish()
-    print(f"written: {config.out / 'manifest.csv'}")
+    write = partial(_select, config, clips, target)
+    if write_outputs(config, config.out, facts, OUTPUTS, write, resume=resume):
+        print(f"written: {config.out / 'manifest.csv'}")
     return 0
 
 

@@ -10,6 +10,7 @@ from vidda.translate.memory_ladder import MemoryLadder
 from vidda.translate.stable_diffusion.conditions import Conditions
 from vidda.translate.stable_diffusion.control_embedding import accept_embeddings
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
+from vidda.translate.stable_diffusion.network_passes import guided, summed_residuals
 
 
 class MotionDenoiser:
@@ -81,11 +82,7 @@ class MotionDenoiser:
         text = conditions.text(frames, passes, shared=False)
         parts = text.chunk(passes) if self._apart else [text]
         outputs = [self._run(frames, latents, timestep, part, conditions, nets) for part in parts]
-        output = torch.cat(outputs)
-        if guidance is None:
-            return output
-        negative, positive = output.chunk(2)
-        return negative + guidance * (positive - negative)
+        return guided(torch.cat(outputs), guidance)
 
     def _run(
         self,
@@ -102,21 +99,7 @@ class MotionDenoiser:
         """
         passes = len(text) // len(frames)
         inputs = latents.repeat(passes, 1, 1, 1)
-        down: list[torch.Tensor] | None = None
-        middle: torch.Tensor | None = None
-        for net in nets:
-            # Of the first window alone, so that memory does not grow with the clip.
-            control = conditions.embedded_controls(net, frames, store=frames.start == 0)
-            more, mid = net.model(
-                inputs,
-                timestep,
-                encoder_hidden_states=text,
-                controlnet_cond=control.repeat(passes, 1, 1, 1),
-                conditioning_scale=net.scale,
-                return_dict=False,
-            )
-            down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
-            middle = mid if middle is None else middle + mid
+        down, middle = summed_residuals(nets, inputs, timestep, text, conditions, frames)
         output = self._models.unet(
             rearrange(inputs, "(p b) c h w -> p c b h w", p=passes),
             timestep,

@@ -13,6 +13,7 @@ from vidda.translate.stable_diffusion.conditions import Conditions
 from vidda.translate.stable_diffusion.control_embedding import accept_embeddings
 from vidda.translate.stable_diffusion.cross_frame import CrossFrameAttention, restore_attention
 from vidda.translate.stable_diffusion.loading import ControlNet, Models
+from vidda.translate.stable_diffusion.network_passes import guided, summed_residuals
 from vidda.translate.stable_diffusion.text_attention import TextAttention
 
 log = logging.getLogger("vidda")
@@ -103,7 +104,7 @@ class Denoiser:
         text = conditions.text(chunk.numbers, passes, shared=shared)
         if shared:
             self._text.set_text(text)
-        down, middle = self._residuals(inputs, timestep, text, conditions, nets, chunk)
+        down, middle = summed_residuals(nets, inputs, timestep, text, conditions, chunk.numbers)
         if self.attention:
             self.attention.set_chunk(chunk, passes)
         output = self._unet(
@@ -116,39 +117,7 @@ class Denoiser:
         )[0].float()
         if self.attention:
             self.attention.check_ran()
-        if guidance is None:
-            return output
-        negative, positive = output.chunk(2)
-        return negative + guidance * (positive - negative)
-
-    def _residuals(
-        self,
-        inputs: torch.Tensor,
-        timestep: torch.Tensor,
-        text: torch.Tensor,
-        conditions: Conditions,
-        nets: Sequence[ControlNet],
-        chunk: Chunk,
-    ) -> tuple[list[torch.Tensor] | None, torch.Tensor | None]:
-        """Return the ControlNets' summed residuals of the UNet's skip connections and middle."""
-        down: list[torch.Tensor] | None = None
-        middle: torch.Tensor | None = None
-        passes = len(inputs) // len(chunk.numbers)
-        for net in nets:
-            # Of the first chunk alone, so that memory does not grow with the clip.
-            first = chunk.numbers[0] == 0
-            control = conditions.embedded_controls(net, chunk.numbers, store=first)
-            more, mid = net.model(
-                inputs,
-                timestep,
-                encoder_hidden_states=text,
-                controlnet_cond=control.repeat(passes, 1, 1, 1),
-                conditioning_scale=net.scale,
-                return_dict=False,
-            )
-            down = more if down is None else [a + b for a, b in zip(down, more, strict=True)]
-            middle = mid if middle is None else middle + mid
-        return down, middle
+        return guided(output, guidance)
 
     def _chunks(self, lengths: tuple[int, ...], size: int) -> list[Chunk]:
         """Return the chunks for clips of these lengths, on the device; computed once."""
