@@ -4,11 +4,12 @@ import io
 import json
 import multiprocessing
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -159,20 +160,29 @@ def _read(file: Path) -> dict[str, np.ndarray]:
 def _rendered(
     folder: Path, config: DataConfig, seed: int, missing: list[tuple[str, int]]
 ) -> Iterator[int]:
-    workers = min(config.jobs or os.cpu_count() or 1, max(len(missing), 1))
+    calls = [(_file(folder, config, seed, *which), config, seed, *which) for which in missing]
+    return in_processes(_shard, calls, config.jobs, "data.jobs")
+
+
+def in_processes(
+    shard: Callable[..., int], calls: Sequence[tuple[Any, ...]], jobs: int, key: str
+) -> Iterator[int]:
+    """Call `shard` in several processes; yield what each call returns, as they end.
+
+    calls: its arguments, once for each shard. jobs: processes; 0: one for each core. key: of that
+    number, for the message. Raises ViddaError when a process was killed.
+    """
+    workers = min(jobs or os.cpu_count() or 1, max(len(calls), 1))
     context = multiprocessing.get_context("spawn")
     with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
-        pending = [
-            pool.submit(_shard, _file(folder, config, seed, *which), config, seed, *which)
-            for which in missing
-        ]
+        pending = [pool.submit(shard, *arguments) for arguments in calls]
         try:
             for future in as_completed(pending):
                 yield future.result()
         except BrokenProcessPool:
             raise ViddaError(
                 "a rendering process was killed, perhaps for lack of memory; the same command with"
-                " a smaller data.jobs=N resumes"
+                f" a smaller {key}=N resumes"
             ) from None
         finally:
             pool.shutdown(cancel_futures=True)

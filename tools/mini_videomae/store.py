@@ -1,25 +1,20 @@
 """The clips for pre-training on disk: rendered in parallel, in shards written atomically."""
 
 import io
-import multiprocessing
-import os
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, as_completed
-from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
 import numpy as np
 
+from tools.mini_diffusion.cache import in_processes
 from tools.mini_videomae.clips import MotionClip, render_clip
 from tools.mini_videomae.motions import draw_motion
 from tools.mini_videomae.recipe import ClipsConfig
-from vidda.errors import ViddaError
 from vidda.files import atomic, discard_partial, require_free
 from vidda.mini.gesture_file import Gesture
 from vidda.progress import track
-from vidda.workers import start_worker
 
 VERSION = 1
 """Version of the rendered clips; raise it when they change."""
@@ -95,23 +90,8 @@ def _file(folder: Path, config: ClipsConfig, seed: int, part: str, number: int) 
 def _rendered(
     folder: Path, config: ClipsConfig, seed: int, missing: list[tuple[str, int]], jobs: int
 ) -> Iterator[int]:
-    workers = min(jobs or os.cpu_count() or 1, max(len(missing), 1))
-    context = multiprocessing.get_context("spawn")
-    with ProcessPoolExecutor(workers, mp_context=context, initializer=start_worker) as pool:
-        pending = [
-            pool.submit(_shard, _file(folder, config, seed, *which), config, seed, *which)
-            for which in missing
-        ]
-        try:
-            for future in as_completed(pending):
-                yield future.result()
-        except BrokenProcessPool:
-            raise ViddaError(
-                "a rendering process was killed, perhaps for lack of memory; the same command with"
-                " a smaller jobs=N resumes"
-            ) from None
-        finally:
-            pool.shutdown(cancel_futures=True)
+    calls = [(_file(folder, config, seed, *which), config, seed, *which) for which in missing]
+    return in_processes(_shard, calls, jobs, "jobs")
 
 
 def _shard(file: Path, config: ClipsConfig, seed: int, part: str, number: int) -> int:
